@@ -1,0 +1,39 @@
+"""Progressive growing of GANs for sound and pictures, from a config file.
+
+The names below are imported on first use, so that ``import pggan_framework`` itself stays quick and free of torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pggan_framework.data.base import DepthDataset
+    from pggan_framework.errors import UserError
+    from pggan_framework.experiment import RunResult, run
+    from pggan_framework.registry import register
+    from pggan_framework.training.plugin import Every, Plugin
+
+__version__ = "0.1.0"
+__all__ = ["DepthDataset", "Every", "Plugin", "RunResult", "UserError", "register", "run"]
+
+_HOMES = {
+    "DepthDataset": "data.base",
+    "Every": "training.plugin",
+    "Plugin": "training.plugin",
+    "RunResult": "experiment",
+    "UserError": "errors",
+    "register": "registry",
+    "run": "experiment",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pggan_framework' has no attribute '{name}'")
+    return getattr(import_module(f"pggan_framework.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""Codecs: waves into pictures and back."""

@@ -1,0 +1,1 @@
+"""ClassName.param from constructor signatures, YAML and the command line: one resolved Config."""

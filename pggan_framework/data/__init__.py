@@ -1,0 +1,1 @@
+"""Datasets that have every picture at every depth."""

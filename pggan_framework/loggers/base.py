@@ -1,0 +1,59 @@
+"""What a logger is: it hears of a run's start, its figures, its pictures and sounds, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a logger is told at the start.
+
+    Args:
+        directory: the run's folder.
+        name: its name, ``007-tones``.
+        config: the resolved configuration as nested plain values, without secrets.
+        config_text: the same as YAML, as in config.yaml.
+        data: the dataset's summary, in words.
+        networks: for each network its table: a row (layer, output shape, parameters) a layer.
+        total_kimg: how long the run is, in thousand images.
+        resumed_nimg: where a resumed run goes on, in images; None for a new run.
+    """
+
+    directory: Path
+    name: str
+    config: Mapping[str, Any]
+    config_text: str
+    data: Mapping[str, str]
+    networks: Mapping[str, list[tuple[str, str, int]]]
+    total_kimg: float
+    resumed_nimg: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Logger:
+    """Base of all loggers: every method does nothing until it is overridden. None may stop a run."""
+
+    def start(self, run: RunInfo) -> None:
+        """Called once, before the first step."""
+
+    def log(self, stats: Mapping[str, float], nimg: int) -> None:
+        """Called each tick with the tick's figures: tick, kimg, depth, alpha, lod, minibatch, times, losses ..."""
+
+    def progress(self, nimg: int) -> None:
+        """Called after every step; must cost next to nothing."""
+
+    def image(self, name: str, path: Path, nimg: int) -> None:
+        """A picture was written to `path`."""
+
+    def audio(self, name: str, path: Path, nimg: int) -> None:
+        """A sound was written to `path`."""
+
+    def message(self, text: str) -> None:
+        """Something a person should read, one line."""
+
+    def finish(self, status: str) -> None:
+        """Called once at the end; status is ``finished``, ``interrupted`` or ``failed``."""

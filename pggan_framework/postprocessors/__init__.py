@@ -1,0 +1,1 @@
+"""Generated arrays into pictures and sounds."""

@@ -1,0 +1,50 @@
+"""What a postprocessor is: it turns generated arrays into files a person can look at or hear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.growth import Growth
+
+if TYPE_CHECKING:
+    from pggan_framework.audio.base import Codec
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that was written: `kind` is ``image`` or ``audio``, `name` is stable from tick to tick."""
+
+    kind: str
+    name: str
+    path: Path
+
+
+class Postprocessor:
+    """Base of the savers."""
+
+    directory: Path
+    growth: Growth
+    codec: Codec | None
+
+    def setup(self, directory: Path, growth: Growth, codec: Codec | None) -> None:
+        """Called once with the run's folder (created already), the data's shapes and its codec, if it is sound.
+
+        Raises:
+            UserError: if this saver cannot serve such data.
+        """
+        self.directory, self.growth, self.codec = directory, growth, codec
+
+    def save(self, samples: NDArray[np.float32], kind: str, kimg: int) -> list[Artifact]:
+        """Write `samples` [N, C, h, w] in [-1, 1], at any depth's size.
+
+        Args:
+            samples: the pictures.
+            kind: ``fakes``, numbered by `kimg` (``fakes_000120.png``), or ``reals``, written once.
+            kimg: thousand real images shown so far.
+        """
+        raise TypeError(f"{type(self).__name__} does not define save")

@@ -1,0 +1,123 @@
+"""Name -> class, with a kind. One namespace of names, since a name is a command-line prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pggan_framework.errors import UserError, nearest
+
+KINDS = (
+    "dataset",
+    "codec",
+    "generator",
+    "discriminator",
+    "loss",
+    "penalty",
+    "schedule",
+    "optimizer",
+    "training",
+    "plugin",
+    "postprocessor",
+    "logger",
+    "metric",
+)
+"""What a component can be. ``training`` holds the parts every run has once (Trainer, EMA)."""
+
+Class = TypeVar("Class", bound=type)
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered class: its name, its kind, its other names and the class itself."""
+
+    name: str
+    kind: str
+    cls: type
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def module(self) -> str:
+        """The module that defines the class."""
+        return self.cls.__module__
+
+
+class Registry:
+    """Holds every component under its name and its aliases."""
+
+    def __init__(self) -> None:
+        self._components: dict[str, Component] = {}
+        self._names: dict[str, str] = {}
+
+    def add(self, component: Component) -> None:
+        """Add a component.
+
+        Raises:
+            UserError: if the kind is unknown, or one of its names is taken by another class.
+        """
+        if component.kind not in KINDS:
+            raise UserError(
+                f"{component.name} in {component.module}: unknown kind '{component.kind}'"
+                f"{nearest(component.kind, KINDS)}; allowed: {', '.join(KINDS)}"
+            )
+        for name in (component.name, *component.aliases):
+            holder = self._components.get(self._names.get(name, ""))
+            if holder is not None:
+                raise UserError(
+                    f"two components are called '{name}': one in {holder.module}, one in {component.module}; rename one"
+                )
+        self._components[component.name] = component
+        for name in (component.name, *component.aliases):
+            self._names[name] = component.name
+
+    def get(self, name: str, kind: str | None = None) -> Component:
+        """Find a component by name or alias.
+
+        Raises:
+            UserError: if there is none of this name, or it is of another kind than `kind`.
+        """
+        component = self._components.get(self._names.get(name, ""))
+        allowed = sorted(c.name for c in self if kind in (None, c.kind))
+        if component is None:
+            what = kind or "component"
+            raise UserError(f"unknown {what} '{name}'{nearest(name, allowed)}; allowed: {', '.join(allowed)}")
+        if kind is not None and component.kind != kind:
+            raise UserError(f"'{name}' is a {component.kind}, not a {kind}; allowed: {', '.join(allowed)}")
+        return component
+
+    def __iter__(self) -> Iterator[Component]:
+        return iter(sorted(self._components.values(), key=lambda c: (KINDS.index(c.kind), c.name.lower())))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def remove(self, name: str) -> None:
+        """Forget a component and its aliases (for tests and for reloading a user's file)."""
+        component = self._components.pop(self._names[name])
+        for other in (component.name, *component.aliases):
+            del self._names[other]
+
+
+REGISTRY = Registry()
+"""The registry that `register` fills and every command reads."""
+
+
+def register(kind: str, name: str | None = None, *, aliases: tuple[str, ...] = ()) -> Callable[[Class], Class]:
+    """Register the decorated class as a component.
+
+    Args:
+        kind: one of `KINDS`.
+        name: its name on the command line; the class's own name by default.
+        aliases: other names that mean the same class.
+
+    Every constructor parameter becomes ``--Name.parameter``; its type comes from the annotation, its help from the
+    ``Args:`` section of the class's (or ``__init__``'s) Google-style docstring. Parameters only known at run time
+    (``shape``) are injected.
+    """
+
+    def decorate(cls: Class) -> Class:
+        REGISTRY.add(Component(name or cls.__name__, kind, cls, aliases))
+        return cls
+
+    return decorate
