@@ -16,6 +16,10 @@ class UserError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+class DivergedError(Exception):
+    """A loss or a weight is no longer finite: the run ends with a message, and no checkpoint is overwritten."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the allowed name closest to `name`, or an empty string."""
     names = list(allowed)

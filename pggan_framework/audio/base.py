@@ -26,6 +26,12 @@ class Codec(ABC):
     """Samples a second."""
     samples: int
     """T: how many samples one picture stands for."""
+    channels: int
+    """How many channels a wave has; a wave of one channel is [T]."""
+    parameters: dict[str, Any]
+    """The constructor's arguments, resolved: plain numbers and strings."""
+    statistics: dict[str, float]
+    """What `fit` found; empty before."""
 
     @property
     @abstractmethod
@@ -38,12 +44,38 @@ class Codec(ABC):
 
     @abstractmethod
     def encode(self, wave: Wave) -> NDArray[np.float32]:
-        """[T] or [channels, T] -> [C, bins, frames] in [-1, 1]; row 0 is the lowest frequency."""
+        """[T] or [channels, T] -> [C, bins, frames] in [-1, 1]; row 0 is the lowest frequency.
+
+        A wave of another length than `samples` gives another number of frames; its last one is filled with zeros.
+        """
 
     @abstractmethod
-    def decode(self, array: NDArray[np.float32], seed: int = 0) -> Wave:
-        """[C, bins, frames] -> wave; also a batch [N, C, bins, frames] -> [N, ...]. The same seed, the same samples."""
+    def decode(
+        self, array: NDArray[np.float32], seed: int = 0, griffin_lim_iter: int = 100, device: str = "cpu"
+    ) -> Wave:
+        """[C, bins, frames] -> wave; also a batch [N, C, bins, frames] -> [N, ...]. The same seed, the same samples.
 
-    @abstractmethod
+        Args:
+            array: values in [-1, 1]; what lies outside is clipped.
+            seed: of the first phases, where the array holds none.
+            griffin_lim_iter: steps in search of the phases, where the array holds none.
+            device: where that search runs.
+        """
+
+    def clipped_share(self, wave: Wave) -> float:
+        """Share, 0 to 1, of the values that `encode` clips because they lie outside the fitted range."""
+        return 0.0
+
+    def statistic(self, name: str) -> float:
+        """One of the fitted `statistics`.
+
+        Raises:
+            ValueError: if the codec has not been fitted.
+        """
+        if name not in self.statistics:
+            raise ValueError(f"codec {self.name} has not been fitted: call fit with the waves first")
+        return self.statistics[name]
+
     def state_dict(self) -> dict[str, Any]:
-        """Name, parameters and statistics: plain numbers, strings and lists. `audio.codec_from_state` reads it."""
+        """Name, parameters and statistics as plain values. `audio.codec_from_state` reads it."""
+        return {"name": self.name, "parameters": dict(self.parameters), "statistics": dict(self.statistics)}

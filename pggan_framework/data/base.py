@@ -66,6 +66,12 @@ class DepthDataset(ABC):
         size = self.growth.shape_at(depth)[1:]
         return np.stack([box_mean(self.image(index), size) for index in indices])
 
+    def pyramid(self, indices: Sequence[int]) -> list[Pixels]:
+        """What `images` gives at every depth, smallest first, for whoever wants all of them (`save_prepared`)."""
+        if type(self).images is DepthDataset.images:
+            return box_means([self.image(index) for index in indices], self.growth)
+        return [self.images(indices, depth) for depth in range(self.growth.max_depth + 1)]
+
     def summary(self) -> dict[str, str]:
         """What a person should know of the data, in words: how many, shape, what was cut, padded, skipped."""
         return {"pictures": str(len(self)), "shape": "x".join(map(str, self.shape))}
@@ -87,4 +93,11 @@ def box_mean(image: Pixels, size: Sequence[int]) -> Pixels:
         return image
     boxes = image.reshape(*lead, size[0], rows, size[1], columns).astype(np.float32)
     mean = boxes.mean(axis=(-3, -1))
-    return (np.rint(mean) if image.dtype == np.uint8 else mean).astype(image.dtype)
+    small: Pixels = (np.rint(mean) if image.dtype == np.uint8 else mean).astype(image.dtype)
+    return small
+
+
+def box_means(pictures: Sequence[Pixels], growth: Growth) -> list[Pixels]:
+    """Full pictures [C, H, W] as batches [N, C, h, w] of every depth, smallest first."""
+    sizes = [growth.shape_at(depth)[1:] for depth in range(growth.max_depth + 1)]
+    return [np.stack([box_mean(picture, size) for picture in pictures]) for size in sizes]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
+from math import log2
 
 import torch
 from torch import Tensor, nn
 
+from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 
 
@@ -22,6 +25,11 @@ class Verdict:
     scores: Tensor
     features: Tensor
 
+    def split(self, parts: int) -> list[Verdict]:
+        """The verdicts on `parts` equal batches that were judged together."""
+        pairs = zip(self.scores.chunk(parts), self.features.chunk(parts), strict=True)
+        return [Verdict(scores, features) for scores, features in pairs]
+
 
 class GrowingNetwork(nn.Module):
     """A network that is as deep as `depth` says, its newest block weighted by `alpha`.
@@ -35,13 +43,30 @@ class GrowingNetwork(nn.Module):
     def __init__(self, growth: Growth) -> None:
         super().__init__()
         self.growth = growth
-        self.depth = growth.max_depth
-        self.register_buffer("alpha_value", torch.ones(()))
+        self._depth = growth.max_depth
+        self._whole = True
+        # Alpha follows from the schedule, so it is no part of the weights.
+        self.register_buffer("alpha_value", torch.ones(()), persistent=False)
 
     @property
     def max_depth(self) -> int:
         """Index of the deepest block."""
         return self.growth.max_depth
+
+    @property
+    def depth(self) -> int:
+        """Index of the newest block in use.
+
+        Raises:
+            ValueError: if set to a depth the network does not have.
+        """
+        return self._depth
+
+    @depth.setter
+    def depth(self, value: int) -> None:
+        if not 0 <= value <= self.max_depth:
+            raise ValueError(f"depth {value} is outside 0 to {self.max_depth}")
+        self._depth = value
 
     @property
     def alpha(self) -> Tensor:
@@ -50,5 +75,78 @@ class GrowingNetwork(nn.Module):
 
     @alpha.setter
     def alpha(self, value: float | Tensor) -> None:
+        number = float(value)
+        if not 0 <= number <= 1:
+            raise ValueError(f"alpha {number} is outside 0 to 1")
+        # Remembered here, so that no forward pass has to read the tensor back from its device.
+        self._whole = number == 1
         with torch.no_grad():
-            self.alpha_value.fill_(value)
+            self.alpha_value.fill_(number)
+
+    @property
+    def fading(self) -> bool:
+        """Whether the block before the newest still has a share: alpha below 1, at depth 1 or more."""
+        return self._depth > 0 and not self._whole
+
+    def follow(self, other: GrowingNetwork) -> None:
+        """Take over the depth and alpha of a network of the same growth, without reading alpha back."""
+        self._depth, self._whole = other._depth, other._whole
+        with torch.no_grad():
+            self.alpha_value.copy_(other.alpha_value)
+
+
+class GeneratorBase(GrowingNetwork):
+    """Base of generators.
+
+    Args:
+        growth: the shapes it grows through.
+        latent_size: F of the latents [N, F].
+    """
+
+    def __init__(self, growth: Growth, latent_size: int) -> None:
+        super().__init__(growth)
+        self.latent_size = latent_size
+
+    @abstractmethod
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents [N, F] -> pictures [N, C, h, w] at the current depth."""
+
+
+class DiscriminatorBase(GrowingNetwork):
+    """Base of discriminators: a subclass gives `judge`."""
+
+    @abstractmethod
+    def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
+        """Scores and features of pictures [N, C, h, w] at the current depth.
+
+        Args:
+            images: [N, C, h, w].
+            labels: for a network that has them.
+            parts: how many equal batches `images` are; what is computed over a batch stays within each.
+        """
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Scores [N] of pictures [N, C, h, w] at the current depth."""
+        return self.judge(images, labels).scores
+
+
+@dataclass(frozen=True)
+class FeatureMaps:
+    """How many feature maps each stage has: ``min(base / 2 ** (stage * decay), maximum)``.
+
+    Depth d is stage d + 1 for a seed block of 4 on its shorter side, one more or less for each doubling of that.
+    """
+
+    growth: Growth
+    base: int
+    decay: float
+    maximum: int
+
+    def __post_init__(self) -> None:
+        if self.base < 1 or self.maximum < 1:
+            raise UserError(f"fmap_base {self.base} and fmap_max {self.maximum} must be above 0")
+
+    def at(self, depth: int) -> int:
+        """Feature maps at `depth`; -1 is the dense layer beyond the seed block."""
+        first = max(int(log2(min(self.growth.seed))) - 1, 1)
+        return max(min(int(self.base / 2.0 ** ((first + depth) * self.decay)), self.maximum), 1)

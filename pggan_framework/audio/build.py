@@ -1,0 +1,49 @@
+"""Codecs by name, and from the state a file carries."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import pggan_framework.audio.abslog
+import pggan_framework.audio.raw  # noqa: F401 - both imported to be registered
+from pggan_framework.audio.base import Codec
+from pggan_framework.errors import UserError, nearest
+from pggan_framework.registry import REGISTRY
+
+
+def build_codec(name: str, **parameters: Any) -> Codec:
+    """Build a codec; it is to be fitted before it encodes.
+
+    Args:
+        name: its registered name: ``abslog``, ``raw`` ...
+        **parameters: its constructor's arguments; all have defaults: 16 kHz, and the mode's own sizes.
+
+    Raises:
+        UserError: if the name or a parameter is unknown, or a value is outside its limits.
+    """
+    cls = REGISTRY.get(name, "codec").cls
+    allowed = list(inspect.signature(cls).parameters)
+    for parameter in parameters:
+        if parameter not in allowed:
+            raise UserError(
+                f"codec {name} has no parameter '{parameter}'{nearest(parameter, allowed)};"
+                f" allowed: {', '.join(allowed)}"
+            )
+    codec: Codec = cls(**parameters)
+    return codec
+
+
+def codec_from_state(state: Mapping[str, Any]) -> Codec:
+    """Build the codec that `Codec.state_dict` described.
+
+    Raises:
+        UserError: if the state is not a codec's, or asks for a codec that is not there.
+    """
+    missing = [key for key in ("name", "parameters", "statistics") if key not in state]
+    if missing:
+        raise UserError(f"a codec's state has no {', '.join(missing)}; it holds {', '.join(state) or 'nothing'}")
+    codec = build_codec(str(state["name"]), **state["parameters"])
+    codec.statistics = dict(state["statistics"])
+    return codec

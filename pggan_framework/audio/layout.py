@@ -1,0 +1,46 @@
+"""Waves and arrays in one layout, whatever a caller passes: with or without channels, one or a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import Wave
+
+
+def with_channels(wave: Wave, channels: int) -> Wave:
+    """[T] or [channels, T] -> float32 [channels, T].
+
+    Raises:
+        ValueError: if the wave has another number of channels, no samples, or a value that is no finite number.
+    """
+    samples = np.asarray(wave, dtype=np.float32)
+    samples = samples[None] if samples.ndim == 1 else samples
+    if samples.ndim != 2 or samples.shape[0] != channels or samples.shape[1] == 0:
+        raise ValueError(f"a wave of shape {list(np.shape(wave))} is not [T] or [{channels}, T]")
+    if not np.all(np.isfinite(samples)):
+        raise ValueError("a wave holds values that are no finite numbers")
+    return samples
+
+
+def as_batch(array: NDArray[Any], channels: int, height: int | None = None) -> NDArray[np.float64]:
+    """[C, h, w] or [N, C, h, w] -> [N, C, h, w] in [-1, 1]; what is no number counts as -1.
+
+    Raises:
+        ValueError: if C, or h where it is given, differs.
+    """
+    batch = np.asarray(array, dtype=np.float64)
+    batch = batch[None] if batch.ndim == 3 else batch
+    if batch.ndim != 4 or batch.shape[1] != channels or batch.shape[2] != (height or batch.shape[2]):
+        wanted = f"[{channels}, {height or 'h'}, w]"
+        raise ValueError(f"an array of shape {list(np.shape(array))} is not {wanted} or a batch of them")
+    return np.clip(np.nan_to_num(batch, nan=-1.0), -1.0, 1.0)
+
+
+def as_waves(waves: NDArray[Any], batched: bool) -> Wave:
+    """[N, channels, T] -> float32 without the channel axis where there is one channel, without N if not `batched`."""
+    waves = waves.astype(np.float32)
+    waves = waves[:, 0] if waves.shape[1] == 1 else waves
+    return waves if batched else waves[0]

@@ -1,0 +1,83 @@
+"""The codec ``raw``: the samples themselves, folded into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import Codec, Wave
+from pggan_framework.audio.layout import as_batch, as_waves, with_channels
+from pggan_framework.errors import UserError
+from pggan_framework.registry import register
+
+
+@register("codec", "raw")
+class RawCodec(Codec):
+    """The waveform over the loudest sample of the fitted data, folded row by row: time runs right, then up a row.
+
+    Args:
+        sample_rate: samples a second.
+        samples: samples of one picture.
+        height: rows of a picture; 1 keeps the wave in one row. By default the largest power of two that divides
+            `samples` and is no larger than the width: a square where there is one.
+        channels: channels of a wave.
+
+    Raises:
+        UserError: if the height does not divide `samples`, or a number is below 1.
+    """
+
+    name = "raw"
+
+    def __init__(
+        self, sample_rate: int = 16000, samples: int = 65536, height: int | None = None, channels: int = 1
+    ) -> None:
+        for what, number in (("sample rate", sample_rate), ("samples", samples), ("channels", channels)):
+            if number < 1:
+                raise UserError(f"{what} {number} is not allowed; allowed: 1 or more")
+        if height is None:
+            # samples & -samples is the largest power of two that divides it.
+            height = min(samples & -samples, 1 << (isqrt(samples).bit_length() - 1))
+        if height < 1 or samples % height:
+            raise UserError(f"height {height} does not divide {samples} samples; allowed: a divisor of it")
+        self.sample_rate, self.samples, self.channels = sample_rate, samples, channels
+        self.height, self.width = height, samples // height
+        self.statistics = {}
+        self.parameters = {"sample_rate": sample_rate, "samples": samples, "height": height, "channels": channels}
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """[channels, height, width]."""
+        return self.channels, self.height, self.width
+
+    def fit(self, waves: Iterable[Wave]) -> RawCodec:
+        """Find the loudest sample of all waves; silence alone gives 1.
+
+        Raises:
+            ValueError: if there is no wave.
+        """
+        peaks = [float(np.abs(with_channels(wave, self.channels)).max()) for wave in waves]
+        if not peaks:
+            raise ValueError("a codec cannot be fitted to no waves")
+        self.statistics = {"peak": max(peaks) or 1.0}
+        return self
+
+    def encode(self, wave: Wave) -> NDArray[np.float32]:
+        """[T] or [channels, T] -> [channels, rows, width] in [-1, 1]; any T, the last row filled with zeros."""
+        values = with_channels(wave, self.channels) / np.float32(self.statistic("peak"))
+        filled = np.pad(np.clip(values, -1, 1), [(0, 0), (0, -values.shape[1] % self.width)])
+        return filled.reshape(self.channels, -1, self.width)
+
+    def clipped_share(self, wave: Wave) -> float:
+        """Share, 0 to 1, of the samples beyond the fitted peak."""
+        return float(np.mean(np.abs(with_channels(wave, self.channels)) > self.statistic("peak")))
+
+    def decode(
+        self, array: NDArray[np.float32], seed: int = 0, griffin_lim_iter: int = 100, device: str = "cpu"
+    ) -> Wave:
+        """[channels, rows, width] or a batch of them -> [T], [channels, T], or [N, ...]; the rest is not needed."""
+        batch = as_batch(array, self.channels)
+        waves = batch.reshape(*batch.shape[:2], -1) * self.statistic("peak")
+        return as_waves(waves, np.ndim(array) == 4)

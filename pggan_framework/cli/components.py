@@ -1,0 +1,35 @@
+"""``pggan components [NAME]``: what there is to choose from."""
+
+from __future__ import annotations
+
+import sys
+
+from pggan_framework.config.help import component_help, components_help
+from pggan_framework.discovery import DEFAULT_PLUGIN_DIRS, index, load_all
+from pggan_framework.errors import UserError
+from pggan_framework.registry import REGISTRY
+
+USAGE = "usage: pggan components [NAME] [--plugin_dirs DIR ...]"
+
+
+def run(argv: list[str]) -> int:
+    """List all components by kind, or the flags of one; returns the exit status.
+
+    Raises:
+        UserError: if there is no component of this name.
+    """
+    if "-h" in argv or "--help" in argv:
+        print(f"{USAGE}\n\nWithout NAME: every component with one line; with it: its flags.")
+        return 0
+    words, dirs = argv, list(DEFAULT_PLUGIN_DIRS)
+    if "--plugin_dirs" in argv:
+        at = argv.index("--plugin_dirs")
+        words, dirs = argv[:at], argv[at + 1 :]
+    if len(words) > 1 or any(word.startswith("-") for word in (*words, *dirs)):
+        raise UserError(f"components: unexpected '{' '.join(argv)}'; {USAGE}")
+    if words:
+        load_all(dirs)
+        sys.stdout.write(component_help(REGISTRY.get(words[0])))
+    else:
+        sys.stdout.write(components_help(index(dirs)))
+    return 0

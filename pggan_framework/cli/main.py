@@ -1,0 +1,56 @@
+"""``pggan COMMAND ...``: finds the command, and turns a user's mistake into one line and exit status 2."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+from pggan_framework import __version__
+from pggan_framework.errors import UserError, nearest
+
+COMMANDS = {
+    "train": "train a network; 'pggan train -h' lists its flags",
+    "components": "list the components, or the flags of one",
+    "prepare": "make data sets and prepared data files",
+}
+"""The commands; each is the function ``run(argv) -> exit status`` of the module of its name."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line (by default the program's own) and return its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(words)
+    except UserError as error:
+        if _debug(words):
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        rows = "\n".join(f"  {name:<12} {text}" for name, text in COMMANDS.items())
+        print(f"usage: pggan COMMAND ...\n\n{rows}\n\npggan --version prints the version")
+        return 0
+    if words[0] == "--version":
+        print(__version__)
+        return 0
+    if words[0] not in COMMANDS:
+        raise UserError(f"unknown command '{words[0]}'{nearest(words[0], COMMANDS)}; allowed: {', '.join(COMMANDS)}")
+    status: int = import_module(f"pggan_framework.cli.{words[0]}").run(words[1:])
+    return status
+
+
+def _debug(words: list[str]) -> bool:
+    """Whether ``--debug`` is on, read from the words alone: the config may be what failed."""
+    for word, value in zip(words, [*words[1:], "--"], strict=True):
+        if word == "--debug":
+            return value.lower() not in ("false", "no", "off")
+        if word.startswith("--debug="):
+            return word.partition("=")[2].lower() not in ("false", "no", "off")
+    return False

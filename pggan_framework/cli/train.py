@@ -1,0 +1,69 @@
+"""``pggan train``, also ``python train.py``: the main job."""
+
+from __future__ import annotations
+
+import sys
+
+from pggan_framework.discovery import DEFAULT_PLUGIN_DIRS
+from pggan_framework.errors import UserError
+
+
+def run(argv: list[str]) -> int:
+    """Print help, the resolved config or the plan, or train; returns the exit status."""
+    if "-h" in argv or "--help" in argv:
+        return _help([word for word in argv if word not in ("-h", "--help")])
+    for position, word in enumerate(argv):
+        if word.partition("=")[0] == "--help_component":
+            return _help_component(argv, position)
+    from pggan_framework.config import resolve
+
+    words = [word for word in argv if word != "--print_config"]
+    config = resolve(words)
+    if config.general.resume:
+        from pggan_framework.experiment import resumed_config
+
+        config = resolve(words, base=resumed_config(config))
+    if len(words) < len(argv):
+        sys.stdout.write(config.to_yaml())
+        return 0
+    if config.general.dry_run:
+        from pggan_framework.dry_run import dry_run
+
+        return dry_run(config)
+    from pggan_framework.experiment import run_config
+
+    return run_config(config).exit_status
+
+
+def _help(argv: list[str]) -> int:
+    """The general flags and the components; imports no component, so that it is quick."""
+    from pggan_framework.config.help import train_help
+    from pggan_framework.discovery import index
+
+    sys.stdout.write(train_help(index(_plugin_dirs(argv))))
+    return 0
+
+
+def _help_component(argv: list[str], position: int) -> int:
+    from pggan_framework.config.help import component_help
+    from pggan_framework.discovery import load_all
+    from pggan_framework.registry import REGISTRY
+
+    _, equals, name = argv[position].partition("=")
+    rest = argv[position + 1 :]
+    if not equals:
+        if not rest or rest[0].startswith("--"):
+            raise UserError("--help_component needs the name of a component; 'pggan components' lists them")
+        name, *rest = rest
+    load_all(_plugin_dirs(argv[:position] + rest))
+    sys.stdout.write(component_help(REGISTRY.get(name)))
+    return 0
+
+
+def _plugin_dirs(argv: list[str]) -> list[str]:
+    """The plugin folders that the other words name."""
+    if not argv:
+        return list(DEFAULT_PLUGIN_DIRS)
+    from pggan_framework.config.resolve import resolve_general
+
+    return resolve_general([word for word in argv if word != "--print_config"]).plugin_dirs

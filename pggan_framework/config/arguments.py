@@ -1,0 +1,144 @@
+"""A command line, a config file or a Python mapping -> a list of settings, before anything is known of components."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from pggan_framework.config.general import General
+from pggan_framework.errors import UserError
+
+GENERAL_FLAGS = tuple(f.name for f in fields(General))
+COMMAND_FLAGS = ("config", "print_config", "help", "help_component")
+"""Flags of the command line itself, which no config file can hold."""
+
+_FLAG = re.compile(r"--[A-Za-z_]")
+_PAIRS = {"]": "[", ")": "(", "}": "{"}
+_ALONE = object()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value the user gave.
+
+    Args:
+        owner: the component's name as given; empty for a general flag.
+        name: the flag's or parameter's name; empty where only an unknown `owner` was given.
+        key: the rest of a dotted name: a key of a dict or a position in a list.
+        value: the value; a command line's is text.
+        where: how to call it in a message: ``--Adam.betas``, ``config.yaml: Adam.betas``.
+        text: whether it comes from a command line.
+    """
+
+    owner: str
+    name: str
+    key: str
+    value: Any
+    where: str
+    text: bool = False
+
+    @property
+    def dotted(self) -> str:
+        """``Adam.betas`` or ``total_kimg``, without key."""
+        return ".".join(part for part in (self.owner, self.name) if part)
+
+    def named(self, owner: str, name: str) -> Setting:
+        """The same value for another parameter."""
+        return replace(self, owner=owner, name=name)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The settings of one source; a later layer is stronger."""
+
+    settings: tuple[Setting, ...]
+    given: bool = True
+    """False for a stored config, which the user did not give now."""
+
+
+@dataclass
+class CommandLine:
+    """A command line's config files and settings, in order."""
+
+    configs: list[str] = field(default_factory=list)
+    settings: list[Setting] = field(default_factory=list)
+
+
+def parse_argv(argv: Sequence[str]) -> CommandLine:
+    """Read ``--flag value``, ``--flag=value`` and ``--flag`` alone (True, for a bool).
+
+    Words that a shell has split inside brackets are joined again: ``[ImageSaver,`` ``SoundSaver]`` is one value.
+
+    Raises:
+        UserError: for a word that belongs to no flag.
+    """
+    line = CommandLine()
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if not _FLAG.match(word):
+            raise UserError(f"unexpected '{word}'; allowed: --flag value, and config files as --config FILE")
+        flag, equals, value = word[2:].partition("=")
+        values = [value] if equals else []
+        while words and not _FLAG.match(words[0]) and (not values or _is_open(" ".join(values))):
+            values.append(words.pop(0))
+        if flag == "config":
+            if not values:
+                raise UserError("--config needs a file")
+            line.configs.append(" ".join(values))
+        else:
+            line.settings.append(_setting(flag, " ".join(values) if values else _ALONE, f"--{flag}", text=True))
+    return line
+
+
+def parse_mapping(content: Mapping[str, Any], source: str) -> list[Setting]:
+    """Read nested or dotted keys: ``Adam: {betas: [0, 0.9]}`` is ``Adam.betas: [0, 0.9]``.
+
+    Raises:
+        UserError: for a key that is no text.
+    """
+    settings = []
+    for key, value in content.items():
+        if not isinstance(key, str):
+            raise UserError(f"{source}unknown key '{key}'; allowed: general flags and names of components")
+        if key not in GENERAL_FLAGS and "." not in key and (isinstance(value, Mapping) or value is None):
+            for name, item in (value or {}).items():
+                settings.append(_setting(f"{key}.{name}", item, f"{source}{key}.{name}"))
+            if not value:
+                settings.append(Setting(key, "", "", None, f"{source}{key}"))
+        else:
+            settings.append(_setting(key, value, f"{source}{key}"))
+    return settings
+
+
+def is_alone(setting: Setting) -> bool:
+    """Whether a flag was given without a value."""
+    return setting.value is _ALONE
+
+
+def _setting(dotted: str, value: Any, where: str, text: bool = False) -> Setting:
+    head, _, rest = dotted.partition(".")
+    if head in GENERAL_FLAGS:
+        return Setting("", head, rest, value, where, text)
+    name, _, key = rest.partition(".")
+    return Setting(head, name, key, value, where, text)
+
+
+def _is_open(text: str) -> bool:
+    """Whether `text` starts with a bracket that it does not close; quoted ones do not count."""
+    if text[:1] not in _PAIRS.values():
+        return False
+    stack: list[str] = []
+    quote = ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in _PAIRS.values():
+            stack.append(character)
+        elif stack and stack[-1] == _PAIRS.get(character):
+            stack.pop()
+    return bool(stack)

@@ -1,0 +1,165 @@
+"""A value from a file, the command line or Python -> the type its parameter is annotated with."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+from pggan_framework.config.text import dump_line, load_value, load_words
+from pggan_framework.errors import UserError
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+_SCALARS = (int, float, bool, str, Path, Any, type(None))
+_LISTS = (list, tuple, Sequence, Iterable)
+_DICTS = (dict, Mapping)
+_TO_BRACKETS = str.maketrans("()", "[]")
+
+
+def members(kind: Any) -> tuple[Any, ...]:
+    """The types a value may have: those of a union, else the type itself."""
+    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+
+
+def is_flag_type(kind: Any) -> bool:
+    """Whether values of this type can be written on a command line."""
+    origin = get_origin(kind)
+    if origin is Literal:
+        return True
+    if origin in (Union, types.UnionType, *_LISTS, *_DICTS):
+        return all(argument is ... or is_flag_type(argument) for argument in get_args(kind))
+    return kind in (*_SCALARS, *_LISTS, *_DICTS)
+
+
+def describe(kind: Any) -> str:
+    """The type in words: ``int``, ``one of a, b``, ``dict[int, int]``, ``float or None``."""
+    if kind is type(None):
+        return "None"
+    if kind is ...:
+        return "..."
+    if kind is Any:
+        return "any value"
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(describe, arguments))
+    if origin is not None:
+        return f"{origin.__name__}[{', '.join(map(describe, arguments))}]"
+    return str(getattr(kind, "__name__", kind))
+
+
+def convert(value: Any, kind: Any, where: str, text: bool = False) -> Any:
+    """`value` as `kind`.
+
+    Args:
+        value: text from a command line, or a value from YAML or Python.
+        kind: the annotated type.
+        where: how the user named it, for the message.
+        text: whether `value` is a command line's text, where ``None`` and ``null`` mean None.
+
+    Raises:
+        UserError: if it is not of that type.
+    """
+    allowed = members(kind)
+    if isinstance(value, str):
+        if text and value in ("None", "null") and (type(None) in allowed or kind is Any):
+            return None
+        value, done = _read(value, allowed, text)
+        if done:
+            return value
+    if kind is Any or (value is None and type(None) in allowed):
+        return value
+    if value is None:
+        raise _wrong(value, kind, where)
+    from jsonargparse import ArgumentError
+
+    parser = _parser(kind)
+    try:
+        return parser.parse_object({"value": _plain(value)}).value
+    except ArgumentError as error:
+        raise _wrong(value, kind, where) from error
+
+
+def merge(current: Any, key: str, value: Any, kind: Any, where: str, text: bool = False) -> Any:
+    """`current` with one key of a dict, or one position of a list, set to `value`.
+
+    Raises:
+        UserError: if `kind` has no keys, or the key or the value is of the wrong type.
+    """
+    for member in members(kind):
+        origin, arguments = get_origin(member) or member, get_args(member)
+        if origin in _DICTS:
+            key_kind, value_kind = arguments or (Any, Any)
+            return {**(current or {}), convert(key, key_kind, where, True): convert(value, value_kind, where, text)}
+        if origin in _LISTS:
+            items, position = list(current or ()), convert(key, int, where, True)
+            fixed = origin is tuple and bool(arguments) and arguments[-1] is not ...
+            if not 0 <= position < len(items) + (not fixed):
+                raise UserError(f"{where}: there is no position {position}; it has {len(items)}, counted from 0")
+            item_kind = arguments[position if fixed else 0] if arguments else Any
+            items[position:] = [convert(value, item_kind, where, text), *items[position + 1 :]]
+            return convert(items, kind, where)
+    raise UserError(f"{where}: a value of type {describe(kind)} has no key '{key}'")
+
+
+def plain(value: Any) -> Any:
+    """`value` made of what YAML has: tuples become lists, paths text, mappings dicts."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _read(value: str, allowed: tuple[Any, ...], text: bool) -> tuple[Any, bool]:
+    """Read text as one of the allowed types; the second item says that nothing is left to convert."""
+    others = tuple(member for member in allowed if member not in (str, type(None)))
+    if any(get_origin(member) is Literal and value in get_args(member) for member in allowed):
+        return value, True
+    if str in allowed:
+        if text and others:
+            try:
+                return convert(value, Union[others], ""), True  # noqa: UP007 (built at run time)
+            except UserError:
+                pass
+        return value, True
+    if Any in allowed:
+        return (load_value(value) if text else value), True
+    if Path in allowed:
+        return Path(value), True
+    lists = [member for member in others if (get_origin(member) or member) in _LISTS]
+    opened = value.lstrip()[:1] in ("[", "(", "{")
+    if lists:
+        listed = value.strip() if opened else f"[{value}]"
+        if all(set(get_args(member)) <= {str, ...} for member in lists):
+            return load_words(f"[{listed[1:-1]}]" if listed.startswith("(") and listed.endswith(")") else listed), False
+        return load_value(listed.translate(_TO_BRACKETS)), False
+    return load_value(value.translate(_TO_BRACKETS) if opened else value), False
+
+
+def _plain(value: Any) -> Any:
+    """`plain`, with paths kept: the parser takes them as they are."""
+    return value if isinstance(value, Path) else plain(value)
+
+
+def _wrong(value: Any, kind: Any, where: str) -> UserError:
+    try:
+        shown = dump_line(plain(value))
+    except Exception:  # a Python object that YAML has no notation for
+        shown = repr(value)
+    hint = "; put it in quotes" if str in members(kind) and isinstance(value, int | float) else ""
+    return UserError(f"{where}: {shown} is not of type {describe(kind)}{hint}")
+
+
+@cache
+def _parser(kind: Any) -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=kind)
+    return parser

@@ -1,0 +1,95 @@
+"""The general flags: what a run is made of, and how long and on what it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pggan_framework.errors import UserError
+
+
+@dataclass(frozen=True)
+class General:
+    """The flags that belong to no component.
+
+    Args:
+        exp_name: the run's name; by default that of the config file, else of the dataset.
+        result_dir: folder that receives the run folders.
+        dataset_class: dataset to train on.
+        generator: network that makes pictures.
+        discriminator: network that judges them.
+        loss: what the two networks minimise.
+        plugins: further trainer plugins, by name.
+        plugin_dirs: folders whose .py files are loaded.
+        postprocessors: savers of samples; None: what fits the data.
+        loggers: who is told of the run's progress.
+        progressive_growing: grow depth by depth; False: full size from the first step.
+        minibatch_size: pictures a step, where DepthManager does not say otherwise.
+        total_kimg: length of the run in thousand real images.
+        lr_rampup_kimg: length of the learning rates' ramp-up at the start, in thousand images.
+        G_lr_max: learning rate of the generator after the ramp-up.
+        D_lr_max: learning rate of the discriminator after the ramp-up.
+        random_seed: start of all randomness.
+        num_data_workers: processes that read data; 0 reads in the main one.
+        comet_key: key to comet.com; given, CometLogger is used. Never stored.
+        comet_project_name: project on comet.com.
+        iwass_lambda: weight of the gradient penalty; short for the loss's own.
+        iwass_epsilon: weight of the drift term; short for the loss's own.
+        iwass_target: gradient norm aimed at; short for the loss's own.
+        checkpoints_dir: folder for checkpoints; by default the run's.
+        save_dataset: write the prepared data to this .h5 file.
+        load_dataset: read prepared data from this .h5 file.
+        resume: go on with a run: 'latest', a run folder or a checkpoint.
+        resume_network: start from the weights of this checkpoint.
+        allow_config_change: resume although the config has changed.
+        device: auto, cpu, cuda or cuda:1.
+        dry_run: check data and config, print the plan, train nothing.
+        debug: show tracebacks of errors.
+    """
+
+    exp_name: str | None = None
+    result_dir: str = "results"
+    dataset_class: str = "TonesDataset"
+    generator: str = "Generator"
+    discriminator: str = "Discriminator"
+    loss: str = "WGANGP"
+    plugins: list[str] = field(default_factory=list)
+    plugin_dirs: list[str] = field(default_factory=lambda: ["plugins"])
+    postprocessors: list[str] | None = None
+    loggers: list[str] = field(default_factory=lambda: ["TeeLogger", "JSONLLogger", "ProgressLogger"])
+    progressive_growing: bool = True
+    minibatch_size: int = 16
+    total_kimg: float = 3000.0
+    lr_rampup_kimg: float = 40.0
+    G_lr_max: float = 0.001
+    D_lr_max: float = 0.001
+    random_seed: int = 1337
+    num_data_workers: int = 0
+    comet_key: str = field(default="", repr=False)
+    comet_project_name: str = ""
+    iwass_lambda: float | None = None
+    iwass_epsilon: float | None = None
+    iwass_target: float | None = None
+    checkpoints_dir: str = ""
+    save_dataset: str = ""
+    load_dataset: str = ""
+    resume: str = ""
+    resume_network: str = ""
+    allow_config_change: bool = False
+    device: str = "auto"
+    dry_run: bool = False
+    debug: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("minibatch_size", "total_kimg", "G_lr_max", "D_lr_max"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} {getattr(self, name)} is not above 0")
+        for name in ("lr_rampup_kimg", "num_data_workers"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"{name} {getattr(self, name)} is below 0")
+
+
+LOSS_ALIASES = ("iwass_lambda", "iwass_epsilon", "iwass_target")
+"""General flags that are short for a parameter of the loss in use; resolved, they appear only as that."""
+
+UNSTORED = frozenset({"comet_key", "resume", "allow_config_change", "dry_run", "debug", *LOSS_ALIASES})
+"""General flags that no resolved config holds: the secret, the aliases, and what concerns one call only."""

@@ -1,0 +1,174 @@
+"""The flags of a class: its constructor's parameters with type, default and help, inherited ones included."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Optional, get_type_hints
+
+from pggan_framework.config.convert import convert, describe, is_flag_type, members
+from pggan_framework.errors import UserError
+
+INJECTED: Mapping[str, tuple[str, ...]] = {
+    "": ("shape", "growth"),
+    "CometLogger": ("comet_key", "comet_project_name"),
+    "DepthManager": ("minibatch_size",),
+    "EMA": ("generator",),
+    "LRScheduler": ("lr_rampup_kimg", "G_lr_max", "D_lr_max"),
+    "OutputGenerator": ("postprocessors", "logger"),
+    "SaverPlugin": ("directory",),
+    "Trainer": ("parts",),
+}
+"""Constructor parameters that are no flags, because `experiment` passes them; under "" those of every component."""
+
+REQUIRED = inspect.Parameter.empty
+"""Default of a parameter that has none."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One flag of a class.
+
+    Args:
+        name: its name in the constructor.
+        kind: its type.
+        default: its default, or `REQUIRED`.
+        help: its line in the docstring.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    help: str
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is REQUIRED
+
+
+@cache
+def parameters(cls: type, name: str | None = None) -> Mapping[str, Parameter]:
+    """The flags of `cls`, registered as `name`, in the order of its constructor and then of those it passes on to.
+
+    A constructor that takes ``**kwargs`` has its base's parameters too, but for those it passes to the base itself.
+
+    Raises:
+        UserError: if a parameter has no type that a command line can give, or its annotation cannot be resolved.
+    """
+    name = name or cls.__name__
+    hidden = {*INJECTED[""], *INJECTED.get(name, ())}
+    helps = _helps(cls)
+    found: dict[str, Parameter] = {}
+    positional = 0
+    for base in cls.__mro__:
+        init = vars(base).get("__init__")
+        if init is None or base is object or not callable(init):
+            continue
+        signature = list(inspect.signature(init).parameters.values())[1:]
+        named = [p for p in signature if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        hidden |= {p.name for p in named[:positional]}
+        for parameter in named:
+            if parameter.name not in hidden:
+                flag = _parameter(parameter, base, name, helps.get(parameter.name, ""))
+                if flag is not None:
+                    found.setdefault(flag.name, flag)
+        rest = next((p.name for p in signature if p.kind is p.VAR_KEYWORD), None)
+        if rest is None:
+            break
+        passed, positional = _passed_on(init, rest)
+        hidden |= passed | set(found)
+    return found
+
+
+def default_of(parameter: Parameter) -> Any:
+    """A fresh copy of the parameter's default, in its annotated type where it has it: 3 for a float is 3.0."""
+    try:
+        return convert(deepcopy(parameter.default), parameter.kind, parameter.name)
+    except UserError:
+        return deepcopy(parameter.default)
+
+
+def _parameter(parameter: inspect.Parameter, base: type, name: str, text: str) -> Parameter | None:
+    """The flag of one constructor parameter; None for an optional one whose type no command line can give."""
+    where = f"{name}.{parameter.name} in {base.__module__}"
+    default = _default(parameter, base)
+    kind = _annotation(parameter, base, where, default)
+    if default is None and kind is not Any and type(None) not in members(kind):
+        kind = Optional[kind]  # noqa: UP045 (a type built at run time)
+    if is_flag_type(kind):
+        return Parameter(parameter.name, kind, default, text)
+    if default is not REQUIRED:
+        return None
+    raise UserError(
+        f"{where} is of type {describe(kind)}, which no flag can give; allowed: int, float, bool, str, Path,"
+        " Literal, tuple, list and dict of these, or a default"
+    )
+
+
+def _default(parameter: inspect.Parameter, base: type) -> Any:
+    if is_dataclass(base):
+        field = next((f for f in fields(base) if f.name == parameter.name), None)
+        if field is not None and field.default_factory is not MISSING:
+            return field.default_factory()
+    return parameter.default
+
+
+def _annotation(parameter: inspect.Parameter, base: type, where: str, default: Any) -> Any:
+    """The parameter's type; without annotation that of its default."""
+    if parameter.annotation is inspect.Parameter.empty:
+        simple = isinstance(default, int | float | str | Path | list | tuple | dict)
+        return type(default) if simple else Any
+    holder = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
+    try:
+        return get_type_hints(holder, vars(sys.modules[base.__module__]))[parameter.name]
+    except (NameError, SyntaxError, TypeError, AttributeError) as error:
+        if default is not REQUIRED:
+            return object  # a type known to the type checker only; with a default it need not be a flag
+        raise UserError(
+            f"{where}: its annotation '{parameter.annotation}' is not known at run time ({error})"
+        ) from error
+
+
+def _passed_on(init: Callable[..., Any], rest: str) -> tuple[set[str], int]:
+    """What `init` passes to its base beside ``**rest``: names given by keyword, and how many by position.
+
+    Where the source cannot be had, as for a dataclass, nothing is taken to be passed.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
+    except (OSError, TypeError, SyntaxError):
+        return set(), 0
+    for call in ast.walk(tree):
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "__init__"):
+            continue
+        if any(k.arg is None and isinstance(k.value, ast.Name) and k.value.id == rest for k in call.keywords):
+            explicit_self = not isinstance(call.func.value, ast.Call)
+            return {k.arg for k in call.keywords if k.arg}, len(call.args) - explicit_self
+    return set(), 0
+
+
+def _helps(cls: type) -> dict[str, str]:
+    """Help of every parameter from the ``Args:`` sections of the class and its bases; the nearest one counts."""
+    from docstring_parser import ParseError
+    from docstring_parser.google import parse
+
+    found: dict[str, str] = {}
+    for base in cls.__mro__:
+        for text in (vars(base).get("__doc__"), getattr(vars(base).get("__init__"), "__doc__", None)):
+            if base is object or not isinstance(text, str) or "Args:" not in text:
+                continue
+            try:
+                for entry in parse(text).params:
+                    found.setdefault(entry.arg_name, " ".join((entry.description or "").split()))
+            except ParseError:
+                continue
+    return found

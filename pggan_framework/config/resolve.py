@@ -1,0 +1,229 @@
+"""Layers of settings -> one Config. The stronger one wins: defaults, stored config, config files, command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pggan_framework.config.arguments import (
+    COMMAND_FLAGS,
+    GENERAL_FLAGS,
+    Layer,
+    Setting,
+    is_alone,
+    parse_argv,
+    parse_mapping,
+)
+from pggan_framework.config.config import Config
+from pggan_framework.config.convert import convert, merge
+from pggan_framework.config.general import LOSS_ALIASES, General
+from pggan_framework.config.parameters import INJECTED, Parameter, default_of, parameters
+from pggan_framework.config.text import load_file
+from pggan_framework.config.used import canonical, components_in_use
+from pggan_framework.discovery import load_all
+from pggan_framework.errors import UserError, nearest
+from pggan_framework.registry import REGISTRY, Component
+
+
+def resolve(argv: Sequence[str], base: Mapping[str, Any] | None = None) -> Config:
+    """Resolve a command line (without the program's name).
+
+    With ``resume`` and without `base` only the general flags are resolved: the rest needs the stored run.
+
+    Args:
+        argv: its words, as the shell split them.
+        base: a stored config that lies between the defaults and the config files.
+
+    Raises:
+        UserError: for anything in it that is unknown, of the wrong type, missing or contradictory.
+    """
+    line = parse_argv(argv)
+    return _resolve(line.configs, Layer(tuple(line.settings)), base)
+
+
+def resolve_general(argv: Sequence[str]) -> General:
+    """The general flags of a command line alone; components are neither loaded nor checked.
+
+    Raises:
+        UserError: as `resolve`, for the general flags.
+    """
+    line = parse_argv(argv)
+    return _general([*_file_layers(map(Path, line.configs)), Layer(tuple(line.settings))])
+
+
+def resolve_overrides(
+    config: str | Path | Sequence[str | Path] | None,
+    overrides: Mapping[str, Any],
+    base: Mapping[str, Any] | None = None,
+) -> Config:
+    """Resolve config files and Python values, as `resolve` does a command line.
+
+    Args:
+        config: a YAML file, or several.
+        overrides: flags, dotted or nested: ``{"total_kimg": 20, "Adam.betas": (0, 0.9)}``.
+        base: a stored config that lies between the defaults and the config files.
+
+    Raises:
+        UserError: as `resolve`.
+    """
+    files = [config] if isinstance(config, str | Path) else list(config or ())
+    return _resolve(files, Layer(tuple(parse_mapping(overrides, ""))), base)
+
+
+def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] | None) -> Config:
+    paths = [Path(file) for file in files]
+    layers = [Layer(tuple(parse_mapping(base or {}, "stored config: ")), given=False)]
+    layers += _file_layers(paths)
+    layers.append(last)
+    general = _general(layers)
+    given = {setting.dotted for layer in layers if layer.given for setting in layer.settings}
+    named = bool(paths) or bool(given & {"exp_name", "dataset_class"})
+    if general.resume and base is None:
+        return Config(_name(general, paths), {}, frozenset(given), named)
+    load_all(general.plugin_dirs)
+    general = _name(canonical(general), paths)
+    layers = [_known(layer, general) for layer in layers]
+    explicit = {setting.dotted for layer in layers if layer.given for setting in layer.settings if setting.name}
+    settings = [setting for layer in layers for setting in layer.settings]
+    used = components_in_use(general)
+    components = {c.name: _component(c, [s for s in settings if s.owner == c.name], general) for c in used}
+    for setting in (s for layer in layers if layer.given for s in layer.settings if s.owner not in ("", *components)):
+        if setting.name:
+            component = REGISTRY.get(setting.owner)
+            parameter = parameters(component.cls, component.name)[setting.name]
+            _apply(default_of(parameter), setting, parameter)
+            print(f"note: {setting.where} is given but {setting.owner} is not used", file=sys.stderr)
+    aliases = dict.fromkeys(LOSS_ALIASES)
+    return Config(_with(general, **aliases), components, frozenset(explicit), named)
+
+
+def _file_layers(paths: Iterable[Path]) -> list[Layer]:
+    return [Layer(tuple(parse_mapping(load_file(path), f"{path}: "))) for path in paths]
+
+
+def _general(layers: Iterable[Layer]) -> General:
+    """The general flags of all layers, over their defaults."""
+    flags = parameters(General)
+    values = {name: default_of(flag) for name, flag in flags.items()}
+    for layer in layers:
+        for setting in layer.settings:
+            if not setting.owner:
+                values[setting.name] = _apply(values[setting.name], setting, flags[setting.name])
+    return General(**values)
+
+
+def _with(general: General, **changes: Any) -> General:
+    return General(**{**vars(general), **changes})
+
+
+def _name(general: General, paths: Sequence[Path]) -> General:
+    """`general` with a name for the run: its own, that of the first config file, or the dataset's."""
+    return _with(general, exp_name=general.exp_name or (paths[0].stem if paths else general.dataset_class))
+
+
+def _known(layer: Layer, general: General) -> Layer:
+    """The layer's settings under canonical names, the loss's aliases as its parameters.
+
+    Raises:
+        UserError: for a name nobody has, or an alias that contradicts the parameter it stands for.
+    """
+    settings = []
+    for setting in layer.settings:
+        if not setting.owner:
+            if setting.name in LOSS_ALIASES:
+                settings += _alias(setting, layer, general)
+            else:
+                settings.append(setting)
+            continue
+        if setting.owner not in REGISTRY:
+            raise _unknown(setting)
+        owner = REGISTRY.get(setting.owner)
+        if setting.name and setting.name not in parameters(owner.cls, owner.name):
+            raise _unknown_parameter(setting, owner)
+        if not setting.name and setting.value is not None:
+            raise UserError(
+                f"{setting.where}: allowed: {owner.name}.parameter, as {', '.join(_flags(owner)) or 'none'}"
+            )
+        settings.append(setting.named(owner.name, setting.name))
+    return Layer(tuple(settings), layer.given)
+
+
+def _alias(setting: Setting, layer: Layer, general: General) -> list[Setting]:
+    """``iwass_lambda`` as the loss's own parameter; nothing where it is None, the default."""
+    value = convert(setting.value, parameters(General)[setting.name].kind, setting.where, setting.text)
+    if value is None:
+        return []
+    loss = REGISTRY.get(general.loss)
+    flags = parameters(loss.cls, loss.name)
+    if setting.name not in flags:
+        raise UserError(
+            f"{setting.where}: the loss {loss.name} has no {setting.name}; it has: {', '.join(flags) or 'none'}"
+        )
+    for other in layer.settings:
+        same = other.name == setting.name and other.owner in (loss.name, *loss.aliases)
+        if same and _apply(None, other, flags[other.name]) != value:
+            raise UserError(f"{setting.where} and {other.where} are the same but have different values; give one")
+    return [setting.named(loss.name, setting.name)]
+
+
+def _component(component: Component, settings: Sequence[Setting], general: General) -> dict[str, Any]:
+    """All parameters of one component.
+
+    Raises:
+        UserError: if a value is of the wrong type or a required parameter is missing.
+    """
+    values = {}
+    for flag in parameters(component.cls, component.name).values():
+        given = [setting for setting in settings if setting.name == flag.name]
+        if flag.required and not given:
+            # A prepared file stands for the dataset's source, so that its class need not know where that was.
+            if component.kind == "dataset" and general.load_dataset:
+                continue
+            raise UserError(f"{component.name}.{flag.name} is required{f': {flag.help}' if flag.help else ''}")
+        value = None if flag.required else default_of(flag)
+        for setting in given:
+            value = _apply(value, setting, flag)
+        values[flag.name] = value
+    return values
+
+
+def _apply(current: Any, setting: Setting, flag: Parameter) -> Any:
+    """The value after one more setting: set whole, or by key into `current`."""
+    value = setting.value
+    if is_alone(setting):
+        if flag.kind is not bool:
+            raise UserError(f"{setting.where} needs a value")
+        value = True
+    if setting.key:
+        return merge(current, setting.key, value, flag.kind, setting.where, setting.text)
+    return convert(value, flag.kind, setting.where, setting.text)
+
+
+def _flags(component: Component) -> list[str]:
+    return [f"{component.name}.{name}" for name in parameters(component.cls, component.name)]
+
+
+def _unknown(setting: Setting) -> UserError:
+    """Nobody has this name: the nearest of all there are."""
+    dotted = setting.dotted
+    known = [*GENERAL_FLAGS, *(flag for component in REGISTRY for flag in _flags(component))]
+    if not setting.text:
+        empty_section = not setting.name and setting.value is None
+        names = [component.name for component in REGISTRY] if empty_section else known
+        return UserError(f"{setting.where.removesuffix(dotted)}unknown key '{dotted}'{nearest(dotted, names)}")
+    known += COMMAND_FLAGS
+    same = [flag for flag in known if "." not in dotted and flag.partition(".")[2] == dotted]
+    hint = f" (did you mean '--{same[0]}'?)" if same else nearest(f"--{dotted}", [f"--{flag}" for flag in known])
+    return UserError(f"unknown flag --{dotted}{hint}; -h lists the general ones, --help_component NAME a component's")
+
+
+def _unknown_parameter(setting: Setting, owner: Component) -> UserError:
+    flags = _flags(owner)
+    if setting.name in INJECTED.get(owner.name, ()) and setting.name in GENERAL_FLAGS:
+        return UserError(f"{setting.where}: {owner.name} takes it from the general flag {setting.name}")
+    hint = nearest(f"{owner.name}.{setting.name}", flags)
+    return UserError(
+        f"{setting.where}: {owner.name} has no '{setting.name}'{hint}; allowed: {', '.join(flags) or 'none'}"
+    )

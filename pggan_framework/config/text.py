@@ -1,0 +1,115 @@
+"""YAML as configs use it: ``None`` and ``1e-3`` mean what they look like, and a key given twice is an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pggan_framework.errors import UserError, nearest
+
+_NULL = "tag:yaml.org,2002:null"
+_FLOAT = "tag:yaml.org,2002:float"
+_EXPONENT = re.compile(r"^[-+]?(?:[0-9][0-9_]*|[0-9]*\.[0-9]+|[0-9]+\.)[eE][-+]?[0-9]+$")
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loader that refuses a key given twice; dates stay text."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if (key.tag, key.value) in seen:
+                    raise yaml.MarkedYAMLError(problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark)
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe dumper: nothing by reference, values of a parameter on its own line."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Text with a Unicode line break in it needs escapes, which only double quotes have."""
+    style = '"' if any(mark in text for mark in "\x85\u2028\u2029\ufeff") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+# The dumper knows every form the loader takes for something else than text, so that such text is quoted.
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver(_NULL, re.compile("^None$"), ["N"])
+    _class.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
+
+
+def load_value(text: str) -> Any:
+    """One value in YAML's notation. Text that is no YAML is returned as it is."""
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError):
+        return text
+
+
+def load_words(text: str) -> Any:
+    """As `load_value`, with every scalar left as text: ``[a, 1]`` is ``["a", "1"]``."""
+    try:
+        return yaml.load(text, yaml.BaseLoader)
+    except yaml.YAMLError:
+        return text
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """The mapping in a config file; an empty file is an empty mapping.
+
+    Raises:
+        UserError: if the file is missing, is no YAML, holds no mapping or gives a key twice.
+    """
+    if not path.is_file():
+        folder = path.parent
+        if not folder.is_dir():
+            raise UserError(f"config file {path} does not exist: there is no folder {folder}")
+        names = [p.name for p in folder.iterdir() if p.suffix in (".yaml", ".yml")]
+        raise UserError(f"config file {path} does not exist{nearest(path.name, names)}")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"config file {path}{line}: {error.problem}") from error
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        raise UserError(f"config file {path}: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"config file {path} holds a {type(content).__name__}; allowed: lines of 'flag: value'")
+    return content
+
+
+def dump_line(value: Any) -> str:
+    """A plain value on one line: ``{6: 14, 7: 6}``, ``[0.0, 0.99]``, ``text``."""
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**9, sort_keys=False, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """A config as text: one line a flag, components with one indented line a parameter."""
+    lines = []
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            lines += [
+                f"{dump_line(key)}:",
+                *(f"  {dump_line(name)}: {dump_line(item)}" for name, item in value.items()),
+            ]
+        else:
+            lines.append(f"{dump_line(key)}: {dump_line(value)}")
+    return "\n".join(lines) + "\n"

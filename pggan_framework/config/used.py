@@ -1,0 +1,82 @@
+"""Which components a run uses: the one table of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pggan_framework.config.general import General
+from pggan_framework.errors import UserError
+from pggan_framework.registry import KINDS, REGISTRY, Component
+
+CHOSEN: Mapping[str, str] = {
+    "dataset_class": "dataset",
+    "generator": "generator",
+    "discriminator": "discriminator",
+    "loss": "loss",
+    "plugins": "plugin",
+    "postprocessors": "postprocessor",
+    "loggers": "logger",
+}
+"""General flags that name components, and the kind each names."""
+
+ALWAYS = (
+    "Trainer",
+    "EMA",
+    "Adam",
+    "LRScheduler",
+    "SaverPlugin",
+    "OutputGenerator",
+    "EfficientLossMonitor",
+    "AbsoluteTimeMonitor",
+)
+"""What every run has."""
+
+GROWING = ("DepthManager",)
+"""What a run has that grows."""
+
+DEFAULT_POSTPROCESSORS = ("ImageSaver", "SoundSaver")
+"""The savers of which the data decide; so the flags of both count."""
+
+
+def canonical(general: General) -> General:
+    """`general` with every component under its registered name, and CometLogger where its key is given.
+
+    Raises:
+        UserError: if there is no such component, it is of another kind, or it is listed twice.
+    """
+    changes: dict[str, str | list[str]] = {}
+    for flag, kind in CHOSEN.items():
+        given = getattr(general, flag)
+        if isinstance(given, str):
+            changes[flag] = _find(flag, given, kind)
+        elif given is not None:
+            names = [_find(flag, name, kind) for name in given]
+            twice = [name for name in names if names.count(name) > 1]
+            if twice:
+                raise UserError(f"{flag}: {twice[0]} is listed twice")
+            changes[flag] = names
+    loggers = changes["loggers"]
+    if general.comet_key and "CometLogger" not in loggers:
+        changes["loggers"] = [*loggers, "CometLogger"]
+    return replace(general, **changes)  # type: ignore[arg-type]
+
+
+def components_in_use(general: General) -> list[Component]:
+    """The components a run with these (canonical) flags is made of, by kind and name."""
+    names = {*ALWAYS, *(GROWING if general.progressive_growing else ())}
+    for flag in CHOSEN:
+        given = getattr(general, flag)
+        names.update([given] if isinstance(given, str) else DEFAULT_POSTPROCESSORS if given is None else given)
+    used = [REGISTRY.get(name) for name in names]
+    return sorted(used, key=lambda c: (KINDS.index(c.kind), c.name.lower()))
+
+
+def _find(flag: str, name: str, kind: str) -> str:
+    try:
+        component = REGISTRY.get(name, kind)
+    except UserError as error:
+        raise UserError(f"{flag}: {error}") from error
+    if flag == "plugins" and component.name in (*ALWAYS, *GROWING):
+        raise UserError(f"plugins: {name} is part of every run; list further plugins only")
+    return component.name

@@ -1,0 +1,270 @@
+"""HDF5 files that hold every picture at several sizes: the original tool's, and those `save_prepared` writes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.data.base import DepthDataset, Pixels, box_mean
+from pggan_framework.errors import UserError
+from pggan_framework.growth import Growth
+from pggan_framework.registry import register
+
+if TYPE_CHECKING:
+    import h5py
+
+FORMAT = 1
+"""Version of the prepared file, in its attribute ``format_version``."""
+RECORD = "pggan_framework"
+"""Name of the scalar string (JSON) that says all else of a prepared file; an HDF5 attribute ends at 64 KiB."""
+
+
+@register("dataset")
+class OldH5Dataset(DepthDataset):
+    """An HDF5 file of data sets ``data{h}x{w}``, [N, C, h, w] in uint8 or float16, one for each size.
+
+    Reads the files of the original PGGAN tool (``data{r}x{r}``, r = R, R/2 ... 1, with ``<file>-labels.npy`` beside
+    them) and prepared files. Pictures are read when asked for, at the size asked for, so that memory stays flat
+    however large the file is. A size that is not stored is the box mean of the next larger one.
+
+    Args:
+        h5_path: the file.
+        max_images: use only the first so many.
+        resolution: longer side of the pictures at full depth; larger stored ones are left alone.
+        model_dataset_depth_offset: log2 of the pictures' side at depth 0; a prepared file knows its own.
+        range_out: value range the networks see.
+
+    Attributes:
+        labels: [N, ...] where the file has them.
+
+    Raises:
+        UserError: if the file is missing, truncated, no HDF5 or has no such data sets.
+    """
+
+    labels: NDArray[Any] | None = None
+
+    def __init__(
+        self,
+        h5_path: Path,
+        max_images: int | None = None,
+        resolution: int | None = None,
+        model_dataset_depth_offset: int = 2,
+        range_out: tuple[float, float] = (-1, 1),
+    ) -> None:
+        self.h5_path = Path(h5_path)
+        if max_images is not None and max_images < 1:
+            raise UserError(f"max_images is {max_images}; it must be at least 1")
+        self._handle: tuple[int, h5py.File] | None = None
+        with open_h5(self.h5_path) as file:
+            self._record = _read_record(file, self.h5_path)
+            self._levels = _find_levels(file, self.h5_path)
+            stored = file["labels"][:] if "labels" in file else None
+        self._file = self.h5_path.open("rb", buffering=0)
+        top = self._top(resolution)
+        growth = self._prepared_growth(top)
+        range_in = (0.0, 255.0) if top.dtype == np.uint8 else (-1.0, 1.0)
+        super().__init__(
+            top.shape[1:],
+            model_dataset_depth_offset if growth is None else min(growth.seed).bit_length() - 1,
+            None if growth is None else growth.seed,
+            tuple(self._record.get("range_in", range_in)),
+            range_out,
+        )
+        if growth is not None:
+            self.growth = growth
+        self._stored = top.shape[0]
+        self._length = min(self._stored, max_images or self._stored)
+        self._resolution = resolution
+        self._sources = [self._source(depth) for depth in range(self.growth.max_depth + 1)]
+        labels = stored if stored is not None else self._beside()
+        self.labels = None if labels is None else labels[: self._length]
+        if state := self._record.get("codec"):
+            from pggan_framework.audio import codec_from_state
+
+            self.codec = codec_from_state(state)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def image(self, index: int) -> Pixels:
+        """One picture at full depth, [C, H, W]."""
+        picture: Pixels = self.images([index], self.growth.max_depth)[0]
+        return picture
+
+    def images(self, indices: Sequence[int], depth: int) -> Pixels:
+        """A batch [N, C, h, w] at `depth`, read from the level of that size."""
+        level = self._sources[depth]
+        stored = self._read(level, indices)
+        size = self.growth.shape_at(depth)[1:]
+        if level.shape[2:] == size:
+            return stored
+        return np.stack([box_mean(picture, size) for picture in stored])
+
+    def summary(self) -> dict[str, str]:
+        """What was said of the data when they were prepared; the file, and the sizes it holds."""
+        sizes = ", ".join(f"{level.shape[2]}x{level.shape[3]}" for level in self._levels)
+        told: dict[str, str] = self._record.get("summary", {})
+        return told | super().summary() | {"file": str(self.h5_path), "stored sizes": sizes}
+
+    def fingerprint(self) -> str:
+        """A prepared file's own; else a digest of the levels and of 16 pictures."""
+        known: str | None = self._record.get("fingerprint")
+        if known is not None and self._length == self._stored and self._resolution is None:
+            return known
+        shapes = [(level.shape, str(level.dtype)) for level in self._levels]
+        digest = hashlib.sha256(repr((known, self._length, self.shape, shapes)).encode())
+        spread = np.unique(np.linspace(0, self._length - 1, 16).astype(np.int64))
+        digest.update(self.images(spread.tolist(), self.growth.max_depth).tobytes())
+        return digest.hexdigest()[:16]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_handle": None, "_file": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._file = self.h5_path.open("rb", buffering=0)
+
+    def _top(self, resolution: int | None) -> Level:
+        """The level that is the full depth."""
+        if resolution is None:
+            return self._levels[0]
+        for level in self._levels:
+            if max(level.shape[2:]) == resolution:
+                return level
+        sides = ", ".join(str(max(level.shape[2:])) for level in self._levels)
+        raise UserError(f"{self.h5_path} has no pictures of resolution {resolution}; allowed: {sides}")
+
+    def _prepared_growth(self, top: Level) -> Growth | None:
+        """The growth a prepared file was written with, up to the level `top`."""
+        if not self._record:
+            return None
+        seed, doubles = self._record["seed"], self._record["doubles"]
+        growth = Growth(top.shape[1], (seed[0], seed[1]), tuple((bool(down), bool(across)) for down, across in doubles))
+        for depth in range(growth.max_depth + 1):
+            if growth.shape_at(depth) == top.shape[1:]:
+                return Growth(growth.channels, growth.seed, growth.doubles[:depth])
+        raise UserError(f"{self.h5_path}: {top.name} is no depth of the prepared file")
+
+    def _source(self, depth: int) -> Level:
+        """The smallest stored level from which `depth` can be had."""
+        _, height, width = self.growth.shape_at(depth)
+        fitting = [
+            level
+            for level in self._levels
+            if level.shape[2] >= height
+            and level.shape[3] >= width
+            and not (level.shape[2] % height or level.shape[3] % width)
+        ]
+        return min(fitting, key=lambda level: level.shape[2] * level.shape[3])
+
+    def _read(self, level: Level, indices: Sequence[int]) -> Pixels:
+        """Pictures of a level, [N, C, h, w]; a contiguous data set is read at its place in the file."""
+        order = np.asarray(indices, np.int64)
+        if order.size and not 0 <= order.min() <= order.max() < self._length:
+            raise IndexError(f"picture {order.max()} of {self._length}")
+        if level.offset is None or not hasattr(os, "preadv"):
+            unique, back = np.unique(order, return_inverse=True)
+            pictures: Pixels = self._h5()[level.name][unique.tolist()][back]
+            return pictures
+        batch: Pixels = np.empty((len(order), *level.shape[1:]), level.dtype)
+        descriptor, stride = self._file.fileno(), batch[:1].nbytes
+        for place, index in enumerate(order.tolist()):
+            # Positional reads share no state between processes, and unlike a memory map they do not count as memory.
+            if os.preadv(descriptor, [batch[place]], level.offset + index * stride) != stride:
+                raise UserError(f"{self.h5_path} has become shorter while it was read")
+        return batch
+
+    def _h5(self) -> h5py.File:
+        """This process's own handle: one that was open before a fork must not be used after it."""
+        if self._handle is None or self._handle[0] != os.getpid():
+            self._handle = os.getpid(), open_h5(self.h5_path)
+        return self._handle[1]
+
+    def _beside(self) -> NDArray[Any] | None:
+        """Labels from ``<file>-labels.npy``, with or without the ending ``.h5``."""
+        for path in (self.h5_path.with_suffix(""), self.h5_path):
+            file = path.with_name(path.name + "-labels.npy")
+            if file.is_file():
+                try:
+                    labels: NDArray[Any] = np.load(file, allow_pickle=False)
+                except (OSError, ValueError, EOFError) as error:
+                    raise UserError(f"cannot read the labels {file}: {error}") from error
+                if labels.ndim == 0 or len(labels) != self._stored:
+                    raise UserError(f"{file} has labels of shape {labels.shape}; there are {self._stored} pictures")
+                return labels
+        return None
+
+
+class Level:
+    """One data set of pictures and where it lies in the file.
+
+    Args:
+        data: the open data set.
+    """
+
+    def __init__(self, data: h5py.Dataset) -> None:
+        self.name = str(data.name).lstrip("/")
+        self.shape: tuple[int, int, int, int] = tuple(data.shape)
+        self.dtype: np.dtype[Any] = data.dtype
+        plain = data.chunks is None and data.compression is None and data.dtype.isnative
+        self.offset: int | None = data.id.get_offset() if plain else None
+
+
+def open_h5(path: Path) -> h5py.File:
+    """Open a file for reading.
+
+    Raises:
+        UserError: if it is missing, truncated or no HDF5 file.
+    """
+    import h5py
+
+    if not path.is_file():
+        raise UserError(f"no file {path}")
+    if not h5py.is_hdf5(path):
+        raise UserError(f"{path} is no HDF5 file")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(f"cannot open {path}: {error}") from error
+
+
+def _find_levels(file: h5py.File, path: Path) -> list[Level]:
+    """The levels in the file, largest first."""
+    import h5py
+
+    levels = []
+    for name, data in file.items():
+        match = re.fullmatch(r"data(\d+)x(\d+)", name)
+        if not match or not isinstance(data, h5py.Dataset):
+            continue
+        if data.ndim != 4 or data.shape[2:] != (int(match[1]), int(match[2])):
+            raise UserError(f"{path}: {name} has shape {data.shape}; due: [N, C, {match[1]}, {match[2]}]")
+        if data.dtype not in (np.uint8, np.float16):
+            raise UserError(f"{path}: {name} is {data.dtype}; allowed: uint8, float16")
+        levels.append(Level(data))
+    if not levels:
+        found = ", ".join(list(file)[:5]) or "nothing"
+        raise UserError(f"{path} has no data sets data{{h}}x{{w}}, such as data64x64; it has {found}")
+    if len({(level.shape[:2], level.dtype) for level in levels}) > 1 or levels[0].shape[0] == 0:
+        found = ", ".join(f"{level.name} {level.shape[:2]} {level.dtype}" for level in levels)
+        raise UserError(f"{path}: the sizes differ in number, channels or type, or are empty: {found}")
+    return sorted(levels, key=lambda level: (level.shape[2] * level.shape[3], level.shape[2]), reverse=True)
+
+
+def _read_record(file: h5py.File, path: Path) -> dict[str, Any]:
+    """What a prepared file says of itself; empty for another file."""
+    version = file.attrs.get("format_version")
+    if version is None:
+        return {}
+    if version != FORMAT or RECORD not in file:
+        raise UserError(f"{path} is a prepared file of format {version}; this version reads {FORMAT}")
+    record: dict[str, Any] = json.loads(file[RECORD][()])
+    return record

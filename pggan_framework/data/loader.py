@@ -1,0 +1,195 @@
+"""Batches of real pictures, each a pure function of (seed, nimg, depth, size); worker processes run ahead."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from pggan_framework.data.base import DepthDataset
+from pggan_framework.data.sampling import indices
+from pggan_framework.errors import UserError
+
+STOPS = {signal.SIGINT, signal.SIGTERM}
+
+
+class Request(NamedTuple):
+    """What defines a batch."""
+
+    nimg: int
+    depth: int
+    size: int
+
+
+class BatchLoader:
+    """Gives the batch that stands at a position of the stream of real pictures.
+
+    With `workers` the next batches are prepared in other processes, on the assumption that each call's `nimg` is the
+    one before plus `size`. A call that differs (a new depth, a new batch size, a jump) starts them anew; it costs
+    some ten milliseconds and changes no bit.
+
+    Args:
+        dataset: where the pictures come from.
+        seed: decides the order of the pictures.
+        workers: how many processes; 0 reads in this one.
+        pin_memory: return page-locked tensors, which copy to a GPU without waiting.
+        prefetch: batches each worker prepares ahead.
+        rank: of this process among those that train together.
+        world: how many of those there are.
+    """
+
+    def __init__(
+        self,
+        dataset: DepthDataset,
+        seed: int,
+        workers: int = 0,
+        pin_memory: bool = False,
+        prefetch: int = 2,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self._batches = _Batches(dataset, seed, rank, world)
+        self._workers = workers
+        self._pin_memory = pin_memory
+        self._prefetch = prefetch
+        self._ahead: Iterator[torch.Tensor | _Failure] | None = None
+        self._expected: Request | None = None
+
+    def batch(self, nimg: int, depth: int, size: int) -> torch.Tensor:
+        """The batch at position `nimg`.
+
+        Args:
+            nimg: real pictures shown so far, over all processes.
+            depth: 0 is the smallest picture.
+            size: of the batch, over all processes; this one gets its part of it.
+
+        Returns:
+            [N, C, h, w] on the CPU in the dataset's own dtype (uint8 or float16).
+
+        Raises:
+            UserError: what the dataset raised, here or in a worker.
+        """
+        request = Request(nimg, depth, size)
+        if self._workers == 0:
+            result = self._batches[request]
+        else:
+            if self._ahead is None or request != self._expected:
+                self._start(request)
+            assert self._ahead is not None
+            result = next(self._ahead)
+            self._expected = Request(nimg + size, depth, size)
+        if isinstance(result, _Failure):
+            self.close()
+            raise UserError(result.message)
+        return result.pin_memory() if self._pin_memory else result
+
+    def close(self) -> None:
+        """End the worker processes; a later call of `batch` starts new ones."""
+        self._ahead = None  # the last reference: torch's iterator stops and joins its workers when it goes
+        self._expected = None
+
+    def __enter__(self) -> BatchLoader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self, request: Request) -> None:
+        self.close()
+        loader: DataLoader[Any] = DataLoader(
+            self._batches,
+            batch_size=None,
+            sampler=_Onwards(request),
+            num_workers=self._workers,
+            prefetch_factor=self._prefetch,
+            collate_fn=_same,
+            worker_init_fn=_leave_group,
+            # fork shares a preloaded dataset, and knows classes from a user's file, which spawn could not import.
+            multiprocessing_context="fork" if sys.platform == "linux" else None,
+        )
+        with _signals_held():
+            self._ahead = iter(loader)
+
+
+class _Failure(NamedTuple):
+    """A UserError on its way out of a worker: torch would wrap it in a traceback of many lines."""
+
+    message: str
+
+
+class _Batches(Dataset["torch.Tensor | _Failure"]):
+    def __init__(self, dataset: DepthDataset, seed: int, rank: int, world: int) -> None:
+        self.dataset = dataset
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+
+    def __getitem__(self, request: Request) -> torch.Tensor | _Failure:
+        order = indices(self.seed, request.nimg, request.size, len(self.dataset), self.rank, self.world)
+        try:
+            return torch.from_numpy(self.dataset.images(order.tolist(), request.depth))
+        except UserError as error:
+            return _Failure(str(error))
+
+
+class _Onwards(Sampler[Request]):
+    """A request and all that follow it."""
+
+    def __init__(self, first: Request) -> None:
+        self.first = first
+
+    def __iter__(self) -> Iterator[Request]:
+        nimg, depth, size = self.first
+        while True:
+            yield Request(nimg, depth, size)
+            nimg += size
+
+
+def _same(result: Any) -> Any:
+    return result
+
+
+def _leave_group(worker: int) -> None:
+    # Ctrl-C and a SIGTERM to the group are for the trainer, which finishes its step and then ends the workers.
+    if sys.platform != "win32":
+        os.setpgrp()
+        for number in signal.sigpending() & STOPS:  # came between the fork and here
+            signal.sigwait({number})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold back what stops a program, so that none hits a worker before it has left the group."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def to_network_range(
+    batch: torch.Tensor, range_in: tuple[float, float], range_out: tuple[float, float]
+) -> torch.Tensor:
+    """Map [N, C, h, w] linearly from `range_in` to `range_out`, as float32 on the batch's device.
+
+    Both ends are met exactly.
+    """
+    low, high = range_in
+    out_low, out_high = range_out
+    pixels = batch.float()
+    if (low, high) == (out_low, out_high):
+        return pixels
+    return (pixels - low) / (high - low) * (out_high - out_low) + out_low

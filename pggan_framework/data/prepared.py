@@ -1,0 +1,92 @@
+"""Prepared files: a dataset at every depth in one HDF5 file, with all that is needed to train on it again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pggan_framework.data.base import DepthDataset
+from pggan_framework.data.h5 import FORMAT, RECORD, OldH5Dataset, open_h5
+from pggan_framework.errors import UserError
+
+CHUNK = 32 << 20
+"""Bytes of full-size pictures that are in memory at a time."""
+
+
+def save_prepared(dataset: DepthDataset, path: Path, progress: Callable[[int, int], None] | None = None) -> None:
+    """Write a dataset as ``data{h}x{w}``, [N, C, h, w], one contiguous data set for each depth.
+
+    The scalar string ``pggan_framework`` holds, as JSON, the codec's state, the growth, the value range, the summary
+    and the fingerprint. The file appears under its name when it is complete; an older one is replaced then.
+
+    Args:
+        dataset: what to write.
+        path: the file.
+        progress: called with how many pictures are written, and of how many.
+
+    Raises:
+        UserError: if the file cannot be written, or what the dataset raises.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error}") from error
+    try:
+        _write(dataset, temporary, progress)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_prepared(path: Path, range_out: tuple[float, float] = (-1, 1)) -> DepthDataset:
+    """The dataset in a file of `save_prepared`: the same pictures, codec and fingerprint.
+
+    Raises:
+        UserError: if it is no such file, or is truncated.
+    """
+    with open_h5(Path(path)) as file:
+        if "format_version" not in file.attrs:
+            raise UserError(f"{path} is no prepared file; read other HDF5 files with dataset_class OldH5Dataset")
+    return OldH5Dataset(path, range_out=range_out)
+
+
+def _write(dataset: DepthDataset, path: Path, progress: Callable[[int, int], None] | None) -> None:
+    import h5py
+
+    growth, total = dataset.growth, len(dataset)
+    dtype = dataset.image(0).dtype
+    step = max(1, CHUNK // (int(np.prod(growth.shape)) * dtype.itemsize))
+    record = {
+        "codec": dataset.codec.state_dict() if dataset.codec else None,
+        "fingerprint": dataset.fingerprint(),
+        "range_in": list(dataset.range_in),
+        "seed": list(growth.seed),
+        "doubles": [list(pair) for pair in growth.doubles],
+        "summary": dataset.summary(),
+    }
+    with h5py.File(path, "w") as file:
+        file.attrs["format_version"] = FORMAT
+        file.create_dataset(RECORD, data=json.dumps(record))
+        labels = getattr(dataset, "labels", None)
+        if labels is not None:
+            file.create_dataset("labels", data=labels)
+        levels = []
+        for depth in range(growth.max_depth + 1):
+            shape = growth.shape_at(depth)
+            levels.append(file.create_dataset(f"data{shape[1]}x{shape[2]}", (total, *shape), dtype))
+        for start in range(0, total, step):
+            end = min(start + step, total)
+            for level, pictures in zip(levels, dataset.pyramid(range(start, end)), strict=True):
+                level[start:end] = pictures
+            if progress:
+                progress(end, total)

@@ -1,0 +1,116 @@
+"""Several loggers as one, none of which can stop a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from pggan_framework.errors import UserError
+from pggan_framework.loggers import terminal
+from pggan_framework.loggers.base import Logger, RunInfo
+
+
+class RemoteLogger(Logger):
+    """Base of loggers that hand a run's figures to a service: Comet and the like.
+
+    A subclass simply lets its exceptions out: in a `LoggerGroup` they become one warning, with the `secrets` masked,
+    and the run goes on.
+    """
+
+    secrets: tuple[str, ...] = ()
+    """What no message may show: keys, tokens."""
+    report: Callable[[str], None] = staticmethod(terminal.warn)
+    """Tells a person something, one line; a `LoggerGroup` points it at its own `message`."""
+
+    def mask(self, text: str) -> str:
+        """`text` on one line, with every secret replaced by stars."""
+        text = " ".join(text.split())
+        for secret in filter(None, self.secrets):
+            text = text.replace(secret, "***")
+        return text
+
+
+class LoggerGroup(Logger):
+    """Forwards every call to each of its loggers.
+
+    An exception of one logger becomes one warning, given to those that print messages; the others and the run go on.
+    A logger that could not start is left out; one that fails later is tried again, since a network may come back.
+
+    Args:
+        loggers: the loggers; those that print messages are started first, so that they can tell what the rest report.
+    """
+
+    def __init__(self, loggers: Sequence[Logger]) -> None:
+        self.loggers = sorted(loggers, key=lambda logger: not _overrides(logger, "message"))
+        self._progressing = [logger for logger in self.loggers if _overrides(logger, "progress")]
+        self._warned: set[int] = set()
+        for logger in self.loggers:
+            if isinstance(logger, RemoteLogger):
+                logger.report = self.message
+
+    def start(self, run: RunInfo) -> None:
+        """Start every logger.
+
+        Raises:
+            UserError: if a logger's parameters are wrong; nothing else is let through.
+        """
+        for logger in tuple(self.loggers):
+            try:
+                logger.start(run)
+            except UserError:
+                raise
+            except Exception as error:
+                self._warn(logger, error, "is left out of this run")
+                self.loggers.remove(logger)
+        self._progressing = [logger for logger in self._progressing if logger in self.loggers]
+
+    def log(self, stats: Mapping[str, float], nimg: int) -> None:
+        """Forward a tick's figures."""
+        self._each(lambda logger: logger.log(stats, nimg))
+
+    def progress(self, nimg: int) -> None:
+        """Forward a step, only to loggers that listen for it."""
+        for logger in self._progressing:
+            try:
+                logger.progress(nimg)
+            except Exception as error:
+                self._warn(logger, error)
+
+    def image(self, name: str, path: Path, nimg: int) -> None:
+        """Forward a picture's path."""
+        self._each(lambda logger: logger.image(name, path, nimg))
+
+    def audio(self, name: str, path: Path, nimg: int) -> None:
+        """Forward a sound's path."""
+        self._each(lambda logger: logger.audio(name, path, nimg))
+
+    def message(self, text: str) -> None:
+        """Forward a line for a person; on standard error where no logger prints messages."""
+        if any(_overrides(logger, "message") for logger in self.loggers):
+            self._each(lambda logger: logger.message(text))
+        else:
+            terminal.warn(text)
+
+    def finish(self, status: str) -> None:
+        """Finish every logger, those that print messages last."""
+        self._each(lambda logger: logger.finish(status), reverse=True)
+
+    def _each(self, call: Callable[[Logger], None], reverse: bool = False) -> None:
+        for logger in self.loggers[::-1] if reverse else tuple(self.loggers):
+            try:
+                call(logger)
+            except Exception as error:
+                self._warn(logger, error)
+
+    def _warn(self, logger: Logger, error: Exception, outcome: str = "the run goes on") -> None:
+        if id(logger) in self._warned:
+            return
+        self._warned.add(id(logger))
+        text = f"{type(error).__name__}: {error}"
+        text = logger.mask(text) if isinstance(logger, RemoteLogger) else " ".join(text.split())
+        self.message(f"{type(logger).__name__} failed, {outcome} ({text})")
+
+
+def _overrides(logger: Logger, method: str) -> bool:
+    """Whether this logger does anything in `method`."""
+    return getattr(type(logger), method) is not getattr(Logger, method)

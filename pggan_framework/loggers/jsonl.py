@@ -1,0 +1,71 @@
+"""stats.jsonl: one JSON object a tick, for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pggan_framework.loggers.base import Logger, RunInfo
+from pggan_framework.registry import register
+
+
+@register("logger")
+class JSONLLogger(Logger):
+    """Writes every tick's figures to a file, one JSON object a line; what is not a finite number is null.
+
+    A resumed run first drops what the checkpoint does not know of, so that the file reads as if it had never stopped.
+
+    Args:
+        filename: the file, inside the run's folder.
+    """
+
+    def __init__(self, filename: str = "stats.jsonl") -> None:
+        self.filename = filename
+        self._torn = False
+
+    def start(self, run: RunInfo) -> None:
+        """Begin the file, or cut it back to where the run goes on."""
+        self.path = run.directory / self.filename
+        kept = [] if run.resumed_nimg is None else _lines_until(self.path, run.resumed_nimg)
+        temporary = self.path.with_name(self.path.name + ".tmp")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.writelines(kept)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+
+    def log(self, stats: Mapping[str, float], nimg: int) -> None:
+        """Append one line; it is on its way to the disk when this returns."""
+        line = json.dumps({"nimg": nimg, **{name: _plain(value) for name, value in stats.items()}}) + "\n"
+        # After a full disk the file may end in half a line: the next one must not continue it.
+        line, self._torn = ("\n" if self._torn else "") + line, True
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line)
+        self._torn = False
+
+
+def _lines_until(path: Path, nimg: int) -> list[str]:
+    """The whole lines of `path` whose nimg is at most `nimg`."""
+    if not path.exists():
+        return []
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and record.get("nimg", 0) <= nimg:
+            kept.append(line + "\n")
+    return kept
+
+
+def _plain(value: Any) -> Any:
+    """A number that JSON has: integers as they are, other numbers as float, null for NaN and infinities."""
+    if isinstance(value, (int, str)) or value is None:
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else None

@@ -1,0 +1,142 @@
+"""log.txt and the terminal: what a run is made of, then one readable line a tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from pggan_framework.loggers.base import Logger, RunInfo
+from pggan_framework.loggers.terminal import PLAIN_ERRORS, abandon_stdout, duration, say, warn
+from pggan_framework.registry import register
+
+_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "tick": ("tick", "{:5.0f}".format),
+    "kimg": ("kimg", "{:9.2f}".format),
+    "depth": ("depth", "{:1.0f}".format),
+    "alpha": ("alpha", "{:5.3f}".format),
+    "lod": ("lod", "{:5.3f}".format),
+    "minibatch": ("minibatch", "{:3.0f}".format),
+    "time": ("time", lambda seconds: f"{duration(seconds):>11}"),
+    "sec.tick": ("sec/tick", "{:7.2f}".format),
+    "sec.kimg": ("sec/kimg", "{:8.3f}".format),
+    "D_loss": ("D_loss", "{:10.4g}".format),
+    "G_loss": ("G_loss", "{:10.4g}".format),
+    "D_real": ("D_real", "{:10.4g}".format),
+    "D_fake": ("D_fake", "{:10.4g}".format),
+    "gradient_penalty": ("gradient_penalty", "{:10.4g}".format),
+    "drift": ("drift", "{:10.4g}".format),
+    "G_lr": ("G_lr", "{:9.3g}".format),
+    "D_lr": ("D_lr", "{:9.3g}".format),
+}
+"""The figures whose place in a line is fixed: label and format; kimg stands for nimg."""
+
+
+def tick_line(stats: Mapping[str, float]) -> str:
+    """One tick's figures as one line: the known ones in fixed columns, others appended as ``name value``."""
+    known = [f"{label} {form(float(stats[key]))}" for key, (label, form) in _COLUMNS.items() if key in stats]
+    others = [f"{key} {float(value):.4g}" for key, value in stats.items() if key not in _COLUMNS and key != "nimg"]
+    return "  ".join(known + others)
+
+
+def network_table(name: str, rows: list[tuple[str, str, int]]) -> str:
+    """A network's layers, output shapes and parameter counts as aligned lines, the total last.
+
+    Args:
+        name: the network's name, over the first column.
+        rows: (layer, output shape, parameters) of each layer.
+    """
+    cells = [(name, "output shape", "parameters")]
+    cells += [(layer, shape, f"{count:,}") for layer, shape, count in rows]
+    cells.append(("total", "", f"{sum(row[2] for row in rows):,}"))
+    widths = [max(len(row[column]) for row in cells) for column in range(3)]
+    lines = [f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}" for row in cells]
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+@register("logger")
+class TeeLogger(Logger):
+    """Writes for people: everything to a file, the gist and each tick's line to the terminal too.
+
+    A terminal that closes or a disk that is full costs one warning on the other, never the run.
+
+    Args:
+        filename: the file, inside the run's folder; a resumed run appends to it.
+    """
+
+    def __init__(self, filename: str = "log.txt") -> None:
+        self.filename = filename
+        self._path: Path | None = None
+        self._terminal_open = True
+        self._file_warned = False
+
+    def start(self, run: RunInfo) -> None:
+        """Write the run's head, or where it goes on."""
+        self._path = run.directory / self.filename
+        now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+        if run.resumed_nimg is None:
+            self._path.unlink(missing_ok=True)
+        if run.resumed_nimg is None or not self._path.exists():
+            self._write(_head(run, now))
+            self._print(_gist(run))
+        if run.resumed_nimg is not None:
+            self.message(f"resumed at {run.resumed_nimg / 1000:.2f} kimg, {now}")
+
+    def log(self, stats: Mapping[str, float], nimg: int) -> None:
+        """One line."""
+        self.message(tick_line(stats))
+
+    def message(self, text: str) -> None:
+        """One line, to both."""
+        self._write(text)
+        self._print(text)
+
+    def finish(self, status: str) -> None:
+        """Say how the run ended."""
+        self.message(f"{status}, {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}")
+
+    def _write(self, text: str) -> None:
+        if self._path is None:
+            return
+        try:
+            with self._path.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(text + "\n")
+        except OSError as error:
+            if not self._file_warned:
+                self._file_warned = True
+                warn(f"cannot write {self._path} ({error}); the run goes on")
+
+    def _print(self, text: str) -> None:
+        if not self._terminal_open:
+            return
+        try:
+            say(text)
+        except PLAIN_ERRORS as error:
+            self._terminal_open = False
+            abandon_stdout()
+            self._write(f"warning: the terminal is gone ({error}); from here on only this file is written")
+
+
+def _head(run: RunInfo, now: str) -> str:
+    """What log.txt opens with."""
+    facts = {"run": run.name, "date": now, **run.environment}
+    sections = [_pairs(facts), "configuration\n\n" + run.config_text.rstrip(), "data\n\n" + _pairs(run.data)]
+    sections += [network_table(name, rows) for name, rows in run.networks.items()]
+    return "\n\n".join(sections) + "\n"
+
+
+def _gist(run: RunInfo) -> str:
+    """The head's few lines that a person wants on the terminal."""
+    lines = {"run": f"{run.name}, {run.total_kimg:g} kimg, in {run.directory}"}
+    lines["data"] = ", ".join(f"{name} {value}" for name, value in run.data.items())
+    for name, rows in run.networks.items():
+        lines[name] = f"{sum(row[2] for row in rows):,} parameters"
+    return _pairs(lines)
+
+
+def _pairs(facts: Mapping[str, str]) -> str:
+    """Name and value in two columns; lines of a longer value stay in theirs."""
+    width = max(map(len, facts), default=0)
+    indent = "\n" + " " * (width + 2)
+    return "\n".join(f"{name:<{width}}  {indent.join(str(value).splitlines())}" for name, value in facts.items())

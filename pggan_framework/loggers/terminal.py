@@ -1,0 +1,62 @@
+"""Lines on a terminal that a progress bar may share, and durations a person can read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+PLAIN_ERRORS = (OSError, ValueError)
+"""What writing to a stream raises when its other end is gone: a broken pipe, a closed file."""
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print whole lines, above any progress bar that is being drawn.
+
+    Args:
+        text: one or several lines, without the last newline.
+        stream: where to; standard output by default.
+
+    Raises:
+        OSError, ValueError: if the stream is closed.
+    """
+    from tqdm import tqdm
+
+    stream = sys.stdout if stream is None else stream
+    if stream is None:  # a process without a console has none
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    # A C locale cannot print every name of a file; a question mark is better than a stopped run.
+    tqdm.write(text.encode(encoding, "replace").decode(encoding), file=stream)
+    stream.flush()
+
+
+def warn(text: str) -> None:
+    """Print a warning to standard error; a closed terminal is no error."""
+    with suppress(*PLAIN_ERRORS):
+        say(f"warning: {text}", sys.stderr)
+
+
+def abandon_stdout() -> None:
+    """Send what is still buffered for a closed standard output nowhere, so that the exit status stays the run's own.
+
+    Otherwise the interpreter flushes it at exit, fails, and ends with status 120.
+    """
+    with suppress(AttributeError, *PLAIN_ERRORS):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def duration(seconds: float) -> str:
+    """Words for a number of seconds: ``7s``, ``3m 05s``, ``1h 02m 03s``, ``2d 03h 04m``."""
+    whole = int(max(seconds, 0) + 0.5)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days}d {hour:02d}h {minute:02d}m"
+    if hours:
+        return f"{hours}h {minute:02d}m {second:02d}s"
+    return f"{minute}m {second:02d}s" if minute else f"{second}s"

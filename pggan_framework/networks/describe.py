@@ -1,0 +1,59 @@
+"""What a network is made of, as a table, without computing or allocating anything."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from pggan_framework.networks.base import GeneratorBase, GrowingNetwork
+
+Network = TypeVar("Network", bound=GrowingNetwork)
+
+
+def meta_copy(network: Network) -> Network:
+    """The same network on the meta device: shapes without values."""
+    memo: dict[int, Any] = {}
+    for parameter in network.parameters():
+        memo[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"))
+    for buffer in network.buffers():
+        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return deepcopy(network, memo)
+
+
+def meta_input(network: GrowingNetwork, batch: int) -> Tensor:
+    """An input of `batch` samples on the meta device: latents for a generator, pictures for a discriminator."""
+    if isinstance(network, GeneratorBase):
+        return torch.empty(batch, network.latent_size, device="meta")
+    return torch.empty(batch, *network.growth.shape_at(network.depth), device="meta")
+
+
+def describe(network: GrowingNetwork) -> list[tuple[str, str, int]]:
+    """A row (layer, output shape, parameters) for every layer, those of lower depths included.
+
+    The shape is that of one sample, ``128x16x16``; the parameters of all rows add up to the network's.
+    """
+    copy = meta_copy(network)
+    shapes: dict[str, str] = {}
+    hooks = []
+    for name, module in copy.named_modules():
+        if any(True for _ in module.parameters(recurse=False)):
+
+            def keep(_module: nn.Module, _inputs: Any, output: Tensor, name: str = name) -> None:
+                shapes.setdefault(name, "x".join(map(str, output.shape[1:])))
+
+            hooks.append(module.register_forward_hook(keep))
+    for depth in range(copy.max_depth + 1):
+        copy.depth = depth
+        copy.alpha = 1
+        copy(meta_input(copy, 4))
+    for hook in hooks:
+        hook.remove()
+    modules = dict(network.named_modules())
+    return [
+        (name, shapes.get(name, "unused"), sum(p.numel() for p in modules[name].parameters(recurse=False)))
+        for name in modules
+        if any(True for _ in modules[name].parameters(recurse=False))
+    ]

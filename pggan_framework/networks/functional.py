@@ -1,0 +1,204 @@
+"""The operations both networks are made of: convolution with activation, norms, resizing, minibatch stddev.
+
+A gradient penalty differentiates D twice. PyTorch's own double backward of a convolution computes the weight gradient
+by an unusually shaped convolution, and a leaky ReLU's second derivative sends zeros through the whole network. The
+functions here give the same values at every order and do neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+Pair = tuple[int, int]
+EPSILON = 1e-8
+
+_aten: Any = torch.ops.aten
+_inputs_only = False
+
+
+@contextmanager
+def input_gradients_only() -> Iterator[None]:
+    """Within it, a backward pass leaves out the gradients of convolution weights and biases.
+
+    For ``autograd.grad(scores, images, create_graph=True)``: a Python autograd function is not told which gradients
+    are wanted, and would compute and keep those of the weights for nothing.
+    """
+    global _inputs_only
+    before, _inputs_only = _inputs_only, True
+    try:
+        yield
+    finally:
+        _inputs_only = before
+
+
+class _Slope(Function):
+    """The backward of a leaky ReLU: gradient [N, C, h, w] times 1 or `slope`, by the sign of the output."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, output: Tensor, slope: float) -> Tensor:
+        ctx.save_for_backward(output)
+        ctx.slope = slope
+        return cast(Tensor, _aten.leaky_relu_backward(gradient, output, slope, True))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        (output,) = ctx.saved_tensors
+        return _Slope.apply(gradients[0], output, ctx.slope), None, None
+
+
+class _WeightGradient(Function):
+    """The weight gradient of a convolution, bilinear in its input and its output's gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, gradient: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bool
+    ) -> Tensor:
+        ctx.save_for_backward(x, gradient)
+        ctx.geometry = stride, padding
+        ctx.transposed = transposed
+        result = _aten.convolution_backward(
+            gradient, x, weight, None, stride, padding, (1, 1), transposed, (0, 0), 1, (False, True, False)
+        )
+        return cast(Tensor, result[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, gradient = ctx.saved_tensors
+        (weight,) = gradients
+        to_x = convolve(gradient, weight, None, *ctx.geometry, not ctx.transposed) if ctx.needs_input_grad[0] else None
+        to_gradient = convolve(x, weight, None, *ctx.geometry, ctx.transposed) if ctx.needs_input_grad[1] else None
+        return to_x, to_gradient, None, None, None, None
+
+
+class _Convolution(Function):
+    """Convolution, bias and leaky ReLU; its derivatives are made of the three functions here, to any order."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: Pair,
+        padding: Pair,
+        transposed: bool,
+        slope: float | None,
+    ) -> Tensor:
+        y: Tensor = _aten.convolution(x, weight, bias, stride, padding, (1, 1), transposed, (0, 0), 1)
+        # With one channel the two memory formats look alike and the NCHW one is chosen: undo that.
+        y = y.contiguous(memory_format=torch.channels_last)
+        if slope is not None:
+            y = F.leaky_relu_(y, slope)
+        ctx.save_for_backward(x, weight, None if slope is None else y)
+        ctx.geometry = stride, padding
+        ctx.transposed, ctx.slope = transposed, slope
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, weight, y = ctx.saved_tensors
+        (gradient,) = gradients
+        if y is not None:
+            gradient = _Slope.apply(gradient, y, ctx.slope)
+        to_x, to_weight, to_bias = ctx.needs_input_grad[:3]
+        if _inputs_only:
+            to_weight = to_bias = False
+        if torch.is_grad_enabled():
+            parts = (
+                convolve(gradient, weight, None, *ctx.geometry, not ctx.transposed) if to_x else None,
+                _WeightGradient.apply(x, gradient, weight, *ctx.geometry, ctx.transposed) if to_weight else None,
+                gradient.sum((0, 2, 3)) if to_bias else None,
+            )
+        else:
+            mask = to_x, to_weight, to_bias
+            channels = [gradient.shape[1]] if to_bias else None
+            parts = _aten.convolution_backward(
+                gradient, x, weight, channels, *ctx.geometry, (1, 1), ctx.transposed, (0, 0), 1, mask
+            )
+        return *parts, None, None, None, None
+
+
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Pair,
+    padding: Pair,
+    transposed: bool = False,
+    slope: float | None = None,
+) -> Tensor:
+    """Convolve, add the bias, apply a leaky ReLU.
+
+    Args:
+        x: [N, C, h, w].
+        weight: [C', C, kh, kw], or [C, C', kh, kw] if `transposed`.
+        bias: [C'] or None.
+        stride: step along height and width.
+        padding: zeros added along height and width.
+        transposed: the adjoint of the convolution with this geometry.
+        slope: of the leaky ReLU below zero; None for a linear layer.
+
+    Returns:
+        [N, C', h', w'] in channels_last memory order.
+    """
+    return cast(Tensor, _Convolution.apply(x, weight, bias, stride, padding, transposed, slope))
+
+
+def pixel_norm(x: Tensor) -> Tensor:
+    """Scale each position's channels (axis 1 of [N, C, ...]) to mean square 1 (Karras et al. 2018, section 4.2)."""
+    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPSILON)
+
+
+def upsample(x: Tensor, factor: Pair, mode: str = "nearest") -> Tensor:
+    """Enlarge [N, C, h, w] by `factor` along height and width; mode ``nearest`` or ``bilinear``."""
+    if factor == (1, 1):
+        return x
+    corners = False if mode == "bilinear" else None
+    return F.interpolate(x, scale_factor=(float(factor[0]), float(factor[1])), mode=mode, align_corners=corners)
+
+
+def downsample(x: Tensor, factor: Pair) -> Tensor:
+    """Shrink [N, C, h, w] by the mean over boxes of `factor`."""
+    return x if factor == (1, 1) else F.avg_pool2d(x, factor)
+
+
+def fade(x: Tensor, alpha: Tensor, factor: Pair) -> Tensor:
+    """Blend pictures [N, C, h, w] with what the depth before would see of them: lerp(up(down(x)), x, alpha)."""
+    return torch.lerp(upsample(downsample(x, factor), factor), x, alpha)
+
+
+def group_stddev(x: Tensor, group: int) -> Tensor:
+    """How much samples differ: the standard deviation over groups of samples, averaged (Karras et al. 2018, section 3).
+
+    Args:
+        x: [N, C, h, w]; not changed.
+        group: size of a group at most. N samples make M = ceil(N / group) groups as equal as can be, sample i in
+            group i mod M.
+
+    Returns:
+        [N], the same for all of a group: its biased standard deviation over samples, mean over C, h, w.
+    """
+    samples = x.shape[0]
+    groups = -(-samples // group)
+    rows = -(-samples // groups)
+    missing = rows * groups - samples
+    if not missing:
+        members = x.reshape(rows, groups, -1)
+        # Written out: torch.var over the outermost axis is many times slower on a CPU.
+        deviation = ((members - members.mean(0)).square().mean(0) + EPSILON).sqrt()
+        return deviation.mean(1).repeat(rows)
+    # The last row is incomplete: fill it with zeros that a mask keeps out of the sums.
+    members = F.pad(x.flatten(1), (0, 0, 0, missing)).view(rows, groups, -1)
+    mask = torch.ones(samples, device=x.device, dtype=x.dtype)
+    mask = F.pad(mask, (0, missing)).view(rows, groups, 1)
+    count = mask.sum(0)
+    centred = (members - members.sum(0) / count) * mask
+    deviation = (centred.square().sum(0) / count + EPSILON).sqrt()
+    return deviation.mean(1).repeat(rows)[:samples]

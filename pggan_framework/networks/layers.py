@@ -1,0 +1,117 @@
+"""Layers with the equalised learning rate (Karras et al. 2018, section 4.1)."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pggan_framework.networks.functional import Pair, convolve
+
+RELU_GAIN = sqrt(2)
+"""Gain of a layer before a (leaky) ReLU; He et al. 2015."""
+
+
+def _resizing(kernel: int, factor: int, up: bool) -> Tensor:
+    """[kernel, kernel'] matrix that folds a resize by `factor` into a kernel along one axis.
+
+    A convolution then the mean of 2 is one convolution of stride 2 whose kernel is the mean of two shifted copies;
+    nearest x2 then a convolution is the transposed one of stride 2 whose kernel is the sum of two shifted copies,
+    turned round.
+    """
+    eye = torch.eye(kernel)
+    if up:
+        eye = eye.flip(0)
+    if factor == 1:
+        return eye
+    return (F.pad(eye, (0, 1)) + F.pad(eye, (1, 0))) / (1 if up else 2)
+
+
+class ScaledConv(nn.Module):
+    """Convolution with "same" padding, bias and leaky ReLU, resizing by nearest x2 before or 2x2 mean after it.
+
+    The resize is folded into the kernel, so that no position is computed twice; the mean is taken between the
+    convolution and the activation.
+
+    Args:
+        channels_in: C of the input [N, C, h, w].
+        channels_out: C of the output.
+        kernel: odd side of the kernel.
+        gain: the weights' standard deviation is ``gain / sqrt(fan_in)``.
+        slope: of the leaky ReLU; None for a linear layer.
+        wscale: scale weights drawn from N(0, 1) in every forward pass; else draw them scaled.
+        up: enlarge by this factor along height and width.
+        down: shrink by this factor.
+    """
+
+    resize: Tensor
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        gain: float = RELU_GAIN,
+        slope: float | None = None,
+        wscale: bool = True,
+        up: Pair = (1, 1),
+        down: Pair = (1, 1),
+    ) -> None:
+        super().__init__()
+        scale = gain / sqrt(channels_in * kernel**2)
+        self.weight = nn.Parameter(torch.randn(channels_out, channels_in, kernel, kernel) * (1 if wscale else scale))
+        self.bias = nn.Parameter(torch.zeros(channels_out))
+        self.scale = scale if wscale else 1.0
+        self.slope = slope
+        self.transposed = up != (1, 1)
+        self.stride = up if self.transposed else down
+        self.padding = (kernel // 2, kernel // 2)
+        self.resized = self.stride != (1, 1)
+        self.kernel_out = tuple(kernel + factor - 1 for factor in self.stride)
+        if self.resized:
+            height, width = (_resizing(kernel, factor, self.transposed) for factor in self.stride)
+            self.register_buffer("resize", torch.kron(height, width) * self.scale, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, h, w] -> [N, C', h', w']."""
+        if self.resized:
+            weight = (self.weight.flatten(2) @ self.resize).unflatten(2, self.kernel_out)
+            if self.transposed:
+                weight = weight.transpose(0, 1)
+        else:
+            weight = self.weight * self.scale
+        return convolve(x, weight, self.bias, self.stride, self.padding, self.transposed, self.slope)
+
+
+class ScaledLinear(nn.Module):
+    """Dense layer; `features_out` are `channels` with one bias each times positions, or all have their own.
+
+    Args:
+        features_in: F of the input [N, F].
+        features_out: F of the output.
+        gain: the weights' standard deviation is ``gain / sqrt(features_in)``.
+        wscale: as in `ScaledConv`.
+        channels: how many biases there are; by default one a feature.
+    """
+
+    def __init__(
+        self,
+        features_in: int,
+        features_out: int,
+        gain: float = RELU_GAIN,
+        wscale: bool = True,
+        channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        scale = gain / sqrt(features_in)
+        self.weight = nn.Parameter(torch.randn(features_out, features_in) * (1 if wscale else scale))
+        self.bias = nn.Parameter(torch.zeros(channels or features_out))
+        self.scale = scale if wscale else 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, F] -> [N, F']."""
+        repeats = self.weight.shape[0] // self.bias.shape[0]
+        bias = self.bias if repeats == 1 else self.bias.repeat_interleave(repeats)
+        return F.linear(x, self.weight * self.scale, bias)

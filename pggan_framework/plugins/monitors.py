@@ -1,0 +1,97 @@
+"""Monitors: what the losses were and how long it took."""
+
+from __future__ import annotations
+
+import time
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pggan_framework.errors import DivergedError
+from pggan_framework.registry import register
+from pggan_framework.training.plugin import Plugin
+
+if TYPE_CHECKING:
+    from pggan_framework.training.trainer import Trainer
+
+
+@register("plugin")
+class EfficientLossMonitor(Plugin):
+    """Means over the tick of all that the step measures: losses, scores, penalties.
+
+    They are summed on the device and read once a tick, so that no step waits for them.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def after_step(self) -> None:
+        """Add the step's values."""
+        for name, value in self.trainer.losses.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def on_tick(self) -> None:
+        """Report the means.
+
+        Raises:
+            DivergedError: if one of them is not finite.
+        """
+        names = sorted(self._sums)
+        values = torch.stack([self._sums[name] for name in names]).tolist() if names else []
+        means = {name: value / self._counts[name] for name, value in zip(names, values, strict=True)}
+        self._sums, self._counts = {}, {}
+        self.trainer.stats.update(means)
+        wrong = [name for name, mean in means.items() if not isfinite(mean)]
+        if wrong:
+            raise DivergedError(
+                f"training has diverged: {', '.join(wrong)} not finite at {self.trainer.kimg:.1f} kimg;"
+                " the last checkpoint is from before; try a lower G_lr_max and D_lr_max"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums of an unfinished tick."""
+        return {"sums": dict(self._sums), "counts": dict(self._counts)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back the sums."""
+        self._sums = {name: value.to(self.trainer.parts.device) for name, value in state["sums"].items()}
+        self._counts = dict(state["counts"])
+
+
+@register("plugin")
+class AbsoluteTimeMonitor(Plugin):
+    """Seconds since the start (a resumed run's earlier part included), a tick, and a thousand images."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+
+    def setup(self, trainer: Trainer) -> None:
+        """Start the clock."""
+        super().setup(trainer)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._start = self._tick_start = time.monotonic()
+        self._tick_nimg = self.trainer.nimg
+
+    def on_tick(self) -> None:
+        """Report time, sec.tick and sec.kimg."""
+        now = time.monotonic()
+        seconds, nimg = now - self._tick_start, self.trainer.nimg - self._tick_nimg
+        self.trainer.stats["time"] = self._before + now - self._start
+        self.trainer.stats["sec.tick"] = seconds
+        self.trainer.stats["sec.kimg"] = seconds / max(nimg, 1) * 1000
+        self._tick_start, self._tick_nimg = now, self.trainer.nimg
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds trained so far."""
+        return {"seconds": self._before + time.monotonic() - self._start}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on counting from there."""
+        self._before = state["seconds"]
+        self._restart()

@@ -1,0 +1,66 @@
+"""SaverPlugin: checkpoints, each complete and written atomically."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from pggan_framework.errors import UserError
+from pggan_framework.registry import register
+from pggan_framework.runs import snapshot_name, snapshots
+from pggan_framework.training.checkpoint import save_checkpoint
+from pggan_framework.training.plugin import Every, Plugin
+
+
+@register("plugin")
+class SaverPlugin(Plugin):
+    """Writes ``network-snapshot-000120.pt`` (the number is thousand images) at a tick's end and when training ends.
+
+    Args:
+        directory: where to; the run's folder or checkpoints_dir, given by the experiment.
+        keep_old_checkpoints: keep the earlier ones; otherwise they go once the new one is safely on disk.
+        network_snapshot_ticks: ticks between two checkpoints.
+        network_snapshot_minutes: also write one at a tick's end when the last is older than this; 0 to leave it to
+            the ticks.
+    """
+
+    main_process_only = True
+
+    def __init__(
+        self,
+        directory: Path,
+        keep_old_checkpoints: bool = False,
+        network_snapshot_ticks: int = 40,
+        network_snapshot_minutes: float = 10,
+    ) -> None:
+        if network_snapshot_ticks < 1:
+            raise UserError(f"SaverPlugin.network_snapshot_ticks: {network_snapshot_ticks} is given; allowed: 1 and up")
+        self.directory = directory
+        self.keep_old_checkpoints = keep_old_checkpoints
+        self.network_snapshot_ticks = network_snapshot_ticks
+        self.network_snapshot_minutes = network_snapshot_minutes
+        self.every = Every(1, "tick")
+        self._last = time.monotonic()
+
+    def on_tick(self) -> None:
+        """Save if enough ticks or minutes have passed."""
+        old = 0 < self.network_snapshot_minutes * 60 <= time.monotonic() - self._last
+        if self.trainer.tick % self.network_snapshot_ticks == 0 or old:
+            self.save()
+
+    def on_end(self) -> None:
+        """Save the last state, unless training broke down: then the checkpoint before stays the last."""
+        if not self.trainer.failed and self.trainer.iteration > 0:
+            self.save()
+
+    def save(self) -> Path:
+        """Write a checkpoint now; returns its path."""
+        earlier = snapshots(self.directory)
+        path = self.directory / snapshot_name(self.trainer.nimg)
+        save_checkpoint(path, self.trainer.open_state or self.trainer.state_dict())
+        self._last = time.monotonic()
+        if not self.keep_old_checkpoints:
+            for old in earlier:
+                if old != path:
+                    old.unlink(missing_ok=True)
+        return path

@@ -1,0 +1,203 @@
+"""Single notes of known pitch and velocity, rendered by the command ``fluidsynth`` with a General MIDI soundfont."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+import tempfile
+import wave
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.errors import UserError
+from pggan_framework.recipes import Progress, at_least, new_folder
+
+SOUNDFONTS = (
+    "/usr/share/sounds/sf2/FluidR3_GM.sf2",
+    "/usr/share/sounds/sf2/default-GM.sf2",
+    "/usr/share/soundfonts/FluidR3_GM.sf2",
+    "/usr/share/soundfonts/default.sf2",
+)
+INSTALL = "install the Debian packages fluidsynth (LGPL-2.1+) and fluid-soundfont-gm (MIT), or give --soundfont FILE"
+
+GAIN = 1.5
+"""Puts the loudest piano notes at about half of full scale, which leaves room for louder instruments."""
+PAUSE = 1.0
+"""Seconds between two notes in the rendering, so that none rings into the next."""
+HELD = 0.75
+"""The key is down for this part of a clip; the release is heard in the rest."""
+BATCH = 250
+"""Notes a rendering: bounds the temporary file (a few hundred MB at 44.1 kHz)."""
+
+
+def make_notes(
+    out: Path,
+    count: int = 1000,
+    seconds: float = 4.0,
+    rate: int = 16000,
+    pitches: tuple[int, int] = (48, 83),
+    velocities: tuple[int, int] = (60, 120),
+    program: int = 0,
+    soundfont: Path | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> int:
+    """Write `count` notes as 16-bit mono ``note_0000_m60_v100.wav`` ... and ``labels.csv`` into the new folder `out`.
+
+    Pitch and velocity are drawn uniformly. The same seed gives the same notes, and a larger count begins with the
+    same ones. The level is the soundfont's: a soft note stays soft.
+
+    Args:
+        out: the folder to make.
+        count: how many.
+        seconds: length of a clip.
+        rate: sample rate in Hz, 8000 to 96000.
+        pitches: lowest and highest MIDI note; 60 is middle C, 69 is 440 Hz.
+        velocities: softest and loudest MIDI velocity, 1 to 127.
+        program: General MIDI instrument, 0 to 127; 0 is the grand piano.
+        soundfont: an .sf2 or .sf3 file; by default Debian's ``fluid-soundfont-gm``.
+        seed: which notes.
+        progress: called after each batch of notes.
+
+    Returns:
+        How many samples, over all notes, stand at full scale (clipping; 0 when all is well).
+
+    Raises:
+        UserError: if fluidsynth or the soundfont is missing or fails, a number is not usable, or `out` exists.
+    """
+    at_least("count", count, 1)
+    at_least("seconds", seconds, 0.05)
+    at_least("seed", seed, 0)
+    _within("rate", (rate, rate), 8000, 96000)
+    _within("pitches", pitches, 0, 127)
+    _within("velocities", velocities, 1, 127)
+    _within("program", (program, program), 0, 127)
+    command, font = find_fluidsynth(soundfont)
+    low, high = (pitches[0], velocities[0]), (pitches[1] + 1, velocities[1] + 1)
+    notes = np.random.default_rng(seed).integers(low, high, size=(count, 2))
+
+    full_scale = 0
+    rows = ["file,pitch,velocity,program"]
+    with new_folder(out) as folder:
+        for start in range(0, count, BATCH):
+            batch = [(int(pitch), int(velocity)) for pitch, velocity in notes[start : start + BATCH]]
+            clips = render(batch, seconds, rate, program, command, font)
+            full_scale += int((np.abs(clips.astype(np.int32)) >= 32767).sum())
+            for index, ((pitch, velocity), clip) in enumerate(zip(batch, clips, strict=True), start):
+                name = f"note_{index:04d}_m{pitch}_v{velocity}.wav"
+                write_wav(folder / name, clip, rate)
+                rows.append(f"{name},{pitch},{velocity},{program}")
+            if progress:
+                progress(min(start + BATCH, count), count)
+        (folder / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return full_scale
+
+
+def find_fluidsynth(soundfont: Path | None) -> tuple[str, Path]:
+    """The fluidsynth command and the soundfont.
+
+    Raises:
+        UserError: if one is missing, naming the packages.
+    """
+    command = shutil.which("fluidsynth")
+    if command is None:
+        raise UserError(f"the command fluidsynth is not installed; {INSTALL}")
+    candidates = [soundfont] if soundfont else [Path(name) for name in SOUNDFONTS]
+    for font in candidates:
+        if font.is_file():
+            with font.open("rb") as file:
+                header = file.read(12)
+            if header[:4] + header[8:] != b"RIFFsfbk":  # fluidsynth would quietly take its default instead
+                raise UserError(f"{font} is no soundfont; {INSTALL}")
+            return command, font
+    raise UserError(f"no soundfont at {', '.join(map(str, candidates))}; {INSTALL}")
+
+
+def render(
+    notes: list[tuple[int, int]], seconds: float, rate: int, program: int, command: str, font: Path
+) -> NDArray[np.int16]:
+    """Render (pitch, velocity) notes in one go and cut them at their known positions: int16 [N, seconds * rate].
+
+    Raises:
+        UserError: if fluidsynth fails, quoting it.
+    """
+    length = round(seconds * rate)
+    step = round((seconds + PAUSE) * 1000)  # milliseconds, one MIDI tick each
+    with tempfile.TemporaryDirectory() as temporary:
+        score, sound = Path(temporary, "notes.mid"), Path(temporary, "notes.wav")
+        score.write_bytes(midi_file(notes, step, round(seconds * HELD * 1000), program))
+        options = ["-ni", "-q", "-r", str(rate), "-g", str(GAIN), "-O", "s16", "-T", "wav"]
+        options += ["-o", "synth.reverb.active=0", "-o", "synth.chorus.active=0"]
+        done = subprocess.run(
+            [command, *options, "-F", str(sound), str(font), str(score)], capture_output=True, text=True, check=False
+        )
+        if done.returncode or not sound.is_file():
+            raise UserError(f"fluidsynth failed with {font}: {done.stderr.strip() or done.stdout.strip()}")
+        with wave.open(str(sound)) as file:
+            frames = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
+    starts = [index * step * rate // 1000 for index in range(len(notes))]
+    if len(frames) < starts[-1] + length:
+        raise UserError(
+            f"fluidsynth wrote {len(frames)} samples where {starts[-1] + length} were due; is {font} whole?"
+        )
+    if not frames.any():
+        said = (done.stderr + done.stdout).strip()
+        raise UserError(
+            f"silence from {font}: is it a soundfont, with program {program} in it? fluidsynth said: {said}"
+        )
+    clips = [frames[start : start + length].astype(np.int32).sum(axis=1) // frames.shape[1] for start in starts]
+    return np.stack(clips).astype(np.int16)
+
+
+def midi_file(notes: list[tuple[int, int]], step: int, held: int, program: int) -> bytes:
+    """A standard MIDI file (format 0) with one tick a millisecond.
+
+    Args:
+        notes: (pitch, velocity) of each note.
+        step: milliseconds from one note's start to the next one's.
+        held: milliseconds from key down to key up.
+        program: instrument.
+    """
+    tempo = b"\xff\x51\x03" + (1_000_000).to_bytes(3, "big")  # a second a quarter, which the header makes 1000 ticks
+    events = [(0, tempo), (0, bytes([0xC0, program]))]
+    for index, (pitch, velocity) in enumerate(notes):
+        start = index * step
+        events += [
+            (start, bytes([0x90, pitch, velocity])),
+            (start + held, bytes([0x80, pitch, 0])),
+            (start + step - 20, bytes([0xB0, 120, 0])),  # all sound off, inside the pause
+        ]
+    events.append((len(notes) * step, b"\xff\x2f\x00"))
+    track, before = b"", 0
+    parts = []
+    for time, message in events:
+        parts.append(variable_length(time - before) + message)
+        before = time
+    track = b"".join(parts)
+    return b"MThd" + struct.pack(">IHHH", 6, 0, 1, 1000) + b"MTrk" + struct.pack(">I", len(track)) + track
+
+
+def variable_length(number: int) -> bytes:
+    """A MIDI variable-length quantity: seven bits a byte, most significant first, all but the last with bit 7 set."""
+    parts = [number & 0x7F]
+    while number := number >> 7:
+        parts.append(number & 0x7F | 0x80)
+    return bytes(reversed(parts))
+
+
+def write_wav(path: Path, samples: NDArray[np.int16], rate: int) -> None:
+    """Write [T] as a mono 16-bit file."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+
+
+def _within(name: str, span: tuple[int, int], least: int, most: int) -> None:
+    if not least <= span[0] <= span[1] <= most:
+        given = " to ".join(map(str, dict.fromkeys(span)))
+        raise UserError(f"{name}: {given} is outside {least} to {most} (lowest first)")

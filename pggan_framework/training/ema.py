@@ -1,0 +1,71 @@
+"""A running average of the generator's weights: what samples are made with."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+
+from pggan_framework.errors import UserError
+from pggan_framework.networks.base import GeneratorBase
+from pggan_framework.registry import register
+
+
+@register("training")
+class EMA:
+    """Exponential moving average of G, its length in images (as in StyleGAN2-ADA, arXiv 2006.06676), not in steps.
+
+    Call `attach` once with G before anything else.
+
+    Args:
+        half_life_kimg: thousand images after which a weight's share in the average has halved.
+        rampup: the half-life is at most this share of the images shown so far, so that early weights are soon
+            forgotten; 0 for no such limit.
+    """
+
+    def __init__(self, half_life_kimg: float = 10.0, rampup: float = 0.05) -> None:
+        if half_life_kimg < 0 or rampup < 0:
+            raise UserError(f"EMA.half_life_kimg {half_life_kimg} and EMA.rampup {rampup} must be at least 0")
+        self.half_life_kimg, self.rampup = half_life_kimg, rampup
+        self._generator: GeneratorBase | None = None
+
+    def attach(self, G: GeneratorBase) -> None:
+        """Begin the average as a copy of `G`, in eval mode and without gradients."""
+        self._generator = deepcopy(G).requires_grad_(False).eval()
+
+    @property
+    def generator(self) -> GeneratorBase:
+        """The averaged generator, at the depth and alpha of the last update.
+
+        Raises:
+            RuntimeError: before `attach`.
+        """
+        if self._generator is None:
+            raise RuntimeError("EMA.attach(G) was not called")
+        return self._generator
+
+    def decay(self, nimg: float, batch: int) -> float:
+        """The share of the old average that stays after `batch` more images, `nimg` shown in all."""
+        half_life = self.half_life_kimg * 1000
+        if self.rampup > 0:
+            half_life = min(half_life, nimg * self.rampup)
+        return float(0.5 ** (batch / half_life)) if half_life > 0 else 0.0
+
+    @torch.no_grad()
+    def update(self, G: GeneratorBase, nimg: float, batch: int) -> None:
+        """Move the average towards `G` after a step of `batch` images; buffers, depth and alpha are copied."""
+        average = self.generator
+        weight = 1 - self.decay(nimg, batch)
+        torch._foreach_lerp_(list(average.parameters()), list(G.parameters()), weight)
+        for mine, theirs in zip(average.buffers(), G.buffers(), strict=True):
+            mine.copy_(theirs)
+        average.follow(G)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averaged weights."""
+        return self.generator.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.generator.load_state_dict(state)

@@ -1,0 +1,244 @@
+"""The loop: counts nimg and ticks, takes steps, calls plugins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pggan_framework.data.base import DepthDataset
+from pggan_framework.data.loader import BatchLoader, to_network_range
+from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
+from pggan_framework.registry import register
+from pggan_framework.training.ema import EMA
+from pggan_framework.training.plugin import Every, Plugin
+from pggan_framework.training.randomness import random_state, restore_random_state, seed_step
+from pggan_framework.training.step import TrainingStep
+
+
+@dataclass
+class Parts:
+    """What a trainer works with, built by `experiment`.
+
+    Args:
+        dataset: the pictures.
+        loader: gives their batches.
+        step: one update of D and of G.
+        ema: the averaged generator.
+        plugins: called in this order.
+        device: where the networks are.
+        minibatch_size: real images a D update; DepthManager changes it with the depth.
+        total_kimg: when to end, in thousand real images.
+        seed: the run's seed.
+        config: the resolved configuration, for the checkpoints.
+    """
+
+    dataset: DepthDataset
+    loader: BatchLoader
+    step: TrainingStep
+    ema: EMA
+    plugins: Sequence[Plugin]
+    device: torch.device
+    minibatch_size: int
+    total_kimg: float
+    seed: int
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@register("training")
+class Trainer:
+    """Trains both networks until `total_kimg` thousand real images were shown.
+
+    Args:
+        parts: networks, data, plugins; built by the experiment.
+        D_training_repeats: discriminator updates for each generator update; each takes a new batch of reals.
+        tick_nimg_default: images a tick where no DepthManager says otherwise.
+        resume_nimg: images at which a new run's schedule starts, for a network taken from elsewhere.
+    """
+
+    def __init__(
+        self, parts: Parts, D_training_repeats: int = 1, tick_nimg_default: int = 2000, resume_nimg: int = 0
+    ) -> None:
+        self.parts = parts
+        self.plugins = list(parts.plugins)
+        self.D_training_repeats = D_training_repeats
+        self.nimg = self.tick_start_nimg = resume_nimg
+        self.tick = 0
+        self.iteration = 0
+        self.minibatch_size = parts.minibatch_size
+        self.tick_nimg = tick_nimg_default
+        self.stats: dict[str, float] = {}
+        """The tick's figures; plugins add theirs in `on_tick`."""
+        self.losses: dict[str, Tensor] = {}
+        """The last step's means, scalars on the device."""
+        self.stop_reason = ""
+        self.failed = False
+        self.open_state: dict[str, Any] | None = None
+        """The state before a last, shorter tick was closed, where there was one: a longer run goes on from it."""
+        self._clock: dict[tuple[int, Every], float] = {}
+
+    @property
+    def G(self) -> GeneratorBase:
+        """The generator being trained."""
+        return self.parts.step.G
+
+    @property
+    def D(self) -> DiscriminatorBase:
+        """The discriminator being trained."""
+        return self.parts.step.D
+
+    @property
+    def kimg(self) -> float:
+        """Thousand real images shown so far."""
+        return self.nimg / 1000
+
+    @property
+    def depth(self) -> int:
+        """Index of the deepest block in use."""
+        return self.G.depth
+
+    @property
+    def total_nimg(self) -> int:
+        """Images at which training ends."""
+        return round(self.parts.total_kimg * 1000)
+
+    def stop(self, reason: str) -> None:
+        """End training after the step that is under way."""
+        self.stop_reason = self.stop_reason or reason
+
+    def grow_to(self, depth: int, alpha: float) -> None:
+        """Set depth and alpha of G, D and the averaged generator; tells the plugins where the depth has changed."""
+        changed = depth != self.G.depth
+        for network in (self.G, self.D, self.parts.ema.generator):
+            network.depth = depth
+            network.alpha = alpha
+        if changed and self.iteration > 0:
+            for plugin in self.plugins:
+                plugin.on_depth_change()
+
+    def setup(self) -> None:
+        """Set up every plugin; before any state is loaded."""
+        for plugin in self.plugins:
+            plugin.setup(self)
+
+    def run(self) -> None:
+        """Train until the end, a `stop` or an error; every plugin's `on_end` runs in each case."""
+        try:
+            while self.nimg < self.total_nimg and not self.stop_reason:
+                self.take_step()
+                if self.nimg - self.tick_start_nimg >= self.tick_nimg:
+                    self.end_tick()
+            if not self.stop_reason and self.nimg > self.tick_start_nimg:
+                self.open_state = self.state_dict()
+                self.end_tick()
+        except BaseException:
+            self.failed = True
+            raise
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Call every plugin's `on_end`; the first error is raised when all have been called."""
+        errors: list[Exception] = []
+        for plugin in self.plugins:
+            try:
+                plugin.on_end()
+            except Exception as error:  # noqa: BLE001  -- the other plugins must still get to end
+                errors.append(error)
+        self.parts.loader.close()
+        if errors and not self.failed:
+            raise errors[0]
+
+    def take_step(self) -> None:
+        """One step: D on one batch of reals or more, then G, then the average; then the plugins."""
+        for plugin in self.plugins:
+            plugin.before_step()
+        before = self.nimg
+        parts = self.parts
+        ranges = parts.dataset.range_in, parts.dataset.range_out
+        seed_step(parts.seed, 0, before)
+        for _ in range(self.D_training_repeats):
+            batch = parts.loader.batch(self.nimg, self.depth, self.minibatch_size)
+            reals = to_network_range(batch.to(parts.device, non_blocking=True), *ranges)
+            self.nimg += self.minibatch_size
+            self.losses = parts.step.discriminator_update(reals)
+        self.losses = {**self.losses, **parts.step.generator_update(self.minibatch_size)}
+        parts.ema.update(self.G, self.nimg, self.nimg - before)
+        self.iteration += 1
+        for plugin in self.plugins:
+            if self._due(plugin, before):
+                plugin.after_step()
+
+    def _due(self, plugin: Plugin, before: int) -> bool:
+        """Whether `after_step` is due: always, unless the plugin counts in iterations, kimg or seconds."""
+        intervals = [every for every in plugin.intervals() if every.unit != "tick"]
+        return not intervals or any(self._passed(plugin, every, before) for every in intervals)
+
+    def _passed(self, plugin: Plugin, every: Every, before: int) -> bool:
+        """Whether one interval ended within the last step, which started at `before` images."""
+        if every.unit == "iteration":
+            return self.iteration % max(1, round(every.count)) == 0
+        if every.unit == "kimg":
+            length = every.count * 1000
+            return self.nimg // length > before // length
+        key, now = (id(plugin), every), time.monotonic()
+        if now - self._clock.setdefault(key, now) < every.count:
+            return False
+        self._clock[key] = now
+        return True
+
+    def end_tick(self) -> None:
+        """Close the tick: fresh `stats`, then every plugin's `on_tick` that is due."""
+        self.tick += 1
+        self.tick_start_nimg = self.nimg
+        self.stats = {"tick": self.tick, "nimg": self.nimg, "kimg": self.kimg, "depth": self.depth}
+        for plugin in self.plugins:
+            ticks = [every.count for every in plugin.intervals() if every.unit == "tick"]
+            if not ticks or any(self.tick % max(1, round(count)) == 0 for count in ticks):
+                plugin.on_tick()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything an exact resume needs: plain values and tensors."""
+        parts = self.parts
+        dataset = parts.dataset
+        return {
+            "config": dict(parts.config),
+            "nimg": self.nimg,
+            "tick": self.tick,
+            "trainer": {"iteration": self.iteration, "tick_start_nimg": self.tick_start_nimg},
+            "networks": {"G": self.G.state_dict(), "D": self.D.state_dict(), "depth": self.depth},
+            "ema": parts.ema.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
+            "random": random_state(),
+            "plugins": {type(plugin).__name__: plugin.state_dict() for plugin in self.plugins},
+            "codec": dataset.codec.state_dict() if dataset.codec is not None else None,
+            "growth": {
+                "channels": dataset.growth.channels,
+                "seed": list(dataset.growth.seed),
+                "doubles": [list(axes) for axes in dataset.growth.doubles],
+                "range_out": list(dataset.range_out),
+            },
+            "data": dataset.fingerprint(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken; after `setup`."""
+        self.nimg, self.tick = state["nimg"], state["tick"]
+        self.iteration, self.tick_start_nimg = state["trainer"]["iteration"], state["trainer"]["tick_start_nimg"]
+        self.G.load_state_dict(state["networks"]["G"])
+        self.D.load_state_dict(state["networks"]["D"])
+        self.parts.ema.load_state_dict(state["ema"])
+        for network in (self.G, self.D, self.parts.ema.generator):
+            network.depth = state["networks"]["depth"]
+        for name, optimizer in self._optimizers().items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        for plugin in self.plugins:
+            plugin.load_state_dict(state["plugins"].get(type(plugin).__name__, {}))
+        restore_random_state(state["random"])
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"G": self.parts.step.G_optimizer, "D": self.parts.step.D_optimizer}

@@ -1,0 +1,126 @@
+"""ProgressLogger: plain lines by the clock, a bar on a terminal that leaves other lines whole."""
+
+import io
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pggan_framework.errors import UserError
+from pggan_framework.loggers.base import RunInfo
+from pggan_framework.loggers.progress import ProgressLogger
+from pggan_framework.loggers.tee import TeeLogger
+
+
+def run_info(directory: Path, resumed_nimg: int | None = None) -> RunInfo:
+    return RunInfo(directory, "001-x", {}, "", {}, {}, 10, resumed_nimg)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_plain_lines_come_by_the_clock_with_percent_kimg_and_eta(tmp_path, capsys, clock):
+    logger = ProgressLogger(seconds=30)
+    logger.start(run_info(tmp_path))
+    for second in range(1, 66):
+        clock[0] += 1
+        logger.progress(second * 50)
+    lines = capsys.readouterr().err.splitlines()
+    # 50 images a second: 1500 after 30 s, so 8500 are left, 170 s; then 3000 and 140 s.
+    assert [" ".join(line.split()) for line in lines] == [
+        "15% 1.50 of 10 kimg, 2m 50s left",
+        "30% 3.00 of 10 kimg, 2m 20s left",
+    ]
+
+
+def test_eta_follows_the_recent_rate(tmp_path, capsys, clock):
+    logger = ProgressLogger(seconds=10)
+    logger.start(run_info(tmp_path))
+    nimg = 0
+    for rate in [100] * 2 + [10] * 12:
+        clock[0] += 10
+        nimg += 10 * rate
+        logger.progress(nimg)
+    # 3200 of 10000 are done; at the recent 10 images a second the rest takes 680 s.
+    assert "11m 20s left" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_resumed_run_counts_its_own_speed_only(tmp_path, capsys, clock):
+    logger = ProgressLogger(seconds=10)
+    logger.start(run_info(tmp_path, resumed_nimg=5000))
+    clock[0] += 10
+    logger.progress(5100)
+    assert capsys.readouterr().err.split() == ["51%", "5.10", "of", "10", "kimg,", "8m", "10s", "left"]
+
+
+def test_the_end_is_told(tmp_path, capsys, clock):
+    logger = ProgressLogger()
+    logger.start(run_info(tmp_path))
+    clock[0] += 1
+    logger.progress(10_000)
+    logger.finish("finished")
+    assert capsys.readouterr().err.split() == ["100%", "10.00", "of", "10", "kimg"]
+
+
+def test_the_bar_leaves_the_log_lines_whole(tmp_path, monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(sys, "stdout", screen)
+    tee, progress = TeeLogger(), ProgressLogger()
+    progress.start(run_info(tmp_path))
+    tee.start(run_info(tmp_path))
+    for step in range(1, 4):
+        progress.progress(step * 1000)
+        progress.log({"depth": 2, "alpha": 0.5}, step * 1000)
+        tee.message(f"line {step}")
+    progress.finish("finished")
+    text = screen.getvalue()
+    # What a terminal shows of a line is what follows its last carriage return.
+    shown = [line.rsplit("\r", 1)[-1] for line in text.split("\n")]
+    assert {"line 1", "line 2", "line 3"} <= set(shown)
+    assert "10.0k" in text and "depth 2, alpha 0.50" in text
+
+
+def test_a_closed_terminal_ends_the_bar_not_the_run(tmp_path, monkeypatch):
+    class Closing(Terminal):
+        gone = False
+
+        def write(self, text: str) -> int:
+            if self.gone:
+                raise BrokenPipeError(32, "Broken pipe")
+            return super().write(text)
+
+    screen = Closing()
+    monkeypatch.setattr(sys, "stderr", screen)
+    logger = ProgressLogger()
+    logger.start(run_info(tmp_path))
+    screen.gone = True
+    for nimg in range(0, 10_000, 100):
+        logger.progress(nimg)
+        time.sleep(0.006)
+    logger.finish("finished")
+
+
+def test_a_step_costs_next_to_nothing(tmp_path, capsys):
+    logger = ProgressLogger()
+    logger.start(run_info(tmp_path))
+    begin = time.perf_counter()
+    for nimg in range(10_000):
+        logger.progress(nimg)
+    assert (time.perf_counter() - begin) / 10_000 < 50e-6
+    assert capsys.readouterr().err == ""
+
+
+def test_seconds_must_be_above_zero():
+    with pytest.raises(UserError, match=r"ProgressLogger.seconds 0 .*above 0"):
+        ProgressLogger(seconds=0)

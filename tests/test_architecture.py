@@ -1,0 +1,61 @@
+"""Dependencies point one way: cli -> experiment -> training, networks, losses, data -> audio, registry."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pggan_framework
+
+ROOT = Path(pggan_framework.__file__).parent
+BASE = {"errors", "files", "growth", "registry"}
+MIDDLE = {"audio", "data", "networks", "losses", "loggers", "postprocessors"}
+ALLOWED = {
+    "errors": set(),
+    "files": set(),
+    "growth": BASE,
+    "registry": BASE,
+    "runs": BASE,
+    "discovery": BASE,
+    "config": BASE | {"discovery"},
+    "audio": BASE,
+    "data": BASE | {"audio"},
+    "recipes": BASE,
+    "networks": BASE,
+    "losses": BASE | {"networks"},
+    "loggers": BASE,
+    "postprocessors": BASE | {"audio"},
+    "training": BASE | MIDDLE | {"runs"},
+    "plugins": BASE | MIDDLE | {"training", "runs"},
+    "experiment": BASE | MIDDLE | {"training", "plugins", "config", "runs"},
+    "dry_run": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment"},
+    "cli": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment", "dry_run", "recipes", "discovery"},
+}
+
+
+def _imports(path: Path) -> set[str]:
+    """The parts of the package that a file imports, wherever the import stands."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = (
+                [node.module] if node.module != "pggan_framework" else [f"{node.module}.{a.name}" for a in node.names]
+            )
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("pggan_framework.")}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_dependencies_point_one_way(path: Path) -> None:
+    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    if part == "__init__":
+        return
+    # A hook's signature may name the class it is given.
+    typing_only = {"training"} if part in {"plugins"} else set()
+    wrong = _imports(path) - ALLOWED[part] - {part, "__version__"} - typing_only
+    assert not wrong, f"{part} must not import {sorted(wrong)}"
