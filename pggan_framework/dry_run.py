@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pggan_framework.config import Config
-from pggan_framework.experiment import Experiment
-from pggan_framework.training.estimate import Estimator
+from pggan_framework.experiment import Experiment, prepare
+from pggan_framework.training.estimate import estimate
 
 _ROW = "{:>5}  {:>14}  {:>5}  {:>9}  {:>11}  {:>9}  {:>9}"
 
@@ -15,38 +15,38 @@ def dry_run(config: Config) -> int:
     """Check data and configuration and print one row a depth; makes no folder.
 
     The rows: shape of the pictures, real images a batch, thousand images trained there (fade and stable phase),
-    parameters in use in both networks, estimated peak memory and estimated time. Returns the exit status, 0.
+    parameters in use in both networks, estimated peak memory (weights, optimisers, activations) and estimated time.
+    Returns the exit status, 0.
 
     Raises:
         UserError: where a run would refuse to start.
     """
-    experiment = Experiment(config)
-    if config.general.resume_network:
-        experiment.load_weights(Path(config.general.resume_network))
+    general = config.general
+    experiment = prepare(config).experiment
+    experiment.trainer(Path(general.result_dir))
     for name, text in experiment.dataset.summary().items():
         print(f"{name}: {text}")
     print(f"\n{_ROW.format('depth', 'shape', 'batch', 'kimg', 'parameters', 'memory', 'time')}")
-    estimator = Estimator(experiment.generator, experiment.discriminator)
-    total = 0.0
+    growth, total = experiment.dataset.growth, 0.0
     for depth, nimg in enumerate(images_at_depth(experiment)):
-        batch = experiment.manager.minibatch(depth) if experiment.manager else config.general.minibatch_size
+        batch = experiment.manager.minibatch(depth) if experiment.manager else general.minibatch_size
         if nimg <= 0:
             continue
-        estimate = estimator.at(depth, batch)
-        seconds = estimate.seconds_per_kimg * nimg / 1000
+        cost = estimate(experiment.generator, experiment.discriminator, growth, depth, batch)
+        seconds = cost.seconds_per_kimg * nimg / 1000
         total += seconds
         print(
             _ROW.format(
                 depth,
-                "x".join(map(str, experiment.dataset.growth.shape_at(depth))),
+                "x".join(map(str, growth.shape_at(depth))),
                 batch,
                 f"{nimg / 1000:g}",
-                f"{estimate.parameters:,}",
-                f"{estimate.memory_bytes / 2**20:,.0f} MiB",
+                f"{cost.parameters:,}",
+                f"{cost.memory_bytes / 2**20:,.0f} MiB",
                 duration(seconds),
             )
         )
-    print(f"\nabout {duration(total)} in all, on {estimator.machine}; memory is that of weights and activations")
+    print(f"\nabout {duration(total)} in all, on this machine ({experiment.device})")
     return 0
 
 

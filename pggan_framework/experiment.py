@@ -24,6 +24,7 @@ from pggan_framework.plugins.reporter import Reporter
 from pggan_framework.postprocessors.base import Postprocessor
 from pggan_framework.registry import REGISTRY
 from pggan_framework.runs import (
+    check_name,
     checkpoint_folder,
     environment,
     find_run,
@@ -101,9 +102,16 @@ def _find_run(config: Config) -> tuple[Path, Path]:
 
 
 def make(config: Config, name: str, **injected: Any) -> Any:
-    """Build the component `name` from its resolved parameters and what is only known now."""
+    """Build the component `name` from its resolved parameters and what is only known now.
+
+    Raises:
+        UserError: if it refuses a parameter, by this or by a ValueError.
+    """
     component = REGISTRY.get(name)
-    return component.cls(**injected, **config.components[component.name])
+    try:
+        return component.cls(**injected, **config.components[component.name])
+    except ValueError as error:
+        raise UserError(f"{component.name} cannot be made: {error}") from error
 
 
 def choose_device(name: str) -> torch.device:
@@ -128,7 +136,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def build_dataset(config: Config) -> DepthDataset:
-    """The dataset: prepared (load_dataset) or built by its class, and written to save_dataset if that is wished."""
+    """The dataset: prepared (load_dataset) or built by its class; written to save_dataset if that is wished."""
     from pggan_framework.data.prepared import load_prepared, save_prepared
 
     general = config.general
@@ -136,7 +144,7 @@ def build_dataset(config: Config) -> DepthDataset:
         dataset: DepthDataset = load_prepared(Path(general.load_dataset))
     else:
         dataset = make(config, general.dataset_class)
-    if general.save_dataset:
+    if general.save_dataset and not general.dry_run:
         save_prepared(dataset, Path(general.save_dataset))
     return dataset
 
@@ -208,9 +216,17 @@ class Experiment:
         """Latents [count, latent_size] from the global generator, on the device."""
         return torch.randn(count, self.generator.latent_size, device=self.device)
 
-    def trainer(self, folder: Path, logger: Logger, postprocessors: Sequence[Postprocessor]) -> Trainer:
-        """A trainer with its plugins, writing to `folder`."""
+    def trainer(self, folder: Path) -> tuple[Trainer, LoggerGroup]:
+        """A trainer with its plugins, which is to write to `folder`, and its loggers; nothing is written yet.
+
+        Raises:
+            UserError: if one of them refuses its parameters or the data.
+        """
         config, general = self.config, self.config.general
+        logger = LoggerGroup([_make_logger(config, name) for name in logger_names(config)])
+        postprocessors: list[Postprocessor] = [make(config, name) for name in postprocessor_names(config, self.dataset)]
+        for postprocessor in postprocessors:
+            postprocessor.setup(folder, self.dataset.growth, self.dataset.codec)
         schedule: list[Plugin] = [self.manager] if self.manager is not None else []
         plugins: list[Plugin] = [
             *schedule,
@@ -245,7 +261,7 @@ class Experiment:
         )
         trainer: Trainer = make(config, "Trainer", parts=parts)
         trainer.setup()
-        return trainer
+        return trainer, logger
 
     def load_weights(self, path: Path) -> None:
         """Take the weights, and nothing else, from a checkpoint.
@@ -274,6 +290,48 @@ def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> 
     return found
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins.
+
+    Args:
+        experiment: what it is made of.
+        folder: the folder of the run that is resumed; None for a new run.
+        state: the checkpoint it goes on from; None for a new run.
+        notes: what has changed since then, in words.
+    """
+
+    experiment: Experiment
+    folder: Path | None = None
+    state: dict[str, Any] | None = None
+    notes: Sequence[str] = ()
+
+
+def prepare(config: Config) -> Start:
+    """Read data and checkpoints and build everything but the trainer; makes no folder.
+
+    Raises:
+        UserError: if something in the input is wrong.
+    """
+    general = config.general
+    check_name(general.exp_name or "run")
+    if not general.resume:
+        experiment = Experiment(config)
+        if general.resume_network:
+            experiment.load_weights(Path(general.resume_network))
+        return Start(experiment)
+    folder, snapshot = _find_run(config)
+    state = load_checkpoint(snapshot)
+    experiment = Experiment(config)
+    notes = changes(config, state, experiment.dataset)
+    if notes and not general.allow_config_change:
+        raise UserError(
+            f"resume: the configuration differs from the run's: {'; '.join(notes)};"
+            " allowed: the same, another total_kimg, or --allow_config_change True"
+        )
+    return Start(experiment, folder, state, notes)
+
+
 def run_config(config: Config) -> RunResult:
     """Train as `config` says, in a new run folder or, with resume, in the old one.
 
@@ -281,38 +339,28 @@ def run_config(config: Config) -> RunResult:
         UserError: if something in the input is wrong; no new run folder is left behind then.
     """
     general = config.general
-    resumed: dict[str, Any] | None = None
-    if general.resume:
-        folder, snapshot = _find_run(config)
-        resumed = load_checkpoint(snapshot)
-    experiment = Experiment(config)
-    notes: list[str] = []
-    if resumed is not None:
-        notes = changes(config, resumed, experiment.dataset)
-        if notes and not general.allow_config_change:
-            raise UserError(
-                f"resume: the configuration differs from the run's: {'; '.join(notes)};"
-                " allowed: the same, another total_kimg, or --allow_config_change True"
-            )
-    else:
-        if general.resume_network:
-            experiment.load_weights(Path(general.resume_network))
-        folder = make_run_folder(Path(general.result_dir), general.exp_name or "run")
-    logger = LoggerGroup([_make_logger(config, name) for name in logger_names(config)])
+    start = prepare(config)
+    folder = start.folder or make_run_folder(Path(general.result_dir), general.exp_name or "run")
     trainer: Trainer | None = None
     try:
-        postprocessors = [make(config, name) for name in postprocessor_names(config, experiment.dataset)]
-        for postprocessor in postprocessors:
-            postprocessor.setup(folder, experiment.dataset.growth, experiment.dataset.codec)
+        trainer, logger = start.experiment.trainer(folder)
         checkpoint_folder(folder, general.checkpoints_dir).mkdir(parents=True, exist_ok=True)
-        trainer = experiment.trainer(folder, logger, postprocessors)
-        if resumed is not None:
-            trainer.load_state_dict(resumed)
-        return _train(experiment, trainer, logger, folder, resumed, notes)
-    except UserError:
-        if resumed is None and (trainer is None or trainer.iteration == 0):
+        if start.state is not None:
+            _load_state(trainer, start.state)
+        return _train(start, trainer, logger, folder)
+    except BaseException:
+        if start.folder is None and (trainer is None or trainer.iteration == 0):
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _load_state(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Go on from `state`, which after an allowed change need not fit."""
+    try:
+        trainer.load_state_dict(state)
+    except (RuntimeError, KeyError, ValueError) as error:
+        detail = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise UserError(f"resume: the checkpoint does not fit what has changed: {detail[-1]}") from error
 
 
 def _make_logger(config: Config, name: str) -> Any:
@@ -323,15 +371,9 @@ def _make_logger(config: Config, name: str) -> Any:
     return make(config, name, comet_key=general.comet_key, comet_project_name=general.comet_project_name)
 
 
-def _train(
-    experiment: Experiment,
-    trainer: Trainer,
-    logger: Logger,
-    folder: Path,
-    resumed: Mapping[str, Any] | None,
-    notes: Sequence[str],
-) -> RunResult:
+def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunResult:
     """Run the trainer with its loggers started, and see that they end."""
+    experiment = start.experiment
     config = experiment.config
     facts = environment(str(experiment.device))
     write_run_files(folder, config.to_yaml(), facts)
@@ -344,11 +386,11 @@ def _train(
             data=experiment.dataset.summary(),
             networks={"Generator": describe(experiment.generator), "Discriminator": describe(experiment.discriminator)},
             total_kimg=config.general.total_kimg,
-            resumed_nimg=trainer.tick_start_nimg if resumed is not None else None,
+            resumed_nimg=trainer.tick_start_nimg if start.state is not None else None,
             environment=facts,
         )
     )
-    for note in notes:
+    for note in start.notes:
         logger.message(f"configuration changed: {note}")
     status, exit_status = "failed", 1
     try:

@@ -41,7 +41,7 @@ class Pretrained:
         random = torch.Generator().manual_seed(seed)
         latents = torch.randn(count, self.generator.latent_size, generator=random)
         with torch.no_grad():
-            parts = [self.generator(part).float().numpy() for part in latents.split(batch)]
+            parts = [self.generator(latents[start : start + batch]).float().numpy() for start in range(0, count, batch)]
         return np.concatenate(parts)
 
 
@@ -63,7 +63,7 @@ def load_generator(path: Path) -> Pretrained:
     generator = component.cls(shape=growth, **config[component.name])
     generator.load_state_dict(state["ema"])
     generator.depth = state["networks"]["depth"]
-    generator.alpha = float(state["networks"]["G"]["alpha_value"])
+    generator.alpha = state["networks"]["alpha"]
     codec = None
     if state["codec"] is not None:
         from pggan_framework.audio import codec_from_state

@@ -32,14 +32,23 @@ def runs(result_dir: Path, exp_name: str | None = None) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
+def check_name(exp_name: str) -> None:
+    """Refuse a run's name that is no folder name.
+
+    Raises:
+        UserError: if it is none.
+    """
+    if not exp_name or Path(exp_name).name != exp_name:
+        raise UserError(f"exp_name: '{exp_name}' is given; allowed: a name without slashes")
+
+
 def make_run_folder(result_dir: Path, exp_name: str) -> Path:
     """Make and return the next run folder; safe where two runs start at once.
 
     Raises:
         UserError: if `exp_name` is no folder name, or the folder cannot be made.
     """
-    if not exp_name or Path(exp_name).name != exp_name:
-        raise UserError(f"exp_name: '{exp_name}' is given; allowed: a name without slashes")
+    check_name(exp_name)
     try:
         result_dir.mkdir(parents=True, exist_ok=True)
         while True:

@@ -15,6 +15,8 @@ from pggan_framework.registry import register
 
 KNEE = 1e4
 """Loudest magnitude over the one where the logarithm turns linear, 80 dB: quieter parts stay, but take little room."""
+AT_ONCE = 1 << 22
+"""Magnitudes decoded together; several hundred megabytes of work space."""
 
 
 @register("codec", "abslog")
@@ -83,6 +85,9 @@ class AbsLogCodec(SpectralCodec):
         number, channels, bins, frames = batch.shape
         magnitudes = np.zeros((number, channels, bins + 1, frames), dtype=np.float32)
         magnitudes[:, :, :-1] = np.expm1((batch + 1) * (np.log1p(KNEE) / 2)) * (self.statistic("peak") / KNEE)
-        planes = torch.from_numpy(magnitudes).flatten(0, 1).to(device)
-        waves = griffin_lim(planes, self.n_fft, self.hop_length, griffin_lim_iter, seed)
-        return as_waves(waves.cpu().numpy().reshape(number, channels, -1), np.ndim(array) == 4)
+        planes = torch.from_numpy(magnitudes).flatten(0, 1)
+        waves = [
+            griffin_lim(part.to(device), self.n_fft, self.hop_length, griffin_lim_iter, seed).cpu()
+            for part in torch.split(planes, max(AT_ONCE // ((bins + 1) * frames), 1))
+        ]
+        return as_waves(torch.cat(waves).numpy().reshape(number, channels, -1), np.ndim(array) == 4)

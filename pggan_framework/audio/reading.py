@@ -11,7 +11,11 @@ import numpy as np
 from pggan_framework.audio.base import Wave
 
 SUFFIXES = frozenset(
-    ".wav .wave .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64".split(),
+    f".{ending}"
+    for ending in (
+        *("wav", "wave", "rf64", "w64", "flac", "ogg", "oga", "opus", "mp3"),
+        *("aiff", "aif", "aifc", "au", "snd", "caf"),
+    )
 )
 """Names that promise sound; files of other names are not opened."""
 

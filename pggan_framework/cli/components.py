@@ -9,7 +9,7 @@ from pggan_framework.discovery import DEFAULT_PLUGIN_DIRS, index, load_all
 from pggan_framework.errors import UserError
 from pggan_framework.registry import REGISTRY
 
-USAGE = "usage: pggan components [NAME] [--plugin_dirs DIR ...]"
+USAGE = "usage: pggan components [NAME] [--plugin_dirs DIR,...]"
 
 
 def run(argv: list[str]) -> int:
@@ -23,9 +23,11 @@ def run(argv: list[str]) -> int:
         return 0
     words, dirs = argv, list(DEFAULT_PLUGIN_DIRS)
     if "--plugin_dirs" in argv:
+        from pggan_framework.config.resolve import resolve_general
+
         at = argv.index("--plugin_dirs")
-        words, dirs = argv[:at], argv[at + 1 :]
-    if len(words) > 1 or any(word.startswith("-") for word in (*words, *dirs)):
+        words, dirs = argv[:at], resolve_general(argv[at:]).plugin_dirs
+    if len(words) > 1 or any(word.startswith("-") for word in words):
         raise UserError(f"components: unexpected '{' '.join(argv)}'; {USAGE}")
     if words:
         load_all(dirs)

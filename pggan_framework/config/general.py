@@ -80,10 +80,10 @@ class General:
     debug: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("minibatch_size", "total_kimg", "G_lr_max", "D_lr_max"):
+        for name in ("minibatch_size", "total_kimg"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} {getattr(self, name)} is not above 0")
-        for name in ("lr_rampup_kimg", "num_data_workers"):
+        for name in ("lr_rampup_kimg", "G_lr_max", "D_lr_max", "num_data_workers"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} {getattr(self, name)} is below 0")
 

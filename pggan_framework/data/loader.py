@@ -113,6 +113,8 @@ class BatchLoader:
             prefetch_factor=self._prefetch,
             collate_fn=_same,
             worker_init_fn=_leave_group,
+            # torch draws the workers' seed when they start; from the global generator, a resumed run would differ.
+            generator=torch.Generator(),
             # fork shares a preloaded dataset, and knows classes from a user's file, which spawn could not import.
             multiprocessing_context="fork" if sys.platform == "linux" else None,
         )

@@ -27,10 +27,10 @@ HASHED = 1 << 16
 
 @register("dataset")
 class SoundImageDataset(WaveDataset):
-    """Recordings of a folder and its subfolders, each as a picture: wav, flac, ogg, opus, mp3, aiff ..., any sample rate.
+    """Recordings of a folder and its subfolders, each as a picture: wav, flac, ogg, mp3, aiff ..., any sample rate.
 
-    Files are taken in the order of their names, mixed to one channel and resampled (soxr). Files that cannot be read are
-    skipped and named in the summary.
+    Files are taken in the order of their names, mixed to one channel and resampled (soxr). Those that cannot be read
+    are skipped and named in the summary.
 
     Args:
         dir_path: the folder of recordings.
@@ -43,8 +43,8 @@ class SoundImageDataset(WaveDataset):
         max_files: use only the first files, by name; by default all.
         too_short: what happens to a sound shorter than one picture: ``error`` stops, ``pad`` adds silence at its end,
             ``reject`` leaves it out.
-        too_long: what is used of a longer one: ``first``, its beginning, or ``slices``, all parts of one picture's length
-            side by side; a rest shorter than that is left out.
+        too_long: what is used of a longer one: ``first``, its beginning, or ``slices``, all parts of one picture's
+            length side by side; a rest shorter than that is left out.
         model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
         seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
         range_out: value range the networks see.
@@ -180,8 +180,6 @@ class SoundImageDataset(WaveDataset):
         length = self._samples / self.frequency
         short = sum(self._is_short(header) for header in used)
         rejected = sum(not self._starts(header) for header in self._headers)
-        cut = sum(start != self._starts(header)[-1] or False for header, start in self._clips)
-        del cut
         left = sum(seconds) - sum(min(length, header.frames / header.sample_rate) for header, _ in self._clips)
         lines = {
             "files": f"{len(used)} in {self.dir_path}, {min(seconds):.3f} to {max(seconds):.3f} s,"

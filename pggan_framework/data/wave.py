@@ -29,9 +29,9 @@ def codec_for(img_mode: str, sample_rate: int, n_fft: int, hop_length: int, fram
 class WaveDataset(DepthDataset):
     """Base of the datasets made of sound: a subclass gives the waves, this fits the codec to them and encodes.
 
-    A subclass sets what `wave` and `__len__` need, then calls ``super().__init__``. There the codec is fitted in one pass
-    over `waves`. Encoded pictures are float16 in (-1, 1), and equal bit for bit whether they are kept in memory or made
-    when asked for, in a worker process or here.
+    A subclass sets what `wave` and `__len__` need, then calls ``super().__init__``. There the codec is fitted in one
+    pass over `waves`. Encoded pictures are float16 in (-1, 1), and equal bit for bit whether they are kept in memory or
+    made when asked for, in a worker process or here.
 
     Args:
         codec: turns waves into pictures; fitted here.

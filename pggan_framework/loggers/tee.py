@@ -11,32 +11,33 @@ from pggan_framework.loggers.terminal import PLAIN_ERRORS, abandon_stdout, durat
 from pggan_framework.registry import register
 
 _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
-    "tick": ("tick", "{:5.0f}".format),
-    "kimg": ("kimg", "{:9.2f}".format),
+    "tick": ("tick", "{:<4.0f}".format),
+    "kimg": ("kimg", "{:<8.2f}".format),
     "depth": ("depth", "{:1.0f}".format),
-    "alpha": ("alpha", "{:5.3f}".format),
-    "lod": ("lod", "{:5.3f}".format),
-    "minibatch": ("minibatch", "{:3.0f}".format),
-    "time": ("time", lambda seconds: f"{duration(seconds):>11}"),
-    "sec.tick": ("sec/tick", "{:7.2f}".format),
-    "sec.kimg": ("sec/kimg", "{:8.3f}".format),
-    "D_loss": ("D_loss", "{:10.4g}".format),
-    "G_loss": ("G_loss", "{:10.4g}".format),
-    "D_real": ("D_real", "{:10.4g}".format),
-    "D_fake": ("D_fake", "{:10.4g}".format),
-    "gradient_penalty": ("gradient_penalty", "{:10.4g}".format),
-    "drift": ("drift", "{:10.4g}".format),
-    "G_lr": ("G_lr", "{:9.3g}".format),
-    "D_lr": ("D_lr", "{:9.3g}".format),
+    "alpha": ("alpha", "{:4.2f}".format),
+    "lod": ("lod", "{:4.2f}".format),
+    "minibatch": ("minibatch", "{:<3.0f}".format),
+    "time": ("time", lambda seconds: f"{duration(seconds):<11}"),
+    "sec.tick": ("sec/tick", "{:<6.1f}".format),
+    "sec.kimg": ("sec/kimg", "{:<7.2f}".format),
+    "D_loss": ("D_loss", "{:<8.3g}".format),
+    "G_loss": ("G_loss", "{:<8.3g}".format),
+    "D_real": ("D_real", "{:<8.3g}".format),
+    "D_fake": ("D_fake", "{:<8.3g}".format),
+    "gradient_penalty": ("penalty", "{:<8.3g}".format),
 }
 """The figures whose place in a line is fixed: label and format; kimg stands for nimg."""
+_LEFT_OUT = frozenset({"nimg", "G_lr", "D_lr", "drift", "gradient_norm", "D_wasserstein", "G_wasserstein"})
+"""What a person rarely looks at; stats.jsonl has it."""
 
 
 def tick_line(stats: Mapping[str, float]) -> str:
-    """One tick's figures as one line: the known ones in fixed columns, others appended as ``name value``."""
+    """One tick's figures as one line: the known ones in fixed columns, a plugin's own appended as ``name value``."""
     known = [f"{label} {form(float(stats[key]))}" for key, (label, form) in _COLUMNS.items() if key in stats]
-    others = [f"{key} {float(value):.4g}" for key, value in stats.items() if key not in _COLUMNS and key != "nimg"]
-    return "  ".join(known + others)
+    others = [
+        f"{key} {float(value):.4g}" for key, value in stats.items() if key not in _COLUMNS and key not in _LEFT_OUT
+    ]
+    return " ".join(known + others).rstrip()
 
 
 def network_table(name: str, rows: list[tuple[str, str, int]]) -> str:

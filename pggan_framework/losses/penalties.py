@@ -24,7 +24,7 @@ class GradientPenalty(Term):
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar penalty; logs the mean norm as ``gradient_norm``."""
-        norms = torch.linalg.vector_norm(context.interpolate_gradients, dim=(1, 2, 3))
+        norms: Tensor = torch.linalg.vector_norm(context.interpolate_gradients, dim=(1, 2, 3))
         context.log("gradient_norm", norms.mean())
         return ((norms - self.target) / self.target).square().mean()
 

@@ -72,8 +72,12 @@ class _WeightGradient(Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, gradient = ctx.saved_tensors
         (weight,) = gradients
-        to_x = convolve(gradient, weight, None, *ctx.geometry, not ctx.transposed) if ctx.needs_input_grad[0] else None
-        to_gradient = convolve(x, weight, None, *ctx.geometry, ctx.transposed) if ctx.needs_input_grad[1] else None
+        stride, padding = ctx.geometry
+        to_x = to_gradient = None
+        if ctx.needs_input_grad[0]:
+            to_x = convolve(gradient, weight, None, stride, padding, not ctx.transposed)
+        if ctx.needs_input_grad[1]:
+            to_gradient = convolve(x, weight, None, stride, padding, ctx.transposed)
         return to_x, to_gradient, None, None, None, None
 
 
@@ -105,6 +109,7 @@ class _Convolution(Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, weight, y = ctx.saved_tensors
         (gradient,) = gradients
+        stride, padding = ctx.geometry
         if y is not None:
             gradient = _Slope.apply(gradient, y, ctx.slope)
         to_x, to_weight, to_bias = ctx.needs_input_grad[:3]
@@ -112,7 +117,7 @@ class _Convolution(Function):
             to_weight = to_bias = False
         if torch.is_grad_enabled():
             parts = (
-                convolve(gradient, weight, None, *ctx.geometry, not ctx.transposed) if to_x else None,
+                convolve(gradient, weight, None, stride, padding, not ctx.transposed) if to_x else None,
                 _WeightGradient.apply(x, gradient, weight, *ctx.geometry, ctx.transposed) if to_weight else None,
                 gradient.sum((0, 2, 3)) if to_bias else None,
             )
@@ -180,13 +185,13 @@ def group_stddev(x: Tensor, group: int) -> Tensor:
     Args:
         x: [N, C, h, w]; not changed.
         group: size of a group at most. N samples make M = ceil(N / group) groups as equal as can be, sample i in
-            group i mod M.
+            group i mod M; one group fewer where a sample would be alone.
 
     Returns:
         [N], the same for all of a group: its biased standard deviation over samples, mean over C, h, w.
     """
     samples = x.shape[0]
-    groups = -(-samples // group)
+    groups = min(-(-samples // group), max(samples // 2, 1))
     rows = -(-samples // groups)
     missing = rows * groups - samples
     if not missing:

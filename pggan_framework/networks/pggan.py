@@ -61,7 +61,7 @@ class _Seed(nn.Module):
         self.conv = ScaledConv(channels, channels, kernel, slope=slope, wscale=wscale)
 
     def forward(self, latents: Tensor) -> Tensor:
-        x = nn.functional.leaky_relu(self.dense(latents), self.slope).unflatten(1, self.shape)
+        x = nn.functional.leaky_relu(self.dense(latents), self.slope).view(-1, *self.shape)
         x = x.contiguous(memory_format=torch.channels_last)
         x = self.conv(pixel_norm(x) if self.pixelnorm else x)
         return pixel_norm(x) if self.pixelnorm else x

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pggan_framework.errors import UserError
 from pggan_framework.registry import register
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.schedule import lr_rampup
@@ -19,9 +18,6 @@ class LRScheduler(Plugin):
     """
 
     def __init__(self, lr_rampup_kimg: float = 40, G_lr_max: float = 0.001, D_lr_max: float = 0.001) -> None:
-        for name, value in (("lr_rampup_kimg", lr_rampup_kimg), ("G_lr_max", G_lr_max), ("D_lr_max", D_lr_max)):
-            if not 0 <= value < float("inf"):
-                raise UserError(f"{name}: {value} is given; allowed: a number from 0 up")
         self.lr_rampup_kimg = lr_rampup_kimg
         self.G_lr_max = G_lr_max
         self.D_lr_max = D_lr_max

@@ -51,7 +51,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             release does not read.
     """
     if not path.is_file():
-        raise UserError(f"checkpoint {path} does not exist; allowed: a network-snapshot-*.pt or a run's folder")
+        raise UserError(f"checkpoint {path} does not exist; allowed: a network-snapshot-*.pt file")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, UnpicklingError, EOFError, ValueError, OSError, KeyError) as error:

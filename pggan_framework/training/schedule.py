@@ -17,7 +17,7 @@ def by_depth(table: Mapping[int, Value], default: Value, depth: int) -> Value:
 
 
 def lr_rampup(nimg: float, rampup_kimg: float) -> float:
-    """Factor of the learning rate: ``exp(-5 (1 - n/R)^2)`` over the first `rampup_kimg`, then 1 (Karras et al. 2018)."""
+    """Factor of the learning rate: ``exp(-5 (1 - n/R)^2)`` over the first `rampup_kimg`, then 1, as Karras et al."""
     length = rampup_kimg * 1000
     return exp(-5 * (1 - nimg / length) ** 2) if nimg < length else 1.0
 

@@ -210,7 +210,12 @@ class Trainer:
             "nimg": self.nimg,
             "tick": self.tick,
             "trainer": {"iteration": self.iteration, "tick_start_nimg": self.tick_start_nimg},
-            "networks": {"G": self.G.state_dict(), "D": self.D.state_dict(), "depth": self.depth},
+            "networks": {
+                "G": self.G.state_dict(),
+                "D": self.D.state_dict(),
+                "depth": self.depth,
+                "alpha": float(self.G.alpha),
+            },
             "ema": parts.ema.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
             "random": random_state(),
@@ -233,7 +238,7 @@ class Trainer:
         self.D.load_state_dict(state["networks"]["D"])
         self.parts.ema.load_state_dict(state["ema"])
         for network in (self.G, self.D, self.parts.ema.generator):
-            network.depth = state["networks"]["depth"]
+            network.depth, network.alpha = state["networks"]["depth"], state["networks"]["alpha"]
         for name, optimizer in self._optimizers().items():
             optimizer.load_state_dict(state["optimizers"][name])
         for plugin in self.plugins:

@@ -120,7 +120,6 @@ def test_both_networks_equal_a_reference_at_every_depth(shape, alpha):
             network.alpha = alpha
         z = torch.randn(5, 6, dtype=torch.float64)
         x = torch.randn(6, *G.growth.shape_at(depth), dtype=torch.float64)
-        # alpha is kept in float32 until .double(): exact for 0 and 1, and the same number below.
         np.testing.assert_allclose(G(z).detach().numpy(), reference_G(G, z.numpy(), alpha), atol=1e-10)
         np.testing.assert_allclose(D(x).detach().numpy(), reference_D(D, x.numpy(), alpha), atol=1e-10)
 
@@ -173,11 +172,11 @@ def test_feature_maps_of_the_paper():
 
 def test_initial_scale():
     G = Generator([1, 8, 8], fmap_base=512, latent_size=64)
-    assert G.blocks[1].first.weight.std() == pytest.approx(1, abs=0.05)
+    assert G.blocks[1].first.weight.detach().std() == pytest.approx(1, abs=0.05)
     assert not any(p.any() for n, p in G.named_parameters() if n.endswith("bias"))
     plain = Generator([1, 8, 8], fmap_base=512, latent_size=64, wscale=False)
     fan_in = plain.blocks[1].first.weight[0].numel()
-    assert plain.blocks[1].first.weight.std() == pytest.approx(math.sqrt(2 / fan_in), rel=0.05)
+    assert plain.blocks[1].first.weight.detach().std() == pytest.approx(math.sqrt(2 / fan_in), rel=0.05)
 
 
 def test_switches_change_what_they_name():
@@ -190,7 +189,9 @@ def test_switches_change_what_they_name():
         return Generator([1, 16, 16], latent_size=6, **SMALL, **options)
 
     torch.testing.assert_close(usual(z * 10), usual(z))
-    assert not torch.allclose(other(normalize_latents=False)(z * 10), usual(z), atol=1e-3)
+    # Without pixel norm after the first layer, which hides it.
+    raw = other(normalize_latents=False, pixelnorm=False)
+    torch.testing.assert_close(raw(z * 10), raw(z) * 10)
     torch.testing.assert_close(other(tanh_at_end=True)(z), torch.tanh(usual(z)))
     for options in ({"pixelnorm": False}, {"leakyrelu": False}, {"upsampling": "bilinear"}):
         assert not torch.allclose(other(**options)(z), usual(z), atol=1e-3), options
@@ -213,10 +214,10 @@ def test_groups_are_strided_even_and_leave_the_input_alone(samples, size):
     x = torch.randn(samples, 2, 3, 3, dtype=torch.float64)
     kept = x.clone()
     got = group_stddev(x, size).numpy()
-    groups = math.ceil(samples / size)
+    groups = min(math.ceil(samples / size), max(samples // 2, 1))
     for i in range(samples):
         members = x[i % groups :: groups].numpy()
-        assert samples == 1 or 2 <= len(members) <= size
+        assert samples == 1 or 2 <= len(members) <= max(size, 3)
         assert got[i] == pytest.approx(np.sqrt(members.var(0) + 1e-8).mean())
     assert torch.equal(x, kept)
 

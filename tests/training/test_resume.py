@@ -142,7 +142,7 @@ def test_weights_of_an_older_run_start_a_new_one(tmp_path: Path) -> None:
     old = run(overrides={**TINY, "total_kimg": 0.05, "result_dir": str(tmp_path)})
     snapshot = snapshots(old.path)[-1]
     flags = {**TINY, "total_kimg": 0.008, "result_dir": str(tmp_path), "resume_network": str(snapshot)}
-    new = run(overrides={**flags, "G_lr_max": 0.0, "D_lr_max": 0.0})
+    new = run(overrides={**flags, "G_lr_max": 1e-30, "D_lr_max": 1e-30})
     assert new.path.name == "001-tiny"
     _same(_last_state(old.path)["networks"]["G"], _last_state(new.path)["networks"]["G"])
     with pytest.raises(UserError, match="does not fit these networks"):
