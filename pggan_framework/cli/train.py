@@ -32,7 +32,10 @@ def run(argv: list[str]) -> int:
         return dry_run(config)
     from pggan_framework.experiment import run_config
 
-    return run_config(config).exit_status
+    result = run_config(config)
+    for what, path in result.files.items():
+        print(f"{what:<9} {path}")
+    return result.exit_status
 
 
 def _help(argv: list[str]) -> int:

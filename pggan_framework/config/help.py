@@ -55,6 +55,9 @@ def component_help(component: Component) -> str:
     lines = [f"{component.name} ({component.kind}, {component.module}): {about}"]
     if component.aliases:
         lines.append(f"also called: {', '.join(component.aliases)}")
+    if component.kind == "codec":
+        lines.append("no flags of its own: its parameters are set through the dataset that uses it")
+        return "\n".join(lines) + "\n"
     flags = parameters(component.cls, component.name).values()
     for flag in flags:
         default = "required" if flag.required else f"default {_shown(flag)}"

@@ -140,6 +140,11 @@ def _known(layer: Layer, general: General) -> Layer:
         if setting.owner not in REGISTRY:
             raise _unknown(setting)
         owner = REGISTRY.get(setting.owner)
+        if owner.kind == "codec":
+            raise UserError(
+                f"{setting.where}: a codec takes its parameters from its dataset;"
+                f" allowed: the dataset's own, as SoundImageDataset.{setting.name}"
+            )
         if setting.name and setting.name not in parameters(owner.cls, owner.name):
             raise _unknown_parameter(setting, owner)
         if not setting.name and setting.value is not None:

@@ -1,0 +1,294 @@
+"""What README.md and docs/ show is run as it stands there, on small stand-ins for the data, cut short by further flags."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from PIL import Image
+
+from pggan_framework import experiment
+from pggan_framework.cli.main import main
+from pggan_framework.config import resolve_overrides
+from pggan_framework.config.resolve import resolve_general
+from pggan_framework.runs import runs, stored_config
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+SHORT: dict[str, Any] = {
+    "Generator.fmap_base": 64,
+    "Generator.fmap_max": 8,
+    "Generator.latent_size": 8,
+    "Discriminator.fmap_base": 64,
+    "Discriminator.fmap_max": 8,
+    "minibatch_size": 8,
+    "OutputGenerator.samples_count": 2,
+}
+GROWING: dict[str, Any] = {
+    "DepthManager.lod_training_nimg": 24,
+    "DepthManager.lod_training_overrides": {},
+    "DepthManager.lod_transition_nimg": 24,
+    "DepthManager.lod_transition_overrides": {},
+    "DepthManager.minibatch_overrides": {},
+    "DepthManager.tick_kimg_default": 0.08,
+    "DepthManager.tick_kimg_overrides": {},
+}
+DATA: dict[str, dict[str, Any]] = {
+    "TonesDataset": {"TonesDataset.count": 30},
+    "SoundImageDataset": {"SoundImageDataset.n_fft": 64, "SoundImageDataset.hop_length": 16},
+}
+SAVERS = {"ImageSaver": {"ImageSaver.resolution": 16}, "SoundSaver": {"SoundSaver.griffin_lim_iter": 1}}
+LONG = {"PitchMonitor": {"PitchMonitor.count": 2}}
+KIMG = 0.1
+FLUIDSYNTH = """#!/usr/bin/env python3
+import sys, wave
+words = sys.argv[1:]
+with wave.open(words[words.index("-F") + 1], "wb") as file:
+    file.setnchannels(2)
+    file.setsampwidth(2)
+    file.setframerate(int(words[words.index("-r") + 1]))
+    file.writeframes(b"\\x10\\x20\\xf0\\xe0" * (1 << 20))
+"""
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """The fenced blocks of a page, freed of the indent they have in lists."""
+    found = FENCE.findall(page.read_text(encoding="utf-8"))
+    return [Block(language, re.sub(f"^{indent}", "", text, flags=re.MULTILINE)) for indent, language, text in found]
+
+
+def commands(block: Block) -> list[str]:
+    """The lines of a block, continued ones joined, without blank ones and comments."""
+    lines = block.text.replace("\\\n", " ").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def pages_with(language: str) -> list[Path]:
+    return [page for page in PAGES if any(block.language == language for block in blocks(page))]
+
+
+def words_of(line: str) -> list[str]:
+    """The words that bash makes of a line; what it cannot read fails."""
+    done = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
+    )
+    return done.stdout.split("\0")[:-1]
+
+
+def flags(values: dict[str, Any]) -> list[str]:
+    return [word for name, value in values.items() for word in (f"--{name}", str(value))]
+
+
+def cut_short(words: list[str]) -> list[str]:
+    """Further flags that make a training of seconds out of a training of hours, a longer one of a longer one."""
+    general = resolve_general(words)
+    asked = [float(words[at + 1]) for at, word in enumerate(words) if word == "--total_kimg"]
+    more: dict[str, Any] = {"total_kimg": asked[-1] * 0.01 if asked else 3 * KIMG if general.resume else KIMG}
+    if general.resume and "--config" not in words:
+        return flags(more)  # the stored run was cut short already
+    more |= SHORT
+    if general.progressive_growing:
+        more |= GROWING
+    if not general.load_dataset:
+        more |= DATA.get(general.dataset_class, {})
+    sound = general.dataset_class in DATA or general.load_dataset
+    for saver in general.postprocessors or (["ImageSaver", "SoundSaver"] if sound else ["ImageSaver"]):
+        more |= SAVERS.get(saver, {})
+    for plugin in general.plugins:
+        more |= LONG.get(plugin, {})
+    given = {word[2:] for word in words if word.startswith("--")}
+    # What the page itself sets to something small is kept: it is what the page is about.
+    kept = {"DepthManager.lod_training_nimg"} if "total_kimg" not in given else set()
+    return flags({name: value for name, value in more.items() if name not in kept & given})
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the pages speak of it: datasets/, configs/, plugins/, results/007-piano/."""
+    root = tmp_path_factory.mktemp("template")
+    random = np.random.default_rng(0)
+    for name in ("configs", "plugins"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "train.py", root)
+    (root / "shared_plugins").mkdir()
+    for folder, sides in {"photos": [(20, 30), (40, 16)], "cats": [(16, 16)]}.items():
+        (root / "datasets" / folder).mkdir(parents=True)
+        for number, (height, width) in enumerate(sides * 6):
+            pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / "datasets" / folder / f"{number}.png")
+    (root / "datasets" / "piano").mkdir()
+    for number in range(8):
+        wave = 0.3 * np.sin(2 * np.pi * 220 * 2 ** (number / 12) * np.arange(2000) / 16000)
+        soundfile.write(root / "datasets" / "piano" / f"{number}.wav", wave, 16000)
+    np.save(root / "datasets" / "digits.npy", random.integers(0, 256, (12, 1, 16, 16), dtype=np.uint8))
+    with h5py.File(root / "datasets" / "faces.h5", "w") as file:
+        for side in (32, 16, 8, 4, 2, 1):
+            file.create_dataset(f"data{side}x{side}", data=random.integers(0, 256, (12, 3, side, side), dtype=np.uint8))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        line = ["--dataset_class", "SoundImageDataset", "--SoundImageDataset.dir_path", "datasets/piano"]
+        assert main(["train", *line, "--exp_name", "piano", *cut_short(line)]) == 0
+    run = root / "results" / "007-piano"
+    (root / "results" / "000-piano").rename(run)
+    (run / "network-snapshot-000000.pt").rename(run / "network-snapshot-000120.pt")
+    return root
+
+
+@pytest.fixture
+def laid_out(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_plugins: None
+) -> Iterator[Callable[[Path], None]]:
+    """Lays out a folder of its own for a page, with the page's plugin files and config files in it, to run in."""
+    root = tmp_path / "root"
+    shutil.copytree(template, root)
+    parts = root / "site" / "robohash" / "sets" / "set4"
+    for number in range(2):
+        (parts / f"00{number}#0{number}part").mkdir(parents=True)
+        for colour in range(3):
+            Image.new("RGBA", (64, 64), (80 * colour, 90 * number, 0, 255 - 128 * number)).save(
+                parts / f"00{number}#0{number}part" / f"{colour}.png"
+            )
+    (root / "site" / "robohash" / "__init__.py").touch()
+    (root / "site" / "bin").mkdir()
+    (root / "site" / "bin" / "fluidsynth").write_text(FLUIDSYNTH)
+    (root / "site" / "bin" / "fluidsynth").chmod(0o755)
+    (root / "site" / "font.sf2").write_bytes(b"RIFF" + struct.pack("<I", 4) + b"sfbk")
+    monkeypatch.syspath_prepend(root / "site")
+    monkeypatch.setenv("PATH", str(root / "site" / "bin"), prepend=":")
+    monkeypatch.setattr("pggan_framework.recipes.notes.SOUNDFONTS", (str(root / "site" / "font.sf2"),))
+    monkeypatch.chdir(root)
+
+    def lay_out(page: Path) -> None:
+        for number, block in enumerate(blocks(page)):
+            if block.language == "python" and "@register(" in block.text:
+                (root / "plugins" / f"{page.stem.lower()}_{number}.py").write_text(block.text)
+            path = re.match(r"# (\S+\.yaml)\n", block.text) if block.language == "yaml" else None
+            if path:
+                (root / path[1]).write_text(block.text)
+
+    yield lay_out
+
+
+def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run one line of a page and check what can be said of any such line."""
+    words = words_of(line)
+    if words[:2] == ["python", "train.py"]:
+        words = ["pggan", "train", *words[2:]]
+    assert words[0] == "pggan", f"{line}: neither 'python train.py' nor 'pggan'"
+    command, words = words[1], words[2:]
+    before = set(runs(Path("results")))
+    trains = command == "train" and not {"-h", "--help", "--help_component", "--print_config"} & set(words)
+    if command == "prepare":
+        shutil.rmtree(words[1], ignore_errors=True)
+        words = [*words, "--count", "6", *(["--seconds", "0.2"] if words[0] == "notes" else [])]
+    elif trains:
+        words = [*words, *cut_short(words)]
+    status = main([command, *words])
+    out, error = capsys.readouterr()
+    assert status == 0, f"{line}\n{error}"
+    assert "note:" not in error, f"{line}\n{error}"
+    made = set(runs(Path("results"))) - before
+    if command == "prepare":
+        assert len([path for path in Path(words[1]).iterdir() if path.suffix in (".png", ".wav")]) == 6
+    elif not trains or "--dry_run" in words:
+        assert out.strip() and not made
+    elif "--resume" in words:
+        assert not made
+    else:
+        (folder,) = made
+        assert (folder / "reals.png").is_file() and list(folder.glob("network-snapshot-*.pt"))
+        assert stored_config(folder)["total_kimg"] == float(
+            words[len(words) - 1 - words[::-1].index("--total_kimg") + 1]
+        )
+    if "--save_dataset" in words:
+        assert Path(words[words.index("--save_dataset") + 1]).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages_with("bash"), ids=lambda page: page.stem)
+def test_every_command_runs(page: Path, laid_out: Callable[[Path], None], capsys: pytest.CaptureFixture[str]) -> None:
+    laid_out(page)
+    for block in blocks(page):
+        if block.language == "bash":
+            for line in commands(block):
+                run_command(line, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.stem)
+def test_every_python_example_runs(
+    page: Path,
+    laid_out: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    laid_out(page)
+
+    def shortened(config: Any, overrides: dict[str, Any], base: Any = None) -> Any:
+        return resolve_overrides(
+            config, {**overrides, **SHORT, **GROWING, **DATA["TonesDataset"], "total_kimg": KIMG}, base
+        )
+
+    monkeypatch.setattr(experiment, "resolve_overrides", shortened)
+    scope: dict[str, Any] = {"__name__": "example"}
+    for block in blocks(page):
+        if block.language == "python" and "@register(" not in block.text:
+            exec(compile(block.text, str(page), "exec"), scope)
+        elif block.language == "python":
+            for name in re.findall(r"^class (\w+)", block.text, re.MULTILINE):
+                assert main(["components", name]) == 0
+                assert f"--{name}." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_config_examples_are_valid_yaml(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "yaml":
+            assert isinstance(yaml.safe_load(block.text), dict)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for named in re.findall(r"(?:^|`)make ([\w-]+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+        assert named in targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for path, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), path
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in slugs, f"{path}#{anchor}"
+
+
+def test_commands_that_cannot_run_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(AssertionError, match="neither"):
+        run_command("curl example.com", capsys)
+    with pytest.raises(AssertionError, match="unknown flag"):
+        run_command("pggan train --help_component Generator --total_kimgs 3", capsys) or run_command(
+            "pggan train --total_kimgs 3 --print_config", capsys
+        )
