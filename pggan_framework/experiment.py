@@ -386,7 +386,8 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
             data=experiment.dataset.summary(),
             networks={"Generator": describe(experiment.generator), "Discriminator": describe(experiment.discriminator)},
             total_kimg=config.general.total_kimg,
-            resumed_nimg=trainer.tick_start_nimg if start.state is not None else None,
+            resumed_nimg=trainer.nimg if start.state is not None else None,
+            logged_nimg=trainer.tick_start_nimg,
             environment=facts,
         )
     )

@@ -135,6 +135,9 @@ def _read(value: str, allowed: tuple[Any, ...], text: bool) -> tuple[Any, bool]:
     lists = [member for member in others if (get_origin(member) or member) in _LISTS]
     opened = value.lstrip()[:1] in ("[", "(", "{")
     if lists:
+        alone = load_value(value)
+        if len(lists) < len(others) and isinstance(alone, bool | int | float):
+            return alone, False  # 64, where an int or a pair may stand
         listed = value.strip() if opened else f"[{value}]"
         if all(set(get_args(member)) <= {str, ...} for member in lists):
             return load_words(f"[{listed[1:-1]}]" if listed.startswith("(") and listed.endswith(")") else listed), False

@@ -21,6 +21,7 @@ class RunInfo:
         networks: for each network its table: a row (layer, output shape, parameters) a layer.
         total_kimg: how long the run is, in thousand images.
         resumed_nimg: where a resumed run goes on, in images; None for a new run.
+        logged_nimg: where its last whole tick ended: figures after it will be given again.
     """
 
     directory: Path
@@ -31,6 +32,7 @@ class RunInfo:
     networks: Mapping[str, list[tuple[str, str, int]]]
     total_kimg: float
     resumed_nimg: int | None = None
+    logged_nimg: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

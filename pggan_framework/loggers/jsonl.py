@@ -30,7 +30,7 @@ class JSONLLogger(Logger):
     def start(self, run: RunInfo) -> None:
         """Begin the file, or cut it back to where the run goes on."""
         self.path = run.directory / self.filename
-        kept = [] if run.resumed_nimg is None else _lines_until(self.path, run.resumed_nimg)
+        kept = [] if run.resumed_nimg is None else _lines_until(self.path, run.logged_nimg)
         temporary = self.path.with_name(self.path.name + ".tmp")
         with temporary.open("w", encoding="utf-8") as file:
             file.writelines(kept)

@@ -94,8 +94,10 @@ class OutputGenerator(Plugin):
         nimg = self.trainer.nimg
         for postprocessor in self.postprocessors:
             for artifact in postprocessor.save(samples, kind, nimg // 1000):
-                tell = self.logger.image if artifact.kind == "image" else self.logger.audio
-                tell(artifact.name, artifact.path, nimg)
+                if artifact.kind == "image":
+                    self.logger.image(artifact.name, artifact.path, nimg)
+                elif artifact.kind == "audio":
+                    self.logger.audio(artifact.name, artifact.path, nimg)
         if kind == "fakes":
             self._written = nimg
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader, to_network_range
+from pggan_framework.errors import UserError
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register
 from pggan_framework.training.ema import EMA
@@ -58,11 +59,22 @@ class Trainer:
         D_training_repeats: discriminator updates for each generator update; each takes a new batch of reals.
         tick_nimg_default: images a tick where no DepthManager says otherwise.
         resume_nimg: images at which a new run's schedule starts, for a network taken from elsewhere.
+
+    Raises:
+        UserError: if a number is outside its limits.
     """
 
     def __init__(
         self, parts: Parts, D_training_repeats: int = 1, tick_nimg_default: int = 2000, resume_nimg: int = 0
     ) -> None:
+        for name, value in (("D_training_repeats", D_training_repeats), ("tick_nimg_default", tick_nimg_default)):
+            if value < 1:
+                raise UserError(f"Trainer.{name} {value} is not allowed; allowed: 1 and up")
+        if not 0 <= resume_nimg < parts.total_kimg * 1000:
+            raise UserError(
+                f"Trainer.resume_nimg {resume_nimg} is not allowed; allowed: 0 and up, in images, and less than"
+                f" total_kimg, {parts.total_kimg:g} thousand"
+            )
         self.parts = parts
         self.plugins = list(parts.plugins)
         self.D_training_repeats = D_training_repeats

@@ -108,6 +108,8 @@ CASES = {
         "DefaultImageFolderDataset.resize: squash is not of type one of none, stretch, crop, pad",
     ),
     "below": ("--total_kimg 0", "total_kimg 0.0 is not above 0"),
+    "beyond": (f"{GOOD} --Trainer.resume_nimg 500", "Trainer.resume_nimg 500 is not allowed; allowed: 0 and up, in im"),
+    "repeats": (f"{GOOD} --Trainer.D_training_repeats 0", "Trainer.D_training_repeats 0 is not allowed; allowed: 1 an"),
     "required": ("--dataset_class SoundImageDataset", "SoundImageDataset.dir_path is required: the folder of"),
     "class": (
         "--dataset_class SoundImageDatset",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pggan_framework.config.convert import convert
 from pggan_framework.config.parameters import REQUIRED, default_of, parameters
 from pggan_framework.errors import UserError
 
@@ -129,3 +130,11 @@ def test_injected_parameters_are_no_flags() -> None:
 
     assert list(parameters(Named, "DepthManager")) == ["x"]
     assert list(parameters(Named, "Other")) == ["minibatch_size", "x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("64", 64), ("32,64", (32, 64)), ("(32, 64)", (32, 64)), ("[32, 64]", (32, 64)), ("None", None)],
+)
+def test_a_number_or_a_pair(text: str, expected: object) -> None:
+    assert convert(text, int | tuple[int, int] | None, "--size", text=True) == expected

@@ -14,7 +14,7 @@ from pggan_framework.loggers.jsonl import JSONLLogger
 
 
 def run_info(directory: Path, resumed_nimg: int | None = None) -> RunInfo:
-    return RunInfo(directory, "001-x", {}, "", {}, {}, 30, resumed_nimg)
+    return RunInfo(directory, "001-x", {}, "", {}, {}, 30, resumed_nimg, 200)
 
 
 def refuse(text: str) -> None:
@@ -53,7 +53,7 @@ def test_resuming_drops_later_and_torn_lines(tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"nimg": 200, "tick')
     resumed = JSONLLogger()
-    resumed.start(run_info(tmp_path, resumed_nimg=200))
+    resumed.start(run_info(tmp_path, resumed_nimg=220))
     assert [record["nimg"] for record in records(path)] == [100, 200]
     for tick in (3, 4):
         resumed.log({"tick": tick, "loss": tick / 3}, tick * 100)
@@ -63,7 +63,7 @@ def test_resuming_drops_later_and_torn_lines(tmp_path):
 
 def test_resuming_without_a_file_begins_one(tmp_path):
     logger = JSONLLogger("other.jsonl")
-    logger.start(run_info(tmp_path, resumed_nimg=200))
+    logger.start(run_info(tmp_path, resumed_nimg=220))
     logger.log({"tick": 3}, 300)
     assert [record["nimg"] for record in records(tmp_path / "other.jsonl")] == [300]
 
