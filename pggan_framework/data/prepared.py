@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.h5 import FORMAT, RECORD, OldH5Dataset, open_h5
 from pggan_framework.errors import UserError
+from pggan_framework.files import atomic_path
 
 CHUNK = 32 << 20
 """Bytes of full-size pictures that are in memory at a time."""
@@ -32,20 +32,12 @@ def save_prepared(dataset: DepthDataset, path: Path, progress: Callable[[int, in
         UserError: if the file cannot be written, or what the dataset raises.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            _write(dataset, temporary, progress)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error}") from error
-    try:
-        _write(dataset, temporary, progress)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_prepared(path: Path, range_out: tuple[float, float] = (-1, 1)) -> DepthDataset:

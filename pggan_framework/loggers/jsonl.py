@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pggan_framework.files import atomic_path
 from pggan_framework.loggers.base import Logger, RunInfo
 from pggan_framework.registry import register
 
@@ -31,12 +31,8 @@ class JSONLLogger(Logger):
         """Begin the file, or cut it back to where the run goes on."""
         self.path = run.directory / self.filename
         kept = [] if run.resumed_nimg is None else _lines_until(self.path, run.logged_nimg)
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(kept)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        with atomic_path(self.path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
         """Append one line; it is on its way to the disk when this returns."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file that was written: `name` is stable from tick to tick; loggers hear of the kinds ``image`` and ``audio``."""
+    """A file that was written: `name` stays from tick to tick; loggers hear of the kinds ``image`` and ``audio``."""
 
     kind: str
     name: str

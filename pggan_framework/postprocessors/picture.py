@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pggan_framework.files import atomic_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -81,13 +82,19 @@ def enlarge(pixels: Bytes, factors: Sequence[int]) -> Bytes:
 
 
 def grid_shape(count: int, height: int, width: int) -> tuple[int, int]:
-    """(rows, columns) for `count` tiles of height x width: the sheet nearest to square, rather wide than tall."""
+    """(rows, columns) for `count` tiles of height x width.
 
-    def unlike_square(columns: int) -> tuple[float, int]:
+    The sheet with the fewest empty places whose sides are at most 2 to 1, of those the one nearest to square, rather
+    wide than tall; where none is so, the one nearest to square.
+    """
+
+    def cost(columns: int) -> tuple[bool, float, float, int]:
         rows = -(-count // columns)
-        return round(abs(np.log(columns * width / (rows * height))), 9), -columns
+        unlike_square = round(abs(np.log2(columns * width / (rows * height))), 9)
+        long = bool(unlike_square > 1)
+        return long, unlike_square if long else rows * columns - count, unlike_square, -columns
 
-    columns = min(range(1, count + 1), key=unlike_square)
+    columns = min(range(1, count + 1), key=cost)
     return -(-count // columns), columns
 
 
@@ -109,12 +116,8 @@ def sheet(tiles: Bytes, shape: tuple[int, int]) -> Image:
 def save_png(image: Image, path: Path) -> None:
     """Write a PNG so that nobody ever reads half of one; missing folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with atomic_path(path) as temporary:
         image.save(temporary, format="PNG")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _side_by_side(tiles: Bytes) -> Bytes:

@@ -6,24 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import TONES
 
 from pggan_framework import UserError, run
 from pggan_framework.discovery import load_all
 from pggan_framework.registry import REGISTRY
 
 PLUGINS = str(Path(__file__).resolve().parents[2] / "plugins")
-SMALL = {
-    "plugin_dirs": [PLUGINS],
-    "Generator.fmap_base": 32,
-    "Generator.fmap_max": 4,
-    "Generator.latent_size": 4,
-    "Discriminator.fmap_base": 32,
-    "Discriminator.fmap_max": 4,
-    "minibatch_size": 4,
-    "postprocessors": [],
-    "loggers": ["JSONLLogger"],
-    "total_kimg": 0.008,
-}
+SMALL = {**TONES, "plugin_dirs": [PLUGINS], "total_kimg": 0.008}
 
 
 def test_npy_dataset_trains_and_gives_the_arrays_pictures(tmp_path: Path) -> None:
@@ -71,7 +61,6 @@ def test_pitch_monitor_hears_what_the_generator_plays(tmp_path: Path) -> None:
     try:
         flags = {
             **SMALL,
-            "dataset_class": "TonesDataset",
             "TonesDataset.count": 3,
             "plugins": ["Tone", "PitchMonitor"],
             "PitchMonitor.every_ticks": 1,

@@ -9,24 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import TONES
 
 from pggan_framework import Plugin, register, run
 from pggan_framework.registry import REGISTRY
 from pggan_framework.runs import snapshots
 
 SMALL = {
-    "dataset_class": "TonesDataset",
-    "TonesDataset.count": 20,
-    "Generator.fmap_base": 32,
-    "Generator.fmap_max": 4,
-    "Generator.latent_size": 4,
-    "Discriminator.fmap_base": 32,
-    "Discriminator.fmap_max": 4,
-    "minibatch_size": 4,
+    **TONES,
     "progressive_growing": False,
     "Trainer.tick_nimg_default": 12,
-    "postprocessors": [],
-    "loggers": ["JSONLLogger"],
 }
 SEEN: list[tuple[dict[str, float], float]] = []
 

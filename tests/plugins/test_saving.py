@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tiny import TONES
 
 from pggan_framework import register, run
 from pggan_framework.postprocessors.base import Artifact, Postprocessor
@@ -17,19 +18,11 @@ from pggan_framework.registry import REGISTRY
 from pggan_framework.runs import snapshots
 
 SMALL = {
-    "dataset_class": "TonesDataset",
-    "TonesDataset.count": 20,
-    "Generator.fmap_base": 32,
-    "Generator.fmap_max": 4,
-    "Generator.latent_size": 4,
-    "Discriminator.fmap_base": 32,
-    "Discriminator.fmap_max": 4,
+    **TONES,
     "minibatch_size": 500,
     "DepthManager.tick_kimg_default": 1,
     "DepthManager.lod_training_nimg": 4000,
     "DepthManager.lod_transition_nimg": 2000,
-    "loggers": ["JSONLLogger"],
-    "postprocessors": [],
     "total_kimg": 5,
 }
 KEPT: list[tuple[str, int, NDArray[np.float32]]] = []

@@ -5,24 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tiny import TONES
 
 from pggan_framework import Every, Plugin, register, run
 from pggan_framework.registry import REGISTRY
 
 TOY = {
-    "dataset_class": "TonesDataset",
-    "TonesDataset.count": 20,
-    "Generator.fmap_base": 32,
-    "Generator.fmap_max": 4,
-    "Generator.latent_size": 4,
-    "Discriminator.fmap_base": 32,
-    "Discriminator.fmap_max": 4,
-    "minibatch_size": 4,
+    **TONES,
     "DepthManager.tick_kimg_default": 0.02,
     "DepthManager.lod_training_nimg": 40,
     "DepthManager.lod_transition_nimg": 20,
-    "postprocessors": [],
-    "loggers": ["JSONLLogger"],
 }
 CALLS: list[tuple[str, int]] = []
 
