@@ -22,8 +22,6 @@ class PitchMonitor(Plugin):
         high_hz: highest pitch looked for.
     """
 
-    main_process_only = True
-
     def __init__(self, count: int = 32, every_ticks: int = 5, low_hz: float = 50, high_hz: float = 2000) -> None:
         self.count, self.low_hz, self.high_hz = count, low_hz, high_hz
         self.every = Every(every_ticks, "tick")

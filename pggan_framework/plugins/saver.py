@@ -24,8 +24,6 @@ class SaverPlugin(Plugin):
             the ticks.
     """
 
-    main_process_only = True
-
     def __init__(
         self,
         directory: Path,

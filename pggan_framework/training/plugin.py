@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
@@ -42,7 +42,6 @@ class Plugin:
 
     every: Every | Sequence[Every] = Every(1, "tick")
     trigger_interval: Sequence[tuple[float, str]] | None = None
-    main_process_only: ClassVar[bool] = False
     trainer: Trainer
 
     def intervals(self) -> tuple[Every, ...]:

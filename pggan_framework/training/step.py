@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import isfinite
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pggan_framework.errors import UserError
 from pggan_framework.losses.base import Loss, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.functional import fade
@@ -28,19 +26,6 @@ def fade_reals(reals: Tensor, alpha: Tensor, factor: tuple[int, int]) -> Tensor:
         factor: how much taller and wider this depth is than the one before.
     """
     return fade(reals, alpha, factor)
-
-
-def assert_finite(stats: Mapping[str, Tensor | float]) -> None:
-    """Check a tick's means.
-
-    Raises:
-        UserError: naming those that are NaN or infinite.
-    """
-    broken = [f"{name} is {float(value)}" for name, value in stats.items() if not isfinite(float(value))]
-    if broken:
-        raise UserError(
-            f"training broke down: {', '.join(broken)}; lower the learning rates, or go back to an earlier snapshot"
-        )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pggan_framework.growth import Growth
 from pggan_framework.losses import WGANGP
 from pggan_framework.networks import Discriminator, Generator
 from pggan_framework.training.optimizers import Adam
-from pggan_framework.training.step import TrainingStep, assert_finite, fade_reals
+from pggan_framework.training.step import TrainingStep, fade_reals
 
 RECTANGLE = Growth(1, (2, 8), ((False, True), (True, True), (True, False)))
 
@@ -77,7 +77,7 @@ def test_each_update_moves_its_own_network_and_only_blocks_in_use(shape):
         deeper = range(depth + 1, step.G.max_depth + 1)
         assert not any(k.startswith((f"blocks.{d}.", f"to_rgb.{d}.", f"from_rgb.{d}.")) for k in moved for d in deeper)
         assert {f"to_rgb.{depth}.weight", f"from_rgb.{depth}.weight", "score.weight"} <= moved
-        assert_finite(stats)
+        assert all(torch.isfinite(value) for value in stats.values())
     for optimizer, network in ((step.D_optimizer, step.D), (step.G_optimizer, step.G)):
         names = {n.split(".")[1] for n, p in network.named_parameters() if p in optimizer.state and "blocks" in n}
         assert names == {"0", "1", "2"}
@@ -114,9 +114,7 @@ def test_adam_equals_its_formula_and_leaves_unused_parameters_alone():
     assert unused.item() == 5 and unused not in optimizer.state
 
 
-def test_broken_figures_and_settings_are_told():
-    with pytest.raises(UserError, match="D_loss is nan"):
-        assert_finite({"G_loss": 1.0, "D_loss": torch.tensor(float("nan"))})
+def test_settings_that_make_no_sense_are_told():
     with pytest.raises(UserError, match="Adam.betas"):
         Adam(betas=(0.0, 1.0))
     with pytest.raises(UserError, match="Adam.eps"):
