@@ -1,10 +1,11 @@
-"""How much of a recording survives the way through a codec and back.
+"""How much of a recording survives the way through each codec and back, beside the goals set for it.
 
-    python benchmarks/codecs.py datasets/notes
+    OMP_NUM_THREADS=1 python benchmarks/codecs.py --piano chords --note notes --drums loops --speech words
 
-Prints, for `abslog` at n_fft 1024, two hops and two numbers of Griffin-Lim steps, the spectral convergence in dB (mean,
-median and worst clip; lower is better), and the same for pictures kept as float16 and as 8 bits; for `raw` the
-signal-to-distortion ratio in dB. Clips are brought to 16 kHz and cut to 4.1 s, quieter and shorter ones padded.
+Prints a line a codec: the mean over the clips of each kind, spectral convergence in dB (n_fft 1024, hop 256; lower is
+better), or for `complex` and `raw` the signal-to-distortion ratio in dB (higher is better); then what other ways of
+storing give, and how long 64 clips take. Kinds without a folder are synthesised, and the output says so. Clips are
+brought to 16 kHz and cut to 4.1 s, shorter ones padded.
 """
 
 from __future__ import annotations
@@ -13,61 +14,204 @@ import argparse
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pggan_framework.audio import Wave, build_codec, spectral_convergence
+from pggan_framework.audio import Codec, Wave, build_codec, spectral_convergence
 from pggan_framework.audio.reading import find_files, read_header, read_wave
 
 RATE, SAMPLES = 16000, 65536
-Array = NDArray[np.float32]
+KINDS = ("piano", "note", "drums", "speech")
+Clips = dict[str, list[Wave]]
 
 
-def clips(folder: Path, count: int) -> list[Wave]:
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a codec, how it is decoded, and the goal."""
+
+    name: str
+    goal: float
+    sizes: dict[str, int] = field(default_factory=dict)
+    decoding: dict[str, Any] = field(default_factory=dict)
+    dtype: str = "float32"
+
+    @property
+    def distortion(self) -> bool:
+        """Whether the figure is a signal-to-distortion ratio."""
+        return self.name in ("complex", "raw")
+
+    @property
+    def reached(self) -> Callable[[float], bool]:
+        """Whether a figure meets the goal."""
+        return (lambda figure: figure >= self.goal) if self.distortion else (lambda figure: figure <= self.goal)
+
+
+WIDE = {"hop_length": 256, "frames": 256}
+ROWS = [
+    Row("abslog", -20, {}, {"griffin_lim_iter": 32}),
+    Row("abslog", -28, {}, {"griffin_lim_iter": 100}),
+    Row("abslog", -20, WIDE, {"griffin_lim_iter": 32}),
+    Row("abslog", -28, WIDE, {"griffin_lim_iter": 100}),
+    Row("abslog", -30, {}, {"griffin_lim_iter": 32, "phase_start": "pghi"}),
+    Row("abslog", -30, WIDE, {"griffin_lim_iter": 32, "phase_start": "pghi"}),
+    Row("mellog", -17, {}, {"griffin_lim_iter": 32}),
+    Row("mellog", -17, {}, {"griffin_lim_iter": 32, "phase_start": "pghi"}),
+    Row("if", -80),
+    Row("if", -50, dtype="float16"),
+    Row("if", -50, {}, {"refine_iter": 16}, "float16"),
+    Row("ifmel", np.inf),
+    Row("ifmel", np.inf, {}, {"refine_iter": 16}),
+    Row("ifmel", np.inf, {}, {"griffin_lim_iter": 32, "phase_start": "pghi"}),
+    Row("complex", 80),
+    Row("complex", 65, dtype="float16"),
+    Row("reallog", np.inf, {}, {"griffin_lim_iter": 0}),
+    Row("reallog", -11, {}, {"griffin_lim_iter": 32}),
+    Row("reallog", -11, {}, {"griffin_lim_iter": 100}),
+    Row("raw", 80),
+]
+
+
+def read_clips(folder: Path, count: int) -> list[Wave]:
     """`count` clips of 4.1 s, spread evenly over the files of a folder."""
     files = find_files(folder)[0]
     chosen = files[:: max(len(files) // count, 1)][:count]
     return [read_wave(read_header(path), RATE, samples=SAMPLES) for path in chosen]
 
 
-def row(name: str, waves: list[Wave], hop: int, steps: int, keep: Callable[[Array], Array]) -> None:
-    """Print one line for `abslog`; `keep` is what storing a picture does to it."""
-    codec = build_codec("abslog", sample_rate=RATE, n_fft=1024, hop_length=hop).fit(waves)
+def synthesise(kind: str, count: int) -> list[Wave]:
+    """Stand-ins for recordings: struck harmonic tones, bursts of noise, or a pulse train through moving formants."""
+    random = np.random.default_rng(KINDS.index(kind))
+    seconds = np.arange(SAMPLES) / RATE
+    waves = []
+    for _ in range(count):
+        wave = np.zeros(SAMPLES)
+        if kind == "speech":
+            pitch = 120 * np.exp(0.2 * np.sin(2 * np.pi * 0.7 * seconds + random.uniform(0, 6)))
+            phase = 2 * np.pi * np.cumsum(pitch) / RATE
+            formants = [500 + 250 * np.sin(5 * seconds), 1500 + 600 * np.sin(4 * seconds + random.uniform(0, 6))]
+            for k in range(1, 40):
+                strength = sum(np.exp(-(((k * pitch - formant) / 150) ** 2)) for formant in formants) + 0.01
+                wave += strength * np.sin(k * phase) * (k * pitch < 7500)
+            wave = wave * np.clip(np.sin(2 * np.pi * 2 * seconds), 0, 1) + 0.01 * random.normal(size=SAMPLES)
+        onsets = {"piano": np.arange(0, 4, 0.25), "note": np.array([0.1]), "drums": np.arange(0, 4, 0.25)}
+        for start in onsets.get(kind, np.array([])):
+            after = np.maximum(seconds - start, 0)
+            struck = 1 - np.exp(-after * 300)
+            if kind == "drums":
+                wave += random.normal(size=SAMPLES) * struck * np.exp(-after * random.uniform(15, 60))
+                wave += np.sin(400 * np.exp(-after * 9) * after) * struck * np.exp(-after * 12)
+                continue
+            for pitch in 110 * 2 ** (random.integers(0, 36, 3 if kind == "piano" else 1) / 12):
+                for k in range(1, 13):
+                    stretched = pitch * k * np.sqrt(1 + 4e-4 * k * k)
+                    if stretched < 7500:
+                        wave += struck * np.exp(-after * (0.8 + 0.5 * k)) / k * np.sin(2 * np.pi * stretched * after)
+        waves.append((0.5 * wave / np.abs(wave).max()).astype(np.float32))
+    return waves
+
+
+def distortion_ratio(wave: Wave, back: Wave) -> float:
+    """Scale-invariant signal-to-distortion ratio in dB."""
+    reference, estimate = wave.astype(np.float64), back.astype(np.float64)
+    aim = (estimate @ reference) / (reference @ reference) * reference
+    return float(10 * np.log10((aim @ aim) / max(float(np.sum((estimate - aim) ** 2)), 1e-30)))
+
+
+def measure(row: Row, clips: Clips) -> None:
+    """Print one line: the mean of each kind, the mean of all, the goal."""
+    codec = build_codec(row.name, sample_rate=RATE, **row.sizes).fit(w for waves in clips.values() for w in waves)
+    figure = distortion_ratio if row.distortion else spectral_convergence
+    means = []
     start = time.perf_counter()
-    loss = []
-    for wave in waves:
-        loss.append(spectral_convergence(wave, codec.decode(keep(codec.encode(wave)), griffin_lim_iter=steps)))
-    seconds = (time.perf_counter() - start) / len(waves)
-    figures = f"{np.mean(loss):7.1f} {np.median(loss):7.1f} {np.max(loss):7.1f}"
-    print(f"{name:<8} hop {hop:<4} steps {steps:<4} {figures} dB   {seconds:.2f} s a clip")
+    for waves in clips.values():
+        pictures = [codec.encode(wave).astype(row.dtype).astype(np.float32) for wave in waves]
+        backs = [codec.decode(picture, **row.decoding) for picture in pictures]
+        means.append(float(np.mean([figure(wave, back) for wave, back in zip(waves, backs, strict=True)])))
+    seconds = (time.perf_counter() - start) / sum(map(len, clips.values()))
+    mean = float(np.mean(means))
+    verdict = "reached" if row.reached(mean) else "missed"
+    goal = f"goal {row.goal:4.0f}  {verdict}" if np.isfinite(row.goal) else "no goal"
+    how = " ".join(
+        [f"hop {codec.parameters.get('hop_length', '-')}", row.dtype, *(str(v) for v in row.decoding.values())]
+    )
+    figures = " ".join(f"{value:7.1f}" for value in [*means, mean])
+    print(f"{row.name:<8} {how:<26} {figures}  {goal:<20} {seconds:.2f} s a clip", flush=True)
+
+
+def deepsound(wave: Wave) -> Wave:
+    """Compute deepsound's published round trip, from its definition.
+
+    log(1 + |S|) of 512 bins and frames, the range of each file stretched over 0..255 and cut down to whole numbers; the
+    way back is Griffin-Lim on the picture as it is: neither the range nor the logarithm is undone.
+    """
+    import librosa
+
+    values = np.log1p(np.abs(librosa.stft(wave, n_fft=1024, hop_length=128)))[:512, :512]
+    span = max(float(np.ptp(values)), 1e-12)
+    picture = ((values - values.min()) / span * 255).astype(np.uint8)
+    magnitudes = np.pad(picture.astype(np.float32) / 255, [(0, 1), (0, 1)])
+    back: Wave = librosa.griffinlim(magnitudes, n_iter=100, hop_length=128, random_state=0, length=SAMPLES)
+    return back
+
+
+def compare(clips: Clips, count: int) -> None:
+    """Time one batch by `abslog` against librosa.griffinlim on each clip; 32 steps, momentum 0.99, hop 128."""
+    import librosa
+
+    waves = [wave for kind in clips.values() for wave in kind]
+    waves = [waves[number % len(waves)] for number in range(count)]
+    codec: Codec = build_codec("abslog", sample_rate=RATE).fit(waves)
+    pictures = np.stack([codec.encode(wave) for wave in waves])
+    spectra = [np.abs(librosa.stft(wave, n_fft=1024, hop_length=128)) for wave in waves]
+    codec.decode(pictures[:1], griffin_lim_iter=1)
+    librosa.griffinlim(spectra[0], n_iter=1, hop_length=128)
+    start = time.perf_counter()
+    ours = codec.decode(pictures, griffin_lim_iter=32)
+    between = time.perf_counter()
+    theirs = [
+        librosa.griffinlim(s, n_iter=32, momentum=0.99, hop_length=128, random_state=0, length=SAMPLES) for s in spectra
+    ]
+    end = time.perf_counter()
+    for name, backs, seconds in (("ours", ours, between - start), ("librosa", theirs, end - between)):
+        loss = np.mean([spectral_convergence(wave, back) for wave, back in zip(waves, backs, strict=True)])
+        print(f"{count} clips, 32 steps, {name:<8} {seconds:7.1f} s   SC {loss:6.1f} dB")
+    print(f"librosa's time over ours: {(end - between) / (between - start):.1f}")
+
+
+def show(name: str, rows: list[NDArray[np.float64]]) -> None:
+    """Print a line of means of spectral convergence."""
+    means = [float(np.mean(row)) for row in rows]
+    print(f"{name:<35} " + " ".join(f"{value:7.1f}" for value in [*means, float(np.mean(means))]))
 
 
 def main() -> None:
-    """Measure the clips of one folder."""
+    """Measure all codecs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="recordings")
-    parser.add_argument("--count", type=int, default=12, help="how many clips")
+    for kind in KINDS:
+        parser.add_argument(f"--{kind}", type=Path, help=f"folder of recordings: {kind}")
+    parser.add_argument("--count", type=int, default=4, help="how many clips of each kind")
+    parser.add_argument("--batch", type=int, default=64, help="clips of the timed batch; 0 leaves it out")
     arguments = parser.parse_args()
-    waves = clips(arguments.folder, arguments.count)
-    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    print(f"{len(waves)} clips of {SAMPLES / RATE:.1f} s from {arguments.folder.name} on {machine}")
-    print(f"{'':<28}{'mean':>7} {'median':>7} {'worst':>7}")
-    for hop in (128, 256):
-        for steps in (32, 100):
-            row("float32", waves, hop, steps, lambda picture: picture)
-    row("float16", waves, 256, 32, lambda picture: picture.astype(np.float16).astype(np.float32))
-    row("8 bits", waves, 256, 32, lambda picture: np.rint((picture + 1) * 127.5).astype(np.float32) / 127.5 - 1)
-    raw = build_codec("raw", sample_rate=RATE, samples=SAMPLES).fit(waves)
-    ratios = []
-    for wave in waves:
-        error = raw.decode(raw.encode(wave)) - wave
-        ratios.append(
-            10 * np.log10(np.sum(wave.astype(float) ** 2) / max(float(np.sum(error.astype(float) ** 2)), 1e-30))
-        )
-    print(f"{'raw':<28}{np.mean(ratios):7.1f} {np.median(ratios):7.1f} {np.min(ratios):7.1f} dB signal to distortion")
+    clips: Clips = {}
+    for kind in KINDS:
+        folder = getattr(arguments, kind)
+        clips[kind] = synthesise(kind, arguments.count) if folder is None else read_clips(folder, arguments.count)
+        print(f"{kind}: {len(clips[kind])} clips, {'synthesised' if folder is None else f'from {folder}'}")
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{'dB':<35} " + " ".join(f"{kind:>7}" for kind in [*KINDS, "mean"]))
+    for row in ROWS:
+        measure(row, clips)
+    show(
+        "deepsound's round trip, 100 steps",
+        [np.array([spectral_convergence(wave, deepsound(wave)) for wave in waves]) for waves in clips.values()],
+    )
+    if arguments.batch:
+        compare(clips, arguments.batch)
 
 
 if __name__ == "__main__":

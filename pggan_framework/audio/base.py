@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Wave = NDArray[np.float32]
 """float32 samples, full scale 1: [T], or [channels, T]."""
+PhaseStart = Literal["auto", "random", "pghi"]
+"""Phases that decoding starts from; see `Codec.decode`."""
 
 
 class Codec(ABC):
@@ -51,7 +53,13 @@ class Codec(ABC):
 
     @abstractmethod
     def decode(
-        self, array: NDArray[np.float32], seed: int = 0, griffin_lim_iter: int = 100, device: str = "cpu"
+        self,
+        array: NDArray[np.float32],
+        seed: int = 0,
+        griffin_lim_iter: int = 100,
+        device: str = "cpu",
+        phase_start: PhaseStart = "auto",
+        refine_iter: int = 0,
     ) -> Wave:
         """[C, bins, frames] -> wave; also a batch [N, C, bins, frames] -> [N, ...]. The same seed, the same samples.
 
@@ -60,6 +68,11 @@ class Codec(ABC):
             seed: of the first phases, where the array holds none.
             griffin_lim_iter: steps in search of the phases, where the array holds none.
             device: where that search runs.
+            phase_start: the phases it starts from: ``auto``, those the array holds or else random ones; ``random`` or
+                ``pghi`` (phase-gradient heap integration, from the magnitudes), even where the array holds phases as
+                well as magnitudes. Codecs without magnitudes do not read it.
+            refine_iter: Griffin-Lim steps from the phases that the array holds beside magnitudes; they make phases of a
+                generated array fit its magnitudes.
         """
 
     def clipped_share(self, wave: Wave) -> float:

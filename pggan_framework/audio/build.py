@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pggan_framework.audio.abslog
-import pggan_framework.audio.raw  # noqa: F401 - both imported to be registered
+import pggan_framework.audio.complexlog
+import pggan_framework.audio.ifmel
+import pggan_framework.audio.instantaneous
+import pggan_framework.audio.mellog
+import pggan_framework.audio.raw
+import pggan_framework.audio.reallog  # noqa: F401 - all imported to be registered
 from pggan_framework.audio.base import Codec
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.registry import REGISTRY
@@ -17,7 +22,7 @@ def build_codec(name: str, **parameters: Any) -> Codec:
     """Build a codec; it is to be fitted before it encodes.
 
     Args:
-        name: its registered name: ``abslog``, ``raw`` ...
+        name: its registered name: ``abslog``, ``if`` ...
         **parameters: its constructor's arguments; all have defaults: 16 kHz, and the mode's own sizes.
 
     Raises:

@@ -8,7 +8,7 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.audio.base import Codec, Wave
+from pggan_framework.audio.base import Codec, PhaseStart, Wave
 from pggan_framework.audio.layout import as_batch, as_waves, with_channels
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
@@ -75,7 +75,13 @@ class RawCodec(Codec):
         return float(np.mean(np.abs(with_channels(wave, self.channels)) > self.statistic("peak")))
 
     def decode(
-        self, array: NDArray[np.float32], seed: int = 0, griffin_lim_iter: int = 100, device: str = "cpu"
+        self,
+        array: NDArray[np.float32],
+        seed: int = 0,
+        griffin_lim_iter: int = 100,
+        device: str = "cpu",
+        phase_start: PhaseStart = "auto",
+        refine_iter: int = 0,
     ) -> Wave:
         """[channels, rows, width] or a batch of them -> [T], [channels, T], or [N, ...]; the rest is not needed."""
         batch = as_batch(array, self.channels)

@@ -1,13 +1,22 @@
-"""What the codecs made from a short-time Fourier transform share: sizes and their limits."""
+"""What the codecs made from a short-time Fourier transform share: sizes, the fitted peak, and the transform."""
 
 from __future__ import annotations
 
-from pggan_framework.audio.base import Codec
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import Codec, Wave
+from pggan_framework.audio.layout import with_channels
+from pggan_framework.audio.stft import stft
 from pggan_framework.errors import UserError
 
 
 class SpectralCodec(Codec):
-    """Base of the codecs whose picture has a column a frame.
+    """Base of the codecs whose picture has a column a frame; the one number fitted is the data's largest value.
 
     Args:
         sample_rate: samples a second.
@@ -46,3 +55,57 @@ class SpectralCodec(Codec):
             "frames": self.frames,
             "channels": channels,
         }
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """[channels, n_fft / 2, frames]."""
+        return self.channels, self.n_fft // 2, self.frames
+
+    @abstractmethod
+    def _values(self, wave: Wave) -> NDArray[np.float64]:
+        """The numbers a picture shows on its logarithmic curve, linear, of any shape."""
+
+    def fit(self, waves: Iterable[Wave]) -> SpectralCodec:
+        """Find the largest value of all waves; silence alone gives 1.
+
+        Raises:
+            ValueError: if there is no wave.
+        """
+        peaks = [float(np.abs(self._values(wave)).max()) for wave in waves]
+        if not peaks:
+            raise ValueError("a codec cannot be fitted to no waves")
+        self.statistics = {"peak": max(peaks) or 1.0}
+        return self
+
+    def clipped_share(self, wave: Wave) -> float:
+        """Share, 0 to 1, of the values above the fitted peak."""
+        return float(np.mean(np.abs(self._values(wave)) > self.statistic("peak")))
+
+    def _spectrum(self, wave: Wave) -> NDArray[np.complex128]:
+        """[channels, n_fft / 2, frames] without the Nyquist bin, phases counted from each frame's centre.
+
+        So counted, the bins of one partial or click have nearly one phase; from a frame's start, every other bin has
+        the opposite sign, and the smaller pictures of low depths, which are means of neighbours, would hold nothing.
+        """
+        spectrum = stft(with_channels(wave, self.channels), self.n_fft, self.hop_length)[:, :-1]
+        return spectrum * alternating(self.n_fft // 2)[:, None]
+
+    def _signals(self, spectra: NDArray[Any], device: str) -> NDArray[np.float32]:
+        """The inverse of `_spectrum`, Nyquist bin silent: [N, channels, n_fft / 2, frames] -> [N, channels, T]."""
+        import torch
+
+        from pggan_framework.audio.griffin_lim import TorchStft
+
+        number, channels, bins, frames = spectra.shape
+        full = np.zeros((number * channels, frames, bins + 1), dtype=np.complex64)
+        full[..., :-1] = (spectra * alternating(bins)[:, None]).reshape(-1, bins, frames).swapaxes(1, 2)
+        transform = TorchStft(self.n_fft, self.hop_length, frames, torch.device(device))
+        signals: NDArray[np.float32] = transform.inverse(torch.from_numpy(full).to(device)).cpu().numpy()
+        return signals.reshape(number, channels, -1)
+
+
+def alternating(bins: int) -> NDArray[np.float64]:
+    """1, -1, 1, -1 ...: the sign that moves a phase from a frame's start to its centre, [bins]."""
+    signs = np.ones(bins)
+    signs[1::2] = -1
+    return signs

@@ -35,11 +35,16 @@ class SoundImageDataset(WaveDataset):
     Args:
         dir_path: the folder of recordings.
         preload: keep all encoded pictures in memory instead of reading and encoding at each access.
-        n_fft: window length of the spectrum in samples, a power of two; a picture has half as many rows.
-        hop_length: samples from one column of the picture to the next, at most n_fft / 2.
+        n_fft: window length of the spectrum in samples, a power of two; a picture has half as many rows. By default
+            1024, and 2048 where img_mode is ``if`` or ``ifmel``.
+        hop_length: samples from one column of the picture to the next, at most n_fft / 2; by default 128, 512 for
+            ``if`` and ``ifmel``.
         frequency: sample rate the recordings are brought to, Hz.
-        img_mode: what a picture shows: ``abslog``, log magnitudes of the spectrum, or ``raw``, the folded waveform.
-        frames: columns of the spectrum; n_fft / 2 by default, a square. One picture is frames * hop_length samples.
+        img_mode: what a picture shows: ``abslog``, log magnitudes of the spectrum; ``mellog``, those in mel bands;
+            ``if``, magnitudes and instantaneous frequencies; ``ifmel``, those in mel bands, for single notes;
+            ``complex``, real and imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
+        frames: columns of the spectrum; n_fft / 2 by default, a square; 128 for ``if`` and ``ifmel``. One picture is
+            frames * hop_length samples.
         max_files: use only the first files, by name; by default all.
         too_short: what happens to a sound shorter than one picture: ``error`` stops, ``pad`` adds silence at its end,
             ``reject`` leaves it out.
@@ -57,8 +62,8 @@ class SoundImageDataset(WaveDataset):
         self,
         dir_path: Path,
         preload: bool = False,
-        n_fft: int = 1024,
-        hop_length: int = 128,
+        n_fft: int | None = None,
+        hop_length: int | None = None,
         frequency: int = 16000,
         img_mode: ImgMode = "abslog",
         frames: int | None = None,

@@ -30,8 +30,11 @@ class TonesDataset(WaveDataset):
         frequency: sample rate, Hz.
         n_fft: window length of the spectrum in samples, a power of two; a picture has half as many rows.
         hop_length: samples from one column of the picture to the next, at most n_fft / 2.
-        frames: columns of the spectrum; n_fft / 2 by default, a square. A tone is frames * hop_length samples.
-        img_mode: what a picture shows: ``abslog``, log magnitudes of the spectrum, or ``raw``, the folded waveform.
+        frames: columns of the spectrum; n_fft / 2 by default, a square, and 128 for ``if`` and ``ifmel``. A tone is
+            frames * hop_length samples.
+        img_mode: what a picture shows: ``abslog``, log magnitudes of the spectrum; ``mellog``, those in mel bands;
+            ``if``, magnitudes and instantaneous frequencies; ``ifmel``, those in mel bands, for single notes;
+            ``complex``, real and imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
         low_hz: lowest pitch, Hz.
         high_hz: highest pitch, Hz; below half the sample rate.
         partials: most partials a tone can have.

@@ -11,16 +11,19 @@ import numpy as np
 from pggan_framework.audio import Codec, Wave, build_codec
 from pggan_framework.data.base import DepthDataset, Pixels
 
-ImgMode = Literal["abslog", "raw"]
+ImgMode = Literal["abslog", "mellog", "if", "ifmel", "complex", "reallog", "raw"]
 
 
-def codec_for(img_mode: str, sample_rate: int, n_fft: int, hop_length: int, frames: int | None) -> Codec:
-    """The codec of a picture mode; ``raw`` holds as many samples as the spectrum of these sizes would.
+def codec_for(img_mode: str, sample_rate: int, n_fft: int | None, hop_length: int | None, frames: int | None) -> Codec:
+    """The codec of a picture mode; None leaves a size to the mode's own default.
+
+    ``raw`` holds as many samples as an ``abslog`` spectrum of these sizes would.
 
     Raises:
         UserError: if the mode is unknown or a size is outside its limits.
     """
-    sizes = {"sample_rate": sample_rate, "n_fft": n_fft, "hop_length": hop_length, "frames": frames}
+    given = {"sample_rate": sample_rate, "n_fft": n_fft, "hop_length": hop_length, "frames": frames}
+    sizes = {name: size for name, size in given.items() if size is not None}
     if img_mode != "raw":
         return build_codec(img_mode, **sizes)
     return build_codec("raw", sample_rate=sample_rate, samples=build_codec("abslog", **sizes).samples)

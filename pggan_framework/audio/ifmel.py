@@ -1,0 +1,79 @@
+"""The codec ``ifmel``: magnitudes and instantaneous frequencies in mel bands."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.instantaneous import IfCodec
+from pggan_framework.audio.mel import from_mel, mel_matrix, transpose
+from pggan_framework.errors import UserError
+from pggan_framework.registry import register
+
+
+@register("codec", "ifmel")
+class IfMelCodec(IfCodec):
+    """`if` in mel bands: low partials get more rows, high ones share theirs. For single notes only.
+
+    Engel et al. 2019 (GANSynth) find it best on notes of instruments. A band's difference of phase is the mean over its
+    bins, each as strong as its magnitude; where two partials meet in a band, as in chords, drums and speech, that is
+    the phase of neither. There, decode with ``phase_start`` ``pghi`` or ``random``: from the magnitudes alone.
+
+    Args:
+        sample_rate: samples a second.
+        n_fft: window length in samples, a power of two.
+        hop_length: samples from frame to frame, at most n_fft / 2.
+        frames: columns of a picture; 128 by default, 4.1 s.
+        channels: channels of a wave.
+        mels: rows of a picture, mel bands; n_fft / 2 by default, 1024 at n_fft 2048. At most n_fft.
+
+    Raises:
+        UserError: if a size is outside its limits.
+    """
+
+    name = "ifmel"
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        n_fft: int = 2048,
+        hop_length: int = 512,
+        frames: int | None = None,
+        channels: int = 1,
+        mels: int | None = None,
+    ) -> None:
+        super().__init__(sample_rate, n_fft, hop_length, frames, channels)
+        self.mels = n_fft // 2 if mels is None else mels
+        if not 1 <= self.mels <= n_fft:
+            raise UserError(f"mels {mels} does not fit n_fft {n_fft}; allowed: 1 to {n_fft}")
+        self.parameters["mels"] = self.mels
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """[2 * channels, mels, frames]: magnitudes, differences of phase; of the next channel the same."""
+        return 2 * self.channels, self.mels, self.frames
+
+    @property
+    def _matrix(self) -> NDArray[np.float64]:
+        return mel_matrix(self.sample_rate, self.n_fft, self.mels)
+
+    def _magnitudes(self, spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
+        bands: NDArray[np.float64] = self._matrix @ np.abs(spectrum)
+        return bands
+
+    def _steps(self, spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
+        moved = spectrum.copy()
+        moved[..., 1:] *= np.conj(spectrum[..., :-1])
+        return _angle(self._matrix @ moved)
+
+    def _linear(
+        self, magnitudes: NDArray[np.float64], steps: NDArray[np.float64], device: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        moved = transpose(self._matrix) @ (magnitudes * np.exp(1j * steps))
+        return from_mel(self._matrix, magnitudes, device), _angle(moved)
+
+
+def _angle(values: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Phases of complex numbers, 0 for 0."""
+    angles: NDArray[np.float64] = np.where(values == 0, 0.0, np.angle(values))
+    return angles

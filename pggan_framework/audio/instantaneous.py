@@ -1,0 +1,108 @@
+"""The codec ``if``: magnitudes and instantaneous frequencies."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import PhaseStart, Wave
+from pggan_framework.audio.curve import compress, expand
+from pggan_framework.audio.layout import as_batch, as_waves
+from pggan_framework.audio.phases import from_magnitudes
+from pggan_framework.audio.spectral import SpectralCodec
+from pggan_framework.registry import register
+
+KNEE = 1e6
+"""120 dB: log(1 + k |S|) is GANSynth's log(|S| + 1e-6), to a scale and an offset, for a loudest magnitude of 1."""
+
+
+@register("codec", "if")
+class IfCodec(SpectralCodec):
+    """Log magnitudes, and how far each bin's phase moves from frame to frame: two channels for each of the wave's.
+
+    Engel et al., "GANSynth: adversarial neural audio synthesis", ICLR 2019. The loudest magnitude of the fitted data is
+    1 and silence -1. The second channel is the difference of phases, wrapped to (-pi, pi], over pi; the first frame
+    holds its phase itself. 0 Hz is kept, the Nyquist bin is left out. Decoding adds the differences up again in float64
+    and inverts the transform: exact, but for the Nyquist bin.
+
+    Args:
+        sample_rate: samples a second.
+        n_fft: window length in samples, a power of two.
+        hop_length: samples from frame to frame, at most n_fft / 2.
+        frames: columns of a picture; 128 by default, 4.1 s.
+        channels: channels of a wave.
+    """
+
+    name = "if"
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        n_fft: int = 2048,
+        hop_length: int = 512,
+        frames: int | None = None,
+        channels: int = 1,
+    ) -> None:
+        super().__init__(sample_rate, n_fft, hop_length, 128 if frames is None else frames, channels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """[2 * channels, n_fft / 2, frames]: magnitudes, differences of phase; of the next channel the same."""
+        return 2 * self.channels, self.n_fft // 2, self.frames
+
+    def _magnitudes(self, spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """Magnitudes of a spectrum [..., n_fft / 2, frames] as rows of a picture."""
+        magnitudes: NDArray[np.float64] = np.abs(spectrum)
+        return magnitudes
+
+    def _steps(self, spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """Differences of phase from frame to frame as rows of a picture, radians in (-pi, pi]."""
+        phases = np.where(spectrum == 0, 0.0, np.angle(spectrum))
+        moved = np.diff(phases, axis=-1, prepend=0.0)
+        wrapped: NDArray[np.float64] = np.pi - np.remainder(np.pi - moved, 2 * np.pi)
+        return wrapped
+
+    def _linear(
+        self, magnitudes: NDArray[np.float64], steps: NDArray[np.float64], device: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Rows of a picture -> magnitudes and differences of phase of the bins, both [..., n_fft / 2, frames]."""
+        return magnitudes, steps
+
+    def _values(self, wave: Wave) -> NDArray[np.float64]:
+        return self._magnitudes(self._spectrum(wave))
+
+    def encode(self, wave: Wave) -> NDArray[np.float32]:
+        """[T] or [channels, T] -> [2 * channels, rows, frames] in [-1, 1]; any T, the last hop filled with zeros."""
+        spectrum = self._spectrum(wave)
+        loudness = 2 * compress(self._magnitudes(spectrum), self.statistic("peak"), KNEE) - 1
+        both = np.stack([loudness, self._steps(spectrum) / np.pi], axis=1)
+        return both.reshape(-1, *both.shape[2:]).astype(np.float32)
+
+    def decode(
+        self,
+        array: NDArray[np.float32],
+        seed: int = 0,
+        griffin_lim_iter: int = 100,
+        device: str = "cpu",
+        phase_start: PhaseStart = "auto",
+        refine_iter: int = 0,
+    ) -> Wave:
+        """[2 * channels, rows, frames] or a batch of them -> [T], [channels, T], or [N, ...].
+
+        With `phase_start` ``random`` or ``pghi`` the second channel is not read, and the phases are searched for in
+        `griffin_lim_iter` steps; else `refine_iter` steps start from the array's. See `Codec.decode`.
+        """
+        batch = as_batch(array, *self.shape[:2])
+        loudness = expand((batch[:, 0::2] + 1) / 2, self.statistic("peak"), KNEE)
+        magnitudes, steps = self._linear(loudness, batch[:, 1::2] * np.pi, device)
+        if phase_start != "auto":
+            waves = from_magnitudes(
+                magnitudes, self.n_fft, self.hop_length, griffin_lim_iter, seed, device, phase_start
+            )
+        else:
+            phases = np.cumsum(steps, axis=-1)
+            if refine_iter:
+                waves = from_magnitudes(magnitudes, self.n_fft, self.hop_length, refine_iter, seed, device, phases)
+            else:
+                waves = self._signals(magnitudes * np.exp(1j * phases), device)
+        return as_waves(waves, np.ndim(array) == 4)

@@ -1,0 +1,49 @@
+"""What the codecs that keep magnitudes and no phases share: `abslog` and `mellog`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import PhaseStart, Wave
+from pggan_framework.audio.curve import compress, expand
+from pggan_framework.audio.layout import as_batch, as_waves
+from pggan_framework.audio.phases import from_magnitudes
+from pggan_framework.audio.spectral import SpectralCodec
+
+KNEE = 1e4
+"""Loudest magnitude over the one where the logarithm turns linear, 80 dB: quieter parts stay, but take little room."""
+
+
+class MagnitudeCodec(SpectralCodec):
+    """Base of the codecs whose picture is one channel of log magnitudes, 0 dB at 1, silence at -1 exactly."""
+
+    def encode(self, wave: Wave) -> NDArray[np.float32]:
+        """[T] or [channels, T] -> [channels, rows, frames] in [-1, 1]; any T, the last hop filled with zeros."""
+        return (2 * compress(self._values(wave), self.statistic("peak"), KNEE) - 1).astype(np.float32)
+
+    @abstractmethod
+    def _magnitudes(self, values: NDArray[np.float64], device: str) -> NDArray[np.float64]:
+        """A batch of what `_values` gave [N, channels, rows, frames] -> [N, channels, n_fft / 2, frames]."""
+
+    def decode(
+        self,
+        array: NDArray[np.float32],
+        seed: int = 0,
+        griffin_lim_iter: int = 100,
+        device: str = "cpu",
+        phase_start: PhaseStart = "auto",
+        refine_iter: int = 0,
+    ) -> Wave:
+        """[channels, rows, frames] or a batch of them -> [T], [channels, T], or [N, ...]; T = frames * hop_length.
+
+        Any number of frames is decoded. See `Codec.decode` for the arguments.
+        """
+        batch = as_batch(array, self.channels, self.shape[1])
+        values = expand((batch + 1) / 2, self.statistic("peak"), KNEE)
+        waves = from_magnitudes(
+            self._magnitudes(values, device), self.n_fft, self.hop_length, griffin_lim_iter, seed, device, phase_start
+        )
+        return as_waves(waves, np.ndim(array) == 4)

@@ -1,0 +1,58 @@
+"""Bands spaced as the ear spaces them: the matrix into them, and the way back."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+FINE = 8
+"""Points a bin at which the filters are evaluated."""
+NNLS_STEPS = 32
+
+
+@cache
+def mel_matrix(sample_rate: int, n_fft: int, bands: int) -> NDArray[np.float64]:
+    """[bands, n_fft / 2]: each row the weights of one band over the bins below Nyquist; they sum to 1.
+
+    The triangles are librosa's (Slaney's scale, 0 Hz to Nyquist). At low frequencies they are narrower than a bin, and
+    some would fall between two; they are therefore evaluated on a grid of `FINE` points a bin and read the spectrum
+    interpolated linearly, so that no band is empty.
+    """
+    import librosa
+
+    fine = librosa.filters.mel(sr=sample_rate, n_fft=n_fft * FINE, n_mels=bands, norm=None, dtype=np.float64)
+    bins = n_fft // 2
+    # Point p of a bin is read by it and the one above, by their nearness; the last point of all is Nyquist's.
+    above = np.arange(FINE) / FINE
+    points = fine[:, :-1].reshape(bands, bins, FINE)
+    matrix = points @ (1 - above)
+    matrix[:, 1:] += (points @ above)[:, :-1]
+    weights: NDArray[np.float64] = matrix / matrix.sum(axis=1, keepdims=True)
+    weights.setflags(write=False)
+    return weights
+
+
+def transpose(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[bands, bins] -> [bins, bands]: each bin is the mean of the bands that see it, by their weights."""
+    means: NDArray[np.float64] = matrix.T / matrix.sum(axis=0)[:, None]
+    return means
+
+
+def from_mel(matrix: NDArray[np.float64], bands: NDArray[np.float64], device: str) -> NDArray[np.float64]:
+    """Magnitudes [..., bins, frames], none below 0, whose bands are nearest to `bands` [..., bands, frames].
+
+    Non-negative least squares by multiplicative steps (Lee and Seung, "Algorithms for non-negative matrix
+    factorization", 2001), started from the transpose; silence stays 0.
+    """
+    import torch
+
+    weights = torch.from_numpy(np.array(matrix)).to(device, torch.float32)
+    target = weights.T @ torch.from_numpy(bands).to(device, torch.float32)
+    found = target / weights.sum(dim=0)[:, None]
+    square = weights.T @ weights
+    for _ in range(NNLS_STEPS):
+        found = found * (target / (square @ found + 1e-30))
+    magnitudes: NDArray[np.float64] = found.cpu().numpy().astype(np.float64)
+    return magnitudes

@@ -1,0 +1,64 @@
+"""Waves from magnitudes alone: which first phases, then Griffin-Lim."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import PhaseStart
+from pggan_framework.audio.spectral import alternating
+
+AT_ONCE = 1 << 19
+"""Magnitudes worked on together: few enough to stay near the processor's cache."""
+
+
+def from_magnitudes(
+    magnitudes: NDArray[Any],
+    n_fft: int,
+    hop_length: int,
+    iterations: int,
+    seed: int,
+    device: str,
+    start: PhaseStart | NDArray[Any],
+) -> NDArray[np.float32]:
+    """Magnitudes [N, channels, n_fft / 2, frames], linear, -> [N, channels, T]; the Nyquist bin is silent.
+
+    Args:
+        magnitudes: what the short-time spectrum is to have.
+        n_fft: window length in samples.
+        hop_length: samples from frame to frame.
+        iterations: Griffin-Lim steps.
+        seed: of what is random in the first phases.
+        device: where the search runs.
+        start: ``pghi`` for phase-gradient heap integration, else random, or phases as an array like `magnitudes`,
+            counted from each frame's centre.
+    """
+    import torch
+
+    from pggan_framework.audio.griffin_lim import griffin_lim
+    from pggan_framework.audio.pghi import integrate_phases
+
+    number, channels, bins, frames = magnitudes.shape
+    target = np.zeros((number * channels, bins + 1, frames), dtype=np.float32)
+    target[:, :-1] = magnitudes.reshape(-1, bins, frames)
+    phases: NDArray[np.float32] | None = None
+    if not isinstance(start, str):
+        phases = _from_start(start.reshape(-1, bins, frames))
+    elif start == "pghi":
+        phases = _from_start(np.stack([integrate_phases(plane[:-1], n_fft, hop_length, seed) for plane in target]))
+    size = max(AT_ONCE // ((bins + 1) * frames), 1)
+    waves = []
+    for first in range(0, len(target), size):
+        part = torch.from_numpy(target[first : first + size]).to(device)
+        known = None if phases is None else torch.from_numpy(phases[first : first + size]).to(device)
+        waves.append(griffin_lim(part, n_fft, hop_length, iterations, seed, phases=known).cpu().numpy())
+    return np.concatenate(waves).reshape(number, channels, -1)
+
+
+def _from_start(phases: NDArray[Any]) -> NDArray[np.float32]:
+    """[N, bins, frames] counted from each frame's centre -> [N, bins + 1, frames] from its start."""
+    opposite = alternating(phases.shape[1])[:, None] < 0
+    turned = np.remainder(phases + np.pi * opposite, 2 * np.pi)
+    return np.pad(turned, [(0, 0), (0, 1), (0, 0)]).astype(np.float32)

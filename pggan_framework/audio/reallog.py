@@ -1,0 +1,98 @@
+"""The codec ``reallog``: the real part of the short-time spectrum."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import PhaseStart, Wave
+from pggan_framework.audio.curve import compress, expand
+from pggan_framework.audio.layout import as_batch, as_waves
+from pggan_framework.audio.spectral import SpectralCodec, alternating
+from pggan_framework.registry import register
+
+KNEE = 1e3
+"""60 dB, as for both parts in `complexlog`."""
+
+
+@register("codec", "reallog")
+class RealLogCodec(SpectralCodec):
+    """sign(x) log(1 + k |x|) of the spectrum's real part, one channel for each of the wave's.
+
+    0 in the picture is silence, and the range is the same on both sides. The imaginary part is lost; taken as 0, the
+    sound comes back with every frame mirrored about its centre, -11 dB at best. But frames overlap, so that most of
+    what one real part lacks is in its neighbours: decoding finds the wave whose real parts are nearest. Only partials
+    near a multiple of sample_rate / (2 * hop_length) can be zero at the centre of every frame, and are weakened.
+
+    Args:
+        sample_rate: samples a second.
+        n_fft: window length in samples, a power of two.
+        hop_length: samples from frame to frame, at most n_fft / 2; n_fft / 8 gives back more than n_fft / 4.
+        frames: columns of a picture; n_fft / 2 by default, a square.
+        channels: channels of a wave.
+    """
+
+    name = "reallog"
+
+    def _values(self, wave: Wave) -> NDArray[np.float64]:
+        return self._spectrum(wave).real
+
+    def encode(self, wave: Wave) -> NDArray[np.float32]:
+        """[T] or [channels, T] -> [channels, n_fft / 2, frames] in [-1, 1]; any T, the last hop filled with zeros."""
+        return compress(self._values(wave), self.statistic("peak"), KNEE).astype(np.float32)
+
+    def decode(
+        self,
+        array: NDArray[np.float32],
+        seed: int = 0,
+        griffin_lim_iter: int = 100,
+        device: str = "cpu",
+        phase_start: PhaseStart = "auto",
+        refine_iter: int = 0,
+    ) -> Wave:
+        """[channels, n_fft / 2, frames] or a batch of them -> [T], [channels, T], or [N, ...].
+
+        `griffin_lim_iter` counts steps of conjugate gradients; 0 takes the imaginary part as 0. See `Codec.decode`.
+        """
+        parts = expand(as_batch(array, self.channels, self.n_fft // 2), self.statistic("peak"), KNEE)
+        waves = self._nearest(parts, griffin_lim_iter, device)
+        return as_waves(waves, np.ndim(array) == 4)
+
+    def _nearest(self, parts: NDArray[np.float64], steps: int, device: str) -> NDArray[np.float32]:
+        """Waves [N, channels, T] whose spectra's real parts are nearest to `parts` [N, channels, bins, frames].
+
+        Conjugate gradients on the normal equations, in the inner product in which the inverse transform is the adjoint
+        of the transform (samples weighted by the sum of the squared windows over them). Few steps also serve pictures
+        that no wave has: what is badly determined is approached last.
+        """
+        import torch
+
+        from pggan_framework.audio.griffin_lim import TorchStft
+
+        number, channels, bins, frames = parts.shape
+        # From a frame's start or its centre, bins differ by a sign, the same in both parts.
+        known = np.zeros((number * channels, frames, bins + 1), dtype=np.float32)
+        known[..., :-1] = (parts * alternating(bins)[:, None]).reshape(-1, bins, frames).swapaxes(1, 2)
+        transform = TorchStft(self.n_fft, self.hop_length, frames, torch.device(device))
+        weight = transform.weight.reciprocal()
+
+        def back(real: torch.Tensor) -> torch.Tensor:
+            return transform.inverse(torch.complex(real, torch.zeros_like(real)))
+
+        def inner(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+            return (one * other * weight).sum(dim=-1, keepdim=True)
+
+        right = back(torch.from_numpy(known).to(device))
+        # Half the spectrum's energy is in the real parts: twice the mirrored frames have the right level.
+        found = 2 * right
+        rest = right - back(transform.forward(found).real)
+        towards, size = rest, inner(rest, rest)
+        for _ in range(steps):
+            moved = back(transform.forward(towards).real)
+            length = size / inner(towards, moved).clamp(min=1e-30)
+            found = found + length * towards
+            rest = rest - length * moved
+            last, size = size, inner(rest, rest)
+            towards = rest + size / last.clamp(min=1e-30) * towards
+        waves: NDArray[np.float32] = found.cpu().numpy()
+        return waves.reshape(number, channels, -1)
