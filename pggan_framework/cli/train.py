@@ -15,8 +15,10 @@ def run(argv: list[str]) -> int:
     for position, word in enumerate(argv):
         if word.partition("=")[0] == "--help_component":
             return _help_component(argv, position)
+    from pggan_framework.cli.threads import share_cores
     from pggan_framework.config import resolve
 
+    share_cores()
     words = [word for word in argv if word != "--print_config"]
     config = resolve(words)
     if config.general.resume:
