@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pggan_framework.config import Config
-from pggan_framework.experiment import Experiment, prepare
+from pggan_framework.experiment import Experiment
+from pggan_framework.launch import prepare
 from pggan_framework.training.estimate import estimate
 
 _ROW = "{:>5}  {:>14}  {:>5}  {:>9}  {:>11}  {:>9}  {:>9}"

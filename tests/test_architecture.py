@@ -30,9 +30,10 @@ ALLOWED = {
     "training": BASE | MIDDLE | {"runs"},
     "plugins": BASE | MIDDLE | {"training", "runs"},
     "experiment": BASE | MIDDLE | {"training", "plugins", "config", "runs"},
-    "dry_run": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment"},
+    "launch": BASE | MIDDLE | {"training", "config", "runs", "experiment"},
+    "dry_run": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment", "launch"},
     "pretrained": BASE | {"audio", "networks", "training", "discovery"},
-    "cli": BASE | {"config", "experiment", "dry_run", "recipes", "discovery"},
+    "cli": BASE | {"config", "launch", "dry_run", "recipes", "discovery"},
 }
 
 

@@ -22,7 +22,7 @@ def run(argv: list[str]) -> int:
     words = [word for word in argv if word != "--print_config"]
     config = resolve(words)
     if config.general.resume:
-        from pggan_framework.experiment import resumed_config
+        from pggan_framework.launch import resumed_config
 
         config = resolve(words, base=resumed_config(config))
     if len(words) < len(argv):
@@ -32,7 +32,7 @@ def run(argv: list[str]) -> int:
         from pggan_framework.dry_run import dry_run
 
         return dry_run(config)
-    from pggan_framework.experiment import run_config
+    from pggan_framework.launch import run_config
 
     result = run_config(config)
     for what, path in result.files.items():

@@ -1,0 +1,217 @@
+"""From a resolved Config to a finished run: where it begins, its folder, its loggers, how it ends."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pggan_framework.config import Config, resolve_overrides
+from pggan_framework.data.base import DepthDataset
+from pggan_framework.errors import DivergedError, UserError
+from pggan_framework.experiment import Experiment, postprocessor_names
+from pggan_framework.loggers.base import Logger, RunInfo
+from pggan_framework.networks.describe import describe
+from pggan_framework.registry import REGISTRY
+from pggan_framework.runs import (
+    check_name,
+    checkpoint_folder,
+    environment,
+    find_run,
+    make_run_folder,
+    stored_config,
+    write_run_files,
+)
+from pggan_framework.training.checkpoint import load_checkpoint
+from pggan_framework.training.signals import stop_on_signals
+from pggan_framework.training.trainer import Trainer
+
+MAY_CHANGE = frozenset(
+    {
+        "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "num_data_workers", "device", "comet_key",
+        "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network", "allow_config_change",
+        "dry_run", "debug", "plugin_dirs",
+    }
+)  # fmt: skip
+"""General flags a resumed run may change: they say where and how long, not what."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Args:
+        path: its folder.
+        nimg: real images shown.
+        stats: the last tick's figures.
+        exit_status: 0, or 130 after Ctrl-C, 143 after SIGTERM, 1 after diverging.
+        files: what a person wants to look at first, by what it is.
+    """
+
+    path: Path
+    nimg: int
+    stats: Mapping[str, float]
+    exit_status: int = 0
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+def run(
+    config: str | Path | Sequence[str | Path] | None = None, overrides: Mapping[str, Any] | None = None
+) -> RunResult:
+    """Train from Python.
+
+    Args:
+        config: a YAML file, or several; a later one overrides an earlier one.
+        overrides: flags, as ``{"total_kimg": 20, "Adam.betas": (0.0, 0.9)}`` or nested.
+
+    Raises:
+        UserError: where the command line would print one line and exit with status 2.
+    """
+    resolved = resolve_overrides(config, overrides or {})
+    if resolved.general.resume:
+        resolved = resolve_overrides(config, overrides or {}, base=resumed_config(resolved))
+    return run_config(resolved)
+
+
+def resumed_config(config: Config) -> dict[str, Any]:
+    """The stored configuration of the run that ``--resume`` names, to lie under the flags given now."""
+    folder, _ = _find_run(config)
+    return stored_config(folder)
+
+
+def _find_run(config: Config) -> tuple[Path, Path]:
+    general = config.general
+    return find_run(general.resume, Path(general.result_dir), general.exp_name if config.names_experiment else None)
+
+
+def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> list[str]:
+    """What differs from the configuration and the data a checkpoint was made with, in words; [] when nothing does."""
+    stored = dict(state["config"])
+    found = [
+        f"{key}: {old} -> {new}" for key, old, new in config.difference(stored) if key.split(".")[0] not in MAY_CHANGE
+    ]
+    if state["data"] != dataset.fingerprint():
+        found.append("the data: other files or parameters than before")
+    return found
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins.
+
+    Args:
+        experiment: what it is made of.
+        folder: the folder of the run that is resumed; None for a new run.
+        state: the checkpoint it goes on from; None for a new run.
+        notes: what has changed since then, in words.
+    """
+
+    experiment: Experiment
+    folder: Path | None = None
+    state: dict[str, Any] | None = None
+    notes: Sequence[str] = ()
+
+
+def prepare(config: Config) -> Start:
+    """Read data and checkpoints and build everything but the trainer; makes no folder.
+
+    Raises:
+        UserError: if something in the input is wrong.
+    """
+    general = config.general
+    check_name(general.exp_name or "run")
+    if not general.resume:
+        experiment = Experiment(config)
+        if general.resume_network:
+            experiment.load_weights(Path(general.resume_network))
+        return Start(experiment)
+    folder, snapshot = _find_run(config)
+    state = load_checkpoint(snapshot)
+    experiment = Experiment(config)
+    notes = changes(config, state, experiment.dataset)
+    if notes and not general.allow_config_change:
+        raise UserError(
+            f"resume: the configuration differs from the run's: {'; '.join(notes)};"
+            " allowed: the same, another total_kimg, or --allow_config_change True"
+        )
+    return Start(experiment, folder, state, notes)
+
+
+def run_config(config: Config) -> RunResult:
+    """Train as `config` says, in a new run folder or, with resume, in the old one.
+
+    Raises:
+        UserError: if something in the input is wrong; no new run folder is left behind then.
+    """
+    general = config.general
+    start = prepare(config)
+    folder = start.folder or make_run_folder(Path(general.result_dir), general.exp_name or "run")
+    trainer: Trainer | None = None
+    try:
+        trainer, logger = start.experiment.trainer(folder)
+        checkpoint_folder(folder, general.checkpoints_dir).mkdir(parents=True, exist_ok=True)
+        if start.state is not None:
+            _load_state(trainer, start.state)
+        return _train(start, trainer, logger, folder)
+    except BaseException:
+        if start.folder is None and (trainer is None or trainer.iteration == 0):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _load_state(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Go on from `state`, which after an allowed change need not fit."""
+    try:
+        trainer.load_state_dict(state)
+    except (RuntimeError, KeyError, ValueError) as error:
+        detail = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise UserError(f"resume: the checkpoint does not fit what has changed: {detail[-1]}") from error
+
+
+def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunResult:
+    """Run the trainer with its loggers started, and see that they end."""
+    experiment = start.experiment
+    config = experiment.config
+    facts = environment(str(experiment.device))
+    write_run_files(folder, config.to_yaml(), facts)
+    logger.start(
+        RunInfo(
+            directory=folder,
+            name=folder.name,
+            config=config.to_dict(),
+            config_text=config.to_yaml(),
+            data=experiment.dataset.summary(),
+            networks={"Generator": describe(experiment.generator), "Discriminator": describe(experiment.discriminator)},
+            total_kimg=config.general.total_kimg,
+            resumed_nimg=trainer.nimg if start.state is not None else None,
+            logged_nimg=trainer.tick_start_nimg,
+            environment=facts,
+        )
+    )
+    for note in start.notes:
+        logger.message(f"configuration changed: {note}")
+    status, exit_status = "failed", 1
+    try:
+        with stop_on_signals(trainer) as seen:
+            trainer.run()
+        exit_status = 128 + seen["signal"] if "signal" in seen else 0
+        status = "interrupted" if exit_status else "finished"
+    except DivergedError as error:
+        logger.message(str(error))
+        print(f"error: {error}", file=sys.stderr)
+    finally:
+        logger.finish(status)
+    return RunResult(folder, trainer.nimg, dict(trainer.stats), exit_status, _files(folder, config, experiment))
+
+
+def _files(folder: Path, config: Config, experiment: Experiment) -> dict[str, Path]:
+    """Where the pictures, the sounds and the log are."""
+    places = {}
+    for name in postprocessor_names(config, experiment.dataset):
+        samples_path = config.components.get(REGISTRY.get(name).name, {}).get("samples_path")
+        if samples_path is not None:
+            places[{"ImageSaver": "pictures", "SoundSaver": "sounds"}.get(name, name)] = folder / samples_path
+    return {**places, "log": folder / "log.txt"}
