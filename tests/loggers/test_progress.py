@@ -67,9 +67,9 @@ def test_the_end_is_told(tmp_path, capsys, clock):
     logger = ProgressLogger()
     logger.start(run_info(tmp_path))
     clock[0] += 1
-    logger.progress(10_000)
+    logger.progress(10_012)  # the last batch goes beyond
     logger.finish("finished")
-    assert capsys.readouterr().err.split() == ["100%", "10.00", "of", "10", "kimg"]
+    assert capsys.readouterr().err.split() == ["100%", "10.01", "of", "10", "kimg"]
 
 
 def test_the_bar_leaves_the_log_lines_whole(tmp_path, monkeypatch):

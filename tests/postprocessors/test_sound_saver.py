@@ -124,6 +124,8 @@ def test_mistakes_are_named(tmp_path, tone_codec):
         SoundSaver().setup(tmp_path, Growth.of((1, 8, 8)), None)
     with pytest.raises(UserError, match="griffin_lim_iter -1"):
         SoundSaver(griffin_lim_iter=-1)
+    with pytest.raises(UserError, match="refine_iter -2"):
+        SoundSaver(refine_iter=-2)
     codec, picture, _ = tone_codec
     (tmp_path / "taken").write_text("a file where the folder should be")
     with pytest.raises(UserError, match="cannot write .*taken"):
