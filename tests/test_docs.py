@@ -18,7 +18,7 @@ import soundfile
 import yaml
 from PIL import Image
 
-from pggan_framework import experiment
+from pggan_framework import launch
 from pggan_framework.cli.main import main
 from pggan_framework.config import resolve_overrides
 from pggan_framework.config.resolve import resolve_general
@@ -253,7 +253,7 @@ def test_every_python_example_runs(
             config, {**overrides, **SHORT, **GROWING, **DATA["TonesDataset"], "total_kimg": KIMG}, base
         )
 
-    monkeypatch.setattr(experiment, "resolve_overrides", shortened)
+    monkeypatch.setattr(launch, "resolve_overrides", shortened)
     scope: dict[str, Any] = {"__name__": "example"}
     for block in blocks(page):
         if block.language == "python" and "@register(" not in block.text:

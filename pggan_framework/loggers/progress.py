@@ -94,7 +94,8 @@ class ProgressLogger(Logger):
         self._marks.append((now, nimg))
         self._due = now + self.seconds
         with suppress(*PLAIN_ERRORS):
-            say(f"{min(nimg / self._total, 1):4.0%}  {nimg / 1000:.2f} of {self._total / 1000:g} kimg{left}", sys.stderr)
+            share = min(nimg / self._total, 1)
+            say(f"{share:4.0%}  {nimg / 1000:.2f} of {self._total / 1000:g} kimg{left}", sys.stderr)
 
     def _drop_bar(self) -> None:
         if self._bar is not None:
