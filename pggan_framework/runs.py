@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from pggan_framework.errors import UserError, nearest
+from pggan_framework.files import atomic_path
 
 _SNAPSHOT = re.compile(r"network-snapshot-(\d{6,})\.pt")
 _NAME = re.compile(r"(\d{3,})-(.+)")
@@ -155,6 +156,7 @@ def environment(device: str) -> dict[str, str]:
 
 
 def write_run_files(folder: Path, config_text: str, facts: Mapping[str, str]) -> None:
-    """Write config.yaml and environment.json."""
-    (folder / "config.yaml").write_text(config_text, encoding="utf-8")
-    (folder / "environment.json").write_text(json.dumps(dict(facts), indent=2) + "\n", encoding="utf-8")
+    """Write config.yaml and environment.json; a resumed run that dies meanwhile keeps the older ones."""
+    for name, text in (("config.yaml", config_text), ("environment.json", json.dumps(dict(facts), indent=2) + "\n")):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")

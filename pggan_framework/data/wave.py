@@ -94,5 +94,5 @@ class WaveDataset(DepthDataset):
             f" {codec.sample_rate} Hz",
             "pictures": f"{len(self)}, {channels} x {height} x {width}, values -1 to 1,"
             f" {'kept in memory' if self._pictures is not None else 'encoded at each access'}",
-            "codec": f"{codec.name} ({parameters}), fitted to all sounds: {fitted}; no value is clipped",
+            "codec": f"{codec.name} ({parameters}), fitted to all sounds: {fitted}",
         }
