@@ -164,9 +164,21 @@ def _leave_group(worker: int) -> None:
     # Ctrl-C and a SIGTERM to the group are for the trainer, which finishes its step and then ends the workers.
     if sys.platform != "win32":
         os.setpgrp()
-        for number in signal.sigpending() & STOPS:  # came between the fork and here
-            signal.sigwait({number})
+        from_trainer = _pending_from(os.getppid())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        if from_trainer:
+            os._exit(0)
+
+
+def _pending_from(process: int) -> bool:
+    """Drop the signals that came between the fork and here; whether `process` itself sent one, to end this worker."""
+    found = False
+    for number in signal.sigpending() & STOPS:
+        if sys.platform == "linux":
+            found |= signal.sigwaitinfo({number}).si_pid == process
+        else:
+            signal.sigwait({number})
+    return found
 
 
 @contextmanager

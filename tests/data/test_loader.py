@@ -117,15 +117,24 @@ loader.batch(0, 0, 4)
 """
 
 
-def start(program):
-    words = [sys.executable, "-c", PROGRAM + program, str(Path(__file__).parent)]
+def start(program, before=""):
+    words = [sys.executable, "-c", before + PROGRAM + program, str(Path(__file__).parent)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
+SLOW_TO_START = """
+import os, time
+from torch.utils.data import get_worker_info
+leave = os.setpgrp
+os.setpgrp = lambda: (time.sleep(3 * get_worker_info().id), leave())
+"""
+
+
 @pytest.mark.slow
-def test_a_program_that_forgets_to_close_ends():
+@pytest.mark.parametrize("before", ["", SLOW_TO_START], ids=["", "a worker not ready yet"])
+def test_a_program_that_forgets_to_close_ends(before):
     begin = time.monotonic()
-    process = start("print('done')")
+    process = start("print('done')", before)
     assert process.communicate(timeout=60)[0] == "done\n"
     assert process.returncode == 0
     assert time.monotonic() - begin < 30
