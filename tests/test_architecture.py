@@ -10,12 +10,13 @@ import pytest
 import pggan_framework
 
 ROOT = Path(pggan_framework.__file__).parent
-BASE = {"errors", "files", "growth", "registry"}
+BASE = {"errors", "files", "growth", "labels", "registry"}
 MIDDLE = {"audio", "data", "networks", "losses", "loggers", "postprocessors"}
 ALLOWED = {
     "errors": set(),
     "files": set(),
     "growth": BASE,
+    "labels": BASE,
     "registry": BASE,
     "runs": BASE,
     "discovery": BASE,
@@ -33,7 +34,10 @@ ALLOWED = {
     "launch": BASE | MIDDLE | {"training", "config", "runs", "experiment"},
     "dry_run": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment", "launch"},
     "pretrained": BASE | {"audio", "networks", "training", "discovery"},
-    "cli": BASE | {"config", "launch", "dry_run", "recipes", "discovery"},
+    "metrics": BASE | {"audio"},
+    "inspection": BASE | {"audio", "data", "postprocessors"},
+    "playing": BASE | {"audio", "pretrained", "postprocessors"},
+    "cli": BASE | {"inspection", "playing", "metrics", "audio", "data", "pretrained", "runs"} | {"config", "launch", "dry_run", "recipes", "discovery"},
 }
 
 
