@@ -1,4 +1,4 @@
-"""Arrays into pictures: value ranges, colours, enlargement, contact sheets. Pure functions, but for `save_png`."""
+"""Arrays into pictures: value ranges, enlargement, contact sheets. Pure functions, but for `save_png`."""
 
 from __future__ import annotations
 
@@ -10,34 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.files import atomic_path
+from pggan_framework.postprocessors.colours import Bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Bytes = NDArray[np.uint8]
-"""uint8 values."""
-
 GAP = 2
 """Pixels between two tiles of a sheet."""
-_GAP_VALUE = 96
-
-# CIE lightness rises evenly from 2 to 96, so equal steps in level look equal, in print without colours too; the hue
-# turns from blue over magenta and orange to pale yellow. Linear interpolation between these stays within 0.9 of even.
-_COLOUR_NODES = (
-    (6, 7, 15),
-    (24, 22, 59),
-    (47, 31, 96),
-    (82, 36, 126),
-    (126, 39, 137),
-    (169, 45, 132),
-    (208, 56, 121),
-    (231, 86, 109),
-    (249, 116, 100),
-    (254, 152, 98),
-    (255, 186, 107),
-    (252, 218, 131),
-    (247, 246, 207),
-)
+GAP_VALUE = 96
+"""The grey between them."""
 
 
 def to_uint8(samples: NDArray[np.floating]) -> Bytes:
@@ -45,15 +26,6 @@ def to_uint8(samples: NDArray[np.floating]) -> Bytes:
     levels = np.rint((np.asarray(samples, np.float32) + np.float32(1)) * np.float32(127.5))
     clipped: Bytes = np.nan_to_num(np.clip(levels, 0, 255), nan=0).astype(np.uint8)
     return clipped
-
-
-def colour_table() -> Bytes:
-    """The colours of levels 0 to 255, [256, 3], dark to bright."""
-    nodes = np.array(_COLOUR_NODES, np.float64)
-    place = np.linspace(0, len(nodes) - 1, 256)
-    columns = [np.interp(place, np.arange(len(nodes)), nodes[:, channel]) for channel in range(3)]
-    table: Bytes = np.rint(np.stack(columns, axis=-1)).astype(np.uint8)
-    return table
 
 
 def picture_tiles(levels: Bytes) -> Bytes:
@@ -65,15 +37,6 @@ def picture_tiles(levels: Bytes) -> Bytes:
         last: Bytes = np.moveaxis(levels, 1, -1)
         return last
     return _side_by_side(levels[..., None])
-
-
-def spectrogram_tiles(levels: Bytes) -> Bytes:
-    """Spectrograms [N, C, bins, frames] -> coloured tiles [N, bins, w', 3], the low frequencies at the bottom.
-
-    Several channels stand side by side.
-    """
-    coloured: Bytes = colour_table()[levels[:, :, ::-1]]
-    return _side_by_side(coloured)
 
 
 def enlarge(pixels: Bytes, factors: Sequence[int]) -> Bytes:
@@ -98,13 +61,19 @@ def grid_shape(count: int, height: int, width: int) -> tuple[int, int]:
     return -(-count // columns), columns
 
 
+def arrange(count: int, height: int, width: int, resolution: int) -> tuple[tuple[int, int], int]:
+    """`grid_shape`, and the whole factor, 1 or more, that makes the sheet's shorter side about `resolution` pixels."""
+    rows, columns = grid_shape(count, height, width)
+    return (rows, columns), max(round(resolution / min(rows * height, columns * width)), 1)
+
+
 def sheet(tiles: Bytes, shape: tuple[int, int]) -> Image:
     """Tiles [N, h, w, K] in reading order on a sheet of `shape` (rows, columns), thin lines between them."""
     from PIL import Image
 
     rows, columns = shape
     count, height, width, depth = tiles.shape
-    canvas = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, depth), _GAP_VALUE, np.uint8)
+    canvas = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, depth), GAP_VALUE, np.uint8)
     if depth == 4:
         canvas[..., 3] = 255
     for index in range(count):
@@ -123,7 +92,7 @@ def save_png(image: Image, path: Path) -> None:
 def _side_by_side(tiles: Bytes) -> Bytes:
     """[N, C, h, w, K] -> [N, h, C * w + gaps, K]."""
     count, channels, height, width, depth = tiles.shape
-    joined = np.full((count, height, channels * (width + GAP) - GAP, depth), _GAP_VALUE, np.uint8)
+    joined = np.full((count, height, channels * (width + GAP) - GAP, depth), GAP_VALUE, np.uint8)
     for channel in range(channels):
         left = channel * (width + GAP)
         joined[:, :, left : left + width] = tiles[:, channel]

@@ -1,29 +1,37 @@
-"""SoundSaver: generated pictures as wav files."""
+"""SoundSaver: generated pictures as sound files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Codec, PhaseStart, Wave
-from pggan_framework.errors import UserError
-from pggan_framework.files import atomic_path
+from pggan_framework.errors import UserError, nearest
 from pggan_framework.growth import Growth
 from pggan_framework.postprocessors.base import Artifact, Postprocessor
+from pggan_framework.postprocessors.soundfiles import SoundFormat, check_format, write_sound
 from pggan_framework.registry import register
+
+Gain = Literal["keep", "common", "peak"]
+"""How loud files are; see `with_gain`."""
+LOUDEST = 10 ** (-1 / 20)
+"""-1 dB of full scale: where a gain puts the peak; lossy formats overshoot a little."""
+PAUSE = 0.25
+"""Seconds of silence between the samples of a strip."""
 
 
 @register("postprocessor")
 class SoundSaver(Postprocessor):
-    """Saves each sample of a tick as a 16-bit wav file, decoded by the codec of the data.
+    """Saves each sample of a tick as a sound file, decoded by the codec of the data, and all of them as one.
 
     Pictures of every depth are enlarged to full size before they are decoded, so that pitch and length are right from
-    the first depth on. Levels are the data's: nothing is normalised; samples beyond full scale are held there.
+    the first depth on. Levels are the data's unless a gain is asked for; what is beyond full scale is held there.
 
     Args:
-        samples_path: folder of the wav files, inside the run's folder.
+        samples_path: folder of the sound files, inside the run's folder.
         griffin_lim_iter: steps in search of the phases, for codecs that keep none; more sound better and take longer.
         seed: of the first phases; the same seed gives the same files.
         phase_start: phases that the search starts from: ``auto``, those in the picture (``if``, ``ifmel``) or else
@@ -32,6 +40,11 @@ class SoundSaver(Postprocessor):
             fit the magnitudes.
         sample_rate: optional, Hz; if given, it must be the codec's.
         hop_length: optional, samples; if given, it must be the codec's.
+        format: of the files: ``wav`` or ``flac`` with 16 bits, ``mp3``, or ``ogg`` or ``opus``, both Opus in an Ogg
+            container, resampled to 48 kHz and the like where Opus has no such rate.
+        gain: ``keep``, the data's level; ``common``, one gain for all samples of a tick that puts the loudest peak at
+            -1 dB of full scale; or ``peak``, which does so with each sample by itself.
+        strip: also write all samples one after another, a quarter of a second apart, as ``..._all``.
     """
 
     def __init__(
@@ -43,20 +56,30 @@ class SoundSaver(Postprocessor):
         refine_iter: int = 16,
         sample_rate: int | None = None,
         hop_length: int | None = None,
+        format: SoundFormat = "wav",
+        gain: Gain = "keep",
+        strip: bool = True,
     ) -> None:
         for name, steps in (("griffin_lim_iter", griffin_lim_iter), ("refine_iter", refine_iter)):
             if steps < 0:
                 raise UserError(f"SoundSaver.{name} {steps} is not allowed; allowed: 0 or more")
+        if gain not in get_args(Gain):
+            raise UserError(
+                f"SoundSaver.gain '{gain}' is not allowed{nearest(gain, get_args(Gain))};"
+                f" allowed: {', '.join(get_args(Gain))}"
+            )
         self.samples_path = samples_path
         self.griffin_lim_iter, self.seed = griffin_lim_iter, seed
         self.phase_start, self.refine_iter = phase_start, refine_iter
         self.sample_rate, self.hop_length = sample_rate, hop_length
+        self.format, self.gain, self.strip = format, gain, strip
 
     def setup(self, directory: Path, growth: Growth, codec: Codec | None) -> None:
         """See `Postprocessor.setup`.
 
         Raises:
-            UserError: if the data are no sound, or their codec differs from a flag that repeats it.
+            UserError: if the data are no sound, their codec differs from a flag that repeats it, or this machine's
+                libsndfile cannot write the format.
         """
         if codec is None:
             raise UserError("SoundSaver needs data that are sound: these have no codec; take it out of postprocessors")
@@ -67,10 +90,13 @@ class SoundSaver(Postprocessor):
                     f"SoundSaver.{name} {given} differs from the data's: codec {codec.name} has"
                     f" {'none' if known is None else known}; leave the flag out, it is taken from there"
                 )
+        check_format(self.format)
         super().setup(directory, growth, codec)
 
     def save(self, samples: NDArray[np.float32], kind: str, kimg: int) -> list[Artifact]:
         """Decode `samples` [N, C, h, w] in [-1, 1] and write ``fakes_sound_000120_00.wav`` and so on.
+
+        With more than one sample and `strip`, ``fakes_sound_000120_all.wav`` comes last.
 
         Raises:
             UserError: if a file cannot be written.
@@ -81,27 +107,35 @@ class SoundSaver(Postprocessor):
         waves = self.codec.decode(
             full, self.seed, self.griffin_lim_iter, phase_start=self.phase_start, refine_iter=self.refine_iter
         )
+        waves = with_gain(waves, self.gain)
+        sounds = {f"{number:02d}": wave for number, wave in enumerate(waves)}
+        if self.strip and len(waves) > 1:
+            sounds["all"] = joined(waves, round(PAUSE * self.codec.sample_rate))
         stem = f"{kind}_sound" if kind == "reals" else f"{kind}_sound_{kimg:06d}"
         artifacts = []
-        for number, wave in enumerate(waves):
-            path = self.directory / self.samples_path / f"{stem}_{number:02d}.wav"
-            write_wav(path, wave, self.codec.sample_rate)
-            artifacts.append(Artifact("audio", f"{kind}_sound_{number:02d}", path))
+        for which, wave in sounds.items():
+            path = self.directory / self.samples_path / f"{stem}_{which}.{self.format}"
+            write_sound(path, wave, self.codec.sample_rate, self.format)
+            artifacts.append(Artifact("audio", f"{kind}_sound_{which}", path))
         return artifacts
 
 
-def write_wav(path: Path, wave: Wave, sample_rate: int) -> None:
-    """Write a wave [T] or [channels, T] as 16-bit PCM; what is beyond full scale is held there.
+def with_gain(waves: Wave, gain: Gain) -> Wave:
+    """Waves [N, T] or [N, channels, T] as they are (``keep``), or with a gain for all (``common``) or each (``peak``).
 
-    Raises:
-        UserError: if the file cannot be written.
+    A gain puts the loudest sample at -1 dB of full scale, the channels of a wave together. What is quieter than half a
+    step of 16 bits is silence, and stays so.
     """
-    import soundfile
+    if gain == "keep":
+        return waves
+    axes = tuple(range(0 if gain == "common" else 1, waves.ndim))
+    peaks = np.abs(waves).max(axis=axes, keepdims=True)
+    louder: Wave = (waves * (LOUDEST / np.where(peaks < 2**-16, LOUDEST, peaks))).astype(np.float32)
+    return louder
 
-    pcm = np.rint(np.clip(wave.T * 32768.0, -32768, 32767)).astype(np.int16)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            soundfile.write(str(temporary), pcm, sample_rate, subtype="PCM_16", format="WAV")
-    except (OSError, soundfile.SoundFileError) as error:
-        raise UserError(f"cannot write {path}: {error}") from error
+
+def joined(waves: Wave, pause: int) -> Wave:
+    """Waves [N, ..., T] one after another, `pause` silent samples between: [..., N * T + (N - 1) * pause]."""
+    silence = np.zeros((*waves.shape[1:-1], pause), np.float32)
+    parts = [part for wave in waves for part in (silence, wave)][1:]
+    return np.concatenate(parts, axis=-1)

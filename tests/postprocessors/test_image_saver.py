@@ -1,11 +1,10 @@
 """ImageSaver: where the sheets go, how large they are, what they show."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from pggan_framework.audio import build_codec
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.postprocessors.image import ImageSaver
@@ -14,7 +13,7 @@ from pggan_framework.postprocessors.picture import GAP
 
 def saver(directory, shape, codec=None, **options) -> ImageSaver:
     built = ImageSaver(**options)
-    built.setup(directory, Growth.of(shape), SimpleNamespace(name=codec) if codec else None)
+    built.setup(directory, Growth.of(shape), codec)
     return built
 
 
@@ -67,22 +66,38 @@ def test_channels_decide_the_mode(tmp_path, channels, mode):
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_sound_is_drawn_in_colour_with_low_frequencies_at_the_bottom(tmp_path, channels):
+    codec = build_codec("abslog", n_fft=16, hop_length=4, frames=8, channels=channels)
     samples = np.full((1, channels, 8, 8), -1, np.float32)
     samples[:, :, 1] = 1
-    (artifact,) = saver(tmp_path, (channels, 8, 8), codec="abslog", resolution=8).save(samples, "fakes", 0)
-    image = Image.open(artifact.path)
-    assert image.mode == "RGB" and image.size == (channels * 8 + (channels - 1) * GAP, 8)
+    images = saver(tmp_path, codec.shape, codec, resolution=8, axes=False)
+    (artifact,) = images.save(samples, "fakes", 0)
+    image = Image.open(artifact.path).convert("RGB")
+    assert image.size == (channels * 8 + (channels - 1) * GAP, 8)
     brightness = np.asarray(image).astype(int).sum(axis=-1)[:, :8]
     assert brightness.mean(axis=1).argmax() == 6
     assert len(np.unique(np.asarray(image)[6, 0])) > 1
 
 
+def test_sound_has_axes_and_one_size_at_every_depth(tmp_path):
+    codec = build_codec("if", n_fft=128, hop_length=32, frames=16)
+    images = saver(tmp_path, codec.shape, codec)
+    plain = saver(tmp_path, codec.shape, codec, axes=False)
+    growth, sizes = Growth.of(codec.shape), []
+    for depth in range(growth.max_depth + 1):
+        (artifact,) = images.save(np.zeros((6, *growth.shape_at(depth)), np.float32), "fakes", depth)
+        sizes.append(Image.open(artifact.path).size)
+    (artifact,) = plain.save(np.zeros((6, *codec.shape), np.float32), "fakes", 99)
+    bare = Image.open(artifact.path).size
+    assert len(set(sizes)) == 1 and sizes[0][0] > bare[0] and sizes[0][1] > bare[1]
+
+
 def test_a_folded_waveform_is_grey_and_upright(tmp_path):
     samples = np.full((1, 1, 8, 8), -1, np.float32)
     samples[:, :, 1] = 1
-    (artifact,) = saver(tmp_path, (1, 8, 8), codec="raw", resolution=8).save(samples, "fakes", 0)
+    codec = build_codec("raw", samples=64)
+    (artifact,) = saver(tmp_path, (1, 8, 8), codec, resolution=8).save(samples, "fakes", 0)
     image = Image.open(artifact.path)
-    assert image.mode == "L" and np.asarray(image)[1].tolist() == [255] * 8
+    assert image.mode == "L" and image.size == (8, 8) and np.asarray(image)[1].tolist() == [255] * 8
 
 
 def test_a_diverged_network_still_gives_a_picture(tmp_path):

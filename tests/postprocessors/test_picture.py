@@ -1,4 +1,4 @@
-"""Arrays into pictures: levels, colours, enlargement, grids, files."""
+"""Arrays into pictures: levels, enlargement, grids, files."""
 
 import numpy as np
 import pytest
@@ -20,17 +20,6 @@ def test_every_byte_survives_the_way_to_floats_and_back():
     assert np.array_equal(picture.to_uint8((levels / 127.5 - 1).astype(np.float32)), levels)
 
 
-def test_lightness_of_the_colours_rises_evenly():
-    # CIE 1976 L* of sRGB under D65, written out here.
-    linear = picture.colour_table() / 255
-    linear = np.where(linear <= 0.04045, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4)
-    luminance = linear @ [0.2126, 0.7152, 0.0722]
-    lightness = np.where(luminance > 216 / 24389, 116 * np.cbrt(luminance) - 16, luminance * 24389 / 27)
-    assert lightness[0] < 5 and lightness[-1] > 93
-    assert np.abs(lightness - np.linspace(lightness[0], lightness[-1], 256)).max() < 1.5
-    assert np.all(lightness[4:] > lightness[:-4])
-
-
 def test_pictures_keep_their_channels():
     rgb = np.arange(2 * 3 * 2 * 2, dtype=np.uint8).reshape(2, 3, 2, 2)
     tiles = picture.picture_tiles(rgb)
@@ -48,13 +37,6 @@ def test_other_channel_counts_stand_side_by_side(channels):
     for channel in range(channels):
         left = channel * (4 + picture.GAP)
         assert np.all(tiles[:, :, left : left + 4] == channel)
-
-
-def test_the_lowest_frequency_is_at_the_bottom():
-    levels = np.zeros((1, 1, 8, 4), np.uint8)
-    levels[0, 0, 0] = 255
-    tile = picture.spectrogram_tiles(levels)[0].astype(int).sum(axis=-1)
-    assert np.all(tile[-1] == tile.max()) and np.all(tile[:-1] == tile.min())
 
 
 def test_enlargement_repeats_pixels():
@@ -83,6 +65,12 @@ def test_grids(count, size, expected):
 def test_a_grid_holds_all_and_wastes_no_row(count, height, width):
     rows, columns = picture.grid_shape(count, height, width)
     assert (rows - 1) * columns < count <= rows * columns
+
+
+def test_sheets_are_enlarged_by_whole_factors():
+    # Two rows of three: 128 high, four times 128 are 512; 513 pixels wide and high are never made smaller.
+    assert picture.arrange(6, 64, 64, 512) == ((2, 3), 4)
+    assert picture.arrange(1, 513, 513, 100) == ((1, 1), 1)
 
 
 def test_sheet_is_in_reading_order_with_lines_between():

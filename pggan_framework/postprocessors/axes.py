@@ -1,0 +1,53 @@
+"""Where the numbers of an axis stand."""
+
+from __future__ import annotations
+
+from math import floor, log10
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tick = tuple[float, float]
+"""A value, and its place along the axis from 0 to 1."""
+
+CLOSEST = 0.7
+"""How near two numbers may come, in shares of the room that each is given."""
+
+
+def nice_step(span: float, count: float) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that goes into `span` at most `count` times."""
+    least = span / max(count, 1e-9)
+    power = 10.0 ** floor(log10(least))
+    return next(step for factor in (1, 2, 5, 10) if (step := factor * power) >= least * (1 - 1e-9))
+
+
+def time_ticks(seconds: float, count: float) -> list[Tick]:
+    """Round times from 0 to `seconds`, at most `count` steps between them."""
+    step = nice_step(seconds, count)
+    return [(index * step, index * step / seconds) for index in range(floor(seconds / step + 1e-9) + 1)]
+
+
+def frequency_ticks(row_hz: NDArray[np.float64], nyquist: float, count: float) -> list[Tick]:
+    """Round frequencies from 0 Hz to `nyquist` and their places above the bottom of a picture.
+
+    Evenly spaced rows get even steps; mel bands get 0, 100, 1000 ..., then 500 ..., then 200 ... where there is room.
+
+    Args:
+        row_hz: the centre frequencies of the rows, [bins], all below `nyquist`.
+        nyquist: half the sample rate, the top of the axis.
+        count: how many steps there is room for.
+    """
+    bins = len(row_hz)
+    if bins < 3 or np.allclose(np.diff(row_hz), row_hz[1] - row_hz[0]):
+        step = nice_step(nyquist, count)
+        values = [index * step for index in range(floor(nyquist / step + 1e-9) + 1)]
+    else:
+        decades = [10.0**power for power in range(1, floor(log10(nyquist)) + 1)]
+        values = [0.0, *(factor * decade for factor in (1, 5, 2) for decade in reversed(decades))]
+    # Rows are drawn around their centres; Nyquist itself lies just above the last.
+    places = np.interp(values, [*row_hz, nyquist], np.arange(bins + 1) + 0.5) / bins
+    chosen: list[Tick] = []
+    for value, place in zip(values, np.minimum(places, 1).tolist(), strict=True):
+        if value <= nyquist and all(abs(place - other) * count > CLOSEST for _, other in chosen):
+            chosen.append((value, place))
+    return sorted(chosen)
