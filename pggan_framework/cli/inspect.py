@@ -1,0 +1,199 @@
+"""``pggan inspect DATA``: what the data are, and how good they can get, before any training."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pggan_framework.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from pggan_framework.config import Config
+    from pggan_framework.inspection import Decoding
+
+DESCRIPTION = """Look at data before training: how many, how long, how loud, what is cut or left out, and what is lost
+on the way from sound to picture and back. Pictures and sounds to compare are written into a new folder.
+
+DATA is a folder of recordings or of pictures, a prepared .h5 file or a config file."""
+EXAMPLES = """DATA comes first. Every flag of training may follow, above all the dataset's own; they are the
+same as in 'pggan train', so that what you see is what is trained on:
+  pggan inspect datasets/piano --SoundImageDataset.too_short pad
+  pggan inspect datasets/photos --DefaultImageFolderDataset.size 64 --DefaultImageFolderDataset.resize crop
+  pggan inspect configs/piano.yaml --SoundImageDataset.img_mode if
+"""
+PATHS = {"SoundImageDataset": "dir_path", "DefaultImageFolderDataset": "dir_path", "OldH5Dataset": "h5_path"}
+"""The datasets that DATA can be read by without a config file, and the parameter that DATA is."""
+H5 = (".h5", ".hdf5")
+YAML = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Given:
+    """The command line.
+
+    Args:
+        data: a folder, a prepared file or a config file.
+        out: the folder to write, if one is named.
+        clips: how many clips are decoded and drawn.
+        max_clips: how many are measured.
+        rest: the words that the config machinery reads.
+    """
+
+    data: Path
+    out: Path | None
+    clips: int
+    max_clips: int
+    rest: list[str]
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print what the data are, and write pictures and sounds of them; returns the exit status.
+
+    Raises:
+        UserError: if the data or a flag cannot be used; nothing is written then.
+    """
+    if "-h" in argv or "--help" in argv:
+        sys.stdout.write(_parser().format_help())
+        return 0
+    given = _parse(argv)
+    from pggan_framework.cli.threads import share_cores
+    from pggan_framework.config import resolve
+    from pggan_framework.recipes import new_folder
+
+    share_cores()
+    # A dry run, so that nothing is saved where the config says save_dataset.
+    config = resolve([*_dataset_words(given), *given.rest, "--dry_run"])
+    if config.general.resume:
+        raise UserError("inspect takes no --resume; inspect the run's config.yaml instead")
+    name = given.data.stem if given.data.is_file() else given.data.resolve().name
+    result_dir = Path(config.general.result_dir)
+    out = given.out or next(path for path in _numbered(result_dir / f"inspect-{name}") if not path.exists())
+    from pggan_framework.experiment import build_dataset
+    from pggan_framework.inspection import inspect_data
+
+    dataset = build_dataset(config)
+    found = inspect_data(dataset, str(given.data), _decoding(config), given.clips, given.max_clips)
+    sys.stdout.write(found.report.text())
+    try:
+        with new_folder(out) as folder:
+            found.write(folder)
+    except OSError as error:
+        raise UserError(f"cannot write to {out}: {error.strerror or error}") from error
+    print(f"\nwritten to {out}: {_listed(found.files)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    from pggan_framework.cli.prepare import Parser
+
+    parser = Parser(
+        prog="pggan inspect",
+        usage="pggan inspect DATA [--config FILE] [--ClassName.parameter VALUE ...] [--out DIR] [--clips N]"
+        " [--max_clips N]",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="new folder to write (results/inspect-NAME)")
+    parser.add_argument("--clips", type=int, metavar="N", default=4, help="clips to decode, draw and listen to (4)")
+    parser.add_argument(
+        "--max_clips", type=int, metavar="N", default=200, help="clips to measure, evenly spread over the data (200)"
+    )
+    return parser
+
+
+def _parse(argv: Sequence[str]) -> Given:
+    """The words of the command line, checked as far as they are this command's own."""
+    from pggan_framework.config.arguments import COMMAND_FLAGS, GENERAL_FLAGS
+
+    if not argv or argv[0].startswith("-"):
+        raise UserError("inspect needs DATA as its first word: a folder, a prepared .h5 or a config file; see -h")
+    own, rest = _parser().parse_known_args(list(argv[1:]))
+    known = [*vars(own), *GENERAL_FLAGS, *(flag for flag in COMMAND_FLAGS if flag == "config")]
+    for word in rest:
+        flag = word[2:].partition("=")[0]
+        if word.startswith("--") and "." not in flag and flag not in known:
+            raise UserError(f"unknown flag --{flag}{nearest(f'--{flag}', [f'--{name}' for name in known])}; see -h")
+    for flag in ("clips", "max_clips"):
+        if getattr(own, flag) < 1:
+            raise UserError(f"--{flag} {getattr(own, flag)} is not allowed; allowed: 1 or more")
+    data, out = Path(argv[0]), own.out
+    if not data.exists():
+        siblings = [str(path) for path in data.parent.iterdir()] if data.parent.is_dir() else []
+        raise UserError(f"{data} does not exist{nearest(str(data), siblings)}")
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"--out {out} exists already and is not empty; give a new folder, or remove it first")
+    return Given(data, out, own.clips, own.max_clips, rest)
+
+
+def _dataset_words(given: Given) -> list[str]:
+    """The flags that DATA stands for."""
+    data = given.data
+    if data.is_file() and data.suffix.lower() in YAML:
+        return ["--config", str(data)]
+    if data.is_file():
+        if data.suffix.lower() not in H5:
+            raise UserError(f"{data} is no data; allowed: a folder, a prepared file (.h5), a config file (.yaml)")
+        name = "OldH5Dataset"
+    else:
+        name = _chosen(given.rest) or _folder_kind(data)
+    if name not in PATHS:
+        raise UserError(
+            f"dataset_class {name} takes no folder from inspect; allowed: {', '.join(PATHS)}, or a config file as DATA"
+        )
+    return ["--dataset_class", name, f"--{name}.{PATHS[name]}", str(data)]
+
+
+def _chosen(words: Sequence[str]) -> str | None:
+    """The dataset the command line names itself."""
+    from pggan_framework.config.arguments import parse_argv
+
+    found = [str(s.value) for s in parse_argv(words).settings if s.dotted == "dataset_class"]
+    return found[-1] if found else None
+
+
+def _folder_kind(folder: Path) -> str:
+    """The dataset for a folder: of what it holds more, recordings or pictures."""
+    from pggan_framework.audio.reading import SUFFIXES as SOUNDS
+    from pggan_framework.data.images import SUFFIXES as PICTURES
+
+    endings = Counter(path.suffix.lower() for path in folder.rglob("*") if path.is_file())
+    sounds, pictures = (sum(endings[ending] for ending in kind) for kind in (SOUNDS, PICTURES))
+    if not sounds and not pictures:
+        others = f"its {endings.total()} files end in {', '.join(sorted(endings)[:5])}" if endings else "it is empty"
+        raise UserError(
+            f"{folder} holds neither recordings nor pictures: {others};"
+            " allowed: wav, flac, ogg, mp3, aiff ... or png, jpg, gif ..."
+        )
+    return "SoundImageDataset" if sounds >= pictures else "DefaultImageFolderDataset"
+
+
+def _decoding(config: Config) -> Decoding:
+    """How SoundSaver would decode with this configuration."""
+    from pggan_framework.inspection import Decoding
+
+    saver = config.components.get("SoundSaver", {})
+    names = ("griffin_lim_iter", "phase_start", "refine_iter", "seed")
+    return replace(Decoding(), **{name: saver[name] for name in names if name in saver})
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    """``inspect-piano``, ``inspect-piano-2``, ``inspect-piano-3`` ..."""
+    yield path
+    number = 2
+    while True:
+        yield path.with_name(f"{path.name}-{number}")
+        number += 1
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [name for name in names if not name.startswith("clip_")]
+    clips = sorted(name for name in names if name.startswith("clip_"))
+    return ", ".join([*shown, *([f"{clips[0]} to {clips[-1]}"] if clips else [])])

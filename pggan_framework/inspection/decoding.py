@@ -1,0 +1,109 @@
+"""How much a codec loses on these data, by the settings it decodes with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import Codec, PhaseStart, Wave
+from pggan_framework.audio.measure import spectral_convergence
+
+COMPARED = 2
+"""Clips that other settings are tried on: each may take seconds."""
+GOOD, POOR = -20.0, -10.0
+"""dB: up to the first a decoded sound is hard to tell from the original, above the second plainly worse."""
+ALIKE = 0.05
+"""dB within which two settings are equally good."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What `Codec.decode` is told; the defaults are those of SoundSaver.
+
+    Args:
+        griffin_lim_iter: steps in search of the phases.
+        phase_start: phases that the search starts from.
+        refine_iter: steps from the phases that the picture holds.
+        seed: of the first phases.
+    """
+
+    griffin_lim_iter: int = 100
+    phase_start: PhaseStart = "auto"
+    refine_iter: int = 16
+    seed: int = 0
+
+    def decode(self, codec: Codec, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[N, C, bins, frames] -> [N, T] or [N, channels, T]."""
+        waves: NDArray[np.float32] = codec.decode(
+            pictures,
+            self.seed,
+            self.griffin_lim_iter,
+            phase_start=self.phase_start,
+            refine_iter=self.refine_iter,
+        )
+        return waves
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """How near the decoded sounds are to the originals.
+
+    Args:
+        waves: the decoded sounds.
+        decibels: spectral convergence of each, dB; lower is better.
+        seconds: computing time a clip.
+    """
+
+    waves: NDArray[np.float32]
+    decibels: list[float]
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """Mean over the clips, dB; -inf where every one is exact."""
+        found = [value for value in self.decibels if isfinite(value)]
+        return sum(found) / len(found) if found else -float("inf")
+
+
+def round_trip(codec: Codec, originals: Sequence[Wave], pictures: NDArray[np.float32], decoding: Decoding) -> RoundTrip:
+    """Decode `pictures` [N, C, bins, frames] and compare the sounds with the originals."""
+    start = time.perf_counter()
+    waves = decoding.decode(codec, pictures)
+    seconds = (time.perf_counter() - start) / len(pictures)
+    found = [spectral_convergence(wave, decoded) for wave, decoded in zip(originals, waves, strict=True)]
+    return RoundTrip(waves, found, seconds)
+
+
+def alternatives(codec: Codec, picture: NDArray[np.float32], usual: Decoding) -> Iterator[tuple[str, Decoding]]:
+    """Settings of SoundSaver worth a comparison with the usual ones, as flags; only those this codec reads.
+
+    Which ones it reads is found by decoding `picture` [C, bins, frames] with and without them, at their cheapest.
+    """
+    plain = replace(usual, griffin_lim_iter=0, refine_iter=0)
+    bare = plain.decode(codec, picture[None])
+
+    def reads(**changes: object) -> bool:
+        return not np.array_equal(bare, replace(plain, **changes).decode(codec, picture[None]))  # type: ignore[arg-type]
+
+    if reads(griffin_lim_iter=1):
+        more = 3 * max(usual.griffin_lim_iter, 1)
+        yield f"--SoundSaver.griffin_lim_iter {more}", replace(usual, griffin_lim_iter=more)
+    if usual.refine_iter and reads(refine_iter=1):
+        yield "--SoundSaver.refine_iter 0", replace(usual, refine_iter=0)
+    if usual.phase_start != "pghi" and reads(phase_start="pghi"):
+        yield (
+            "--SoundSaver.phase_start pghi --SoundSaver.griffin_lim_iter 32",
+            replace(usual, phase_start="pghi", griffin_lim_iter=32),
+        )
+
+
+def quality(decibels: float) -> str:
+    """A round trip's spectral convergence in plain words."""
+    if decibels <= GOOD:
+        return "hard to tell from the original"
+    return "close to the original, but audibly different" if decibels <= POOR else "clearly worse than the original"

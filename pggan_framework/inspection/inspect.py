@@ -1,0 +1,204 @@
+"""A dataset in words, figures, pictures and sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pggan_framework.audio.base import Codec, Wave
+from pggan_framework.data.base import DepthDataset, Pixels
+from pggan_framework.data.wave import WaveDataset
+from pggan_framework.inspection.decoding import Decoding
+from pggan_framework.inspection.drawing import draw, draw_depths
+from pggan_framework.inspection.files import add_picture_files, add_recordings, spread
+from pggan_framework.inspection.labelling import add_labels
+from pggan_framework.inspection.report import Report
+from pggan_framework.inspection.sound import add_clips, add_round_trip
+from pggan_framework.postprocessors.picture import save_png
+from pggan_framework.postprocessors.soundfiles import write_sound
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+CONTACTS = 24
+"""Pictures on the contact sheet of data that are no sound."""
+
+
+@dataclass
+class Inspection:
+    """What an inspection has found, and what there is to look at and to listen to.
+
+    Args:
+        report: the findings.
+        pictures: file name -> picture.
+        sounds: file name -> sound, [T] or [channels, T].
+        sample_rate: of the sounds, Hz.
+    """
+
+    report: Report
+    pictures: dict[str, Image] = field(default_factory=dict)
+    sounds: dict[str, Wave] = field(default_factory=dict)
+    sample_rate: int = 0
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files that `write` makes."""
+        return ["report.txt", "report.json", *self.pictures, *self.sounds]
+
+    def write(self, directory: Path) -> None:
+        """Write everything into an existing folder.
+
+        Raises:
+            OSError: if a file cannot be written.
+            UserError: if a sound cannot.
+        """
+        (directory / "report.txt").write_text(self.report.text(), encoding="utf-8")
+        (directory / "report.json").write_text(self.report.json(), encoding="utf-8")
+        for name, image in self.pictures.items():
+            save_png(image, directory / name)
+        for name, wave in self.sounds.items():
+            write_sound(directory / name, wave, self.sample_rate)
+
+
+def inspect_data(
+    dataset: DepthDataset,
+    name: str,
+    decoding: Decoding | None = None,
+    clips: int = 4,
+    max_clips: int = 200,
+) -> Inspection:
+    """Look at a dataset; writes nothing.
+
+    Counts are exact. Levels, clipped values, means and spreads are those of at most `max_clips` clips, evenly spread
+    over the data and read one after another, so that memory stays flat.
+
+    Args:
+        dataset: what is to be trained on.
+        name: how to call it in the report.
+        decoding: how sounds are decoded; by default as SoundSaver does.
+        clips: how many clips are decoded, drawn and kept.
+        max_clips: how many clips are measured.
+
+    Raises:
+        UserError: if the dataset cannot read its files any more.
+    """
+    report = Report(f"{name}: {len(dataset)} {'clips' if dataset.codec else 'pictures'} of {_size(dataset.shape)}")
+    inspection = Inspection(report)
+    report.figures.update({"name": name, "count": len(dataset), "shape": list(dataset.shape)})
+    measured = spread(len(dataset), max_clips)
+    directory = getattr(dataset, "dir_path", None)
+    if directory is not None and isinstance(dataset, WaveDataset):
+        add_recordings(report, directory, max_clips)
+    elif directory is not None and dataset.codec is None:
+        add_picture_files(report, directory)
+    report.add("what is trained on", dataset.summary())
+    if dataset.codec is not None:
+        _inspect_sound(inspection, dataset, dataset.codec, decoding or Decoding(), measured, clips)
+    else:
+        _inspect_pictures(inspection, dataset, measured)
+    add_labels(report, dataset)
+    if not report.warnings:
+        blind = dataset.codec is not None and not isinstance(dataset, WaveDataset)
+        limit = ", as far as a file without the originals tells" if blind else ""
+        report.verdict.insert(0, f"nothing stands out that should be mended before training{limit}")
+    return inspection
+
+
+def _inspect_sound(
+    inspection: Inspection,
+    dataset: DepthDataset,
+    codec: Codec,
+    decoding: Decoding,
+    measured: Sequence[int],
+    clips: int,
+) -> None:
+    """Levels, the codec's picture and its round trip; files for each of `clips` clips."""
+    report = inspection.report
+    inspection.sample_rate = codec.sample_rate
+    if isinstance(dataset, WaveDataset):
+        shown, originals = add_clips(report, dataset, measured, clips)
+    else:
+        shown, originals = spread(len(dataset), clips), []
+    _add_growth(report, dataset, _axes(codec))
+    pictures = dataset.images(shown, dataset.growth.max_depth)
+    decoded = add_round_trip(report, codec, originals, pictures.astype(np.float32), decoding)
+    for number, picture in enumerate(pictures):
+        if originals:
+            inspection.sounds[f"clip_{number:02d}_original.wav"] = originals[number]
+        inspection.sounds[f"clip_{number:02d}_decoded.wav"] = decoded[number]
+        inspection.pictures[f"clip_{number:02d}.png"] = draw(dataset, picture[None])
+    inspection.pictures["pictures.png"] = draw(dataset, pictures)
+    inspection.pictures["depths.png"] = draw_depths(dataset, shown[len(shown) // 2])
+
+
+def _inspect_pictures(inspection: Inspection, dataset: DepthDataset, measured: Sequence[int]) -> None:
+    """Mean and spread of each channel, empty pictures; a contact sheet."""
+    report, depth = inspection.report, dataset.growth.max_depth
+    _add_growth(report, dataset, {})
+    moments = np.zeros((2, dataset.shape[0]))
+    empty = 0
+    for index in measured:
+        planes = dataset.images([index], depth)[0].astype(np.float64)
+        moments += planes.mean(axis=(1, 2)), (planes**2).mean(axis=(1, 2))
+        empty += bool(np.all(planes == planes[:, :1, :1]))
+    mean, square = moments / len(measured)
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    low, high = dataset.range_in
+    report.add(
+        f"values of {_measured(len(measured), len(dataset))}, from {low:g} to {high:g}",
+        {
+            "mean": ", ".join(f"{value:.4g}" for value in mean) + " by channel",
+            "deviation": ", ".join(f"{value:.4g}" for value in deviation) + " by channel",
+            "empty pictures": f"{empty} of one colour only",
+        },
+    )
+    report.figures["values"] = {
+        "measured": len(measured),
+        "mean": mean.tolist(),
+        "standard_deviation": deviation.tolist(),
+        "empty": empty,
+    }
+    if empty:
+        report.warnings.append(f"{empty} of {len(measured)} pictures are of one colour only")
+    shown: Pixels = dataset.images(spread(len(dataset), CONTACTS), depth)
+    inspection.pictures["pictures.png"] = draw(dataset, shown)
+    inspection.pictures["depths.png"] = draw_depths(dataset, len(dataset) // 2)
+
+
+def _add_growth(report: Report, dataset: DepthDataset, axes: dict[str, str]) -> None:
+    growth = dataset.growth
+    stages = [f"{h}x{w}" for _, h, w in (growth.shape_at(depth) for depth in range(growth.max_depth + 1))]
+    rows = {"shape": f"{_size(dataset.shape)} (channels x rows x columns)", **axes}
+    report.add("the picture", {**rows, "growth": f"{', '.join(stages)}: {len(stages)} depths"})
+    report.figures["stages"] = stages
+
+
+def _axes(codec: Codec) -> dict[str, str]:
+    """What a row and a column of the picture stand for."""
+    _, rows, columns = codec.shape
+    seconds = codec.samples / codec.sample_rate
+    hertz = codec.row_hz()
+    if hertz is None:
+        return {
+            "a row": f"{codec.samples / rows / codec.sample_rate:.4g} s",
+            "a picture": f"{seconds:.4g} s",
+        }
+    steps = np.diff(hertz)
+    even = len(steps) > 0 and np.allclose(steps, steps[0])
+    row = f"{steps[0]:.5g} Hz" if even else "a band of its own width"
+    return {
+        "a row": f"{row}, centres from {hertz[0]:.5g} to {hertz[-1]:.5g} Hz",
+        "a column": f"{seconds / columns:.5g} s, {seconds:.4g} s in all",
+    }
+
+
+def _measured(measured: int, total: int) -> str:
+    return f"all {total}" if measured == total else f"{measured} of {total}, evenly spread"
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

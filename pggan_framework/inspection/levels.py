@@ -1,0 +1,75 @@
+"""How loud clips are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf, log10
+
+import numpy as np
+
+from pggan_framework.audio.base import Wave
+
+FULL_SCALE = 32767 / 32768
+"""Samples from here on were, in all likelihood, cut off in recording: the highest value of 16 bits."""
+SILENT_DB = -80.0
+"""A clip whose peak is below this, dB of full scale, is silent."""
+QUANTILES = (5, 50, 95)
+"""Per cent; the middle one is the median."""
+STEP = 6
+"""dB a bin of a histogram."""
+LOWEST = -60
+"""dB below which a histogram has one bin."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """How loud one clip is, all its channels together.
+
+    Args:
+        rms_db: root mean square in dB of full scale; a sine of full scale has -3.01; -inf is digital silence.
+        peak_db: largest sample in dB of full scale.
+        full_scale: share of its samples at or beyond full scale, 0 to 1.
+    """
+
+    rms_db: float
+    peak_db: float
+    full_scale: float
+
+    @property
+    def silent(self) -> bool:
+        """Whether it holds nothing to hear."""
+        return self.peak_db < SILENT_DB
+
+
+def measure(wave: Wave) -> Level:
+    """The level of a clip [T] or [channels, T]."""
+    size = np.abs(wave)
+    return Level(
+        rms_db=decibel(float(np.sqrt(np.mean(np.square(size, dtype=np.float64))))),
+        peak_db=decibel(float(size.max())),
+        full_scale=float(np.mean(size >= FULL_SCALE)),
+    )
+
+
+def decibel(amplitude: float) -> float:
+    """20 log10 of an amplitude; -inf for 0."""
+    return 20 * log10(amplitude) if amplitude > 0 else -inf
+
+
+def quantiles(values: Sequence[float]) -> dict[str, float]:
+    """`QUANTILES` of finite numbers: ``{"5": ..., "50": ..., "95": ...}``; empty for none."""
+    if not values:
+        return {}
+    found = np.percentile(np.asarray(values, np.float64), QUANTILES)
+    return {str(share): round(float(value), 2) for share, value in zip(QUANTILES, found, strict=True)}
+
+
+def level_counts(levels_db: Iterable[float]) -> dict[str, int]:
+    """How many levels lie in each bin of 6 dB from the lowest one in use to the highest; all below -60 dB in one."""
+    bins = [max(int(np.floor(level / STEP)) * STEP, LOWEST - STEP) for level in levels_db]
+    counts = {}
+    for low in range(min(bins, default=0), max(bins, default=-STEP) + 1, STEP):
+        label = f"below {LOWEST}" if low < LOWEST else f"{low} to {low + STEP}"
+        counts[label] = bins.count(low)
+    return counts

@@ -1,0 +1,97 @@
+"""The report: headings, aligned rows and warnings as text for people, and the figures behind them for programs."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+WIDTH = 110
+"""Columns a line has at most, where its words allow it."""
+LABEL = 18
+"""Columns of the left side."""
+BAR = 40
+"""Columns of a histogram's longest bar."""
+
+
+@dataclass
+class Report:
+    """What was found.
+
+    Args:
+        title: the first line.
+        sections: heading -> rows of (label, text); a row without label goes on with the one before.
+        warnings: what a person should mend or think about before training, a sentence each.
+        verdict: the data and their quality in plain words, a sentence each.
+        figures: the numbers behind the text: plain values only.
+    """
+
+    title: str
+    sections: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    verdict: list[str] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, heading: str, rows: Mapping[str, str] | Sequence[tuple[str, str]]) -> None:
+        """Add rows below a heading; one without rows is left out."""
+        pairs = list(rows.items()) if isinstance(rows, Mapping) else list(rows)
+        if pairs:
+            self.sections.setdefault(heading, []).extend(pairs)
+
+    def text(self) -> str:
+        """The whole report, with a newline at its end."""
+        blocks = [self.title]
+        for heading, rows in self.sections.items():
+            blocks.append("\n".join([heading, *(_row(label, text) for label, text in rows)]))
+        closing = [_row("warning", warning) for warning in self.warnings]
+        closing += [_row("" if number else "in short", sentence) for number, sentence in enumerate(self.verdict)]
+        return "\n\n".join([*blocks, "\n".join(closing)]).rstrip() + "\n"
+
+    def json(self) -> str:
+        """The figures and the warnings as JSON; what is no finite number is null."""
+        content = {**self.figures, "warnings": self.warnings, "verdict": self.verdict}
+        return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
+
+
+def histogram(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Rows of ``#`` in proportion to the counts; a count above 0 has at least one."""
+    most = max(counts.values(), default=0)
+    if not most:
+        return []
+    bars = {label: "#" * max(round(BAR * count / most), count > 0) for label, count in counts.items()}
+    return [(label, f"{bars[label]:<{BAR}} {count}" if count else "") for label, count in counts.items()]
+
+
+def counted(counts: Mapping[Any, int], unit: str = "", most: int = 6) -> str:
+    """``12 at 44100 Hz; 3 at 8000 Hz``, the most frequent first; ``unit`` follows the value."""
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    rest = sum(count for _, count in ordered[most:])
+    named = [f"{count} {value}{unit}" for value, count in ordered[:most]]
+    return "; ".join([*named, f"{rest} others"] if rest else named)
+
+
+def _row(label: str, text: str) -> str:
+    indent = " " * (LABEL + 2)
+    first = f"  {label:<{LABEL - 1}} "
+    if text.startswith("#"):  # a bar is no sentence to wrap
+        return first + text
+    return (
+        textwrap.fill(
+            text, WIDTH, initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        if text
+        else first.rstrip()
+    )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value

@@ -1,0 +1,163 @@
+"""The parts of a report that are about sound: levels of the clips, and what the codec keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import Codec, Wave
+from pggan_framework.data.wave import WaveDataset
+from pggan_framework.inspection.decoding import (
+    ALIKE,
+    COMPARED,
+    POOR,
+    Decoding,
+    RoundTrip,
+    alternatives,
+    quality,
+    round_trip,
+)
+from pggan_framework.inspection.files import CLIPPED
+from pggan_framework.inspection.levels import QUANTILES, SILENT_DB, Level, level_counts, measure, quantiles
+from pggan_framework.inspection.report import Report, histogram
+
+
+def add_clips(
+    report: Report, dataset: WaveDataset, measured: Sequence[int], count: int
+) -> tuple[list[int], list[Wave]]:
+    """Report the levels of the measured clips; choose `count` of them, from the quietest to the loudest.
+
+    Returns:
+        Which clips were chosen, and their waves.
+    """
+    levels: dict[int, Level] = {}
+    clipped = []
+    for index in measured:
+        wave = dataset.wave(index)
+        levels[index] = measure(wave)
+        clipped.append(dataset.codec.clipped_share(wave))
+    _add_levels(report, levels, len(dataset))
+    _add_clipped(report, float(np.mean(clipped)))
+    shown = by_level(levels, count)
+    report.add(
+        "clips to look at and listen to",
+        {
+            f"clip_{number:02d}": f"clip {index + 1} of {len(dataset)}, RMS {levels[index].rms_db:.1f} dB"
+            for number, index in enumerate(shown)
+        },
+    )
+    return shown, [dataset.wave(index) for index in shown]
+
+
+def by_level(levels: dict[int, Level], count: int) -> list[int]:
+    """`count` clips that stand for all: the middle ones of as many groups from quiet to loud.
+
+    Silent ones are taken only if there are no others.
+    """
+    audible = [index for index, level in levels.items() if not level.silent]
+    ordered = sorted(audible or levels, key=lambda index: levels[index].rms_db)
+    count = min(count, len(ordered))
+    return [ordered[(2 * number + 1) * len(ordered) // (2 * count)] for number in range(count)]
+
+
+def add_round_trip(
+    report: Report, codec: Codec, originals: Sequence[Wave], pictures: NDArray[np.float32], decoding: Decoding
+) -> NDArray[np.float32]:
+    """Report how near sounds come to the originals, by SoundSaver's settings and by others.
+
+    Args:
+        report: gets a section.
+        codec: what decodes.
+        originals: the sounds, or none where they are not known.
+        pictures: the encoded sounds [N, C, bins, frames], as the networks get them.
+        decoding: SoundSaver's settings.
+
+    Returns:
+        The sounds decoded with SoundSaver's settings, [N, ...].
+    """
+    heading = "from picture to sound and back: what the codec keeps, in dB; lower is better"
+    if not originals:
+        report.add(heading, {"not measured": "a prepared file holds no originals; inspect the folder it was made from"})
+        return decoding.decode(codec, pictures)
+    usual = round_trip(codec, originals, pictures, decoding)
+    worst = max(usual.decibels)
+    rows = [
+        ("SoundSaver", f"{_decibels(usual.mean)}, the worst clip {_decibels(worst)}, {usual.seconds:.2g} s a clip"),
+        ("each clip", ", ".join(map(_decibels, usual.decibels))),
+    ]
+    figures = {"mean_db": usual.mean, "clips_db": usual.decibels, "seconds_a_clip": usual.seconds}
+    compared = min(COMPARED, len(pictures))
+    before = RoundTrip(usual.waves[:compared], usual.decibels[:compared], usual.seconds).mean
+    others: dict[str, dict[str, float]] = {}
+    for flags, other in alternatives(codec, pictures[0], decoding):
+        found = round_trip(codec, originals[:compared], pictures[:compared], other)
+        better = 0.0 if before == found.mean else before - found.mean
+        change = "as good" if abs(better) < ALIKE else f"{abs(better):.1f} dB {'better' if better > 0 else 'worse'}"
+        rows.append(("with " * (not others), f"{flags}: {change}, {found.seconds:.2g} s a clip"))
+        others[flags] = {"better_db": better, "seconds_a_clip": found.seconds}
+    rows.append(("to compare", "-20 dB or lower is hard to tell from the original, -10 dB or higher is plainly heard"))
+    report.add(heading, rows)
+    report.figures["round_trip"] = figures | {"clips": len(originals), "others": others}
+    report.verdict.append(
+        f"a sound turned into a picture and back is {quality(usual.mean)} ({_decibels(usual.mean)}); generated sounds"
+        " will not be better"
+    )
+    if usual.mean > POOR:
+        report.warnings.append(
+            f"the codec keeps too little of these sounds ({usual.mean:.1f} dB): choose another img_mode, a larger n_fft"
+            " or a smaller hop_length, or SoundSaver settings from the list above"
+        )
+    return usual.waves
+
+
+def _add_levels(report: Report, levels: dict[int, Level], total: int) -> None:
+    silent = [index for index, level in levels.items() if level.silent]
+    audible = [level for level in levels.values() if not level.silent]
+    rms, peak = [level.rms_db for level in audible], [level.peak_db for level in audible]
+    share = float(np.mean([level.full_scale for level in levels.values()]))
+    which = f"all {total} clips" if len(levels) == total else f"{len(levels)} of {total} clips, evenly spread"
+    rows = [("RMS", _spread(quantiles(rms))), ("peak", _spread(quantiles(peak)))] if audible else []
+    rows += histogram(level_counts(rms))
+    rows += [
+        ("silent", f"{len(silent)} clips (peak below {SILENT_DB:g} dB)"),
+        ("at full scale", f"{share:.4%} of the samples"),
+    ]
+    report.add(f"levels of {which}, dB of full scale", rows)
+    report.figures["levels"] = {
+        "measured": len(levels),
+        "rms_db": quantiles(rms),
+        "peak_db": quantiles(peak),
+        "rms_histogram": level_counts(rms),
+        "silent": len(silent),
+        "full_scale_share": share,
+    }
+    if silent:
+        first = ", ".join(str(index + 1) for index in silent[:5])
+        report.warnings.append(
+            f"{len(silent)} of {len(levels)} clips are silent: number {first}{' ...' if len(silent) > 5 else ''}"
+        )
+    if share > CLIPPED:
+        report.warnings.append(
+            f"{share:.2%} of the clips' samples are at full scale: the sound is cut off there, which is heard as"
+            " distortion and learnt with the rest"
+        )
+
+
+def _add_clipped(report: Report, share: float) -> None:
+    report.add("the codec", {"clipped values": f"{share:.4%} lie outside the range it was fitted to"})
+    report.figures["codec_clipped_share"] = share
+    if share > CLIPPED:
+        report.warnings.append(
+            f"the codec clips {share:.2%} of the values: they lie outside the range it was fitted to"
+        )
+
+
+def _spread(found: dict[str, float]) -> str:
+    return ", ".join(f"{found[str(share)]:.1f} ({share} %)" for share in QUANTILES)
+
+
+def _decibels(value: float) -> str:
+    return f"{value:.1f} dB" if isfinite(value) else "exact"
