@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader
 from pggan_framework.errors import UserError
 from pggan_framework.loggers.group import LoggerGroup
+from pggan_framework.losses.base import Loss
 from pggan_framework.plugins.depth import DepthManager
 from pggan_framework.plugins.reporter import Reporter
 from pggan_framework.postprocessors.base import Postprocessor
@@ -25,6 +27,7 @@ from pggan_framework.training.step import TrainingStep
 from pggan_framework.training.trainer import Parts, Trainer
 
 if TYPE_CHECKING:
+    from pggan_framework.losses.auxiliary import AuxiliaryClassifier
     from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 
 _WEIGHTS = 3  # which stream of the seed initialises the networks
@@ -74,6 +77,7 @@ def build_dataset(config: Config) -> DepthDataset:
     else:
         dataset = make(config, general.dataset_class)
     if general.save_dataset and not general.dry_run:
+        dataset.prepare()
         save_prepared(dataset, Path(general.save_dataset))
     return dataset
 
@@ -81,9 +85,36 @@ def build_dataset(config: Config) -> DepthDataset:
 def build_networks(config: Config, dataset: DepthDataset) -> tuple[GeneratorBase, DiscriminatorBase]:
     """Both networks for the shapes of `dataset`, their weights drawn by the run's seed."""
     seed_step(derive(config.general.random_seed, _WEIGHTS), 0, 0)
-    generator = make(config, config.general.generator, shape=dataset.growth)
-    discriminator = make(config, config.general.discriminator, shape=dataset.growth)
+    generator = _make_network(config, config.general.generator, dataset)
+    discriminator = _make_network(config, config.general.discriminator, dataset)
     return generator, discriminator
+
+
+def _make_network(config: Config, name: str, dataset: DepthDataset) -> Any:
+    """A network for the data; labels are a matter only of those that know them."""
+    space = dataset.label_space
+    if space is None:
+        return make(config, name, shape=dataset.growth)
+    cls = REGISTRY.get(name).cls
+    if "label_space" not in inspect.signature(cls).parameters:
+        names = ", ".join(attribute.name for attribute in space.attributes)
+        raise UserError(f"{name} cannot be conditioned, but the data are labelled with {names}; leave the labels out")
+    return make(config, name, shape=dataset.growth, label_space=space)
+
+
+def build_loss(config: Config, dataset: DepthDataset) -> Loss:
+    """The adversarial loss, and the auxiliary classifier's terms where the data are labelled.
+
+    Raises:
+        UserError: if the classifier is asked for something and there are no labels.
+    """
+    loss: Loss = make(config, config.general.loss)
+    classifier: AuxiliaryClassifier = make(config, "AuxiliaryClassifier")
+    if dataset.label_space is not None:
+        return loss + classifier.terms
+    if config.components["AuxiliaryClassifier"] != {"weight": 1.0}:
+        raise UserError("AuxiliaryClassifier.weight is given, but the data have no labels; name some of the dataset's")
+    return loss
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:
@@ -128,7 +159,7 @@ class Experiment:
             self.manager.plan(self.dataset.growth.max_depth)
         generator, discriminator = build_networks(config, self.dataset)
         self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
-        self.loss = make(config, general.loss)
+        self.loss = build_loss(config, self.dataset)
         adam = make(config, "Adam")
         self.step = TrainingStep(
             self.generator,
@@ -137,6 +168,7 @@ class Experiment:
             adam.build(self.generator.parameters(), general.G_lr_max),
             adam.build(self.discriminator.parameters(), general.D_lr_max),
             self.latents,
+            labels=None if self.dataset.label_space is None else self.labels,
         )
         self.ema = make(config, "EMA")
         self.ema.attach(self.generator)
@@ -144,6 +176,13 @@ class Experiment:
     def latents(self, count: int) -> Tensor:
         """Latents [count, latent_size] from the global generator, on the device."""
         return torch.randn(count, self.generator.latent_size, device=self.device)
+
+    def labels(self, count: int) -> Tensor:
+        """Labels [count, width] as often as the data have them, drawn by the global generator, on the device."""
+        space, labels = self.dataset.label_space, self.dataset.labels
+        assert space is not None and labels is not None
+        rows = torch.randint(len(labels), (count,)).numpy()
+        return torch.from_numpy(space.one_hot(labels[rows])).to(self.device)
 
     def trainer(self, folder: Path) -> tuple[Trainer, LoggerGroup]:
         """A trainer with its plugins, which is to write to `folder`, and its loggers; nothing is written yet.

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from pggan_framework.discovery import load_all
 from pggan_framework.growth import Growth
+from pggan_framework.labels import Labels, LabelSpace
 from pggan_framework.networks.base import GeneratorBase
 from pggan_framework.registry import REGISTRY
 from pggan_framework.training.checkpoint import load_checkpoint
 
 if TYPE_CHECKING:
-    from pggan_framework.audio.base import Codec
+    from pggan_framework.audio.base import Codec, PhaseStart, Wave
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,96 @@ class Pretrained:
         codec: turns its pictures into sound; None for pictures.
         nimg: real images it was trained on.
         config: the configuration it was trained with.
+        range_out: value range of the pictures it makes.
+        label_rows: [K, A], the labels of the training data, each once; None where it is not conditioned.
+        label_counts: [K], how often each occurred.
     """
 
     generator: GeneratorBase
     codec: Codec | None
     nimg: int
     config: dict[str, Any]
+    range_out: tuple[float, float] = (-1.0, 1.0)
+    label_rows: Labels | None = None
+    label_counts: NDArray[np.int64] | None = None
 
-    def sample(self, count: int, seed: int = 0, batch: int = 64) -> NDArray[np.float32]:
-        """`count` pictures [count, C, h, w] in [-1, 1]; the same seed gives the same ones."""
+    @property
+    def growth(self) -> Growth:
+        """The shapes of its pictures."""
+        return self.generator.growth
+
+    @property
+    def label_space(self) -> LabelSpace | None:
+        """What it is conditioned on, if it is."""
+        return self.generator.label_space
+
+    def latents(self, count: int, seed: int = 0) -> torch.Tensor:
+        """`count` latents [count, F]; the same seed gives the same ones, and a larger count begins with them."""
         random = torch.Generator().manual_seed(seed)
-        latents = torch.randn(count, self.generator.latent_size, generator=random)
+        return torch.stack([torch.randn(self.generator.latent_size, generator=random) for _ in range(count)])
+
+    def draw_labels(self, count: int, seed: int = 0) -> Labels | None:
+        """`count` labels [count, A], each as often as in the training data; None where it is not conditioned."""
+        if self.label_rows is None or self.label_counts is None:
+            return None
+        share = self.label_counts / self.label_counts.sum()
+        drawn: Labels = self.label_rows[np.random.default_rng(seed).choice(len(share), count, p=share)]
+        return drawn
+
+    def generate(self, latents: torch.Tensor, labels: Labels | None = None, batch: int = 64) -> NDArray[np.float32]:
+        """Pictures [N, C, h, w] in [-1, 1], at the depth it was trained to.
+
+        Args:
+            latents: [N, F].
+            labels: [N, A]; due where it is conditioned, and only there.
+            batch: how many pictures are made at a time.
+
+        Raises:
+            ValueError: if labels are missing, or given to a generator that is not conditioned.
+        """
+        one_hot = None
+        if labels is not None and self.label_space is not None:
+            one_hot = torch.from_numpy(self.label_space.one_hot(labels))
+        elif labels is not None:
+            raise ValueError("the generator is not conditioned: it takes no labels")
+        device = next(self.generator.parameters()).device
+        parts = []
         with torch.no_grad():
-            parts = [self.generator(latents[start : start + batch]).float().numpy() for start in range(0, count, batch)]
-        return np.concatenate(parts)
+            for start in range(0, len(latents), batch):
+                part = None if one_hot is None else one_hot[start : start + batch].to(device)
+                parts.append(self.generator(latents[start : start + batch].to(device), part).float().cpu().numpy())
+        low, high = self.range_out
+        pictures: NDArray[np.float32] = (np.concatenate(parts) - low) * np.float32(2 / (high - low)) - 1
+        return np.clip(pictures, -1, 1)
+
+    def sample(self, count: int, seed: int = 0, batch: int = 64, labels: Labels | None = None) -> NDArray[np.float32]:
+        """`count` pictures [count, C, h, w] in [-1, 1]; the same seed gives the same ones.
+
+        Where it is conditioned and no labels are given, they are drawn as often as the training data had them.
+        """
+        labels = self.draw_labels(count, seed) if labels is None else labels
+        return self.generate(self.latents(count, seed), labels, batch)
+
+    def decode(
+        self,
+        pictures: NDArray[np.float32],
+        seed: int = 0,
+        griffin_lim_iter: int = 100,
+        phase_start: PhaseStart = "auto",
+        refine_iter: int = 16,
+    ) -> Wave:
+        """Pictures [N, C, h, w] of any depth as sound, [N, T] or [N, channels, T]; see `audio.base.Codec.decode`.
+
+        They are enlarged to full size first, so that pitch and length are right.
+
+        Raises:
+            ValueError: if it was not trained on sound.
+        """
+        if self.codec is None:
+            raise ValueError("the generator makes pictures, no sound: there is no codec in its checkpoint")
+        height, width = self.growth.shape[1:]
+        full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
+        return self.codec.decode(full, seed, griffin_lim_iter, phase_start=phase_start, refine_iter=refine_iter)
 
 
 def load_generator(path: Path) -> Pretrained:
@@ -60,7 +137,9 @@ def load_generator(path: Path) -> Pretrained:
         tuple((bool(down), bool(across)) for down, across in state["growth"]["doubles"]),
     )
     component = REGISTRY.get(config["generator"], "generator")
-    generator = component.cls(shape=growth, **config[component.name])
+    labels = state.get("labels")
+    extra = {} if labels is None else {"label_space": LabelSpace.from_state(labels["space"])}
+    generator = component.cls(shape=growth, **config[component.name], **extra)
     generator.load_state_dict(state["ema"])
     generator.depth = state["networks"]["depth"]
     generator.alpha = state["networks"]["alpha"]
@@ -69,4 +148,13 @@ def load_generator(path: Path) -> Pretrained:
         from pggan_framework.audio import codec_from_state
 
         codec = codec_from_state(state["codec"])
-    return Pretrained(generator.eval(), codec, state["nimg"], config)
+    low, high = state["growth"]["range_out"]
+    return Pretrained(
+        generator.eval(),
+        codec,
+        state["nimg"],
+        config,
+        (float(low), float(high)),
+        None if labels is None else labels["rows"].numpy(),
+        None if labels is None else labels["counts"].numpy(),
+    )

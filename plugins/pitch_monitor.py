@@ -1,11 +1,11 @@
 """An example of a trainer plugin of one's own: which pitches does the generator play?"""
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from pggan_framework import Every, Plugin, UserError, register
 from pggan_framework.audio.measure import estimate_pitch
-from pggan_framework.plugins.output import to_unit_range
+from pggan_framework.labels import Labels
 from pggan_framework.training.randomness import derive
 
 
@@ -14,6 +14,8 @@ class PitchMonitor(Plugin):
     """Adds the pitch range of generated sounds to the figures of a tick: 10th, 50th and 90th percentile in Hz.
 
     Each sample is decoded as SoundSaver would, at full depth only; ``pitch.share`` is how many of them have a pitch.
+    Where the data have the label ``pitch``, MIDI numbers, ``pitch.cents`` is the median error of those that have one,
+    and ``pitch.in_tune`` how many of all are within 50 cents.
 
     Args:
         count: how many samples are measured.
@@ -33,11 +35,8 @@ class PitchMonitor(Plugin):
             raise UserError("PitchMonitor: these data are no sound; allowed: a dataset with a codec")
         if self.trainer.depth < self.trainer.G.max_depth:
             return
-        random = torch.Generator().manual_seed(derive(parts.seed, self.trainer.nimg))
-        latents = torch.randn(self.count, self.trainer.G.latent_size, generator=random)
-        with torch.no_grad():
-            images = parts.ema.generator(latents.to(parts.device)).float().cpu().numpy()
-        waves = parts.dataset.codec.decode(to_unit_range(images, parts.dataset.range_out))
+        pictures, labels = self.trainer.sample(self.count, derive(parts.seed, self.trainer.nimg))
+        waves = parts.dataset.codec.decode(pictures, refine_iter=16)
         rate = parts.dataset.codec.sample_rate
         pitches = np.array([estimate_pitch(wave, rate, self.low_hz, self.high_hz) for wave in waves])
         heard = pitches[np.isfinite(pitches)]
@@ -45,3 +44,20 @@ class PitchMonitor(Plugin):
         if len(heard):
             low, middle, high = np.percentile(heard, [10, 50, 90])
             self.trainer.stats.update({"pitch.low": low, "pitch.median": middle, "pitch.high": high})
+        wanted = None if labels is None else self.wanted(labels)
+        if wanted is not None:
+            cents = 1200 * np.abs(np.log2(pitches / wanted))
+            self.trainer.stats["pitch.in_tune"] = float(np.mean(cents < 50))
+            if len(heard):
+                self.trainer.stats["pitch.cents"] = float(np.nanmedian(cents))
+
+    def wanted(self, labels: Labels) -> NDArray[np.float64] | None:
+        """The pitches [N] in Hz that labels [N, A] ask for; None where none of them is a ``pitch``."""
+        space = self.trainer.parts.dataset.label_space
+        names = [] if space is None else [attribute.name for attribute in space.attributes]
+        if space is None or "pitch" not in names:
+            return None
+        place = names.index("pitch")
+        midi = np.array([float(value) for value in space.attributes[place].values])[labels[:, place]]
+        hertz: NDArray[np.float64] = 440 * 2 ** ((midi - 69) / 12)
+        return hertz

@@ -18,7 +18,7 @@ from pggan_framework.config.convert import convert, describe, is_flag_type, memb
 from pggan_framework.errors import UserError
 
 INJECTED: Mapping[str, tuple[str, ...]] = {
-    "": ("shape", "growth"),
+    "": ("shape", "growth", "label_space"),
     "CometLogger": ("comet_key", "comet_project_name"),
     "DepthManager": ("minibatch_size",),
     "EMA": ("generator",),

@@ -24,6 +24,7 @@ ALWAYS = (
     "Trainer",
     "EMA",
     "Adam",
+    "AuxiliaryClassifier",
     "LRScheduler",
     "SaverPlugin",
     "OutputGenerator",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pggan_framework.data.base import DepthDataset, Pixels, box_mean
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
+from pggan_framework.labels import LabelSpace, collect
 from pggan_framework.registry import register
 
 if TYPE_CHECKING:
@@ -39,23 +40,21 @@ class OldH5Dataset(DepthDataset):
         h5_path: the file.
         max_images: use only the first so many.
         resolution: longer side of the pictures at full depth; larger stored ones are left alone.
+        use_labels: condition networks on the file's labels, classes as numbers [N] or one-hot rows [N, K]; a prepared
+            file knows by itself whether it is to.
         model_dataset_depth_offset: log2 of the pictures' side at depth 0; a prepared file knows its own.
         range_out: value range the networks see.
-
-    Attributes:
-        labels: [N, ...] where the file has them.
 
     Raises:
         UserError: if the file is missing, truncated, no HDF5 or has no such data sets.
     """
-
-    labels: NDArray[Any] | None = None
 
     def __init__(
         self,
         h5_path: Path,
         max_images: int | None = None,
         resolution: int | None = None,
+        use_labels: bool = False,
         model_dataset_depth_offset: int = 2,
         range_out: tuple[float, float] = (-1, 1),
     ) -> None:
@@ -84,12 +83,29 @@ class OldH5Dataset(DepthDataset):
         self._length = min(self._stored, max_images or self._stored)
         self._resolution = resolution
         self._sources = [self._source(depth) for depth in range(self.growth.max_depth + 1)]
-        labels = stored if stored is not None else self._beside()
-        self.labels = None if labels is None else labels[: self._length]
+        if use_labels or self._record.get("label_space"):
+            self._take_labels(stored if stored is not None else self._beside())
         if state := self._record.get("codec"):
             from pggan_framework.audio import codec_from_state
 
             self.codec = codec_from_state(state)
+
+    def _take_labels(self, stored: NDArray[Any] | None) -> None:
+        """Set the labels to what the file has: indices into its own label space, or classes."""
+        if stored is None:
+            raise UserError(f"{self.h5_path} has no labels, in it or beside it; leave use_labels out")
+        stored = stored[: self._length]
+        if space := self._record.get("label_space"):
+            self.label_space, self.labels = LabelSpace.from_state(space), stored.astype(np.int64)
+            return
+        classes = stored.reshape(len(stored), -1)
+        if classes.shape[1] > 1:
+            if not np.array_equal(np.sort(classes, axis=1)[:, -2:], np.tile([0, 1], (len(classes), 1))):
+                raise UserError(
+                    f"the labels of {self.h5_path} are no classes: allowed: numbers [N] or one-hot rows [N, K]"
+                )
+            classes = classes.argmax(axis=1)[:, None]
+        self.label_space, self.labels = collect({"class": classes[:, 0].tolist()})
 
     def __len__(self) -> int:
         return self._length
@@ -234,6 +250,16 @@ def open_h5(path: Path) -> h5py.File:
         return h5py.File(path, "r")
     except OSError as error:
         raise UserError(f"cannot open {path}: {error}") from error
+
+
+def read_levels(path: Path) -> list[Level]:
+    """The levels of a file, largest first.
+
+    Raises:
+        UserError: if it cannot be read or has none.
+    """
+    with open_h5(path) as file:
+        return _find_levels(file, path)
 
 
 def _find_levels(file: h5py.File, path: Path) -> list[Level]:

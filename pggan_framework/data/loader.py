@@ -90,6 +90,10 @@ class BatchLoader:
             raise UserError(result.message)
         return result.pin_memory() if self._pin_memory else result
 
+    def labels(self, nimg: int, size: int) -> torch.Tensor | None:
+        """The labels [N, width] of the batch at position `nimg`, one-hot blocks; None where the data have none."""
+        return self._batches.labels(nimg, size)
+
     def close(self) -> None:
         """End the worker processes; a later call of `batch` starts new ones."""
         self._ahead = None  # the last reference: torch's iterator stops and joins its workers when it goes
@@ -136,11 +140,20 @@ class _Batches(Dataset["torch.Tensor | _Failure"]):
         self.world = world
 
     def __getitem__(self, request: Request) -> torch.Tensor | _Failure:
-        order = indices(self.seed, request.nimg, request.size, len(self.dataset), self.rank, self.world)
         try:
-            return torch.from_numpy(self.dataset.images(order.tolist(), request.depth))
+            return torch.from_numpy(self.dataset.images(self._order(request.nimg, request.size), request.depth))
         except UserError as error:
             return _Failure(str(error))
+
+    def labels(self, nimg: int, size: int) -> torch.Tensor | None:
+        space, labels = self.dataset.label_space, self.dataset.labels
+        if space is None or labels is None:
+            return None
+        return torch.from_numpy(space.one_hot(labels[self._order(nimg, size)]))
+
+    def _order(self, nimg: int, size: int) -> list[int]:
+        order: list[int] = indices(self.seed, nimg, size, len(self.dataset), self.rank, self.world).tolist()
+        return order
 
 
 class _Onwards(Sampler[Request]):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pggan_framework.audio import Wave
 from pggan_framework.data.wave import ImgMode, WaveDataset, codec_for
 from pggan_framework.errors import UserError
+from pggan_framework.labels import collect
 from pggan_framework.registry import register
 
 QUIETEST_DB = -18.0
@@ -39,6 +40,7 @@ class TonesDataset(WaveDataset):
         high_hz: highest pitch, Hz; below half the sample rate.
         partials: most partials a tone can have.
         seed: another seed, other tones.
+        labels: what networks are conditioned on: ``pitch``, the nearest MIDI note, to which the tones are then tuned.
         preload: keep all encoded pictures in memory instead of synthesising and encoding at each access.
         model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
         seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
@@ -60,6 +62,7 @@ class TonesDataset(WaveDataset):
         high_hz: float = 1600,
         partials: int = 8,
         seed: int = 0,
+        labels: list[str] | None = None,
         preload: bool = True,
         model_dataset_depth_offset: int = 2,
         seed_shape: tuple[int, int] | None = None,
@@ -79,7 +82,24 @@ class TonesDataset(WaveDataset):
         self.low_hz, self.high_hz, self.partials, self.seed = low_hz, high_hz, partials, seed
         self.pitch_hz: NDArray[np.float64] = np.array([self._random(index)[1] for index in range(count)])
         """Pitch of each tone, Hz, [count]."""
-        super().__init__(codec, preload, model_dataset_depth_offset, seed_shape, range_out)
+        if labels is not None:
+            self._label(labels)
+        super().__init__(
+            codec,
+            preload,
+            model_dataset_depth_offset=model_dataset_depth_offset,
+            seed_shape=seed_shape,
+            range_out=range_out,
+        )
+
+    def _label(self, names: list[str]) -> None:
+        """Tune the tones to the nearest MIDI notes, their labels."""
+        for name in names:
+            if name != "pitch":
+                raise UserError(f"TonesDataset.labels: '{name}' is given; allowed: pitch")
+        midi = np.rint(69 + 12 * np.log2(self.pitch_hz / 440)).astype(int)
+        self.pitch_hz = 440 * 2 ** ((midi - 69) / 12)
+        self.label_space, self.labels = collect({name: midi.tolist() for name in names})
 
     def __len__(self) -> int:
         return len(self.pitch_hz)
@@ -91,7 +111,7 @@ class TonesDataset(WaveDataset):
 
     def wave(self, index: int) -> Wave:
         """Synthesise tone `index`, float32 [codec.samples]; times scale with its length."""
-        random, pitch = self._random(index)
+        random, pitch = self._random(index)[0], self.pitch_hz[index]
         length = self.codec.samples / self.codec.sample_rate
         onset = length * random.uniform(0.02, 0.2)
         attack = length * np.exp(random.uniform(np.log(0.01), np.log(0.15)))
@@ -125,4 +145,5 @@ class TonesDataset(WaveDataset):
     def fingerprint(self) -> str:
         """Digest of the parameters, which define the tones."""
         parameters = [len(self), self.low_hz, self.high_hz, self.partials, self.seed, self.codec.state_dict()]
+        parameters += [] if self.label_space is None else [self.label_space.state_dict()]
         return hashlib.sha256(json.dumps([type(self).__name__, *parameters]).encode()).hexdigest()[:16]

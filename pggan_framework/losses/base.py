@@ -28,7 +28,7 @@ class StepContext:
         D: the discriminator.
         latents: [N, F].
         reals: [N, C, h, w], faded already; None where the update sees none.
-        labels: of the reals and the fakes, for networks that take them.
+        labels: [N, width] of the fakes, and of the reals where there are any: both have the same.
         mixing: [N, 1, 1, 1] in [0, 1], where each interpolate lies between its real and its fake; drawn if not given.
     """
 
@@ -130,6 +130,10 @@ class Loss(ABC):
     def terms(self) -> Sequence[Term]:
         """Every term, of both networks."""
 
+    def __add__(self, terms: Sequence[Term]) -> Loss:
+        """This loss with further terms."""
+        return Sum([*self.terms, *terms])
+
     def total(self, context: StepContext) -> Tensor:
         """The scalar that the network being updated minimises; logs it as ``D_loss`` or ``G_loss``.
 
@@ -145,6 +149,22 @@ class Loss(ABC):
                 context.log(term.name, value)
                 total = value * term.weight if total is None else total + value * term.weight
         if total is None:
-            raise RuntimeError(f"{type(self).__name__} has no term for {context.side}")
+            raise RuntimeError(f"the loss has no term for {context.side}")
         context.log(f"{context.side}_loss", total)
         return total
+
+
+class Sum(Loss):
+    """The sum of given terms.
+
+    Args:
+        terms: of both networks.
+    """
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        self._terms = tuple(terms)
+
+    @property
+    def terms(self) -> Sequence[Term]:
+        """As given."""
+        return self._terms

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
+from pggan_framework.labels import LabelSpace
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,18 @@ class Verdict:
     Args:
         scores: [N], unbounded, higher for what it takes for real.
         features: [N, F], the penultimate features.
+        logits: [N, width], what it takes the labels to be, a block for each attribute; None without labels.
     """
 
     scores: Tensor
     features: Tensor
+    logits: Tensor | None = None
 
     def split(self, parts: int) -> list[Verdict]:
         """The verdicts on `parts` equal batches that were judged together."""
-        pairs = zip(self.scores.chunk(parts), self.features.chunk(parts), strict=True)
-        return [Verdict(scores, features) for scores, features in pairs]
+        logits = [None] * parts if self.logits is None else self.logits.chunk(parts)
+        triples = zip(self.scores.chunk(parts), self.features.chunk(parts), logits, strict=True)
+        return [Verdict(*triple) for triple in triples]
 
 
 class GrowingNetwork(nn.Module):
@@ -36,13 +40,15 @@ class GrowingNetwork(nn.Module):
 
     Args:
         growth: the shapes it grows through.
+        label_space: what it is conditioned on, if it is.
     """
 
     alpha_value: Tensor
 
-    def __init__(self, growth: Growth) -> None:
+    def __init__(self, growth: Growth, label_space: LabelSpace | None = None) -> None:
         super().__init__()
         self.growth = growth
+        self.label_space = label_space
         self._depth = growth.max_depth
         self._whole = True
         # Alpha follows from the schedule, so it is no part of the weights.
@@ -88,6 +94,17 @@ class GrowingNetwork(nn.Module):
         """Whether the block before the newest still has a share: alpha below 1, at depth 1 or more."""
         return self._depth > 0 and not self._whole
 
+    def check_labels(self, labels: Tensor | None, count: int) -> None:
+        """See that labels [count, width] are there where the network is conditioned, and only there.
+
+        Raises:
+            ValueError: if they are not.
+        """
+        given = None if labels is None else tuple(labels.shape)
+        wanted = None if self.label_space is None else (count, self.label_space.width)
+        if given != wanted:
+            raise ValueError(f"{type(self).__name__} is given labels of shape {given}; due are {wanted}")
+
     def follow(self, other: GrowingNetwork) -> None:
         """Take over the depth and alpha of a network of the same growth, without reading alpha back."""
         self._depth, self._whole = other._depth, other._whole
@@ -101,15 +118,16 @@ class GeneratorBase(GrowingNetwork):
     Args:
         growth: the shapes it grows through.
         latent_size: F of the latents [N, F].
+        label_space: what it is conditioned on, if it is.
     """
 
-    def __init__(self, growth: Growth, latent_size: int) -> None:
-        super().__init__(growth)
+    def __init__(self, growth: Growth, latent_size: int, label_space: LabelSpace | None = None) -> None:
+        super().__init__(growth, label_space)
         self.latent_size = latent_size
 
     @abstractmethod
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [N, F] -> pictures [N, C, h, w] at the current depth."""
+        """Latents [N, F], and labels [N, width] where it is conditioned -> pictures [N, C, h, w] at this depth."""
 
 
 class DiscriminatorBase(GrowingNetwork):
@@ -121,7 +139,7 @@ class DiscriminatorBase(GrowingNetwork):
 
         Args:
             images: [N, C, h, w].
-            labels: for a network that has them.
+            labels: [N, width], for a network that is conditioned.
             parts: how many equal batches `images` are; what is computed over a batch stays within each.
         """
 

@@ -23,11 +23,13 @@ def meta_copy(network: Network) -> Network:
     return deepcopy(network, memo)
 
 
-def meta_input(network: GrowingNetwork, batch: int) -> Tensor:
-    """An input of `batch` samples on the meta device: latents for a generator, pictures for a discriminator."""
+def meta_inputs(network: GrowingNetwork, batch: int) -> tuple[Tensor, Tensor | None]:
+    """Inputs of `batch` samples on the meta device: latents or pictures, and labels where it is conditioned."""
+    space = network.label_space
+    labels = None if space is None else torch.empty(batch, space.width, device="meta")
     if isinstance(network, GeneratorBase):
-        return torch.empty(batch, network.latent_size, device="meta")
-    return torch.empty(batch, *network.growth.shape_at(network.depth), device="meta")
+        return torch.empty(batch, network.latent_size, device="meta"), labels
+    return torch.empty(batch, *network.growth.shape_at(network.depth), device="meta"), labels
 
 
 def describe(network: GrowingNetwork) -> list[tuple[str, str, int]]:
@@ -48,7 +50,7 @@ def describe(network: GrowingNetwork) -> list[tuple[str, str, int]]:
     for depth in range(copy.max_depth + 1):
         copy.depth = depth
         copy.alpha = 1
-        copy(meta_input(copy, 4))
+        copy(*meta_inputs(copy, 4))
     for hook in hooks:
         hook.remove()
     modules = dict(network.named_modules())

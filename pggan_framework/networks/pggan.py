@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
+from pggan_framework.labels import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, FeatureMaps, GeneratorBase, Verdict
 from pggan_framework.networks.functional import EPSILON, Pair, downsample, group_stddev, pixel_norm, upsample
 from pggan_framework.networks.layers import RELU_GAIN, ScaledConv, ScaledLinear
@@ -84,6 +85,8 @@ class Generator(GeneratorBase):
         tanh_at_end: limit the pictures to [-1, 1] by tanh.
         kernel_size: side of the convolutions, odd.
         upsampling: how blocks enlarge; bilinear is slower. The blend with the depth before is always nearest.
+        label_space: what the pictures are labelled with; given by the data. Labels are joined to the latents, before
+            these are normalised.
     """
 
     def __init__(
@@ -100,16 +103,18 @@ class Generator(GeneratorBase):
         tanh_at_end: bool = False,
         kernel_size: int = 3,
         upsampling: Literal["nearest", "bilinear"] = "nearest",
+        label_space: LabelSpace | None = None,
     ) -> None:
         _check_kernel("Generator", kernel_size)
         growth = _growth_of(shape)
-        super().__init__(growth, 512 if latent_size is None else latent_size)
+        super().__init__(growth, 512 if latent_size is None else latent_size, label_space)
         self.normalize_latents = normalize_latents
         self.tanh_at_end = tanh_at_end
         maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
         slope = LEAK if leakyrelu else 0.0
         size = growth.seed
-        self.blocks = nn.ModuleList([_Seed(self.latent_size, maps.at(0), size, kernel_size, slope, wscale, pixelnorm)])
+        inputs = self.latent_size + (label_space.width if label_space else 0)
+        self.blocks = nn.ModuleList([_Seed(inputs, maps.at(0), size, kernel_size, slope, wscale, pixelnorm)])
         for depth in range(1, growth.max_depth + 1):
             channels = maps.at(depth - 1), maps.at(depth)
             block = _GeneratorBlock(channels, growth.factor(depth), kernel_size, slope, wscale, pixelnorm, upsampling)
@@ -122,14 +127,14 @@ class Generator(GeneratorBase):
         )
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [N, latent_size] -> pictures [N, C, h, w] at the current depth.
+        """Latents [N, latent_size], labels [N, width] or None -> pictures [N, C, h, w] at the current depth.
 
         Raises:
-            ValueError: if labels are given.
+            ValueError: if labels are given to a generator that is not conditioned, or are missing.
         """
-        if labels is not None:
-            raise ValueError("Generator takes no labels")
-        x = self.blocks[0](pixel_norm(latents) if self.normalize_latents else latents)
+        self.check_labels(labels, len(latents))
+        inputs = latents if labels is None else torch.cat([latents, labels], 1)
+        x = self.blocks[0](pixel_norm(inputs) if self.normalize_latents else inputs)
         before = x
         for block in list(self.blocks)[1 : self.depth + 1]:
             before, x = x, block(x)
@@ -199,6 +204,8 @@ class Discriminator(DiscriminatorBase):
         mbstd_group: most samples in a group.
         fused_downscale: take the 2x2 mean between the second convolution and its activation, as the official code
             does, which is faster; else after the activation.
+        label_space: what the pictures are labelled with; given by the data. The discriminator then also says which
+            label a picture has (AC-GAN, Odena et al. 2017, arXiv 1610.09585); it is not told.
     """
 
     def __init__(
@@ -213,12 +220,13 @@ class Discriminator(DiscriminatorBase):
         mbstd: Literal["grouped", "flat", "batch", "none"] = "grouped",
         mbstd_group: int = 4,
         fused_downscale: bool = True,
+        label_space: LabelSpace | None = None,
     ) -> None:
         _check_kernel("Discriminator", kernel_size)
         if mbstd_group < 2:
             raise UserError(f"Discriminator.mbstd_group {mbstd_group} is below 2: one sample has no deviation")
         growth = _growth_of(shape)
-        super().__init__(growth)
+        super().__init__(growth, label_space)
         maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
         slope = LEAK if leakyrelu else 0.0
         head = _Head((maps.at(0), maps.at(-1)), growth.seed, kernel_size, slope, wscale, mbstd, mbstd_group)
@@ -235,20 +243,22 @@ class Discriminator(DiscriminatorBase):
             ]
         )
         self.score = ScaledLinear(maps.at(-1), 1, 1.0, wscale)
+        self.classify = ScaledLinear(maps.at(-1), label_space.width, 1.0, wscale) if label_space else None
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
         """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] at the current depth.
 
         Args:
             images: [N, C, h, w].
-            labels: must be None.
+            labels: [N, width] or None; not looked at, since this discriminator is to find them.
             parts: how many equal batches `images` are; minibatch stddev stays within each.
 
         Raises:
-            ValueError: if labels are given, or the pictures are not of the current depth's shape.
+            ValueError: if labels are given and it is not conditioned, or the pictures are not of the current depth's
+                shape.
         """
         if labels is not None:
-            raise ValueError("Discriminator takes no labels")
+            self.check_labels(labels, len(images))
         expected = self.growth.shape_at(self.depth)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(f"pictures of shape {tuple(images.shape[1:])} at depth {self.depth}, not {expected}")
@@ -260,4 +270,5 @@ class Discriminator(DiscriminatorBase):
                 old = self.from_rgb[depth - 1](downsample(images, self.growth.factor(depth)))
                 x = torch.lerp(old, x, self.alpha)
         features = self.blocks[0](x, parts)
-        return Verdict(self.score(features).squeeze(1), features)
+        logits = self.classify(features) if self.classify is not None else None
+        return Verdict(self.score(features).squeeze(1), features, logits)

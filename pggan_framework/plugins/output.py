@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import UserError
+from pggan_framework.labels import Labels
 from pggan_framework.loggers.base import Logger
 from pggan_framework.postprocessors.base import Postprocessor
 from pggan_framework.registry import register
@@ -26,6 +27,9 @@ _LATENTS, _REALS = 1, 2  # which stream of the seed
 @register("plugin")
 class OutputGenerator(Plugin):
     """Gives samples to every postprocessor: at the first tick, every few ticks, and when training ends.
+
+    Where the data are labelled, the samples are of labels from the first to the last, as often as the data have them,
+    and each real is of its sample's label.
 
     Args:
         postprocessors: what turns samples into files; given by the experiment.
@@ -51,14 +55,17 @@ class OutputGenerator(Plugin):
         self._written = -1
 
     def setup(self, trainer: Trainer) -> None:
-        """Draw the latents all samples of this run come from."""
+        """Draw the latents all samples of this run come from, and choose their labels."""
         super().setup(trainer)
+        labels = trainer.parts.dataset.labels
+        self.labels = None if labels is None else evenly(labels, self.samples_count)
         random = torch.Generator().manual_seed(derive(trainer.parts.seed, _LATENTS))
         self.latents = torch.randn(self.samples_count, trainer.G.latent_size, generator=random)
 
     def before_step(self) -> None:
         """Write the sheet of reals before the first step."""
         if self.trainer.iteration == 0:
+            self._announce()
             self.save(self.reals(), "reals")
 
     def on_tick(self) -> None:
@@ -73,17 +80,19 @@ class OutputGenerator(Plugin):
 
     def fakes(self) -> NDArray[np.float32]:
         """Samples [n, C, h, w] in [-1, 1] at the current depth and alpha, from the averaged generator."""
-        parts = self.trainer.parts
-        with torch.no_grad():
-            images = parts.ema.generator(self.latents.to(parts.device))
-        return to_unit_range(images.float().cpu().numpy(), parts.dataset.range_out)
+        return self.trainer.generate(self.latents, self.labels)
 
     def reals(self) -> NDArray[np.float32]:
         """Real pictures [n, C, H, W] in [-1, 1] at full depth, drawn by the seed."""
         parts = self.trainer.parts
         dataset = parts.dataset
         random = np.random.default_rng(derive(parts.seed, _REALS))
-        indices = random.permutation(len(dataset))[: self.samples_count].tolist()
+        order = random.permutation(len(dataset))
+        if self.labels is None or dataset.labels is None:
+            indices = order[: self.samples_count].tolist()
+        else:
+            shuffled = dataset.labels[order]
+            indices = [int(order[np.all(shuffled == label, axis=1).argmax()]) for label in self.labels]
         batch = torch.from_numpy(dataset.images(indices, dataset.growth.max_depth))
         return to_network_range(batch, dataset.range_in, (-1, 1)).numpy()
 
@@ -100,17 +109,26 @@ class OutputGenerator(Plugin):
             self._written = nimg
 
     def state_dict(self) -> dict[str, Any]:
-        """The latents."""
-        return {"latents": self.latents}
+        """The latents and the labels."""
+        labels = None if self.labels is None else torch.from_numpy(self.labels)
+        return {"latents": self.latents, "labels": labels}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the same latents."""
         self.latents = state["latents"]
+        self.labels = None if state.get("labels") is None else state["labels"].numpy()
+
+    def _announce(self) -> None:
+        """Tell the loggers which label each sample has."""
+        space = self.trainer.parts.dataset.label_space
+        if space is not None and self.labels is not None:
+            named = (f"{number:02d} {space.describe(label)}" for number, label in enumerate(self.labels.tolist()))
+            self.logger.message(f"samples: {'; '.join(named)}")
 
 
-def to_unit_range(images: NDArray[np.float32], range_out: tuple[float, float]) -> NDArray[np.float32]:
-    """Map `range_out` linearly onto [-1, 1]."""
-    low, high = range_out
-    if (low, high) == (-1, 1):
-        return images
-    return ((images - low) * (2 / (high - low)) - 1).astype(np.float32)
+def evenly(labels: Labels, count: int) -> Labels:
+    """`count` of the labels [N, A], from the first to the last in even steps."""
+    ordered = labels[np.lexsort(labels.T[::-1])]
+    places = np.linspace(0, len(ordered) - 1, count) if count > 1 else np.array([len(ordered) // 2])
+    chosen: Labels = ordered[np.rint(places).astype(np.int64)]
+    return chosen

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from pggan_framework.growth import Growth
+from pggan_framework.losses.auxiliary import AuxiliaryClassifier
 from pggan_framework.losses.wgan import WGANGP
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.describe import meta_copy
@@ -139,17 +140,20 @@ def estimate(G: GeneratorBase, D: DiscriminatorBase, growth: Growth, depth: int,
     for network in (G, D):
         network.depth = depth
         network.alpha = 1
+    space = G.label_space
+    labels = None if space is None else torch.empty(batch, space.width, device="meta")
     step = TrainingStep(
         G,
         D,
-        WGANGP(),
+        WGANGP() if space is None else WGANGP() + AuxiliaryClassifier().terms,
         SGD(G.parameters(), 0.0),
         SGD(D.parameters(), 0.0),
         lambda count: torch.empty(count, G.latent_size, device="meta"),
+        labels=None if space is None else lambda count: torch.empty(count, space.width, device="meta"),
     )
     reals = torch.empty(batch, *growth.shape_at(depth), device="meta")
     with _Ledger() as ledger:
-        step.discriminator_update(reals)
+        step.discriminator_update(reals, labels)
         step.generator_update(batch)
     used = [p for network in (G, D) for p in network.parameters() if p.grad is not None]
     adam = 2 * sum(p.numel() * p.element_size() for p in used)

@@ -52,6 +52,7 @@ class TrainingStep:
         D_optimizer: of D's parameters.
         latents: n -> latents [n, F] on the networks' device.
         generator: source of the interpolation weights; the global one by default.
+        labels: n -> labels [n, width] drawn as the data's are, where the networks are conditioned.
     """
 
     def __init__(
@@ -63,17 +64,20 @@ class TrainingStep:
         D_optimizer: Optimizer,
         latents: Callable[[int], Tensor],
         generator: torch.Generator | None = None,
+        labels: Callable[[int], Tensor] | None = None,
     ) -> None:
         self.G, self.D, self.loss = G, D, loss
         self.G_optimizer, self.D_optimizer = G_optimizer, D_optimizer
         self.latents = latents
         self.generator = generator
+        self.labels = labels
 
-    def discriminator_update(self, reals: Tensor) -> Stats:
+    def discriminator_update(self, reals: Tensor, labels: Tensor | None = None) -> Stats:
         """Update D on one batch.
 
         Args:
             reals: [N, C, h, w] at the current depth, in the networks' range, not faded.
+            labels: [N, width] of the reals, where the networks are conditioned; the fakes are made for the same.
 
         Returns:
             ``D_loss`` and what the terms log.
@@ -83,7 +87,7 @@ class TrainingStep:
             reals = fade_reals(reals, self.D.alpha, self.D.growth.factor(self.D.depth))
         reals = reals.contiguous(memory_format=torch.channels_last)
         mixing = torch.rand(count, 1, 1, 1, device=reals.device, dtype=reals.dtype, generator=self.generator)
-        context = StepContext("D", self.G, self.D, self.latents(count), reals, mixing=mixing)
+        context = StepContext("D", self.G, self.D, self.latents(count), reals, labels, mixing)
         return self._minimise(context, self.D_optimizer)
 
     def generator_update(self, count: int) -> Stats:
@@ -92,8 +96,10 @@ class TrainingStep:
         Returns:
             ``G_loss`` and what the terms log.
         """
+        latents = self.latents(count)
+        labels = None if self.labels is None else self.labels(count)
         with _frozen(self.D):
-            return self._minimise(StepContext("G", self.G, self.D, self.latents(count)), self.G_optimizer)
+            return self._minimise(StepContext("G", self.G, self.D, latents, labels=labels), self.G_optimizer)
 
     def _minimise(self, context: StepContext, optimizer: Optimizer) -> Stats:
         optimizer.zero_grad(set_to_none=True)

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader, to_network_range
 from pggan_framework.errors import UserError
+from pggan_framework.labels import Labels
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register
 from pggan_framework.training.ema import EMA
@@ -132,6 +135,35 @@ class Trainer:
             for plugin in self.plugins:
                 plugin.on_depth_change()
 
+    def generate(self, latents: Tensor, labels: Labels | None = None) -> NDArray[np.float32]:
+        """Pictures [N, C, h, w] in [-1, 1] of the averaged generator, at the current depth and alpha.
+
+        Args:
+            latents: [N, F].
+            labels: [N, A], where the data are labelled.
+        """
+        parts = self.parts
+        space, extra = parts.dataset.label_space, []
+        if space is not None and labels is not None:
+            extra = [torch.from_numpy(space.one_hot(labels)).to(parts.device)]
+        with torch.no_grad():
+            pictures: NDArray[np.float32] = parts.ema.generator(latents.to(parts.device), *extra).float().cpu().numpy()
+        low, high = parts.dataset.range_out
+        return pictures if (low, high) == (-1, 1) else ((pictures - low) * (2 / (high - low)) - 1).astype(np.float32)
+
+    def sample(self, count: int, seed: int) -> tuple[NDArray[np.float32], Labels | None]:
+        """`count` pictures of `generate` and their labels [count, A], drawn as the data have them; None without.
+
+        They depend on `seed` and the weights, and do not touch the training's own randomness.
+        """
+        random = torch.Generator().manual_seed(seed)
+        latents = torch.randn(count, self.G.latent_size, generator=random)
+        labels = self.parts.dataset.labels
+        if self.parts.dataset.label_space is None or labels is None:
+            return self.generate(latents), None
+        drawn = labels[torch.randint(len(labels), (count,), generator=random).numpy()]
+        return self.generate(latents, drawn), drawn
+
     def setup(self) -> None:
         """Set up every plugin; before any state is loaded."""
         for plugin in self.plugins:
@@ -176,8 +208,11 @@ class Trainer:
         for _ in range(self.D_training_repeats):
             batch = parts.loader.batch(self.nimg, self.depth, self.minibatch_size)
             reals = to_network_range(batch.to(parts.device, non_blocking=True), *ranges)
+            labels = parts.loader.labels(self.nimg, self.minibatch_size)
             self.nimg += self.minibatch_size
-            self.losses = parts.step.discriminator_update(reals)
+            self.losses = parts.step.discriminator_update(
+                reals, None if labels is None else labels.to(parts.device, non_blocking=True)
+            )
         self.losses = {**self.losses, **parts.step.generator_update(self.minibatch_size)}
         parts.ema.update(self.G, self.nimg, self.nimg - before)
         self.iteration += 1
@@ -239,6 +274,7 @@ class Trainer:
                 "doubles": [list(axes) for axes in dataset.growth.doubles],
                 "range_out": list(dataset.range_out),
             },
+            "labels": label_state(dataset),
             "data": dataset.fingerprint(),
         }
 
@@ -259,3 +295,15 @@ class Trainer:
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"G": self.parts.step.G_optimizer, "D": self.parts.step.D_optimizer}
+
+
+def label_state(dataset: DepthDataset) -> dict[str, Any] | None:
+    """What a generator needs to know of the labels it was conditioned on: the space, and how often each occurs."""
+    if dataset.label_space is None or dataset.labels is None:
+        return None
+    rows, counts = np.unique(dataset.labels, axis=0, return_counts=True)
+    return {
+        "space": dataset.label_space.state_dict(),
+        "rows": torch.from_numpy(rows),
+        "counts": torch.from_numpy(counts),
+    }

@@ -123,6 +123,7 @@ TOYS: list[tuple[str, str, type]] = [
     ("ImageSaver", "postprocessor", Saver),
     ("SoundSaver", "postprocessor", Saver),
     ("CometLogger", "logger", Comet),
+    ("AuxiliaryClassifier", "penalty", Bare),
     *((name, "training", Bare) for name in ("Trainer", "EMA")),
     *((name, "plugin", Bare) for name in ("LRScheduler", "SaverPlugin", "OutputGenerator")),
     *((name, "plugin", Bare) for name in ("EfficientLossMonitor", "AbsoluteTimeMonitor")),

@@ -74,16 +74,22 @@ def test_float16(tmp_path):
 @pytest.mark.parametrize("name", ["a-labels.npy", "a.h5-labels.npy"])
 def test_labels(tmp_path, pictures, name):
     path = write(tmp_path / "a.h5", pictures)
-    assert OldH5Dataset(path).labels is None
-    labels = np.eye(COUNT, dtype=np.float32)
-    np.save(tmp_path / name, labels)
-    np.testing.assert_array_equal(OldH5Dataset(path, max_images=4).labels, labels[:4])
-    np.save(tmp_path / name, labels[:-1])
-    with pytest.raises(UserError, match="7 pictures"):
-        OldH5Dataset(path)
+    with pytest.raises(UserError, match="has no labels"):
+        OldH5Dataset(path, use_labels=True)
+    classes = np.arange(COUNT) % 3
+    for labels in (np.eye(COUNT, dtype=np.float32)[classes], classes, classes[:, None].astype(np.float64)):
+        np.save(tmp_path / name, labels)
+        assert OldH5Dataset(path).label_space is None
+        data = OldH5Dataset(path, max_images=4, use_labels=True)
+        assert data.label_space.attributes[0].values == ("0", "1", "2")
+        assert data.labels.tolist() == [[0], [1], [2], [0]]
+    for labels, words in ((classes[:-1], "7 pictures"), (np.full((COUNT, 4), 0.25), "no classes")):
+        np.save(tmp_path / name, labels)
+        with pytest.raises(UserError, match=words):
+            OldH5Dataset(path, use_labels=True)
     (tmp_path / name).write_bytes(b"nothing")
     with pytest.raises(UserError, match="cannot read the labels"):
-        OldH5Dataset(path)
+        OldH5Dataset(path, use_labels=True)
 
 
 def test_fingerprint(tmp_path, pictures):

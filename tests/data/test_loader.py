@@ -18,6 +18,7 @@ from pggan_framework.data.loader import BatchLoader, to_network_range
 from pggan_framework.data.prepared import save_prepared
 from pggan_framework.data.sampling import indices
 from pggan_framework.errors import UserError
+from pggan_framework.labels import collect
 
 
 class Numbers(DepthDataset):
@@ -97,6 +98,16 @@ def test_no_worker_outlives_its_use():
     assert set(children()) <= before
     assert loader.batch(8, 1, 4).shape == (4, 1, 8, 8)  # a closed one starts again
     loader.close()
+
+
+def test_labels_are_those_of_the_pictures():
+    data = Numbers()
+    data.label_space, data.labels = collect({"number": range(20)})
+    loader = BatchLoader(data, seed=5)
+    batch, labels = loader.batch(17, 0, 6), loader.labels(17, 6)
+    assert labels.shape == (6, 20) and labels.dtype == torch.float32
+    assert labels.argmax(1).tolist() == batch[:, 0, 0, 0].tolist()
+    assert BatchLoader(Numbers(), seed=5).labels(17, 6) is None
 
 
 @pytest.mark.parametrize("workers", [0, 1])

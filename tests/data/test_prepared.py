@@ -9,6 +9,7 @@ from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.h5 import OldH5Dataset
 from pggan_framework.data.prepared import load_prepared, save_prepared
 from pggan_framework.errors import UserError
+from pggan_framework.labels import collect
 
 
 class Toy(DepthDataset):
@@ -101,10 +102,11 @@ def test_the_codec_is_restored(tmp_path, monkeypatch):
 
 def test_labels_and_a_part_of_the_pictures(tmp_path):
     data = Toy((1, 16, 16))
-    data.labels = np.arange(11)
+    data.label_space, data.labels = collect({"number": range(11)})
     save_prepared(data, tmp_path / "a.h5")
     part = OldH5Dataset(tmp_path / "a.h5", max_images=4, resolution=8)
-    assert part.labels.tolist() == [0, 1, 2, 3]
+    assert part.labels.tolist() == [[0], [1], [2], [3]]
+    assert part.label_space == data.label_space
     assert part.growth.max_depth == 1
     np.testing.assert_array_equal(part.images([2], 1), data.images([2], 1))
     assert part.fingerprint() != data.fingerprint()

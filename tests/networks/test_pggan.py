@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
+from pggan_framework.labels import collect
 from pggan_framework.networks import Discriminator, Generator, describe
 from pggan_framework.networks.functional import group_stddev
 
@@ -244,9 +245,9 @@ def test_growth_adds_the_image_facing_block():
 
 def test_misuse_is_told():
     G, D = pair([1, 8, 8])
-    with pytest.raises(ValueError, match="no labels"):
+    with pytest.raises(ValueError, match="given labels of shape"):
         G(torch.randn(2, 6).double(), torch.zeros(2))
-    with pytest.raises(ValueError, match="no labels"):
+    with pytest.raises(ValueError, match="given labels of shape"):
         D(torch.randn(2, 1, 8, 8).double(), torch.zeros(2))
     with pytest.raises(ValueError, match="depth 2 is outside 0 to 1"):
         G.depth = 2
@@ -285,3 +286,30 @@ def test_derivatives_of_the_convolution_to_second_order():
 
         assert torch.autograd.gradcheck(smooth, (x, weight, bias))
         assert torch.autograd.gradgradcheck(smooth, (x, weight, bias))
+
+
+def test_labels_are_joined_to_the_latents():
+    space, labels = collect({"pitch": [60, 61, 62], "who": ["a", "b", "b"]})
+    one_hot = torch.from_numpy(space.one_hot(labels)).double()
+    torch.manual_seed(5)
+    G = Generator([1, 8, 8], fmap_base=32, fmap_max=4, latent_size=6, label_space=space).double()
+    plain = Generator([1, 8, 8], fmap_base=32, fmap_max=4, latent_size=6 + 5).double()
+    plain.load_state_dict(G.state_dict())
+    latents = torch.randn(3, 6, dtype=torch.float64)
+    torch.testing.assert_close(G(latents, one_hot), plain(torch.cat([latents, one_hot], 1)), rtol=0, atol=0)
+    assert not torch.allclose(G(latents, one_hot), G(latents, one_hot.roll(1, 0)))
+    for wrong in (None, one_hot[:2], one_hot[:, 1:]):
+        with pytest.raises(ValueError, match="due are"):
+            G(latents, wrong)
+
+
+def test_a_discriminator_says_which_label():
+    space, _ = collect({"pitch": [60, 61, 62], "who": ["a", "b", "b"]})
+    D = Discriminator([1, 8, 8], fmap_base=32, fmap_max=4, label_space=space).double()
+    images = torch.randn(4, 1, 8, 8, dtype=torch.float64)
+    verdict = D.judge(images, parts=2)
+    assert verdict.logits.shape == (4, 5)
+    torch.testing.assert_close(verdict.logits, D.classify(verdict.features))
+    first, second = verdict.split(2)
+    torch.testing.assert_close(torch.cat([first.logits, second.logits]), verdict.logits)
+    assert Discriminator([1, 8, 8], fmap_base=32, fmap_max=4).double().judge(images).logits is None
