@@ -98,6 +98,25 @@ def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path,
     raise UserError(f"resume: there is no run {of_name}with a checkpoint in {result_dir}")
 
 
+def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
+    """The folder of a trained model and its checkpoint, for commands that use one.
+
+    Args:
+        model: a run's folder (its last checkpoint), a checkpoint wherever it lies, or ``latest``.
+        result_dir: where ``latest`` looks.
+
+    Raises:
+        UserError: if there is no such run or file, or the run has no checkpoint.
+    """
+    path = Path(model)
+    if path.is_file():
+        return path.parent, path
+    try:
+        return find_run(model, result_dir, None)
+    except UserError as error:
+        raise UserError(str(error).removeprefix("resume: ")) from error
+
+
 def checkpoint_folder(folder: Path, checkpoints_dir: str) -> Path:
     """Where a run's checkpoints are: its own folder, or one of its name in checkpoints_dir."""
     return Path(checkpoints_dir) / folder.name if checkpoints_dir else folder

@@ -1,0 +1,1 @@
+"""Trained models at work: single samples, notes and scores, walks between latents, sampler kits."""
