@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pggan_framework.audio import Wave
-from pggan_framework.audio.reading import SoundFile, UnreadableSound, find_files, read_header, read_wave
-from pggan_framework.data.wave import ImgMode, WaveDataset, codec_for
+from pggan_framework.audio import Codec, Wave, build_codec
+from pggan_framework.audio.reading import Channels, SoundFile, UnreadableSound, read_wave
+from pggan_framework.data.clips import ClipPolicy, Normalize, Survey, TooLong, TooShort
+from pggan_framework.data.described import describe_labels, describe_recordings
+from pggan_framework.data.labelling import read_labels
+from pggan_framework.data.recordings import BadFiles, Recordings
+from pggan_framework.data.wave import ImgMode, SourceRead, WaveDataset, codec_for
 from pggan_framework.errors import UserError
+from pggan_framework.labels import collect
 from pggan_framework.registry import register
 
 FULL_SCALE = 32767 / 32768
 """Samples from here on were, in all likelihood, cut off in recording."""
-NAMED = 10
-"""How many files a summary names before it only counts."""
 HASHED = 1 << 16
 """Bytes of each file's start and end that go into the fingerprint."""
+SOURCE_SAMPLES = 1 << 22
+"""Samples that are read at once at most, 16 MB; a longer file is several sources."""
+
+
+class Clip(NamedTuple):
+    """One sound: the file's number, where it starts, how many samples the file has for it, and its gain in dB."""
+
+    file: int
+    start: int
+    samples: int
+    gain_db: float
 
 
 @register("dataset")
 class SoundImageDataset(WaveDataset):
-    """Recordings of a folder and its subfolders, each as a picture: wav, flac, ogg, mp3, aiff ..., any sample rate.
+    r"""Recordings of a folder and its subfolders, each as a picture: wav, flac, ogg, mp3, aiff ..., any sample rate.
 
-    Files are taken in the order of their names, mixed to one channel and resampled (soxr). Those that cannot be read
-    are skipped and named in the summary.
+    Files are taken in the order of their names and resampled (soxr). What was resampled, cut, padded or skipped is said
+    in the summary.
 
     Args:
         dir_path: the folder of recordings.
@@ -43,19 +56,42 @@ class SoundImageDataset(WaveDataset):
         img_mode: what a picture shows: ``abslog``, log magnitudes of the spectrum; ``mellog``, those in mel bands;
             ``if``, magnitudes and instantaneous frequencies; ``ifmel``, those in mel bands, for single notes;
             ``complex``, real and imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
+        bins: rows of a picture: n_fft / 2, so that it takes the place of n_fft and agrees with it where both are given.
+            In mel modes the number of bands, in ``raw`` the rows the waveform is folded into; n_fft is apart there.
         frames: columns of the spectrum; n_fft / 2 by default, a square; 128 for ``if`` and ``ifmel``. One picture is
             frames * hop_length samples.
+        channels: what of a stereo file is used: ``mix``, the mean of all its channels; ``left``, the first; ``both``,
+            the first two, each with layers of its own; a file with one gives both the same.
         max_files: use only the first files, by name; by default all.
+        bad_files: what happens to files that cannot be read, in whole or in the part used: ``skip`` leaves them out
+            and names them in the summary, ``error`` stops.
         too_short: what happens to a sound shorter than one picture: ``error`` stops, ``pad`` adds silence at its end,
             ``reject`` leaves it out.
-        too_long: what is used of a longer one: ``first``, its beginning, or ``slices``, all parts of one picture's
-            length side by side; a rest shorter than that is left out.
+        too_long: what is used of a longer one: ``first``, its beginning; ``random``, one stretch anywhere in it, chosen
+            by the seed and the file's name; or ``slices``, all parts of one picture's length. A rest shorter than that
+            is left out.
+        overlap: share of each of the slices that the next one repeats, 0 to below 1.
+        seed: another seed, other random stretches.
+        trim_db: cut what is quieter than this many dB below the file's own peak off its beginning and end, e.g. 60. A
+            file that is silent altogether stays as it is.
+        normalize: bring each file to one level, its ``peak`` to -1 dB or its ``rms`` to -20 dB of full scale. The
+            networks then learn sound without its differences of level; `gain_db` keeps them.
+        labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
+            pattern, or ``folder``, the first folder a file lies in. By default none, or all of the pattern's, or the
+            table's only one.
+        labels_csv: a table of labels: CSV with a header, one column the files' names relative to dir_path, called
+            ``file`` or the first.
+        labels_pattern: a regular expression with named groups that finds labels in the files' names relative to
+            dir_path, such as ``_m(?P<pitch>\d+)_``.
+        prepared_dir: folder where what was measured and encoded is kept for the next start; None keeps nothing.
+        jobs: how many processes read and encode; by default as many as there are processors.
         model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
         seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
         range_out: value range the networks see.
 
     Raises:
-        UserError: if the folder is missing or has no readable sound, a sound is too short, or a size is not allowed.
+        UserError: if the folder is missing or has no readable sound, a sound is too short or has no label, or a
+            parameter is not allowed.
     """
 
     def __init__(
@@ -66,164 +102,205 @@ class SoundImageDataset(WaveDataset):
         hop_length: int | None = None,
         frequency: int = 16000,
         img_mode: ImgMode = "abslog",
+        bins: int | None = None,
         frames: int | None = None,
+        channels: Channels = "mix",
         max_files: int | None = None,
-        too_short: Literal["error", "pad", "reject"] = "error",
-        too_long: Literal["first", "slices"] = "first",
+        bad_files: BadFiles = "skip",
+        too_short: TooShort = "error",
+        too_long: TooLong = "first",
+        overlap: float = 0.0,
+        seed: int = 0,
+        trim_db: float | None = None,
+        normalize: Normalize = "none",
+        labels: list[str] | None = None,
+        labels_csv: Path | None = None,
+        labels_pattern: str | None = None,
+        prepared_dir: Path | None = Path("datasets/prepared"),
+        jobs: int | None = None,
         model_dataset_depth_offset: int = 2,
         seed_shape: tuple[int, int] | None = None,
         range_out: tuple[float, float] = (-1, 1),
     ) -> None:
-        codec = codec_for(img_mode, frequency, n_fft, hop_length, frames)
-        self.dir_path = Path(dir_path)
-        self.frequency, self.too_short, self.too_long = frequency, too_short, too_long
-        self._samples = codec.samples
-        self.skipped: dict[str, str] = {}
-        self._headers = self._scan(max_files)
-        self._clips: list[tuple[SoundFile, int]] = []
-        self._at_full_scale = 0
-        self._refuse_short()
-        super().__init__(codec, preload, model_dataset_depth_offset, seed_shape, range_out)
-
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self.dir_path).as_posix()
-
-    def _scan(self, max_files: int | None) -> list[SoundFile]:
-        """The headers of all files that have one."""
-        if not self.dir_path.is_dir():
-            what = "is a file" if self.dir_path.exists() else "does not exist"
-            raise UserError(f"SoundImageDataset.dir_path {self.dir_path} {what}; give a folder of recordings")
-        if max_files is not None and max_files < 1:
-            raise UserError(f"SoundImageDataset.max_files {max_files} is not allowed; allowed: 1 or more")
-        sounds, self._others = find_files(self.dir_path)
-        headers = []
-        for path in sounds[:max_files]:
-            try:
-                headers.append(read_header(path))
-            except UnreadableSound as error:
-                self.skipped[self._name(path)] = str(error)
-        if not headers:
-            self._refuse_empty()
-        return headers
-
-    def _refuse_empty(self) -> None:
-        found = "it is empty"
-        if self.skipped:
-            name, reason = next(iter(self.skipped.items()))
-            found = f"none of {len(self.skipped)} can be read, for example {name}: {reason}"
-        elif self._others:
-            found = f"its {len(self._others)} files have other endings, for example {self._others[0].name}"
-        raise UserError(
-            f"SoundImageDataset.dir_path {self.dir_path} has no readable sound: {found};"
-            " allowed: wav, flac, ogg, opus, mp3, aiff and what else libsndfile reads"
+        codec = _codec(img_mode, frequency, n_fft, hop_length, frames, bins, 2 if channels == "both" else 1)
+        self.dir_path, self.frequency, self.channels = Path(dir_path), frequency, channels
+        owner = type(self).__name__
+        self._policy = ClipPolicy(
+            owner, codec.samples, frequency, channels, too_short, too_long, overlap, seed, trim_db, normalize
         )
+        self._recordings = Recordings(self.dir_path, self._policy, bad_files, max_files)
+        names = self._recordings.names
+        table = None if labels_csv is None else Path(labels_csv)
+        self._file_labels = read_labels(names, labels, table, labels_pattern, owner)
+        if self._file_labels is not None:
+            collect(self._file_labels.rows(range(len(names))))  # refuses before hours of reading
+        self._sources = self._divide()
+        self._clips: list[Clip] = []
+        self._at_full_scale = 0
+        self._surveyed: tuple[int, Survey] | None = None
+        super().__init__(
+            codec,
+            preload,
+            prepared_dir=prepared_dir,
+            jobs=jobs,
+            model_dataset_depth_offset=model_dataset_depth_offset,
+            seed_shape=seed_shape,
+            range_out=range_out,
+        )
+        if self._file_labels is not None:
+            self.label_space, self.labels = collect(self._file_labels.rows([clip.file for clip in self._clips]))
 
-    def _is_short(self, header: SoundFile) -> bool:
-        return header.length_at(self.frequency) < self._samples
+    @property
+    def gain_db(self) -> NDArray[np.float64]:
+        """How much louder each sound was made, dB, [len]; 0 everywhere unless files are normalised."""
+        return np.array([clip.gain_db for clip in self._clips])
 
-    def _refuse_short(self) -> None:
-        """Stop at sounds shorter than a picture unless they are to be padded or left out."""
-        short = [header for header in self._headers if self._is_short(header)]
-        needed = f"{self._samples} samples ({self._samples / self.frequency:.3f} s at {self.frequency} Hz)"
-        if short and self.too_short == "error":
-            length = short[0].length_at(self.frequency)
-            raise UserError(
-                f"{self._name(short[0].path)} is shorter than one picture: {length} samples"
-                f" ({length / self.frequency:.3f} s), needed are {needed}"
-                + (f"; so are {len(short) - 1} more of {len(self._headers)} files" if len(short) > 1 else "")
-                + "; set SoundImageDataset.too_short to pad or reject, or choose fewer frames or a smaller hop_length"
-            )
-        if len(short) == len(self._headers) and self.too_short == "reject":
-            raise UserError(
-                f"all {len(short)} sounds of {self.dir_path} are shorter than one picture and rejected; needed are"
-                f" {needed}; set SoundImageDataset.too_short to pad, or choose fewer frames or a smaller hop_length"
-            )
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Files that could not be read, and why."""
+        return self._recordings.skipped
 
-    def _starts(self, header: SoundFile) -> Sequence[int]:
-        """Where the used parts of a file start, in samples at `frequency`."""
-        if self._is_short(header) and self.too_short == "reject":
-            return ()
-        parts = max(header.length_at(self.frequency) // self._samples, 1)
-        return range(0, (parts if self.too_long == "slices" else 1) * self._samples, self._samples)
+    def _divide(self) -> list[tuple[int, slice]]:
+        """The sources: which clips of which file are read at once, by the lengths in the headers."""
+        at_once = max(SOURCE_SAMPLES // self._policy.samples, 1)
+        sources = []
+        for number, file in enumerate(self._recordings.files):
+            clips = len(self._policy.offsets(file.name, file.header.length_at(self.frequency)))
+            sources += [(number, slice(first, first + at_once)) for first in range(0, max(clips, 1), at_once)]
+        return sources
 
-    def waves(self) -> Iterator[Wave]:
-        """Read every part once; a file that turns out unreadable is skipped from there on."""
-        for header in self._headers:
-            for start in self._starts(header):
-                try:
-                    wave = read_wave(header, self.frequency, start, self._samples)
-                except UnreadableSound as error:
-                    self.skipped[self._name(header.path)] = str(error)
-                    break
-                self._clips.append((header, start))
-                self._at_full_scale += int(np.count_nonzero(np.abs(wave) >= FULL_SCALE))
-                yield wave
-        if not self._clips:
-            self._refuse_empty()
+    def source_count(self) -> int:
+        """How many stretches are read: one of each file, more of a long one that is cut into slices."""
+        return len(self._sources)
+
+    def read_source(self, index: int) -> SourceRead:
+        """The clips of a stretch, those that cannot be read left out."""
+        file, part = self._sources[index]
+        try:
+            survey = self._survey(file)
+        except UnreadableSound as error:
+            return SourceRead([], {"survey": None, "starts": [], "full_scale": 0, "lost": 1, "fault": str(error)})
+        waves: list[Wave] = []
+        starts = []
+        fault, lost, full_scale = None, 0, 0
+        for offset in self._policy.offsets(self._recordings.files[file].name, survey.length)[part]:
+            clip = self._clip(file, survey, survey.begin + offset)
+            try:
+                wave = self._read(clip)
+            except UnreadableSound as error:
+                fault, lost = fault or str(error), lost + 1
+                continue
+            waves.append(_amplified(wave, clip.gain_db))
+            starts.append(clip.start)
+            full_scale += int(np.count_nonzero(np.abs(wave) >= FULL_SCALE))
+        facts = {"survey": list(survey), "starts": starts, "full_scale": full_scale, "lost": lost, "fault": fault}
+        return SourceRead(waves, facts)
+
+    def add_source(self, index: int, parts: int, facts: dict[str, Any]) -> None:
+        """Learn which clips a stretch has given.
+
+        Raises:
+            UserError: if the file is too short or cannot be read and that is an error, or if no file gave any clip.
+        """
+        file, _ = self._sources[index]
+        survey = Survey(*facts["survey"]) if facts["survey"] else None
+        self._recordings.note(file, survey, parts, facts["lost"], facts["fault"])
+        if survey is not None:
+            self._clips += [self._clip(file, survey, start) for start in facts["starts"]]
+            self._at_full_scale += facts["full_scale"]
+        if index == len(self._sources) - 1:
+            self._recordings.check_any()
+
+    def _survey(self, file: int) -> Survey:
+        """What of a file is used. That of the last one is remembered, since a long file is several sources."""
+        if self._surveyed is None or self._surveyed[0] != file:
+            self._surveyed = file, self._policy.survey(self._header(file))
+        return self._surveyed[1]
+
+    def _header(self, file: int) -> SoundFile:
+        return self._recordings.files[file].header
+
+    def _clip(self, file: int, survey: Survey, start: int) -> Clip:
+        return Clip(file, start, min(self._policy.samples, survey.end - start), survey.gain_db)
+
+    def _read(self, clip: Clip) -> Wave:
+        """A clip as it is in the file, filled with silence up to the length of a picture."""
+        wave = read_wave(self._header(clip.file), self.frequency, clip.start, clip.samples, self.channels)
+        missing = self._policy.samples - clip.samples
+        return np.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(0, missing)]) if missing else wave
 
     def __len__(self) -> int:
         return len(self._clips)
 
     def wave(self, index: int) -> Wave:
-        """One part of a recording, float32 [codec.samples].
+        """One part of a recording, float32 [codec.samples], or [2, codec.samples] where both channels are used.
 
         Raises:
             UserError: if the file has gone or changed since it was first read.
         """
-        header, start = self._clips[index]
+        clip = self._clips[index]
         try:
-            return read_wave(header, self.frequency, start, self._samples)
+            return _amplified(self._read(clip), clip.gain_db)
         except UnreadableSound as error:
-            raise UserError(f"{header.path} could be read at the start of the run, now it cannot: {error}") from error
+            path = self._header(clip.file).path
+            raise UserError(f"{path} could be read at the start of the run, now it cannot: {error}") from error
 
     def summary(self) -> dict[str, str]:
         """What a person should know of the recordings, in words."""
-        used = {header.path: header for header, _ in self._clips}.values()
-        seconds = [header.frames / header.sample_rate for header in used]
-        rates = Counter(header.sample_rate for header in used)
-        channels = Counter(header.channels for header in used)
-        length = self._samples / self.frequency
-        short = sum(self._is_short(header) for header in used)
-        rejected = sum(not self._starts(header) for header in self._headers)
-        left = sum(seconds) - sum(min(length, header.frames / header.sample_rate) for header, _ in self._clips)
-        lines = {
-            "files": f"{len(used)} in {self.dir_path}, {min(seconds):.3f} to {max(seconds):.3f} s,"
-            f" {sum(seconds) / 60:.1f} min in all",
-            "sample rates": "; ".join(
-                f"{count} at {rate} Hz{'' if rate == self.frequency else f', resampled to {self.frequency} Hz'}"
-                for rate, count in sorted(rates.items())
-            ),
-            "channels": "; ".join(
-                f"{count} with {number}{'' if number == 1 else ', mixed to 1'}"
-                for number, count in sorted(channels.items())
-            ),
-            "length": f"{short} files padded with silence to {length:.3f} s, {rejected} rejected as too short,"
-            f" {max(left, 0):.1f} s of longer files not used"
-            f" ({'their beginning is' if self.too_long == 'first' else 'slices side by side are'} used)",
-            "full scale": f"{self._at_full_scale / (len(self) * self._samples):.4%} of the samples",
-            "skipped": _listed(self.skipped),
-        }
-        if self._others:
-            lines["other files"] = f"{len(self._others)} not opened: {_listed({p.name: '' for p in self._others})}"
+        full_scale = self._at_full_scale / (len(self) * self._policy.samples * self.codec.channels)
+        lines = describe_recordings(self._recordings, full_scale)
+        if self._file_labels is not None and self.label_space is not None and self.labels is not None:
+            lines["labels"] = describe_labels(self.label_space, self.labels, self._file_labels.source)
         return {**super().summary(), **lines}
 
-    def fingerprint(self) -> str:
-        """Digest of the parameters and of each file's name in the folder, size, first and last 64 KiB."""
-        digest = hashlib.sha256(
-            json.dumps([type(self).__name__, self.codec.state_dict(), self.too_short, self.too_long]).encode()
-        )
-        for path in dict.fromkeys(header.path for header, _ in self._clips):
+    def sources_fingerprint(self) -> str:
+        """Digest of how files are cut, and of each file's name in the folder, size, first and last 64 KiB."""
+        digest = hashlib.sha256(repr((self._policy, SOURCE_SAMPLES)).encode())
+        for recording in self._recordings.files:
+            path = recording.header.path
             size = path.stat().st_size
-            digest.update(f"{self._name(path)}\0{size}\0".encode())
+            digest.update(f"{recording.name}\0{size}\0".encode())
             with path.open("rb") as file:
                 digest.update(file.read(HASHED))
                 file.seek(max(size - HASHED, 0))
                 digest.update(file.read(HASHED))
         return digest.hexdigest()[:16]
 
+    def fingerprint(self) -> str:
+        """Digest of the files, of how they are cut and encoded, and of their labels."""
+        labels = None if self._file_labels is None else self._file_labels.columns
+        parts = [type(self).__name__, self.sources_fingerprint(), self.codec.state_dict(), labels]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
-def _listed(files: dict[str, str]) -> str:
-    """``a.wav (reason), b.wav (reason) and 3 more``, or ``none``."""
-    named = [f"{name} ({reason})" if reason else name for name, reason in list(files.items())[:NAMED]]
-    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-    return ", ".join(named) + more or "none"
+
+def _codec(
+    img_mode: str,
+    frequency: int,
+    n_fft: int | None,
+    hop_length: int | None,
+    frames: int | None,
+    bins: int | None,
+    channels: int,
+) -> Codec:
+    """The codec of these sizes; `bins` are rows, however the mode calls them."""
+    changed: dict[str, int] = {"channels": channels}
+    if bins is not None and img_mode in ("mellog", "ifmel"):
+        changed["mels"] = bins
+    elif bins is not None and img_mode == "raw":
+        changed["height"] = bins
+    elif bins is not None:
+        if bins < 4 or bins & (bins - 1):
+            raise UserError(f"SoundImageDataset.bins {bins} is not a power of two; allowed: 4, 8 ... 512, 1024 ...")
+        if n_fft not in (None, 2 * bins):
+            raise UserError(
+                f"SoundImageDataset.bins {bins} and n_fft {n_fft} do not agree: bins are n_fft / 2;"
+                f" allowed: one of them, or n_fft {2 * bins}"
+            )
+        n_fft = 2 * bins
+    codec = codec_for(img_mode, frequency, n_fft, hop_length, frames)
+    return build_codec(img_mode, **{**codec.parameters, **changed})
+
+
+def _amplified(wave: Wave, gain_db: float) -> Wave:
+    amplified: Wave = wave * np.float32(10 ** (gain_db / 20)) if gain_db else wave
+    return amplified
