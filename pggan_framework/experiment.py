@@ -160,6 +160,7 @@ class Experiment:
         generator, discriminator = build_networks(config, self.dataset)
         self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
         self.loss = build_loss(config, self.dataset)
+        self.loss.check(self.generator, self.discriminator)
         adam = make(config, "Adam")
         self.step = TrainingStep(
             self.generator,

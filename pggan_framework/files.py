@@ -14,12 +14,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        move_synced(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move_synced(temporary: Path, path: Path) -> None:
+    """Give a written file its final name once it is safely on disk, in place of any older one."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

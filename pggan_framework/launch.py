@@ -37,6 +37,8 @@ MAY_CHANGE = frozenset(
     }
 )  # fmt: skip
 """General flags a resumed run may change: they say where and how long, not what."""
+MAY_CHANGE_IN_DATA = frozenset({"preload", "prepared_dir", "jobs"})
+"""So may these parameters of a dataset: its batches are equal bit for bit."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,11 @@ def _find_run(config: Config) -> tuple[Path, Path]:
 def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> list[str]:
     """What differs from the configuration and the data a checkpoint was made with, in words; [] when nothing does."""
     stored = dict(state["config"])
+    allowed = MAY_CHANGE | {f"{config.general.dataset_class}.{name}" for name in MAY_CHANGE_IN_DATA}
     found = [
-        f"{key}: {old} -> {new}" for key, old, new in config.difference(stored) if key.split(".")[0] not in MAY_CHANGE
+        f"{key}: {old} -> {new}"
+        for key, old, new in config.difference(stored)
+        if not allowed & {key, key.split(".")[0]}
     ]
     if state["data"] != dataset.fingerprint():
         found.append("the data: other files or parameters than before")
@@ -148,6 +153,7 @@ def run_config(config: Config) -> RunResult:
     """
     general = config.general
     start = prepare(config)
+    start.experiment.dataset.prepare()
     folder = start.folder or make_run_folder(Path(general.result_dir), general.exp_name or "run")
     trainer: Trainer | None = None
     try:

@@ -12,6 +12,12 @@ from pggan_framework.discovery import USER_PACKAGE
 from pggan_framework.registry import REGISTRY, Component
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, the few files of a test may take so long to read that a dataset keeps what it found."""
+    monkeypatch.setattr("pggan_framework.data.preparation.PATIENCE", float("inf"))
+
+
 @pytest.fixture
 def own_plugins() -> Iterator[None]:
     """Forget the plugin files loaded before the test while it runs, and afterwards those it has loaded."""

@@ -29,7 +29,7 @@ ALLOWED = {
     "loggers": BASE,
     "postprocessors": BASE | {"audio"},
     "training": BASE | MIDDLE | {"runs"},
-    "plugins": BASE | MIDDLE | {"training", "runs"},
+    "plugins": BASE | MIDDLE | {"training", "runs", "metrics"},
     "experiment": BASE | MIDDLE | {"training", "plugins", "config", "runs"},
     "launch": BASE | MIDDLE | {"training", "config", "runs", "experiment"},
     "dry_run": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment", "launch"},
@@ -37,7 +37,9 @@ ALLOWED = {
     "metrics": BASE | {"audio"},
     "inspection": BASE | {"audio", "data", "postprocessors"},
     "playing": BASE | {"audio", "pretrained", "postprocessors"},
-    "cli": BASE | {"inspection", "playing", "metrics", "audio", "data", "pretrained", "runs"} | {"config", "launch", "dry_run", "recipes", "discovery"},
+    "cli": BASE
+    | {"inspection", "experiment", "playing", "postprocessors", "metrics", "audio", "data", "pretrained", "runs"}
+    | {"config", "launch", "dry_run", "recipes", "discovery"},
 }
 
 

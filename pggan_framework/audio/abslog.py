@@ -30,8 +30,7 @@ class AbsLogCodec(MagnitudeCodec):
     name = "abslog"
 
     def _values(self, wave: Wave) -> NDArray[np.float64]:
-        magnitudes: NDArray[np.float64] = np.abs(self._spectrum(wave))
-        return magnitudes
+        return self._magnitude_spectrum(wave)
 
     def _magnitudes(self, values: NDArray[np.float64], device: str) -> NDArray[np.float64]:
         return values

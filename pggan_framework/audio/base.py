@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -41,8 +41,30 @@ class Codec(ABC):
         """[C, bins, frames] of an encoded wave."""
 
     @abstractmethod
+    def measure(self, wave: Wave) -> dict[str, float]:
+        """What `fit_measures` needs to know of one wave; the codec need not be fitted."""
+
+    def fit_measures(self, measures: Iterable[Mapping[str, float]]) -> Codec:
+        """Fit the statistics to what `measure` gave for each wave; returns itself.
+
+        For all codecs here that is one figure, ``peak``: the largest of all, and 1 for silence alone.
+
+        Raises:
+            ValueError: if there is no wave.
+        """
+        peaks = [measured["peak"] for measured in measures]
+        if not peaks:
+            raise ValueError("a codec cannot be fitted to no waves")
+        self.statistics = {"peak": max(peaks) or 1.0}
+        return self
+
     def fit(self, waves: Iterable[Wave]) -> Codec:
-        """Fit the statistics in one pass over `waves`; returns itself."""
+        """Fit the statistics in one pass over `waves`; returns itself.
+
+        Raises:
+            ValueError: if there is no wave.
+        """
+        return self.fit_measures(self.measure(wave) for wave in waves)
 
     @abstractmethod
     def encode(self, wave: Wave) -> NDArray[np.float32]:
@@ -74,6 +96,18 @@ class Codec(ABC):
             refine_iter: Griffin-Lim steps from the phases that the array holds beside magnitudes; they make phases of a
                 generated array fit its magnitudes.
         """
+
+    def channel_kinds(self) -> tuple[str, ...]:
+        """What each of the C channels of a picture shows, in the words that a drawing knows.
+
+        ``magnitude``, from silence to the loudest; ``phase step``, over pi and so cyclic; ``real`` and ``imaginary``,
+        around 0; or ``value``, any other. The channels of a wave follow each other, each with all its kinds.
+        """
+        return ("value",) * self.shape[0]
+
+    def row_hz(self) -> NDArray[np.float64] | None:
+        """The centre frequency of each row in Hz, [bins], rising, all below Nyquist; None where rows are none."""
+        return None
 
     def clipped_share(self, wave: Wave) -> float:
         """Share, 0 to 1, of the values that `encode` clips because they lie outside the fitted range."""

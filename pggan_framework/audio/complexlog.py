@@ -36,6 +36,10 @@ class ComplexCodec(SpectralCodec):
         """[2 * channels, n_fft / 2, frames]: real, imaginary; of the next channel the same."""
         return 2 * self.channels, self.n_fft // 2, self.frames
 
+    def channel_kinds(self) -> tuple[str, ...]:
+        """Both parts, for each channel of the wave."""
+        return ("real", "imaginary") * self.channels
+
     def _values(self, wave: Wave) -> NDArray[np.float64]:
         spectrum = self._spectrum(wave)
         return np.stack([spectrum.real, spectrum.imag], axis=1)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio.instantaneous import IfCodec
-from pggan_framework.audio.mel import from_mel, mel_matrix, transpose
+from pggan_framework.audio.mel import from_mel, mel_centres, mel_matrix, transpose
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
 
@@ -52,6 +52,10 @@ class IfMelCodec(IfCodec):
     def shape(self) -> tuple[int, int, int]:
         """[2 * channels, mels, frames]: magnitudes, differences of phase; of the next channel the same."""
         return 2 * self.channels, self.mels, self.frames
+
+    def row_hz(self) -> NDArray[np.float64]:
+        """The middles of the bands, [mels]."""
+        return mel_centres(self.sample_rate, self.mels)
 
     @property
     def _matrix(self) -> NDArray[np.float64]:

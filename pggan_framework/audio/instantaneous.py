@@ -50,6 +50,10 @@ class IfCodec(SpectralCodec):
         """[2 * channels, n_fft / 2, frames]: magnitudes, differences of phase; of the next channel the same."""
         return 2 * self.channels, self.n_fft // 2, self.frames
 
+    def channel_kinds(self) -> tuple[str, ...]:
+        """Magnitudes and differences of phase, for each channel of the wave."""
+        return ("magnitude", "phase step") * self.channels
+
     def _magnitudes(self, spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
         """Magnitudes of a spectrum [..., n_fft / 2, frames] as rows of a picture."""
         magnitudes: NDArray[np.float64] = np.abs(spectrum)

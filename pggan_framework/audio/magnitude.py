@@ -20,6 +20,10 @@ KNEE = 1e4
 class MagnitudeCodec(SpectralCodec):
     """Base of the codecs whose picture is one channel of log magnitudes, 0 dB at 1, silence at -1 exactly."""
 
+    def channel_kinds(self) -> tuple[str, ...]:
+        """Magnitudes, for each channel of the wave."""
+        return ("magnitude",) * self.channels
+
     def encode(self, wave: Wave) -> NDArray[np.float32]:
         """[T] or [channels, T] -> [channels, rows, frames] in [-1, 1]; any T, the last hop filled with zeros."""
         return (2 * compress(self._values(wave), self.statistic("peak"), KNEE) - 1).astype(np.float32)

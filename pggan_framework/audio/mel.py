@@ -34,6 +34,16 @@ def mel_matrix(sample_rate: int, n_fft: int, bands: int) -> NDArray[np.float64]:
     return weights
 
 
+@cache
+def mel_centres(sample_rate: int, bands: int) -> NDArray[np.float64]:
+    """The frequencies in Hz at which the bands of `mel_matrix` peak, [bands]."""
+    import librosa
+
+    centres: NDArray[np.float64] = librosa.mel_frequencies(n_mels=bands + 2, fmin=0.0, fmax=sample_rate / 2)[1:-1]
+    centres.setflags(write=False)
+    return centres
+
+
 def transpose(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """[bands, bins] -> [bins, bands]: each bin is the mean of the bands that see it, by their weights."""
     means: NDArray[np.float64] = matrix.T / matrix.sum(axis=0)[:, None]

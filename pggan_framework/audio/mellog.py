@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Wave
 from pggan_framework.audio.magnitude import MagnitudeCodec
-from pggan_framework.audio.mel import from_mel, mel_matrix
+from pggan_framework.audio.mel import from_mel, mel_centres, mel_matrix
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
 
@@ -52,12 +52,16 @@ class MelLogCodec(MagnitudeCodec):
         """[channels, mels, frames]."""
         return self.channels, self.mels, self.frames
 
+    def row_hz(self) -> NDArray[np.float64]:
+        """The middles of the bands, [mels]."""
+        return mel_centres(self.sample_rate, self.mels)
+
     @property
     def _matrix(self) -> NDArray[np.float64]:
         return mel_matrix(self.sample_rate, self.n_fft, self.mels)
 
     def _values(self, wave: Wave) -> NDArray[np.float64]:
-        bands: NDArray[np.float64] = self._matrix @ np.abs(self._spectrum(wave))
+        bands: NDArray[np.float64] = self._matrix @ self._magnitude_spectrum(wave)
         return bands
 
     def _magnitudes(self, values: NDArray[np.float64], device: str) -> NDArray[np.float64]:

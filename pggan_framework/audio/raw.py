@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import isqrt
 
 import numpy as np
@@ -52,17 +51,9 @@ class RawCodec(Codec):
         """[channels, height, width]."""
         return self.channels, self.height, self.width
 
-    def fit(self, waves: Iterable[Wave]) -> RawCodec:
-        """Find the loudest sample of all waves; silence alone gives 1.
-
-        Raises:
-            ValueError: if there is no wave.
-        """
-        peaks = [float(np.abs(with_channels(wave, self.channels)).max()) for wave in waves]
-        if not peaks:
-            raise ValueError("a codec cannot be fitted to no waves")
-        self.statistics = {"peak": max(peaks) or 1.0}
-        return self
+    def measure(self, wave: Wave) -> dict[str, float]:
+        """The loudest sample of a wave, ``peak``."""
+        return {"peak": float(np.abs(with_channels(wave, self.channels)).max())}
 
     def encode(self, wave: Wave) -> NDArray[np.float32]:
         """[T] or [channels, T] -> [channels, rows, width] in [-1, 1]; any T, the last row filled with zeros."""

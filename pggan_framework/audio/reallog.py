@@ -34,6 +34,10 @@ class RealLogCodec(SpectralCodec):
 
     name = "reallog"
 
+    def channel_kinds(self) -> tuple[str, ...]:
+        """The real part, for each channel of the wave."""
+        return ("real",) * self.channels
+
     def _values(self, wave: Wave) -> NDArray[np.float64]:
         return self._spectrum(wave).real
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -61,21 +60,18 @@ class SpectralCodec(Codec):
         """[channels, n_fft / 2, frames]."""
         return self.channels, self.n_fft // 2, self.frames
 
+    def row_hz(self) -> NDArray[np.float64]:
+        """The bins' frequencies, [n_fft / 2]: 0 Hz to one bin below Nyquist."""
+        return np.linspace(0, self.sample_rate / 2, self.n_fft // 2, endpoint=False)
+
     @abstractmethod
     def _values(self, wave: Wave) -> NDArray[np.float64]:
         """The numbers a picture shows on its logarithmic curve, linear, of any shape."""
 
-    def fit(self, waves: Iterable[Wave]) -> SpectralCodec:
-        """Find the largest value of all waves; silence alone gives 1.
-
-        Raises:
-            ValueError: if there is no wave.
-        """
-        peaks = [float(np.abs(self._values(wave)).max()) for wave in waves]
-        if not peaks:
-            raise ValueError("a codec cannot be fitted to no waves")
-        self.statistics = {"peak": max(peaks) or 1.0}
-        return self
+    def measure(self, wave: Wave) -> dict[str, float]:
+        """The largest value of a wave, ``peak``."""
+        values = self._values(wave)
+        return {"peak": max(float(values.max()), -float(values.min()))}
 
     def clipped_share(self, wave: Wave) -> float:
         """Share, 0 to 1, of the values above the fitted peak."""
@@ -89,6 +85,11 @@ class SpectralCodec(Codec):
         """
         spectrum = stft(with_channels(wave, self.channels), self.n_fft, self.hop_length)[:, :-1]
         return spectrum * alternating(self.n_fft // 2)[:, None]
+
+    def _magnitude_spectrum(self, wave: Wave) -> NDArray[np.float64]:
+        """The magnitudes of `_spectrum`, [channels, n_fft / 2, frames]; those of the sums need no signs."""
+        magnitudes: NDArray[np.float64] = np.abs(stft(with_channels(wave, self.channels), self.n_fft, self.hop_length))
+        return magnitudes[:, :-1]
 
     def _signals(self, spectra: NDArray[Any], device: str) -> NDArray[np.float32]:
         """The inverse of `_spectrum`, Nyquist bin silent: [N, channels, n_fft / 2, frames] -> [N, channels, T]."""

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+AT_ONCE = 1 << 15
+"""Samples of frames, 256 kB, that are transformed at once."""
+
 
 @cache
 def hann(n_fft: int) -> NDArray[np.float64]:
@@ -44,5 +47,12 @@ def stft(wave: NDArray[Any], n_fft: int, hop_length: int) -> NDArray[np.complex1
     padding = [(0, 0)] * (wave.ndim - 1) + [(before, after + missing)]
     padded = np.pad(wave.astype(np.float64), padding)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=-1)[..., ::hop_length, :]
-    spectrum: NDArray[np.complex128] = np.swapaxes(np.fft.rfft(frames * hann(n_fft)), -1, -2)
-    return spectrum
+    spectrum = np.empty((*frames.shape[:-1], n_fft // 2 + 1), dtype=np.complex128)
+    # A few frames at a time: large temporary arrays are fetched from the system anew each time, which takes longer than
+    # the transform.
+    step = max(1, AT_ONCE // n_fft)
+    for first in range(0, frames.shape[-2], step):
+        few = frames[..., first : first + step, :] * hann(n_fft)
+        spectrum[..., first : first + step, :] = np.fft.rfft(few)
+    turned: NDArray[np.complex128] = np.swapaxes(spectrum, -1, -2)
+    return turned

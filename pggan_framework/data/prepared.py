@@ -52,12 +52,11 @@ def load_prepared(path: Path, range_out: tuple[float, float] = (-1, 1)) -> Depth
     return OldH5Dataset(path, range_out=range_out)
 
 
-def _write(dataset: DepthDataset, path: Path, progress: Callable[[int, int], None] | None) -> None:
+def lay_out(dataset: DepthDataset, path: Path) -> None:
+    """Write a prepared file that has all but the pictures; their places are taken, and hold anything."""
     import h5py
 
     growth, total = dataset.growth, len(dataset)
-    dtype = dataset.image(0).dtype
-    step = max(1, CHUNK // (int(np.prod(growth.shape)) * dtype.itemsize))
     record = {
         "codec": dataset.codec.state_dict() if dataset.codec else None,
         "fingerprint": dataset.fingerprint(),
@@ -65,17 +64,33 @@ def _write(dataset: DepthDataset, path: Path, progress: Callable[[int, int], Non
         "seed": list(growth.seed),
         "doubles": [list(pair) for pair in growth.doubles],
         "summary": dataset.summary(),
+        "label_space": dataset.label_space.state_dict() if dataset.label_space else None,
     }
+    storage = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    storage.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    storage.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    storage.set_obj_track_times(False)  # the same data, the same bytes
+    kind = h5py.h5t.py_create(dataset.image(0).dtype)
     with h5py.File(path, "w") as file:
         file.attrs["format_version"] = FORMAT
         file.create_dataset(RECORD, data=json.dumps(record))
-        labels = getattr(dataset, "labels", None)
-        if labels is not None:
-            file.create_dataset("labels", data=labels)
-        levels = []
+        if dataset.labels is not None:
+            file.create_dataset("labels", data=dataset.labels)
         for depth in range(growth.max_depth + 1):
             shape = growth.shape_at(depth)
-            levels.append(file.create_dataset(f"data{shape[1]}x{shape[2]}", (total, *shape), dtype))
+            space = h5py.h5s.create_simple((total, *shape))
+            h5py.h5d.create(file.id, f"data{shape[1]}x{shape[2]}".encode(), kind, space, storage)
+
+
+def _write(dataset: DepthDataset, path: Path, progress: Callable[[int, int], None] | None) -> None:
+    import h5py
+
+    lay_out(dataset, path)
+    growth, total = dataset.growth, len(dataset)
+    with h5py.File(path, "r+") as file:
+        shapes = [growth.shape_at(depth) for depth in range(growth.max_depth + 1)]
+        levels = [file[f"data{shape[1]}x{shape[2]}"] for shape in shapes]
+        step = max(1, CHUNK // (int(np.prod(growth.shape)) * levels[-1].dtype.itemsize))
         for start in range(0, total, step):
             end = min(start + step, total)
             for level, pictures in zip(levels, dataset.pyramid(range(start, end)), strict=True):

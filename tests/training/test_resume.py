@@ -125,6 +125,14 @@ def test_a_changed_configuration_is_listed_and_refused(tmp_path: Path) -> None:
     assert result.nimg == 104
 
 
+def test_where_pictures_are_kept_may_change(tmp_path: Path) -> None:
+    flags = {**TINY, "result_dir": str(tmp_path / "parts")}
+    whole = run(overrides={**TINY, "total_kimg": 0.1, "result_dir": str(tmp_path / "whole")})
+    run(overrides={**flags, "total_kimg": 0.05})
+    rest = run(overrides={**flags, "total_kimg": 0.1, "TonesDataset.preload": False, "resume": "latest"})
+    _same(_last_state(whole.path)["networks"], _last_state(rest.path)["networks"])
+
+
 def test_changed_data_are_refused(tmp_path: Path) -> None:
     flags = {**TINY, "total_kimg": 0.05, "result_dir": str(tmp_path)}
     run(overrides=flags)

@@ -1,0 +1,228 @@
+"""How fast hours of recordings are prepared, in how much memory, and what an interruption costs.
+
+    OMP_NUM_THREADS=1 python benchmarks/prepare.py --hours 10
+
+Makes files of one minute, 44.1 kHz stereo flac (20 different ones, the others are links to them), and prepares them
+twice as a training would: once in one go, and once killed (SIGKILL) at half of reading and at half of encoding. Prints
+the speed over real time; the peak memory of all processes together (sum of their resident sets) in the first tenth of
+reading and of encoding and in all of it; how much was kept over each kill; and whether both results are equal, byte
+for byte. Needs Linux, and some 0.9 GB of disk for an hour of sound, twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+RATE, SECONDS, DIFFERENT = 44100, 60, 20
+POLL = 0.1
+
+
+def main() -> None:
+    """Make the recordings, prepare them, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hours", type=float, default=10, help="of sound")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument("--folder", type=Path, help="where to work; by default a temporary folder, deleted at the end")
+    parser.add_argument("--channels", default="mix", choices=("mix", "both"), help="what of the stereo files is used")
+    parser.add_argument("--img_mode", default="abslog", help="the codec")
+    parser.add_argument("--n_fft", type=int, default=1024, help="window length in samples")
+    parser.add_argument("--hop_length", type=int, default=256, help="samples from column to column")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        child(given)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        given.folder = given.folder or Path(temporary)
+        benchmark(given)
+
+
+def benchmark(given: argparse.Namespace) -> None:
+    """All runs, in `given.folder`."""
+    count = max(round(given.hours * 3600 / SECONDS), DIFFERENT)
+    print(f"{platform.machine()}, {os.cpu_count()} processors, {given.jobs} jobs, Python {platform.python_version()}")
+    begun = time.perf_counter()
+    size = make_recordings(given.folder / "recordings", count)
+    hours = count * SECONDS / 3600
+    print(
+        f"{count} files, {hours:.1f} h of {RATE} Hz stereo flac, {size / 1e9:.2f} GB"
+        f" (made in {time.perf_counter() - begun:.0f} s); {given.img_mode}, channels {given.channels},"
+        f" n_fft {given.n_fft}, hop_length {given.hop_length}"
+    )
+    prepared = given.folder / "prepared"
+    whole = Watch(given, count)
+    whole.run()
+    print(f"reading   {whole.speed('reading', hours):6.0f} times real time; {whole.memory('reading')}")
+    print(f"encoding  {whole.speed('encoding', hours):6.0f} times real time; {whole.memory('encoding')}")
+    total = whole.spent["reading"] + whole.spent["encoding"]
+    written = sum(file.stat().st_size for file in prepared.rglob("*.h5"))
+    print(f"together  {hours * 3600 / total:6.0f} times real time, {total:.0f} s; {written / 1e9:.2f} GB written")
+    first = prepared.rename(given.folder / "whole")
+
+    for phase in ("reading", "encoding"):
+        killed = Watch(given, count, kill=(phase, 0.5))
+        killed.run()
+        time.sleep(1)  # its workers notice
+        print(f"killed at {killed.share:.1%} of {phase}; the next start goes on at {killed.progress()[1]:.1%}")
+    again = Watch(given, count)
+    again.run()
+    print(f"which took another {again.spent['encoding']:.0f} s of encoding")
+    (one,), (other,) = first.rglob("*.h5"), prepared.rglob("*.h5")
+    same = filecmp.cmp(one, other, shallow=False)
+    print(f"finished after both kills: {'equal byte for byte to' if same else 'DIFFERENT from'} the run in one go")
+    shutil.rmtree(first)
+    shutil.rmtree(prepared)
+    sys.exit(not same)
+
+
+@dataclass
+class Watch:
+    """One preparation in a process of its own, watched.
+
+    Args:
+        given: the command line.
+        count: how many recordings there are.
+        kill: phase and share of it at which the process is killed.
+    """
+
+    given: argparse.Namespace
+    count: int
+    kill: tuple[str, float] | None = None
+    share: float = 0.0
+    spent: dict[str, float] = field(default_factory=lambda: {"reading": 0.0, "encoding": 0.0})
+    peaks: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: {"reading": [], "encoding": []})
+
+    def run(self) -> None:
+        """Start the process and watch it to its end."""
+        process = subprocess.Popen([sys.executable, __file__, "--child", *self._words()], start_new_session=True)
+        last = time.perf_counter()
+        while process.poll() is None:
+            time.sleep(POLL)
+            now = time.perf_counter()
+            phase, share = self.progress()
+            self.spent[phase] += now - last
+            last = now
+            self.peaks[phase].append((share, resident(process.pid)))
+            if self.kill and self.kill[0] == phase and share >= self.kill[1]:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                self.share = share
+                return
+        if process.returncode:
+            raise SystemExit(process.returncode)
+
+    def progress(self) -> tuple[str, float]:
+        """The phase the files on disk are in, and how much of it is done."""
+        prepared = self.given.folder / "prepared"
+        read = sum(max(lines(path) - 1, 0) for path in prepared.rglob("reads.jsonl"))
+        if read < self.count:
+            return "reading", read / self.count
+        logs = list(prepared.rglob("blocks.jsonl"))
+        if not logs:
+            return "encoding", float(any(prepared.rglob("pictures.h5")))
+        with logs[0].open() as file:
+            blocks = json.loads(file.readline() or "{}").get("blocks", 1)
+        return "encoding", max(lines(logs[0]) - 1, 0) / blocks
+
+    def speed(self, phase: str, hours: float) -> float:
+        """Times real time."""
+        return hours * 3600 / self.spent[phase]
+
+    def memory(self, phase: str) -> str:
+        """Peaks of the resident memory, in words."""
+        early = max((size for share, size in self.peaks[phase] if share <= 0.1), default=0)
+        late = max(size for _, size in self.peaks[phase])
+        return f"peak memory {early:.0f} MB in the first tenth, {late:.0f} MB in all"
+
+    def _words(self) -> list[str]:
+        names = ("jobs", "folder", "channels", "img_mode", "n_fft", "hop_length")
+        return [word for name in names for word in (f"--{name}", str(getattr(self.given, name)))]
+
+
+def child(given: argparse.Namespace) -> None:
+    """What a training does before it starts."""
+    from pggan_framework.data import preparation
+    from pggan_framework.data.sound import SoundImageDataset
+
+    preparation.PATIENCE = 0.0  # small folders too leave something to watch
+    SoundImageDataset(
+        given.folder / "recordings",
+        frequency=RATE,
+        img_mode=given.img_mode,
+        n_fft=given.n_fft,
+        hop_length=given.hop_length,
+        channels=given.channels,
+        too_long="slices",
+        prepared_dir=given.folder / "prepared",
+        jobs=given.jobs,
+    ).prepare()
+
+
+def make_recordings(folder: Path, count: int) -> int:
+    """Write `count` files of one minute; returns their size in bytes."""
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        path = folder / f"{number:05}.flac"
+        if path.exists():
+            continue
+        if number >= DIFFERENT:
+            os.link(folder / f"{number % DIFFERENT:05}.flac", path)
+            continue
+        random = np.random.default_rng(number)
+        time_s = np.arange(RATE * SECONDS) / RATE
+        sound = np.zeros((len(time_s), 2))
+        for partial in range(1, 7):
+            pitch = random.uniform(60, 600) * partial
+            decay = np.exp(-(time_s % random.uniform(0.4, 2)) * partial)
+            sound += np.outer(np.sin(2 * np.pi * pitch * time_s) * decay, random.uniform(0.02, 0.15, 2))
+        sound += random.normal(scale=0.003, size=sound.shape)
+        soundfile.write(path, sound, RATE, subtype="PCM_16")
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def lines(path: Path) -> int:
+    """Whole lines in a file."""
+    try:
+        return path.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def resident(pid: int) -> float:
+    """Resident memory of a process and its children, MB."""
+    total = 0.0
+    for process in [pid, *children(pid)]:
+        try:
+            words = Path(f"/proc/{process}/statm").read_text().split()
+        except OSError:
+            continue
+        total += int(words[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return total
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` has started."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+if __name__ == "__main__":
+    main()
