@@ -13,7 +13,10 @@ from pggan_framework.errors import UserError, nearest
 COMMANDS = {
     "train": "train a network; 'pggan train -h' lists its flags",
     "components": "list the components, or the flags of one",
+    "generate": "pictures, sounds, tunes and sampler kits from a trained model",
+    "evaluate": "measure a trained model's sounds beside the data's",
     "prepare": "make data sets and prepared data files",
+    "inspect": "look at data before training: figures, pictures, and what the codec keeps",
 }
 """The commands; each is the function ``run(argv) -> exit status`` of the module of its name."""
 

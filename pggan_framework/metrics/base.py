@@ -1,0 +1,119 @@
+"""What a metric of sounds is: features of each clip, and figures from the features of two sets."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import Codec
+from pggan_framework.errors import UserError
+
+Features = NDArray[np.float64]
+"""[N, F]: F numbers for each of N clips."""
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Sounds of one length, and what else is known of them.
+
+    Args:
+        waves: float32 [N, T] or [N, channels, T], full scale 1.
+        sample_rate: samples a second.
+        pictures: the pictures [N, C, H, W] in [-1, 1] they were decoded from.
+        codec: what decoded them.
+        midi: the pitch each was to have, MIDI numbers [N], 69 for 440 Hz.
+
+    Raises:
+        ValueError: if a shape does not fit, or a sample is not finite.
+    """
+
+    waves: NDArray[np.float32]
+    sample_rate: int
+    pictures: NDArray[np.float32] | None = None
+    codec: Codec | None = None
+    midi: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.waves.ndim not in (2, 3) or self.waves.shape[-1] == 0:
+            raise ValueError(f"waves of shape {self.waves.shape} are not [N, T] or [N, channels, T]")
+        if not np.all(np.isfinite(self.waves)):
+            raise ValueError("the waves hold samples that are not finite")
+        for name in ("pictures", "midi"):
+            given = getattr(self, name)
+            if given is not None and len(given) != len(self):
+                raise ValueError(f"{len(given)} {name} do not fit {len(self)} waves")
+
+    def __len__(self) -> int:
+        return len(self.waves)
+
+    def __getitem__(self, part: slice) -> Clips:
+        """Some of the clips."""
+        pictures = None if self.pictures is None else self.pictures[part]
+        midi = None if self.midi is None else self.midi[part]
+        return Clips(self.waves[part], self.sample_rate, pictures, self.codec, midi)
+
+    @property
+    def mono(self) -> NDArray[np.float32]:
+        """The mean of the channels, [N, T]."""
+        return self.waves if self.waves.ndim == 2 else self.waves.mean(axis=1)
+
+
+class Metric(ABC):
+    """Base of all metrics of sounds.
+
+    `features` is called for one batch of clips after another, so that waves need not be kept; `compare` once, with the
+    features of all. Calling the metric does both.
+    """
+
+    name: ClassVar[str]
+    """Its registered name; its figures are called so, or begin with it and a dot."""
+    default: ClassVar[bool] = True
+    """Whether it is taken where none is named."""
+    alone: ClassVar[bool] = False
+    """Whether its figures are those of one set alone; the reals it would be compared with are then not measured."""
+    minimum: ClassVar[int] = 2
+    """The fewest clips a side from which its figures mean something."""
+    limit: int | None = None
+    """The most clips that are measured a set, for slow metrics."""
+
+    def lacks(self, clips: Clips) -> str:
+        """What it needs and these clips do not have, in words; empty if they have all."""
+        return ""
+
+    @abstractmethod
+    def features(self, clips: Clips) -> Features:
+        """What is kept of each clip, [N, F]."""
+
+    @abstractmethod
+    def compare(self, reals: Features, others: Features) -> dict[str, float]:
+        """The figures of `others` beside `reals`, both [N, F]; nan where there is none.
+
+        Raises:
+            UserError: if there are too few.
+        """
+
+    def __call__(self, reals: Clips, fakes: Clips) -> dict[str, float]:
+        """The figures of `fakes` beside `reals`.
+
+        Raises:
+            UserError: if there are too few of them, or they lack what the metric needs.
+        """
+        for clips in (reals, fakes):
+            if lacking := self.lacks(clips):
+                raise UserError(f"{self.name} needs {lacking}")
+        measured = [self.features(clips[: self.limit]) for clips in (reals, fakes)]
+        return self.compare(measured[0], measured[1])
+
+    def check_count(self, *sets: NDArray[Any]) -> None:
+        """Refuse sets of too few clips.
+
+        Raises:
+            UserError: if one is.
+        """
+        fewest = min(map(len, sets))
+        if fewest < self.minimum:
+            raise UserError(f"{self.name}: {fewest} clips a side are given; allowed: {self.minimum} and up")

@@ -1,0 +1,68 @@
+"""Spectral consistency: is there a wave whose spectrogram is the picture?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio import complexlog, instantaneous, magnitude, reallog
+from pggan_framework.audio.base import Codec
+from pggan_framework.audio.curve import expand
+from pggan_framework.metrics.base import Clips, Features, Metric
+from pggan_framework.registry import register
+
+BEST_DB = -200.0
+"""What no difference at all counts as."""
+
+
+def magnitudes(codec: Codec, pictures: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    """The linear magnitudes that pictures [N, C, H, W] show, [N, ...]; None where a picture shows samples (``raw``)."""
+    array = pictures.astype(np.float64)
+    if isinstance(codec, magnitude.MagnitudeCodec):
+        return expand((array + 1) / 2, codec.statistic("peak"), magnitude.KNEE)
+    if isinstance(codec, instantaneous.IfCodec):
+        return expand((array[:, 0::2] + 1) / 2, codec.statistic("peak"), instantaneous.KNEE)
+    if isinstance(codec, complexlog.ComplexCodec):
+        parts = expand(array, codec.statistic("peak"), complexlog.KNEE)
+        return np.hypot(parts[:, 0::2], parts[:, 1::2])
+    if isinstance(codec, reallog.RealLogCodec):
+        return np.abs(expand(array, codec.statistic("peak"), reallog.KNEE))
+    return None
+
+
+@register("metric", "consistency")
+class Consistency(Metric):
+    """Spectral consistency: decode a picture, encode the wave, compare the two magnitudes; median in dB.
+
+    20 log10(|A - B| / |A|) over a picture's linear magnitudes A and those B of its wave: how much of a picture no wave
+    can have, and what the search for phases did not find. Lower is better; what the reals reach is the codec's own.
+    """
+
+    name = "consistency"
+    alone = True
+
+    def lacks(self, clips: Clips) -> str:
+        """It needs pictures that show magnitudes."""
+        if clips.codec is None or clips.pictures is None:
+            return "the pictures that the sounds were decoded from, and their codec"
+        shown = magnitudes(clips.codec, clips.pictures[:1])
+        return (
+            f"pictures that show magnitudes; those of the codec {clips.codec.name} show none" if shown is None else ""
+        )
+
+    def features(self, clips: Clips) -> Features:
+        """The difference in dB of each clip, [N, 1]."""
+        assert clips.codec is not None and clips.pictures is not None
+        again = np.stack([clips.codec.encode(wave) for wave in clips.waves])
+        wanted, found = (magnitudes(clips.codec, each) for each in (np.clip(clips.pictures, -1, 1), again))
+        assert wanted is not None and found is not None
+        norm, distance = (np.linalg.norm(each.reshape(len(clips), -1), axis=1) for each in (wanted, wanted - found))
+        # A silent picture has no norm: it is kept if its wave is silent too, and lost altogether if not.
+        share = np.where(norm > 0, distance / np.where(norm > 0, norm, 1), (distance > 0).astype(float))
+        decibels: Features = 20 * np.log10(np.maximum(share, 10 ** (BEST_DB / 20)))[:, None]
+        return decibels
+
+    def compare(self, reals: Features, others: Features) -> dict[str, float]:
+        """One figure, ``consistency``, dB."""
+        self.check_count(others)
+        return {self.name: float(np.median(others))}

@@ -1,0 +1,45 @@
+"""Pictures as clips: the same way for reals and fakes, so that what decoding costs is on both sides."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import Codec
+from pggan_framework.labels import Labels, LabelSpace
+from pggan_framework.metrics.base import Clips
+
+
+def decoded(
+    codec: Codec,
+    pictures: NDArray[np.float32],
+    midi: NDArray[np.float64] | None = None,
+    griffin_lim_iter: int = 32,
+    device: str = "cpu",
+) -> Clips:
+    """Pictures [N, C, h, w] in [-1, 1] of any depth, enlarged to full size and decoded.
+
+    Args:
+        codec: the fitted codec of the data.
+        pictures: what is decoded.
+        midi: the pitch each was to have, [N].
+        griffin_lim_iter: steps in search of the phases, where pictures hold none.
+        device: where that search runs.
+    """
+    _, height, width = codec.shape
+    full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
+    waves = codec.decode(full, griffin_lim_iter=griffin_lim_iter, device=device, refine_iter=16)
+    return Clips(waves, codec.sample_rate, full, codec, midi)
+
+
+def midi_of(space: LabelSpace | None, labels: Labels | None) -> NDArray[np.float64] | None:
+    """The MIDI numbers [N] in labels [N, A]; None where no attribute is called ``pitch`` or it is none of 0 to 127."""
+    names = [] if space is None else [attribute.name for attribute in space.attributes]
+    if space is None or labels is None or "pitch" not in names:
+        return None
+    place = names.index("pitch")
+    try:
+        values = np.array([float(value) for value in space.attributes[place].values])
+    except ValueError:
+        return None
+    return values[labels[:, place]] if np.all((values >= 0) & (values <= 127)) else None

@@ -1,0 +1,74 @@
+"""The Frechet distance between Gaussians fitted to two sets of features, and the metric on log-mel statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.metrics.base import Clips, Features, Metric
+from pggan_framework.metrics.mel_features import statistics
+from pggan_framework.registry import register
+
+LEAST_SPREAD = 1.0
+"""dB, about the smallest step of level one hears: a number that hardly varies in the reals is not divided by less."""
+
+
+def gaussian_distance(
+    mean: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    other_mean: NDArray[np.float64],
+    other: NDArray[np.float64],
+) -> float:
+    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), the squared Frechet (2-Wasserstein) distance of two Gaussians.
+
+    Dowson and Landau 1982. The trace of the root is the sum of the roots of the eigenvalues of
+    C1^(1/2) C2 C1^(1/2), which is symmetric: that is exact for singular covariances too, which a root of the product
+    C1 C2 itself is not.
+
+    Args:
+        mean: [F].
+        covariance: [F, F].
+        other_mean: [F].
+        other: the other covariance, [F, F].
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    product = root @ other @ root
+    common = np.sqrt(np.maximum(np.linalg.eigvalsh((product + product.T) / 2), 0)).sum()
+    apart = np.sum((mean - other_mean) ** 2)
+    return max(float(apart + np.trace(covariance) + np.trace(other) - 2 * common), 0.0)
+
+
+def frechet_distance(reals: Features, others: Features) -> float:
+    """`gaussian_distance` between the Gaussians fitted to two sets of features [N, F]; N >= 2 each.
+
+    Few clips make it larger, however alike the two are: compare only figures of the same N.
+    """
+    fitted = [(np.mean(f, axis=0), np.atleast_2d(np.cov(f, rowvar=False))) for f in (reals, others)]
+    return gaussian_distance(*fitted[0], *fitted[1])
+
+
+def standardised(reals: Features, others: Features, least: float) -> tuple[Features, Features]:
+    """Both sets less the reals' mean, over the reals' standard deviation, which counts as `least` at least."""
+    mean, spread = reals.mean(axis=0), np.maximum(reals.std(axis=0), least)
+    return (reals - mean) / spread, (others - mean) / spread
+
+
+@register("metric", "frechet")
+class Frechet(Metric):
+    """Frechet distance of log-mel statistics: 64 bands, their means, spreads and steps in time (192 numbers).
+
+    The numbers are standardised by the reals' mean and standard deviation. It is the distance squared, as for FID.
+    """
+
+    name = "frechet"
+    minimum = 64
+
+    def features(self, clips: Clips) -> Features:
+        """The 192 numbers."""
+        return statistics(clips)
+
+    def compare(self, reals: Features, others: Features) -> dict[str, float]:
+        """One figure, ``frechet``; 0 is best."""
+        self.check_count(reals, others)
+        return {self.name: frechet_distance(*standardised(reals, others, LEAST_SPREAD))}

@@ -1,0 +1,49 @@
+"""Log-mel spectrograms of clips: what most metrics look at."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.mel import mel_matrix
+from pggan_framework.audio.stft import stft
+from pggan_framework.metrics.base import Clips, Features
+
+BANDS = 64
+FLOOR_DB = -80.0
+"""Quieter is inaudible beside full scale, and would otherwise outweigh all that is heard."""
+WINDOW_SECONDS = 0.064
+"""The longest window: 1024 samples at 16 kHz, 2048 at 44.1 kHz."""
+
+
+def window_length(sample_rate: int) -> int:
+    """The largest power of two within `WINDOW_SECONDS`, at least 16 samples."""
+    return 1 << (max(int(WINDOW_SECONDS * sample_rate), 16).bit_length() - 1)
+
+
+def power(clips: Clips) -> NDArray[np.float64]:
+    """Short-time power [N, n_fft / 2 + 1, frames], mean of the channels; a full-scale sine in a bin's middle is 1."""
+    n_fft = window_length(clips.sample_rate)
+    squares = np.abs(stft(clips.waves, n_fft, n_fft // 4)) ** 2 / (n_fft / 4) ** 2
+    return squares if squares.ndim == 3 else squares.mean(axis=1)
+
+
+def log_mel(clips: Clips) -> NDArray[np.float64]:
+    """Power in mel bands in dB, `FLOOR_DB` at least: [N, 64, frames]."""
+    matrix = mel_matrix(clips.sample_rate, window_length(clips.sample_rate), BANDS)
+    levels: NDArray[np.float64] = 10 * np.log10(np.maximum(matrix @ power(clips)[:, :-1], 10 ** (FLOOR_DB / 10)))
+    return levels
+
+
+def statistics(clips: Clips) -> Features:
+    """For each band its mean, standard deviation and mean absolute step from frame to frame, dB: [N, 192]."""
+    levels = log_mel(clips)
+    steps = np.abs(np.diff(levels, axis=-1)).mean(axis=-1) if levels.shape[-1] > 1 else np.zeros(levels.shape[:2])
+    return np.concatenate([levels.mean(axis=-1), levels.std(axis=-1), steps], axis=1)
+
+
+def pooled(clips: Clips, columns: int = 32) -> Features:
+    """The spectrogram as one vector, its frames averaged in at most `columns` parts of time, dB: [N, 64 * columns]."""
+    levels = log_mel(clips)
+    parts = np.array_split(levels, min(columns, levels.shape[-1]), axis=-1)
+    return np.stack([part.mean(axis=-1) for part in parts], axis=-1).reshape(len(clips), -1)

@@ -1,0 +1,69 @@
+"""NDB and JSD: does each kind of real sound turn up as often as it should?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.errors import UserError
+from pggan_framework.metrics.base import Clips, Features, Metric
+from pggan_framework.metrics.mel_features import pooled
+from pggan_framework.registry import register
+
+A_BIN = 10
+"""Reals a bin on average, at least: fewer make the test of proportions meaningless."""
+CRITICAL = 1.959964
+"""The two-sided 5 % point of the normal distribution."""
+
+
+def different_bins(counts: NDArray[np.int64], others: NDArray[np.int64]) -> int:
+    """In how many bins the two shares differ by a two-proportion z-test at 5 %; counts [K] each."""
+    total, other_total = counts.sum(), others.sum()
+    both = (counts + others) / (total + other_total)
+    error = np.sqrt(both * (1 - both) * (1 / total + 1 / other_total))
+    return int(np.sum(np.abs(counts / total - others / other_total) > CRITICAL * error))
+
+
+def jensen_shannon(counts: NDArray[np.int64], others: NDArray[np.int64]) -> float:
+    """Jensen-Shannon divergence of two histograms [K] in bits: 0 for equal shares, 1 where none is shared."""
+    shares = [counts / counts.sum(), others / others.sum()]
+    middle = (shares[0] + shares[1]) / 2
+    parts = [p[p > 0] * np.log2(p[p > 0] / middle[p > 0]) for p in shares]
+    return max(float(parts[0].sum() + parts[1].sum()) / 2, 0.0)
+
+
+@register("metric", "ndb")
+class NDB(Metric):
+    """Number of statistically different bins, and the Jensen-Shannon divergence of the bins' shares.
+
+    Richardson and Weiss, "On GANs and GMMs", NeurIPS 2018: bins are found by k-means on the reals' log-mel
+    spectrograms. ``ndb.share`` is the share of bins that differ, 0.05 by chance alone; ``ndb.jsd`` is in bits.
+
+    Args:
+        bins: most bins; there are fewer where a bin would get less than 10 reals.
+
+    Raises:
+        UserError: if `bins` is below 2.
+    """
+
+    name = "ndb"
+    minimum = 2 * A_BIN
+
+    def __init__(self, bins: int = 50) -> None:
+        if bins < 2:
+            raise UserError(f"ndb.bins {bins} is not allowed; allowed: 2 and up")
+        self.bins = bins
+
+    def features(self, clips: Clips) -> Features:
+        """Spectrograms of 64 bands and 32 columns at most; the bins are theirs."""
+        return pooled(clips)
+
+    def compare(self, reals: Features, others: Features) -> dict[str, float]:
+        """``ndb.share`` and ``ndb.jsd``; bins are those of `reals`."""
+        self.check_count(reals, others)
+        from sklearn.cluster import KMeans
+
+        bins = min(self.bins, len(reals) // A_BIN)
+        means = KMeans(bins, n_init=3, random_state=0).fit(reals)
+        counts, other = (np.bincount(means.predict(each), minlength=bins) for each in (reals, others))
+        return {"ndb.share": different_bins(counts, other) / bins, "ndb.jsd": jensen_shannon(counts, other)}

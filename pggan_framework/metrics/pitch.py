@@ -1,0 +1,104 @@
+"""Are labelled sounds in tune?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pggan_framework.errors import UserError, nearest
+from pggan_framework.metrics.base import Clips, Features, Metric
+from pggan_framework.metrics.trackers import TRACKERS
+from pggan_framework.registry import register
+
+IN_TUNE = 50.0
+"""Cents: half a semitone; beyond it another note is nearer."""
+
+
+def hertz(midi: ArrayLike) -> NDArray[np.float64]:
+    """MIDI numbers as frequencies: 69 is 440 Hz, 12 are an octave."""
+    frequencies: NDArray[np.float64] = 440 * 2 ** ((np.asarray(midi, dtype=np.float64) - 69) / 12)
+    return frequencies
+
+
+def pitch_errors(
+    waves: NDArray[np.float32], sample_rate: int, midi: ArrayLike, tracker: str = "pyin"
+) -> NDArray[np.float64]:
+    """How far each sound's pitch lies above its label, in cents [N]; nan where the tracker hears no pitch.
+
+    The tracker looks from an octave below the lowest label to an octave above the highest.
+
+    Args:
+        waves: [N, T] or [N, channels, T].
+        sample_rate: samples a second.
+        midi: the pitch each should have, MIDI numbers [N].
+        tracker: ``pyin``, ``torchcrepe`` or ``autocorrelation``.
+
+    Raises:
+        UserError: if the tracker is unknown or not installed.
+        ValueError: if there is not one label for each wave, or one is no frequency below half the sample rate.
+    """
+    return _errors(Clips(waves, sample_rate, midi=np.asarray(midi, dtype=np.float64)), tracker)
+
+
+def _errors(clips: Clips, tracker: str) -> NDArray[np.float64]:
+    if tracker not in TRACKERS:
+        raise UserError(
+            f"unknown pitch tracker '{tracker}'{nearest(tracker, TRACKERS)}; allowed: {', '.join(TRACKERS)}"
+        )
+    assert clips.midi is not None
+    wanted = hertz(clips.midi)
+    if not np.all((wanted > 0) & (wanted < clips.sample_rate / 2)):
+        raise ValueError(f"pitches of {wanted.min():.0f} to {wanted.max():.0f} Hz do not fit {clips.sample_rate} Hz")
+    # Where half an octave above the highest label is Nyquist already, look as far as that.
+    low, high = float(wanted.min()) / 2, min(2 * float(wanted.max()), 0.49 * clips.sample_rate)
+    track = TRACKERS[tracker]
+    found = [track(wave, clips.sample_rate, low, high) if np.any(wave) else np.nan for wave in clips.mono]
+    errors: NDArray[np.float64] = 1200 * np.log2(np.array(found, dtype=np.float64) / wanted)
+    return errors
+
+
+@register("metric", "pitch")
+class Pitch(Metric):
+    """Pitch accuracy against the label ``pitch`` (MIDI numbers): median error in cents, and shares.
+
+    ``pitch.cents`` is the median absolute error of the clips that have a pitch, ``pitch.in_tune`` the share of all
+    clips within 50 cents, ``pitch.voiced`` the share that has a pitch.
+
+    Args:
+        tracker: ``pyin``, some tenths of a second a clip; ``torchcrepe``, which is to be installed; or
+            ``autocorrelation``, the quickest.
+        count: the most clips measured.
+
+    Raises:
+        UserError: if `count` is below 1.
+    """
+
+    name = "pitch"
+    alone = True
+    minimum = 1
+
+    def __init__(self, tracker: Literal["pyin", "torchcrepe", "autocorrelation"] = "pyin", count: int = 100) -> None:
+        if count < 1:
+            raise UserError(f"pitch.count {count} is not allowed; allowed: 1 and up")
+        self.tracker, self.limit = tracker, count
+
+    def lacks(self, clips: Clips) -> str:
+        """It needs labels."""
+        return "sounds labelled with their pitch" if clips.midi is None else ""
+
+    def features(self, clips: Clips) -> Features:
+        """The error in cents, [N, 1]."""
+        return _errors(clips, self.tracker)[:, None]
+
+    def compare(self, reals: Features, others: Features) -> dict[str, float]:
+        """``pitch.cents``, ``pitch.in_tune`` and ``pitch.voiced``."""
+        self.check_count(others)
+        errors = np.abs(others[:, 0])
+        heard = errors[np.isfinite(errors)]
+        return {
+            "pitch.cents": float(np.median(heard)) if len(heard) else float("nan"),
+            "pitch.in_tune": float(np.sum(heard <= IN_TUNE) / len(errors)),
+            "pitch.voiced": len(heard) / len(errors),
+        }

@@ -1,0 +1,154 @@
+"""Several metrics at once, each figure beside its floor: the same figure for other reals in the fakes' place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import pggan_framework.metrics.centroid
+import pggan_framework.metrics.consistency
+import pggan_framework.metrics.embeddings
+import pggan_framework.metrics.frechet
+import pggan_framework.metrics.levels
+import pggan_framework.metrics.ndb
+import pggan_framework.metrics.pitch  # noqa: F401 - all imported to be registered
+from pggan_framework.errors import UserError
+from pggan_framework.metrics.base import Clips, Features, Metric
+from pggan_framework.registry import REGISTRY
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of one metric.
+
+    Args:
+        name: ``frechet``, ``loudness.p50`` ...
+        value: that of the fakes; nan where there is none.
+        floor: the same figure of other reals.
+        n: clips a side.
+    """
+
+    name: str
+    value: float
+    floor: float
+    n: int
+
+
+def default_metrics() -> list[Metric]:
+    """Every registered metric that is taken where none is named."""
+    return [c.cls() for c in REGISTRY if c.kind == "metric" and issubclass(c.cls, Metric) and c.cls.default]
+
+
+def usable(metrics: Iterable[Metric], n: int, *sets: Clips) -> tuple[list[Metric], list[str]]:
+    """The metrics that `n` clips a side allow and that lack nothing of any of `sets`; and of the others why not."""
+    taken, left_out = [], []
+    for metric in metrics:
+        lacking = next(filter(None, (metric.lacks(clips) for clips in sets)), "")
+        if n < metric.minimum:
+            lacking = f"{metric.minimum} clips a side; there are {n}"
+        if lacking:
+            left_out.append(f"{metric.name} needs {lacking}")
+        else:
+            taken.append(metric)
+    return taken, left_out
+
+
+def measure(metrics: Sequence[Metric], batches: Iterable[Clips]) -> dict[str, Features]:
+    """Each metric's features [N, F] of all clips, which are held no longer than a batch at a time.
+
+    Batches that no metric wants any more, each having its `limit`, are not asked for.
+    """
+    most = max((float("inf") if metric.limit is None else metric.limit for metric in metrics), default=0)
+    parts: dict[str, list[Features]] = {metric.name: [] for metric in metrics}
+    seen = 0
+    for clips in batches:
+        for metric in metrics:
+            wanted = clips if metric.limit is None else clips[: max(metric.limit - seen, 0)]
+            if len(wanted):
+                parts[metric.name].append(metric.features(wanted))
+        seen += len(clips)
+        if seen >= most:
+            break
+    return {name: np.concatenate(found) for name, found in parts.items()}
+
+
+def compare(
+    metrics: Sequence[Metric],
+    reals: Mapping[str, Features],
+    other_reals: Mapping[str, Features],
+    fakes: Mapping[str, Features],
+) -> list[Figure]:
+    """All figures, of what `measure` gave; of metrics that look at one set `reals` may lack the features.
+
+    Raises:
+        UserError: if a metric has too few clips.
+    """
+    figures = []
+    for metric in metrics:
+        name = metric.name
+        known = other_reals[name] if metric.alone else reals[name]
+        values, floors = metric.compare(known, fakes[name]), metric.compare(known, other_reals[name])
+        figures += [Figure(key, value, floors[key], len(fakes[name])) for key, value in values.items()]
+    return figures
+
+
+def as_dict(figures: Iterable[Figure]) -> dict[str, float]:
+    """``{"frechet": 12.1, "frechet.floor": 3.4, ...}``."""
+    return {key: v for f in figures for key, v in ((f.name, f.value), (f"{f.name}.floor", f.floor))}
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """The figures as aligned lines."""
+    rows = [("metric", "value", "real vs real", "n")]
+    rows += [(f.name, _shown(f.value), _shown(f.floor), str(f.n)) for f in figures]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}" for row in rows
+    )
+
+
+def _shown(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.4g}"
+
+
+def evaluate_sounds(
+    reals: NDArray[np.float32],
+    fakes: NDArray[np.float32],
+    sample_rate: int,
+    metrics: Iterable[str] | None = None,
+    real_midi: ArrayLike | None = None,
+    fake_midi: ArrayLike | None = None,
+) -> dict[str, float]:
+    """Compare sounds with real ones.
+
+    The reals are halved: the fakes are compared with the first half and, for the floor ``NAME.floor``, the second half
+    with the first, with the same number of clips on all three sides. They should therefore stand in no order.
+
+    Args:
+        reals: waves [N, T] or [N, channels, T], full scale 1.
+        fakes: waves of the same shape but for N; as many as half the reals are used.
+        sample_rate: samples a second.
+        metrics: names of metrics; by default all that apply.
+        real_midi: the pitch of each real, MIDI numbers [N], for the metric ``pitch``.
+        fake_midi: the pitch each fake should have.
+
+    Raises:
+        UserError: if a metric is unknown, or one that is named needs what is not given or more clips.
+        ValueError: if the shapes of the waves do not fit, or a sample is not finite.
+    """
+    midi = [None if each is None else np.asarray(each, dtype=np.float64) for each in (real_midi, fake_midi)]
+    real, fake = Clips(reals, sample_rate, midi=midi[0]), Clips(fakes, sample_rate, midi=midi[1])
+    if reals.shape[1:] != fakes.shape[1:]:
+        raise ValueError(f"reals of shape {reals.shape} and fakes of shape {fakes.shape} differ in more than number")
+    n = min(len(real) // 2, len(fake))
+    chosen = default_metrics() if metrics is None else [REGISTRY.get(name, "metric").cls() for name in metrics]
+    taken, left_out = usable(chosen, n, real, fake)
+    if left_out and (metrics is not None or not taken):
+        raise UserError("; ".join(left_out))
+    compared = [metric for metric in taken if not metric.alone]
+    measured = measure(compared, [real[:n]]), measure(taken, [real[n : 2 * n]]), measure(taken, [fake[:n]])
+    return as_dict(compare(taken, *measured))

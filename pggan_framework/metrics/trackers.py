@@ -1,0 +1,76 @@
+"""Pitch trackers: the one pitch of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import ceil, log2, nan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.measure import estimate_pitch
+from pggan_framework.errors import UserError
+
+Tracker = Callable[[NDArray[np.float32], int, float, float], float]
+"""(wave [T], sample rate, lowest Hz, highest Hz) -> Hz, or nan where there is no pitch."""
+
+CONFIDENT = 0.7
+"""CREPE's confidence from which a frame has a pitch."""
+CREPE_RATE, CREPE_HOP = 16000, 512
+CREPE_CENTS, CREPE_LOWEST = 20.0, 1997.3794084376191
+"""Width of CREPE's bins and place of the first, in cents over 10 Hz (Kim et al., "CREPE", 2018)."""
+
+
+def pyin(wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -> float:
+    """Median over the voiced frames of librosa's pYIN (Mauch and Dixon 2014), in steps of a tenth of a semitone."""
+    import librosa
+
+    # Frames side by side: more of them cost time and hardly move the median. A step may be half an octave: the default
+    # is a rate, which at so long a hop would pass a narrow range of pitches.
+    length = 1 << ceil(log2(8 * sample_rate / low))
+    pitches, voiced, _ = librosa.pyin(
+        wave,
+        fmin=low,
+        fmax=high,
+        sr=sample_rate,
+        frame_length=length,
+        hop_length=length,
+        max_transition_rate=0.5 * sample_rate / length,
+    )
+    heard = pitches[voiced & np.isfinite(pitches)]
+    return float(np.median(heard)) if len(heard) else nan
+
+
+def torchcrepe(wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -> float:
+    """Median over the confident frames of CREPE's smallest network; it hears 33 to 1975 Hz.
+
+    Bins are averaged about the likeliest one as in CREPE itself: the package's decoders add noise from numpy's global
+    generator.
+
+    Raises:
+        UserError: if torchcrepe is not installed.
+    """
+    try:
+        import torchcrepe as crepe
+    except ImportError as error:
+        raise UserError(
+            "the pitch tracker torchcrepe is not installed; pip install 'pggan_framework[sound-metrics]', or use pyin"
+        ) from error
+    import soxr
+    import torch
+
+    heard = soxr.resample(wave, sample_rate, CREPE_RATE) if sample_rate != CREPE_RATE else wave
+    cents = CREPE_LOWEST + CREPE_CENTS * np.arange(360)
+    hertz = 10 * 2 ** (cents / 1200)
+    pitches = []
+    with torch.no_grad():
+        for frames in crepe.preprocess(torch.from_numpy(heard.copy())[None], CREPE_RATE, CREPE_HOP, batch_size=512):
+            likely = crepe.infer(frames, "tiny").numpy() * ((hertz >= low) & (hertz <= high))
+            for row in likely[likely.max(axis=1) >= CONFIDENT]:
+                near = slice(max(int(row.argmax()) - 4, 0), int(row.argmax()) + 5)
+                pitches.append(float((row[near] * cents[near]).sum() / row[near].sum()))
+    return float(10 * 2 ** (np.median(pitches) / 1200)) if pitches else nan
+
+
+TRACKERS: Mapping[str, Tracker] = {"pyin": pyin, "torchcrepe": torchcrepe, "autocorrelation": estimate_pitch}
+"""By name; ``autocorrelation`` is the quickest."""
