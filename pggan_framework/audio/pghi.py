@@ -9,7 +9,6 @@ steady partial and along frequency for a click, and agree with the paper's where
 
 from __future__ import annotations
 
-import heapq
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,11 @@ from numpy.typing import NDArray
 TOLERANCE = 1e-4
 """Where the magnitude is below this share of the loudest, -80 dB, the phase is random."""
 FLOOR = 1e-10
+LOUDER_SHARE = 1e-3
+"""How much the louder end of an edge counts beside the quieter: where the quieter are alike, it decides."""
+ALL, NOT_LAST, NOT_FIRST = slice(None), slice(-1), slice(1, None)
+NEIGHBOURS = (((ALL, NOT_LAST), (ALL, NOT_FIRST)), ((NOT_LAST, ALL), (NOT_FIRST, ALL)))
+"""All points of a plane that have a next one, and those: along frames, along bins."""
 
 
 def phase_gradients(
@@ -47,49 +51,47 @@ def phase_gradients(
 def integrate_phases(magnitudes: NDArray[Any], n_fft: int, hop_length: int, seed: int = 0) -> NDArray[np.float64]:
     """Magnitudes [bins, frames], linear, -> phases [bins, frames] in radians, counted from each frame's centre.
 
-    From the loudest point outwards, each point takes its phase from the loudest neighbour that has one, by the mean of
-    their gradients. What cannot be reached starts anew from its own loudest point. Quiet points are random, from
-    `seed`. The paper's first, 0 for each start.
+    From the loudest point outwards, which has phase 0, each point takes its phase from a neighbour by the mean of their
+    gradients, along the loudest ways there are. Quiet points are random, from `seed`.
     """
     bins, frames = magnitudes.shape
-    per_frame, per_bin = phase_gradients(magnitudes, n_fft, hop_length)
+    ahead = _loudest_ways(magnitudes)
+    away = np.arange(bins * frames) - ahead
+    per_frame, per_bin = (plane.ravel() for plane in phase_gradients(magnitudes, n_fft, hop_length))
+    steps = np.where(np.abs(away) == frames, per_bin + per_bin[ahead], per_frame + per_frame[ahead])
+    # The sum of all steps on each way, in as many passes as the longest has doublings: first one step, then two, four.
+    phases = np.sign(away) * steps / 2
+    while np.any(ahead != (further := ahead[ahead])):
+        phases += phases[ahead]
+        ahead = further
     random = np.random.default_rng(seed).uniform(0, 2 * np.pi, (bins, frames))
-    # Python lists and one index into a frame of ones already done: the fastest a heap gets without a compiler.
-    width = frames + 2
-    loud = np.pad(magnitudes > TOLERANCE * magnitudes.max(), 1).ravel()
-    waiting = bytearray(loud.tobytes())
-    phases, time_step, bin_step, rank = (
-        np.pad(plane, 1).ravel().tolist() for plane in (random, per_frame / 2, per_bin / 2, -magnitudes)
-    )
-    order = np.flatnonzero(loud)
-    push, pop = heapq.heappush, heapq.heappop
-    for first in order[np.argsort(np.pad(-magnitudes, 1).ravel()[order], kind="stable")].tolist():
-        if not waiting[first]:
-            continue
-        waiting[first] = 0
-        phases[first] = 0.0
-        heap = [(rank[first], first)]
-        while heap:
-            here = pop(heap)[1]
-            phase, step_time, step_bin = phases[here], time_step[here], bin_step[here]
-            after = here + 1
-            if waiting[after]:
-                waiting[after] = 0
-                phases[after] = phase + step_time + time_step[after]
-                push(heap, (rank[after], after))
-            before = here - 1
-            if waiting[before]:
-                waiting[before] = 0
-                phases[before] = phase - step_time - time_step[before]
-                push(heap, (rank[before], before))
-            above = here + width
-            if waiting[above]:
-                waiting[above] = 0
-                phases[above] = phase + step_bin + bin_step[above]
-                push(heap, (rank[above], above))
-            below = here - width
-            if waiting[below]:
-                waiting[below] = 0
-                phases[below] = phase - step_bin - bin_step[below]
-                push(heap, (rank[below], below))
-    return np.array(phases).reshape(bins + 2, width)[1:-1, 1:-1]
+    return np.where(magnitudes > TOLERANCE * magnitudes.max(), phases.reshape(bins, frames), random)
+
+
+def _loudest_ways(magnitudes: NDArray[Any]) -> NDArray[np.intp]:
+    """[bins, frames] -> for each point, counted frames first, the next one on the way to the loudest: [bins * frames].
+
+    The paper keeps a heap of the points that have a phase and always goes on from the loudest, much as Prim's algorithm
+    grows a spanning tree. Here all edges are sorted once (Kruskal), by the quieter of their two points and then by the
+    louder: as good by measurement, and scipy does it five times faster than a heap in Python.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+
+    bins, frames = magnitudes.shape
+    points = np.arange(bins * frames, dtype=np.int32).reshape(bins, frames)
+    quietness = 1 - np.log(np.maximum(magnitudes / (magnitudes.max() or 1.0), FLOOR))
+    lengths = np.zeros((bins, frames, 2))
+    ends = np.full((bins, frames, 2), -1, dtype=np.int32)
+    for way, (here, there) in enumerate(NEIGHBOURS):
+        one, other = quietness[here], quietness[there]
+        lengths[..., way][here] = np.maximum(one, other) + LOUDER_SHARE * np.minimum(one, other)
+        ends[..., way][here] = points[there]
+    exist = ends >= 0
+    counts = np.append(0, exist.sum(axis=2).cumsum())
+    edges = csr_array((lengths[exist], ends[exist], counts), shape=(points.size, points.size))
+    tree = minimum_spanning_tree(edges, overwrite=True)
+    loudest = int(magnitudes.argmax())
+    ahead: NDArray[np.intp] = breadth_first_order(tree, loudest, directed=False)[1].astype(np.intp)
+    ahead[loudest] = loudest
+    return ahead

@@ -62,3 +62,30 @@ def test_griffin_lim_from_there_reaches_its_goal(hop, goal):
         for start in ("random", "pghi")
     }
     assert found["pghi"] <= goal and found["pghi"] < found["random"] - 3
+
+
+def test_phases_add_up_along_the_loudest_ways():
+    n_fft, hop, shape = 16, 4, (6, 5)
+    magnitudes = np.random.default_rng(3).uniform(0.1, 1, shape)
+    slopes = phase_gradients(magnitudes, n_fft, hop)
+    points = list(np.ndindex(shape))
+    # The spanning tree by Kruskal, and the sums by walking it.
+    edges = [(a, b, axis) for a in points for axis, b in ((0, (a[0], a[1] + 1)), (1, (a[0] + 1, a[1]))) if b in points]
+    edges.sort(key=lambda e: (-min(magnitudes[e[0]], magnitudes[e[1]]), -max(magnitudes[e[0]], magnitudes[e[1]])))
+    island, tree = {point: {point} for point in points}, []
+    for a, b, axis in edges:
+        if island[a] is not island[b]:
+            island[a] |= island[b]
+            for point in island[b]:
+                island[point] = island[a]
+            tree.append((a, b, axis))
+    expected = {points[int(magnitudes.argmax())]: 0.0}
+    while len(expected) < len(points):
+        for a, b, axis in tree:
+            step = (slopes[axis][a] + slopes[axis][b]) / 2
+            if a in expected:
+                expected.setdefault(b, expected[a] + step)
+            elif b in expected:
+                expected[a] = expected[b] - step
+    found = integrate_phases(magnitudes, n_fft, hop)
+    np.testing.assert_allclose(found, [[expected[i, j] for j in range(5)] for i in range(6)], atol=1e-9)

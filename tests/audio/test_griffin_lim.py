@@ -1,0 +1,64 @@
+"""Fast Griffin-Lim: steps against a float64 reference on spectra, and the choice of frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pggan_framework.audio.griffin_lim import TorchStft, griffin_lim
+from pggan_framework.audio.stft import stft
+
+
+@pytest.mark.parametrize(("n_fft", "hop", "frames"), [(64, 8, 16), (64, 8, 17), (64, 7, 12), (64, 8, 1)])
+def test_every_second_frame_is_enough_to_invert(n_fft, hop, frames):
+    wave = np.random.default_rng(0).normal(size=(2, frames * hop))
+    transform = TorchStft(n_fft, hop, frames, torch.device("cpu"), every=2)
+    spectra = transform.forward(torch.from_numpy(wave).float())
+    np.testing.assert_allclose(spectra.numpy().swapaxes(1, 2), stft(wave, n_fft, hop)[..., ::2], atol=1e-4)
+    np.testing.assert_allclose(transform.inverse(spectra).numpy(), wave, atol=1e-4)
+
+
+def reference(magnitudes: np.ndarray, phases: np.ndarray, n_fft: int, hop: int, every: list[int]) -> np.ndarray:
+    """Nenov et al. 2023, algorithm 1 in float64, on spectra [bins, frames]; the inverse by a dense least squares."""
+    samples = magnitudes.shape[1] * hop
+
+    def inverse(spectra: np.ndarray, step: int) -> np.ndarray:
+        columns = [stft(unit, n_fft, hop)[:, ::step].ravel() for unit in np.eye(samples)]
+        # Every bin but the first and last stands for two of the full transform.
+        weight = np.full(spectra.shape, np.sqrt(2))
+        weight[[0, -1]] = 1
+        system, wanted = np.stack(columns, 1) * weight.ravel()[:, None], (spectra * weight).ravel()
+        parts = np.concatenate([system.real, system.imag]), np.concatenate([wanted.real, wanted.imag])
+        return np.linalg.lstsq(*parts, rcond=None)[0]
+
+    first = every[0]
+    wave = inverse((magnitudes * np.exp(1j * phases))[:, ::first], first)
+    moved = outer = previous = stft(wave, n_fft, hop)
+    for number, step in enumerate(every):
+        if number:
+            current = (1 - 1.25) * outer + 1.25 * stft(wave, n_fft, hop)
+            moved = current + 0.99 * (current - previous)
+            outer = current + 1.1 * (current - previous)
+            previous = current
+        wave = inverse((magnitudes * np.exp(1j * np.angle(moved)))[:, ::step], step)
+    return wave
+
+
+def test_steps_from_given_phases_are_those_of_the_paper():
+    n_fft, hop = 16, 4
+    random = np.random.default_rng(1)
+    magnitudes, phases = random.uniform(0.5, 1, (9, 8)), random.uniform(0, 6, (9, 8))
+    phases[[0, -1]] = 0
+    given, start = (torch.from_numpy(plane).float()[None] for plane in (magnitudes, phases))
+    found = griffin_lim(given, n_fft, hop, 4, seed=0, phases=start)[0].numpy()
+    np.testing.assert_allclose(found, reference(magnitudes, phases, n_fft, hop, [1] * 4), atol=1e-3)
+
+
+def test_steps_from_random_phases_begin_on_every_second_frame():
+    n_fft, hop = 16, 2
+    magnitudes = np.random.default_rng(2).uniform(0.5, 1, (9, 12))
+    phases = torch.rand((12, 9), generator=torch.Generator().manual_seed(7)).numpy().T * 2 * np.pi
+    found = griffin_lim(torch.from_numpy(magnitudes).float()[None], n_fft, hop, 4, seed=7)[0].numpy()
+    want = reference(magnitudes, phases, n_fft, hop, [2, 2, 1, 1])
+    np.testing.assert_allclose(found, want, atol=2e-3)
