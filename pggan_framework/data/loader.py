@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -141,9 +142,11 @@ class _Batches(Dataset["torch.Tensor | _Failure"]):
 
     def __getitem__(self, request: Request) -> torch.Tensor | _Failure:
         try:
-            return torch.from_numpy(self.dataset.images(self._order(request.nimg, request.size), request.depth))
+            images = self.dataset.images(self._order(request.nimg, request.size), request.depth)
         except UserError as error:
             return _Failure(str(error))
+        # One layout in memory whatever the dataset's: convolutions round differently on another.
+        return torch.from_numpy(np.ascontiguousarray(images))
 
     def labels(self, nimg: int, size: int) -> torch.Tensor | None:
         space, labels = self.dataset.label_space, self.dataset.labels

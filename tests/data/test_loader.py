@@ -100,6 +100,16 @@ def test_no_worker_outlives_its_use():
     loader.close()
 
 
+def test_the_layout_in_memory_is_always_the_same():
+    class Turned(Numbers):
+        def image(self, index):
+            return super().image(index).swapaxes(1, 2)
+
+    assert (
+        BatchLoader(Turned(), seed=5).batch(0, 1, 4).stride() == BatchLoader(Numbers(), seed=5).batch(0, 1, 4).stride()
+    )
+
+
 def test_labels_are_those_of_the_pictures():
     data = Numbers()
     data.label_space, data.labels = collect({"number": range(20)})
