@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pggan_framework import __version__
-from pggan_framework.cli.prepare import Parser
+from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.runs import find_checkpoint
 

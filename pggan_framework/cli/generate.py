@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pggan_framework.cli.prepare import Parser
+from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
 from pggan_framework.recipes import new_folder
 from pggan_framework.runs import find_checkpoint

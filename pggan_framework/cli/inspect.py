@@ -89,7 +89,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from pggan_framework.cli.prepare import Parser
+    from pggan_framework.cli.parser import Parser
 
     parser = Parser(
         prog="pggan inspect",

@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError, nearest
 
 EXAMPLES = """examples:
@@ -16,14 +16,6 @@ EXAMPLES = """examples:
   apt-get install fluidsynth fluid-soundfont-gm
   pggan prepare notes datasets/notes --count 1000 --seconds 4 --rate 16000
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises UserError where argparse would print its usage and exit."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise the message."""
-        raise UserError(f"{self.prog}: {message}; see '{self.prog} -h'")
 
 
 def run(argv: Sequence[str]) -> int:
