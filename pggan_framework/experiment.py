@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader
 from pggan_framework.errors import UserError
 from pggan_framework.loggers.group import LoggerGroup
-from pggan_framework.losses.base import Loss
+from pggan_framework.losses.base import Loss, Term
 from pggan_framework.plugins.depth import DepthManager
 from pggan_framework.plugins.reporter import Reporter
 from pggan_framework.postprocessors.base import Postprocessor
@@ -23,6 +24,7 @@ from pggan_framework.runs import checkpoint_folder
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.randomness import derive, seed_step
+from pggan_framework.training.selfcheck import check_gradients
 from pggan_framework.training.step import TrainingStep
 from pggan_framework.training.trainer import Parts, Trainer
 
@@ -103,18 +105,39 @@ def _make_network(config: Config, name: str, dataset: DepthDataset) -> Any:
 
 
 def build_loss(config: Config, dataset: DepthDataset) -> Loss:
-    """The adversarial loss, and the auxiliary classifier's terms where the data are labelled.
+    """The adversarial loss, the penalties, and the auxiliary classifier's terms where the data are labelled.
+
+    A penalty that is a loss itself is made last, about all the others.
 
     Raises:
-        UserError: if the classifier is asked for something and there are no labels.
+        UserError: if the classifier is asked for something and there are no labels, or two terms are the same.
     """
     loss: Loss = make(config, config.general.loss)
+    names = config.general.penalties
+    around = [name for name in names if issubclass(REGISTRY.get(name).cls, Loss)]
+    for name in names:
+        if name not in around:
+            loss = loss + _further_terms(name, loss, make(config, name).terms)
     classifier: AuxiliaryClassifier = make(config, "AuxiliaryClassifier")
     if dataset.label_space is not None:
-        return loss + classifier.terms
-    if config.components["AuxiliaryClassifier"] != {"weight": 1.0}:
+        loss = loss + classifier.terms
+    elif config.components["AuxiliaryClassifier"] != {"weight": 1.0}:
         raise UserError("AuxiliaryClassifier.weight is given, but the data have no labels; name some of the dataset's")
+    for name in around:
+        loss = make(config, name, loss=loss)
     return loss
+
+
+def _further_terms(penalty: str, loss: Loss, terms: Sequence[Term]) -> Sequence[Term]:
+    """`terms`, unless the loss has one of the same name already: their figures could not be told apart."""
+    taken = {term.name for term in loss.terms}
+    for term in terms:
+        if term.name in taken:
+            raise UserError(
+                f"penalties: {penalty} is given, but there is a term '{term.name}' already; leave one of them out"
+                " (WGANGP has a gradient penalty and a drift; iwass_lambda 0, iwass_epsilon 0 turn them off)"
+            )
+    return terms
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:
@@ -171,6 +194,7 @@ class Experiment:
             self.latents,
             labels=None if self.dataset.label_space is None else self.labels,
         )
+        check_gradients(self.step)
         self.ema = make(config, "EMA")
         self.ema.attach(self.generator)
 

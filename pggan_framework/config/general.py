@@ -18,6 +18,7 @@ class General:
         generator: network that makes pictures.
         discriminator: network that judges them.
         loss: what the two networks minimise.
+        penalties: what is added to the loss, by name.
         plugins: further trainer plugins, by name.
         plugin_dirs: folders whose .py files are loaded.
         postprocessors: savers of samples; None: what fits the data.
@@ -52,6 +53,7 @@ class General:
     generator: str = "Generator"
     discriminator: str = "Discriminator"
     loss: str = "WGANGP"
+    penalties: list[str] = field(default_factory=list)
     plugins: list[str] = field(default_factory=list)
     plugin_dirs: list[str] = field(default_factory=lambda: ["plugins"])
     postprocessors: list[str] | None = None

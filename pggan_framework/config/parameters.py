@@ -26,6 +26,7 @@ INJECTED: Mapping[str, tuple[str, ...]] = {
     "OutputGenerator": ("postprocessors", "logger"),
     "SaverPlugin": ("directory",),
     "Trainer": ("parts",),
+    "UnrolledD": ("loss",),
 }
 """Constructor parameters that are no flags, because `experiment` passes them; under "" those of every component."""
 

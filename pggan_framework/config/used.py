@@ -14,6 +14,7 @@ CHOSEN: Mapping[str, str] = {
     "generator": "generator",
     "discriminator": "discriminator",
     "loss": "loss",
+    "penalties": "penalty",
     "plugins": "plugin",
     "postprocessors": "postprocessor",
     "loggers": "logger",
@@ -78,6 +79,6 @@ def _find(flag: str, name: str, kind: str) -> str:
         component = REGISTRY.get(name, kind)
     except UserError as error:
         raise UserError(f"{flag}: {error}") from error
-    if flag == "plugins" and component.name in (*ALWAYS, *GROWING):
-        raise UserError(f"plugins: {name} is part of every run; list further plugins only")
+    if flag in ("plugins", "penalties") and component.name in (*ALWAYS, *GROWING):
+        raise UserError(f"{flag}: {name} is part of every run; list further {flag} only")
     return component.name

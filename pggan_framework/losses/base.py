@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
 from pggan_framework.networks.functional import input_gradients_only
 
 Side = Literal["D", "G"]
 """Which network an update or a term trains."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training had come before an update.
+
+    Args:
+        nimg: real images shown.
+        updates: how often the network being updated was updated.
+    """
+
+    nimg: int = 0
+    updates: int = 0
+
+
+START = Progress()
+"""Before the first update."""
 
 
 class StepContext:
@@ -30,6 +49,9 @@ class StepContext:
         reals: [N, C, h, w], faded already; None where the update sees none.
         labels: [N, width] of the fakes, and of the reals where there are any: both have the same.
         mixing: [N, 1, 1, 1] in [0, 1], where each interpolate lies between its real and its fake; drawn if not given.
+        progress: how far training has come.
+        fakes: [N, C, h, w], where they are made already.
+        D_optimizer: what D is trained by, for a loss that looks ahead.
     """
 
     def __init__(
@@ -41,11 +63,15 @@ class StepContext:
         reals: Tensor | None = None,
         labels: Tensor | None = None,
         mixing: Tensor | None = None,
+        progress: Progress = START,
+        fakes: Tensor | None = None,
+        D_optimizer: Optimizer | None = None,
     ) -> None:
         self.side = side
         self.G, self.D = G, D
         self.latents, self.labels = latents, labels
-        self._reals, self._mixing = reals, mixing
+        self.progress, self.D_optimizer = progress, D_optimizer
+        self._reals, self._mixing, self._fakes = reals, mixing, fakes
         self.stats: dict[str, Tensor] = {}
 
     def log(self, name: str, value: Tensor) -> None:
@@ -66,6 +92,8 @@ class StepContext:
     @cached_property
     def fakes(self) -> Tensor:
         """[N, C, h, w] made from the latents."""
+        if self._fakes is not None:
+            return self._fakes
         with torch.set_grad_enabled(self.side == "G"):
             return self.G(self.latents, self.labels)  # type: ignore[no-any-return]
 
@@ -75,32 +103,50 @@ class StepContext:
         labels = None if self.labels is None else torch.cat([self.labels, self.labels])
         return self.D.judge(torch.cat([self.reals, self.fakes]), labels, parts=2).split(2)
 
-    @property
+    @cached_property
     def real_verdict(self) -> Verdict:
         """D's scores [N] and features [N, F] of the reals."""
+        if self.side == "G":
+            # Apart from the fakes: while D is held fixed, no gradient passes through what it says of reals.
+            return self.D.judge(self.reals, self.labels)
         return self._verdicts[0]
 
     @cached_property
     def fake_verdict(self) -> Verdict:
         """D's scores [N] and features [N, F] of the fakes."""
-        if self._reals is None:
+        if self.side == "G" or self._reals is None:
             return self.D.judge(self.fakes, self.labels)
         return self._verdicts[1]
 
     @cached_property
     def interpolates(self) -> Tensor:
-        """[N, C, h, w], each on the line between a real and a fake; a leaf that takes gradients."""
+        """[N, C, h, w], each on the line between a real and a fake."""
         mixing = self._mixing
         if mixing is None:
             mixing = torch.rand(self.reals.shape[0], 1, 1, 1, device=self.reals.device, dtype=self.reals.dtype)
-        return torch.lerp(self.reals.detach(), self.fakes.detach(), mixing).requires_grad_()
+        return torch.lerp(self.reals, self.fakes, mixing)
 
     @cached_property
     def interpolate_gradients(self) -> Tensor:
         """[N, C, h, w], the gradient of D's score at each interpolate, itself differentiable in D's weights."""
-        scores = self.D.judge(self.interpolates, self.labels).scores
+        return self._score_gradients(self.interpolates)
+
+    @cached_property
+    def real_gradients(self) -> Tensor:
+        """[N, C, h, w], the same at each real."""
+        return self._score_gradients(self.reals)
+
+    @cached_property
+    def fake_gradients(self) -> Tensor:
+        """[N, C, h, w], the same at each fake."""
+        return self._score_gradients(self.fakes)
+
+    def _score_gradients(self, images: Tensor) -> Tensor:
+        # A node of its own: where a loss looks ahead, D's weights too depend on the fakes.
+        points = images.view_as(images) if images.requires_grad else images.detach().requires_grad_()
+        scores = self.D.judge(points, self.labels).scores
         with input_gradients_only():
-            (gradients,) = torch.autograd.grad(scores.sum(), self.interpolates, create_graph=True)
+            (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
         return gradients
 
 
@@ -111,15 +157,38 @@ class Term(ABC):
         name: its name in the logs.
         side: which network it trains.
         weight: what it is multiplied by.
+        needs_reals: whether a term of G looks at reals too; D's always may.
     """
 
     name: ClassVar[str]
     side: ClassVar[Side]
     weight: float = 1.0
+    needs_reals: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean over the batch, without the weight."""
+
+    def weight_in(self, context: StepContext) -> float:
+        """What it is multiplied by in this update; 0: it is not computed."""
+        return self.weight
+
+    def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:  # noqa: B027  -- most terms suit all networks
+        """See that the term suits these networks; called once, before training.
+
+        Raises:
+            UserError: if it does not.
+        """
+
+    def after_update(self, context: StepContext) -> None:  # noqa: B027  -- most terms keep nothing
+        """Take note of the update that was just made with `context`, for a term that keeps a state of its own."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the term keeps from one update to the next, for an exact resume: plain values and tensors."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027
+        """Take back what `state_dict` gave."""
 
 
 class Loss(ABC):
@@ -134,6 +203,37 @@ class Loss(ABC):
         """This loss with further terms."""
         return Sum([*self.terms, *terms])
 
+    @property
+    def needs_reals_for_G(self) -> bool:
+        """Whether G's update is to see reals: those of D's last one."""
+        return any(term.needs_reals for term in self.terms if term.side == "G")
+
+    def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
+        """See that every term suits these networks.
+
+        Raises:
+            UserError: if one does not.
+        """
+        for term in self.terms:
+            term.check(G, D)
+
+    def after_update(self, context: StepContext) -> None:
+        """Tell the terms of the network that was just updated."""
+        for term in self.terms:
+            if term.side == context.side:
+                term.after_update(context)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of every term that has one, by its name."""
+        states = {term.name: term.state_dict() for term in self.terms}
+        return {name: state for name, state in states.items() if state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave; a term that is not in it stays as it is."""
+        for term in self.terms:
+            if term.name in state:
+                term.load_state_dict(state[term.name])
+
     def total(self, context: StepContext) -> Tensor:
         """The scalar that the network being updated minimises; logs it as ``D_loss`` or ``G_loss``.
 
@@ -144,10 +244,11 @@ class Loss(ABC):
         """
         total: Tensor | None = None
         for term in self.terms:
-            if term.side == context.side:
+            weight = term.weight_in(context) if term.side == context.side else 0
+            if weight:
                 value = term(context)
                 context.log(term.name, value)
-                total = value * term.weight if total is None else total + value * term.weight
+                total = value * weight if total is None else total + value * weight
         if total is None:
             raise RuntimeError(f"the loss has no term for {context.side}")
         context.log(f"{context.side}_loss", total)

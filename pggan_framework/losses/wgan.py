@@ -8,7 +8,9 @@ from torch import Tensor
 
 from pggan_framework.errors import UserError
 from pggan_framework.losses.base import Loss, StepContext, Term
-from pggan_framework.losses.penalties import Drift, GradientPenalty
+from pggan_framework.losses.gradient_penalties import GradientPenalty
+from pggan_framework.losses.score_penalties import Drift
+from pggan_framework.losses.scores import logged_scores
 from pggan_framework.registry import register
 
 
@@ -20,10 +22,8 @@ class CriticTerm(Term):
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar difference."""
-        real, fake = context.real_verdict.scores.mean(), context.fake_verdict.scores.mean()
-        context.log("D_real", real)
-        context.log("D_fake", fake)
-        return fake - real
+        real, fake = logged_scores(context)
+        return fake.mean() - real.mean()
 
 
 class ActorTerm(Term):

@@ -22,17 +22,19 @@ class Verdict:
         scores: [N], unbounded, higher for what it takes for real.
         features: [N, F], the penultimate features.
         logits: [N, width], what it takes the labels to be, a block for each attribute; None without labels.
+        reconstruction: [N, C, h, w], what an auto-encoder makes of the pictures; None of any other discriminator.
     """
 
     scores: Tensor
     features: Tensor
     logits: Tensor | None = None
+    reconstruction: Tensor | None = None
 
     def split(self, parts: int) -> list[Verdict]:
         """The verdicts on `parts` equal batches that were judged together."""
-        logits = [None] * parts if self.logits is None else self.logits.chunk(parts)
-        triples = zip(self.scores.chunk(parts), self.features.chunk(parts), logits, strict=True)
-        return [Verdict(*triple) for triple in triples]
+        fields = (self.scores, self.features, self.logits, self.reconstruction)
+        columns = ([None] * parts if field is None else field.chunk(parts) for field in fields)
+        return [Verdict(*row) for row in zip(*columns, strict=True)]
 
 
 class GrowingNetwork(nn.Module):

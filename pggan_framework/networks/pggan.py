@@ -165,12 +165,21 @@ class _Head(nn.Module):
     """[N, C, h, w] of the seed block -> features [N, F]: minibatch stddev, a convolution, a dense layer."""
 
     def __init__(
-        self, channels: Pair, size: Pair, kernel: int, slope: float, wscale: bool, mbstd: str, mbstd_group: int
+        self,
+        channels: Pair,
+        size: Pair,
+        kernel: int,
+        slope: float,
+        wscale: bool,
+        mbstd: str,
+        mbstd_group: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.slope, self.mbstd, self.mbstd_group = slope, mbstd, mbstd_group
         extra = mbstd != "none"
         self.conv = ScaledConv(channels[0] + extra, channels[0], kernel, slope=slope, wscale=wscale)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.dense = ScaledLinear(channels[0] * size[0] * size[1], channels[1], wscale=wscale)
 
     def forward(self, x: Tensor, parts: int) -> Tensor:
@@ -178,7 +187,7 @@ class _Head(nn.Module):
             deviation = torch.cat([self.deviation(part) for part in x.chunk(parts)])
             x = torch.cat([x, deviation.view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], 1)
             x = x.contiguous(memory_format=torch.channels_last)
-        return nn.functional.leaky_relu(self.dense(self.conv(x).flatten(1)), self.slope)
+        return nn.functional.leaky_relu(self.dense(self.dropout(self.conv(x).flatten(1))), self.slope)
 
     def deviation(self, x: Tensor) -> Tensor:
         """[N, C, h, w] -> [N]."""
@@ -204,6 +213,7 @@ class Discriminator(DiscriminatorBase):
         mbstd_group: most samples in a group.
         fused_downscale: take the 2x2 mean between the second convolution and its activation, as the official code
             does, which is faster; else after the activation.
+        dropout: share of the features left out at random before the penultimate layer.
         label_space: what the pictures are labelled with; given by the data. The discriminator then also says which
             label a picture has (AC-GAN, Odena et al. 2017, arXiv 1610.09585); it is not told.
     """
@@ -220,16 +230,20 @@ class Discriminator(DiscriminatorBase):
         mbstd: Literal["grouped", "flat", "batch", "none"] = "grouped",
         mbstd_group: int = 4,
         fused_downscale: bool = True,
+        dropout: float = 0.0,
         label_space: LabelSpace | None = None,
     ) -> None:
         _check_kernel("Discriminator", kernel_size)
+        if not 0 <= dropout < 1:
+            raise UserError(f"Discriminator.dropout {dropout} is not allowed; allowed: 0 (off) to below 1")
         if mbstd_group < 2:
             raise UserError(f"Discriminator.mbstd_group {mbstd_group} is below 2: one sample has no deviation")
         growth = _growth_of(shape)
         super().__init__(growth, label_space)
         maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
         slope = LEAK if leakyrelu else 0.0
-        head = _Head((maps.at(0), maps.at(-1)), growth.seed, kernel_size, slope, wscale, mbstd, mbstd_group)
+        inner = maps.at(0), maps.at(-1)
+        head = _Head(inner, growth.seed, kernel_size, slope, wscale, mbstd, mbstd_group, dropout)
         self.blocks = nn.ModuleList([head])
         for depth in range(1, growth.max_depth + 1):
             channels = maps.at(depth), maps.at(depth - 1)
@@ -257,6 +271,12 @@ class Discriminator(DiscriminatorBase):
             ValueError: if labels are given and it is not conditioned, or the pictures are not of the current depth's
                 shape.
         """
+        features = self.encode(images, labels, parts)
+        logits = self.classify(features) if self.classify is not None else None
+        return Verdict(self.score(features).squeeze(1), features, logits)
+
+    def encode(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Tensor:
+        """The penultimate features [N, F] of `judge`, whose arguments and errors it has."""
         if labels is not None:
             self.check_labels(labels, len(images))
         expected = self.growth.shape_at(self.depth)
@@ -269,6 +289,5 @@ class Discriminator(DiscriminatorBase):
             if depth == self.depth and self.fading:
                 old = self.from_rgb[depth - 1](downsample(images, self.growth.factor(depth)))
                 x = torch.lerp(old, x, self.alpha)
-        features = self.blocks[0](x, parts)
-        logits = self.classify(features) if self.classify is not None else None
-        return Verdict(self.score(features).squeeze(1), features, logits)
+        features: Tensor = self.blocks[0](x, parts)
+        return features

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pggan_framework.losses.base import Loss, StepContext
+from pggan_framework.losses.base import START, Loss, Progress, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.functional import fade
 
@@ -71,13 +71,15 @@ class TrainingStep:
         self.latents = latents
         self.generator = generator
         self.labels = labels
+        self._last_reals: tuple[Tensor, Tensor | None] | None = None
 
-    def discriminator_update(self, reals: Tensor, labels: Tensor | None = None) -> Stats:
+    def discriminator_update(self, reals: Tensor, labels: Tensor | None = None, progress: Progress = START) -> Stats:
         """Update D on one batch.
 
         Args:
             reals: [N, C, h, w] at the current depth, in the networks' range, not faded.
             labels: [N, width] of the reals, where the networks are conditioned; the fakes are made for the same.
+            progress: how far training has come.
 
         Returns:
             ``D_loss`` and what the terms log.
@@ -86,23 +88,40 @@ class TrainingStep:
         if self.D.fading:
             reals = fade_reals(reals, self.D.alpha, self.D.growth.factor(self.D.depth))
         reals = reals.contiguous(memory_format=torch.channels_last)
+        if self.loss.needs_reals_for_G:
+            self._last_reals = reals, labels
         mixing = torch.rand(count, 1, 1, 1, device=reals.device, dtype=reals.dtype, generator=self.generator)
-        context = StepContext("D", self.G, self.D, self.latents(count), reals, labels, mixing)
+        context = StepContext("D", self.G, self.D, self.latents(count), reals, labels, mixing, progress)
         return self._minimise(context, self.D_optimizer)
 
-    def generator_update(self, count: int) -> Stats:
+    def generator_update(self, count: int, progress: Progress = START) -> Stats:
         """Update G on `count` new latents, D held fixed.
+
+        Where the loss compares fakes with reals in G's update too, they are the last ones D has seen, faded as they
+        were, and the fakes are made for their labels.
 
         Returns:
             ``G_loss`` and what the terms log.
+
+        Raises:
+            RuntimeError: if reals are due and D has seen none, or not `count` of them.
         """
         latents = self.latents(count)
-        labels = None if self.labels is None else self.labels(count)
+        if not self.loss.needs_reals_for_G:
+            reals, labels = None, None if self.labels is None else self.labels(count)
+        elif self._last_reals is None or len(self._last_reals[0]) != count:
+            raise RuntimeError(f"the loss needs {count} reals for G: update D on as many first")
+        else:
+            reals, labels = self._last_reals
+        context = StepContext(
+            "G", self.G, self.D, latents, reals, labels, progress=progress, D_optimizer=self.D_optimizer
+        )
         with _frozen(self.D):
-            return self._minimise(StepContext("G", self.G, self.D, latents, labels=labels), self.G_optimizer)
+            return self._minimise(context, self.G_optimizer)
 
     def _minimise(self, context: StepContext, optimizer: Optimizer) -> Stats:
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.loss.total(context))
         optimizer.step()
+        self.loss.after_update(context)
         return context.stats

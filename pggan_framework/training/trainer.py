@@ -16,6 +16,7 @@ from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader, to_network_range
 from pggan_framework.errors import UserError
 from pggan_framework.labels import Labels
+from pggan_framework.losses.base import Progress
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register
 from pggan_framework.training.ema import EMA
@@ -205,15 +206,18 @@ class Trainer:
         parts = self.parts
         ranges = parts.dataset.range_in, parts.dataset.range_out
         seed_step(parts.seed, 0, before)
-        for _ in range(self.D_training_repeats):
+        for repeat in range(self.D_training_repeats):
             batch = parts.loader.batch(self.nimg, self.depth, self.minibatch_size)
             reals = to_network_range(batch.to(parts.device, non_blocking=True), *ranges)
             labels = parts.loader.labels(self.nimg, self.minibatch_size)
             self.nimg += self.minibatch_size
             self.losses = parts.step.discriminator_update(
-                reals, None if labels is None else labels.to(parts.device, non_blocking=True)
+                reals,
+                None if labels is None else labels.to(parts.device, non_blocking=True),
+                Progress(before, self.iteration * self.D_training_repeats + repeat),
             )
-        self.losses = {**self.losses, **parts.step.generator_update(self.minibatch_size)}
+        G_losses = parts.step.generator_update(self.minibatch_size, Progress(before, self.iteration))
+        self.losses = {**self.losses, **G_losses}
         parts.ema.update(self.G, self.nimg, self.nimg - before)
         self.iteration += 1
         for plugin in self.plugins:
@@ -265,6 +269,7 @@ class Trainer:
             },
             "ema": parts.ema.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
+            "loss": parts.step.loss.state_dict(),
             "random": random_state(),
             "plugins": {type(plugin).__name__: plugin.state_dict() for plugin in self.plugins},
             "codec": dataset.codec.state_dict() if dataset.codec is not None else None,
@@ -289,6 +294,7 @@ class Trainer:
             network.depth, network.alpha = state["networks"]["depth"], state["networks"]["alpha"]
         for name, optimizer in self._optimizers().items():
             optimizer.load_state_dict(state["optimizers"][name])
+        self.parts.step.loss.load_state_dict(state.get("loss", {}))
         for plugin in self.plugins:
             plugin.load_state_dict(state["plugins"].get(type(plugin).__name__, {}))
         restore_random_state(state["random"])

@@ -1,0 +1,117 @@
+"""BEGAN: D is an auto-encoder, and both losses are its errors (Berthelot et al. 2017, arXiv 1703.10717)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pggan_framework.errors import UserError
+from pggan_framework.losses.base import Loss, StepContext, Term
+from pggan_framework.losses.scores import logged_scores
+from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
+from pggan_framework.networks.describe import meta_copy, meta_inputs
+from pggan_framework.registry import register
+
+
+def _error(images: Tensor, verdict: Verdict) -> Tensor:
+    """L(x): the scalar mean of ``abs(x - AE(x))`` over the batch [N, C, h, w]."""
+    if verdict.reconstruction is None:
+        raise RuntimeError("BEGAN needs a discriminator that gives a reconstruction")
+    return (images - verdict.reconstruction).abs().mean()
+
+
+class BalancedErrors(Term):
+    """``L(real) - k * L(fake)``, where k holds ``L(fake)`` near ``gamma * L(real)``.
+
+    Logs k as ``began.k``, how far the errors are from that, ``gamma * L(real) - L(fake)``, as ``began.balance``, and
+    the measure of convergence ``L(real) + abs(balance)`` as ``began.measure``.
+
+    Args:
+        gamma: the ratio of the errors that is aimed at.
+        lambda_k: how fast k follows.
+    """
+
+    name = "D_began"
+    side = "D"
+
+    def __init__(self, gamma: float, lambda_k: float) -> None:
+        self.gamma, self.lambda_k = gamma, lambda_k
+        self.k = torch.zeros(())
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar difference, with k as it was before this update."""
+        logged_scores(context)
+        real, fake = _error(context.reals, context.real_verdict), _error(context.fakes, context.fake_verdict)
+        self.k = self.k.to(real.device)
+        balance = self.gamma * real - fake
+        context.log("began.k", self.k)
+        context.log("began.balance", balance)
+        context.log("began.measure", real + balance.abs())
+        return real - self.k * fake
+
+    def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
+        """See that D reconstructs what it is shown.
+
+        Raises:
+            UserError: if it does not.
+        """
+        probe = meta_copy(D)
+        if probe.judge(*meta_inputs(probe, 4)).reconstruction is None:
+            raise UserError(
+                f"BEGAN needs a discriminator that is an auto-encoder, and {type(D).__name__} is none;"
+                " allowed: --discriminator AutoencoderDiscriminator"
+            )
+
+    def after_update(self, context: StepContext) -> None:
+        """Move k, within 0 to 1; on the device, never read back from it."""
+        self.k = (self.k + self.lambda_k * context.stats["began.balance"].float()).clamp(0, 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weight k."""
+        return {"k": self.k}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the weight k."""
+        self.k = state["k"]
+
+
+class FakeError(Term):
+    """``L(fake)``: G is to make what D rebuilds well."""
+
+    name = "G_began"
+    side = "G"
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar mean error."""
+        return _error(context.fakes, context.fake_verdict)
+
+
+@register("loss")
+class BEGAN(Loss):
+    """Boundary equilibrium: an auto-encoder as discriminator, kept in balance with G (arXiv 1703.10717).
+
+    Needs ``--discriminator AutoencoderDiscriminator``.
+
+    Args:
+        gamma: error on fakes over error on reals that is aimed at, above 0 to 1. Lower gives cleaner samples that are
+            less diverse; 0.5 to 0.8 is usual.
+        lambda_k: how fast the weight of the fakes in D's loss follows, for each update of D.
+
+    Raises:
+        UserError: if one is outside its limits.
+    """
+
+    def __init__(self, gamma: float = 0.5, lambda_k: float = 0.001) -> None:
+        if not 0 < gamma <= 1:
+            raise UserError(f"BEGAN.gamma {gamma} is not allowed; allowed: above 0 to 1")
+        if not 0 < lambda_k <= 1:
+            raise UserError(f"BEGAN.lambda_k {lambda_k} is not allowed; allowed: above 0 to 1; usual: 0.001")
+        self._terms = BalancedErrors(gamma, lambda_k), FakeError()
+
+    @property
+    def terms(self) -> Sequence[Term]:
+        """D's, which keeps k, and G's."""
+        return self._terms

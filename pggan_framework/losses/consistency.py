@@ -1,0 +1,54 @@
+"""The consistency term: D is to say the same of a real whatever its dropout leaves out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn.modules.dropout import _DropoutNd
+
+from pggan_framework.errors import UserError
+from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.penalty import Penalty
+from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
+from pggan_framework.registry import register
+
+
+@register("penalty")
+class Consistency(Penalty):
+    """Draws two dropout passes of the same real together (CT-GAN, Wei et al. 2018, arXiv 1803.01541).
+
+    ``mean(relu(d(D(x'), D(x'')) + 0.1 d(h(x'), h(x'')) - margin))``, h the penultimate features. As in the authors'
+    code, d is the squared difference, for features its mean.
+
+    Args:
+        weight: lambda 2.
+        margin: M', a difference that is allowed; 0 to 0.2 is usual.
+    """
+
+    name = "dropout_consistency"
+    side = "D"
+
+    def __init__(self, weight: float = 2.0, margin: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(weight, **kwargs)
+        self.margin = margin
+        self.require("margin", margin >= 0, "0 and above")
+
+    def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
+        """See that D has dropout.
+
+        Raises:
+            UserError: if it has none.
+        """
+        if not any(isinstance(module, _DropoutNd) and module.p > 0 for module in D.modules()):
+            raise UserError(
+                f"Consistency compares two dropout passes, but {type(D).__name__} has no dropout;"
+                " allowed: a discriminator with dropout, as Discriminator.dropout 0.3"
+            )
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar mean; one pass is that of the adversarial loss, the other its own."""
+        first, second = context.real_verdict, context.D.judge(context.reals, context.labels)
+        of_scores = (first.scores - second.scores).square()
+        of_features = (first.features - second.features).square().mean(1)
+        return (of_scores + 0.1 * of_features - self.margin).relu().mean()

@@ -1,0 +1,105 @@
+"""What keeps G's samples different from each other."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss, normalize
+
+from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.penalty import Penalty
+from pggan_framework.registry import register
+
+
+def _cosines(x: Tensor) -> Tensor:
+    """[N, ...] -> [N, N], the cosine of the angle of each two samples."""
+    flat = normalize(x.flatten(1), dim=1)
+    return flat @ flat.T
+
+
+@register("penalty")
+class PullAway(Penalty):
+    """Pushes the samples of a batch apart by their angles (Zhao et al. 2017, arXiv 1609.03126).
+
+    ``mean(cos(s_i, s_j) ** 2)`` over all pairs of different samples; centred:
+    ``mean((cos(s_i, s_j) ** 2 - cos(z_i, z_j) ** 2) ** 2)``.
+
+    Args:
+        weight: of the mean.
+        of: what the angles are measured on, D's penultimate features or the pictures.
+        centred: draw the squared cosines to those of the latents, in place of zero.
+    """
+
+    name = "pull_away"
+    side = "G"
+
+    def __init__(
+        self,
+        weight: float = 0.1,
+        of: Literal["features", "pictures"] = "features",
+        centred: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(weight, **kwargs)
+        self.of, self.centred = of, centred
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar mean; of a single sample 0."""
+        samples = context.fake_verdict.features if self.of == "features" else context.fakes
+        squares = _cosines(samples).square()
+        if self.centred:
+            squares = (squares - _cosines(context.latents).square()).square()
+        count = len(squares)
+        # The diagonal is masked, not subtracted: a difference of sums would be rounded.
+        others = squares.masked_fill(torch.eye(count, dtype=torch.bool, device=squares.device), 0)
+        return others.sum() / max(count * (count - 1), 1)
+
+
+def _eigen(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues [N], ascending, and eigenvectors [N, N] in columns of the cosines of features [N, F].
+
+    The gradient is that of first-order perturbation. Between eigenvalues that are nearly equal, as all beyond F are,
+    eigenvectors have none: it is damped there, where that of ``torch.linalg.eigh`` is infinite.
+    """
+    kernel = _cosines(features)
+    with torch.no_grad():
+        values, vectors = torch.linalg.eigh(kernel)
+        gaps = values - values.unsqueeze(1)
+        damped = gaps / (gaps.square() + torch.finfo(values.dtype).eps)
+    turned = vectors.T @ kernel @ vectors
+    # Without its diagonal `turned` is zero: it adds nothing but the gradient.
+    return turned.diagonal(), vectors + vectors @ (damped * turned)
+
+
+@register("penalty")
+class GDPP(Penalty):
+    """Draws the diversity of a batch of fakes to that of the reals (Elfeki et al. 2019, arXiv 1812.00068).
+
+    Both kernels of cosines of D's penultimate features are decomposed:
+    ``magnitude * mse(values_fake, values_real) - sum_i w_i abs(<v_i_real, v_i_fake>)``, w the eigenvalues of the reals
+    scaled to 0 to 1.
+
+    Args:
+        weight: of the sum.
+        magnitude: of the eigenvalues' mean square difference against the eigenvectors' part; some code has 0.0001.
+    """
+
+    name = "gdpp"
+    side = "G"
+    needs_reals = True
+
+    def __init__(self, weight: float = 1.0, magnitude: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(weight, **kwargs)
+        self.magnitude = magnitude
+        self.require("magnitude", magnitude >= 0, "0 and above")
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar; its least value is minus the sum of the weights w."""
+        real_values, real_vectors = _eigen(context.real_verdict.features)
+        span = (real_values[-1] - real_values[0]).clamp_min(torch.finfo(real_values.dtype).eps)
+        weights = (real_values - real_values[0]) / span
+        values, vectors = _eigen(context.fake_verdict.features)
+        alike = (real_vectors * vectors).sum(0).abs()
+        return self.magnitude * mse_loss(values, real_values) - (weights * alike).sum()

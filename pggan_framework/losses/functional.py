@@ -1,0 +1,102 @@
+"""A discriminator with other weights, and an optimiser's step, as functions that a gradient flows through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.optim import Adam, Optimizer
+
+from pggan_framework.errors import UserError
+from pggan_framework.networks.base import DiscriminatorBase, Verdict
+
+_TINY = 1e-30
+"""Keeps the root's derivative finite where no gradient ever was; far below the square of any usual epsilon."""
+
+
+class _Judge(nn.Module):
+    """`judge` as a forward pass."""
+
+    def __init__(self, D: DiscriminatorBase) -> None:
+        super().__init__()
+        self.D = D
+
+    def forward(self, images: Tensor, labels: Tensor | None, parts: int) -> Verdict:
+        return self.D.judge(images, labels, parts)
+
+
+class FunctionalD(DiscriminatorBase):
+    """A discriminator with given weights; its own, and its buffers, are neither used nor changed.
+
+    Args:
+        D: the discriminator.
+        weights: name -> tensor, one for each of its parameters.
+        buffers: name -> tensor, one for each of its buffers; changed by passes that change buffers.
+    """
+
+    def __init__(self, D: DiscriminatorBase, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> None:
+        super().__init__(D.growth, D.label_space)
+        self.to(D.alpha.device)
+        self.follow(D)
+        # Held in a tuple, so that D is no part of this module.
+        self._judge = (_Judge(D),)
+        self._tensors = {f"D.{name}": tensor for name, tensor in {**weights, **buffers}.items()}
+
+    def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
+        """As the discriminator's, with the given weights."""
+        return cast(Verdict, functional_call(self._judge[0], self._tensors, (images, labels, parts)))
+
+
+class FunctionalAdam:
+    """Steps as Adam would take from where it is, which change neither it nor its parameters.
+
+    Args:
+        optimizer: the Adam.
+        parameters: name -> parameter of it.
+
+    Raises:
+        UserError: if it is another optimiser.
+    """
+
+    def __init__(self, optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> None:
+        groups = {parameter: group for group in optimizer.param_groups for parameter in group["params"]}
+        odd = any(group.get("amsgrad") or group.get("maximize") for group in optimizer.param_groups)
+        if not isinstance(optimizer, Adam) or odd:
+            raise UserError(f"UnrolledD takes steps as Adam does, but D is trained by {type(optimizer).__name__}")
+        self._groups = {name: groups[parameter] for name, parameter in parameters.items()}
+        states = {name: optimizer.state.get(parameter, {}) for name, parameter in parameters.items()}
+        self._moments: dict[str, tuple[Tensor, Tensor, Tensor]] = {
+            name: (state["step"].to(parameters[name]), state["exp_avg"], state["exp_avg_sq"])
+            for name, state in states.items()
+            if state
+        }
+
+    def step(self, weights: Mapping[str, Tensor], gradients: Sequence[Tensor | None]) -> dict[str, Tensor]:
+        """The weights one step on, differentiable in `weights` and `gradients`.
+
+        Args:
+            weights: name -> tensor.
+            gradients: one for each weight; None leaves it as it is.
+        """
+        pairs = zip(weights.items(), gradients, strict=True)
+        return {name: w if g is None else self._moved(name, w, g) for (name, w), g in pairs}
+
+    def _moved(self, name: str, weight: Tensor, gradient: Tensor) -> Tensor:
+        group = self._groups[name]
+        (beta1, beta2), decay, lr = group["betas"], group["weight_decay"], group["lr"]
+        if decay and group.get("decoupled_weight_decay"):
+            weight = weight * (1 - lr * decay)
+        elif decay:
+            gradient = gradient + decay * weight
+        zero = torch.zeros_like(weight)
+        count, mean, square = self._moments.get(name, (zero.new_zeros(()), zero, zero))
+        count = count + 1
+        mean = beta1 * mean + (1 - beta1) * gradient
+        square = beta2 * square + (1 - beta2) * gradient.square()
+        self._moments[name] = count, mean, square
+        root = (square / (1 - beta2**count) + _TINY).sqrt() + group["eps"]
+        moved: Tensor = weight - lr * mean / (1 - beta1**count) / root
+        return moved

@@ -1,0 +1,45 @@
+"""The hinge loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn.functional import relu
+
+from pggan_framework.losses.base import Loss, StepContext, Term
+from pggan_framework.losses.scores import logged_scores
+from pggan_framework.registry import register
+
+
+class HingeD(Term):
+    """``mean(relu(1 - D(real))) + mean(relu(1 + D(fake)))``."""
+
+    name = "D_hinge"
+    side = "D"
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar sum of both means."""
+        real, fake = logged_scores(context)
+        return relu(1 - real).mean() + relu(1 + fake).mean()
+
+
+class HingeG(Term):
+    """``-mean(D(fake))``."""
+
+    name = "G_hinge"
+    side = "G"
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar negative mean."""
+        return -context.fake_verdict.scores.mean()
+
+
+@register("loss")
+class HingeGAN(Loss):
+    """Hinge loss (Lim and Ye 2017, arXiv 1705.02894): D stops pushing where a score is beyond 1 or -1."""
+
+    @property
+    def terms(self) -> Sequence[Term]:
+        """D's and G's."""
+        return HingeD(), HingeG()

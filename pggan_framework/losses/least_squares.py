@@ -1,0 +1,44 @@
+"""The least squares loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from pggan_framework.losses.base import Loss, StepContext, Term
+from pggan_framework.losses.scores import logged_scores
+from pggan_framework.registry import register
+
+
+class LeastSquaresD(Term):
+    """``mean((D(real) - 1) ** 2) + mean(D(fake) ** 2)``."""
+
+    name = "D_least_squares"
+    side = "D"
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar sum of both means."""
+        real, fake = logged_scores(context)
+        return (real - 1).square().mean() + fake.square().mean()
+
+
+class LeastSquaresG(Term):
+    """``mean((D(fake) - 1) ** 2)``."""
+
+    name = "G_least_squares"
+    side = "G"
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar mean."""
+        return (context.fake_verdict.scores - 1).square().mean()
+
+
+@register("loss")
+class LSGAN(Loss):
+    """Least squares (Mao et al. 2017, arXiv 1611.04076), with the targets 1 for reals and 0 for fakes."""
+
+    @property
+    def terms(self) -> Sequence[Term]:
+        """D's and G's."""
+        return LeastSquaresD(), LeastSquaresG()

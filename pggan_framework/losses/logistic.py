@@ -1,0 +1,48 @@
+"""The logistic loss.
+
+``softplus(x)`` is ``-logsigmoid(-x)``, which PyTorch computes exactly; its softplus is cut off at 20.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from pggan_framework.losses.base import Loss, StepContext, Term
+from pggan_framework.losses.scores import logged_scores
+from pggan_framework.registry import register
+
+
+class LogisticD(Term):
+    """``mean(softplus(-D(real))) + mean(softplus(D(fake)))``."""
+
+    name = "D_logistic"
+    side = "D"
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar sum of both means."""
+        real, fake = logged_scores(context)
+        return -(logsigmoid(real).mean() + logsigmoid(-fake).mean())
+
+
+class LogisticG(Term):
+    """``mean(softplus(-D(fake)))``."""
+
+    name = "G_logistic"
+    side = "G"
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar mean."""
+        return -logsigmoid(context.fake_verdict.scores).mean()
+
+
+@register("loss")
+class LogisticGAN(Loss):
+    """The logistic loss as Mescheder et al. 2018 (arXiv 1801.04406) write it: StandardGAN without label tricks."""
+
+    @property
+    def terms(self) -> Sequence[Term]:
+        """D's and G's."""
+        return LogisticD(), LogisticG()

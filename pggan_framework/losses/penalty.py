@@ -1,0 +1,69 @@
+"""What all penalties share: a weight that follows the training, and a lazy interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+
+import numpy as np
+
+from pggan_framework.errors import UserError
+from pggan_framework.losses.base import StepContext, Term
+
+
+class Penalty(Term):
+    """A term that is named in ``--penalties``. A subclass is registered with ``@register("penalty")``.
+
+    Args:
+        weight: what the penalty is multiplied by.
+        interval: compute it only in every so many-th update of its network, and take it so many times there (lazy
+            regularisation, Karras et al. 2020, arXiv 1912.04958): the same on average, and cheaper.
+        schedule: factors of the weight by thousand real images shown, such as {0: 1, 100: 0.1}; linear in between,
+            before the first and after the last as these.
+        depth_weights: weights from a depth on, in place of `weight`, such as {3: 5}.
+
+    Raises:
+        UserError: if a weight, factor or interval is outside its limits.
+    """
+
+    def __init__(
+        self,
+        weight: float = 1.0,
+        interval: int = 1,
+        schedule: dict[float, float] | None = None,
+        depth_weights: dict[int, float] | None = None,
+    ) -> None:
+        self.weight, self.interval = weight, interval
+        self.schedule, self.depth_weights = schedule or {}, depth_weights or {}
+        for name, values in (
+            ("weight", [weight]),
+            ("schedule", [*self.schedule, *self.schedule.values()]),
+            ("depth_weights", [*self.depth_weights, *self.depth_weights.values()]),
+        ):
+            self.require(name, all(isfinite(value) and value >= 0 for value in values), "0 and above")
+        self.require("interval", interval >= 1, "1 and up")
+
+    def require(self, name: str, holds: bool, allowed: str) -> None:
+        """Refuse the parameter `name` unless what is allowed `holds`.
+
+        Raises:
+            UserError: if it does not.
+        """
+        if not holds:
+            raise UserError(f"{type(self).__name__}.{name} {getattr(self, name)} is not allowed; allowed: {allowed}")
+
+    @property
+    def terms(self) -> Sequence[Term]:
+        """What it adds to the loss: itself."""
+        return (self,)
+
+    def weight_in(self, context: StepContext) -> float:
+        """The weight at this depth and moment, times the interval; 0 in the updates between."""
+        if context.progress.updates % self.interval:
+            return 0.0
+        depths = [depth for depth in self.depth_weights if depth <= context.D.depth]
+        weight = self.depth_weights[max(depths)] if depths else self.weight
+        if self.schedule:
+            kimgs, factors = zip(*sorted(self.schedule.items()), strict=True)
+            weight *= float(np.interp(context.progress.nimg / 1000, kimgs, factors))
+        return weight * self.interval

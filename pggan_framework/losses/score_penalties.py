@@ -1,0 +1,55 @@
+"""What keeps D's scores in bounds: drift and total variation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.penalty import Penalty
+from pggan_framework.registry import register
+
+
+@register("penalty")
+class Drift(Penalty):
+    """Holds the scores of reals near zero (Karras et al. 2018, arXiv 1710.10196, appendix A.1).
+
+    ``mean(D(real) ** 2)``.
+
+    Args:
+        weight: epsilon.
+    """
+
+    name = "drift"
+    side = "D"
+
+    def __init__(self, weight: float = 0.001, **kwargs: Any) -> None:
+        super().__init__(weight, **kwargs)
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar mean square."""
+        return context.real_verdict.scores.square().mean()
+
+
+@register("penalty")
+class TV(Penalty):
+    """Draws the difference of scores of a real and a fake to a margin (Zhang et al. 2018, arXiv 1812.00810).
+
+    ``mean(abs(D(real) - D(fake) - delta))``, each real paired with the fake in its place.
+
+    Args:
+        weight: lambda.
+        delta: the margin.
+    """
+
+    name = "score_tv"
+    side = "D"
+
+    def __init__(self, weight: float = 10.0, delta: float = 5.0, **kwargs: Any) -> None:
+        super().__init__(weight, **kwargs)
+        self.delta = delta
+
+    def __call__(self, context: StepContext) -> Tensor:
+        """The scalar mean."""
+        return (context.real_verdict.scores - context.fake_verdict.scores - self.delta).abs().mean()

@@ -1,0 +1,120 @@
+"""The unrolled discriminator: G minimises its loss against what D is about to become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pggan_framework.errors import UserError
+from pggan_framework.losses.base import Loss, StepContext, Term
+from pggan_framework.losses.functional import FunctionalAdam, FunctionalD
+from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
+from pggan_framework.registry import register
+
+
+@register("penalty")
+class UnrolledD(Loss):
+    """Lets G look ahead: all its terms see D some steps on, and the gradient flows through these (arXiv 1611.02163).
+
+    The steps are those D's optimiser would take on the same batch, by all terms of D; D and the optimiser stay as they
+    are (Metz et al. 2017). Costs about `steps` updates of D, each differentiated once more.
+
+    Args:
+        loss: what both networks minimise; given by the run.
+        steps: how many steps D looks ahead.
+        first_order: hold the steps fixed in G's gradient: cheaper, and blind to how G moves D.
+
+    Raises:
+        UserError: if `steps` is below 1.
+    """
+
+    def __init__(self, loss: Loss, steps: int = 5, first_order: bool = False) -> None:
+        if steps < 1:
+            raise UserError(f"UnrolledD.steps {steps} is not allowed; allowed: 1 and up")
+        self.loss, self.steps, self.first_order = loss, steps, first_order
+
+    @property
+    def terms(self) -> Sequence[Term]:
+        """Those of the loss it is about."""
+        return self.loss.terms
+
+    def __add__(self, terms: Sequence[Term]) -> Loss:
+        """The same of the loss with further terms."""
+        return UnrolledD(self.loss + terms, self.steps, self.first_order)
+
+    @property
+    def needs_reals_for_G(self) -> bool:
+        """True: D's steps take them."""
+        return True
+
+    def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
+        """See that every term suits these networks."""
+        self.loss.check(G, D)
+
+    def after_update(self, context: StepContext) -> None:
+        """Tell the terms."""
+        self.loss.after_update(context)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of the loss it is about."""
+        return self.loss.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.loss.load_state_dict(state)
+
+    def total(self, context: StepContext) -> Tensor:
+        """The loss's own for D; for G that against the D of the future, whose loss is logged as ``unrolled_D_loss``.
+
+        Raises:
+            RuntimeError: if G's update is given no reals or not D's optimiser.
+        """
+        if context.side == "D":
+            return self.loss.total(context)
+        ahead = StepContext(
+            "G",
+            context.G,
+            self._future(context),
+            context.latents,
+            context.reals,
+            context.labels,
+            progress=context.progress,
+            fakes=context.fakes,
+            D_optimizer=context.D_optimizer,
+        )
+        total = self.loss.total(ahead)
+        context.stats.update(ahead.stats)
+        return total
+
+    def _future(self, context: StepContext) -> FunctionalD:
+        """D after its next steps; logs its loss at the last of them."""
+        D = context.D
+        if context.D_optimizer is None:
+            raise RuntimeError("looking ahead needs D's optimiser")
+        adam = FunctionalAdam(context.D_optimizer, dict(D.named_parameters()))
+        fakes = context.fakes.detach() if self.first_order else context.fakes
+        weights: dict[str, Tensor] = {name: p.detach().requires_grad_() for name, p in D.named_parameters()}
+        buffers = {name: buffer.clone() for name, buffer in D.named_buffers()}
+        for _ in range(self.steps):
+            step = StepContext(
+                "D",
+                context.G,
+                FunctionalD(D, weights, buffers),
+                context.latents,
+                context.reals,
+                context.labels,
+                progress=context.progress,
+                fakes=fakes,
+            )
+            total = self.loss.total(step)
+            gradients = torch.autograd.grad(
+                total, list(weights.values()), create_graph=not self.first_order, allow_unused=True
+            )
+            weights = adam.step(weights, gradients)
+            if self.first_order:
+                weights = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+        context.log("unrolled_D_loss", total)
+        return FunctionalD(D, weights, buffers)

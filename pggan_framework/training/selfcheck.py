@@ -1,0 +1,117 @@
+"""A look, before training, at whether every term trains the network it is meant for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pggan_framework.errors import UserError
+from pggan_framework.losses.base import Loss, Side, StepContext, Term
+from pggan_framework.losses.unrolled import UnrolledD
+from pggan_framework.networks.base import GrowingNetwork
+from pggan_framework.training.step import TrainingStep
+
+_BATCH = 4
+_SMALL = 1 << 14
+_NAMES: Mapping[Side, str] = {"D": "discriminator", "G": "generator"}
+
+
+def check_gradients(step: TrainingStep) -> None:
+    """See that each term's gradient reaches the network it trains, and that none of D's reaches G.
+
+    It is taken of four random pictures at depth 0, by the small weights; by all of them before a term is refused.
+    Weights, buffers, optimisers and the random state are left as they were. (That G's terms leave D alone needs no
+    look: D is frozen in G's update.)
+
+    Raises:
+        UserError: naming the first term whose gradient does not, or the network that has no term.
+    """
+    loss, networks = step.loss, (step.G, step.D)
+    for side in _NAMES:
+        if all(term.side != side for term in loss.terms):
+            raise UserError(f"the loss has no term that trains the {_NAMES[side]}; allowed: one or more")
+    # A loss with a way of its own to add up its terms is looked at as a whole too; one step ahead is as good as five.
+    own = [] if type(loss).total is Loss.total else [loss]
+    whole = [UnrolledD(loss.loss, 1, loss.first_order)] if isinstance(loss, UnrolledD) else own
+    device = next(step.G.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), _kept(networks):
+        torch.manual_seed(0)
+        for network in networks:
+            network.depth, network.alpha = 0, 1
+        with _only_small(networks):
+            contexts = {side: _context(step, side) for side in _NAMES}
+            doubtful = [part for part in (*loss.terms, *whole) if _faults(part, contexts, step)]
+        for part in doubtful:
+            for fault in _faults(part, {side: _context(step, side) for side in _NAMES}, step):
+                raise UserError(fault)
+
+
+@contextmanager
+def _only_small(networks: Sequence[GrowingNetwork]) -> Iterator[None]:
+    """Within it, large weights take no gradients: these are most of the cost."""
+    large = [p for network in networks for p in network.parameters() if p.requires_grad and p.numel() > _SMALL]
+    for parameter in large:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in large:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def _kept(networks: Sequence[GrowingNetwork]) -> Iterator[None]:
+    """Give the networks their depth, alpha and buffers back."""
+    places = [(network, network.depth, float(network.alpha)) for network in networks]
+    buffers = [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        for network, depth, alpha in places:
+            network.depth, network.alpha = depth, alpha
+
+
+def _context(step: TrainingStep, side: Side) -> StepContext:
+    """An update of `side` on random pictures in [-1, 1] and latents."""
+    like = next(step.G.parameters())
+    latents = torch.randn(_BATCH, step.G.latent_size, device=like.device, dtype=like.dtype)
+    shape = step.G.growth.shape_at(0)
+    reals: Tensor | None = torch.rand(_BATCH, *shape, device=like.device, dtype=like.dtype) * 2 - 1
+    if side == "G" and not step.loss.needs_reals_for_G:
+        reals = None
+    labels, space = None, step.D.label_space
+    if space is not None:
+        rows = np.arange(_BATCH)[:, None] % np.array(space.sizes)
+        labels = torch.from_numpy(space.one_hot(rows)).to(like)
+    return StepContext(side, step.G, step.D, latents, reals, labels, D_optimizer=step.D_optimizer)
+
+
+def _faults(part: Term | Loss, contexts: Mapping[Side, StepContext], step: TrainingStep) -> list[str]:
+    """What is wrong with the gradients of one term, or of the loss as a whole, in words."""
+    sides: Sequence[Side] = (part.side,) if isinstance(part, Term) else ("D", "G")
+    name, found = type(part).__name__, []
+    for side in sides:
+        context = contexts[side]
+        value = part(context) if isinstance(part, Term) else part.total(context)
+        if not _reaches(value, step.D if side == "D" else step.G):
+            found.append(f"{name} is to train the {_NAMES[side]}, but its gradient does not reach it")
+        elif side == "D" and _reaches(value, step.G):
+            found.append(f"{name} is to train the discriminator only, but its gradient reaches the generator")
+    return found
+
+
+def _reaches(value: Tensor, network: GrowingNetwork) -> bool:
+    """Whether a scalar's gradient reaches a weight; one that is at its floor, zero, need not have any."""
+    if not value.requires_grad:
+        return False
+    weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    found = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True) if weights else ()
+    gradients = [gradient for gradient in found if gradient is not None]
+    return bool(gradients) and (float(value.detach()) == 0 or any(bool(g.any()) for g in gradients))
