@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pggan_framework.audio.griffin_lim import TorchStft, griffin_lim
+from pggan_framework.audio.measure import spectral_convergence
 from pggan_framework.audio.stft import stft
 
 
@@ -19,8 +20,13 @@ def test_every_second_frame_is_enough_to_invert(n_fft, hop, frames):
     np.testing.assert_allclose(transform.inverse(spectra).numpy(), wave, atol=1e-4)
 
 
-def reference(magnitudes: np.ndarray, phases: np.ndarray, n_fft: int, hop: int, every: list[int]) -> np.ndarray:
-    """Nenov et al. 2023, algorithm 1 in float64, on spectra [bins, frames]; the inverse by a dense least squares."""
+def reference(
+    magnitudes: np.ndarray, phases: np.ndarray, n_fft: int, hop: int, every: list[int], exploring: int = 0
+) -> np.ndarray:
+    """Nenov et al. 2023, algorithm 1 in float64, on spectra [bins, frames]; the inverse by a dense least squares.
+
+    Before step `exploring` beta is 0 and gamma 1: Perraudin et al. 2013.
+    """
     samples = magnitudes.shape[1] * hop
 
     def inverse(spectra: np.ndarray, step: int) -> np.ndarray:
@@ -37,9 +43,10 @@ def reference(magnitudes: np.ndarray, phases: np.ndarray, n_fft: int, hop: int, 
     moved = outer = previous = stft(wave, n_fft, hop)
     for number, step in enumerate(every):
         if number:
-            current = (1 - 1.25) * outer + 1.25 * stft(wave, n_fft, hop)
+            beta, gamma = (0, 1) if number < exploring else (1.1, 1.25)
+            current = (1 - gamma) * outer + gamma * stft(wave, n_fft, hop)
             moved = current + 0.99 * (current - previous)
-            outer = current + 1.1 * (current - previous)
+            outer = current + beta * (current - previous)
             previous = current
         wave = inverse((magnitudes * np.exp(1j * np.angle(moved)))[:, ::step], step)
     return wave
@@ -62,3 +69,31 @@ def test_steps_from_random_phases_begin_on_every_second_frame():
     found = griffin_lim(torch.from_numpy(magnitudes).float()[None], n_fft, hop, 4, seed=7)[0].numpy()
     want = reference(magnitudes, phases, n_fft, hop, [2, 2, 1, 1])
     np.testing.assert_allclose(found, want, atol=2e-3)
+
+
+def test_long_searches_explore_before_they_settle(monkeypatch):
+    monkeypatch.setattr("pggan_framework.audio.griffin_lim.SETTLING_STEPS", 3)
+    n_fft, hop = 16, 4
+    magnitudes = np.random.default_rng(2).uniform(0.5, 1, (9, 12))
+    phases = torch.rand((12, 9), generator=torch.Generator().manual_seed(7)).numpy().T * 2 * np.pi
+    found = griffin_lim(torch.from_numpy(magnitudes).float()[None], n_fft, hop, 6, seed=7)[0].numpy()
+    np.testing.assert_allclose(found, reference(magnitudes, phases, n_fft, hop, [1] * 6, exploring=3), atol=5e-3)
+
+
+def test_more_steps_do_not_lose_a_drum():
+    random = np.random.default_rng(4)
+    time = np.arange(16384) / 8000
+    wave = np.zeros(16384)
+    for beat in np.arange(0, 2, 0.25):
+        after = np.maximum(time - beat, 0)
+        struck = (time >= beat) * np.exp(-after * 12)
+        wave += struck * np.sin(2 * np.pi * 60 * after + 4 * np.exp(-after * 30))
+        wave += 0.3 * (time >= beat) * np.exp(-after * random.uniform(15, 60)) * random.normal(size=16384)
+    magnitudes = torch.from_numpy(np.abs(stft(wave, 256, 64))).float()[None]
+    few, many = (
+        np.mean(
+            [spectral_convergence(wave, griffin_lim(magnitudes, 256, 64, n, s)[0].numpy(), 256, 64) for s in (0, 1)]
+        )
+        for n in (50, 200)
+    )
+    assert many < few - 1
