@@ -85,7 +85,11 @@ def build_dataset(config: Config) -> DepthDataset:
 
 
 def build_networks(config: Config, dataset: DepthDataset) -> tuple[GeneratorBase, DiscriminatorBase]:
-    """Both networks for the shapes of `dataset`, their weights drawn by the run's seed."""
+    """Both networks for the shapes of `dataset`, their weights drawn by the run's seed.
+
+    Raises:
+        UserError: if one cannot be conditioned though the data are labelled, or is to grow and cannot.
+    """
     seed_step(derive(config.general.random_seed, _WEIGHTS), 0, 0)
     generator = _make_network(config, config.general.generator, dataset)
     discriminator = _make_network(config, config.general.discriminator, dataset)
@@ -94,10 +98,11 @@ def build_networks(config: Config, dataset: DepthDataset) -> tuple[GeneratorBase
 
 def _make_network(config: Config, name: str, dataset: DepthDataset) -> Any:
     """A network for the data; labels are a matter only of those that know them."""
-    space = dataset.label_space
+    space, cls = dataset.label_space, REGISTRY.get(name).cls
+    if config.general.progressive_growing and not getattr(cls, "grows", True):
+        raise UserError(f"{name} cannot grow: set progressive_growing to False, or choose another network")
     if space is None:
         return make(config, name, shape=dataset.growth)
-    cls = REGISTRY.get(name).cls
     if "label_space" not in inspect.signature(cls).parameters:
         names = ", ".join(attribute.name for attribute in space.attributes)
         raise UserError(f"{name} cannot be conditioned, but the data are labelled with {names}; leave the labels out")
@@ -110,7 +115,8 @@ def build_loss(config: Config, dataset: DepthDataset) -> Loss:
     A penalty that is a loss itself is made last, about all the others.
 
     Raises:
-        UserError: if the classifier is asked for something and there are no labels, or two terms are the same.
+        UserError: if the classifier is asked for something and there are no labels or D does not classify, or two
+            terms are the same.
     """
     loss: Loss = make(config, config.general.loss)
     names = config.general.penalties
@@ -119,10 +125,14 @@ def build_loss(config: Config, dataset: DepthDataset) -> Loss:
         if name not in around:
             loss = loss + _further_terms(name, loss, make(config, name).terms)
     classifier: AuxiliaryClassifier = make(config, "AuxiliaryClassifier")
-    if dataset.label_space is not None:
+    classifies = getattr(REGISTRY.get(config.general.discriminator).cls, "classifies", True)
+    if dataset.label_space is not None and classifies:
         loss = loss + classifier.terms
     elif config.components["AuxiliaryClassifier"] != {"weight": 1.0}:
-        raise UserError("AuxiliaryClassifier.weight is given, but the data have no labels; name some of the dataset's")
+        why = f"{config.general.discriminator} is told the labels and does not find them; choose another discriminator"
+        if classifies:
+            why = "the data have no labels; name some of the dataset's"
+        raise UserError(f"AuxiliaryClassifier.weight is given, but {why}")
     for name in around:
         loss = make(config, name, loss=loss)
     return loss
@@ -251,6 +261,8 @@ class Experiment:
             total_kimg=general.total_kimg,
             seed=general.random_seed,
             config=config.to_dict(),
+            directory=folder,
+            logger=logger,
         )
         trainer: Trainer = make(config, "Trainer", parts=parts)
         trainer.setup()

@@ -110,14 +110,19 @@ def cut_short(words: list[str]) -> list[str]:
     more: dict[str, Any] = {"total_kimg": asked[-1] * 0.01 if asked else 3 * KIMG if general.resume else KIMG}
     if general.resume and "--config" not in words:
         return flags(more)  # the stored run was cut short already
-    # Another discriminator of ours has the same sizes.
-    more |= {name.replace("Discriminator.", f"{general.discriminator}."): value for name, value in SHORT.items()}
+    # Our other networks have the same sizes.
+    for name, value in SHORT.items():
+        kind, _, parameter = name.partition(".")
+        own = {"Generator": general.generator, "Discriminator": general.discriminator}.get(kind, kind)
+        more[f"{own}.{parameter}" if parameter else name] = value
     if general.progressive_growing:
         more |= GROWING
     if "--Trainer.resume_nimg" in words:
         more["Trainer.resume_nimg"] = 80
     if not general.load_dataset:
         more |= DATA.get(general.dataset_class, {})
+    if "configs/notes.yaml" in words:
+        more["SoundImageDataset.seed_shape"] = "32,2"  # its own has more rows than the stand-ins
     sound = general.dataset_class in DATA or general.load_dataset
     for saver in general.postprocessors or (["ImageSaver", "SoundSaver"] if sound else ["ImageSaver"]):
         more |= SAVERS.get(saver, {})
@@ -135,7 +140,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "train.py", root)
     (root / "shared_plugins").mkdir()
-    for folder, sides in {"photos": [(20, 30), (40, 16)], "cats": [(16, 16)]}.items():
+    for folder, sides in {
+        "photos": [(20, 30), (40, 16)],
+        "cats": [(16, 16)],
+        "animals/cat": [(16, 16)],
+        "animals/dog": [(16, 16)],
+    }.items():
         (root / "datasets" / folder).mkdir(parents=True)
         for number, (height, width) in enumerate(sides * 6):
             pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -162,7 +162,7 @@ def _chosen(words: Sequence[str]) -> str | None:
 def _folder_kind(folder: Path) -> str:
     """The dataset for a folder: of what it holds more, recordings or pictures."""
     from pggan_framework.audio.reading import SUFFIXES as SOUNDS
-    from pggan_framework.data.images import SUFFIXES as PICTURES
+    from pggan_framework.data.picture_files import SUFFIXES as PICTURES
 
     endings = Counter(path.suffix.lower() for path in folder.rglob("*") if path.is_file())
     sounds, pictures = (sum(endings[ending] for ending in kind) for kind in (SOUNDS, PICTURES))

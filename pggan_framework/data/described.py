@@ -8,7 +8,6 @@ import numpy as np
 
 from pggan_framework.data.clips import TARGET_DB
 from pggan_framework.data.recordings import Recordings, words_of
-from pggan_framework.labels import Labels, LabelSpace
 
 
 def describe_recordings(recordings: Recordings, full_scale: float) -> dict[str, str]:
@@ -52,18 +51,6 @@ def describe_recordings(recordings: Recordings, full_scale: float) -> dict[str, 
         names = words_of({path.name: "" for path in recordings.others})
         lines["other files"] = f"{len(recordings.others)} not read as sound: {names}"
     return lines
-
-
-def describe_labels(space: LabelSpace, labels: Labels, source: str) -> str:
-    """The attributes, how many values each has, and how many sounds a value."""
-    words = []
-    for attribute, column in zip(space.attributes, labels.T, strict=True):
-        counts = np.bincount(column, minlength=len(attribute.values))
-        words.append(
-            f"{attribute.name}, {len(attribute.values)} values from {attribute.values[0]} to {attribute.values[-1]},"
-            f" {counts.min()} to {counts.max()} sounds each"
-        )
-    return f"{'; '.join(words)}; from {source}"
 
 
 def _channels(number: int, channels: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,40 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.data.base import DepthDataset, Pixels, box_means
+from pggan_framework.data.labelling import read_labels
+from pggan_framework.data.picture_files import SUFFIXES, colour, header_size, reason, tail, upright
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
+from pggan_framework.labels import collect
 from pggan_framework.registry import register
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = frozenset(
-    [".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"]
-)
-"""Files with other endings are not looked at."""
-
 POLICIES = "stretch, crop (scale the shorter side, cut the middle), pad (fit, fill with the background)"
-
-# What undoes each EXIF orientation: names of PIL.Image.Transpose.
-UPRIGHT = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
-
-# How a file of each kind ends when it is whole.
-ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9", "GIF": b";"}
-TAIL = 64
-"""Bytes at the end of a file that are looked at."""
 
 
 @register("dataset")
 class DefaultImageFolderDataset(DepthDataset):
-    """Every picture in a folder and the folders below it, in order of their names.
+    r"""Every picture in a folder and the folders below it, in order of their names.
 
     Any kind of picture has a defined outcome. 16-bit grey is scaled to 8 bit, the EXIF orientation is applied, an
     animation gives its first frame, transparency is laid over `background` (and stays transparency in ``RGBA``);
@@ -61,12 +44,22 @@ class DefaultImageFolderDataset(DepthDataset):
             seed block; stretch; crop: scale the shorter side and cut the middle; pad: fit and fill with the background.
         background: colour under transparent pictures and around padded ones: a name such as white, or #rrggbb.
         max_images: use only the first so many.
+        mirror: use each picture's mirror image, left for right, as one more picture; all of them come after the last.
+        labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
+            pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
+            the pattern's, or the only one of the table or the JSON.
+        labels_csv: a table of labels: CSV with a header, one column the files' names relative to dir_path, called
+            ``file`` or the first.
+        labels_pattern: a regular expression with named groups that finds labels in the files' names relative to
+            dir_path, such as ``^(?P<breed>[a-z]+)_\d+``.
+        labels_json: a JSON file that maps the files' names to attributes, ``{"a.png": {"hair": "red"}}``, or as
+            StyleGAN2-ADA's dataset.json to a ``class``, ``{"labels": [["a.png", 3]]}``.
         model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
         seed_shape: height and width of the pictures at depth 0, where the offset does not give them.
         range_out: value range the networks see.
 
     Raises:
-        UserError: if the folder is missing or has no readable picture, or the sizes do not fit.
+        UserError: if the folder is missing or has no readable picture, the sizes do not fit, or a picture has no label.
     """
 
     def __init__(
@@ -78,6 +71,11 @@ class DefaultImageFolderDataset(DepthDataset):
         resize: Literal["none", "stretch", "crop", "pad"] = "none",
         background: str = "white",
         max_images: int | None = None,
+        mirror: bool = False,
+        labels: list[str] | None = None,
+        labels_csv: Path | None = None,
+        labels_pattern: str | None = None,
+        labels_json: Path | None = None,
         model_dataset_depth_offset: int = 2,
         seed_shape: tuple[int, int] | None = None,
         range_out: tuple[float, float] = (-1, 1),
@@ -85,8 +83,15 @@ class DefaultImageFolderDataset(DepthDataset):
         self.dir_path = Path(dir_path)
         self.imread_mode = imread_mode
         self.resize = resize
-        self.background = _colour(background)
+        self.background = colour(background)
+        self.mirror = mirror
         self._scan(max_images)
+        table, json_file = (None if path is None else Path(path) for path in (labels_csv, labels_json))
+        names = [self._name(file) for file in self._files]
+        self._file_labels = read_labels(names, labels, table, labels_pattern, type(self).__name__, json_file)
+        if self._file_labels is not None:
+            self.label_space, of_files = collect(self._file_labels.columns)
+            self.labels = np.concatenate([of_files, of_files]) if mirror else of_files
         height, width = self._full_size(size)
         channels = {"RGB": 3, "L": 1, "RGBA": 4}[imread_mode]
         try:
@@ -103,20 +108,24 @@ class DefaultImageFolderDataset(DepthDataset):
             self._preload()
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._files) * (2 if self.mirror else 1)
 
     def image(self, index: int) -> Pixels:
         """One picture at full depth, uint8 [C, H, W]."""
-        if self._levels is not None:
-            picture: Pixels = self._levels[-1][index]
-            return picture
-        return self._decode(self._files[index])
+        if not 0 <= index < len(self):
+            raise IndexError(f"picture {index} of {len(self)}")
+        mirrored, number = divmod(index, len(self._files))
+        picture: Pixels = self._decode(self._files[number]) if self._levels is None else self._levels[-1][number]
+        return np.ascontiguousarray(picture[..., ::-1]) if mirrored else picture
 
     def images(self, indices: Sequence[int], depth: int) -> Pixels:
         """A batch, uint8 [N, C, h, w], at `depth`."""
-        if self._levels is not None:
-            return self._levels[depth][list(indices)]
-        return super().images(indices, depth)
+        if self._levels is None:
+            return super().images(indices, depth)
+        mirrored, numbers = np.divmod(np.asarray(indices, dtype=np.int64), len(self._files))
+        batch: Pixels = self._levels[depth][numbers]
+        batch[mirrored > 0] = batch[mirrored > 0, ..., ::-1]
+        return batch
 
     def pyramid(self, indices: Sequence[int]) -> list[Pixels]:
         """Batches of every depth, each picture read once."""
@@ -127,6 +136,10 @@ class DefaultImageFolderDataset(DepthDataset):
         sizes = sorted(set(self._sizes))
         found = "x".join(map(str, sizes[0])) if len(sizes) == 1 else f"{len(sizes)} sizes"
         summary = super().summary() | {"folder": str(self.dir_path), "files": found, "resize": self.resize}
+        if self.mirror:
+            summary["mirrored"] = f"{len(self._files)} pictures, and each one's mirror image"
+        if self._file_labels is not None and self.label_space is not None and self.labels is not None:
+            summary["labels"] = self._file_labels.describe(self.label_space, self.labels, "pictures")
         if self._skipped:
             summary["skipped"] = f"{len(self._skipped)} unreadable: " + ", ".join(
                 f"{name} ({reason})" for name, reason in self._skipped.items()
@@ -134,12 +147,19 @@ class DefaultImageFolderDataset(DepthDataset):
         return summary
 
     def fingerprint(self) -> str:
-        """Digest of the parameters and of each file's name, length and last bytes."""
+        """Digest of the parameters, of each file's name, length and last bytes, and of the labels."""
         digest = hashlib.sha256(repr((self.shape, self.imread_mode, self.resize, self.background)).encode())
         for file in self._files:
-            name = file.relative_to(self.dir_path).as_posix()
-            digest.update(f"\n{name} {file.stat().st_size} ".encode() + _tail(file))
+            digest.update(f"\n{self._name(file)} {file.stat().st_size} ".encode() + tail(file))
+        if self.mirror:
+            digest.update(b"\nmirrored")
+        if self._file_labels is not None:
+            digest.update(b"\n" + json.dumps(self._file_labels.columns).encode())
         return digest.hexdigest()[:16]
+
+    def _name(self, file: Path) -> str:
+        """A file's name in the folder."""
+        return file.relative_to(self.dir_path).as_posix()
 
     def _scan(self, max_images: int | None) -> None:
         """Find the readable files and their sizes from their headers; nothing is decoded."""
@@ -151,13 +171,13 @@ class DefaultImageFolderDataset(DepthDataset):
         self._sizes: list[tuple[int, int]] = []
         self._skipped: dict[str, str] = {}
         candidates = [f for f in self.dir_path.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file()]
-        for file in sorted(candidates, key=lambda f: f.relative_to(self.dir_path).as_posix()):
+        for file in sorted(candidates, key=self._name):
             if len(self._files) == max_images:
                 break
             try:
                 size = header_size(file)
             except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
-                self._skipped[file.relative_to(self.dir_path).as_posix()] = _reason(error)
+                self._skipped[self._name(file)] = reason(error)
                 continue
             self._files.append(file)
             self._sizes.append(size)
@@ -195,7 +215,7 @@ class DefaultImageFolderDataset(DepthDataset):
                 image.load()
                 picture = self._fit(self._flatten(upright(image)))
         except Exception as error:  # see _scan
-            raise UserError(f"cannot decode {file}: {_reason(error)}; remove it or replace it") from error
+            raise UserError(f"cannot decode {file}: {reason(error)}; remove it or replace it") from error
         pixels = np.asarray(picture)
         planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         return np.ascontiguousarray(planes)
@@ -234,75 +254,8 @@ class DefaultImageFolderDataset(DepthDataset):
 
     def _preload(self) -> None:
         sizes = [self.growth.shape_at(depth) for depth in range(self.growth.max_depth + 1)]
-        levels = [np.empty((len(self), *size), np.uint8) for size in sizes]
-        for index in range(len(self)):
+        levels = [np.empty((len(self._files), *size), np.uint8) for size in sizes]
+        for index in range(len(self._files)):
             for level, picture in zip(levels, self.pyramid([index]), strict=True):
                 level[index] = picture[0]
         self._levels = levels
-
-
-def header_size(file: Path) -> tuple[int, int]:
-    """[H, W] of an upright picture, from its header; only a file that may be truncated is decoded.
-
-    Raises:
-        OSError: if it is no picture or is truncated.
-        ValueError: if it is a kind of picture without a defined range.
-    """
-    from PIL import Image
-
-    with Image.open(file) as image:
-        if image.mode == "F":
-            raise ValueError("32-bit float")
-        width, height = image.size
-        # A TIFF's size is already that of the upright picture.
-        turned = image.format != "TIFF" and orientation(image) >= 5
-        if not _looks_whole(file, image.format or ""):
-            image.load()
-    return (width, height) if turned else (height, width)
-
-
-def orientation(image: Image) -> int:
-    """EXIF orientation, 1 to 8; 1 is upright."""
-    # Pillow would decode a PNG whose header has none, to look behind the pixels.
-    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
-        return 1
-    return int(image.getexif().get(0x0112, 1))
-
-
-def upright(image: Image) -> Image:
-    """The picture as its EXIF orientation says it should be looked at."""
-    from PIL import Image as pillow
-
-    # Pillow turns a TIFF itself when it is loaded.
-    name = UPRIGHT.get(orientation(image)) if image.format != "TIFF" else None
-    return image.transpose(pillow.Transpose[name]) if name else image
-
-
-def _looks_whole(file: Path, kind: str) -> bool:
-    if kind == "WEBP":
-        with file.open("rb") as stream:
-            return int.from_bytes(stream.read(8)[4:], "little") + 8 <= file.stat().st_size
-    return kind in ENDINGS and ENDINGS[kind] in _tail(file)
-
-
-def _tail(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        stream.seek(0, 2)
-        stream.seek(max(0, stream.tell() - TAIL))
-        return stream.read()
-
-
-def _colour(name: str) -> tuple[int, int, int]:
-    from PIL import ImageColor
-
-    try:
-        red, green, blue = ImageColor.getrgb(name)[:3]
-    except ValueError as error:
-        raise UserError(f"unknown background colour '{name}'; allowed: a name such as white, or #rrggbb") from error
-    return red, green, blue
-
-
-def _reason(error: Exception) -> str:
-    """Why a file cannot be read, in a few words, without its path."""
-    text = str(error) or type(error).__name__
-    return "no picture" if "cannot identify" in text else text

@@ -1,19 +1,20 @@
-"""What files are labelled with: by the folder they lie in, by their names, or by a table."""
+"""What files are labelled with: by the folder they lie in, by their names, by a table, or by JSON."""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from pggan_framework.data.label_files import read_json, read_table
 from pggan_framework.errors import UserError, nearest
+from pggan_framework.labels import Labels, LabelSpace
 
 FOLDER = "folder"
 """The attribute every file in a folder has: the first folder below the dataset's."""
-FILE = "file"
-"""The column of a table that names the files; without one it is the first."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,23 @@ class FileLabels:
         """The values of these files, by their numbers; what `labels.collect` takes."""
         return {name: [values[file] for file in files] for name, values in self.columns.items()}
 
+    def describe(self, space: LabelSpace, labels: Labels, what: str) -> str:
+        """The attributes, how many values each has, and how many of what is labelled a value, in words.
+
+        Args:
+            space: what `labels.collect` made of them.
+            labels: [N, A].
+            what: is labelled: sounds, pictures.
+        """
+        words = []
+        for attribute, column in zip(space.attributes, labels.T, strict=True):
+            counts = np.bincount(column, minlength=len(attribute.values))
+            words.append(
+                f"{attribute.name}, {len(attribute.values)} values from {attribute.values[0]} to"
+                f" {attribute.values[-1]}, {counts.min()} to {counts.max()} {what} each"
+            )
+        return f"{'; '.join(words)}; from {self.source}"
+
 
 def read_labels(
     names: Sequence[str],
@@ -39,29 +57,34 @@ def read_labels(
     table: Path | None,
     pattern: str | None,
     owner: str,
+    json: Path | None = None,
 ) -> FileLabels | None:
     """Find the labels of files; None where none are asked for.
 
     Args:
         names: the files, relative to the dataset's folder, with ``/``.
-        wanted: the attributes. By default the pattern's groups, or the table's one column beside the files' names.
+        wanted: the attributes. By default the pattern's groups, or the only one that the table or the JSON has.
         table: a CSV file with a header; commas, semicolons or tabs.
         pattern: a regular expression with named groups, searched in each name.
         owner: the dataset's name, for messages.
+        json: a JSON file; see `read_json`.
 
     Raises:
-        UserError: if a file has no label, an attribute or a column is not there, the expression is none, the table
-            cannot be read, or both it and a pattern are given.
+        UserError: if a file has no label, an attribute or a column is not there, the expression is none, a file cannot
+            be read, or several of table, pattern and JSON are given.
     """
-    if table is not None and pattern is not None:
-        raise UserError(f"{owner}.labels_csv and labels_pattern are both given; allowed: one of them")
+    given = [name for name, value in (("csv", table), ("pattern", pattern), ("json", json)) if value is not None]
+    if len(given) > 1:
+        raise UserError(f"{owner}.labels_{given[0]} and labels_{given[1]} are both given; allowed: one of them")
     find: Callable[[str], Mapping[str, str | None]]
-    if table is not None:
-        available, rows = read_table(table, owner)
-        find, source = (lambda name: rows.get(name, {})), f"the table {table}"
+    if table is not None or json is not None:
+        path = table or json
+        assert path is not None
+        available, rows = read_table(path, owner) if table is not None else read_json(path, owner)
+        find, source = (lambda name: rows.get(name, {})), f"{'the table ' if table is not None else ''}{path}"
         if wanted is None and len(available) != 1:
-            columns = ", ".join(available)
-            raise UserError(f"{table} has {len(available)} columns of labels: {columns}; choose with {owner}.labels")
+            kind = "columns of labels" if table is not None else "attributes"
+            raise UserError(f"{path} has {len(available)} {kind}: {', '.join(available)}; choose with {owner}.labels")
     elif pattern is not None:
         search = _compiled(pattern, owner)
         available, source = list(search.groupindex), f"the files' names by {pattern}"
@@ -74,7 +97,7 @@ def read_labels(
     allowed = [*available, *([] if FOLDER in available else [FOLDER])]
     for attribute in chosen:
         if attribute not in allowed:
-            needs = "" if table or pattern else "; others need labels_csv or labels_pattern"
+            needs = "" if given else "; others need labels_csv, labels_pattern or labels_json"
             raise UserError(
                 f"{owner}.labels '{attribute}' is not known{nearest(attribute, allowed)};"
                 f" allowed: {', '.join(allowed)}{needs}"
@@ -107,38 +130,6 @@ def _columns(
             + f"; of {len(names)} files {len(names) - files} are labelled, and all must be"
         )
     return columns
-
-
-def read_table(path: Path, owner: str) -> tuple[list[str], dict[str, dict[str, str]]]:
-    """Read a table of labels: its columns but the one of names, and for each name its values.
-
-    Raises:
-        UserError: if it is missing, is no text, has no column beside the names, or names a file twice.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise UserError(f"{owner}.labels_csv {path} cannot be read: {reason}") from error
-    lines = text.splitlines()
-    separator = max(",;\t", key=lines[0].count) if lines else ","
-    reader = csv.DictReader(lines, delimiter=separator, restval="", skipinitialspace=True)
-    fields = [field.strip() for field in reader.fieldnames or []]
-    reader.fieldnames = fields
-    if len(fields) < 2:
-        raise UserError(f"{path} has no column beside the files' names; its first line must name the columns")
-    key = FILE if FILE in fields else fields[0]
-    header = [field for field in fields if field and field != key]
-    rows: dict[str, dict[str, str]] = {}
-    try:
-        for row in reader:
-            name = (row[key] or "").strip().replace("\\", "/").removeprefix("./")
-            if name in rows:
-                raise UserError(f"{path} names {name} twice, again in line {reader.line_num}; allowed: once")
-            rows[name] = {field: row[field] for field in header}
-    except csv.Error as error:
-        raise UserError(f"{path} is no table: {error}, line {reader.line_num}") from error
-    return header, rows
 
 
 def _compiled(pattern: str, owner: str) -> re.Pattern[str]:

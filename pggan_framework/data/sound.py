@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pggan_framework.audio import Codec, Wave, build_codec
 from pggan_framework.audio.reading import Channels, SoundFile, UnreadableSound, read_wave
 from pggan_framework.data.clips import ClipPolicy, Normalize, Survey, TooLong, TooShort
-from pggan_framework.data.described import describe_labels, describe_recordings
+from pggan_framework.data.described import describe_recordings
 from pggan_framework.data.labelling import read_labels
 from pggan_framework.data.recordings import BadFiles, Recordings
 from pggan_framework.data.wave import ImgMode, SourceRead, WaveDataset, codec_for
@@ -77,12 +77,14 @@ class SoundImageDataset(WaveDataset):
         normalize: bring each file to one level, its ``peak`` to -1 dB or its ``rms`` to -20 dB of full scale. The
             networks then learn sound without its differences of level; `gain_db` keeps them.
         labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
-            pattern, or ``folder``, the first folder a file lies in. By default none, or all of the pattern's, or the
-            table's only one.
+            pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
+            the pattern's, or the only one of the table or the JSON.
         labels_csv: a table of labels: CSV with a header, one column the files' names relative to dir_path, called
             ``file`` or the first.
         labels_pattern: a regular expression with named groups that finds labels in the files' names relative to
             dir_path, such as ``_m(?P<pitch>\d+)_``.
+        labels_json: a JSON file that maps the files' names to attributes, ``{"a.wav": {"pitch": 60}}``, or as
+            StyleGAN2-ADA's dataset.json to a ``class``, ``{"labels": [["a.wav", 3]]}``.
         prepared_dir: folder where what was measured and encoded is kept for the next start; None keeps nothing.
         jobs: how many processes read and encode; by default as many as there are processors.
         model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
@@ -116,6 +118,7 @@ class SoundImageDataset(WaveDataset):
         labels: list[str] | None = None,
         labels_csv: Path | None = None,
         labels_pattern: str | None = None,
+        labels_json: Path | None = None,
         prepared_dir: Path | None = Path("datasets/prepared"),
         jobs: int | None = None,
         model_dataset_depth_offset: int = 2,
@@ -130,8 +133,8 @@ class SoundImageDataset(WaveDataset):
         )
         self._recordings = Recordings(self.dir_path, self._policy, bad_files, max_files)
         names = self._recordings.names
-        table = None if labels_csv is None else Path(labels_csv)
-        self._file_labels = read_labels(names, labels, table, labels_pattern, owner)
+        table, json_file = (None if path is None else Path(path) for path in (labels_csv, labels_json))
+        self._file_labels = read_labels(names, labels, table, labels_pattern, owner, json_file)
         if self._file_labels is not None:
             collect(self._file_labels.rows(range(len(names))))  # refuses before hours of reading
         self._sources = self._divide()
@@ -250,7 +253,7 @@ class SoundImageDataset(WaveDataset):
         full_scale = self._at_full_scale / (len(self) * self._policy.samples * self.codec.channels)
         lines = describe_recordings(self._recordings, full_scale)
         if self._file_labels is not None and self.label_space is not None and self.labels is not None:
-            lines["labels"] = describe_labels(self.label_space, self.labels, self._file_labels.source)
+            lines["labels"] = self._file_labels.describe(self.label_space, self.labels, "sounds")
         return {**super().summary(), **lines}
 
     def sources_fingerprint(self) -> str:

@@ -1,17 +1,22 @@
-"""Generators and discriminators that grow."""
+"""Generators and discriminators."""
 
 from pggan_framework.networks.autoencoder import AutoencoderDiscriminator
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, GrowingNetwork, Verdict
+from pggan_framework.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from pggan_framework.networks.describe import describe
 from pggan_framework.networks.pggan import Discriminator, Generator
+from pggan_framework.networks.projection import ProjectionDiscriminator
 
 __all__ = [
     "AutoencoderDiscriminator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "Discriminator",
     "DiscriminatorBase",
     "Generator",
     "GeneratorBase",
     "GrowingNetwork",
+    "ProjectionDiscriminator",
     "Verdict",
     "describe",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from math import log2
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,8 @@ class GrowingNetwork(nn.Module):
         label_space: what it is conditioned on, if it is.
     """
 
+    grows: ClassVar[bool] = True
+    """Whether it can be at a lower depth than the deepest, and fade."""
     alpha_value: Tensor
 
     def __init__(self, growth: Growth, label_space: LabelSpace | None = None) -> None:
@@ -62,6 +65,11 @@ class GrowingNetwork(nn.Module):
         return self.growth.max_depth
 
     @property
+    def depths(self) -> range:
+        """The depths it can be at."""
+        return range(0 if self.grows else self.max_depth, self.max_depth + 1)
+
+    @property
     def depth(self) -> int:
         """Index of the newest block in use.
 
@@ -72,8 +80,8 @@ class GrowingNetwork(nn.Module):
 
     @depth.setter
     def depth(self, value: int) -> None:
-        if not 0 <= value <= self.max_depth:
-            raise ValueError(f"depth {value} is outside 0 to {self.max_depth}")
+        if value not in self.depths:
+            raise ValueError(f"depth {value} is outside {self.depths[0]} to {self.max_depth}")
         self._depth = value
 
     @property
@@ -134,6 +142,9 @@ class GeneratorBase(GrowingNetwork):
 
 class DiscriminatorBase(GrowingNetwork):
     """Base of discriminators: a subclass gives `judge`."""
+
+    classifies: ClassVar[bool] = True
+    """Whether its verdicts have logits where it is conditioned; else `judge` needs the labels themselves."""
 
     @abstractmethod
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:

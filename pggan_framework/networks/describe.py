@@ -47,7 +47,7 @@ def describe(network: GrowingNetwork) -> list[tuple[str, str, int]]:
                 shapes.setdefault(name, "x".join(map(str, output.shape[1:])))
 
             hooks.append(module.register_forward_hook(keep))
-    for depth in range(copy.max_depth + 1):
+    for depth in copy.depths:
         copy.depth = depth
         copy.alpha = 1
         copy(*meta_inputs(copy, 4))

@@ -233,11 +233,12 @@ class Discriminator(DiscriminatorBase):
         dropout: float = 0.0,
         label_space: LabelSpace | None = None,
     ) -> None:
-        _check_kernel("Discriminator", kernel_size)
+        name = type(self).__name__
+        _check_kernel(name, kernel_size)
         if not 0 <= dropout < 1:
-            raise UserError(f"Discriminator.dropout {dropout} is not allowed; allowed: 0 (off) to below 1")
+            raise UserError(f"{name}.dropout {dropout} is not allowed; allowed: 0 (off) to below 1")
         if mbstd_group < 2:
-            raise UserError(f"Discriminator.mbstd_group {mbstd_group} is below 2: one sample has no deviation")
+            raise UserError(f"{name}.mbstd_group {mbstd_group} is below 2: one sample has no deviation")
         growth = _growth_of(shape)
         super().__init__(growth, label_space)
         maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)

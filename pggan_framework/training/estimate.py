@@ -145,7 +145,7 @@ def estimate(G: GeneratorBase, D: DiscriminatorBase, growth: Growth, depth: int,
     step = TrainingStep(
         G,
         D,
-        WGANGP() if space is None else WGANGP() + AuxiliaryClassifier().terms,
+        WGANGP() + AuxiliaryClassifier().terms if space is not None and D.classifies else WGANGP(),
         SGD(G.parameters(), 0.0),
         SGD(D.parameters(), 0.0),
         lambda count: torch.empty(count, G.latent_size, device="meta"),

@@ -23,9 +23,9 @@ _NAMES: Mapping[Side, str] = {"D": "discriminator", "G": "generator"}
 def check_gradients(step: TrainingStep) -> None:
     """See that each term's gradient reaches the network it trains, and that none of D's reaches G.
 
-    It is taken of four random pictures at depth 0, by the small weights; by all of them before a term is refused.
-    Weights, buffers, optimisers and the random state are left as they were. (That G's terms leave D alone needs no
-    look: D is frozen in G's update.)
+    It is taken of four random pictures at the lowest depth, by the small weights; by all of them before a term is
+    refused. Weights, buffers, optimisers and the random state are left as they were. (That G's terms leave D alone
+    needs no look: D is frozen in G's update.)
 
     Raises:
         UserError: naming the first term whose gradient does not, or the network that has no term.
@@ -40,8 +40,9 @@ def check_gradients(step: TrainingStep) -> None:
     device = next(step.G.parameters()).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []), _kept(networks):
         torch.manual_seed(0)
+        depth = max(network.depths[0] for network in networks)
         for network in networks:
-            network.depth, network.alpha = 0, 1
+            network.depth, network.alpha = depth, 1
         with _only_small(networks):
             contexts = {side: _context(step, side) for side in _NAMES}
             doubtful = [part for part in (*loss.terms, *whole) if _faults(part, contexts, step)]
@@ -82,7 +83,7 @@ def _context(step: TrainingStep, side: Side) -> StepContext:
     """An update of `side` on random pictures in [-1, 1] and latents."""
     like = next(step.G.parameters())
     latents = torch.randn(_BATCH, step.G.latent_size, device=like.device, dtype=like.dtype)
-    shape = step.G.growth.shape_at(0)
+    shape = step.G.growth.shape_at(step.G.depth)
     reals: Tensor | None = torch.rand(_BATCH, *shape, device=like.device, dtype=like.dtype) * 2 - 1
     if side == "G" and not step.loss.needs_reals_for_G:
         reals = None

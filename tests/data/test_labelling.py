@@ -88,7 +88,7 @@ def test_labels_are_those_of_the_clips_that_can_be_read(folder):
             {"labels_pattern": PATTERN, "labels": ["pich"]},
             r"'pich' is not known \(did you mean 'pitch'\?\); allowed: p",
         ),
-        ({"labels": ["pitch"]}, "'pitch' is not known; allowed: folder; others need labels_csv or labels_pattern"),
+        ({"labels": ["pitch"]}, "allowed: folder; others need labels_csv, labels_pattern or labels_json"),
         ({"labels": []}, "no label is named"),
         ({"labels_pattern": r"_v(?P<v>20)"}, "^bell/b_m72_v90.wav has no label v .*nor have 1 more.*of 3 files 1 are"),
         ({"labels_pattern": r"m(?P<pitch>\d)?x?"}, "has no label pitch"),

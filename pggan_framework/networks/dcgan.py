@@ -1,0 +1,279 @@
+"""The plain, strided networks of DCGAN (Radford et al. 2015, arXiv 1511.06434). They do not grow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pggan_framework.errors import UserError
+from pggan_framework.growth import Growth
+from pggan_framework.labels import LabelSpace
+from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
+from pggan_framework.networks.functional import Pair, convolve
+from pggan_framework.networks.norms import FeatureNorm, Norm, SpectralNorm
+from pggan_framework.registry import register
+
+LEAK = 0.2
+STD = 0.02
+"""Standard deviation of all weights at the start (Radford et al. 2015, section 4)."""
+
+
+class StridedConv(nn.Module):
+    """Convolution that halves axes, or transposed one that doubles them, by its stride.
+
+    An axis with factor 2 has a kernel of the full length; one that keeps its size a kernel of odd length: one less, if
+    need be. An odd kernel along a stride of 2 lies as in PyTorch's layers with ``padding=(kernel - 1) / 2`` and, where
+    transposed, ``output_padding=1``.
+
+    Args:
+        channels: C and C' of [N, C, h, w] -> [N, C', h', w'].
+        factor: 1 or 2 along height and width.
+        kernel: length of the kernel.
+        transposed: enlarge instead of shrink.
+        bias: add one number to each channel.
+        spectral: divide the weight by its largest singular value; not for a transposed one.
+        slope: of a leaky ReLU at the end; None for none.
+    """
+
+    def __init__(
+        self,
+        channels: Pair,
+        factor: Pair,
+        kernel: int,
+        transposed: bool = False,
+        bias: bool = True,
+        spectral: bool = False,
+        slope: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.stride, self.transposed, self.slope = factor, transposed, slope
+        sides = [kernel if step == 2 else kernel - 1 + kernel % 2 for step in factor]
+        # A zero at the end of an odd kernel makes stride 2 meet every pixel, in whichever direction.
+        self.missing = [side % 2 if step == 2 else 0 for side, step in zip(sides, factor, strict=True)]
+        self.padding = ((sides[0] - 1) // 2, (sides[1] - 1) // 2)
+        order = channels if transposed else channels[::-1]
+        self.weight = nn.Parameter(torch.randn(*order, *sides) * STD)
+        self.bias = nn.Parameter(torch.zeros(channels[1])) if bias else None
+        self.spectral = SpectralNorm(channels[1]) if spectral else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, h, w] -> [N, C', h', w']."""
+        weight = self.weight if self.spectral is None else self.spectral(self.weight)
+        if any(self.missing):
+            weight = F.pad(weight, (0, self.missing[1], 0, self.missing[0]))
+        return convolve(x, weight, self.bias, self.stride, self.padding, self.transposed, self.slope)
+
+
+class _Dense(nn.Module):
+    """[N, F] -> [N, F']."""
+
+    def __init__(self, features_in: int, features_out: int, bias: bool = True, spectral: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(features_out, features_in) * STD)
+        self.bias = nn.Parameter(torch.zeros(features_out)) if bias else None
+        self.spectral = SpectralNorm(features_out) if spectral else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight if self.spectral is None else self.spectral(self.weight), self.bias)
+
+
+class _Stage(nn.Module):
+    """[N, C, h, w] -> [N, C', h', w']: strided convolution, norm, leaky ReLU, dropout."""
+
+    def __init__(
+        self,
+        channels: Pair,
+        factor: Pair,
+        kernel: int,
+        norm: FeatureNorm | Literal["spectral"],
+        slope: float,
+        dropout: float,
+        transposed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.slope = slope
+        self.norm = None if norm == "none" or norm == "spectral" else Norm(norm, channels[1], running=transposed)
+        # A norm has a bias of its own, and is followed by the activation.
+        plain = self.norm is None
+        self.conv = StridedConv(
+            channels, factor, kernel, transposed, plain, norm == "spectral", slope if plain else None
+        )
+        self.dropout = nn.Dropout(dropout) if dropout else None
+
+    def forward(self, x: Tensor, parts: int = 1) -> Tensor:
+        x = self.conv(x)
+        if self.norm is not None:
+            x = F.leaky_relu(self.norm(x, parts), self.slope)
+        return x if self.dropout is None else self.dropout(x)
+
+
+@register("generator")
+class DCGANGenerator(GeneratorBase):
+    """The generator of DCGAN: a dense layer to the seed block, then transposed convolutions up to the picture, tanh.
+
+    It has its full size from the first step; set progressive_growing to False.
+
+    Args:
+        shape: [C, H, W] of the pictures, or their growth; given by the data.
+        fmap_base: feature maps at half the pictures' size; each halving doubles them.
+        fmap_max: most feature maps of any layer.
+        latent_size: how many numbers a latent has.
+        kernel_size: side of the transposed convolutions. An even one covers all pixels equally often, an odd one does
+            not, and may leave a chequered pattern.
+        norm: normalise feature maps over the batch, by one sample's channel (instance), by one sample (layer), or not
+            at all. With batch, samples are made with averages over the training, without looking at each other.
+        leakyrelu: leaky ReLU with slope 0.2; else ReLU.
+        dropout: share of the feature maps' values left out at random after each layer but the last, while training.
+        label_space: what the pictures are labelled with; given by the data. Labels are joined to the latents.
+
+    Raises:
+        UserError: if a parameter is outside its limits, or the pictures are no larger than the seed block.
+    """
+
+    grows: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        shape: Sequence[int] | Growth,
+        fmap_base: int = 64,
+        fmap_max: int = 512,
+        latent_size: int = 100,
+        kernel_size: int = 4,
+        norm: FeatureNorm = "batch",
+        leakyrelu: bool = False,
+        dropout: float = 0.0,
+        label_space: LabelSpace | None = None,
+    ) -> None:
+        growth = shape if isinstance(shape, Growth) else Growth.of(shape)
+        super().__init__(growth, latent_size, label_space)
+        if latent_size < 1:
+            raise UserError(f"DCGANGenerator.latent_size {latent_size} is not allowed; allowed: 1 and up")
+        _check(self, kernel_size, dropout)
+        maps = _feature_maps(self, fmap_base, fmap_max, norm)
+        slope = LEAK if leakyrelu else 0.0
+        self.slope = slope
+        self.seed_shape = (maps[0], *growth.seed)
+        inputs = latent_size + (label_space.width if label_space else 0)
+        self.dense = _Dense(inputs, maps[0] * growth.seed[0] * growth.seed[1], bias=norm == "none")
+        self.norm = None if norm == "none" else Norm(norm, maps[0], running=True)
+        self.dropout = nn.Dropout(dropout) if dropout else None
+        self.stages = nn.ModuleList(
+            _Stage(channels, growth.factor(depth), kernel_size, norm, slope, dropout, transposed=True)
+            for depth, channels in enumerate(zip(maps, maps[1:], strict=False), 1)
+        )
+        last = growth.factor(growth.max_depth)
+        self.to_picture = StridedConv((maps[-1], growth.channels), last, kernel_size, transposed=True)
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents [N, latent_size], labels [N, width] or None -> pictures [N, C, H, W] in [-1, 1].
+
+        Raises:
+            ValueError: if labels are given to a generator that is not conditioned, or are missing.
+        """
+        self.check_labels(labels, len(latents))
+        x = self.dense(latents if labels is None else torch.cat([latents, labels], 1)).view(-1, *self.seed_shape)
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = F.leaky_relu(x if self.norm is None else self.norm(x), self.slope)
+        x = x if self.dropout is None else self.dropout(x)
+        for stage in self.stages:
+            x = stage(x)
+        return torch.tanh(self.to_picture(x))
+
+
+@register("discriminator")
+class DCGANDiscriminator(DiscriminatorBase):
+    """The discriminator of DCGAN: strided convolutions from the picture down to the seed block, then a dense layer.
+
+    It has its full size from the first step; set progressive_growing to False.
+
+    Args:
+        shape: [C, H, W] of the pictures, or their growth; given by the data.
+        fmap_base: feature maps at half the pictures' size; each halving doubles them.
+        fmap_max: most feature maps of any layer.
+        kernel_size: side of the convolutions.
+        norm: normalise feature maps by one sample (layer, which goes with every loss), by one sample's channel
+            (instance) or over the batch, as in the paper; or weights (spectral), or nothing. The first layer's feature
+            maps are not normalised. A gradient penalty asks what moves the score of one picture alone: with batch, the
+            score depends on all of them.
+        dropout: share of the feature maps' values left out at random after each convolution.
+        label_space: what the pictures are labelled with; given by the data. The discriminator then also says which
+            label a picture has (AC-GAN, Odena et al. 2017, arXiv 1610.09585); it is not told.
+
+    Raises:
+        UserError: if a parameter is outside its limits, or the pictures are no larger than the seed block.
+    """
+
+    grows: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        shape: Sequence[int] | Growth,
+        fmap_base: int = 64,
+        fmap_max: int = 512,
+        kernel_size: int = 4,
+        norm: Literal["none", "batch", "instance", "layer", "spectral"] = "layer",
+        dropout: float = 0.0,
+        label_space: LabelSpace | None = None,
+    ) -> None:
+        growth = shape if isinstance(shape, Growth) else Growth.of(shape)
+        super().__init__(growth, label_space)
+        _check(self, kernel_size, dropout)
+        maps = _feature_maps(self, fmap_base, fmap_max, norm)
+        channels = [*maps, growth.channels]
+        self.stages = nn.ModuleList()
+        for depth in range(growth.max_depth, 0, -1):
+            own = (
+                norm if depth < growth.max_depth or norm == "spectral" else "none"
+            )  # of the first layer: of weights only
+            pair = channels[depth], channels[depth - 1]
+            self.stages.append(_Stage(pair, growth.factor(depth), kernel_size, own, LEAK, dropout))
+        features = maps[0] * growth.seed[0] * growth.seed[1]
+        self.score = _Dense(features, 1, spectral=norm == "spectral")
+        self.classify = _Dense(features, label_space.width) if label_space else None
+
+    def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
+        """Scores [N] and penultimate features [N, F], the seed block's, of pictures [N, C, H, W].
+
+        Args:
+            images: [N, C, H, W].
+            labels: [N, width] or None; not looked at, since this discriminator is to find them.
+            parts: how many equal batches `images` are; with norm batch, mean and variance are those of each.
+
+        Raises:
+            ValueError: if labels are given and it is not conditioned, or the pictures are not of its shape.
+        """
+        if labels is not None:
+            self.check_labels(labels, len(images))
+        if tuple(images.shape[1:]) != self.growth.shape:
+            raise ValueError(f"pictures of shape {tuple(images.shape[1:])}, not {self.growth.shape}")
+        x = images.contiguous(memory_format=torch.channels_last)
+        for stage in self.stages:
+            x = stage(x, parts)
+        features = x.flatten(1)
+        logits = self.classify(features) if self.classify is not None else None
+        return Verdict(self.score(features).squeeze(1), features, logits)
+
+
+def _feature_maps(network: GeneratorBase | DiscriminatorBase, base: int, maximum: int, norm: str) -> list[int]:
+    """C at each depth from the seed block to half the picture's size; sees that there is such a size."""
+    name, growth = type(network).__name__, network.growth
+    if base < 1 or maximum < 1:
+        raise UserError(f"{name}.fmap_base {base} and fmap_max {maximum} must be above 0")
+    size = "x".join(map(str, growth.seed))
+    if growth.max_depth < 1:
+        raise UserError(f"{name} needs pictures larger than the seed block, {size}; allowed: twice as large and up")
+    if norm == "instance" and growth.seed == (1, 1):
+        raise UserError(f"{name}.norm instance needs a seed block of several pixels, not {size}; set seed_shape")
+    return [min(base << (growth.max_depth - 1 - depth), maximum) for depth in range(growth.max_depth)]
+
+
+def _check(network: GeneratorBase | DiscriminatorBase, kernel_size: int, dropout: float) -> None:
+    name = type(network).__name__
+    if kernel_size < 2:
+        raise UserError(f"{name}.kernel_size {kernel_size} is not allowed; allowed: 2 and up, usual: 3, 4 or 5")
+    if not 0 <= dropout < 1:
+        raise UserError(f"{name}.dropout {dropout} is not allowed; allowed: 0 (off) to below 1")

@@ -1,0 +1,89 @@
+"""Normalisations of feature maps, and of the weights that make them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FeatureNorm = Literal["none", "batch", "instance", "layer"]
+"""What the mean and variance are taken over; `Norm` says it."""
+
+EPSILON = 1e-5
+"""Added to variances, as in PyTorch's layers."""
+
+
+class Norm(nn.Module):
+    """Brings feature maps to mean 0 and variance 1, then scales and shifts each channel by weights of its own.
+
+    The mean and variance are those of a channel over the batch (``batch``, Ioffe and Szegedy 2015, arXiv 1502.03167),
+    of a channel of one sample (``instance``, arXiv 1607.08022), or of one sample (``layer``, arXiv 1607.06450).
+
+    Args:
+        kind: batch, instance or layer.
+        channels: C of the input [N, C, h, w].
+        running: with ``batch``, average the mean and variance while training, and use these averages in eval mode;
+            else those of the batch are used in both modes.
+    """
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+
+    def __init__(self, kind: Literal["batch", "instance", "layer"], channels: int, running: bool = False) -> None:
+        super().__init__()
+        self.kind = kind
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        averaged = running and kind == "batch"
+        self.register_buffer("running_mean", torch.zeros(channels) if averaged else None)
+        self.register_buffer("running_var", torch.ones(channels) if averaged else None)
+
+    def forward(self, x: Tensor, parts: int = 1) -> Tensor:
+        """[N, C, h, w] -> [N, C, h, w].
+
+        Args:
+            x: [N, C, h, w].
+            parts: how many equal batches `x` is; no statistics are taken across them. One where there are averages.
+        """
+        if self.kind == "layer":
+            return F.group_norm(x, 1, self.weight, self.bias)
+        if self.kind == "instance":
+            return F.group_norm(x, x.shape[1], self.weight, self.bias)
+        if self.running_mean is not None:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training)
+        normed = [self._of_batch(part) for part in x.chunk(parts)]
+        return normed[0] if parts == 1 else torch.cat(normed)
+
+    def _of_batch(self, x: Tensor) -> Tensor:
+        """Written out: PyTorch's own has no third derivative, which a penalty takes in an unrolled discriminator."""
+        variance, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
+        scale = self.weight.view(-1, 1, 1) * torch.rsqrt(variance + EPSILON)
+        return (x - mean) * scale + self.bias.view(-1, 1, 1)
+
+
+class SpectralNorm(nn.Module):
+    """Divides a weight by its largest singular value (Miyato et al. 2018, arXiv 1802.05957).
+
+    The value is estimated by one step of power iteration at each pass in training mode.
+
+    Args:
+        rows: of the weight as a matrix: its outputs.
+    """
+
+    direction: Tensor
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.register_buffer("direction", F.normalize(torch.randn(rows), dim=0))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """A weight [rows, ...], the outputs first -> the same with largest singular value 1, about."""
+        matrix = weight.flatten(1)
+        with torch.no_grad():
+            right = F.normalize(self.direction @ matrix, dim=0)
+            left = F.normalize(matrix @ right, dim=0)
+            if self.training:
+                self.direction.copy_(left)
+        return weight / (left @ matrix @ right)
