@@ -5,7 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often values lie in each of some bins.
+
+    Args:
+        counts: [bins], whole numbers.
+        edges: [bins + 1], ascending.
+        sum: of the values themselves.
+        sum_squares: of their squares.
+    """
+
+    counts: NDArray[np.int64]
+    edges: NDArray[np.float64]
+    sum: float
+    sum_squares: float
 
 
 @dataclass(frozen=True)
@@ -53,6 +74,9 @@ class Logger:
 
     def audio(self, name: str, path: Path, nimg: int) -> None:
         """A sound was written to `path`."""
+
+    def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
+        """The spread of some values, a layer's weights."""
 
     def message(self, text: str) -> None:
         """Something a person should read, one line."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from pggan_framework.errors import UserError
 from pggan_framework.loggers.base import RunInfo
+from pggan_framework.loggers.flat import flat
 from pggan_framework.loggers.group import RemoteLogger
 from pggan_framework.registry import register
 
@@ -65,7 +66,7 @@ class CometLogger(RemoteLogger):
         self._experiment = self._open(comet_ml, run, previous)
         key_file.write_text(json.dumps({"experiment_key": self._experiment.get_key()}) + "\n", encoding="utf-8")
         if previous is None:
-            self._experiment.log_parameters(_flat(run.config))
+            self._experiment.log_parameters(flat(run.config))
             self._experiment.log_others({f"data/{name}": value for name, value in run.data.items()})
         else:
             self._experiment.log_other("resumed_nimg", run.resumed_nimg)
@@ -194,16 +195,3 @@ def _read_key(path: Path) -> str | None:
         return str(json.loads(path.read_text(encoding="utf-8"))["experiment_key"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values as ``Class.param``; lists as text; keys of the service itself are left out."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if name == "comet_key":
-            continue
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = value if isinstance(value, (bool, int, float, str)) else str(value)
-    return flat

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pggan_framework.errors import UserError
 from pggan_framework.loggers import terminal
-from pggan_framework.loggers.base import Logger, RunInfo
+from pggan_framework.loggers.base import Histogram, Logger, RunInfo
 
 
 class RemoteLogger(Logger):
@@ -83,6 +83,10 @@ class LoggerGroup(Logger):
     def audio(self, name: str, path: Path, nimg: int) -> None:
         """Forward a sound's path."""
         self._each(lambda logger: logger.audio(name, path, nimg))
+
+    def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
+        """Forward a spread of values."""
+        self._each(lambda logger: logger.histogram(name, histogram, nimg))
 
     def message(self, text: str) -> None:
         """Forward a line for a person; on standard error where no logger prints messages."""

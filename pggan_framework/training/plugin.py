@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pggan_framework.errors import DivergedError
     from pggan_framework.training.trainer import Trainer
 
 UNITS = ("iteration", "tick", "kimg", "second")
@@ -66,6 +67,13 @@ class Plugin:
 
     def on_depth_change(self) -> None:
         """Called when the depth has changed, before the first step there."""
+
+    def on_diverged(self, error: DivergedError) -> bool:
+        """Called when a plugin has raised `error`; True says that training can go on, and then no other is asked.
+
+        It goes on with the next step; what was left of the tick's hooks is not called.
+        """
+        return False
 
     def on_end(self) -> None:
         """Called once when training ends, whatever the reason."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,18 @@ from torch import Tensor
 
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader, to_network_range
-from pggan_framework.errors import UserError
+from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.labels import Labels
+from pggan_framework.loggers.base import Logger
 from pggan_framework.losses.base import Progress
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register
 from pggan_framework.training.ema import EMA
 from pggan_framework.training.plugin import Every, Plugin
-from pggan_framework.training.randomness import random_state, restore_random_state, seed_step
+from pggan_framework.training.randomness import derive, random_state, restore_random_state, seed_step
 from pggan_framework.training.step import TrainingStep
+
+_STREAMS = 21  # which stream of the seed the further ones are drawn from
 
 
 @dataclass
@@ -40,6 +44,8 @@ class Parts:
         total_kimg: when to end, in thousand real images.
         seed: the run's seed.
         config: the resolved configuration, for the checkpoints.
+        directory: the run's folder, for plugins that write files.
+        logger: hears of what plugins write and have to say.
     """
 
     dataset: DepthDataset
@@ -52,6 +58,8 @@ class Parts:
     total_kimg: float
     seed: int
     config: Mapping[str, Any] = field(default_factory=dict)
+    directory: Path | None = None
+    logger: Logger = field(default_factory=Logger)
 
 
 @register("training")
@@ -93,6 +101,8 @@ class Trainer:
         """The last step's means, scalars on the device."""
         self.stop_reason = ""
         self.failed = False
+        self.stream = 0
+        """Which of the seed's streams of random numbers the steps draw from; another one repeats nothing exactly."""
         self.open_state: dict[str, Any] | None = None
         """The state before a last, shorter tick was closed, where there was one: a longer run goes on from it."""
         self._clock: dict[tuple[int, Every], float] = {}
@@ -173,6 +183,17 @@ class Trainer:
     def run(self) -> None:
         """Train until the end, a `stop` or an error; every plugin's `on_end` runs in each case."""
         try:
+            while not self._train():
+                pass
+        except BaseException:
+            self.failed = True
+            raise
+        finally:
+            self._end()
+
+    def _train(self) -> bool:
+        """Train until the end or a `stop`; False where training has diverged and a plugin has put it right."""
+        try:
             while self.nimg < self.total_nimg and not self.stop_reason:
                 self.take_step()
                 if self.nimg - self.tick_start_nimg >= self.tick_nimg:
@@ -180,11 +201,12 @@ class Trainer:
             if not self.stop_reason and self.nimg > self.tick_start_nimg:
                 self.open_state = self.state_dict()
                 self.end_tick()
-        except BaseException:
-            self.failed = True
-            raise
-        finally:
-            self._end()
+        except DivergedError as error:
+            if not any(plugin.on_diverged(error) for plugin in self.plugins):
+                raise
+            self.open_state = None
+            return False
+        return True
 
     def _end(self) -> None:
         """Call every plugin's `on_end`; the first error is raised when all have been called."""
@@ -205,7 +227,7 @@ class Trainer:
         before = self.nimg
         parts = self.parts
         ranges = parts.dataset.range_in, parts.dataset.range_out
-        seed_step(parts.seed, 0, before)
+        seed_step(derive(parts.seed, _STREAMS, self.stream) if self.stream else parts.seed, 0, before)
         for repeat in range(self.D_training_repeats):
             batch = parts.loader.batch(self.nimg, self.depth, self.minibatch_size)
             reals = to_network_range(batch.to(parts.device, non_blocking=True), *ranges)
@@ -260,7 +282,11 @@ class Trainer:
             "config": dict(parts.config),
             "nimg": self.nimg,
             "tick": self.tick,
-            "trainer": {"iteration": self.iteration, "tick_start_nimg": self.tick_start_nimg},
+            "trainer": {
+                "iteration": self.iteration,
+                "tick_start_nimg": self.tick_start_nimg,
+                "stream": self.stream,
+            },
             "networks": {
                 "G": self.G.state_dict(),
                 "D": self.D.state_dict(),
@@ -287,6 +313,7 @@ class Trainer:
         """Go on where `state` was taken; after `setup`."""
         self.nimg, self.tick = state["nimg"], state["tick"]
         self.iteration, self.tick_start_nimg = state["trainer"]["iteration"], state["trainer"]["tick_start_nimg"]
+        self.stream = state["trainer"].get("stream", 0)
         self.G.load_state_dict(state["networks"]["G"])
         self.D.load_state_dict(state["networks"]["D"])
         self.parts.ema.load_state_dict(state["ema"])

@@ -1,0 +1,19 @@
+"""A nested configuration as flat names, as services for figures show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values as ``Class.param``; lists as text; keys of the service itself are left out."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if name == "comet_key":
+            continue
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{name}."))
+        else:
+            found[f"{prefix}{name}"] = value if isinstance(value, (bool, int, float, str)) else str(value)
+    return found

@@ -1,0 +1,170 @@
+"""Weights & Biases: a run's figures, parameters, pictures and sounds on wandb.ai, or in a folder to upload later."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from pggan_framework.errors import UserError
+from pggan_framework.files import atomic_path
+from pggan_framework.loggers.base import Histogram, RunInfo
+from pggan_framework.loggers.extras import require
+from pggan_framework.loggers.flat import flat
+from pggan_framework.loggers.group import RemoteLogger
+from pggan_framework.registry import register
+
+_ID_FILE = "wandb.json"
+_LAST_UPLOAD = 120.0
+"""Seconds the end of a run waits for what is not yet uploaded; it stays on disk for ``wandb sync``."""
+
+
+@register("logger")
+class WandbLogger(RemoteLogger):
+    """Logs to Weights & Biases: online with a key, else, or when the service cannot be reached, into a folder.
+
+    The key is the one ``wandb login`` has stored or the environment variable ``WANDB_API_KEY``; it is written nowhere.
+    A resumed run goes on in the same run there, whose id is kept in ``wandb.json``. All figures stand over ``nimg``.
+    What wandb collects of itself (code, git, packages, machine, printed text) is off. Needs the extra ``wandb``.
+
+    Args:
+        project: the project; empty for wandb's default.
+        entity: the user or team; empty for the key's own.
+        offline: never ask the service.
+        offline_directory: where wandb keeps its files; ``wandb`` in the run's folder by default.
+        timeout: how long to wait for the service to answer before going offline, in seconds; above 0.
+    """
+
+    def __init__(
+        self,
+        project: str = "",
+        entity: str = "",
+        offline: bool = False,
+        offline_directory: str | None = None,
+        timeout: float = 10,
+    ) -> None:
+        if not timeout > 0:
+            raise UserError(f"WandbLogger.timeout {timeout:g} is not allowed; allowed: above 0")
+        require("wandb", "wandb", "WandbLogger")
+        self.project = project
+        self.entity = entity
+        self.offline = offline
+        self.offline_directory = offline_directory
+        self.timeout = timeout
+        self.secrets = (os.environ.get("WANDB_API_KEY", ""),)
+        self._run: Any = None
+
+    def start(self, run: RunInfo) -> None:
+        """Open the run and hand it the configuration."""
+        # Read when wandb is imported: it would report its own crashes and print over the progress bar.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        os.environ.setdefault("WANDB_SILENT", "true")
+        import wandb
+
+        self._wandb = wandb
+        # wandb makes a folder of its own, `wandb`, in the one it is given.
+        self._directory = Path(self.offline_directory) if self.offline_directory else run.directory
+        self._directory.mkdir(parents=True, exist_ok=True)
+        id_file = run.directory / _ID_FILE
+        previous = _read_id(id_file) if run.resumed_nimg is not None else None
+        self._run = self._open(run, previous or _new_id())
+        self._id = previous or self._run.id
+        with atomic_path(id_file) as temporary:
+            temporary.write_text(json.dumps({"run_id": self._id}) + "\n", encoding="utf-8")
+        # A step of wandb's own can only rise, but a run that is rolled back or resumed gives figures once more.
+        self._run.define_metric("nimg", hidden=True)
+        self._run.define_metric("*", step_metric="nimg")
+        if previous is not None:
+            self._run.summary["resumed_nimg"] = run.resumed_nimg
+
+    def log(self, stats: Mapping[str, float], nimg: int) -> None:
+        """Log a tick's figures."""
+        self._log({name: float(value) for name, value in stats.items()}, nimg)
+
+    def image(self, name: str, path: Path, nimg: int) -> None:
+        """Log an encoded picture."""
+        if self._run is not None:
+            self._log({name: self._wandb.Image(str(path))}, nimg)
+
+    def audio(self, name: str, path: Path, nimg: int) -> None:
+        """Log an encoded sound."""
+        if self._run is not None:
+            self._log({name: self._wandb.Audio(str(path))}, nimg)
+
+    def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
+        """Log a spread of values."""
+        if self._run is not None:
+            self._log({name: self._wandb.Histogram(np_histogram=(histogram.counts, histogram.edges))}, nimg)
+
+    def finish(self, status: str) -> None:
+        """Send or keep what is left."""
+        if self._run is None:
+            return
+        run, self._run = self._run, None
+        run.summary["status"] = status
+        folder = Path(run.settings.sync_dir)
+        run.finish(exit_code=int(status == "failed"))
+        if run.offline:
+            other = "" if run.id == self._id else f"--id {self._id} "
+            self.report(f"Weights & Biases: to upload this run: wandb sync {other}{folder}")
+
+    def _log(self, values: dict[str, Any], nimg: int) -> None:
+        if self._run is not None:
+            self._run.log({**values, "nimg": nimg})
+
+    def _open(self, run: RunInfo, run_id: str) -> Any:
+        """The run: online if there is a key and an answer, else offline."""
+        wandb = self._wandb
+        options: dict[str, Any] = {
+            "project": self.project or None,
+            "entity": self.entity or None,
+            "name": run.name,
+            "id": run_id,
+            "resume": "allow",
+            "reinit": "create_new",
+            "dir": str(self._directory),
+            "config": {**flat(run.config), **{f"data/{name}": value for name, value in run.data.items()}},
+            "settings": wandb.Settings(
+                console="off",
+                disable_code=True,
+                disable_git=True,
+                disable_job_creation=True,
+                finish_timeout=_LAST_UPLOAD,
+                init_timeout=self.timeout,
+                save_code=False,
+                silent=True,
+                x_disable_machine_info=True,
+                x_disable_meta=True,
+                x_disable_stats=True,
+                x_save_requirements=False,
+            ),
+        }
+        reason = "as asked (WandbLogger.offline)"
+        if not self.offline:
+            reason = "no key given (wandb login or WANDB_API_KEY)"
+            try:
+                if wandb.login(prompt=False, verify=False):
+                    opened = wandb.init(mode="online", **options)
+                    self.report(f"Weights & Biases: {opened.url}")
+                    return opened
+            except Exception as error:
+                reason = self.mask(f"{type(error).__name__}: {error}")
+                # The failed attempt holds the id as long as this process lives.
+                options["id"] = _new_id()
+        self.report(f"Weights & Biases: logging offline into {self._directory / 'wandb'}: {reason}")
+        return wandb.init(mode="offline", **options)
+
+
+def _new_id() -> str:
+    return uuid4().hex[:8]
+
+
+def _read_id(path: Path) -> str | None:
+    """The id of the run an earlier part of this one logged to, if its file can be read."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

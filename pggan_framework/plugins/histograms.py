@@ -1,0 +1,54 @@
+"""WeightHistograms: how the weights of each layer are spread."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from pggan_framework.errors import UserError
+from pggan_framework.loggers.base import Histogram
+from pggan_framework.plugins.pictures import layers, show
+from pggan_framework.postprocessors.chart import histograms_chart, stack
+from pggan_framework.registry import register
+from pggan_framework.training.plugin import Every, Plugin
+
+
+@register("plugin")
+class WeightHistograms(Plugin):
+    """Gives a histogram of every layer's weights to the loggers that take some, and draws all into ``weights.png``.
+
+    WandbLogger and TensorBoardLogger take them, as ``weights.G.layer``; the picture is for everyone.
+
+    Args:
+        every_ticks: ticks between two looks.
+        bins: of a histogram, evenly from a layer's least weight to its largest.
+        filename: the picture, inside the run's folder.
+    """
+
+    def __init__(self, every_ticks: int = 20, bins: int = 64, filename: str = "weights.png") -> None:
+        for name, value in (("every_ticks", every_ticks), ("bins", bins)):
+            if value < 1:
+                raise UserError(f"WeightHistograms.{name} {value} is not allowed; allowed: 1 and up")
+        self.every = Every(every_ticks, "tick")
+        self.bins = bins
+        self.filename = filename
+
+    def on_tick(self) -> None:
+        """Count, tell the loggers, draw."""
+        charts = []
+        for name, network in (("G", self.trainer.G), ("D", self.trainer.D)):
+            cells = {}
+            for layer, weight in layers(network):
+                spread = histogram(weight, self.bins)
+                self.trainer.parts.logger.histogram(f"weights.{name}.{layer}", spread, self.trainer.nimg)
+                cells[layer] = spread.counts, spread.edges
+            charts.append(histograms_chart(f"{name}, weights at {self.trainer.kimg:g} kimg", cells))
+        show(self.trainer, stack(charts), self.filename)
+
+
+def histogram(values: Tensor, bins: int) -> Histogram:
+    """The spread of `values`, of any shape; those that are not finite are left out."""
+    numbers = values.detach().double().cpu().numpy().ravel()
+    numbers = numbers[np.isfinite(numbers)]
+    counts, edges = np.histogram(numbers, bins)
+    return Histogram(counts, edges, float(numbers.sum()), float(np.square(numbers).sum()))

@@ -1,0 +1,46 @@
+"""What the drawing plugins share: a chart gets into the run's folder and to the loggers, and can never stop a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from pggan_framework.postprocessors.picture import save_png
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL.Image import Image
+
+    from pggan_framework.training.trainer import Trainer
+
+
+def run_folder(trainer: Trainer) -> Path:
+    """The folder of the trainer's run.
+
+    Raises:
+        RuntimeError: if its parts name none.
+    """
+    if trainer.parts.directory is None:
+        raise RuntimeError("this plugin writes files: Parts.directory is due")
+    return trainer.parts.directory
+
+
+def show(trainer: Trainer, image: Image, filename: str) -> None:
+    """Write `image` over any older one and tell the loggers; a disk that is full costs a message, not the run."""
+    path = run_folder(trainer) / filename
+    try:
+        save_png(image, path)
+    except OSError as error:
+        trainer.parts.logger.message(f"cannot write {path} ({error}); the run goes on")
+    else:
+        trainer.parts.logger.image(path.stem, path, trainer.nimg)
+
+
+def layers(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The weights of each layer and their names, in the network's own order; biases and other vectors are left out."""
+    for name, parameter in network.named_parameters():
+        if parameter.ndim > 1:
+            yield name.removesuffix(".weight"), parameter

@@ -1,0 +1,238 @@
+"""Curves, gradients, histograms and the time-lapse of one run: what they show, and that training does not notice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import TONES
+
+from pggan_framework import Plugin, RunResult, UserError, register, run
+from pggan_framework.loggers.base import Histogram, Logger
+from pggan_framework.plugins.curves import LossCurves
+from pggan_framework.plugins.gradient_flow import GradientFlow
+from pggan_framework.plugins.histograms import WeightHistograms, histogram
+from pggan_framework.plugins.timelapse import TimeLapse, write_gif, write_webp
+from pggan_framework.registry import REGISTRY
+from pggan_framework.runs import snapshots
+
+SMALL: dict[str, Any] = {
+    **TONES,
+    "DepthManager.tick_kimg_default": 0.008,
+    "DepthManager.lod_training_nimg": 12,
+    "DepthManager.lod_transition_nimg": 8,
+    "postprocessors": ["ImageSaver"],
+    "ImageSaver.axes": False,
+    "ImageSaver.resolution": 32,
+    "OutputGenerator.samples_count": 1,
+    "total_kimg": 0.04,
+    "exp_name": "small",
+}
+MONITORS = {
+    "plugins": ["Seeing", "LossCurves", "GradientFlow", "WeightHistograms", "TimeLapse", "Alarms"],
+    "loggers": ["JSONLLogger", "Keeping"],
+    "LossCurves.every_ticks": 2,
+    "GradientFlow.every_ticks": 1,
+    "WeightHistograms.every_ticks": 2,
+    "TimeLapse.formats": ["gif", "webp"],
+    "Alarms.diversity_ticks": 1,
+}
+IMAGES: list[tuple[str, int]] = []
+HISTOGRAMS: dict[tuple[str, int], Histogram] = {}
+GRADIENTS: list[dict[str, tuple[float, float]]] = []
+CURVES: list[LossCurves] = []
+
+
+class Keeping(Logger):
+    """Keeps what it hears."""
+
+    def image(self, name: str, path: Path, nimg: int) -> None:
+        IMAGES.append((name, nimg))
+
+    def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
+        HISTOGRAMS[name, nimg] = histogram
+
+
+class Seeing(Plugin):
+    """Notes the gradients a tick ends with."""
+
+    def on_tick(self) -> None:
+        weights = [w for w in self.trainer.G.parameters() if w.ndim > 1 and w.grad is not None]
+        means = [float(np.abs(w.grad.numpy()).mean()) for w in weights if w.grad is not None]
+        largest = [float(np.abs(w.grad.numpy()).max()) for w in weights if w.grad is not None]
+        GRADIENTS.append({"G": (min(means), max(largest))})
+
+    def on_end(self) -> None:
+        CURVES.append(next(plugin for plugin in self.trainer.plugins if isinstance(plugin, LossCurves)))
+
+
+@pytest.fixture(scope="module")
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A run with all of them."""
+    register("plugin")(Seeing)
+    register("logger")(Keeping)
+    for kept in (IMAGES, HISTOGRAMS, GRADIENTS, CURVES):
+        kept.clear()
+    yield run(overrides={**SMALL, **MONITORS, "result_dir": str(tmp_path_factory.mktemp("monitored"))})
+    REGISTRY.remove("Seeing")
+    REGISTRY.remove("Keeping")
+
+
+def _rows(result: RunResult) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (result.path / "stats.jsonl").read_text().splitlines()]
+
+
+def test_training_is_the_same_to_the_bit_with_and_without(monitored: RunResult, tmp_path: Path) -> None:
+    bare = run(overrides={**SMALL, "result_dir": str(tmp_path)})
+    ours, theirs = (torch.load(snapshots(r.path)[-1], weights_only=True) for r in (monitored, bare))
+    for part in (("networks", "G"), ("networks", "D"), ("ema",), ("random",)):
+        a, b = ours, theirs
+        for key in part:
+            a, b = a[key], b[key]
+        for name in b:
+            assert torch.equal(a[name], b[name]) if isinstance(b[name], torch.Tensor) else True, (part, name)
+    assert torch.equal(ours["random"]["torch"], theirs["random"]["torch"])
+    for mine, other in zip(_rows(monitored), _rows(bare), strict=True):
+        assert all(mine[name] == other[name] for name in other if name not in {"time", "sec.tick", "sec.kimg"})
+
+
+def test_curves_hold_every_ticks_figures_and_mark_depths(monitored: RunResult) -> None:
+    rows = _rows(monitored)
+    (curves,) = CURVES
+    panels = {panel.title: panel for panel in curves.panels()}
+    assert list(panels)[:2] == ["loss", "scores"]
+    assert set(panels["loss"].lines) == {"D_loss", "G_loss"}
+    x, y = panels["loss"].lines["D_loss"]
+    assert x.tolist() == [row["kimg"] for row in rows] and y.tolist() == [row["D_loss"] for row in rows]
+    # Figures of plugins behind it are there too.
+    assert panels["diversity"].lines["diversity"][1].tolist() == [row["diversity"] for row in rows]
+    assert curves.state_dict()["depths"] == {0.012: 1, 0.032: 2}
+    with Image.open(monitored.path / "curves.png") as picture:
+        assert picture.height > 200 * len(panels)
+    assert [nimg for name, nimg in IMAGES if name == "curves"] == [16, 32, 40]
+
+
+def test_curves_go_on_after_a_resume(monitored: RunResult, tmp_path: Path) -> None:
+    state = torch.load(snapshots(monitored.path)[-1], weights_only=True)["plugins"]["LossCurves"]
+    again = LossCurves()
+    again.load_state_dict(state)
+    assert {panel.title for panel in again.panels()} == {panel.title for panel in CURVES[0].panels()}
+    LossCurves().load_state_dict({})  # added to a run that had none
+
+
+@pytest.mark.parametrize(("values", "scale", "log"), [([1.0, 9.0], "log", True), ([0.0, 9.0], "log", False)])
+def test_a_panel_with_values_that_have_no_logarithm_stays_linear(values: list[float], scale: Any, log: bool) -> None:
+    curves = LossCurves(scale=scale, figures=["a"])
+    column = torch.tensor(values, dtype=torch.float64)
+    curves.load_state_dict({"kimg": torch.tensor([1.0, 2.0]), "figures": {"a": column, "b": column}, "depths": {}})
+    (panel,) = curves.panels()
+    assert panel.log == log and list(panel.lines) == ["a"]
+
+
+def test_gradients_are_those_of_the_last_step(monitored: RunResult) -> None:
+    rows = _rows(monitored)
+    assert len(GRADIENTS) == len(rows)
+    for row, seen in zip(rows, GRADIENTS, strict=True):
+        assert (row["gradient.G.min"], row["gradient.G.max"]) == pytest.approx(seen["G"], rel=1e-5)
+        # A block that has just begun to fade in, at alpha 0, has no gradient yet.
+        assert 0 <= row["gradient.D.min"] < row["gradient.D.max"]
+    assert (monitored.path / "gradients.png").stat().st_size > 1000
+
+
+def test_histograms_of_every_layer_reach_the_loggers(monitored: RunResult) -> None:
+    weights = torch.load(snapshots(monitored.path)[-1], weights_only=True)["networks"]["G"]
+    spreads = {name: spread for (name, nimg), spread in HISTOGRAMS.items() if nimg == 32}
+    assert sum(name.startswith("weights.G.") for name in spreads) == sum(w.ndim > 1 for w in weights.values())
+    for name, weight in weights.items():
+        if weight.ndim > 1:
+            assert spreads[f"weights.G.{name.removesuffix('.weight')}"].counts.sum() == weight.numel()
+    assert {nimg for _, nimg in HISTOGRAMS} == {16, 32}
+    assert (monitored.path / "weights.png").stat().st_size > 1000
+
+
+def test_a_histogram_leaves_out_what_is_not_finite() -> None:
+    spread = histogram(torch.tensor([[0.0, 1.0], [4.0, float("nan")]]), 4)
+    assert spread.counts.tolist() == [1, 1, 0, 1] and spread.edges.tolist() == [0, 1, 2, 3, 4]
+    assert (spread.sum, spread.sum_squares) == (5, 17)
+
+
+def test_the_time_lapse_is_there_at_the_end_with_the_last_sheet(monitored: RunResult) -> None:
+    with Image.open(monitored.path / "images" / "fakes_000000.png") as opened:
+        last = np.asarray(opened.convert("RGB"))
+    with Image.open(monitored.path / "timelapse.gif") as gif:
+        assert np.abs(np.asarray(gif.convert("RGB")).astype(int) - last).max() < 8
+    assert (monitored.path / "timelapse.webp").is_file()
+    assert not list(monitored.path.glob(".*tmp"))
+
+
+@pytest.mark.parametrize(("ending", "write", "tolerance"), [("gif", write_gif, 4), ("webp", write_webp, 24)])
+def test_a_moving_picture_shows_the_sheets_in_order(tmp_path: Path, ending: str, write: Any, tolerance: int) -> None:
+    sheets, colours = [], [(200, 30, 40), (20, 180, 60), (10, 20, 220)]
+    for number, colour in enumerate(colours):
+        sheets.append(tmp_path / f"fakes_{number:06d}.png")
+        Image.new("RGB", (64, 32) if number == 0 else (32, 16), colour).save(sheets[-1])
+    write(tmp_path / f"a.{ending}", sheets, 40, 0.25)
+    with Image.open(tmp_path / f"a.{ending}") as moving:
+        assert (moving.n_frames, moving.info["loop"]) == (3, 0)
+        durations = []
+        for number, colour in enumerate(colours):
+            moving.seek(number)
+            pixels = np.asarray(moving.convert("RGB")).astype(int)
+            assert pixels.shape == (20, 40, 3)
+            assert np.abs(pixels - colour).max() <= tolerance
+            durations.append(moving.info["duration"])
+        assert durations == [250, 250, 2500]
+
+
+def test_mp4_by_the_package(tmp_path: Path) -> None:
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    from pggan_framework.plugins.timelapse import write_mp4
+
+    Image.new("RGB", (35, 21)).save(tmp_path / "a.png")
+    write_mp4(tmp_path / "a.tmp", [tmp_path / "a.png"] * 3, 512, 0.5)
+    frames, seconds = ffmpeg.count_frames_and_secs(str(tmp_path / "a.tmp"))
+    assert (frames, seconds) == (12, pytest.approx(6, abs=0.1))
+
+
+def test_a_full_disk_costs_a_message_not_the_run(
+    monitored: RunResult, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pggan_framework.plugins.pictures.save_png", full)
+    CURVES[0].draw()
+    assert "curves.png" in (error := capsys.readouterr().err) and "No space left" in error
+
+
+def test_sheets_are_needed_for_a_time_lapse(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="TimeLapse: there are no sheets.*ImageSaver"):
+        run(overrides={**SMALL, "postprocessors": [], "plugins": ["TimeLapse"], "result_dir": str(tmp_path)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_for_mp4_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pggan_framework.loggers.extras.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"TimeLapse with mp4 needs the package imageio_ffmpeg.*framework\[video\]"):
+        TimeLapse(formats=["mp4"])
+
+
+@pytest.mark.parametrize(
+    ("plugin", "flags", "message"),
+    [
+        (LossCurves, {"every_ticks": 0}, "LossCurves.every_ticks 0 .*1 and up"),
+        (GradientFlow, {"every_ticks": 0}, "GradientFlow.every_ticks 0 .*1 and up"),
+        (WeightHistograms, {"bins": 0}, "WeightHistograms.bins 0 .*1 and up"),
+        (TimeLapse, {"every_ticks": -1}, "TimeLapse.every_ticks -1 .*0 and up"),
+        (TimeLapse, {"seconds": 0.0}, "TimeLapse.seconds 0 .*0.02 and up"),
+        (TimeLapse, {"longest_side": 1}, "TimeLapse.longest_side 1 .*16"),
+    ],
+)
+def test_senseless_parameters_are_refused(plugin: Any, flags: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        plugin(**flags)
