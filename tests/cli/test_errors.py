@@ -119,7 +119,10 @@ CASES = {
         "--postprocessors ['ImageSavr']",
         "postprocessors: unknown postprocessor 'ImageSavr' (did you mean 'ImageSaver'?); allowed: ImageSaver, Sound",
     ),
-    "class-of-another-kind": ("--loss Generator", "loss: 'Generator' is a generator, not a loss; allowed: WGANGP"),
+    "class-of-another-kind": (
+        "--loss Generator",
+        "loss: 'Generator' is a generator, not a loss; allowed: BEGAN, HingeGAN",
+    ),
     "name": (f"{GOOD} --exp_name a/b", "exp_name: 'a/b' is given; allowed: a name without slashes"),
     "logger": (f"{GOOD} --loggers TeeLogger,ProgressLogger --ProgressLogger.seconds 0", "ProgressLogger.seconds 0 is"),
     "device": (f"{GOOD} --device cuda", "device: 'cuda' is given, but there is no CUDA device here; allowed: auto, c"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -204,6 +205,11 @@ def test_the_package_itself_writes_a_folder_to_upload(tmp_path: Path, monkeypatc
     assert "logging offline" in reports[0] and run_id in reports[1]
     folder = Path(reports[1].split()[-1])
     (record,) = folder.glob("*.wandb")
+    # wandb's own process writes the last of it a moment after the run has ended.
+    for _ in range(100):
+        if b"D_loss" in record.read_bytes():
+            break
+        time.sleep(0.1)
     assert b"D_loss" in record.read_bytes() and b"general.total_kimg" in record.read_bytes()
     assert len(list(folder.rglob("*.png"))) == 1 and len(list(folder.rglob("*.wav"))) == 1
     for path in tmp_path.rglob("*"):
