@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -10,6 +14,11 @@ import pytest
 
 from pggan_framework.discovery import USER_PACKAGE
 from pggan_framework.registry import REGISTRY, Component
+
+# numba's cache in librosa's folder is not safe for processes that fill it side by side: what one has compiled is then
+# found under another's name, and crashes. So each test process has a cache of its own; numba is imported after this.
+os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="numba-")
+atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
