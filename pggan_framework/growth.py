@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
+from typing import TypeVar
 
 from pggan_framework.errors import UserError
+
+Value = TypeVar("Value")
+
+
+def by_depth(table: Mapping[int, Value], default: Value, depth: int) -> Value:
+    """The value of the largest key <= `depth`, or `default` if there is none."""
+    keys = [key for key in table if key <= depth]
+    return table[max(keys)] if keys else default
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from pggan_framework.errors import UserError
+
+TOTAL_KIMG = 3000.0
+"""Length of a run that is given none."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,9 @@ class General:
         discriminator: network that judges them.
         loss: what the two networks minimise.
         penalties: what is added to the loss, by name.
+        augmentations: random changes of what the discriminator sees, in order.
+        schedule: when the networks grow; None: DepthManager's phases.
+        by_depth: values of parameters by depth, such as {G_lr_max: {0: 0.003, 5: 0.001}}.
         plugins: further trainer plugins, by name.
         plugin_dirs: folders whose .py files are loaded.
         postprocessors: savers of samples; None: what fits the data.
@@ -26,6 +33,7 @@ class General:
         progressive_growing: grow depth by depth; False: full size from the first step.
         minibatch_size: pictures a step, where DepthManager does not say otherwise.
         total_kimg: length of the run in thousand real images.
+        total_epochs: length of the run in passes over the data; in place of total_kimg.
         lr_rampup_kimg: length of the learning rates' ramp-up at the start, in thousand images.
         G_lr_max: learning rate of the generator after the ramp-up.
         D_lr_max: learning rate of the discriminator after the ramp-up.
@@ -54,13 +62,17 @@ class General:
     discriminator: str = "Discriminator"
     loss: str = "WGANGP"
     penalties: list[str] = field(default_factory=list)
+    augmentations: list[str] = field(default_factory=list)
+    schedule: str | None = None
+    by_depth: dict[str, dict[int, Any]] = field(default_factory=dict)
     plugins: list[str] = field(default_factory=list)
     plugin_dirs: list[str] = field(default_factory=lambda: ["plugins"])
     postprocessors: list[str] | None = None
     loggers: list[str] = field(default_factory=lambda: ["TeeLogger", "JSONLLogger", "ProgressLogger"])
     progressive_growing: bool = True
     minibatch_size: int = 16
-    total_kimg: float = 3000.0
+    total_kimg: float = TOTAL_KIMG
+    total_epochs: float | None = None
     lr_rampup_kimg: float = 40.0
     G_lr_max: float = 0.001
     D_lr_max: float = 0.001
@@ -85,6 +97,12 @@ class General:
         for name in ("minibatch_size", "total_kimg"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} {getattr(self, name)} is not above 0")
+        if self.total_epochs is not None and not self.total_epochs > 0:
+            raise UserError(f"total_epochs {self.total_epochs} is not above 0")
+        if self.total_epochs is not None and self.total_kimg != TOTAL_KIMG:
+            raise UserError(
+                f"total_kimg {self.total_kimg:g} and total_epochs {self.total_epochs:g} are given; allowed: one of them"
+            )
         for name in ("lr_rampup_kimg", "G_lr_max", "D_lr_max", "num_data_workers"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} {getattr(self, name)} is below 0")

@@ -19,8 +19,9 @@ from pggan_framework.errors import UserError
 
 INJECTED: Mapping[str, tuple[str, ...]] = {
     "": ("shape", "growth", "label_space"),
+    "AuxiliaryClassifier": ("label_counts",),
     "CometLogger": ("comet_key", "comet_project_name"),
-    "DepthManager": ("minibatch_size",),
+    "DepthManager": ("minibatch_size", "schedule"),
     "EMA": ("generator",),
     "LRScheduler": ("lr_rampup_kimg", "G_lr_max", "D_lr_max"),
     "OutputGenerator": ("postprocessors", "logger"),

@@ -20,6 +20,7 @@ from pggan_framework.config.config import Config
 from pggan_framework.config.convert import convert, merge
 from pggan_framework.config.general import LOSS_ALIASES, General
 from pggan_framework.config.parameters import INJECTED, Parameter, default_of, parameters
+from pggan_framework.config.tables import checked_tables
 from pggan_framework.config.text import load_file
 from pggan_framework.config.used import canonical, components_in_use
 from pggan_framework.discovery import load_all
@@ -95,8 +96,8 @@ def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] |
             parameter = parameters(component.cls, component.name)[setting.name]
             _apply(default_of(parameter), setting, parameter)
             print(f"note: {setting.where} is given but {setting.owner} is not used", file=sys.stderr)
-    aliases = dict.fromkeys(LOSS_ALIASES)
-    return Config(_with(general, **aliases), components, frozenset(explicit), named)
+    changes = {"by_depth": checked_tables(general, used), **dict.fromkeys(LOSS_ALIASES)}
+    return Config(_with(general, **changes), components, frozenset(explicit), named)
 
 
 def _file_layers(paths: Iterable[Path]) -> list[Layer]:
@@ -111,6 +112,12 @@ def _general(layers: Iterable[Layer]) -> General:
         for setting in layer.settings:
             if not setting.owner:
                 values[setting.name] = _apply(values[setting.name], setting, flags[setting.name])
+        set_here = {setting.name for setting in layer.settings if not setting.owner}
+        # They are two words for one thing, so that the stronger layer's counts.
+        if values["total_epochs"] is not None and "total_epochs" in set_here and "total_kimg" not in set_here:
+            values["total_kimg"] = default_of(flags["total_kimg"])
+        elif "total_kimg" in set_here and "total_epochs" not in set_here:
+            values["total_epochs"] = None
     return General(**values)
 
 

@@ -15,6 +15,8 @@ CHOSEN: Mapping[str, str] = {
     "discriminator": "discriminator",
     "loss": "loss",
     "penalties": "penalty",
+    "augmentations": "augmentation",
+    "schedule": "schedule",
     "plugins": "plugin",
     "postprocessors": "postprocessor",
     "loggers": "logger",
@@ -69,7 +71,10 @@ def components_in_use(general: General) -> list[Component]:
     names = {*ALWAYS, *(GROWING if general.progressive_growing else ())}
     for flag in CHOSEN:
         given = getattr(general, flag)
-        names.update([given] if isinstance(given, str) else DEFAULT_POSTPROCESSORS if given is None else given)
+        if given is None:
+            names.update(DEFAULT_POSTPROCESSORS if flag == "postprocessors" else ())
+        else:
+            names.update([given] if isinstance(given, str) else given)
     used = [REGISTRY.get(name) for name in names]
     return sorted(used, key=lambda c: (KINDS.index(c.kind), c.name.lower()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -104,12 +104,28 @@ class BEGAN(Loss):
         UserError: if one is outside its limits.
     """
 
+    schedulable: ClassVar[tuple[str, ...]] = ("gamma",)
+
     def __init__(self, gamma: float = 0.5, lambda_k: float = 0.001) -> None:
-        if not 0 < gamma <= 1:
-            raise UserError(f"BEGAN.gamma {gamma} is not allowed; allowed: above 0 to 1")
         if not 0 < lambda_k <= 1:
             raise UserError(f"BEGAN.lambda_k {lambda_k} is not allowed; allowed: above 0 to 1; usual: 0.001")
         self._terms = BalancedErrors(gamma, lambda_k), FakeError()
+        self.gamma = gamma
+
+    @property
+    def gamma(self) -> float:
+        """The ratio of the errors that is aimed at.
+
+        Raises:
+            UserError: if it is set to what is not above 0 and at most 1.
+        """
+        return self._terms[0].gamma
+
+    @gamma.setter
+    def gamma(self, value: float) -> None:
+        if not 0 < value <= 1:
+            raise UserError(f"BEGAN.gamma {value} is not allowed; allowed: above 0 to 1")
+        self._terms[0].gamma = value
 
     @property
     def terms(self) -> Sequence[Term]:

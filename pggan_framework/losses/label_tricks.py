@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.losses.base import Loss
 
 
-@dataclass(frozen=True)
+@dataclass
 class LabelTricks:
     """What D's targets, 1 for reals and 0 for fakes, are changed to: smoothed, then noisy, then some swapped.
 
@@ -53,11 +54,42 @@ class BinaryLoss(Loss):
         UserError: if one is outside its limits.
     """
 
+    schedulable: ClassVar[tuple[str, ...]] = ("label_smoothing", "label_noise", "label_swap")
+
     def __init__(self, label_smoothing: float = 0.0, label_noise: float = 0.0, label_swap: float = 0.0) -> None:
-        name = type(self).__name__
-        for flag, value in (("label_smoothing", label_smoothing), ("label_swap", label_swap)):
-            if not 0 <= value < 0.5:
-                raise UserError(f"{name}.{flag} {value} is not allowed; allowed: 0 (off) and up, below 0.5")
-        if not 0 <= label_noise <= 1:
-            raise UserError(f"{name}.label_noise {label_noise} is not allowed; allowed: 0 (off) to 1")
-        self.tricks = LabelTricks(label_smoothing, label_noise, label_swap)
+        self.tricks = LabelTricks()
+        self.label_smoothing, self.label_noise, self.label_swap = label_smoothing, label_noise, label_swap
+
+    @property
+    def label_smoothing(self) -> float:
+        """The s of D's targets."""
+        return self.tricks.smoothing
+
+    @label_smoothing.setter
+    def label_smoothing(self, value: float) -> None:
+        self.tricks.smoothing = self._below_half("label_smoothing", value)
+
+    @property
+    def label_noise(self) -> float:
+        """The n of the noise."""
+        return self.tricks.noise
+
+    @label_noise.setter
+    def label_noise(self, value: float) -> None:
+        if not 0 <= value <= 1:
+            raise UserError(f"{type(self).__name__}.label_noise {value} is not allowed; allowed: 0 (off) to 1")
+        self.tricks.noise = value
+
+    @property
+    def label_swap(self) -> float:
+        """Probability that a target is turned round."""
+        return self.tricks.swap
+
+    @label_swap.setter
+    def label_swap(self, value: float) -> None:
+        self.tricks.swap = self._below_half("label_swap", value)
+
+    def _below_half(self, flag: str, value: float) -> float:
+        if not 0 <= value < 0.5:
+            raise UserError(f"{type(self).__name__}.{flag} {value} is not allowed; allowed: 0 (off) and up, below 0.5")
+        return value

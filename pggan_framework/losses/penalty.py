@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ class Penalty(Term):
     Raises:
         UserError: if a weight, factor or interval is outside its limits.
     """
+
+    schedulable: ClassVar[tuple[str, ...]] = ("weight", "interval")
 
     def __init__(
         self,

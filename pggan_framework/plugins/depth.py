@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from pggan_framework.errors import UserError
+from pggan_framework.growth import by_depth
 from pggan_framework.registry import register
+from pggan_framework.schedules.base import Facts, Schedule
+from pggan_framework.schedules.phases import phases
+from pggan_framework.schedules.plan import Plan
+from pggan_framework.training.clock import Clock
 from pggan_framework.training.plugin import Plugin
-from pggan_framework.training.schedule import GrowthSchedule, by_depth, lod
+from pggan_framework.training.schedule import lod
 
 if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
 MINIBATCHES = {6: 14, 7: 6, 8: 3}
 """Real images a batch at 256, 512 and 1024 px, from the paper's Theano code (Karras et al. 2018)."""
+PHASE = 100_000
+"""Images a fade, or what comes after it, takes."""
 TICKS = {3: 10, 4: 10, 5: 5, 6: 2, 7: 2, 8: 1}
 """Thousand images a tick at 32 px and above, from the same."""
 
@@ -24,10 +31,12 @@ class DepthManager(Plugin):
     """Sets depth, alpha, batch and tick length before each step, as pure functions of the images shown.
 
     A table holds values by depth; a depth takes the value of the largest key not above it, and the default below the
-    smallest key.
+    smallest key. The lengths of the phases (lod_...) are those of the paper's schedule; another one (--schedule) takes
+    their place.
 
     Args:
         minibatch_size: the general flag of this name.
+        schedule: another schedule than the phases; given by the run.
         minibatch_default: real images a batch; where it is not given, minibatch_size.
         minibatch_overrides: batches by depth. The defaults (256 px and above) only ever lower the batch.
         tick_kimg_default: thousand images a tick.
@@ -36,6 +45,9 @@ class DepthManager(Plugin):
         lod_training_overrides: the same by depth.
         lod_transition_nimg: images a fade takes.
         lod_transition_overrides: the same by the depth that fades in.
+        minibatch_repeats: steps for which depth and alpha are held before they follow the schedule again.
+        optimizer_reset: when both optimisers forget their moments: never; depth, when a new block comes in; or fade,
+            at the start and at the end of each fade, as the paper's TensorFlow code does.
         max_lod: log2 of the full resolution, for the old-style lod in the logs; from the data where it is not given.
         depth_offset: log2 of the resolution at depth 0, for the same; from the data where it is not given.
     """
@@ -43,17 +55,23 @@ class DepthManager(Plugin):
     def __init__(
         self,
         minibatch_size: int = 16,
+        schedule: Schedule | None = None,
         minibatch_default: int | None = None,
         minibatch_overrides: dict[int, int] = MINIBATCHES,  # noqa: B006  -- copied below, never changed
         tick_kimg_default: float = 20,
         tick_kimg_overrides: dict[int, float] = TICKS,  # type: ignore[assignment]  # noqa: B006
-        lod_training_nimg: int = 100_000,
+        lod_training_nimg: int = PHASE,
         lod_training_overrides: dict[int, int] = {},  # noqa: B006
-        lod_transition_nimg: int = 100_000,
+        lod_transition_nimg: int = PHASE,
         lod_transition_overrides: dict[int, int] = {},  # noqa: B006
+        minibatch_repeats: int = 1,
+        optimizer_reset: Literal["never", "depth", "fade"] = "never",
         max_lod: int | None = None,
         depth_offset: int | None = None,
     ) -> None:
+        self.schedule = schedule
+        self.minibatch_repeats = minibatch_repeats
+        self.optimizer_reset = optimizer_reset
         self.minibatch_default = minibatch_size if minibatch_default is None else minibatch_default
         self.minibatch_overrides = {
             depth: min(size, self.minibatch_default) if MINIBATCHES.get(depth) == size else size
@@ -65,7 +83,11 @@ class DepthManager(Plugin):
         self.lod_transition = lod_transition_nimg, dict(lod_transition_overrides)
         self.max_lod = max_lod
         self.depth_offset = depth_offset
-        for name, value in (("minibatch_default", self.minibatch_default), ("tick_kimg_default", tick_kimg_default)):
+        for name, value in (
+            ("minibatch_default", self.minibatch_default),
+            ("tick_kimg_default", tick_kimg_default),
+            ("minibatch_repeats", minibatch_repeats),
+        ):
             _above(name, value, 0)
         for name, table, least in (
             ("minibatch_overrides", self.minibatch_overrides, 0),
@@ -76,8 +98,18 @@ class DepthManager(Plugin):
             for value in table.values():
                 _above(name, value, least)
 
-    def plan(self, max_depth: int) -> GrowthSchedule:
-        """The schedule for networks of `max_depth`.
+    @property
+    def phases_given(self) -> bool:
+        """Whether the phases have other lengths than by default."""
+        return (self.lod_training, self.lod_transition) != ((PHASE, {}), (PHASE, {}))
+
+    def plan(self, max_depth: int, pictures: int = 0, repeats: int = 1) -> Plan:
+        """The plan for networks of `max_depth`.
+
+        Args:
+            max_depth: the deepest block.
+            pictures: how many the data are, for a schedule that counts epochs.
+            repeats: batches of reals a step, for one that counts steps.
 
         Raises:
             UserError: if a table has a key that is no depth of such networks.
@@ -86,8 +118,10 @@ class DepthManager(Plugin):
         _check_depths("tick_kimg_overrides", self.tick_kimg_overrides, TICKS, max_depth)
         _check_depths("lod_training_overrides", self.lod_training[1], {}, max_depth)
         _check_depths("lod_transition_overrides", self.lod_transition[1], {}, max_depth)
-        (stable, stable_overrides), (transition, transition_overrides) = self.lod_training, self.lod_transition
-        return GrowthSchedule(max_depth, stable, transition, stable_overrides, transition_overrides)
+        if self.schedule is None:
+            (stable, stable_overrides), (transition, transition_overrides) = self.lod_training, self.lod_transition
+            return phases(max_depth, stable, transition, stable_overrides, transition_overrides)
+        return self.schedule.plan(Facts(max_depth, pictures, self.minibatch, repeats))
 
     def minibatch(self, depth: int) -> int:
         """Real images a batch at `depth`."""
@@ -98,20 +132,60 @@ class DepthManager(Plugin):
         return round(1000 * by_depth(self.tick_kimg_overrides, self.tick_kimg_default, depth))
 
     def setup(self, trainer: Trainer) -> None:
-        """Lay out the schedule for the trainer's networks."""
+        """Lay out the plan for the trainer's networks."""
         super().setup(trainer)
-        self.schedule = self.plan(trainer.G.max_depth)
+        self._plan = self.plan(trainer.G.max_depth, len(trainer.parts.dataset), trainer.D_training_repeats)
+        self._clock = Clock()
+        self._frozen_before = 0
         if self.depth_offset is None:
             self.depth_offset = trainer.parts.dataset.model_dataset_depth_offset
         if self.max_lod is None:
             self.max_lod = self.depth_offset + trainer.G.max_depth
 
     def before_step(self) -> None:
-        """Set depth, alpha, batch and tick length for the images shown so far."""
-        depth, alpha = self.schedule.at(self.trainer.nimg)
-        self.trainer.grow_to(depth, alpha)
-        self.trainer.minibatch_size = self.minibatch(depth)
-        self.trainer.tick_nimg = self.tick_nimg(depth)
+        """Set depth, alpha, batch, tick length and the learning rates' factor for how far training has come."""
+        trainer = self.trainer
+        position = trainer.nimg if self._plan.unit == "image" else self._clock.seconds
+        if trainer.iteration % self.minibatch_repeats == 0:
+            before = trainer.depth, trainer.G.fading
+            trainer.grow_to(*self._plan.at(position))
+            self._reset_optimizers(before)
+        if self._plan.freeze:
+            self._freeze()
+        trainer.lr_factors["schedule"] = self._plan.lr_factor(position)
+        trainer.minibatch_size = self.minibatch(trainer.depth)
+        trainer.tick_nimg = self.tick_nimg(trainer.depth)
+        if self._plan.unit == "second" and position >= self._plan.end:
+            trainer.stop("the schedule's time is used up")
+
+    def _reset_optimizers(self, before: tuple[int, bool]) -> None:
+        """Forget moments where depth or fading, as they were `before`, have changed as asked for."""
+        trainer = self.trainer
+        if trainer.iteration == 0:
+            return
+        new_depth, new_phase = trainer.depth != before[0], trainer.G.fading != before[1]
+        if (new_depth and self.optimizer_reset != "never") or (new_phase and self.optimizer_reset == "fade"):
+            for optimizer in (trainer.parts.step.G_optimizer, trainer.parts.step.D_optimizer):
+                optimizer.state.clear()
+
+    def _freeze(self) -> None:
+        """Hold fixed what earlier depths have trained."""
+        depth = self.trainer.depth
+        if depth == self._frozen_before:
+            return
+        for network in (self.trainer.G, self.trainer.D):
+            network.requires_grad_(True)
+            for module in network.earlier():
+                module.requires_grad_(False)
+        self._frozen_before = depth
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds trained, where the plan counts them."""
+        return {"seconds": self._clock.seconds} if self._plan.unit == "second" else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on counting."""
+        self._clock = Clock(state.get("seconds", 0.0))
 
     def on_tick(self) -> None:
         """Report depth, alpha, lod and batch of the tick's last step."""

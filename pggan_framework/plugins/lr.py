@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from math import prod
+from typing import ClassVar
+
+from pggan_framework.errors import UserError
 from pggan_framework.registry import register
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.schedule import lr_rampup
@@ -15,20 +19,42 @@ class LRScheduler(Plugin):
         lr_rampup_kimg: length of the ramp, thousand images; 0 for none.
         G_lr_max: the generator's learning rate after it.
         D_lr_max: the discriminator's.
+        G_lr_decay: what the generator's is multiplied by at each new depth.
+        D_lr_decay: what the discriminator's is.
+
+    Raises:
+        UserError: if a decay is not above 0.
     """
 
-    def __init__(self, lr_rampup_kimg: float = 40, G_lr_max: float = 0.001, D_lr_max: float = 0.001) -> None:
+    schedulable: ClassVar[tuple[str, ...]] = ("G_lr_max", "D_lr_max")
+
+    def __init__(
+        self,
+        lr_rampup_kimg: float = 40,
+        G_lr_max: float = 0.001,
+        D_lr_max: float = 0.001,
+        G_lr_decay: float = 1.0,
+        D_lr_decay: float = 1.0,
+    ) -> None:
+        for name, decay in (("G_lr_decay", G_lr_decay), ("D_lr_decay", D_lr_decay)):
+            if not decay > 0:
+                raise UserError(f"LRScheduler.{name} {decay} is not allowed; allowed: above 0; 1 for none")
         self.lr_rampup_kimg = lr_rampup_kimg
+        self.G_lr_decay, self.D_lr_decay = G_lr_decay, D_lr_decay
         self.G_lr_max = G_lr_max
         self.D_lr_max = D_lr_max
 
     def before_step(self) -> None:
         """Set the learning rate of both optimisers."""
-        factor = lr_rampup(self.trainer.nimg, self.lr_rampup_kimg)
-        step = self.trainer.parts.step
-        for optimizer, maximum in ((step.G_optimizer, self.G_lr_max), (step.D_optimizer, self.D_lr_max)):
+        trainer = self.trainer
+        factor = lr_rampup(trainer.nimg, self.lr_rampup_kimg) * prod(trainer.lr_factors.values())
+        step = trainer.parts.step
+        for optimizer, maximum, decay in (
+            (step.G_optimizer, self.G_lr_max, self.G_lr_decay),
+            (step.D_optimizer, self.D_lr_max, self.D_lr_decay),
+        ):
             for group in optimizer.param_groups:
-                group["lr"] = maximum * factor
+                group["lr"] = maximum * decay**trainer.depth * factor
 
     def on_tick(self) -> None:
         """Report the learning rates of the tick's last step."""

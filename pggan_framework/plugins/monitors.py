@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from pggan_framework.errors import DivergedError
 from pggan_framework.registry import register
+from pggan_framework.training.clock import Clock
 from pggan_framework.training.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -66,32 +66,28 @@ class EfficientLossMonitor(Plugin):
 class AbsoluteTimeMonitor(Plugin):
     """Seconds since the start (a resumed run's earlier part included), a tick, and a thousand images."""
 
-    def __init__(self) -> None:
-        self._before = 0.0
-
     def setup(self, trainer: Trainer) -> None:
         """Start the clock."""
         super().setup(trainer)
-        self._restart()
+        self._restart(Clock())
 
-    def _restart(self) -> None:
-        self._start = self._tick_start = time.monotonic()
-        self._tick_nimg = self.trainer.nimg
+    def _restart(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tick_start, self._tick_nimg = clock.seconds, self.trainer.nimg
 
     def on_tick(self) -> None:
         """Report time, sec.tick and sec.kimg."""
-        now = time.monotonic()
+        now = self._clock.seconds
         seconds, nimg = now - self._tick_start, self.trainer.nimg - self._tick_nimg
-        self.trainer.stats["time"] = self._before + now - self._start
+        self.trainer.stats["time"] = now
         self.trainer.stats["sec.tick"] = seconds
         self.trainer.stats["sec.kimg"] = seconds / max(nimg, 1) * 1000
         self._tick_start, self._tick_nimg = now, self.trainer.nimg
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds trained so far."""
-        return {"seconds": self._before + time.monotonic() - self._start}
+        return {"seconds": self._clock.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on counting from there."""
-        self._before = state["seconds"]
-        self._restart()
+        self._restart(Clock(state["seconds"]))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from pggan_framework.errors import UserError
 from pggan_framework.networks.base import GeneratorBase
@@ -16,19 +17,24 @@ from pggan_framework.registry import register
 class EMA:
     """Exponential moving average of G, its length in images (as in StyleGAN2-ADA, arXiv 2006.06676), not in steps.
 
-    Call `attach` once with G before anything else.
+    The weights of a block enter the average when the block comes into use, and the ramp-up begins anew for them: a new
+    depth's first weights are soon forgotten too. Call `attach` once with G before anything else.
 
     Args:
         half_life_kimg: thousand images after which a weight's share in the average has halved.
-        rampup: the half-life is at most this share of the images shown so far, so that early weights are soon
-            forgotten; 0 for no such limit.
+        rampup: the half-life is at most this share of the images a weight was trained for, so that early weights are
+            soon forgotten; 0 for no such limit.
     """
+
+    schedulable: ClassVar[tuple[str, ...]] = ("half_life_kimg",)
 
     def __init__(self, half_life_kimg: float = 10.0, rampup: float = 0.05) -> None:
         if half_life_kimg < 0 or rampup < 0:
             raise UserError(f"EMA.half_life_kimg {half_life_kimg} and EMA.rampup {rampup} must be at least 0")
         self.half_life_kimg, self.rampup = half_life_kimg, rampup
         self._generator: GeneratorBase | None = None
+        self.births: dict[str, float] = {}
+        """Images shown when each weight was trained first, by its name; a weight that is not here was not yet."""
 
     def attach(self, G: GeneratorBase) -> None:
         """Begin the average as a copy of `G`, in eval mode and without gradients."""
@@ -46,7 +52,7 @@ class EMA:
         return self._generator
 
     def decay(self, nimg: float, batch: int) -> float:
-        """The share of the old average that stays after `batch` more images, `nimg` shown in all."""
+        """The share of the old average that stays after `batch` more images, of `nimg` that the weight has seen."""
         half_life = self.half_life_kimg * 1000
         if self.rampup > 0:
             half_life = min(half_life, nimg * self.rampup)
@@ -56,10 +62,18 @@ class EMA:
     def update(self, G: GeneratorBase, nimg: float, batch: int) -> None:
         """Move the average towards `G` after a step of `batch` images; buffers, depth and alpha are copied."""
         average = self.generator
-        weight = 1 - self.decay(nimg, batch)
-        torch._foreach_lerp_(list(average.parameters()), list(G.parameters()), weight)
-        for mine, theirs in zip(average.buffers(), G.buffers(), strict=True):
-            mine.copy_(theirs)
+        groups: dict[float, tuple[list[Tensor], list[Tensor]]] = {}
+        for (name, mine), theirs in zip(average.named_parameters(), G.parameters(), strict=True):
+            if theirs.grad is not None:
+                self.births.setdefault(name, nimg - batch)
+            if name in self.births:
+                group = groups.setdefault(self.births[name], ([], []))
+                group[0].append(mine)
+                group[1].append(theirs)
+        for birth, (averaged, trained) in groups.items():
+            torch._foreach_lerp_(averaged, trained, 1 - self.decay(nimg - birth, batch))
+        for kept, current in zip(average.buffers(), G.buffers(), strict=True):
+            kept.copy_(current)
         average.follow(G)
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import torch
 from torch import nn
 
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
+from pggan_framework.training.gradients import GradientGuard
 
 
 @register("optimizer")
@@ -17,21 +19,49 @@ class Adam:
 
     Args:
         betas: decay of the mean and of the squared mean of the gradient.
+        D_betas: the discriminator's, where they are others.
         eps: added to the root of the squared mean.
+        weight_decay: weights times this are added to the gradient (an L2 penalty, as torch's Adam has it).
+        clip_norm: largest norm of a network's gradients together; larger ones are scaled down to it.
+        skip_nonfinite: leave out an update with a gradient that is not finite, rather than end the run; the share of
+            them is logged as ``G_skipped`` and ``D_skipped``. Each step then waits for the device.
+
+    Raises:
+        UserError: if a number is outside its limits.
     """
 
-    def __init__(self, betas: tuple[float, float] = (0.0, 0.99), eps: float = 1e-8) -> None:
-        if not all(0 <= beta < 1 for beta in betas):
-            raise UserError(f"Adam.betas {betas}: each must be at least 0 and below 1")
+    def __init__(
+        self,
+        betas: tuple[float, float] = (0.0, 0.99),
+        D_betas: tuple[float, float] | None = None,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None:
+        for name, pair in (("betas", betas), ("D_betas", D_betas or betas)):
+            if not all(0 <= beta < 1 for beta in pair):
+                raise UserError(f"Adam.{name} {pair}: each must be at least 0 and below 1")
         if not eps > 0:
             raise UserError(f"Adam.eps {eps} is not above 0")
-        self.betas, self.eps = betas, eps
+        if not weight_decay >= 0:
+            raise UserError(f"Adam.weight_decay {weight_decay} is not allowed; allowed: 0 (off) and up")
+        if clip_norm is not None and not clip_norm > 0:
+            raise UserError(f"Adam.clip_norm {clip_norm} is not allowed; allowed: above 0, or None")
+        self.betas, self.D_betas, self.eps, self.weight_decay = betas, D_betas or betas, eps, weight_decay
+        self.guard = GradientGuard(clip_norm, skip_nonfinite)
 
-    def build(self, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Adam:
+    def build(self, parameters: Iterable[nn.Parameter], lr: float, side: Literal["G", "D"] = "G") -> torch.optim.Adam:
         """The optimiser of `parameters`, fused where all of them lie on a device that has it.
 
         A parameter whose gradient is None (a block not yet in use) is left alone and has no state.
+
+        Args:
+            parameters: of one network.
+            lr: the learning rate until another one is set.
+            side: whose they are.
         """
         listed = list(parameters)
         fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in listed)
-        return torch.optim.Adam(listed, lr=lr, betas=self.betas, eps=self.eps, fused=fused)
+        betas = self.D_betas if side == "D" else self.betas
+        return torch.optim.Adam(listed, lr=lr, betas=betas, eps=self.eps, weight_decay=self.weight_decay, fused=fused)

@@ -135,3 +135,21 @@ def test_none_and_exponents_mean_what_they_look_like(write: Write) -> None:
     assert config.general.total_kimg == 20.0
     assert config.general.exp_name == "2024-01-01"
     assert config.components["Generator"]["note"] == "None"
+
+
+def test_of_kimg_and_epochs_the_stronger_layers_counts(write: Write) -> None:
+    kimg, epochs = write("kimg.yaml", "total_kimg: 20"), write("epochs.yaml", "total_epochs: 7")
+    for argv, wanted in [
+        (["--config", kimg, "--config", epochs], (3000.0, 7.0)),
+        (["--config", epochs, "--config", kimg], (20.0, None)),
+        (["--config", kimg, "--total_epochs", "3"], (3000.0, 3.0)),
+        (["--config", epochs, "--total_kimg", "5"], (5.0, None)),
+    ]:
+        resolved = resolve(argv)
+        assert (resolved.general.total_kimg, resolved.general.total_epochs) == wanted
+        again = resolve_overrides(write("again.yaml", resolved.to_yaml()), {})
+        assert again.general == resolved.general
+    with pytest.raises(UserError, match="total_kimg 5 and total_epochs 3 are given; allowed: one of them"):
+        resolve(["--total_kimg", "5", "--total_epochs", "3"])
+    with pytest.raises(UserError, match="total_epochs -1.0 is not above 0"):
+        resolve(["--total_epochs", "-1"])

@@ -15,6 +15,7 @@ def fill(network, value):
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(value)
+            parameter.grad = torch.zeros_like(parameter)
 
 
 @pytest.mark.parametrize("batch", [10, 25, 250])
@@ -34,6 +35,23 @@ def test_rampup_shortens_the_half_life_early():
     assert ema.decay(0, 16) == 0
     assert ema.decay(20_000, 1000) == pytest.approx(0.5)
     assert ema.decay(10**6, 10_000) == pytest.approx(0.5)
+
+
+def test_a_new_blocks_weights_have_a_rampup_of_their_own():
+    G, ema = small(), EMA(half_life_kimg=1000, rampup=0.5)
+    ema.attach(G)
+    fill(G, 0.0)
+    new = list(G.blocks[1].parameters())
+    for parameter in new:
+        parameter.grad = None
+    ema.update(G, 10_000, 100)
+    fill(G, 1.0)
+    for _ in range(10):
+        ema.update(G, 20_000, 100)
+    averaged = dict(ema.generator.named_parameters())
+    # Old weights: half of 10,100 images; new ones, born a batch ago, half of 100, so that 100 more leave a quarter.
+    assert float(averaged["blocks.0.conv.bias"][0]) == pytest.approx(1 - 0.5 ** (1000 / 5050), rel=1e-4)
+    assert float(averaged["blocks.1.first.bias"][0]) == pytest.approx(1, abs=1e-5)
 
 
 def test_the_average_follows_depth_and_alpha_but_takes_no_gradient():

@@ -1,0 +1,94 @@
+"""ReduceOnPlateau: lower learning rates when a figure no longer falls."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any, ClassVar, Literal
+
+from pggan_framework.errors import UserError
+from pggan_framework.plugins.lr import LRScheduler
+from pggan_framework.registry import register
+from pggan_framework.training.plugin import Plugin
+
+
+@register("plugin")
+class ReduceOnPlateau(Plugin):
+    """Multiplies both learning rates by a factor when a figure has not improved for some ticks.
+
+    A figure of a GAN's losses says little of its quality: metrics, or ``began.measure``, are better guides.
+
+    Args:
+        figure: what is watched, a name of stats.jsonl; a tick without it is passed over.
+        mode: whether lower or higher is better.
+        factor: what the learning rates are multiplied by, each time.
+        patience: ticks without improvement that are borne.
+        min_lr: neither learning rate is lowered below this.
+        threshold: least improvement that counts, as a share of the best.
+        restart_at_depth: whether a new depth starts with the full rates and no best.
+
+    Raises:
+        UserError: if a number is outside its limits.
+    """
+
+    factor_name: ClassVar[str] = "plateau"
+
+    def __init__(
+        self,
+        figure: str = "D_loss",
+        mode: Literal["min", "max"] = "min",
+        factor: float = 0.5,
+        patience: int = 10,
+        min_lr: float = 3e-4,
+        threshold: float = 1e-4,
+        restart_at_depth: bool = True,
+    ) -> None:
+        if not 0 < factor < 1:
+            raise UserError(f"ReduceOnPlateau.factor {factor} is not allowed; allowed: above 0, below 1")
+        for name, value in (("patience", patience), ("min_lr", min_lr), ("threshold", threshold)):
+            if value < 0:
+                raise UserError(f"ReduceOnPlateau.{name} {value} is not allowed; allowed: 0 and up")
+        self.figure, self.mode, self.factor, self.patience = figure, mode, factor, patience
+        self.min_lr, self.threshold, self.restart_at_depth = min_lr, threshold, restart_at_depth
+        self._best, self._waited = inf, 0
+
+    def on_tick(self) -> None:
+        """Compare, and lower the rates where it is time."""
+        trainer = self.trainer
+        if self.figure not in trainer.stats:
+            return
+        value = trainer.stats[self.figure] * (1 if self.mode == "min" else -1)
+        if self._best == inf or value < self._best - self.threshold * abs(self._best):
+            self._best, self._waited = value, 0
+            return
+        self._waited += 1
+        if self._waited <= self.patience:
+            return
+        self._waited = 0
+        rates = next(plugin for plugin in trainer.plugins if isinstance(plugin, LRScheduler))
+        before = trainer.lr_factors.get(self.factor_name, 1.0)
+        floor = min(1.0, self.min_lr / max(min(rates.G_lr_max, rates.D_lr_max), 1e-300))
+        after = max(before * self.factor, floor)
+        if after < before:
+            trainer.lr_factors[self.factor_name] = after
+            trainer.parts.logger.message(
+                f"{self.figure} has not improved for {self.patience + 1} ticks: learning rates times {after:g}"
+            )
+
+    def on_depth_change(self) -> None:
+        """Start anew, if asked to."""
+        if self.restart_at_depth:
+            self._best, self._waited = inf, 0
+            self.trainer.lr_factors.pop(self.factor_name, None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best so far, how long it was waited, and the factor."""
+        return {
+            "best": self._best,
+            "waited": self._waited,
+            "factor": self.trainer.lr_factors.get(self.factor_name, 1.0),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on waiting."""
+        self._best, self._waited = state.get("best", inf), state.get("waited", 0)
+        self.trainer.lr_factors[self.factor_name] = state.get("factor", 1.0)
