@@ -15,6 +15,7 @@ KINDS = (
     "discriminator",
     "loss",
     "penalty",
+    "augmentation",
     "schedule",
     "optimizer",
     "training",

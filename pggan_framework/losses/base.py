@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -46,12 +46,13 @@ class StepContext:
         G: the generator.
         D: the discriminator.
         latents: [N, F].
-        reals: [N, C, h, w], faded already; None where the update sees none.
+        reals: [N, C, h, w], faded and augmented already; None where the update sees none.
         labels: [N, width] of the fakes, and of the reals where there are any: both have the same.
         mixing: [N, 1, 1, 1] in [0, 1], where each interpolate lies between its real and its fake; drawn if not given.
         progress: how far training has come.
-        fakes: [N, C, h, w], where they are made already.
+        fakes: [N, C, h, w], where they are made, and augmented, already.
         D_optimizer: what D is trained by, for a loss that looks ahead.
+        augment: what fakes go through before any term or D sees them; as the reals have.
     """
 
     def __init__(
@@ -66,11 +67,13 @@ class StepContext:
         progress: Progress = START,
         fakes: Tensor | None = None,
         D_optimizer: Optimizer | None = None,
+        augment: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.side = side
         self.G, self.D = G, D
         self.latents, self.labels = latents, labels
         self.progress, self.D_optimizer = progress, D_optimizer
+        self._augment = augment
         self._reals, self._mixing, self._fakes = reals, mixing, fakes
         self.stats: dict[str, Tensor] = {}
 
@@ -91,11 +94,12 @@ class StepContext:
 
     @cached_property
     def fakes(self) -> Tensor:
-        """[N, C, h, w] made from the latents."""
+        """[N, C, h, w] made from the latents, as D is to see them."""
         if self._fakes is not None:
             return self._fakes
         with torch.set_grad_enabled(self.side == "G"):
-            return self.G(self.latents, self.labels)  # type: ignore[no-any-return]
+            fakes: Tensor = self.G(self.latents, self.labels)
+            return fakes if self._augment is None else self._augment(fakes)
 
     @cached_property
     def _verdicts(self) -> list[Verdict]:

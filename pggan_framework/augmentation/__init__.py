@@ -1,0 +1,9 @@
+"""Augmentations: random changes of the pictures D is shown, so that little data lasts longer."""
+
+from pggan_framework.augmentation.ada import ADA
+from pggan_framework.augmentation.base import Augmentation, Augmentations
+from pggan_framework.augmentation.diffaugment import DiffAugment
+from pggan_framework.augmentation.jitter import ColourJitter
+from pggan_framework.augmentation.spectrogram import SpectrogramAugment
+
+__all__ = ["ADA", "Augmentation", "Augmentations", "ColourJitter", "DiffAugment", "SpectrogramAugment"]

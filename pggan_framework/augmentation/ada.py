@@ -1,0 +1,152 @@
+"""ADA: augmentations applied just as often as keeps D from learning the data by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import log, pi, sqrt
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pggan_framework.augmentation.base import Augmentation
+from pggan_framework.augmentation.colour import recoloured
+from pggan_framework.augmentation.geometry import identity, rotation, scaling, translation, warp
+from pggan_framework.registry import register
+
+Group = Literal["blit", "geometry", "colour"]
+
+
+@register("augmentation")
+class ADA(Augmentation):
+    """Adaptive augmentation of reals and fakes: mirrored, moved, scaled, turned, recoloured (arXiv 2006.06676).
+
+    Each change is made with probability p. p follows how sure D is of the reals, r = E sign(D(real)): above `target`
+    it rises, else it falls (Karras et al. 2020, sections 2 and 3). So D's scores need 0 as their middle, as those of
+    StandardGAN, LogisticGAN and HingeGAN have it; for other losses give `fixed_p`. Logs ``ada.p`` and ``ada.r``.
+
+    Args:
+        target: r that is aimed at, 0 to 1.
+        speed_kimg: thousand real images in which p can go from 0 to 1.
+        interval: updates of D between two changes of p.
+        initial_p: p at the start.
+        fixed_p: p for all of the run; then nothing is adapted.
+        transforms: groups of changes. blit: mirror image, quarter turns of squares, shifts by whole pixels; geometry:
+            any scale, rotation, stretch and shift; colour: brightness and contrast, and of three channels also inverted
+            luma, hue and saturation.
+
+    Raises:
+        UserError: if one is outside its limits.
+    """
+
+    def __init__(
+        self,
+        target: float = 0.6,
+        speed_kimg: float = 500.0,
+        interval: int = 4,
+        initial_p: float = 0.0,
+        fixed_p: float | None = None,
+        transforms: tuple[Group, ...] = ("blit", "geometry", "colour"),
+    ) -> None:
+        self.target, self.speed_kimg, self.interval = target, speed_kimg, interval
+        self.initial_p, self.fixed_p, self.transforms = initial_p, fixed_p, tuple(transforms)
+        self.require("target", 0 <= target <= 1, "0 to 1")
+        self.require("speed_kimg", speed_kimg > 0, "above 0")
+        self.require("interval", interval >= 1, "1 and up")
+        self.require("initial_p", 0 <= initial_p <= 1, "0 to 1")
+        self.require("fixed_p", fixed_p is None or 0 <= fixed_p <= 1, "0 to 1, or None")
+        self.require("transforms", bool(transforms), "one or more of blit, geometry, colour")
+        self.p = initial_p if fixed_p is None else fixed_p
+        """The probability of each change, 0 to 1."""
+        self._signs = torch.zeros(())
+        self._images = self._updates = 0
+
+    @property
+    def geometric(self) -> bool:
+        """Whether it moves what is in a picture: all but the colours do."""
+        return self.transforms != ("colour",)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Change each picture of [N, C, h, w]; p = 0 leaves them as they are."""
+        if self.p == 0:
+            return images
+        source = identity(images)
+        if "blit" in self.transforms:
+            source = self._blit(images, source)
+        if "geometry" in self.transforms:
+            source = self._geometry(images, source)
+        if self.geometric:
+            images = warp(images, source)
+        return self._recoloured(images) if "colour" in self.transforms else images
+
+    def _drawn(self, values: Tensor, neutral: float, p: float | None = None) -> Tensor:
+        """`values` [N] with probability p, else `neutral`."""
+        chosen = torch.rand_like(values) < (self.p if p is None else p)
+        return torch.where(chosen, values, torch.full_like(values, neutral))
+
+    # Each change is the next factor on the right of `source`, the way back from the result to the picture. The
+    # distributions are those of the paper's appendix B, where scales and shifts are as likely as their inverses.
+    def _blit(self, images: Tensor, source: Tensor) -> Tensor:
+        h, w = images.shape[2:]
+        draw = images.new_empty(len(images))
+        mirror = self._drawn(1 - 2 * torch.randint_like(draw, 2), 1.0)
+        source = source @ scaling(mirror, torch.ones_like(mirror))
+        if h == w:
+            source = source @ rotation(self._drawn(torch.randint_like(draw, 4), 0.0) * (pi / 2))
+        chosen = self._drawn(torch.ones_like(draw), 0.0) / 8
+        x, y = torch.rand_like(draw) * 2 - 1, torch.rand_like(draw) * 2 - 1
+        return source @ translation((x * w * chosen).round(), (y * h * chosen).round())
+
+    def _geometry(self, images: Tensor, source: Tensor) -> Tensor:
+        h, w = images.shape[2:]
+        draw = images.new_empty(len(images))
+        # Two rotations, one on each side of the stretch, at least one of them with probability p.
+        once = 1 - sqrt(1 - self.p)
+
+        def angle() -> Tensor:
+            return self._drawn((torch.rand_like(draw) * 2 - 1) * pi, 0.0, once)
+
+        scale = self._drawn((torch.randn_like(draw) * (0.2 * log(2))).exp(), 1.0)
+        source = source @ scaling(scale, scale) @ rotation(angle())
+        stretch = self._drawn((torch.randn_like(draw) * (0.2 * log(2))).exp(), 1.0)
+        source = source @ scaling(stretch, 1 / stretch) @ rotation(angle())
+        chosen = self._drawn(torch.ones_like(draw), 0.0) / 8
+        return source @ translation(torch.randn_like(draw) * w * chosen, torch.randn_like(draw) * h * chosen)
+
+    def _recoloured(self, images: Tensor) -> Tensor:
+        draw = images.new_empty(len(images))
+        brightness = self._drawn(torch.randn_like(draw) * 0.2, 0.0)
+        contrast = self._drawn((torch.randn_like(draw) * (0.5 * log(2))).exp(), 1.0)
+        luma = self._drawn(1 - 2 * torch.randint_like(draw, 2), 1.0)
+        hue = self._drawn((torch.rand_like(draw) * 2 - 1) * pi, 0.0)
+        saturation = self._drawn((torch.randn_like(draw) * log(2)).exp(), 1.0)
+        return recoloured(images, brightness, contrast, luma, hue, saturation)
+
+    def observe(self, scores: Tensor) -> Mapping[str, Tensor]:
+        """Count the signs of D's scores [N] of the reals; after each `interval` updates, move p."""
+        signs = scores.sign()
+        if self.fixed_p is None:
+            self._signs = self._signs.to(scores.device) + signs.sum()
+            self._images += len(scores)
+            self._updates += 1
+            if self._updates == self.interval:
+                self._adapt()
+        return {"ada.p": torch.full_like(signs[0], self.p), "ada.r": signs.mean()}
+
+    def _adapt(self) -> None:
+        """``p += sign(r - target) * images / (1000 speed_kimg)``, within 0 to 1; the one place that waits."""
+        r = float(self._signs) / self._images
+        way = (r > self.target) - (r < self.target)
+        self.p = min(max(self.p + way * self._images / (1000 * self.speed_kimg), 0.0), 1.0)
+        self._signs = torch.zeros_like(self._signs)
+        self._images = self._updates = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The probability, and what was counted since it was moved last."""
+        return {"p": self.p, "signs": self._signs, "images": self._images, "updates": self._updates}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave; a fixed p stays."""
+        if self.fixed_p is None:
+            self.p, self._signs = state["p"], state["signs"]
+            self._images, self._updates = state["images"], state["updates"]

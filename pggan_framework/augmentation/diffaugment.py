@@ -1,0 +1,87 @@
+"""DiffAugment: the same differentiable augmentation of reals and fakes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pggan_framework.augmentation.base import Augmentation
+from pggan_framework.augmentation.geometry import shifted, spans, whole
+from pggan_framework.registry import register
+
+Policy = Literal["color", "translation", "cutout"]
+
+
+@register("augmentation")
+class DiffAugment(Augmentation):
+    """Changes colours, shifts and cuts out, reals and fakes alike (Zhao et al. 2020, arXiv 2006.10738).
+
+    Every picture is changed in each way of the policy, by an amount drawn evenly within the limits below, whose
+    defaults are the paper's. What is moved in or cut out is 0, the middle of the range.
+
+    Args:
+        policy: what is changed, in the order of the paper whatever the order given.
+        brightness: most that is added to a picture, in units of the full range [-1, 1]; part of color.
+        saturation: most by which the factor about the mean of the channels differs from 1; part of color.
+        contrast: most by which the factor about the picture's mean differs from 1; part of color.
+        shift: longest translation, a share of height and width.
+        hole: sides of the box cut out, a share of height and width.
+
+    Raises:
+        UserError: if one is outside its limits.
+    """
+
+    def __init__(
+        self,
+        policy: tuple[Policy, ...] = ("color", "translation", "cutout"),
+        brightness: float = 0.5,
+        saturation: float = 1.0,
+        contrast: float = 0.5,
+        shift: float = 0.125,
+        hole: float = 0.5,
+    ) -> None:
+        self.policy = tuple(policy)
+        self.brightness, self.saturation, self.contrast = brightness, saturation, contrast
+        self.shift, self.hole = shift, hole
+        self.require("policy", bool(policy), "one or more of color, translation, cutout")
+        for name in ("brightness", "saturation", "contrast"):
+            self.require(name, getattr(self, name) >= 0, "0 and above")
+        for name in ("shift", "hole"):
+            self.require(name, 0 <= getattr(self, name) <= 1, "0 to 1")
+
+    @property
+    def geometric(self) -> bool:
+        """Whether it moves what is in a picture: translation does."""
+        return "translation" in self.policy
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Change each picture of [N, C, h, w]."""
+        if "color" in self.policy:
+            images = self._coloured(images)
+        if "translation" in self.policy:
+            for axis in (2, 3):
+                limit = whole(self.shift, images.shape[axis])
+                by = torch.randint(-limit, limit + 1, (len(images),), device=images.device)
+                images = shifted(images, by, axis, "zero")
+        return self._cut(images) if "cutout" in self.policy else images
+
+    def _coloured(self, images: Tensor) -> Tensor:
+        def drawn(limit: float) -> Tensor:
+            return (torch.rand_like(images[:, :1, :1, :1]) * 2 - 1) * limit
+
+        images = images + drawn(self.brightness)
+        # Written as additions, so that a limit of 0 changes no bit.
+        images = images + (images - images.mean(1, keepdim=True)) * drawn(self.saturation)
+        return images + (images - images.mean((1, 2, 3), keepdim=True)) * drawn(self.contrast)
+
+    def _cut(self, images: Tensor) -> Tensor:
+        """A box anywhere, its centre within the picture or on its edge."""
+        inside = []
+        for length in images.shape[2:]:
+            size = whole(self.hole, length)
+            start = torch.randint(length + 1 - size % 2, (len(images),), device=images.device) - size // 2
+            inside.append(spans(start, size, length))
+        box = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+        return images.masked_fill(box, 0)

@@ -1,0 +1,92 @@
+"""Moving what is in a picture: shifts by whole pixels, boxes, and any affine change by one interpolation.
+
+Affine changes are 3x3 matrices of homogeneous coordinates in pixels, x to the right, y down, from the picture's centre:
+so a rotation keeps angles in a picture that is no square.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Beyond = Literal["zero", "edge", "cyclic"]
+"""What comes in where a picture is moved away: zeros, its outermost pixels, or what left on the other side."""
+
+
+def shifted(images: Tensor, by: Tensor, axis: int, beyond: Beyond) -> Tensor:
+    """Shift each picture by whole pixels.
+
+    Args:
+        images: [N, C, h, w].
+        by: [N] int64, down or to the right.
+        axis: 2 for rows, 3 for columns.
+        beyond: what comes in.
+    """
+    length = images.shape[axis]
+    source = torch.arange(length, device=images.device) - by[:, None]
+    inside = source % length if beyond == "cyclic" else source.clamp(0, length - 1)
+    shape = [len(images), 1, 1, 1]
+    shape[axis] = length
+    moved = images.gather(axis, inside.view(shape).expand_as(images))
+    return moved * (inside == source).view(shape) if beyond == "zero" else moved
+
+
+def spans(start: Tensor, size: Tensor | int, length: int) -> Tensor:
+    """[N, length] bool: True at `size` positions from `start` [N] on; what lies outside is left out."""
+    position = torch.arange(length, device=start.device)
+    first = start[:, None]
+    return (position >= first) & (position < first + (size if isinstance(size, int) else size[:, None]))
+
+
+def whole(share: float, length: int) -> int:
+    """A share of a length in whole pixels, rounded half up."""
+    return int(share * length + 0.5)
+
+
+def identity(images: Tensor) -> Tensor:
+    """[N, 3, 3] that leave every picture as it is."""
+    return torch.eye(3, device=images.device, dtype=images.dtype).expand(len(images), 3, 3)
+
+
+def translation(x: Tensor, y: Tensor) -> Tensor:
+    """[N, 3, 3]: by x and y [N] pixels."""
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    return _matrix([one, zero, x], [zero, one, y], [zero, zero, one])
+
+
+def scaling(x: Tensor, y: Tensor) -> Tensor:
+    """[N, 3, 3]: so many times as wide and tall, [N]."""
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    return _matrix([x, zero, zero], [zero, y, zero], [zero, zero, one])
+
+
+def rotation(angle: Tensor) -> Tensor:
+    """[N, 3, 3]: by angles [N] in radians, counter-clockwise as seen."""
+    one, zero, cos, sin = torch.ones_like(angle), torch.zeros_like(angle), angle.cos(), angle.sin()
+    return _matrix([cos, sin, zero], [-sin, cos, zero], [zero, zero, one])
+
+
+def warp(images: Tensor, source: Tensor) -> Tensor:
+    """Move the pictures as the inverse of `source` says, interpolating between four pixels.
+
+    What lies beyond an edge is the picture's mirror image there. A picture whose matrix is the identity stays as it is,
+    to the bit.
+
+    Args:
+        images: [N, C, h, w].
+        source: [N, 3, 3], from a place in the result to the place in the picture it is taken from.
+    """
+    h, w = images.shape[2:]
+    halves = images.new_full((1,), w / 2), images.new_full((1,), h / 2)
+    theta = scaling(1 / halves[0], 1 / halves[1]) @ source @ scaling(*halves)
+    grid = F.affine_grid(theta[:, :2], list(images.shape), align_corners=False)
+    moved = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    changed = (source != identity(images)).any(2).any(1)
+    return torch.where(changed[:, None, None, None], moved, images)
+
+
+def _matrix(*rows: list[Tensor]) -> Tensor:
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
