@@ -1,10 +1,11 @@
-"""What the pictures of a dataset are labelled with: attributes, each one of several values."""
+"""What the pictures of a dataset are labelled with: attributes, each one of several values or a number in a range."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,53 @@ from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError, nearest
 
-Labels = NDArray[np.int64]
-"""[N, A]: for each of A attributes the index of its value."""
+Labels = NDArray[np.int64] | NDArray[np.float64]
+"""[N, A]: for each of A attributes the index of its value, or the number itself where it is continuous.
+
+int64 where no attribute is continuous, float64 otherwise.
+"""
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """One thing that is known of every picture: its name, and the values it can have, as text."""
+    """One thing that is known of every picture: its name, and the values it can have.
+
+    Args:
+        name: what it is called.
+        values: all it can be, as text; none where it is continuous.
+        span: lowest and highest number it can be, where it is continuous.
+    """
 
     name: str
-    values: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    span: tuple[float, float] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many numbers a network sees of it: one for each value; one alone where it is continuous."""
+        return len(self.values) if self.span is None else 1
+
+    def code(self, value: object) -> float:
+        """What stands in a label for a value: its index, or the number itself.
+
+        Raises:
+            UserError: if there is no such value, or a number is outside the range.
+        """
+        if self.span is None:
+            return self.index(value)
+        low, high = self.span
+        found = number(value)
+        if found is None or not low <= found <= high:
+            raise UserError(f"{self.name} '{value}' is not allowed; allowed: a number from {low:g} to {high:g}")
+        return found
+
+    def value(self, code: float) -> str | float:
+        """The value that a label's number stands for: text, or a number where it is continuous."""
+        return self.values[int(code)] if self.span is None else float(code)
+
+    def text(self, code: float) -> str:
+        """The same in words; a number has six digits."""
+        return self.values[int(code)] if self.span is None else f"{code:.6g}"
 
     def index(self, value: object) -> int:
         """The index of a value; ``60``, ``"60"`` and ``60.0`` are the same.
@@ -40,15 +78,21 @@ class Attribute:
 class LabelSpace:
     """The attributes a dataset is labelled with, in order.
 
-    Networks see a label as numbers [width]: for each attribute a block with 1 at its value and 0 elsewhere.
+    Networks see a label as numbers [width]: for each attribute a block with 1 at its value and 0 elsewhere; of a
+    continuous one a single number, -1 at the low end of its range and 1 at the high end.
     """
 
     attributes: tuple[Attribute, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many values each attribute has."""
-        return tuple(len(attribute.values) for attribute in self.attributes)
+        """How many numbers a network sees of each attribute: as many as it has values; 1 where it is continuous."""
+        return tuple(attribute.size for attribute in self.attributes)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether an attribute is; its labels are float64 then."""
+        return any(attribute.span is not None for attribute in self.attributes)
 
     @property
     def width(self) -> int:
@@ -56,17 +100,41 @@ class LabelSpace:
         return sum(self.sizes)
 
     def one_hot(self, labels: Labels) -> NDArray[np.float32]:
-        """Labels [N, A] -> [N, width], a one-hot block for each attribute.
+        """Labels [N, A] -> [N, width]: a one-hot block for each attribute, a number in [-1, 1] for a continuous one.
 
         Raises:
-            ValueError: if an index is none of an attribute's.
+            ValueError: if an index is none of an attribute's, or a number is outside its range.
         """
-        indices = np.asarray(labels)
-        sizes = np.array(self.sizes)
-        if indices.ndim != 2 or indices.shape[1] != len(sizes) or np.any((indices < 0) | (indices >= sizes)):
-            raise ValueError(f"labels of shape {indices.shape} are not [N, {len(sizes)}] of indices below {self.sizes}")
-        blocks = [np.eye(size, dtype=np.float32)[column] for size, column in zip(sizes, indices.T, strict=True)]
+        rows = np.asarray(labels)
+        if rows.ndim != 2 or rows.shape[1] != len(self.attributes):
+            raise ValueError(f"labels of shape {rows.shape} are not [N, {len(self.attributes)}]")
+        blocks = [_block(attribute, column) for attribute, column in zip(self.attributes, rows.T, strict=True)]
         return np.concatenate(blocks, axis=1)
+
+    def condition_shape(self, count: int, size: tuple[int, int]) -> tuple[int, ...]:
+        """The shape of what networks see of `count` labels where pictures are [h, w]: [N, width] at every size."""
+        return count, self.width
+
+    def condition(self, labels: Labels, size: tuple[int, int]) -> NDArray[np.float32]:
+        """What networks see of labels [N, A] where pictures are `size`, [h, w]: `one_hot` at every size."""
+        return self.one_hot(labels)
+
+    def uniform(self, chances: NDArray[np.float64]) -> Labels:
+        """Labels [N, A] of every value alike, or of a range alike, from uniform `chances` [N, A] in [0, 1)."""
+        columns = []
+        for attribute, chance in zip(self.attributes, np.asarray(chances, np.float64).T, strict=True):
+            low, high = attribute.span or (0.0, 0.0)
+            drawn = np.minimum(low + chance * (high - low), high)
+            columns.append(np.floor(chance * attribute.size) if attribute.span is None else drawn)
+        return self.typed(np.stack(columns, axis=1))
+
+    def counts(self, labels: Labels) -> tuple[NDArray[np.int64] | None, ...]:
+        """How often each value of each attribute is there in labels [N, A]; None for a continuous attribute."""
+        pairs = zip(self.attributes, labels.T, strict=True)
+        return tuple(
+            None if attribute.span else np.bincount(column.astype(np.int64), minlength=attribute.size)
+            for attribute, column in pairs
+        )
 
     def find(self, values: Mapping[str, object]) -> Labels:
         """The label [A] with these values, one for every attribute.
@@ -81,43 +149,104 @@ class LabelSpace:
         missing = [name for name in names if name not in values]
         if missing:
             raise UserError(f"the label {', '.join(missing)} is not given; needed: {', '.join(names)}")
-        return np.array([attribute.index(values[attribute.name]) for attribute in self.attributes], dtype=np.int64)
+        return self.typed(np.array([attribute.code(values[attribute.name]) for attribute in self.attributes]))
 
-    def describe(self, label: Sequence[int]) -> str:
-        """A label [A] in words: ``pitch 60, program 0``."""
+    def values(self, label: Sequence[float] | Labels) -> dict[str, str | float]:
+        """A label [A] as the value of every attribute; `find` takes it back."""
         pairs = zip(self.attributes, label, strict=True)
-        return ", ".join(f"{attribute.name} {attribute.values[index]}" for attribute, index in pairs)
+        return {attribute.name: attribute.value(code) for attribute, code in pairs}
+
+    def describe(self, label: Sequence[float] | Labels) -> str:
+        """A label [A] in words: ``pitch 60, brightness 0.25``."""
+        pairs = zip(self.attributes, label, strict=True)
+        return ", ".join(f"{attribute.name} {attribute.text(code)}" for attribute, code in pairs)
+
+    def typed(self, labels: NDArray[Any]) -> Labels:
+        """Labels [..., A] in the type that they have in this space: float64 where an attribute is continuous."""
+        typed: Labels = labels.astype(np.float64) if self.continuous else labels.astype(np.int64)
+        return typed
 
     def state_dict(self) -> list[dict[str, Any]]:
         """Plain values; `from_state` reads them."""
-        return [{"name": attribute.name, "values": list(attribute.values)} for attribute in self.attributes]
+        return [
+            {"name": attribute.name, "values": list(attribute.values)}
+            if attribute.span is None
+            else {"name": attribute.name, "span": list(attribute.span)}
+            for attribute in self.attributes
+        ]
 
     @classmethod
     def from_state(cls, state: Sequence[Mapping[str, Any]]) -> LabelSpace:
         """The space `state_dict` described."""
-        return cls(tuple(Attribute(str(entry["name"]), tuple(map(str, entry["values"]))) for entry in state))
+        return cls(tuple(_attribute(entry) for entry in state))
 
 
-def collect(rows: Mapping[str, Sequence[object]]) -> tuple[LabelSpace, Labels]:
+def collect(rows: Mapping[str, Sequence[object]], continuous: Sequence[str] = ()) -> tuple[LabelSpace, Labels]:
     """The space and the labels [N, A] of what was read: for each attribute the value of every picture.
 
-    Values that are all numbers are in the order of the numbers, others in that of the alphabet.
+    Values that are all numbers are in the order of the numbers, others in that of the alphabet. The range of a
+    continuous attribute is that of its numbers.
+
+    Args:
+        rows: by the attributes' names, the values in the order of the pictures.
+        continuous: which attributes are.
 
     Raises:
-        UserError: if there is no attribute, or one has a single value only, which tells nothing.
+        UserError: if there is no attribute, one has a single value only, which tells nothing, or a value of a
+            continuous one is no number.
     """
     if not rows:
         raise UserError("no label is named; allowed: one or more")
-    attributes, columns = [], []
+    attributes: list[Attribute] = []
+    columns: list[list[float]] = []
     for name, given in rows.items():
-        texts = [_plain(value) for value in given]
-        values = tuple(sorted(set(texts), key=_rank))
-        if len(values) < 2:
-            raise UserError(f"the label {name} is '{''.join(values)}' everywhere; allowed: two values or more")
-        places = {value: index for index, value in enumerate(values)}
-        attributes.append(Attribute(name, values))
-        columns.append([places[text] for text in texts])
-    return LabelSpace(tuple(attributes)), np.array(columns, dtype=np.int64).T.copy()
+        if name in continuous:
+            numbers = [number(value) for value in given]
+            column = [value for value in numbers if value is not None]
+            if len(column) < len(numbers):
+                raise UserError(f"{name} '{given[numbers.index(None)]}' is no number, and {name} is continuous")
+            attributes.append(Attribute(name, span=(min(column), max(column))))
+            distinct = [f"{value:g}" for value in sorted(set(column))]
+        else:
+            texts = [_plain(value) for value in given]
+            distinct = sorted(set(texts), key=_rank)
+            places = {value: index for index, value in enumerate(distinct)}
+            attributes.append(Attribute(name, tuple(distinct)))
+            column = [places[text] for text in texts]
+        if len(distinct) < 2:
+            raise UserError(f"the label {name} is '{''.join(distinct)}' everywhere; allowed: two values or more")
+        columns.append(column)
+    space = LabelSpace(tuple(attributes))
+    return space, np.array(columns, dtype=np.float64 if space.continuous else np.int64).T.copy()
+
+
+def number(value: object) -> float | None:
+    """A value as a finite number; None for what is none."""
+    try:
+        found = float(str(value).strip())
+    except ValueError:
+        return None
+    return found if isfinite(found) else None
+
+
+def _block(attribute: Attribute, column: NDArray[Any]) -> NDArray[np.float32]:
+    """What networks see of one attribute, [N, size], of its column [N] of labels."""
+    if attribute.span is None:
+        indices = column.astype(np.int64)
+        if np.any((indices != column) | (indices < 0) | (indices >= attribute.size)):
+            raise ValueError(f"labels of {attribute.name} are not indices below {attribute.size}")
+        return np.eye(attribute.size, dtype=np.float32)[indices]
+    low, high = attribute.span
+    if not np.all((column >= low) & (column <= high)):
+        raise ValueError(f"labels of {attribute.name} are not numbers from {low:g} to {high:g}")
+    return ((column - low) / (high - low) * 2 - 1).astype(np.float32)[:, None]
+
+
+def _attribute(entry: Mapping[str, Any]) -> Attribute:
+    """An attribute from its state; in those of older versions none is continuous."""
+    if (span := entry.get("span")) is not None:
+        return Attribute(str(entry["name"]), span=(float(span[0]), float(span[1])))
+    return Attribute(str(entry["name"]), tuple(map(str, entry["values"])))
 
 
 def _plain(value: object) -> str:

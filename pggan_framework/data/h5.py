@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pggan_framework.data.base import DepthDataset, Pixels, box_mean
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
-from pggan_framework.labels import LabelSpace, collect
+from pggan_framework.label_maps import space_from_state
+from pggan_framework.labels import collect
 from pggan_framework.registry import register
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class OldH5Dataset(DepthDataset):
             raise UserError(f"{self.h5_path} has no labels, in it or beside it; leave use_labels out")
         stored = stored[: self._length]
         if space := self._record.get("label_space"):
-            self.label_space, self.labels = LabelSpace.from_state(space), stored.astype(np.int64)
+            self.label_space = space_from_state(space)
+            self.labels = self.label_space.typed(stored)
             return
         classes = stored.reshape(len(stored), -1)
         if classes.shape[1] > 1:

@@ -16,7 +16,6 @@ from pggan_framework.data.labelling import read_labels
 from pggan_framework.data.picture_files import SUFFIXES, colour, header_size, reason, tail, upright
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
-from pggan_framework.labels import collect
 from pggan_framework.registry import register
 
 if TYPE_CHECKING:
@@ -48,6 +47,8 @@ class DefaultImageFolderDataset(DepthDataset):
         labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
             pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
             the pattern's, or the only one of the table or the JSON.
+        continuous_labels: those of the labels that are numbers in a range, such as a brightness or an angle, and not
+            one of several values.
         labels_csv: a table of labels: CSV with a header, one column the files' names relative to dir_path, called
             ``file`` or the first.
         labels_pattern: a regular expression with named groups that finds labels in the files' names relative to
@@ -73,6 +74,7 @@ class DefaultImageFolderDataset(DepthDataset):
         max_images: int | None = None,
         mirror: bool = False,
         labels: list[str] | None = None,
+        continuous_labels: list[str] | None = None,
         labels_csv: Path | None = None,
         labels_pattern: str | None = None,
         labels_json: Path | None = None,
@@ -88,9 +90,11 @@ class DefaultImageFolderDataset(DepthDataset):
         self._scan(max_images)
         table, json_file = (None if path is None else Path(path) for path in (labels_csv, labels_json))
         names = [self._name(file) for file in self._files]
-        self._file_labels = read_labels(names, labels, table, labels_pattern, type(self).__name__, json_file)
+        self._file_labels = read_labels(
+            names, labels, table, labels_pattern, type(self).__name__, json_file, continuous_labels
+        )
         if self._file_labels is not None:
-            self.label_space, of_files = collect(self._file_labels.columns)
+            self.label_space, of_files = self._file_labels.collect()
             self.labels = np.concatenate([of_files, of_files]) if mirror else of_files
         height, width = self._full_size(size)
         channels = {"RGB": 3, "L": 1, "RGBA": 4}[imread_mode]
@@ -154,7 +158,7 @@ class DefaultImageFolderDataset(DepthDataset):
         if self.mirror:
             digest.update(b"\nmirrored")
         if self._file_labels is not None:
-            digest.update(b"\n" + json.dumps(self._file_labels.columns).encode())
+            digest.update(b"\n" + json.dumps(self._file_labels.identity()).encode())
         return digest.hexdigest()[:16]
 
     def _name(self, file: Path) -> str:

@@ -6,12 +6,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from pggan_framework.data.label_files import read_json, read_table
 from pggan_framework.errors import UserError, nearest
-from pggan_framework.labels import Labels, LabelSpace
+from pggan_framework.labels import Labels, LabelSpace, collect, number
 
 FOLDER = "folder"
 """The attribute every file in a folder has: the first folder below the dataset's."""
@@ -24,26 +23,42 @@ class FileLabels:
     Args:
         columns: for each attribute the values, in the order of the files.
         source: where they come from, in words.
+        continuous: the attributes that are numbers in a range.
     """
 
     columns: dict[str, list[str]]
     source: str
+    continuous: tuple[str, ...] = ()
 
-    def rows(self, files: Sequence[int]) -> dict[str, list[str]]:
-        """The values of these files, by their numbers; what `labels.collect` takes."""
-        return {name: [values[file] for file in files] for name, values in self.columns.items()}
+    def collect(self, files: Sequence[int] | None = None) -> tuple[LabelSpace, Labels]:
+        """The space and the labels [N, A] of these files, by their numbers; of all by default.
+
+        Raises:
+            UserError: if an attribute is the same everywhere.
+        """
+        rows = self.columns
+        if files is not None:
+            rows = {name: [values[file] for file in files] for name, values in rows.items()}
+        return collect(rows, self.continuous)
+
+    def identity(self) -> Any:
+        """Plain values that differ where the labels do, for a fingerprint."""
+        return [self.columns, self.continuous] if self.continuous else self.columns
 
     def describe(self, space: LabelSpace, labels: Labels, what: str) -> str:
         """The attributes, how many values each has, and how many of what is labelled a value, in words.
 
         Args:
-            space: what `labels.collect` made of them.
+            space: what `collect` made of them.
             labels: [N, A].
             what: is labelled: sounds, pictures.
         """
         words = []
-        for attribute, column in zip(space.attributes, labels.T, strict=True):
-            counts = np.bincount(column, minlength=len(attribute.values))
+        for attribute, counts in zip(space.attributes, space.counts(labels), strict=True):
+            if attribute.span is not None or counts is None:
+                low, high = attribute.span or (0.0, 0.0)
+                words.append(f"{attribute.name}, continuous, {low:g} to {high:g}")
+                continue
             words.append(
                 f"{attribute.name}, {len(attribute.values)} values from {attribute.values[0]} to"
                 f" {attribute.values[-1]}, {counts.min()} to {counts.max()} {what} each"
@@ -58,6 +73,7 @@ def read_labels(
     pattern: str | None,
     owner: str,
     json: Path | None = None,
+    continuous: Sequence[str] | None = None,
 ) -> FileLabels | None:
     """Find the labels of files; None where none are asked for.
 
@@ -68,10 +84,11 @@ def read_labels(
         pattern: a regular expression with named groups, searched in each name.
         owner: the dataset's name, for messages.
         json: a JSON file; see `read_json`.
+        continuous: those of the attributes that are numbers in a range.
 
     Raises:
-        UserError: if a file has no label, an attribute or a column is not there, the expression is none, a file cannot
-            be read, or several of table, pattern and JSON are given.
+        UserError: if a file has no label, or no number for a continuous one, an attribute or a column is not there, the
+            expression is none, a file cannot be read, or several of table, pattern and JSON are given.
     """
     given = [name for name, value in (("csv", table), ("pattern", pattern), ("json", json)) if value is not None]
     if len(given) > 1:
@@ -91,6 +108,8 @@ def read_labels(
         find = lambda name: match.groupdict() if (match := search.search(name)) else {}  # noqa: E731
     elif wanted is not None:
         available, find, source = [], (lambda name: {}), "the folders they lie in"
+    elif continuous:
+        raise UserError(f"{owner}.continuous_labels {', '.join(continuous)} is given without {owner}.labels")
     else:
         return None
     chosen = available if wanted is None else list(dict.fromkeys(wanted))
@@ -102,7 +121,20 @@ def read_labels(
                 f"{owner}.labels '{attribute}' is not known{nearest(attribute, allowed)};"
                 f" allowed: {', '.join(allowed)}{needs}"
             )
-    return FileLabels(_columns(names, chosen, available, find, source), source)
+    for attribute in continuous or ():
+        if attribute not in chosen:
+            raise UserError(
+                f"{owner}.continuous_labels '{attribute}' is no label{nearest(attribute, chosen)};"
+                f" allowed: {', '.join(chosen)}"
+            )
+    columns = _columns(names, chosen, available, find, source)
+    for attribute in continuous or ():
+        for name, value in zip(names, columns[attribute], strict=True):
+            if number(value) is None:
+                raise UserError(
+                    f"{name} has the {attribute} '{value}' in {source}; allowed for a continuous label: a number"
+                )
+    return FileLabels(columns, source, tuple(dict.fromkeys(continuous or ())))
 
 
 def _columns(

@@ -18,7 +18,6 @@ from pggan_framework.data.labelling import read_labels
 from pggan_framework.data.recordings import BadFiles, Recordings
 from pggan_framework.data.wave import ImgMode, SourceRead, WaveDataset, codec_for
 from pggan_framework.errors import UserError
-from pggan_framework.labels import collect
 from pggan_framework.registry import register
 
 FULL_SCALE = 32767 / 32768
@@ -79,6 +78,8 @@ class SoundImageDataset(WaveDataset):
         labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
             pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
             the pattern's, or the only one of the table or the JSON.
+        continuous_labels: those of the labels that are numbers in a range, such as a brightness or an angle, and not
+            one of several values.
         labels_csv: a table of labels: CSV with a header, one column the files' names relative to dir_path, called
             ``file`` or the first.
         labels_pattern: a regular expression with named groups that finds labels in the files' names relative to
@@ -116,6 +117,7 @@ class SoundImageDataset(WaveDataset):
         trim_db: float | None = None,
         normalize: Normalize = "none",
         labels: list[str] | None = None,
+        continuous_labels: list[str] | None = None,
         labels_csv: Path | None = None,
         labels_pattern: str | None = None,
         labels_json: Path | None = None,
@@ -134,9 +136,9 @@ class SoundImageDataset(WaveDataset):
         self._recordings = Recordings(self.dir_path, self._policy, bad_files, max_files)
         names = self._recordings.names
         table, json_file = (None if path is None else Path(path) for path in (labels_csv, labels_json))
-        self._file_labels = read_labels(names, labels, table, labels_pattern, owner, json_file)
+        self._file_labels = read_labels(names, labels, table, labels_pattern, owner, json_file, continuous_labels)
         if self._file_labels is not None:
-            collect(self._file_labels.rows(range(len(names))))  # refuses before hours of reading
+            self._file_labels.collect()  # refuses before hours of reading
         self._sources = self._divide()
         self._clips: list[Clip] = []
         self._at_full_scale = 0
@@ -151,7 +153,7 @@ class SoundImageDataset(WaveDataset):
             range_out=range_out,
         )
         if self._file_labels is not None:
-            self.label_space, self.labels = collect(self._file_labels.rows([clip.file for clip in self._clips]))
+            self.label_space, self.labels = self._file_labels.collect([clip.file for clip in self._clips])
 
     @property
     def gain_db(self) -> NDArray[np.float64]:
@@ -271,7 +273,7 @@ class SoundImageDataset(WaveDataset):
 
     def fingerprint(self) -> str:
         """Digest of the files, of how they are cut and encoded, and of their labels."""
-        labels = None if self._file_labels is None else self._file_labels.columns
+        labels = None if self._file_labels is None else self._file_labels.identity()
         parts = [type(self).__name__, self.sources_fingerprint(), self.codec.state_dict(), labels]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

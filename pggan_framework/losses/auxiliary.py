@@ -2,33 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, nearest
 from pggan_framework.losses.base import Side, StepContext, Term
-from pggan_framework.networks.base import Verdict
+from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
 from pggan_framework.registry import register
+
+Counts = Sequence[NDArray[np.int64] | None]
+"""For each attribute how often the data have each value; None for a continuous one."""
+
+
+@dataclass(frozen=True)
+class LabelWeights:
+    """What the errors of labels are multiplied by.
+
+    Args:
+        attributes: by the attributes' names, 1 for those that are not in it.
+        classes: for each attribute the weight [K] of each value, None for a continuous one; no weights by default.
+    """
+
+    attributes: Mapping[str, float]
+    classes: Sequence[Tensor | None] | None = None
 
 
 class _LabelTerm(Term):
-    """Cross-entropy of the logits against the labels, summed over the attributes; logs the share of right ones."""
+    """The error of the logits against the labels, summed over the attributes; logs how well they are recognised."""
 
-    def __init__(self, weight: float) -> None:
+    def __init__(self, weight: float, weights: LabelWeights) -> None:
         self.weight = weight
+        self.weights = weights
 
-    def _cross_entropy(self, context: StepContext, verdict: Verdict) -> Tensor:
+    def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
+        """See that the weights are of attributes that there are.
+
+        Raises:
+            UserError: if one is not, none is left, or there are no classes to balance.
+        """
+        attributes = () if D.label_space is None else D.label_space.attributes
+        names = [attribute.name for attribute in attributes]
+        for name in self.weights.attributes:
+            if name not in names:
+                raise UserError(
+                    f"AuxiliaryClassifier.attribute_weights: there is no label '{name}'{nearest(name, names)};"
+                    f" allowed: {', '.join(names)}"
+                )
+        if not any(self.weights.attributes.get(name, 1) for name in names):
+            raise UserError("AuxiliaryClassifier.attribute_weights are all 0; allowed: one of them above 0")
+        if self.weights.classes is not None and all(attribute.span for attribute in attributes):
+            raise UserError(
+                f"AuxiliaryClassifier.class_weights 'balanced' is given, but {', '.join(names)} are continuous;"
+                " allowed: none"
+            )
+
+    def _error(self, context: StepContext, verdict: Verdict) -> Tensor:
         space, labels = context.D.label_space, context.labels
         if verdict.logits is None or space is None or labels is None:
             raise RuntimeError("the auxiliary classifier needs labels, and a discriminator that has logits for them")
-        blocks = list(zip(*(torch.split(both, list(space.sizes), 1) for both in (verdict.logits, labels)), strict=True))
-        right = [(logits.argmax(1) == wanted.argmax(1)).float().mean() for logits, wanted in blocks]
-        context.log(f"{self.name}_right", torch.stack(right).mean())
-        return torch.stack([cross_entropy(logits, wanted) for logits, wanted in blocks]).sum()
+        blocks = zip(*(torch.split(both, list(space.sizes), 1) for both in (verdict.logits, labels)), strict=True)
+        sums, right, off = [], [], []
+        for place, (attribute, (found, wanted)) in enumerate(zip(space.attributes, blocks, strict=True)):
+            if attribute.span is not None:
+                errors = (found - wanted).square().sum(1)
+                off.append((found - wanted).abs().mean() / 2)
+            else:
+                errors = cross_entropy(found, wanted, reduction="none")
+                classes = None if self.weights.classes is None else self.weights.classes[place]
+                if classes is not None:
+                    errors = errors * (wanted @ classes.to(wanted))
+                right.append((found.argmax(1) == wanted.argmax(1)).float().mean())
+            if weight := self.weights.attributes.get(attribute.name, 1):
+                sums.append(errors.mean() * weight)
+        if right:
+            context.log(f"{self.name}_right", torch.stack(right).mean())
+        if off:
+            context.log(f"{self.name}_off", torch.stack(off).mean())
+        return torch.stack(sums).sum()
 
 
 class RealLabels(_LabelTerm):
@@ -38,8 +95,8 @@ class RealLabels(_LabelTerm):
     side: ClassVar[Side] = "D"
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar cross-entropy of the reals' labels."""
-        return self._cross_entropy(context, context.real_verdict)
+        """The scalar error of the reals' labels."""
+        return self._error(context, context.real_verdict)
 
 
 class FakeLabels(_LabelTerm):
@@ -49,19 +106,71 @@ class FakeLabels(_LabelTerm):
     side: ClassVar[Side] = "G"
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar cross-entropy of the labels the fakes were made for."""
-        return self._cross_entropy(context, context.fake_verdict)
+        """The scalar error of the labels the fakes were made for."""
+        return self._error(context, context.fake_verdict)
 
 
 @register("penalty")
 class AuxiliaryClassifier:
     """Teaches labels where the data have them (AC-GAN, Odena et al. 2017, arXiv 1610.09585).
 
+    The error is the cross-entropy of each label, the squared error of a continuous one (whose range is -1 to 1), added
+    up.
+
     Args:
-        weight: of the cross-entropy, on reals for D and on fakes for G. 1 is usual; GANSynth takes 10 for pitch.
+        weight: of the error, on reals for D and on fakes for G. 1 is usual; GANSynth takes 10 for pitch.
+        attribute_weights: weight of each label's error in the sum, by the label's name; 1 for those not named, 0 for
+            one that D is not to find.
+        class_weights: balanced: a picture's cross-entropy is multiplied by a weight that is the larger the rarer its
+            value is, in inverse proportion, and 1 in the mean over the data.
+        label_counts: how often the data have each value; given by the data.
+
+    Raises:
+        UserError: if a weight is not above 0, or an attribute's is below.
     """
 
-    def __init__(self, weight: float = 1.0) -> None:
-        if not weight > 0:
-            raise UserError(f"AuxiliaryClassifier.weight {weight} is not allowed; allowed: above 0")
-        self.terms: Sequence[Term] = (RealLabels(weight), FakeLabels(weight))
+    schedulable: ClassVar[tuple[str, ...]] = ("weight",)
+
+    def __init__(
+        self,
+        weight: float = 1.0,
+        attribute_weights: dict[str, float] = {},  # noqa: B006  -- copied, never changed
+        class_weights: Literal["none", "balanced"] = "none",
+        label_counts: Counts | None = None,
+    ) -> None:
+        for name, number in attribute_weights.items():
+            if not number >= 0:
+                raise UserError(
+                    f"AuxiliaryClassifier.attribute_weights: {name}: {number} is not allowed; allowed: 0 and up"
+                )
+        classes = None
+        if class_weights == "balanced":
+            classes = [None if counts is None else balanced(counts) for counts in label_counts or ()]
+        weights = LabelWeights(dict(attribute_weights), classes)
+        self.terms: Sequence[Term] = (RealLabels(1, weights), FakeLabels(1, weights))
+        self.weight = weight
+
+    @property
+    def weight(self) -> float:
+        """Of the error, for D and for G.
+
+        Raises:
+            UserError: if it is set to what is not above 0.
+        """
+        return self.terms[0].weight
+
+    @weight.setter
+    def weight(self, value: float) -> None:
+        if not value > 0:
+            raise UserError(f"AuxiliaryClassifier.weight {value} is not allowed; allowed: above 0")
+        for term in self.terms:
+            term.weight = value
+
+
+def balanced(counts: NDArray[np.int64]) -> Tensor:
+    """Weights [K] in inverse proportion to how often each of K values occurs, 1 in the mean over all occurrences.
+
+    A value that does not occur is weighted as one that occurs once.
+    """
+    occurring = int(np.count_nonzero(counts))
+    return torch.from_numpy(counts.sum() / (occurring * np.maximum(counts, 1)))
