@@ -7,7 +7,8 @@ from pathlib import Path
 from pggan_framework.config import Config
 from pggan_framework.experiment import Experiment
 from pggan_framework.launch import prepare
-from pggan_framework.training.estimate import estimate
+from pggan_framework.plugins.tables import DepthTables
+from pggan_framework.training.estimate import Training, estimate
 
 _ROW = "{:>5}  {:>14}  {:>5}  {:>9}  {:>11}  {:>9}  {:>9}"
 
@@ -16,7 +17,8 @@ def dry_run(config: Config) -> int:
     """Check data and configuration and print one row a depth; makes no folder.
 
     The rows: shape of the pictures, real images a batch, thousand images trained there (fade and stable phase),
-    parameters in use in both networks, estimated peak memory (weights, optimisers, activations) and estimated time.
+    parameters in use in both networks, estimated peak memory (weights, optimisers, activations) and estimated time,
+    with this configuration's loss, penalties and optimisers. Terms that cannot be counted are named below the rows.
     Returns the exit status, 0.
 
     Raises:
@@ -24,16 +26,28 @@ def dry_run(config: Config) -> int:
     """
     general = config.general
     experiment = prepare(config).experiment
-    experiment.trainer(Path(general.result_dir))
+    trainer, _ = experiment.trainer(Path(general.result_dir))
     for name, text in experiment.dataset.summary().items():
         print(f"{name}: {text}")
     print(f"\n{_ROW.format('depth', 'shape', 'batch', 'kimg', 'parameters', 'memory', 'time')}")
-    growth, total = experiment.dataset.growth, 0.0
+    growth, total, shown = experiment.dataset.growth, 0.0, 0
+    notes: dict[str, None] = {}
     for depth, nimg in enumerate(images_at_depth(experiment)):
         batch = experiment.manager.minibatch(depth) if experiment.manager else general.minibatch_size
         if nimg <= 0:
             continue
-        cost = estimate(experiment.generator, experiment.discriminator, growth, depth, batch)
+        experiment.generator.depth = depth
+        for plugin in trainer.plugins:
+            if isinstance(plugin, DepthTables):
+                plugin.before_step()
+        step = experiment.step
+        # Weights that follow the images are taken as they are half-way through the depth.
+        training = Training(
+            step.loss, step.G_optimizer, step.D_optimizer, trainer.D_training_repeats, shown + nimg // 2
+        )
+        cost = estimate(step.G, step.D, growth, depth, batch, training)
+        shown += nimg
+        notes.update(dict.fromkeys(cost.notes))
         seconds = cost.seconds_per_kimg * nimg / 1000
         total += seconds
         print(
@@ -47,17 +61,19 @@ def dry_run(config: Config) -> int:
                 duration(seconds),
             )
         )
+    for note in notes:
+        print(note)
     print(f"\nabout {duration(total)} in all, on this machine ({experiment.device})")
     return 0
 
 
 def images_at_depth(experiment: Experiment) -> list[int]:
     """Real images trained at each depth until total_kimg."""
-    total = round(experiment.config.general.total_kimg * 1000)
+    total = round(experiment.total_kimg * 1000)
     max_depth = experiment.dataset.growth.max_depth
-    if experiment.manager is None:
+    plan = experiment.plan()
+    if plan is None:
         return [0] * max_depth + [total]
-    plan = experiment.manager.plan(max_depth)
     starts = [round(plan.start(depth)) for depth in range(max_depth + 1)]
     ends = [*starts[1:], max(total, starts[-1])]
     return [max(0, min(end, total) - start) for start, end in zip(starts, ends, strict=True)]

@@ -31,9 +31,9 @@ from pggan_framework.training.trainer import Trainer
 
 MAY_CHANGE = frozenset(
     {
-        "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "num_data_workers", "device", "comet_key",
-        "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network", "allow_config_change",
-        "dry_run", "debug", "plugin_dirs",
+        "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "num_data_workers", "device",
+        "comet_key", "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network", "dry_run", "debug",
+        "allow_config_change", "plugin_dirs",
     }
 )  # fmt: skip
 """General flags a resumed run may change: they say where and how long, not what."""
@@ -191,7 +191,7 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
             config_text=config.to_yaml(),
             data=experiment.dataset.summary(),
             networks={"Generator": describe(experiment.generator), "Discriminator": describe(experiment.discriminator)},
-            total_kimg=config.general.total_kimg,
+            total_kimg=experiment.total_kimg,
             resumed_nimg=trainer.nimg if start.state is not None else None,
             logged_nimg=trainer.tick_start_nimg,
             environment=facts,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.discovery import load_all
 from pggan_framework.growth import Growth
+from pggan_framework.label_maps import Map, MapSpace, space_from_state
 from pggan_framework.labels import Labels, LabelSpace
 from pggan_framework.networks.base import GeneratorBase
 from pggan_framework.registry import REGISTRY
@@ -66,6 +68,22 @@ class Pretrained:
         drawn: Labels = self.label_rows[np.random.default_rng(seed).choice(len(share), count, p=share)]
         return drawn
 
+    def with_maps(self, maps: Map) -> Pretrained:
+        """The same, for a generator that draws label maps, with these maps [M, H, W] in place of the stored ones.
+
+        Raises:
+            ValueError: if it draws none, or they are not of its pictures' full size or have what is no class.
+        """
+        space = self.label_space
+        if not isinstance(space, MapSpace):
+            raise ValueError("the generator draws no label maps")
+        if maps.shape[1:] != self.growth.shape[1:] or int(maps.max()) >= len(space.classes):
+            raise ValueError(f"maps {maps.shape} up to class {maps.max()}; due are {space.size}, {len(space.classes)}")
+        generator = deepcopy(self.generator)
+        generator.label_space = space.with_maps(maps)
+        rows = np.arange(len(maps), dtype=np.int64)[:, None]
+        return replace(self, generator=generator, label_rows=rows, label_counts=np.ones(len(maps), np.int64))
+
     def generate(self, latents: torch.Tensor, labels: Labels | None = None, batch: int = 64) -> NDArray[np.float32]:
         """Pictures [N, C, h, w] in [-1, 1], at the depth it was trained to.
 
@@ -79,7 +97,7 @@ class Pretrained:
         """
         one_hot = None
         if labels is not None and self.label_space is not None:
-            one_hot = torch.from_numpy(self.label_space.one_hot(labels))
+            one_hot = torch.from_numpy(self.label_space.condition(labels, self.generator.size))
         elif labels is not None:
             raise ValueError("the generator is not conditioned: it takes no labels")
         device = next(self.generator.parameters()).device
@@ -138,7 +156,7 @@ def load_generator(path: Path) -> Pretrained:
     )
     component = REGISTRY.get(config["generator"], "generator")
     labels = state.get("labels")
-    extra = {} if labels is None else {"label_space": LabelSpace.from_state(labels["space"])}
+    extra = {} if labels is None else {"label_space": space_from_state(labels["space"])}
     generator = component.cls(shape=growth, **config[component.name], **extra)
     generator.load_state_dict(state["ema"])
     generator.depth = state["networks"]["depth"]

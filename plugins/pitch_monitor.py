@@ -58,6 +58,6 @@ class PitchMonitor(Plugin):
         if space is None or "pitch" not in names:
             return None
         place = names.index("pitch")
-        midi = np.array([float(value) for value in space.attributes[place].values])[labels[:, place]]
+        midi = np.array([float(space.attributes[place].value(code)) for code in labels[:, place]])
         hertz: NDArray[np.float64] = 440 * 2 ** ((midi - 69) / 12)
         return hertz

@@ -10,27 +10,30 @@ import pytest
 import pggan_framework
 
 ROOT = Path(pggan_framework.__file__).parent
-BASE = {"errors", "files", "growth", "labels", "registry"}
-MIDDLE = {"audio", "data", "networks", "losses", "loggers", "postprocessors"}
+BASE = {"errors", "files", "growth", "label_maps", "labels", "registry"}
+MIDDLE = {"audio", "augmentation", "data", "networks", "losses", "loggers", "postprocessors"}
 ALLOWED = {
     "errors": set(),
     "files": set(),
     "growth": BASE,
+    "label_maps": BASE,
     "labels": BASE,
     "registry": BASE,
     "runs": BASE,
     "discovery": BASE,
     "config": BASE | {"discovery"},
     "audio": BASE,
+    "augmentation": BASE | {"audio"},
     "data": BASE | {"audio"},
     "recipes": BASE,
+    "schedules": BASE,
     "networks": BASE,
     "losses": BASE | {"networks"},
     "loggers": BASE,
     "postprocessors": BASE | {"audio"},
     "training": BASE | MIDDLE | {"runs"},
-    "plugins": BASE | MIDDLE | {"training", "runs", "metrics"},
-    "experiment": BASE | MIDDLE | {"training", "plugins", "config", "runs"},
+    "plugins": BASE | MIDDLE | {"training", "schedules", "runs", "metrics"},
+    "experiment": BASE | MIDDLE | {"training", "schedules", "plugins", "config", "runs"},
     "launch": BASE | MIDDLE | {"training", "config", "runs", "experiment"},
     "dry_run": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment", "launch"},
     "pretrained": BASE | {"audio", "networks", "training", "discovery"},

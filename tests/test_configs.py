@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from math import log2
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import yaml
+from PIL import Image
 
 from pggan_framework import run
 from pggan_framework.cli.main import main
@@ -29,6 +34,103 @@ def test_a_config_says_what_it_means(path: Path) -> None:
             assert {parameter: found[parameter] for parameter in value} == value, name
         else:
             assert found == value, name
+
+
+REDUCED: dict[str, dict[str, Any]] = {
+    "Generator": {"fmap_base": 16, "fmap_max": 4, "latent_size": 4},
+    "Discriminator": {"fmap_base": 16, "fmap_max": 4},
+    "DCGANGenerator": {"fmap_base": 4, "fmap_max": 4, "latent_size": 4},
+    "DCGANDiscriminator": {"fmap_base": 4, "fmap_max": 4},
+    "SPADEGenerator": {"fmap_base": 16, "fmap_max": 4, "hidden": 4},
+    "MapDiscriminator": {"fmap_base": 16, "fmap_max": 4},
+    "TonesDataset": {"count": 12},
+    "IterationSchedule": {"iterations": {0: 3}, "alpha_jumps": {0: 2}, "alpha_jump_length": {0: 1}},
+    "StaircaseSchedule": {"iterations": {0: 4}, "delay": {0: 1}, "interval": 1, "jumps": {0: 2}},
+    "StageSchedule": {"cycles": {0: [[1, 0.5], [0.1, 0.5]]}},
+    "PitchMonitor": {"count": 2, "every_ticks": 100},
+}
+"""Small networks, and schedules that reach every depth in a few steps."""
+STAND_INS = 12
+"""Pictures or sounds."""
+
+
+def stand_in(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Data for a config, as small as they can be, and what of its dataset is reduced for them."""
+    dataset = config["dataset_class"]
+    own = config[dataset]
+    random = np.random.default_rng(0)
+    height, width = own.get("size") or (64, 64) if not isinstance(own.get("size"), int) else (own["size"],) * 2
+    ratio = 1 << int(log2(max(1, min(height, width) / 24)))
+    size = height // ratio, width // ratio
+    flags: dict[str, Any] = {}
+    if dataset == "DefaultImageFolderDataset":
+        for number in range(STAND_INS):
+            (folder / str(number % 2)).mkdir(parents=True, exist_ok=True)
+            pixels = random.integers(0, 256, (*size, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / str(number % 2) / f"{number}.png")
+        flags = {"dir_path": str(folder), "size": size}
+    elif dataset == "LabelMapDataset":
+        classes = own.get("classes") or len(own["label_names"])
+        for kind, levels, shape in (("images", 256, (*size, 3)), ("labels", classes, size)):
+            (folder / kind).mkdir(parents=True)
+            for number in range(STAND_INS):
+                pixels = random.integers(0, levels, shape, dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / kind / f"{number}.png")
+        flags = {"image_dir": str(folder / "images"), "label_dir": str(folder / "labels"), "size": size}
+    elif dataset == "SoundImageDataset":
+        folder.mkdir(parents=True)
+        for number in range(STAND_INS):
+            wave = 0.3 * np.sin(2 * np.pi * (300 + 40 * number) * np.arange(16000) / 16000)
+            soundfile.write(folder / f"keyboard_{number:03d}-{60 + number % 2:03d}-100.wav", wave, 16000)
+        rows = [f"keyboard_{number:03d}-{60 + number % 2:03d}-100.wav,{60 + number % 2}" for number in range(STAND_INS)]
+        (folder / "labels.csv").write_text("\n".join(["file,pitch", *rows]))
+        flags = {"dir_path": str(folder), "n_fft": 64, "hop_length": 32, "frames": 32}
+        if "seed_shape" in own:
+            flags["seed_shape"] = [32, 4] if own["seed_shape"][0] > 32 else [16, 16]
+        if "bins" in own:
+            flags["bins"] = 32
+        if "labels_csv" in own:
+            flags["labels_csv"] = str(folder / "labels.csv")
+    if tuple(flags.get("seed_shape", own.get("seed_shape", ()))) > size:
+        flags["seed_shape"] = None
+    return {f"{dataset}.{name}": value for name, value in flags.items()}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_trains_at_every_depth(path: Path, tmp_path: Path) -> None:
+    given = yaml.safe_load(path.read_text())
+    config = resolve_overrides(path, {}).to_dict()
+    flags = {
+        f"{component}.{name}": value
+        for component, values in REDUCED.items()
+        for name, value in values.items()
+        if component in config
+    }
+    if given["dataset_class"] != "TonesDataset":
+        flags |= stand_in(given, tmp_path / "data")
+    for name in [name for name in flags if name.endswith("latent_size") and given.get("SPADEGenerator")]:
+        del flags[name]
+    flags |= {"minibatch_size": 4, "result_dir": str(tmp_path / "results"), "num_data_workers": 0}
+    flags |= {"postprocessors": [], "loggers": ["JSONLLogger"], "OutputGenerator.samples_count": 2, "lr_rampup_kimg": 0}
+    if config.get("DepthManager"):
+        flags["DepthManager.minibatch_overrides"] = {}
+        flags["DepthManager.tick_kimg_default"], flags["DepthManager.tick_kimg_overrides"] = 0.004, {}
+        if config["schedule"] is None:
+            for phase in ("training", "transition"):
+                flags[f"DepthManager.lod_{phase}_nimg"], flags[f"DepthManager.lod_{phase}_overrides"] = 4, {}
+    if config["total_epochs"] is not None:
+        flags["total_epochs"] = 1
+    else:
+        flags["total_kimg"] = 0.06
+    if config["by_depth"]:
+        flags["by_depth"] = {name: {0: table[0], 2: table[max(table)]} for name, table in config["by_depth"].items()}
+    result = run(path, flags)
+    rows = [json.loads(line) for line in (result.path / "stats.jsonl").read_text().splitlines()]
+    growth = load_generator(snapshots(result.path)[-1]).growth
+    depths = range(growth.max_depth + 1) if config["progressive_growing"] else [growth.max_depth]
+    assert {row["depth"] for row in rows} == set(depths)
+    assert len(depths) > 1 or not config["progressive_growing"]
+    assert all(np.isfinite([row["D_loss"], row["G_loss"]]).all() for row in rows)
 
 
 @pytest.fixture

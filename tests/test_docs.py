@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shutil
 import struct
@@ -66,6 +67,17 @@ with wave.open(words[words.index("-F") + 1], "wb") as file:
     file.setframerate(int(words[words.index("-r") + 1]))
     file.writeframes(b"\\x10\\x20\\xf0\\xe0" * (1 << 20))
 """
+NODE = """#!/usr/bin/env python3
+import json, sys
+from PIL import Image
+order = json.loads(sys.argv[-1])
+for number in range(1, order["count"] + 1):
+    for kind, side, colour in (("images", order["size"], "red"), ("labels", order["size"] * order["finer"], "#0000ff")):
+        picture = Image.new("RGB", (side, side), "#00ff00")
+        picture.paste(colour, (0, 0, side // 2, side // number))
+        picture.save(f"{order['out']}/{kind}/{number:05d}.png")
+    print(number, flush=True)
+"""
 
 
 class Block(NamedTuple):
@@ -108,6 +120,8 @@ def cut_short(words: list[str]) -> list[str]:
     general = resolve_general(words)
     asked = [float(words[at + 1]) for at, word in enumerate(words) if word == "--total_kimg"]
     more: dict[str, Any] = {"total_kimg": asked[-1] * 0.01 if asked else 3 * KIMG if general.resume else KIMG}
+    if "--total_epochs" in words:
+        more = {"total_epochs": 4}
     if general.resume and "--config" not in words:
         return flags(more)  # the stored run was cut short already
     # Our other networks have the same sizes.
@@ -116,7 +130,8 @@ def cut_short(words: list[str]) -> list[str]:
         own = {"Generator": general.generator, "Discriminator": general.discriminator}.get(kind, kind)
         more[f"{own}.{parameter}" if parameter else name] = value
     if general.progressive_growing:
-        more |= GROWING
+        # A schedule has lengths of its own.
+        more |= {name: value for name, value in GROWING.items() if not (general.schedule and ".lod_" in name)}
     if "--Trainer.resume_nimg" in words:
         more["Trainer.resume_nimg"] = 80
     if not general.load_dataset:
@@ -154,6 +169,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(57, 65):
         wave = 0.3 * np.sin(2 * np.pi * 220 * 2 ** ((number - 57) / 12) * np.arange(2000) / 16000)
         soundfile.write(root / "datasets" / "piano" / f"{number}.wav", wave, 16000)
+    for name in ("avatars", "avatars_test"):
+        for kind, levels, shape in (("images", 256, (64, 64, 3)), ("labels", 6, (64, 64))):
+            (root / "datasets" / name / kind).mkdir(parents=True)
+            for number in range(1, 9):
+                pixels = random.integers(0, levels, shape, dtype=np.uint8)
+                Image.fromarray(pixels).save(root / "datasets" / name / kind / f"{number:05d}.png")
+    for package in ("@dicebear/core", "@dicebear/toon-head", "@resvg/resvg-js"):
+        (root / "avatars_npm" / "node_modules" / package).mkdir(parents=True)
     np.save(root / "datasets" / "digits.npy", random.integers(0, 256, (12, 1, 16, 16), dtype=np.uint8))
     with h5py.File(root / "datasets" / "faces.h5", "w") as file:
         for side in (32, 16, 8, 4, 2, 1):
@@ -197,10 +220,18 @@ def laid_out(
     (root / "site" / "bin").mkdir()
     (root / "site" / "bin" / "fluidsynth").write_text(FLUIDSYNTH)
     (root / "site" / "bin" / "fluidsynth").chmod(0o755)
+    (root / "site" / "bin" / "node").write_text(NODE.replace("/usr/bin/env python3", sys.executable))
+    (root / "site" / "bin" / "node").chmod(0o755)
     (root / "site" / "font.sf2").write_bytes(b"RIFF" + struct.pack("<I", 4) + b"sfbk")
     monkeypatch.syspath_prepend(root / "site")
     monkeypatch.setenv("PATH", str(root / "site" / "bin"), prepend=":")
     monkeypatch.setattr("pggan_framework.recipes.notes.SOUNDFONTS", (str(root / "site" / "font.sf2"),))
+    monkeypatch.setattr("pggan_framework.recipes.fashion.FOLDER", root / "site")
+    headers = {"train-images-idx3-ubyte.gz": (3, 6, 28, 28), "train-labels-idx1-ubyte.gz": (1, 6)}
+    for name, (dimensions, *shape) in headers.items():
+        values = np.resize(np.arange(10, dtype=np.uint8), shape).tobytes()
+        idx = struct.pack(f">HBB{dimensions}I", 0, 8, dimensions, *shape) + values
+        (root / "site" / name).write_bytes(gzip.compress(idx))
     monkeypatch.chdir(root)
 
     def lay_out(page: Path) -> None:
@@ -239,7 +270,8 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "note:" not in error, f"{line}\n{error}"
     made = set(runs(Path("results"))) - before
     if command == "prepare":
-        assert len([path for path in Path(words[1]).iterdir() if path.suffix in (".png", ".wav")]) == 6
+        files = [path for path in Path(words[1]).rglob("*") if path.suffix in (".png", ".wav")]
+        assert len([path for path in files if path.parent.name != "labels"]) == 6
     elif not trains or "--dry_run" in words:
         assert out.strip() and not made
     elif "--resume" in words:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
+from pggan_framework.label_maps import MAP, Map, MapSpace
 from pggan_framework.recipes import new_folder
 from pggan_framework.runs import find_checkpoint
 
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     from pggan_framework.playing.player import Player
     from pggan_framework.playing.render import Touch
     from pggan_framework.postprocessors.soundfiles import SoundFormat
+    from pggan_framework.pretrained import Pretrained
 
 EXAMPLES = """examples:
   pggan generate latest
   pggan generate results/007-piano --seeds 0-35,77 --format flac
   pggan generate results/003-notes --seed 3 --label pitch=60
   pggan generate results/003-notes --play scale
+  pggan generate results/012-avatars --maps drawn.png --seeds 0-7
   pggan generate results/003-notes --play tune.mid --voices channel
   pggan generate results/007-piano --interpolate 8 --seeds 1,5,2
   pggan generate results/003-notes --kit
@@ -74,6 +77,9 @@ def run(argv: Sequence[str]) -> int:
 
     share_cores()
     player = _player(given, checkpoint)
+    if player.in_turn and given.seeds is None and given.count is None and given.interpolate is None:
+        rows = player.model.label_rows
+        seeds = list(range(seeds[0], seeds[0] + (0 if rows is None else len(rows))))
     with _out_folder(given.out, run_folder) as (out, folder):
         said = _make(given, player, seeds, checkpoint, folder)
     for line in said:
@@ -98,6 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--count", type=int, metavar="N", help="or how many, from --seed on; 16 (2 for --interpolate)")
     add("--seed", type=int, metavar="N", help="the first of them, or the one that plays; 0")
     add("--label", action="append", default=[], metavar="NAME=VALUE", help="may be given again; others are drawn")
+    add(
+        "--maps",
+        type=Path,
+        metavar="PATH",
+        help="label maps to draw, a picture or a folder: seed 0 the first, 1 the next",
+    )
     add("--play", metavar="WHAT", help="scale (every pitch), major (those in C major) or a MIDI file")
     add("--interpolate", type=int, metavar="N", help="walk from seed to seed in N steps each")
     add("--kit", action="store_true", help="a sampler kit: a sound a key, and kit.sfz")
@@ -181,7 +193,23 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
         if given.kit and given.format not in kit.FORMATS:
             raise UserError(f"--format {given.format} is given; allowed for a kit: {', '.join(kit.FORMATS)}")
     named = {name: getattr(given, name) for name in _SOUND[1:] if getattr(given, name) is not None}
-    return player.Player(model, player.Decoding(**named), labels)
+    maps = None if given.maps is None else _read_maps(given.maps, model)
+    if maps is None:
+        return player.Player(model, player.Decoding(**named), labels)
+    if MAP in labels:
+        raise UserError(f"--label {MAP}={labels[MAP]} is given with --maps, which has maps of its own; leave one out")
+    return player.Player(model.with_maps(maps), player.Decoding(**named), labels, in_turn=True)
+
+
+def _read_maps(path: Path, model: Pretrained) -> Map:
+    """The maps in a file or a folder, of the model's size and classes."""
+    from pggan_framework.data.map_files import read_maps
+
+    space = model.label_space
+    if not isinstance(space, MapSpace):
+        raise UserError("--maps needs a model that draws label maps; this one was trained on none")
+    height, width = space.size
+    return read_maps(path, (height, width), [entry.colour for entry in space.classes], "--maps")
 
 
 def _make(given: argparse.Namespace, player: Player, seeds: list[int], checkpoint: Path, folder: Path) -> list[str]:

@@ -26,7 +26,12 @@ same as in 'pggan train', so that what you see is what is trained on:
   pggan inspect datasets/photos --DefaultImageFolderDataset.size 64 --DefaultImageFolderDataset.resize crop
   pggan inspect configs/piano.yaml --SoundImageDataset.img_mode if
 """
-PATHS = {"SoundImageDataset": "dir_path", "DefaultImageFolderDataset": "dir_path", "OldH5Dataset": "h5_path"}
+PATHS = {
+    "SoundImageDataset": "dir_path",
+    "DefaultImageFolderDataset": "dir_path",
+    "LabelMapDataset": "image_dir",
+    "OldH5Dataset": "h5_path",
+}
 """The datasets that DATA can be read by without a config file, and the parameter that DATA is."""
 H5 = (".h5", ".hdf5")
 YAML = (".yaml", ".yml")

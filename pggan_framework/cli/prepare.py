@@ -15,6 +15,10 @@ EXAMPLES = """examples:
   pggan prepare cats datasets/cats --count 3000 --size 64
   apt-get install fluidsynth fluid-soundfont-gm
   pggan prepare notes datasets/notes --count 1000 --seconds 4 --rate 16000
+  apt-get install dataset-fashion-mnist
+  pggan prepare fashion datasets/fashion
+  npm install --prefix avatars_npm @dicebear/core@9 @dicebear/toon-head@9 @resvg/resvg-js@2
+  pggan prepare avatars datasets/avatars --count 2000 --size 64 --from avatars_npm
 """
 
 
@@ -36,7 +40,7 @@ def run(argv: Sequence[str]) -> int:
         given = parser.parse_args(list(argv))
     except SystemExit as stop:  # -h has printed the help
         return int(stop.code or 0)
-    done = _cats(given) if given.recipe == "cats" else _notes(given)
+    done = {"cats": _cats, "notes": _notes, "fashion": _fashion, "avatars": _avatars}[given.recipe](given)
     print(f"{given.out}: {done}")
     return 0
 
@@ -82,6 +86,31 @@ def _parsers() -> tuple[list[str], argparse.ArgumentParser]:
     notes.add_argument("--program", type=int, default=0, help="General MIDI instrument, 0 (grand piano) to 127")
     notes.add_argument("--soundfont", type=Path, metavar="FILE", help="an .sf2 or .sf3 file other than Debian's")
     notes.add_argument("--seed", type=int, default=0, help="which notes")
+
+    fashion = recipes.add_parser(
+        "fashion",
+        help="clothes in ten classes, grey PNG of 32x32, a folder a class (Fashion-MNIST, MIT, from a Debian package)",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    fashion.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
+    fashion.add_argument("--count", type=int, help="how many, the first ones of the 60000; all where it is not given")
+    fashion.add_argument(
+        "--from", dest="source", type=Path, metavar="DIR", help="the unpacked package, if not installed"
+    )
+
+    avatars = recipes.add_parser(
+        "avatars",
+        help="cartoon faces with label maps, PNG (art: ToonHead by Johan Melin, CC BY 4.0; needs node)",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    avatars.add_argument("out", metavar="OUT", type=Path, help="the folder to make: images/ and labels/")
+    avatars.add_argument("--count", type=int, default=2000, help="how many pairs")
+    avatars.add_argument("--size", type=int, default=64, help="side in pixels")
+    avatars.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the folder with node_modules")
+    avatars.add_argument("--background", default="white", help="a name, or #rrggbb")
+    avatars.add_argument("--seed", type=int, default=0, help="which faces")
     return list(recipes.choices), parser
 
 
@@ -111,6 +140,22 @@ def _notes(given: argparse.Namespace) -> str:
     )
     warning = f"; {clipped} samples are clipped" if clipped else ""
     return f"{given.count} notes of {given.seconds} s at {given.rate} Hz{warning}"
+
+
+def _fashion(given: argparse.Namespace) -> str:
+    from pggan_framework.recipes.fashion import CREDIT, make_fashion
+
+    written = make_fashion(given.out, given.count, given.source, progress=_progress("pictures"))
+    return f"{written} pictures of 32x32. {CREDIT}"
+
+
+def _avatars(given: argparse.Namespace) -> str:
+    from pggan_framework.recipes.avatars import CLASSES, CREDIT, make_avatars
+
+    make_avatars(
+        given.out, given.count, given.size, given.source, given.seed, given.background, progress=_progress("faces")
+    )
+    return f"{given.count} pairs of {given.size}x{given.size}, classes {', '.join(CLASSES)}. {CREDIT}"
 
 
 def _progress(what: str) -> Callable[[int, int], None] | None:

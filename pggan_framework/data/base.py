@@ -38,7 +38,7 @@ class DepthDataset(ABC):
     label_space: LabelSpace | None = None
     """What the pictures are labelled with, where networks are to be conditioned on it."""
     labels: Labels | None = None
-    """[len, A], the label of every picture; there where `label_space` is."""
+    """[len, A], the label of every picture, in the space's terms; there where `label_space` is."""
 
     def __init__(
         self,

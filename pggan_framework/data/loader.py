@@ -91,9 +91,12 @@ class BatchLoader:
             raise UserError(result.message)
         return result.pin_memory() if self._pin_memory else result
 
-    def labels(self, nimg: int, size: int) -> torch.Tensor | None:
-        """The labels [N, width] of the batch at position `nimg`, one-hot blocks; None where the data have none."""
-        return self._batches.labels(nimg, size)
+    def labels(self, nimg: int, depth: int, size: int) -> torch.Tensor | None:
+        """The labels of the batch at position `nimg` as networks see them at `depth`; None where the data have none.
+
+        They are [N, width], one-hot blocks, or label maps [N, K, h, w].
+        """
+        return self._batches.labels(nimg, depth, size)
 
     def close(self) -> None:
         """End the worker processes; a later call of `batch` starts new ones."""
@@ -148,11 +151,12 @@ class _Batches(Dataset["torch.Tensor | _Failure"]):
         # One layout in memory whatever the dataset's: convolutions round differently on another.
         return torch.from_numpy(np.ascontiguousarray(images))
 
-    def labels(self, nimg: int, size: int) -> torch.Tensor | None:
+    def labels(self, nimg: int, depth: int, size: int) -> torch.Tensor | None:
         space, labels = self.dataset.label_space, self.dataset.labels
         if space is None or labels is None:
             return None
-        return torch.from_numpy(space.one_hot(labels[self._order(nimg, size)]))
+        _, height, width = self.dataset.growth.shape_at(depth)
+        return torch.from_numpy(space.condition(labels[self._order(nimg, size)], (height, width)))
 
     def _order(self, nimg: int, size: int) -> list[int]:
         order: list[int] = indices(self.seed, nimg, size, len(self.dataset), self.rank, self.world).tolist()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.inspection.report import Report
+from pggan_framework.label_maps import MapSpace
 
 FEW = 12
 """Up to so many values are all named in the text."""
@@ -13,14 +16,34 @@ RARE = 20
 """A value this many times rarer than the most frequent one is worth a warning."""
 
 
+def _add_maps(report: Report, space: MapSpace) -> None:
+    """Report how much of the pictures each class is."""
+    maps = space.examples
+    counts = np.bincount(maps.maps(np.arange(len(maps))[:, None]).ravel(), minlength=len(space.classes))
+    shares = {entry.name: float(count / counts.sum()) for entry, count in zip(space.classes, counts, strict=True)}
+    words = ", ".join(f"{name} {share:.2%}" for name, share in shares.items())
+    report.add("label maps", {"classes": f"{len(shares)}: {words} (of the pixels of {len(maps)} maps)"})
+    report.figures["label_maps"] = shares
+
+
 def add_labels(report: Report, dataset: DepthDataset) -> None:
     """Report how often each value of each label is there, where the data are labelled."""
     space, labels = dataset.label_space, dataset.labels
     if space is None or labels is None:
         return
-    rows, figures = {}, {}
-    for column, attribute in enumerate(space.attributes):
-        numbers = np.bincount(np.asarray(labels)[:, column], minlength=len(attribute.values))
+    if isinstance(space, MapSpace):
+        _add_maps(report, space)
+        return
+    rows: dict[str, str] = {}
+    figures: dict[str, Any] = {}
+    for column, (attribute, numbers) in enumerate(zip(space.attributes, space.counts(labels), strict=True)):
+        if numbers is None:
+            spread = {share: float(np.quantile(labels[:, column], share / 100)) for share in (0, 25, 50, 75, 100)}
+            rows[attribute.name] = "continuous; 0 / 25 / 50 / 75 / 100 %: " + " / ".join(
+                f"{value:.4g}" for value in spread.values()
+            )
+            figures[attribute.name] = {"percentiles": {str(share): value for share, value in spread.items()}}
+            continue
         counts = {value: int(number) for value, number in zip(attribute.values, numbers, strict=True)}
         rarest, most = min(counts, key=lambda v: counts[v]), max(counts, key=lambda v: counts[v])
         few = ": " + ", ".join(f"{value} {count}" for value, count in counts.items()) if len(counts) <= FEW else ""

@@ -38,8 +38,12 @@ def midi_of(space: LabelSpace | None, labels: Labels | None) -> NDArray[np.float
     if space is None or labels is None or "pitch" not in names:
         return None
     place = names.index("pitch")
+    attribute = space.attributes[place]
     try:
-        values = np.array([float(value) for value in space.attributes[place].values])
+        values = np.array([float(value) for value in attribute.span or attribute.values])
     except ValueError:
         return None
-    return values[labels[:, place]] if np.all((values >= 0) & (values <= 127)) else None
+    if not np.all((values >= 0) & (values <= 127)):
+        return None
+    column = labels[:, place]
+    return values[column.astype(np.int64)] if attribute.span is None else column.astype(np.float64)

@@ -6,6 +6,7 @@ from pggan_framework.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from pggan_framework.networks.describe import describe
 from pggan_framework.networks.pggan import Discriminator, Generator
 from pggan_framework.networks.projection import ProjectionDiscriminator
+from pggan_framework.networks.spade import MapDiscriminator, SPADEGenerator
 
 __all__ = [
     "AutoencoderDiscriminator",
@@ -16,7 +17,9 @@ __all__ = [
     "Generator",
     "GeneratorBase",
     "GrowingNetwork",
+    "MapDiscriminator",
     "ProjectionDiscriminator",
+    "SPADEGenerator",
     "Verdict",
     "describe",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor
 
@@ -20,7 +21,8 @@ class AutoencoderDiscriminator(Discriminator):
     """A growing auto-encoder: the PGGAN discriminator down to a code, and from there a network like its generator.
 
     Its score of a picture is the negative mean absolute error of the reconstruction: the better it is at rebuilding a
-    picture, the more it takes it for real. Neither half normalises anything, so that the code can keep contrast.
+    picture, the more it takes it for real. By default neither half normalises anything, so that the code can keep
+    contrast.
 
     Args:
         shape: [C, H, W] of the pictures at full depth, or their growth; given by the data.
@@ -35,9 +37,14 @@ class AutoencoderDiscriminator(Discriminator):
             after the activation.
         label_space: what the pictures are labelled with; given by the data. The encoder then also says which label a
             picture has; it is not told.
+        dropout: share of the encoder's features left out at random before the penultimate layer.
+        block_dropout: share of the encoder's feature maps' values left out at random after each block but the last.
+        norm: normalise feature maps after each convolution of both halves' blocks: each channel of a sample
+            (instance), each sample (layer), or each value by its neighbouring channels' (local_response).
+        spectral_norm: divide every weight of both halves by its largest singular value; with wscale, after scaling it.
 
     Raises:
-        UserError: if the code would be empty.
+        UserError: if the code would be empty, or another parameter is outside its limits.
     """
 
     def __init__(
@@ -52,6 +59,10 @@ class AutoencoderDiscriminator(Discriminator):
         kernel_size: int = 3,
         fused_downscale: bool = True,
         label_space: LabelSpace | None = None,
+        dropout: float = 0.0,
+        block_dropout: float = 0.0,
+        norm: Literal["none", "instance", "layer", "local_response"] = "none",
+        spectral_norm: bool = False,
     ) -> None:
         if hidden_size < 1:
             raise UserError(f"AutoencoderDiscriminator.hidden_size {hidden_size} is not allowed; allowed: 1 and up")
@@ -65,11 +76,15 @@ class AutoencoderDiscriminator(Discriminator):
             kernel_size,
             mbstd="none",
             fused_downscale=fused_downscale,
+            dropout=dropout,
             label_space=label_space,
+            block_dropout=block_dropout,
+            norm=norm,
+            spectral_norm=spectral_norm,
         )
         features = self.score.weight.shape[1]
         del self.score  # the score is the error's, not a layer's
-        self.code = ScaledLinear(features, hidden_size, 1.0, wscale)
+        self.code = ScaledLinear(features, hidden_size, 1.0, wscale, spectral=spectral_norm)
         self.decoder = Generator(
             self.growth,
             fmap_base,
@@ -81,6 +96,8 @@ class AutoencoderDiscriminator(Discriminator):
             pixelnorm=False,
             leakyrelu=leakyrelu,
             kernel_size=kernel_size,
+            norm=norm,
+            spectral_norm=spectral_norm,
         )
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2
 from typing import ClassVar
@@ -13,6 +14,11 @@ from torch import Tensor, nn
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.labels import LabelSpace
+
+
+def growth_of(shape: Sequence[int] | Growth) -> Growth:
+    """The growth of networks for pictures of a shape [C, H, W], if it is not one already."""
+    return shape if isinstance(shape, Growth) else Growth.of(shape)
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class GrowingNetwork(nn.Module):
 
     grows: ClassVar[bool] = True
     """Whether it can be at a lower depth than the deepest, and fade."""
+    takes_maps: ClassVar[bool] = False
+    """Whether it can be conditioned on label maps; one that does not is refused where the data have them."""
     alpha_value: Tensor
 
     def __init__(self, growth: Growth, label_space: LabelSpace | None = None) -> None:
@@ -85,6 +93,12 @@ class GrowingNetwork(nn.Module):
         self._depth = value
 
     @property
+    def size(self) -> tuple[int, int]:
+        """[h, w] of the pictures at the current depth."""
+        _, height, width = self.growth.shape_at(self._depth)
+        return height, width
+
+    @property
     def alpha(self) -> Tensor:
         """Weight of the newest block, a scalar tensor in [0, 1]."""
         return self.alpha_value
@@ -104,14 +118,18 @@ class GrowingNetwork(nn.Module):
         """Whether the block before the newest still has a share: alpha below 1, at depth 1 or more."""
         return self._depth > 0 and not self._whole
 
+    def earlier(self) -> Sequence[nn.Module]:
+        """What an earlier depth than the current one has trained, for a schedule that holds it fixed."""
+        raise UserError(f"{type(self).__name__} does not know its blocks by depth, so that none can be frozen")
+
     def check_labels(self, labels: Tensor | None, count: int) -> None:
-        """See that labels [count, width] are there where the network is conditioned, and only there.
+        """See that labels, [count, width] or maps [count, K, h, w], are there where it is conditioned, and only there.
 
         Raises:
             ValueError: if they are not.
         """
         given = None if labels is None else tuple(labels.shape)
-        wanted = None if self.label_space is None else (count, self.label_space.width)
+        wanted = None if self.label_space is None else self.label_space.condition_shape(count, self.size)
         if given != wanted:
             raise ValueError(f"{type(self).__name__} is given labels of shape {given}; due are {wanted}")
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.labels import LabelSpace
-from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
+from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, GrowingNetwork, Verdict, growth_of
+from pggan_framework.networks.blocks import LEAK, check_share
 from pggan_framework.networks.functional import Pair, convolve
 from pggan_framework.networks.norms import FeatureNorm, Norm, SpectralNorm
 from pggan_framework.registry import register
 
-LEAK = 0.2
 STD = 0.02
 """Standard deviation of all weights at the start (Radford et al. 2015, section 4)."""
 
@@ -111,8 +111,33 @@ class _Stage(nn.Module):
         return x if self.dropout is None else self.dropout(x)
 
 
+class _FullSize(GrowingNetwork):
+    """What both networks share: they do not grow, and have so many feature maps at each halving of the size."""
+
+    grows: ClassVar[bool] = False
+
+    def feature_maps(self, base: int, maximum: int, kernel_size: int, norm: str, dropout: float) -> list[int]:
+        """C at each depth from the seed block to half the pictures' size.
+
+        Raises:
+            UserError: if a parameter is outside its limits, or there is no such size.
+        """
+        name, growth = type(self).__name__, self.growth
+        if kernel_size < 2:
+            raise UserError(f"{name}.kernel_size {kernel_size} is not allowed; allowed: 2 and up, usual: 3, 4 or 5")
+        check_share(name, "dropout", dropout)
+        if base < 1 or maximum < 1:
+            raise UserError(f"{name}.fmap_base {base} and fmap_max {maximum} must be above 0")
+        size = "x".join(map(str, growth.seed))
+        if growth.max_depth < 1:
+            raise UserError(f"{name} needs pictures larger than the seed block, {size}; allowed: twice as large and up")
+        if norm == "instance" and growth.seed == (1, 1):
+            raise UserError(f"{name}.norm instance needs a seed block of several pixels, not {size}; set seed_shape")
+        return [min(base << (growth.max_depth - 1 - depth), maximum) for depth in range(growth.max_depth)]
+
+
 @register("generator")
-class DCGANGenerator(GeneratorBase):
+class DCGANGenerator(_FullSize, GeneratorBase):
     """The generator of DCGAN: a dense layer to the seed block, then transposed convolutions up to the picture, tanh.
 
     It has its full size from the first step; set progressive_growing to False.
@@ -134,8 +159,6 @@ class DCGANGenerator(GeneratorBase):
         UserError: if a parameter is outside its limits, or the pictures are no larger than the seed block.
     """
 
-    grows: ClassVar[bool] = False
-
     def __init__(
         self,
         shape: Sequence[int] | Growth,
@@ -148,12 +171,11 @@ class DCGANGenerator(GeneratorBase):
         dropout: float = 0.0,
         label_space: LabelSpace | None = None,
     ) -> None:
-        growth = shape if isinstance(shape, Growth) else Growth.of(shape)
+        growth = growth_of(shape)
         super().__init__(growth, latent_size, label_space)
         if latent_size < 1:
             raise UserError(f"DCGANGenerator.latent_size {latent_size} is not allowed; allowed: 1 and up")
-        _check(self, kernel_size, dropout)
-        maps = _feature_maps(self, fmap_base, fmap_max, norm)
+        maps = self.feature_maps(fmap_base, fmap_max, kernel_size, norm, dropout)
         slope = LEAK if leakyrelu else 0.0
         self.slope = slope
         self.seed_shape = (maps[0], *growth.seed)
@@ -185,7 +207,7 @@ class DCGANGenerator(GeneratorBase):
 
 
 @register("discriminator")
-class DCGANDiscriminator(DiscriminatorBase):
+class DCGANDiscriminator(_FullSize, DiscriminatorBase):
     """The discriminator of DCGAN: strided convolutions from the picture down to the seed block, then a dense layer.
 
     It has its full size from the first step; set progressive_growing to False.
@@ -207,8 +229,6 @@ class DCGANDiscriminator(DiscriminatorBase):
         UserError: if a parameter is outside its limits, or the pictures are no larger than the seed block.
     """
 
-    grows: ClassVar[bool] = False
-
     def __init__(
         self,
         shape: Sequence[int] | Growth,
@@ -219,10 +239,9 @@ class DCGANDiscriminator(DiscriminatorBase):
         dropout: float = 0.0,
         label_space: LabelSpace | None = None,
     ) -> None:
-        growth = shape if isinstance(shape, Growth) else Growth.of(shape)
+        growth = growth_of(shape)
         super().__init__(growth, label_space)
-        _check(self, kernel_size, dropout)
-        maps = _feature_maps(self, fmap_base, fmap_max, norm)
+        maps = self.feature_maps(fmap_base, fmap_max, kernel_size, norm, dropout)
         channels = [*maps, growth.channels]
         self.stages = nn.ModuleList()
         for depth in range(growth.max_depth, 0, -1):
@@ -256,24 +275,3 @@ class DCGANDiscriminator(DiscriminatorBase):
         features = x.flatten(1)
         logits = self.classify(features) if self.classify is not None else None
         return Verdict(self.score(features).squeeze(1), features, logits)
-
-
-def _feature_maps(network: GeneratorBase | DiscriminatorBase, base: int, maximum: int, norm: str) -> list[int]:
-    """C at each depth from the seed block to half the picture's size; sees that there is such a size."""
-    name, growth = type(network).__name__, network.growth
-    if base < 1 or maximum < 1:
-        raise UserError(f"{name}.fmap_base {base} and fmap_max {maximum} must be above 0")
-    size = "x".join(map(str, growth.seed))
-    if growth.max_depth < 1:
-        raise UserError(f"{name} needs pictures larger than the seed block, {size}; allowed: twice as large and up")
-    if norm == "instance" and growth.seed == (1, 1):
-        raise UserError(f"{name}.norm instance needs a seed block of several pixels, not {size}; set seed_shape")
-    return [min(base << (growth.max_depth - 1 - depth), maximum) for depth in range(growth.max_depth)]
-
-
-def _check(network: GeneratorBase | DiscriminatorBase, kernel_size: int, dropout: float) -> None:
-    name = type(network).__name__
-    if kernel_size < 2:
-        raise UserError(f"{name}.kernel_size {kernel_size} is not allowed; allowed: 2 and up, usual: 3, 4 or 5")
-    if not 0 <= dropout < 1:
-        raise UserError(f"{name}.dropout {dropout} is not allowed; allowed: 0 (off) to below 1")

@@ -26,7 +26,7 @@ def meta_copy(network: Network) -> Network:
 def meta_inputs(network: GrowingNetwork, batch: int) -> tuple[Tensor, Tensor | None]:
     """Inputs of `batch` samples on the meta device: latents or pictures, and labels where it is conditioned."""
     space = network.label_space
-    labels = None if space is None else torch.empty(batch, space.width, device="meta")
+    labels = None if space is None else torch.empty(space.condition_shape(batch, network.size), device="meta")
     if isinstance(network, GeneratorBase):
         return torch.empty(batch, network.latent_size, device="meta"), labels
     return torch.empty(batch, *network.growth.shape_at(network.depth), device="meta"), labels

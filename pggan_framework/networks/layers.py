@@ -1,14 +1,16 @@
-"""Layers with the equalised learning rate (Karras et al. 2018, section 4.1)."""
+"""Layers with the equalised learning rate (Karras et al. 2018, section 4.1), their norms and activations."""
 
 from __future__ import annotations
 
 from math import sqrt
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pggan_framework.networks.functional import Pair, convolve
+from pggan_framework.networks.norms import BlockNorm, LocalResponseNorm, Norm, SpectralNorm
 
 RELU_GAIN = sqrt(2)
 """Gain of a layer before a (leaky) ReLU; He et al. 2015."""
@@ -29,11 +31,17 @@ def _resizing(kernel: int, factor: int, up: bool) -> Tensor:
     return (F.pad(eye, (0, 1)) + F.pad(eye, (1, 0))) / (1 if up else 2)
 
 
+def effective(weight: Tensor, scale: float, spectral: SpectralNorm | None) -> Tensor:
+    """What a layer computes with: its weight scaled, then divided by the largest singular value if that is wished."""
+    return weight * scale if spectral is None else cast(Tensor, spectral(weight * scale))
+
+
 class ScaledConv(nn.Module):
     """Convolution with "same" padding, bias and leaky ReLU, resizing by nearest x2 before or 2x2 mean after it.
 
     The resize is folded into the kernel, so that no position is computed twice; the mean is taken between the
-    convolution and the activation.
+    convolution and the activation. A norm comes before the activation, with a bias of its own in place of the
+    convolution's; ``local_response`` comes after it, as in its paper.
 
     Args:
         channels_in: C of the input [N, C, h, w].
@@ -44,6 +52,10 @@ class ScaledConv(nn.Module):
         wscale: scale weights drawn from N(0, 1) in every forward pass; else draw them scaled.
         up: enlarge by this factor along height and width.
         down: shrink by this factor.
+        norm: what the output is normalised over.
+        running: with ``batch``, use averages over the training in eval mode.
+        spectral: divide the scaled kernel, before any resize is folded in, by its largest singular value. It then no
+            longer matters how large it was: `wscale` only sets the learning rate.
     """
 
     resize: Tensor
@@ -58,13 +70,20 @@ class ScaledConv(nn.Module):
         wscale: bool = True,
         up: Pair = (1, 1),
         down: Pair = (1, 1),
+        norm: BlockNorm = "none",
+        running: bool = False,
+        spectral: bool = False,
     ) -> None:
         super().__init__()
         scale = gain / sqrt(channels_in * kernel**2)
         self.weight = nn.Parameter(torch.randn(channels_out, channels_in, kernel, kernel) * (1 if wscale else scale))
-        self.bias = nn.Parameter(torch.zeros(channels_out))
+        plain = norm in ("none", "local_response")
+        self.bias = nn.Parameter(torch.zeros(channels_out)) if plain else None
         self.scale = scale if wscale else 1.0
         self.slope = slope
+        self.norm = None if norm == "none" or norm == "local_response" else Norm(norm, channels_out, running)
+        self.response = LocalResponseNorm() if norm == "local_response" else None
+        self.spectral = SpectralNorm(channels_out) if spectral else None
         self.transposed = up != (1, 1)
         self.stride = up if self.transposed else down
         self.padding = (kernel // 2, kernel // 2)
@@ -74,15 +93,20 @@ class ScaledConv(nn.Module):
             height, width = (_resizing(kernel, factor, self.transposed) for factor in self.stride)
             self.register_buffer("resize", torch.kron(height, width), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, h, w] -> [N, C', h', w']."""
-        weight = self.weight * self.scale
+    def forward(self, x: Tensor, parts: int = 1) -> Tensor:
+        """[N, C, h, w] -> [N, C', h', w'], of `parts` equal batches that share no statistics."""
+        weight = effective(self.weight, self.scale, self.spectral)
         if self.resized:
             # The kernel is small: folding it in every pass costs next to nothing beside the convolution.
             weight = (weight.flatten(2) @ self.resize).view(*weight.shape[:2], *self.kernel_out)
             if self.transposed:
                 weight = weight.transpose(0, 1)
-        return convolve(x, weight, self.bias, self.stride, self.padding, self.transposed, self.slope)
+        slope = self.slope if self.norm is None else None
+        x = convolve(x, weight, self.bias, self.stride, self.padding, self.transposed, slope)
+        if self.norm is not None:
+            x = self.norm(x, parts)
+            x = x if self.slope is None else F.leaky_relu(x, self.slope)
+        return x if self.response is None else self.response(x)
 
 
 class ScaledLinear(nn.Module):
@@ -94,6 +118,7 @@ class ScaledLinear(nn.Module):
         gain: the weights' standard deviation is ``gain / sqrt(features_in)``.
         wscale: as in `ScaledConv`.
         channels: how many biases there are; by default one a feature.
+        spectral: as in `ScaledConv`.
     """
 
     def __init__(
@@ -103,15 +128,17 @@ class ScaledLinear(nn.Module):
         gain: float = RELU_GAIN,
         wscale: bool = True,
         channels: int | None = None,
+        spectral: bool = False,
     ) -> None:
         super().__init__()
         scale = gain / sqrt(features_in)
         self.weight = nn.Parameter(torch.randn(features_out, features_in) * (1 if wscale else scale))
         self.bias = nn.Parameter(torch.zeros(channels or features_out))
         self.scale = scale if wscale else 1.0
+        self.spectral = SpectralNorm(features_out) if spectral else None
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, F] -> [N, F']."""
         repeats = self.weight.shape[0] // self.bias.shape[0]
         bias = self.bias if repeats == 1 else self.bias.repeat_interleave(repeats)
-        return F.linear(x, self.weight * self.scale, bias)
+        return F.linear(x, effective(self.weight, self.scale, self.spectral), bias)

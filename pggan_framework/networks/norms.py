@@ -11,6 +11,9 @@ from torch import Tensor, nn
 FeatureNorm = Literal["none", "batch", "instance", "layer"]
 """What the mean and variance are taken over; `Norm` says it."""
 
+BlockNorm = Literal["none", "batch", "instance", "layer", "local_response"]
+"""The same, or `LocalResponseNorm`."""
+
 EPSILON = 1e-5
 """Added to variances, as in PyTorch's layers."""
 
@@ -61,6 +64,26 @@ class Norm(nn.Module):
         variance, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
         scale = self.weight.view(-1, 1, 1) * torch.rsqrt(variance + EPSILON)
         return (x - mean) * scale + self.bias.view(-1, 1, 1)
+
+
+class LocalResponseNorm(nn.Module):
+    """Divides each value by a power of its neighbours' squares (Krizhevsky et al. 2012, AlexNet, section 3.3).
+
+    ``x_c / (1 + 0.0001 * sum(x_k ** 2)) ** 0.75`` over the five channels k nearest to c, at each position alone. The
+    paper has 2 where 1 stands, which would shrink all features; so only large ones are held back. It has no weights.
+    """
+
+    reach = 2
+    scale, power = 1e-4, 0.75
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, h, w] -> [N, C, h, w]."""
+        channels = x.shape[1]
+        squares = F.pad(x.square(), (0, 0, 0, 0, self.reach, self.reach))
+        total = squares[:, :channels]
+        for first in range(1, 2 * self.reach + 1):
+            total = total + squares[:, first : first + channels]
+        return x * (1 + self.scale * total) ** -self.power
 
 
 class SpectralNorm(nn.Module):

@@ -11,66 +11,19 @@ from torch import Tensor, nn
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.labels import LabelSpace
-from pggan_framework.networks.base import DiscriminatorBase, FeatureMaps, GeneratorBase, Verdict
-from pggan_framework.networks.functional import EPSILON, Pair, downsample, group_stddev, pixel_norm, upsample
-from pggan_framework.networks.layers import RELU_GAIN, ScaledConv, ScaledLinear
+from pggan_framework.networks.base import DiscriminatorBase, FeatureMaps, GeneratorBase, Verdict, growth_of
+from pggan_framework.networks.blocks import DiscriminatorBlock, GeneratorBlock, Head, Layers, SeedBlock, check_share
+from pggan_framework.networks.functional import downsample, pixel_norm, upsample
+from pggan_framework.networks.norms import BlockNorm
 from pggan_framework.registry import register
-
-LEAK = 0.2
-
-
-def _growth_of(shape: Sequence[int] | Growth) -> Growth:
-    return shape if isinstance(shape, Growth) else Growth.of(shape)
-
-
-def _check_kernel(name: str, kernel_size: int) -> None:
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise UserError(f"{name}.kernel_size {kernel_size} is not an odd number above 0; usual: 3 or 5")
-
-
-class _GeneratorBlock(nn.Module):
-    """[N, C, h, w] -> [N, C', h', w']: enlarge, then two convolutions, each with activation and pixel norm."""
-
-    def __init__(
-        self, channels: Pair, factor: Pair, kernel: int, slope: float, wscale: bool, pixelnorm: bool, upsampling: str
-    ) -> None:
-        super().__init__()
-        # Nearest is folded into the convolution; bilinear is a step of its own.
-        self.bilinear = factor if upsampling == "bilinear" else (1, 1)
-        up = (1, 1) if upsampling == "bilinear" else factor
-        self.pixelnorm = pixelnorm
-        self.first = ScaledConv(channels[0], channels[1], kernel, slope=slope, wscale=wscale, up=up)
-        self.second = ScaledConv(channels[1], channels[1], kernel, slope=slope, wscale=wscale)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.first(upsample(x, self.bilinear, "bilinear"))
-        x = self.second(pixel_norm(x) if self.pixelnorm else x)
-        return pixel_norm(x) if self.pixelnorm else x
-
-
-class _Seed(nn.Module):
-    """Latents [N, F] -> [N, C, h, w] of the seed block: dense layer, then a convolution."""
-
-    def __init__(
-        self, latents: int, channels: int, size: Pair, kernel: int, slope: float, wscale: bool, pixelnorm: bool
-    ) -> None:
-        super().__init__()
-        self.shape = (channels, *size)
-        self.slope, self.pixelnorm = slope, pixelnorm
-        # The gain is the Theano version's, whose fan-in counted the 16 positions.
-        self.dense = ScaledLinear(latents, channels * size[0] * size[1], RELU_GAIN / 4, wscale, channels)
-        self.conv = ScaledConv(channels, channels, kernel, slope=slope, wscale=wscale)
-
-    def forward(self, latents: Tensor) -> Tensor:
-        x = nn.functional.leaky_relu(self.dense(latents), self.slope).view(-1, *self.shape)
-        x = x.contiguous(memory_format=torch.channels_last)
-        x = self.conv(pixel_norm(x) if self.pixelnorm else x)
-        return pixel_norm(x) if self.pixelnorm else x
 
 
 @register("generator")
 class Generator(GeneratorBase):
     """The progressively grown generator.
+
+    Each 3x3 convolution is followed by `norm`, (leaky) ReLU and pixel norm, in this order; ``local_response`` comes
+    after the ReLU.
 
     Args:
         shape: [C, H, W] of the pictures at full depth, or their growth; given by the data.
@@ -80,13 +33,20 @@ class Generator(GeneratorBase):
         latent_size: how many numbers a latent has; 512 if not given.
         normalize_latents: scale each latent to mean square 1.
         wscale: equalised learning rate, weights scaled at run time.
-        pixelnorm: normalise each pixel's features after every convolution.
+        pixelnorm: normalise each pixel's features after every convolution; if not given, where there is no `norm`.
         leakyrelu: leaky ReLU with slope 0.2; else ReLU.
         tanh_at_end: limit the pictures to [-1, 1] by tanh.
         kernel_size: side of the convolutions, odd.
         upsampling: how blocks enlarge; bilinear is slower. The blend with the depth before is always nearest.
         label_space: what the pictures are labelled with; given by the data. Labels are joined to the latents, before
             these are normalised.
+        norm: normalise feature maps after each convolution of the blocks: each channel over the batch (batch), each
+            channel of a sample (instance), each sample (layer), or each value by its neighbouring channels'
+            (local_response). With batch, samples are made with averages over the training.
+        spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
+
+    Raises:
+        UserError: if a parameter is outside its limits.
     """
 
     def __init__(
@@ -98,33 +58,35 @@ class Generator(GeneratorBase):
         latent_size: int | None = None,
         normalize_latents: bool = True,
         wscale: bool = True,
-        pixelnorm: bool = True,
+        pixelnorm: bool | None = None,
         leakyrelu: bool = True,
         tanh_at_end: bool = False,
         kernel_size: int = 3,
         upsampling: Literal["nearest", "bilinear"] = "nearest",
         label_space: LabelSpace | None = None,
+        norm: BlockNorm = "none",
+        spectral_norm: bool = False,
     ) -> None:
-        _check_kernel("Generator", kernel_size)
-        growth = _growth_of(shape)
+        growth = growth_of(shape)
+        layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm, running=True)
+        layers.check("Generator", growth)
         super().__init__(growth, 512 if latent_size is None else latent_size, label_space)
         self.normalize_latents = normalize_latents
         self.tanh_at_end = tanh_at_end
         maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
-        slope = LEAK if leakyrelu else 0.0
-        size = growth.seed
+        pixels = norm == "none" if pixelnorm is None else pixelnorm
         inputs = self.latent_size + (label_space.width if label_space else 0)
-        self.blocks = nn.ModuleList([_Seed(inputs, maps.at(0), size, kernel_size, slope, wscale, pixelnorm)])
+        self.blocks = nn.ModuleList([SeedBlock(inputs, maps.at(0), growth.seed, layers, pixels)])
         for depth in range(1, growth.max_depth + 1):
             channels = maps.at(depth - 1), maps.at(depth)
-            block = _GeneratorBlock(channels, growth.factor(depth), kernel_size, slope, wscale, pixelnorm, upsampling)
-            self.blocks.append(block)
+            self.blocks.append(GeneratorBlock(channels, growth.factor(depth), layers, pixels, upsampling))
         self.to_rgb = nn.ModuleList(
-            [
-                ScaledConv(maps.at(depth), growth.channels, 1, 1.0, wscale=wscale)
-                for depth in range(growth.max_depth + 1)
-            ]
+            [layers.image((maps.at(depth), growth.channels), gain=1.0) for depth in range(growth.max_depth + 1)]
         )
+
+    def earlier(self) -> Sequence[nn.Module]:
+        """The blocks and layers towards the picture below the current depth."""
+        return [*self.blocks[: self.depth], *self.to_rgb[: self.depth]]
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents [N, latent_size], labels [N, width] or None -> pictures [N, C, h, w] at the current depth.
@@ -145,60 +107,11 @@ class Generator(GeneratorBase):
         return torch.tanh(x) if self.tanh_at_end else x
 
 
-class _DiscriminatorBlock(nn.Module):
-    """[N, C, h, w] -> [N, C', h', w']: two convolutions, shrinking before or after the second one's activation."""
-
-    def __init__(
-        self, channels: Pair, factor: Pair, kernel: int, slope: float, wscale: bool, fused_downscale: bool
-    ) -> None:
-        super().__init__()
-        self.mean = (1, 1) if fused_downscale else factor
-        down = factor if fused_downscale else (1, 1)
-        self.first = ScaledConv(channels[0], channels[0], kernel, slope=slope, wscale=wscale)
-        self.second = ScaledConv(channels[0], channels[1], kernel, slope=slope, wscale=wscale, down=down)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return downsample(self.second(self.first(x)), self.mean)
-
-
-class _Head(nn.Module):
-    """[N, C, h, w] of the seed block -> features [N, F]: minibatch stddev, a convolution, a dense layer."""
-
-    def __init__(
-        self,
-        channels: Pair,
-        size: Pair,
-        kernel: int,
-        slope: float,
-        wscale: bool,
-        mbstd: str,
-        mbstd_group: int,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        self.slope, self.mbstd, self.mbstd_group = slope, mbstd, mbstd_group
-        extra = mbstd != "none"
-        self.conv = ScaledConv(channels[0] + extra, channels[0], kernel, slope=slope, wscale=wscale)
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
-        self.dense = ScaledLinear(channels[0] * size[0] * size[1], channels[1], wscale=wscale)
-
-    def forward(self, x: Tensor, parts: int) -> Tensor:
-        if self.mbstd != "none":
-            deviation = torch.cat([self.deviation(part) for part in x.chunk(parts)])
-            x = torch.cat([x, deviation.view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], 1)
-            x = x.contiguous(memory_format=torch.channels_last)
-        return nn.functional.leaky_relu(self.dense(self.dropout(self.conv(x).flatten(1))), self.slope)
-
-    def deviation(self, x: Tensor) -> Tensor:
-        """[N, C, h, w] -> [N]."""
-        if self.mbstd == "flat":
-            return (x.var(unbiased=False) + EPSILON).sqrt().expand(x.shape[0])
-        return group_stddev(x, self.mbstd_group if self.mbstd == "grouped" else x.shape[0])
-
-
 @register("discriminator")
 class Discriminator(DiscriminatorBase):
     """The progressively grown discriminator.
+
+    Each 3x3 convolution is followed by `norm` and (leaky) ReLU; ``local_response`` comes after the ReLU.
 
     Args:
         shape: [C, H, W] of the pictures at full depth, or their growth; given by the data.
@@ -216,6 +129,14 @@ class Discriminator(DiscriminatorBase):
         dropout: share of the features left out at random before the penultimate layer.
         label_space: what the pictures are labelled with; given by the data. The discriminator then also says which
             label a picture has (AC-GAN, Odena et al. 2017, arXiv 1610.09585); it is not told.
+        block_dropout: share of the feature maps' values left out at random after each block but the last.
+        norm: normalise feature maps after each convolution of the blocks: each channel over the batch (batch), each
+            channel of a sample (instance), each sample (layer), or each value by its neighbouring channels'
+            (local_response). With batch, a score depends on the whole batch, which no gradient penalty means.
+        spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
+
+    Raises:
+        UserError: if a parameter is outside its limits.
     """
 
     def __init__(
@@ -232,33 +153,37 @@ class Discriminator(DiscriminatorBase):
         fused_downscale: bool = True,
         dropout: float = 0.0,
         label_space: LabelSpace | None = None,
+        block_dropout: float = 0.0,
+        norm: BlockNorm = "none",
+        spectral_norm: bool = False,
     ) -> None:
-        name = type(self).__name__
-        _check_kernel(name, kernel_size)
-        if not 0 <= dropout < 1:
-            raise UserError(f"{name}.dropout {dropout} is not allowed; allowed: 0 (off) to below 1")
+        name, growth = type(self).__name__, growth_of(shape)
+        layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm)
+        layers.check(name, growth)
+        check_share(name, "dropout", dropout)
+        check_share(name, "block_dropout", block_dropout)
         if mbstd_group < 2:
             raise UserError(f"{name}.mbstd_group {mbstd_group} is below 2: one sample has no deviation")
-        growth = _growth_of(shape)
         super().__init__(growth, label_space)
         maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
-        slope = LEAK if leakyrelu else 0.0
         inner = maps.at(0), maps.at(-1)
-        head = _Head(inner, growth.seed, kernel_size, slope, wscale, mbstd, mbstd_group, dropout)
-        self.blocks = nn.ModuleList([head])
+        self.blocks = nn.ModuleList([Head(inner, growth.seed, layers, mbstd, mbstd_group, dropout)])
         for depth in range(1, growth.max_depth + 1):
             channels = maps.at(depth), maps.at(depth - 1)
-            self.blocks.append(
-                _DiscriminatorBlock(channels, growth.factor(depth), kernel_size, slope, wscale, fused_downscale)
-            )
+            block = DiscriminatorBlock(channels, growth.factor(depth), layers, fused_downscale, block_dropout)
+            self.blocks.append(block)
         self.from_rgb = nn.ModuleList(
             [
-                ScaledConv(growth.channels, maps.at(depth), 1, slope=slope, wscale=wscale)
+                layers.image((growth.channels, maps.at(depth)), slope=layers.slope)
                 for depth in range(growth.max_depth + 1)
             ]
         )
-        self.score = ScaledLinear(maps.at(-1), 1, 1.0, wscale)
-        self.classify = ScaledLinear(maps.at(-1), label_space.width, 1.0, wscale) if label_space else None
+        self.score = layers.dense((maps.at(-1), 1), 1.0)
+        self.classify = layers.dense((maps.at(-1), label_space.width), 1.0) if label_space else None
+
+    def earlier(self) -> Sequence[nn.Module]:
+        """The blocks and layers from the picture below the current depth, but for the end, which gives the score."""
+        return [*self.blocks[1 : self.depth], *self.from_rgb[: self.depth]]
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
         """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] at the current depth.
@@ -266,7 +191,7 @@ class Discriminator(DiscriminatorBase):
         Args:
             images: [N, C, h, w].
             labels: [N, width] or None; not looked at, since this discriminator is to find them.
-            parts: how many equal batches `images` are; minibatch stddev stays within each.
+            parts: how many equal batches `images` are; minibatch stddev and batch norm stay within each.
 
         Raises:
             ValueError: if labels are given and it is not conditioned, or the pictures are not of the current depth's
@@ -283,12 +208,19 @@ class Discriminator(DiscriminatorBase):
         expected = self.growth.shape_at(self.depth)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(f"pictures of shape {tuple(images.shape[1:])} at depth {self.depth}, not {expected}")
+        return self._features(images, parts)
+
+    def _features(self, images: Tensor, parts: int) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
         x = self.from_rgb[self.depth](images)
         for depth in range(self.depth, 0, -1):
-            x = self.blocks[depth](x)
+            x = self.blocks[depth](x, parts)
             if depth == self.depth and self.fading:
-                old = self.from_rgb[depth - 1](downsample(images, self.growth.factor(depth)))
+                old = self.from_rgb[depth - 1](self._shrink(images, self.growth.factor(depth)))
                 x = torch.lerp(old, x, self.alpha)
         features: Tensor = self.blocks[0](x, parts)
         return features
+
+    def _shrink(self, images: Tensor, factor: tuple[int, int]) -> Tensor:
+        """What the depth before sees of pictures [N, C, h, w]."""
+        return downsample(images, factor)

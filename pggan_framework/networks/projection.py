@@ -13,6 +13,8 @@ from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.labels import LabelSpace
 from pggan_framework.networks.base import Verdict
+from pggan_framework.networks.layers import effective
+from pggan_framework.networks.norms import SpectralNorm
 from pggan_framework.networks.pggan import Discriminator
 from pggan_framework.registry import register
 
@@ -24,17 +26,19 @@ class LabelEmbedding(nn.Module):
         width: how many values all attributes have together.
         features: F of the vectors.
         wscale: scale vectors drawn from N(0, 1) in every forward pass; else draw them scaled.
+        spectral: divide the vectors, as one matrix, by its largest singular value.
     """
 
-    def __init__(self, width: int, features: int, wscale: bool = True) -> None:
+    def __init__(self, width: int, features: int, wscale: bool = True, spectral: bool = False) -> None:
         super().__init__()
         scale = 1 / sqrt(features)  # that of a dense layer from the features to a score
         self.weight = nn.Parameter(torch.randn(width, features) * (1 if wscale else scale))
         self.scale = scale if wscale else 1.0
+        self.spectral = SpectralNorm(width) if spectral else None
 
     def forward(self, labels: Tensor) -> Tensor:
         """Labels [N, width], a one-hot block for each attribute -> [N, F]."""
-        return labels @ (self.weight * self.scale)
+        return labels @ effective(self.weight, self.scale, self.spectral)
 
 
 @register("discriminator")
@@ -57,16 +61,21 @@ class ProjectionDiscriminator(Discriminator):
     classifies: ClassVar[bool] = False
 
     def __init__(
-        self, shape: Sequence[int] | Growth, label_space: LabelSpace | None = None, wscale: bool = True, **options: Any
+        self,
+        shape: Sequence[int] | Growth,
+        label_space: LabelSpace | None = None,
+        wscale: bool = True,
+        spectral_norm: bool = False,
+        **options: Any,
     ) -> None:
         if label_space is None:
             raise UserError(
                 "ProjectionDiscriminator is for labelled data, but the data have no labels; name some of the dataset's,"
                 " or choose Discriminator"
             )
-        super().__init__(shape, wscale=wscale, label_space=None, **options)
+        super().__init__(shape, wscale=wscale, label_space=None, spectral_norm=spectral_norm, **options)
         self.label_space = label_space
-        self.embed = LabelEmbedding(label_space.width, self.score.weight.shape[1], wscale)
+        self.embed = LabelEmbedding(label_space.width, self.score.weight.shape[1], wscale, spectral_norm)
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
         """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] with these labels.
@@ -74,7 +83,7 @@ class ProjectionDiscriminator(Discriminator):
         Args:
             images: [N, C, h, w] at the current depth.
             labels: [N, width].
-            parts: how many equal batches `images` are; minibatch stddev stays within each.
+            parts: how many equal batches `images` are; minibatch stddev and batch norm stay within each.
 
         Raises:
             ValueError: if labels are missing, or the pictures are not of the current depth's shape.

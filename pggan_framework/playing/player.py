@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,15 +43,21 @@ class Player:
         model: from `pretrained.load_generator`.
         decoding: how its pictures become sound.
         fixed: values of attributes that hold for everything; the others are drawn by the seed.
+        in_turn: take the model's labels in their order, seed 0 the first, in place of drawing them.
 
     Raises:
         UserError: if `fixed` names an attribute or a value that the model does not have.
     """
 
     def __init__(
-        self, model: Pretrained, decoding: Decoding | None = None, fixed: Mapping[str, str] | None = None
+        self,
+        model: Pretrained,
+        decoding: Decoding | None = None,
+        fixed: Mapping[str, str] | None = None,
+        in_turn: bool = False,
     ) -> None:
         self.model, self.decoding, self.fixed = model, decoding or Decoding(), dict(fixed or {})
+        self.in_turn = in_turn
         if self.fixed and self.space is None:
             raise UserError(f"the label {', '.join(self.fixed)} is given, but the model was trained without labels")
         self.label(0)
@@ -74,11 +81,15 @@ class Player:
     def numbers(self, name: str) -> dict[int, str]:
         """The values of an attribute that the user left open, as MIDI numbers 0 to 127, rising.
 
-        Empty if the model has no such attribute, or its values are no such numbers.
+        A continuous one gives the whole numbers in its range. Empty if the model has no such attribute, or its values
+        are no such numbers.
         """
         attribute = self._attribute(name)
         if attribute is None or name in self.fixed:
             return {}
+        if attribute.span is not None:
+            low, high = ceil(attribute.span[0]), floor(attribute.span[1])
+            return {value: str(value) for value in range(low, high + 1)} if low >= 0 and high <= 127 else {}
         if not all(re.fullmatch(r"\d{1,3}", value) and int(value) <= 127 for value in attribute.values):
             return {}
         return {int(value): value for value in sorted(attribute.values, key=int)}
@@ -107,8 +118,9 @@ class Player:
         drawn = self.model.draw_labels(1, seed)
         if drawn is None or self.space is None:
             return None
-        pairs = zip(self.space.attributes, drawn[0], strict=True)
-        return self.space.find({a.name: a.values[i] for a, i in pairs} | self.fixed | dict(values or {}))
+        if self.in_turn and self.model.label_rows is not None:
+            drawn = self.model.label_rows[[seed % len(self.model.label_rows)]]
+        return self.space.find({**self.space.values(drawn[0]), **self.fixed, **(values or {})})
 
     def latent(self, seed: int) -> Tensor:
         """The latent [F] of a seed."""
@@ -144,8 +156,8 @@ def label_words(space: LabelSpace | None, label: Sequence[Any] | Labels | None) 
     if space is None or label is None:
         return []
     words = []
-    for attribute, index in zip(space.attributes, label, strict=True):
-        value = attribute.values[int(index)]
+    for attribute, code in zip(space.attributes, label, strict=True):
+        value = attribute.text(code)
         words.append(re.sub(r"[^\w.+-]", "-", f"{attribute.name}{'' if value[:1].isdigit() else '-'}{value}"))
     return words
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Wave
 from pggan_framework.errors import UserError
+from pggan_framework.label_maps import MapSpace
 from pggan_framework.playing.interpolate import crossfade, walk
 from pggan_framework.playing.player import Player, common_gain
 from pggan_framework.playing.render import Progress
@@ -44,7 +45,8 @@ def write_samples(
 ) -> str:
     """Write ``seed0007_pitch60.png`` for each seed, its sound beside it, and ``sheet.png`` of the first 64.
 
-    A sheet of very large pictures has fewer. Levels are the model's own.
+    Where the model draws label maps, ``maps.png`` has theirs. A sheet of very large pictures has fewer. Levels are the
+    model's own.
 
     Returns:
         What was written, in words.
@@ -67,9 +69,15 @@ def write_samples(
         if progress:
             progress(done, len(seeds))
     draw(player, np.stack(shown), folder / "sheet.png")
+    maps = ""
+    if isinstance(player.space, MapSpace):
+        rows = [player.label(seed) for seed in seeds[: len(shown)]]
+        painted = player.space.paint(np.array(rows)).astype(np.float32) / 127.5 - 1
+        draw(player, painted, folder / "maps.png")
+        maps = ", their label maps in maps.png"
     of = f" of the first {len(shown)}" if len(shown) < len(seeds) else ""
     count = f"{len(seeds)} picture{'s' * (len(seeds) != 1)}{' and sounds' if sound else ''}"
-    return f"{count}, sheet.png{of}"
+    return f"{count}, sheet.png{of}{maps}"
 
 
 def write_walk(

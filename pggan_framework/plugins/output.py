@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import UserError
+from pggan_framework.label_maps import MapSpace
 from pggan_framework.labels import Labels
 from pggan_framework.loggers.base import Logger
 from pggan_framework.postprocessors.base import Postprocessor
@@ -29,7 +30,7 @@ class OutputGenerator(Plugin):
     """Gives samples to every postprocessor: at the first tick, every few ticks, and when training ends.
 
     Where the data are labelled, the samples are of labels from the first to the last, as often as the data have them,
-    and each real is of its sample's label.
+    and each real is of its sample's label. Label maps are given too, as ``maps``, in their colours.
 
     Args:
         postprocessors: what turns samples into files; given by the experiment.
@@ -63,10 +64,15 @@ class OutputGenerator(Plugin):
         self.latents = torch.randn(self.samples_count, trainer.G.latent_size, generator=random)
 
     def before_step(self) -> None:
-        """Write the sheet of reals before the first step."""
+        """Write the sheet of reals, and of label maps, before the first step."""
         if self.trainer.iteration == 0:
             self._announce()
             self.save(self.reals(), "reals")
+            space = self.trainer.parts.dataset.label_space
+            if isinstance(space, MapSpace) and self.labels is not None:
+                self.save(
+                    to_network_range(torch.from_numpy(space.paint(self.labels)), (0, 255), (-1, 1)).numpy(), "maps"
+                )
 
     def on_tick(self) -> None:
         """Write samples if they are due."""

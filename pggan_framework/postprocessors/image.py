@@ -45,7 +45,7 @@ class ImageSaver(Postprocessor):
         Raises:
             OSError: if the file cannot be written.
         """
-        name = "reals.png" if kind == "reals" else f"{self.samples_path}/{kind}_{kimg:06d}.png"
+        name = f"{kind}.png" if kind in ("reals", "maps") else f"{self.samples_path}/{kind}_{kimg:06d}.png"
         save_png(self._sheet(samples), self.directory / name)
         return [Artifact("image", kind, self.directory / name)]
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import time
-import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import lru_cache
+from math import lcm
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim import SGD
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 
 from pggan_framework.growth import Growth
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
+from pggan_framework.losses.base import Loss, Progress, Side, StepContext, Sum
 from pggan_framework.losses.wgan import WGANGP
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.describe import meta_copy
+from pggan_framework.training.costing import Ledger, Work, speed
 from pggan_framework.training.step import TrainingStep
 
 _CALL_SECONDS = 50e-6
@@ -36,6 +34,9 @@ _CPU_OVERHEAD = 2.0
 Measured as 1.8 to 2.1 at 16 to 64 px.
 """
 
+_PERIOD = 1024
+"""Updates that are looked at, at most, for how often terms with an interval are computed."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -46,85 +47,41 @@ class Estimate:
         memory_bytes: peak of weights, their average, gradients, optimiser state and activations, beyond what
             PyTorch itself takes (0.1 to 0.5 GB).
         seconds_per_kimg: time for a thousand images.
+        notes: what could not be counted, in words.
     """
 
     parameters: int
     memory_bytes: int
     seconds_per_kimg: float
+    notes: tuple[str, ...] = ()
 
 
-class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts FLOPs, operations, the bytes they write, and the most bytes alive at once; meta tensors do."""
+@dataclass(frozen=True)
+class Training:
+    """How the networks are trained.
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.flops = self.calls = self.written = self.alive = self.peak = 0
-        self._seen: dict[int, Any] = {}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        counter = flop_registry.get(func.overloadpacket)
-        if counter is not None:
-            self.flops += counter(*args, **(kwargs or {}), out_val=result)
-        inputs = {id(leaf.untyped_storage()) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
-        outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        if any(id(leaf.untyped_storage()) not in inputs for leaf in outputs):
-            self.calls += 1
-        for leaf in outputs:
-            storage = leaf.untyped_storage()
-            key, size = id(storage), storage.nbytes()
-            if key not in inputs and key not in self._seen:
-                self.written += size
-                self.alive += size
-                self.peak = max(self.peak, self.alive)
-                self._seen[key] = weakref.finalize(storage, self._free, key, size)
-        return result
-
-    def _free(self, key: int, size: int) -> None:
-        self.alive -= size
-        self._seen.pop(key, None)
-
-
-def _timed(function: Any, seconds: float) -> float:
-    """Seconds one call takes: the quickest within `seconds`."""
-    function()
-    best, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        function()
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-@lru_cache(maxsize=4)
-def _speed(device: torch.device) -> tuple[float, float]:
-    """FLOP/s of a training step's convolutions and bytes/s of a copy, measured for 0.2 s.
-
-    The weight gradient stands for them all: it is the slowest third.
+    Args:
+        loss: what each minimises, penalties included; it is not changed.
+        G_optimizer: of G's parameters; nor are the optimisers.
+        D_optimizer: of D's.
+        repeats: updates of D for each of G.
+        nimg: real images shown when it is looked at, for terms whose weight depends on it.
     """
-    x = torch.randn(8, 64, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
-    weight = torch.randn(64, 64, 3, 3, device=device, requires_grad=True)
-    flop = 2 * 2 * x.numel() * 64 * 9
 
-    def wait() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    def work() -> None:
-        torch.autograd.grad(torch.nn.functional.conv2d(x, weight, padding=1).sum(), weight)
-        wait()
-
-    def copy() -> None:
-        x.clone()
-        wait()
-
-    return flop / _timed(work, 0.15), 2 * x.numel() * 4 / _timed(copy, 0.05)
+    loss: Loss
+    G_optimizer: Optimizer
+    D_optimizer: Optimizer
+    repeats: int = 1
+    nimg: int = 0
 
 
-def estimate(G: GeneratorBase, D: DiscriminatorBase, growth: Growth, depth: int, batch: int) -> Estimate:
-    """Estimate a training step of WGAN-GP and Adam at `depth`, faded in, from operations on shapes without values.
+def estimate(
+    G: GeneratorBase, D: DiscriminatorBase, growth: Growth, depth: int, batch: int, training: Training | None = None
+) -> Estimate:
+    """Estimate the training at `depth`, faded in, from operations on shapes without values.
+
+    A term that is computed only in every so many-th update is counted as its average. One that cannot be computed
+    without values is left out, and named in the notes.
 
     Args:
         G: the generator; neither it nor `D` is changed.
@@ -132,37 +89,142 @@ def estimate(G: GeneratorBase, D: DiscriminatorBase, growth: Growth, depth: int,
         growth: the shapes both grow through.
         depth: where to train.
         batch: images a step.
+        training: WGAN-GP and Adam by default, with an auxiliary classifier where there are labels.
     """
-    device = next(G.parameters()).device
-    weights = sum(p.numel() * p.element_size() for n in (G, D) for p in n.parameters())
-    averaged = sum(p.numel() * p.element_size() for p in G.parameters())
-    G, D = meta_copy(G), meta_copy(D)
-    for network in (G, D):
-        network.depth = depth
-        network.alpha = 1
-    space = G.label_space
-    labels = None if space is None else torch.empty(batch, space.width, device="meta")
-    step = TrainingStep(
-        G,
-        D,
-        WGANGP() + AuxiliaryClassifier().terms if space is not None and D.classifies else WGANGP(),
-        SGD(G.parameters(), 0.0),
-        SGD(D.parameters(), 0.0),
-        lambda count: torch.empty(count, G.latent_size, device="meta"),
-        labels=None if space is None else lambda count: torch.empty(count, space.width, device="meta"),
-    )
+    training = _usual(G, D) if training is None else training
+    shadow = _shadow(G, D, depth, training)
     reals = torch.empty(batch, *growth.shape_at(depth), device="meta")
-    with _Ledger() as ledger:
-        step.discriminator_update(reals, labels)
-        step.generator_update(batch)
-    used = [p for network in (G, D) for p in network.parameters() if p.grad is not None]
-    adam = 2 * sum(p.numel() * p.element_size() for p in used)
-    rate, bandwidth = _speed(device)
-    # Each value written is about one more read.
-    work = ledger.flops / rate + 2 * ledger.written / bandwidth
-    seconds = work / _REACHED + ledger.calls * _CALL_SECONDS
+    notes: list[str] = []
+    try:
+        work, peak = _count(shadow, reals, training.nimg, training.repeats)
+    except Exception:  # noqa: BLE001  -- a term of one's own may ask for values in any way
+        shadow = _shadow(G, D, depth, training)
+        shadow.loss = _countable(shadow, reals, training.nimg, notes)
+        work, peak = _count(shadow, reals, training.nimg, training.repeats)
+    used = [p for network in (shadow.G, shadow.D) for p in network.parameters() if p.grad is not None]
+    states = [shadow.G_optimizer.state, shadow.D_optimizer.state]
+    state = sum(_size(value) for of in states for kept in of.values() for value in kept.values())
+    device = next(G.parameters()).device
+    rate, bandwidth = speed(device)
+    # Each value written is about one more read. Optimisers read and write weights and states, and read gradients; the
+    # average reads G and itself, and writes itself.
+    averaged = sum(map(_size, G.parameters()))
+    moved = 3 * sum(map(_size, used)) + 2 * state + 3 * averaged
+    seconds = (work.flops / rate + 2 * work.written / bandwidth) / _REACHED + work.calls * _CALL_SECONDS
+    seconds += moved / bandwidth
+    weights = sum(_size(p) for network in (G, D) for p in network.parameters())
     return Estimate(
         parameters=sum(p.numel() for p in used),
-        memory_bytes=weights + averaged + adam + int(ledger.peak * (_CPU_OVERHEAD if device.type == "cpu" else 1)),
-        seconds_per_kimg=seconds * 1000 / batch,
+        memory_bytes=weights + averaged + state + int(peak * (_CPU_OVERHEAD if device.type == "cpu" else 1)),
+        seconds_per_kimg=seconds * 1000 / (batch * training.repeats),
+        notes=tuple(notes),
     )
+
+
+def _size(value: Any) -> int:
+    """Bytes of a tensor."""
+    return value.numel() * value.element_size() if isinstance(value, Tensor) else 0
+
+
+def _usual(G: GeneratorBase, D: DiscriminatorBase) -> Training:
+    loss: Loss = WGANGP()
+    if G.label_space is not None and D.classifies:
+        loss = loss + AuxiliaryClassifier().terms
+    return Training(loss, Adam(G.parameters()), Adam(D.parameters()))
+
+
+def _shadow(G: GeneratorBase, D: DiscriminatorBase, depth: int, training: Training) -> TrainingStep:
+    """The same training step on the meta device."""
+    generator, discriminator = meta_copy(G), meta_copy(D)
+    for network in (generator, discriminator):
+        network.depth = depth
+        network.alpha = 1
+    space = generator.label_space
+
+    def labels(count: int) -> Tensor:
+        assert space is not None
+        return torch.empty(space.condition_shape(count, generator.size), device="meta")
+
+    return TrainingStep(
+        generator,
+        discriminator,
+        deepcopy(training.loss),
+        _moved(training.G_optimizer, G, generator),
+        _moved(training.D_optimizer, D, discriminator),
+        lambda count: torch.empty(count, generator.latent_size, device="meta"),
+        labels=None if space is None else labels,
+    )
+
+
+def _moved(optimizer: Optimizer, old: nn.Module, new: nn.Module) -> Optimizer:
+    """A copy of the optimiser of `old`'s parameters, of `new`'s, with no state yet."""
+    memo: dict[int, Any] = {id(p): q for p, q in zip(old.parameters(), new.parameters(), strict=True)}
+    memo[id(optimizer.state)] = type(optimizer.state)(dict)
+    moved = deepcopy(optimizer, memo)
+    for group in moved.param_groups:  # the quick forms are not for the meta device
+        group.update({name: False for name in ("fused", "foreach") if name in group})
+    return moved
+
+
+def _count(step: TrainingStep, reals: Tensor, nimg: int, repeats: int) -> tuple[Work, int]:
+    """What `repeats` updates of D and one of G cost on average, and the most bytes alive at once."""
+    labels = None if step.labels is None else step.labels(len(reals))
+    total = Work()
+    with Ledger() as ledger:
+        for optimizer in (step.G_optimizer, step.D_optimizer):
+            # Its quick form does in one call what these do in many: its cost is added by hand.
+            optimizer.register_step_pre_hook(lambda *_: ledger.pause(True))
+            optimizer.register_step_post_hook(lambda *_: ledger.pause(False))
+
+        def of_D(progress: Progress) -> None:
+            step.discriminator_update(reals, labels, progress)
+
+        def of_G(progress: Progress) -> None:
+            step.generator_update(len(reals), progress)
+
+        updates: list[tuple[Side, Callable[[Progress], None], int]] = [("D", of_D, repeats), ("G", of_G, 1)]
+        for side, update, times in updates:
+            for number, share in _kinds(step, side, nimg).items():
+                before = ledger.work
+                update(Progress(nimg, number))
+                total = total + (ledger.work - before) * (share * times)
+    return total, ledger.peak
+
+
+def _kinds(step: TrainingStep, side: Side, nimg: int) -> dict[int, float]:
+    """One update of each kind, by which terms are computed in it -> how many of all updates are of this kind."""
+    terms = step.loss.terms
+    period = min(lcm(*(getattr(term, "interval", 1) for term in terms)), _PERIOD)
+    found: dict[tuple[bool, ...], list[int]] = {}
+    for number in range(period):
+        context = StepContext(side, step.G, step.D, torch.empty(0), progress=Progress(nimg, number))
+        found.setdefault(tuple(bool(term.weight_in(context)) for term in terms), []).append(number)
+    return {numbers[0]: len(numbers) / period for numbers in found.values()}
+
+
+def _countable(step: TrainingStep, reals: Tensor, nimg: int, notes: list[str]) -> Loss:
+    """The terms of the loss that can do without values; `notes` says which cannot."""
+    labels = None if step.labels is None else step.labels(len(reals))
+    kept = []
+    for term in step.loss.terms:
+        latents = step.latents(len(reals))
+        seen = reals if term.side == "D" or term.needs_reals else None
+        context = StepContext(
+            term.side, step.G, step.D, latents, seen, labels, progress=Progress(nimg), D_optimizer=step.D_optimizer
+        )
+        try:
+            torch.autograd.backward(term(context))
+            term.after_update(context)
+        except Exception:  # noqa: BLE001  -- see `estimate`
+            notes.append(f"{term.name} is not counted: it cannot be computed on shapes alone")
+        else:
+            kept.append(term)
+    if not notes:
+        notes.append(
+            f"{type(step.loss).__name__} is not counted, only its terms: it cannot be computed on shapes alone"
+        )
+    for side in ("D", "G"):
+        if all(term.side != side for term in kept):
+            kept += [term for term in WGANGP().terms if term.side == side]
+            notes.append(f"{side} is counted as with WGAN-GP")
+    return Sum(kept)

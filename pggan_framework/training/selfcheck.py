@@ -87,11 +87,12 @@ def _context(step: TrainingStep, side: Side) -> StepContext:
     reals: Tensor | None = torch.rand(_BATCH, *shape, device=like.device, dtype=like.dtype) * 2 - 1
     if side == "G" and not step.loss.needs_reals_for_G:
         reals = None
-    labels, space = None, step.D.label_space
+    labels, space = None, step.D.label_space if step.G.label_space is None else step.G.label_space
     if space is not None:
-        rows = np.arange(_BATCH)[:, None] % np.array(space.sizes)
-        labels = torch.from_numpy(space.one_hot(rows)).to(like)
-    return StepContext(side, step.G, step.D, latents, reals, labels, D_optimizer=step.D_optimizer)
+        rows = space.uniform((np.arange(_BATCH)[:, None] + np.zeros(len(space.attributes))) / _BATCH)
+        labels = torch.from_numpy(space.condition(rows, step.G.size)).to(like)
+    augment = step.augmentations.of_fakes
+    return StepContext(side, step.G, step.D, latents, reals, labels, D_optimizer=step.D_optimizer, augment=augment)
 
 
 def _faults(part: Term | Loss, contexts: Mapping[Side, StepContext], step: TrainingStep) -> list[str]:

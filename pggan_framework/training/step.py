@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pggan_framework.augmentation.base import Augmentations
 from pggan_framework.losses.base import START, Loss, Progress, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.functional import fade
+from pggan_framework.training.gradients import GradientGuard
 
 Stats = dict[str, Tensor]
 """Scalars cut off from the graph, on the networks' device."""
@@ -52,7 +54,10 @@ class TrainingStep:
         D_optimizer: of D's parameters.
         latents: n -> latents [n, F] on the networks' device.
         generator: source of the interpolation weights; the global one by default.
-        labels: n -> labels [n, width] drawn as the data's are, where the networks are conditioned.
+        labels: n -> labels [n, width], or maps [n, K, h, w], drawn as the data's are, where the networks are
+            conditioned.
+        augmentations: what D is shown reals and fakes through; none by default.
+        guard: what is done to gradients before they are used; nothing by default.
     """
 
     def __init__(
@@ -65,12 +70,16 @@ class TrainingStep:
         latents: Callable[[int], Tensor],
         generator: torch.Generator | None = None,
         labels: Callable[[int], Tensor] | None = None,
+        augmentations: Augmentations | None = None,
+        guard: GradientGuard = GradientGuard(),  # noqa: B008  -- immutable
     ) -> None:
         self.G, self.D, self.loss = G, D, loss
         self.G_optimizer, self.D_optimizer = G_optimizer, D_optimizer
         self.latents = latents
         self.generator = generator
         self.labels = labels
+        self.augmentations = augmentations or Augmentations()
+        self.guard = guard
         self._last_reals: tuple[Tensor, Tensor | None] | None = None
 
     def discriminator_update(self, reals: Tensor, labels: Tensor | None = None, progress: Progress = START) -> Stats:
@@ -78,7 +87,8 @@ class TrainingStep:
 
         Args:
             reals: [N, C, h, w] at the current depth, in the networks' range, not faded.
-            labels: [N, width] of the reals, where the networks are conditioned; the fakes are made for the same.
+            labels: [N, width], or maps [N, K, h, w], of the reals, where the networks are conditioned; the fakes are
+                made for the same.
             progress: how far training has come.
 
         Returns:
@@ -87,18 +97,23 @@ class TrainingStep:
         count = reals.shape[0]
         if self.D.fading:
             reals = fade_reals(reals, self.D.alpha, self.D.growth.factor(self.D.depth))
-        reals = reals.contiguous(memory_format=torch.channels_last)
+        reals = self.augmentations.of_reals(reals).contiguous(memory_format=torch.channels_last)
         if self.loss.needs_reals_for_G:
             self._last_reals = reals, labels
         mixing = torch.rand(count, 1, 1, 1, device=reals.device, dtype=reals.dtype, generator=self.generator)
-        context = StepContext("D", self.G, self.D, self.latents(count), reals, labels, mixing, progress)
-        return self._minimise(context, self.D_optimizer)
+        latents, augment = self.latents(count), self.augmentations.of_fakes
+        context = StepContext("D", self.G, self.D, latents, reals, labels, mixing, progress, augment=augment)
+        stats = self._minimise(context, self.D_optimizer)
+        if self.augmentations.parts:
+            with torch.no_grad():
+                stats.update(self.augmentations.observe(context.real_verdict.scores))
+        return stats
 
     def generator_update(self, count: int, progress: Progress = START) -> Stats:
         """Update G on `count` new latents, D held fixed.
 
-        Where the loss compares fakes with reals in G's update too, they are the last ones D has seen, faded as they
-        were, and the fakes are made for their labels.
+        Where the loss compares fakes with reals in G's update too, they are the last ones D has seen, faded and
+        augmented as they were, and the fakes are made for their labels.
 
         Returns:
             ``G_loss`` and what the terms log.
@@ -114,7 +129,15 @@ class TrainingStep:
         else:
             reals, labels = self._last_reals
         context = StepContext(
-            "G", self.G, self.D, latents, reals, labels, progress=progress, D_optimizer=self.D_optimizer
+            "G",
+            self.G,
+            self.D,
+            latents,
+            reals,
+            labels,
+            progress=progress,
+            D_optimizer=self.D_optimizer,
+            augment=self.augmentations.of_fakes,
         )
         with _frozen(self.D):
             return self._minimise(context, self.G_optimizer)
@@ -122,6 +145,12 @@ class TrainingStep:
     def _minimise(self, context: StepContext, optimizer: Optimizer) -> Stats:
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.loss.total(context))
-        optimizer.step()
-        self.loss.after_update(context)
+        figures, sound = self.guard(optimizer)
+        if sound:
+            optimizer.step()
+            self.loss.after_update(context)
+        else:
+            context.stats.clear()
+        for name, figure in figures.items():
+            context.log(f"{context.side}_{name}", figure)
         return context.stats

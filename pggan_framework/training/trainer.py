@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader, to_network_range
 from pggan_framework.errors import DivergedError, UserError
+from pggan_framework.label_maps import MapSpace
 from pggan_framework.labels import Labels
 from pggan_framework.loggers.base import Logger
 from pggan_framework.losses.base import Progress
@@ -71,13 +72,20 @@ class Trainer:
         D_training_repeats: discriminator updates for each generator update; each takes a new batch of reals.
         tick_nimg_default: images a tick where no DepthManager says otherwise.
         resume_nimg: images at which a new run's schedule starts, for a network taken from elsewhere.
+        label_sampling: how the labels of G's updates are drawn. data: as often as the data have them; uniform: every
+            value of a label as often as any other, each label apart, and a continuous one anywhere in its range.
 
     Raises:
         UserError: if a number is outside its limits.
     """
 
     def __init__(
-        self, parts: Parts, D_training_repeats: int = 1, tick_nimg_default: int = 2000, resume_nimg: int = 0
+        self,
+        parts: Parts,
+        D_training_repeats: int = 1,
+        tick_nimg_default: int = 2000,
+        resume_nimg: int = 0,
+        label_sampling: Literal["data", "uniform"] = "data",
     ) -> None:
         for name, value in (("D_training_repeats", D_training_repeats), ("tick_nimg_default", tick_nimg_default)):
             if value < 1:
@@ -90,6 +98,7 @@ class Trainer:
         self.parts = parts
         self.plugins = list(parts.plugins)
         self.D_training_repeats = D_training_repeats
+        self.label_sampling = label_sampling
         self.nimg = self.tick_start_nimg = resume_nimg
         self.tick = 0
         self.iteration = 0
@@ -99,6 +108,8 @@ class Trainer:
         """The tick's figures; plugins add theirs in `on_tick`."""
         self.losses: dict[str, Tensor] = {}
         """The last step's means, scalars on the device."""
+        self.lr_factors: dict[str, float] = {}
+        """What the learning rates are multiplied by, by who asks for it."""
         self.stop_reason = ""
         self.failed = False
         self.stream = 0
@@ -156,7 +167,7 @@ class Trainer:
         parts = self.parts
         space, extra = parts.dataset.label_space, []
         if space is not None and labels is not None:
-            extra = [torch.from_numpy(space.one_hot(labels)).to(parts.device)]
+            extra = [torch.from_numpy(space.condition(labels, self.G.size)).to(parts.device)]
         with torch.no_grad():
             pictures: NDArray[np.float32] = parts.ema.generator(latents.to(parts.device), *extra).float().cpu().numpy()
         low, high = parts.dataset.range_out
@@ -231,7 +242,7 @@ class Trainer:
         for repeat in range(self.D_training_repeats):
             batch = parts.loader.batch(self.nimg, self.depth, self.minibatch_size)
             reals = to_network_range(batch.to(parts.device, non_blocking=True), *ranges)
-            labels = parts.loader.labels(self.nimg, self.minibatch_size)
+            labels = parts.loader.labels(self.nimg, self.depth, self.minibatch_size)
             self.nimg += self.minibatch_size
             self.losses = parts.step.discriminator_update(
                 reals,
@@ -286,6 +297,7 @@ class Trainer:
                 "iteration": self.iteration,
                 "tick_start_nimg": self.tick_start_nimg,
                 "stream": self.stream,
+                "ema_births": dict(parts.ema.births),
             },
             "networks": {
                 "G": self.G.state_dict(),
@@ -296,6 +308,7 @@ class Trainer:
             "ema": parts.ema.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
             "loss": parts.step.loss.state_dict(),
+            "augmentations": parts.step.augmentations.state_dict(),
             "random": random_state(),
             "plugins": {type(plugin).__name__: plugin.state_dict() for plugin in self.plugins},
             "codec": dataset.codec.state_dict() if dataset.codec is not None else None,
@@ -317,11 +330,15 @@ class Trainer:
         self.G.load_state_dict(state["networks"]["G"])
         self.D.load_state_dict(state["networks"]["D"])
         self.parts.ema.load_state_dict(state["ema"])
+        # A checkpoint from before births were kept: as if all weights were there from the start.
+        names = (name for name, _ in self.G.named_parameters())
+        self.parts.ema.births = dict(state["trainer"].get("ema_births", dict.fromkeys(names, 0.0)))
         for network in (self.G, self.D, self.parts.ema.generator):
             network.depth, network.alpha = state["networks"]["depth"], state["networks"]["alpha"]
         for name, optimizer in self._optimizers().items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.parts.step.loss.load_state_dict(state.get("loss", {}))
+        self.parts.step.augmentations.load_state_dict(state.get("augmentations", {}))
         for plugin in self.plugins:
             plugin.load_state_dict(state["plugins"].get(type(plugin).__name__, {}))
         restore_random_state(state["random"])
@@ -334,9 +351,14 @@ def label_state(dataset: DepthDataset) -> dict[str, Any] | None:
     """What a generator needs to know of the labels it was conditioned on: the space, and how often each occurs."""
     if dataset.label_space is None or dataset.labels is None:
         return None
-    rows, counts = np.unique(dataset.labels, axis=0, return_counts=True)
+    space, labels = dataset.label_space, dataset.labels
+    if isinstance(space, MapSpace):
+        # Some of the maps are enough to go on drawing from.
+        space = space.examples
+        labels = np.arange(len(space))[:, None]
+    rows, counts = np.unique(labels, axis=0, return_counts=True)
     return {
-        "space": dataset.label_space.state_dict(),
+        "space": space.state_dict(),
         "rows": torch.from_numpy(rows),
         "counts": torch.from_numpy(counts),
     }

@@ -157,5 +157,5 @@ def test_batches_and_prepared_files_have_the_right_labels(folder: Path, tmp_path
     assert len(full) == 6
     for source in (data, load_prepared(tmp_path / "all.h5")):
         with BatchLoader(source, seed=1) as loader:
-            pictures, labels = loader.batch(4, 1, 8).numpy(), loader.labels(4, 8)
+            pictures, labels = loader.batch(4, 1, 8).numpy(), loader.labels(4, 1, 8)
         assert labels is not None and [full[p.tobytes()] for p in pictures] == labels.argmax(1).tolist()

@@ -114,10 +114,10 @@ def test_labels_are_those_of_the_pictures():
     data = Numbers()
     data.label_space, data.labels = collect({"number": range(20)})
     loader = BatchLoader(data, seed=5)
-    batch, labels = loader.batch(17, 0, 6), loader.labels(17, 6)
+    batch, labels = loader.batch(17, 0, 6), loader.labels(17, 0, 6)
     assert labels.shape == (6, 20) and labels.dtype == torch.float32
     assert labels.argmax(1).tolist() == batch[:, 0, 0, 0].tolist()
-    assert BatchLoader(Numbers(), seed=5).labels(17, 6) is None
+    assert BatchLoader(Numbers(), seed=5).labels(17, 0, 6) is None
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -192,6 +192,13 @@ def test_pictures(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(found.files)
 
 
+def test_of_numbers_the_spread_is_given():
+    data = Pictures(np.zeros((5, 1, 4, 4)))
+    data.label_space, data.labels = collect({"angle": [0, 10, 20, 40, 90]}, ["angle"])
+    found = inspect_data(data, "pictures")
+    assert figures(found)["labels"]["angle"] == {"percentiles": {"0": 0, "25": 10, "50": 20, "75": 40, "100": 90}}
+
+
 def test_labels_are_counted():
     labels = {"pitch": ["60"] * 25 + ["61"], "kind": ["a", "b"] * 13}
     found = inspect_data(Pictures(np.zeros((26, 1, 4, 4)), **labels), "pictures")

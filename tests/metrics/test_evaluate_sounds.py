@@ -119,6 +119,9 @@ def test_labels_as_midi_numbers() -> None:
     labels = np.array([[0, 1], [1, 0]])
     assert list(midi_of(space, labels)) == [72, 60]  # type: ignore[arg-type]
     assert midi_of(LabelSpace((Attribute("kind", ("a", "b")),)), labels[:, :1]) is None
+    between = np.array([[60.5], [72.25]])
+    assert list(midi_of(LabelSpace((Attribute("pitch", span=(57, 80)),)), between)) == [60.5, 72.25]  # type: ignore[arg-type]
+    assert midi_of(LabelSpace((Attribute("pitch", span=(57, 400)),)), between) is None
     assert midi_of(LabelSpace((Attribute("pitch", ("low", "high")),)), labels[:, :1]) is None
     assert midi_of(LabelSpace((Attribute("pitch", ("220", "440")),)), labels[:, :1]) is None
     assert midi_of(None, None) is None

@@ -1,0 +1,161 @@
+"""How many of a toy's modes a small generator finds, without and with each term that is to keep its samples apart.
+
+    OMP_NUM_THREADS=1 python benchmarks/modes.py
+
+The pictures are grey, 8x8, and show one blob at one of 25 places on a 5x5 grid: 25 modes, equally frequent. Each way is
+trained as often as there are seeds, with all else equal, and 2500 samples of the averaged generator are looked at. A
+sample belongs to the mode whose picture is nearest, and is good if it is no further from it than a real may be; a mode
+is found if it has at least a fifth of its share, 20 of 2500, in good samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pggan_framework import DepthDataset, register
+from pggan_framework.config import resolve_overrides
+from pggan_framework.experiment import Experiment
+
+SIDE, GRID, WIDTH = 8, 5, 0.7
+"""Pixels of a picture's side, places along it, and the standard deviation of a blob in pixels."""
+CLOSE = 0.12
+"""Root mean square distance of a good sample from its mode, in [-1, 1]; a third of that between neighbouring modes."""
+SAMPLES, SHARE = 2500, 0.2
+
+SETTING: dict[str, Any] = {
+    "dataset_class": "BlobGrid",
+    "progressive_growing": False,
+    "loss": "StandardGAN",
+    "Generator.fmap_base": 64,
+    "Generator.fmap_max": 16,
+    "Generator.latent_size": 8,
+    "Discriminator.fmap_base": 64,
+    "Discriminator.fmap_max": 16,
+    "Discriminator.mbstd": "none",
+    "minibatch_size": 32,
+    "lr_rampup_kimg": 0,
+    "G_lr_max": 0.002,
+    "D_lr_max": 0.002,
+    "Trainer.tick_nimg_default": 10**6,
+    "postprocessors": [],
+    "loggers": [],
+    "device": "cpu",
+}
+"""What all ways have in common."""
+
+WAYS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "minibatch stddev": {"Discriminator.mbstd": "grouped"},
+    "PullAway": {"penalties": ["PullAway"]},
+    "PullAway, centred": {"penalties": ["PullAway"], "PullAway.centred": True},
+    "GDPP": {"penalties": ["GDPP"]},
+    "UnrolledD, 2 steps": {"penalties": ["UnrolledD"], "UnrolledD.steps": 2},
+    "RelativisticAverageGAN": {"loss": "RelativisticAverageGAN"},
+}
+"""What each way has of its own; parameters that are not named are at their defaults."""
+
+
+def modes() -> NDArray[np.float64]:
+    """The picture of every mode, [GRID**2, 1, SIDE, SIDE] in [-1, 1]."""
+    places = (np.arange(GRID) + 0.5) * (SIDE / GRID) - 0.5
+    profiles = np.exp(-((np.arange(SIDE) - places[:, None]) ** 2) / (2 * WIDTH**2))
+    blobs: NDArray[np.float64] = np.einsum("iy,jx->ijyx", profiles, profiles).reshape(-1, 1, SIDE, SIDE)
+    return 2 * blobs - 1
+
+
+@register("dataset")
+class BlobGrid(DepthDataset):
+    """Pictures of one blob each, at one of 25 places, in turn; they differ a little in brightness and noise.
+
+    Args:
+        count: how many.
+    """
+
+    def __init__(self, count: int = 5000) -> None:
+        super().__init__([1, SIDE, SIDE], seed_shape=(SIDE, SIDE))  # one block: the toy is to be quick
+        random = np.random.default_rng(0)
+        blobs = (modes()[np.arange(count) % GRID**2] + 1) * random.uniform(0.8, 1, (count, 1, 1, 1)) - 1
+        noisy = blobs + random.normal(0, 0.02, blobs.shape)
+        self.pictures = np.rint((noisy.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Picture `index`, [1, SIDE, SIDE]."""
+        picture: NDArray[np.uint8] = self.pictures[index]
+        return picture
+
+    def fingerprint(self) -> str:
+        """The recipe's name and count."""
+        return f"blobs-{len(self)}"
+
+
+def count_modes(
+    pictures: NDArray[Any], centres: NDArray[Any], close: float = CLOSE, share: float = SHARE
+) -> tuple[int, float]:
+    """How many modes samples cover, and the share of good samples.
+
+    Args:
+        pictures: samples [N, ...].
+        centres: the modes' pictures [M, ...].
+        close: largest root mean square distance of a good sample from its nearest mode.
+        share: a mode is covered by at least this share of N / M good samples.
+    """
+    flat, middle = (x.reshape(len(x), -1).astype(np.float64) for x in (pictures, centres))
+    squares = ((flat[:, None] - middle) ** 2).mean(2)
+    nearest = squares.argmin(1)
+    good = squares.min(1) <= close**2
+    counts = np.bincount(nearest[good], minlength=len(middle))
+    return int((counts >= max(share * len(flat) / len(middle), 1)).sum()), float(good.mean())
+
+
+def train(way: dict[str, Any], seed: int, kimg: float) -> tuple[int, float]:
+    """`count_modes` of a generator trained in this way."""
+    with tempfile.TemporaryDirectory() as folder:
+        flags = {**SETTING, **way, "random_seed": seed, "total_kimg": kimg, "result_dir": folder}
+        trainer, _ = Experiment(resolve_overrides(None, flags)).trainer(Path(folder))
+        trainer.run()
+        pictures, _ = trainer.sample(SAMPLES, seed)
+    return count_modes(pictures, modes())
+
+
+def main() -> None:
+    """Train all ways and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kimg", type=float, default=40, help="thousand pictures each is trained with")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each way")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), help="which ways")
+    arguments = parser.parse_args()
+    total = GRID**2
+    print(f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} thread(s)")
+    print(f"{arguments.kimg:g} kimg a training, seeds 0 to {arguments.seeds - 1}")
+    print("; ".join(f"{name} {value}" for name, value in SETTING.items()))
+    reals = BlobGrid().pictures / 127.5 - 1
+    covered, good = count_modes(reals[:SAMPLES], modes())
+    print(f"\nreals: {covered} of {total} modes, {good:.1%} good\n")
+    print("| way | modes found, mean | each seed | good samples, mean | each seed | time of one |")
+    print("|---|---|---|---|---|---|")
+    for name in arguments.ways:
+        start = time.process_time()
+        rows = [train(WAYS[name], seed, arguments.kimg) for seed in range(arguments.seeds)]
+        seconds = (time.process_time() - start) / arguments.seeds
+        found, shares = zip(*rows, strict=True)
+        print(
+            f"| {name} | {np.mean(found):.1f} of {total} | {', '.join(map(str, found))} | {np.mean(shares):.0%} |"
+            f" {', '.join(f'{share:.0%}' for share in shares)} | {seconds:.0f} s |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
