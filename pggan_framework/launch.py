@@ -32,8 +32,8 @@ from pggan_framework.training.trainer import Trainer
 MAY_CHANGE = frozenset(
     {
         "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "num_data_workers", "device",
-        "comet_key", "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network", "dry_run", "debug",
-        "allow_config_change", "plugin_dirs",
+        "comet_key", "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
+        "debug", "allow_config_change", "plugin_dirs",
     }
 )  # fmt: skip
 """General flags a resumed run may change: they say where and how long, not what."""
