@@ -32,9 +32,11 @@ def dry_run(config: Config) -> int:
     print(f"\n{_ROW.format('depth', 'shape', 'batch', 'kimg', 'parameters', 'memory', 'time')}")
     growth, total, shown = experiment.dataset.growth, 0.0, 0
     notes: dict[str, None] = {}
-    for depth, nimg in enumerate(images_at_depth(experiment)):
+    plan = experiment.plan()
+    for depth in range(growth.max_depth + 1):
         batch = experiment.manager.minibatch(depth) if experiment.manager else general.minibatch_size
-        if nimg <= 0:
+        images = images_at_depth(experiment, depth)
+        if images <= 0:
             continue
         experiment.generator.depth = depth
         for plugin in trainer.plugins:
@@ -43,19 +45,23 @@ def dry_run(config: Config) -> int:
         step = experiment.step
         # Weights that follow the images are taken as they are half-way through the depth.
         training = Training(
-            step.loss, step.G_optimizer, step.D_optimizer, trainer.D_training_repeats, shown + nimg // 2
+            step.loss, step.G_optimizer, step.D_optimizer, trainer.D_training_repeats, shown + images // 2
         )
         cost = estimate(step.G, step.D, growth, depth, batch, training)
-        shown += nimg
+        shown += images
         notes.update(dict.fromkeys(cost.notes))
-        seconds = cost.seconds_per_kimg * nimg / 1000
+        seconds = cost.seconds_per_kimg * images / 1000
+        if plan is not None and plan.unit == "second":
+            # The time is given, and the images are what is estimated.
+            seconds = plan.stages[depth].length
+            images = round(seconds / cost.seconds_per_kimg * 1000)
         total += seconds
         print(
             _ROW.format(
                 depth,
                 "x".join(map(str, growth.shape_at(depth))),
                 batch,
-                f"{nimg / 1000:g}",
+                f"{images / 1000:g}",
                 f"{cost.parameters:,}",
                 f"{cost.memory_bytes / 2**20:,.0f} MiB",
                 duration(seconds),
@@ -67,16 +73,18 @@ def dry_run(config: Config) -> int:
     return 0
 
 
-def images_at_depth(experiment: Experiment) -> list[int]:
-    """Real images trained at each depth until total_kimg."""
+def images_at_depth(experiment: Experiment, depth: int) -> int:
+    """Real images trained at `depth` until total_kimg; where the clock decides, 1 for each depth that has any time."""
     total = round(experiment.total_kimg * 1000)
     max_depth = experiment.dataset.growth.max_depth
     plan = experiment.plan()
     if plan is None:
-        return [0] * max_depth + [total]
-    starts = [round(plan.start(depth)) for depth in range(max_depth + 1)]
-    ends = [*starts[1:], max(total, starts[-1])]
-    return [max(0, min(end, total) - start) for start, end in zip(starts, ends, strict=True)]
+        return total if depth == max_depth else 0
+    if plan.unit == "second":
+        return int(plan.stages[depth].length > 0)
+    start = round(plan.start(depth))
+    end = round(plan.start(depth + 1)) if depth < max_depth else max(total, start)
+    return max(0, min(end, total) - start)
 
 
 def duration(seconds: float) -> str:

@@ -33,7 +33,8 @@ ALLOWED = {
     "postprocessors": BASE | {"audio"},
     "training": BASE | MIDDLE | {"runs"},
     "plugins": BASE | MIDDLE | {"training", "schedules", "runs", "metrics"},
-    "experiment": BASE | MIDDLE | {"training", "schedules", "plugins", "config", "runs"},
+    "building": BASE | MIDDLE | {"training", "schedules", "plugins", "config", "runs"},
+    "experiment": BASE | MIDDLE | {"building", "training", "schedules", "plugins", "config", "runs"},
     "launch": BASE | MIDDLE | {"training", "config", "runs", "experiment"},
     "dry_run": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment", "launch"},
     "pretrained": BASE | {"audio", "networks", "training", "discovery"},
@@ -42,7 +43,7 @@ ALLOWED = {
     "playing": BASE | {"audio", "pretrained", "postprocessors"},
     "cli": BASE
     | {"inspection", "experiment", "playing", "postprocessors", "metrics", "audio", "data", "pretrained", "runs"}
-    | {"config", "launch", "dry_run", "recipes", "discovery"},
+    | {"building", "config", "launch", "dry_run", "recipes", "discovery"},
 }
 
 

@@ -58,8 +58,8 @@ def run(argv: Sequence[str]) -> int:
         if getattr(given, name) < least:
             raise UserError(f"--{name} is {getattr(given, name)}; allowed: {least} or more")
     folder, checkpoint = find_checkpoint(given.model, Path(given.result_dir))
+    from pggan_framework.building import choose_device
     from pggan_framework.cli.threads import share_cores
-    from pggan_framework.experiment import choose_device
     from pggan_framework.pretrained import load_generator
 
     share_cores()
@@ -160,8 +160,8 @@ def _dataset(trained: Pretrained, moved: Path | None) -> DepthDataset:
     Raises:
         UserError: if they are not there, or do not fit the model.
     """
+    from pggan_framework.building import build_dataset
     from pggan_framework.config import resolve_overrides
-    from pggan_framework.experiment import build_dataset
 
     name = trained.config["dataset_class"]
     own = trained.config.get(name, {})

@@ -78,7 +78,7 @@ def run(argv: Sequence[str]) -> int:
     name = given.data.stem if given.data.is_file() else given.data.resolve().name
     result_dir = Path(config.general.result_dir)
     out = given.out or next(path for path in _numbered(result_dir / f"inspect-{name}") if not path.exists())
-    from pggan_framework.experiment import build_dataset
+    from pggan_framework.building import build_dataset
     from pggan_framework.inspection import inspect_data
 
     dataset = build_dataset(config)

@@ -16,7 +16,6 @@ from torch import Tensor
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader, to_network_range
 from pggan_framework.errors import DivergedError, UserError
-from pggan_framework.label_maps import MapSpace
 from pggan_framework.labels import Labels
 from pggan_framework.loggers.base import Logger
 from pggan_framework.losses.base import Progress
@@ -24,7 +23,8 @@ from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register
 from pggan_framework.training.ema import EMA
 from pggan_framework.training.plugin import Every, Plugin
-from pggan_framework.training.randomness import derive, random_state, restore_random_state, seed_step
+from pggan_framework.training.randomness import derive, seed_step
+from pggan_framework.training.state import restore, state_of
 from pggan_framework.training.step import TrainingStep
 
 _STREAMS = 21  # which stream of the seed the further ones are drawn from
@@ -287,78 +287,8 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything an exact resume needs: plain values and tensors."""
-        parts = self.parts
-        dataset = parts.dataset
-        return {
-            "config": dict(parts.config),
-            "nimg": self.nimg,
-            "tick": self.tick,
-            "trainer": {
-                "iteration": self.iteration,
-                "tick_start_nimg": self.tick_start_nimg,
-                "stream": self.stream,
-                "ema_births": dict(parts.ema.births),
-            },
-            "networks": {
-                "G": self.G.state_dict(),
-                "D": self.D.state_dict(),
-                "depth": self.depth,
-                "alpha": float(self.G.alpha),
-            },
-            "ema": parts.ema.state_dict(),
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
-            "loss": parts.step.loss.state_dict(),
-            "augmentations": parts.step.augmentations.state_dict(),
-            "random": random_state(),
-            "plugins": {type(plugin).__name__: plugin.state_dict() for plugin in self.plugins},
-            "codec": dataset.codec.state_dict() if dataset.codec is not None else None,
-            "growth": {
-                "channels": dataset.growth.channels,
-                "seed": list(dataset.growth.seed),
-                "doubles": [list(axes) for axes in dataset.growth.doubles],
-                "range_out": list(dataset.range_out),
-            },
-            "labels": label_state(dataset),
-            "data": dataset.fingerprint(),
-        }
+        return state_of(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken; after `setup`."""
-        self.nimg, self.tick = state["nimg"], state["tick"]
-        self.iteration, self.tick_start_nimg = state["trainer"]["iteration"], state["trainer"]["tick_start_nimg"]
-        self.stream = state["trainer"].get("stream", 0)
-        self.G.load_state_dict(state["networks"]["G"])
-        self.D.load_state_dict(state["networks"]["D"])
-        self.parts.ema.load_state_dict(state["ema"])
-        # A checkpoint from before births were kept: as if all weights were there from the start.
-        names = (name for name, _ in self.G.named_parameters())
-        self.parts.ema.births = dict(state["trainer"].get("ema_births", dict.fromkeys(names, 0.0)))
-        for network in (self.G, self.D, self.parts.ema.generator):
-            network.depth, network.alpha = state["networks"]["depth"], state["networks"]["alpha"]
-        for name, optimizer in self._optimizers().items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        self.parts.step.loss.load_state_dict(state.get("loss", {}))
-        self.parts.step.augmentations.load_state_dict(state.get("augmentations", {}))
-        for plugin in self.plugins:
-            plugin.load_state_dict(state["plugins"].get(type(plugin).__name__, {}))
-        restore_random_state(state["random"])
-
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"G": self.parts.step.G_optimizer, "D": self.parts.step.D_optimizer}
-
-
-def label_state(dataset: DepthDataset) -> dict[str, Any] | None:
-    """What a generator needs to know of the labels it was conditioned on: the space, and how often each occurs."""
-    if dataset.label_space is None or dataset.labels is None:
-        return None
-    space, labels = dataset.label_space, dataset.labels
-    if isinstance(space, MapSpace):
-        # Some of the maps are enough to go on drawing from.
-        space = space.examples
-        labels = np.arange(len(space))[:, None]
-    rows, counts = np.unique(labels, axis=0, return_counts=True)
-    return {
-        "space": space.state_dict(),
-        "rows": torch.from_numpy(rows),
-        "counts": torch.from_numpy(counts),
-    }
+        restore(self, state)

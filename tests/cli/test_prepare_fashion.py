@@ -82,6 +82,7 @@ def test_the_first_ones_where_the_package_is_installed(
         (fashion.CLASSES, gzip.compress(CLASS_HEADER + bytes([*range(10), 10, 0])), "the class 10; allowed: 0 to 9"),
         (fashion.CLASSES, gzip.compress(b"\0\0\x08\x01\0\0\0\x02\0\0"), "12 pictures but 2 classes"),
     ],
+    ids=range(8),
 )
 def test_damaged_files_are_named(package: Path, tmp_path: Path, file: str, content: bytes, message: str) -> None:
     (package / "usr" / "share" / "datasets" / "fashion-mnist" / file).write_bytes(content)

@@ -11,6 +11,7 @@ import torch
 from tiny import TONES
 
 from pggan_framework import Plugin, register, run
+from pggan_framework.cli.main import main
 from pggan_framework.errors import UserError
 from pggan_framework.registry import REGISTRY
 from pggan_framework.runs import snapshots
@@ -140,6 +141,16 @@ def test_the_clock_ends_a_run(trace: Any) -> None:
     steps, result = trace(schedule="WallClockSchedule", WallClockSchedule__minutes=0.03, total_kimg=1000)
     assert result.exit_status == 0 and 0 < result.nimg < 1_000_000
     assert steps[0]["depth"] == 0 and steps[-1]["depth"] == 2
+
+
+def test_a_dry_run_knows_the_time_and_guesses_the_images(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = {**TONES, "schedule": "WallClockSchedule", "WallClockSchedule.minutes": 6, "TonesDataset.frames": 16}
+    flags |= {"WallClockSchedule.shares": "{0: 1, 1: 2}", "TonesDataset.n_fft": 32, "TonesDataset.hop_length": 8}
+    words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+    assert main(["train", *words, "--dry_run"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line[:5].strip().isdigit()]
+    assert [" ".join(row[7:]) for row in rows] == ["1 min 12 s", "2 min 24 s", "2 min 24 s"]
+    assert all(float(row[3]) > 0 for row in rows)
 
 
 def test_a_time_limit_ends_a_run_and_a_resume_goes_on(trace: Any, tmp_path: Path) -> None:
