@@ -25,7 +25,7 @@ from pggan_framework import DepthDataset, register
 from pggan_framework.config import resolve_overrides
 from pggan_framework.experiment import Experiment
 
-SIDE, GRID, WIDTH = 8, 5, 0.7
+SIDE, GRID, WIDTH = 8, 4, 0.8
 """Pixels of a picture's side, places along it, and the standard deviation of a blob in pixels."""
 CLOSE = 0.12
 """Root mean square distance of a good sample from its mode, in [-1, 1]; a third of that between neighbouring modes."""
