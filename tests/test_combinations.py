@@ -108,7 +108,7 @@ def attempt(config: dict[str, Any], folder: Path) -> str:
     except UserError as error:
         assert str(error).strip() and "\n" not in str(error)
         return str(error)
-    assert result.exit_status == 0 and result.nimg >= 12
+    assert result.exit_status == 0 and result.nimg >= 8
     assert np.isfinite(list(result.stats.values())).all(), result.stats
     return ""
 

@@ -279,9 +279,8 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     else:
         (folder,) = made
         assert (folder / "reals.png").is_file() and list(folder.glob("network-snapshot-*.pt"))
-        assert stored_config(folder)["total_kimg"] == float(
-            words[len(words) - 1 - words[::-1].index("--total_kimg") + 1]
-        )
+        length = "total_epochs" if "--total_epochs" in words else "total_kimg"
+        assert stored_config(folder)[length] == float(words[len(words) - words[::-1].index(f"--{length}")])
     if "--save_dataset" in words:
         assert Path(words[words.index("--save_dataset") + 1]).is_file()
 
