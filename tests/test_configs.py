@@ -17,6 +17,7 @@ from PIL import Image
 from pggan_framework import run
 from pggan_framework.cli.main import main
 from pggan_framework.config import resolve_overrides
+from pggan_framework.dry_run import dry_run
 from pggan_framework.pretrained import load_generator
 from pggan_framework.runs import snapshots
 
@@ -97,7 +98,7 @@ def stand_in(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_config_trains_at_every_depth(path: Path, tmp_path: Path) -> None:
+def test_a_config_trains_at_every_depth(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = yaml.safe_load(path.read_text())
     config = resolve_overrides(path, {}).to_dict()
     flags = {
@@ -124,11 +125,13 @@ def test_a_config_trains_at_every_depth(path: Path, tmp_path: Path) -> None:
         flags["total_kimg"] = 0.06
     if config["by_depth"]:
         flags["by_depth"] = {name: {0: table[0], 2: table[max(table)]} for name, table in config["by_depth"].items()}
+    assert dry_run(resolve_overrides(path, flags)) == 0
+    planned = {int(line.split()[0]) for line in capsys.readouterr().out.splitlines() if line[:5].strip().isdigit()}
     result = run(path, flags)
     rows = [json.loads(line) for line in (result.path / "stats.jsonl").read_text().splitlines()]
     growth = load_generator(snapshots(result.path)[-1]).growth
     depths = range(growth.max_depth + 1) if config["progressive_growing"] else [growth.max_depth]
-    assert {row["depth"] for row in rows} == set(depths)
+    assert {row["depth"] for row in rows} == planned == set(depths)
     assert len(depths) > 1 or not config["progressive_growing"]
     assert all(np.isfinite([row["D_loss"], row["G_loss"]]).all() for row in rows)
 

@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from pggan_framework.config import resolve_overrides
 from pggan_framework.registry import REGISTRY
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "modes.py"
@@ -22,7 +23,7 @@ def script() -> Iterator[ModuleType]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module
-    REGISTRY.remove("BlobGrid")
+    REGISTRY.remove("Crosses")
 
 
 def test_modes_are_counted_by_their_share_of_good_samples(script: ModuleType) -> None:
@@ -38,13 +39,28 @@ def test_modes_are_counted_by_their_share_of_good_samples(script: ModuleType) ->
 
 def test_the_reals_are_good_and_cover_all_and_a_collapse_shows(script: ModuleType) -> None:
     centres = script.modes()
-    assert centres.shape == (25, 1, 8, 8) and centres.min() >= -1 and centres.max() <= 1
-    near = [np.sqrt(((centres - centre) ** 2).mean((1, 2, 3))) for centre in centres]
-    assert min(np.sort(distances)[1] for distances in near) > 2 * script.CLOSE
-    dataset = script.BlobGrid(500)
-    reals = dataset.images(range(500), dataset.growth.max_depth) / 127.5 - 1
-    assert script.count_modes(reals, centres) == (25, 1.0)
-    assert script.count_modes(reals[::25], centres) == (1, 1.0)
+    assert centres.shape == (16, 64, 1, 1)
+    # Two bars of 16 pixels that share 4 are bright.
+    assert ((centres == 1).sum((1, 2, 3)) == 28).all() and ((centres == -1).sum((1, 2, 3)) == 36).all()
+    # Neighbours differ by one bar: 12 pixels of the 64 go out, 12 others light up.
+    near = [np.sort(np.sqrt(((centres - centre) ** 2).mean((1, 2, 3))))[1] for centre in centres]
+    assert near == pytest.approx([np.sqrt(24 * 2**2 / 64)] * 16)
+    assert near[0] > 3 * script.CLOSE
+    dataset = script.Crosses(480)
+    reals = dataset.images(range(480), dataset.growth.max_depth) / 127.5 - 1
+    assert script.count_modes(reals, centres) == (16, 1.0)
+    assert script.count_modes(reals[::16], centres) == (1, 1.0)
     assert script.count_modes(-reals, centres) == (0, 0.0)
-    # Two blobs in one picture are no mode.
-    assert script.count_modes(np.maximum(reals, reals[::-1])[:10], centres)[1] < 0.3
+    # Two crosses in one picture are no mode.
+    assert script.count_modes(np.maximum(reals[:5], reals[5:10]), centres) == (0, 0.0)
+
+
+def test_a_training_is_counted_and_repeats(script: ModuleType) -> None:
+    first = script.train(script.WAYS["none"], seed=0, kimg=0.64)
+    assert first == script.train(script.WAYS["none"], seed=0, kimg=0.64)
+    assert 0 <= first[0] <= 16 and 0 <= first[1] < 0.5
+
+
+def test_every_way_is_a_setting_of_its_own(script: ModuleType) -> None:
+    resolved = [str(resolve_overrides(None, {**script.SETTING, **way})) for way in script.WAYS.values()]
+    assert len(set(resolved)) == len(script.WAYS)
