@@ -187,6 +187,9 @@ class Experiment:
             self.generator.load_state_dict(state["networks"]["G"])
             self.discriminator.load_state_dict(state["networks"]["D"])
             self.ema.load_state_dict(state["ema"])
+            # Weights that were trained there have an average worth keeping.
+            names = state.get("trainer", {}).get("ema_births", [name for name, _ in self.generator.named_parameters()])
+            self.ema.births = dict.fromkeys(names, 0.0)
         except (RuntimeError, KeyError) as error:
             detail = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise UserError(f"resume_network: {path} does not fit these networks: {detail[-1]}") from error

@@ -156,3 +156,15 @@ def test_weights_of_an_older_run_start_a_new_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not fit these networks"):
         run(overrides={**flags, "Generator.fmap_max": 16})
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_average_of_an_older_run_is_kept_where_its_images_count(tmp_path: Path) -> None:
+    flags = {**TINY, "total_kimg": 0.05, "result_dir": str(tmp_path), "EMA.half_life_kimg": 1000, "EMA.rampup": 1}
+    old = run(overrides={**flags, "G_lr_max": 0.1})
+    more = {"resume_network": str(snapshots(old.path)[-1]), "Trainer.resume_nimg": 90, "total_kimg": 0.098}
+    new = run(overrides={**flags, **more})
+    before, after = _last_state(old.path)["ema"], _last_state(new.path)["ema"]
+    name = "blocks.0.conv.weight"
+    raw = _last_state(old.path)["networks"]["G"][name]
+    # A half-life of 98 images, not of the 8 that were shown since.
+    assert (after[name] - before[name]).norm() < 0.2 * (raw - before[name]).norm()
