@@ -69,7 +69,8 @@ def read_sources(dataset: WaveDataset, folder: Path | None, jobs: int) -> list[R
 
     begun = time.monotonic()
     log: RowLog | None = None
-    meter = Meter("reading", "read", total, "recordings", len(rows))
+    before = len(rows)
+    meter = Meter("reading", "read", total, "recordings", before)
     with ExitStack() as stack:
         while len(rows) < total:
             if folder is not None and log is None and (rows or time.monotonic() - begun >= PATIENCE):
@@ -88,7 +89,7 @@ def read_sources(dataset: WaveDataset, folder: Path | None, jobs: int) -> list[R
                         log.append(row)
                     elif folder is not None and time.monotonic() - begun >= PATIENCE:
                         break
-    sounds = sum(len(row["measures"]) for row in rows)
+    sounds = sum(len(row["measures"]) for row in rows[before:])
     meter.finish(sounds * dataset.codec.samples / dataset.codec.sample_rate)
     return rows
 
