@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any, ClassVar, Literal
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, nearest
 from pggan_framework.plugins.lr import LRScheduler
 from pggan_framework.registry import register
 from pggan_framework.training.plugin import Plugin
@@ -18,7 +18,8 @@ class ReduceOnPlateau(Plugin):
     A figure of a GAN's losses says little of its quality: metrics, or ``began.measure``, are better guides.
 
     Args:
-        figure: what is watched, a name of stats.jsonl; a tick without it is passed over.
+        figure: what is watched, a name of stats.jsonl; a tick without it is passed over, and if it never comes, the log
+            says so.
         mode: whether lower or higher is better.
         factor: what the learning rates are multiplied by, each time.
         patience: ticks without improvement that are borne.
@@ -49,12 +50,19 @@ class ReduceOnPlateau(Plugin):
                 raise UserError(f"ReduceOnPlateau.{name} {value} is not allowed; allowed: 0 and up")
         self.figure, self.mode, self.factor, self.patience = figure, mode, factor, patience
         self.min_lr, self.threshold, self.restart_at_depth = min_lr, threshold, restart_at_depth
-        self._best, self._waited = inf, 0
+        self._best, self._waited, self._missed = inf, 0, 0
 
     def on_tick(self) -> None:
         """Compare, and lower the rates where it is time."""
         trainer = self.trainer
         if self.figure not in trainer.stats:
+            self._missed += 1
+            if self._missed == self.patience + 1 and self._best == inf:
+                near = nearest(self.figure, trainer.stats)
+                trainer.parts.logger.message(
+                    f"ReduceOnPlateau.figure: no '{self.figure}' in {self._missed} ticks{near}; there are:"
+                    f" {', '.join(trainer.stats)}"
+                )
             return
         value = trainer.stats[self.figure] * (1 if self.mode == "min" else -1)
         if self._best == inf or value < self._best - self.threshold * abs(self._best):
@@ -85,10 +93,12 @@ class ReduceOnPlateau(Plugin):
         return {
             "best": self._best,
             "waited": self._waited,
+            "missed": self._missed,
             "factor": self.trainer.lr_factors.get(self.factor_name, 1.0),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on waiting."""
         self._best, self._waited = state.get("best", inf), state.get("waited", 0)
+        self._missed = state.get("missed", 0)
         self.trainer.lr_factors[self.factor_name] = state.get("factor", 1.0)

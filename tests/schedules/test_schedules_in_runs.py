@@ -179,6 +179,12 @@ def test_a_plateau_lowers_the_rates_down_to_the_least(trace: Any) -> None:
     assert rows[-1]["G_lr"] == 0.0003
 
 
+def test_a_figure_that_never_comes_is_told(trace: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = {"ReduceOnPlateau__figure": "D_los", "ReduceOnPlateau__patience": 2, "total_kimg": 0.1}
+    trace(plugins=["Tracing", "ReduceOnPlateau"], **flags)
+    assert capsys.readouterr().err.count("no 'D_los' in 3 ticks (did you mean 'D_loss'?); there are: tick, ") == 1
+
+
 class Flat(Plugin):
     """A figure that never changes."""
 
