@@ -56,6 +56,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, UnpicklingError, EOFError, ValueError, OSError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, UnpicklingError):  # torch's own words advise to run what the file asks for
+            reason = "it is no file of plain values and tensors; nothing in it was run"
         raise UserError(
             f"{path} cannot be read as a checkpoint: it is cut short or of another kind ({reason})"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,10 +18,11 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "modes.py"
 
 
 @pytest.fixture
-def script() -> Iterator[ModuleType]:
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     spec = importlib.util.spec_from_file_location("benchmark_modes", SCRIPT)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # where the flags look up the types of `Crosses`
     spec.loader.exec_module(module)
     yield module
     REGISTRY.remove("Crosses")
