@@ -5,13 +5,14 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pggan_framework.discovery import load_all
+from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.label_maps import Map, MapSpace, space_from_state
 from pggan_framework.labels import Labels, LabelSpace
@@ -22,13 +23,16 @@ from pggan_framework.training.checkpoint import load_checkpoint
 if TYPE_CHECKING:
     from pggan_framework.audio.base import Codec, PhaseStart, Wave
 
+Weights = Literal["ema", "raw"]
+"""Which of a checkpoint's generators: the averaged one, or the one that was trained."""
+
 
 @dataclass(frozen=True)
 class Pretrained:
     """A generator out of a checkpoint.
 
     Args:
-        generator: the averaged generator, at the depth it was trained to.
+        generator: the averaged generator or the raw one, at the depth it was trained to or a smaller one.
         codec: turns its pictures into sound; None for pictures.
         nimg: real images it was trained on.
         config: the configuration it was trained with.
@@ -55,10 +59,45 @@ class Pretrained:
         """What it is conditioned on, if it is."""
         return self.generator.label_space
 
-    def latents(self, count: int, seed: int = 0) -> torch.Tensor:
-        """`count` latents [count, F]; the same seed gives the same ones, and a larger count begins with them."""
+    def latents(self, count: int, seed: int = 0, truncation: float | None = None) -> torch.Tensor:
+        """`count` latents [count, F]; the same seed gives the same ones, and a larger count begins with them.
+
+        Args:
+            count: how many.
+            seed: of the draw.
+            truncation: psi; numbers beyond -psi or psi are drawn again until none is, which gives a truncated normal
+                distribution (BigGAN, Brock et al. 2019, arXiv 1809.11096). The others stay as they were.
+
+        Raises:
+            ValueError: if `truncation` is not above 0.
+        """
+        if truncation is not None and not truncation > 0:
+            raise ValueError(f"truncation {truncation} is not above 0")
         random = torch.Generator().manual_seed(seed)
-        return torch.stack([torch.randn(self.generator.latent_size, generator=random) for _ in range(count)])
+        latents = [torch.randn(self.generator.latent_size, generator=random) for _ in range(count)]
+        if truncation is not None:
+            # Redrawn from a stream of each latent's own, so that a larger count still begins with a smaller one's.
+            for index, latent in enumerate(latents):
+                _redraw(latent, truncation, seed * 0x9E3779B1 + index + 1)
+        return torch.stack(latents)
+
+    def at_depth(self, depth: int) -> Pretrained:
+        """The same at a depth that is trained; a smaller one than it has now is whole, not fading.
+
+        Raises:
+            UserError: if it is deeper than was trained, or the generator cannot be so shallow.
+        """
+        own = self.generator.depth
+        if depth == own:
+            return self
+        allowed = [trained for trained in self.generator.depths if trained <= own]
+        if depth not in allowed:
+            first, last = ("x".join(map(str, self.growth.shape_at(trained)[1:])) for trained in (allowed[0], own))
+            span = f"{own} ({last})" if len(allowed) == 1 else f"{allowed[0]} ({first}) to {own} ({last})"
+            raise UserError(f"depth {depth} is given, and the model is trained up to depth {own}; allowed: {span}")
+        generator = deepcopy(self.generator)
+        generator.depth, generator.alpha = depth, 1.0
+        return replace(self, generator=generator)
 
     def draw_labels(self, count: int, seed: int = 0) -> Labels | None:
         """`count` labels [count, A], each as often as in the training data; None where it is not conditioned."""
@@ -140,8 +179,19 @@ class Pretrained:
         return self.codec.decode(full, seed, griffin_lim_iter, phase_start=phase_start, refine_iter=refine_iter)
 
 
-def load_generator(path: Path) -> Pretrained:
-    """Read the averaged generator from a checkpoint onto the CPU.
+def _redraw(latent: torch.Tensor, limit: float, seed: int) -> None:
+    """Draw the numbers of a latent [F] that lie beyond `limit` again until none does."""
+    random = torch.Generator().manual_seed(seed % 2**63)
+    while (beyond := latent.abs() > limit).any():
+        latent[beyond] = torch.randn(int(beyond.sum()), generator=random)
+
+
+def load_generator(path: Path, weights: Weights = "ema") -> Pretrained:
+    """Read a generator from a checkpoint onto the CPU.
+
+    Args:
+        path: the checkpoint.
+        weights: the averaged generator (ema), or the one that was trained (raw).
 
     Raises:
         UserError: if the file is no whole checkpoint.
@@ -158,7 +208,7 @@ def load_generator(path: Path) -> Pretrained:
     labels = state.get("labels")
     extra = {} if labels is None else {"label_space": space_from_state(labels["space"])}
     generator = component.cls(shape=growth, **config[component.name], **extra)
-    generator.load_state_dict(state["ema"])
+    generator.load_state_dict(state["ema"] if weights == "ema" else state["networks"]["G"])
     generator.depth = state["networks"]["depth"]
     generator.alpha = state["networks"]["alpha"]
     codec = None

@@ -38,11 +38,14 @@ ALLOWED = {
     "launch": BASE | MIDDLE | {"training", "config", "runs", "experiment"},
     "dry_run": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment", "launch"},
     "pretrained": BASE | {"audio", "networks", "training", "discovery"},
+    "details": BASE | {"data", "training"},
+    "exporting": BASE | {"networks", "pretrained"},
     "metrics": BASE | {"audio"},
     "inspection": BASE | {"audio", "data", "postprocessors"},
     "playing": BASE | {"audio", "pretrained", "postprocessors"},
     "cli": BASE
     | {"inspection", "experiment", "playing", "postprocessors", "metrics", "audio", "data", "pretrained", "runs"}
+    | {"details", "exporting"}
     | {"building", "config", "launch", "dry_run", "recipes", "discovery"},
 }
 

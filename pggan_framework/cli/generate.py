@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pggan_framework.cli.outputs import bar, out_file, out_folder
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
 from pggan_framework.label_maps import MAP, Map, MapSpace
-from pggan_framework.recipes import new_folder
+from pggan_framework.playing.seeds import parse_seeds, seeds_from
 from pggan_framework.runs import find_checkpoint
 
 if TYPE_CHECKING:
     from pggan_framework.playing.player import Player
-    from pggan_framework.playing.render import Touch
     from pggan_framework.postprocessors.soundfiles import SoundFormat
     from pggan_framework.pretrained import Pretrained
 
@@ -26,14 +23,18 @@ EXAMPLES = """examples:
   pggan generate latest
   pggan generate results/007-piano --seeds 0-35,77 --format flac
   pggan generate results/003-notes --seed 3 --label pitch=60
+  pggan generate results/005-cats --count 50000 --out fakes.zip
+  pggan generate results/005-cats --seeds 0-63 --truncation 0.7 --depth 3 --only sheet
   pggan generate results/003-notes --play scale
   pggan generate results/012-avatars --maps drawn.png --seeds 0-7
   pggan generate results/003-notes --play tune.mid --voices channel
   pggan generate results/007-piano --interpolate 8 --seeds 1,5,2
   pggan generate results/003-notes --kit
 """
-MOST_SEEDS = 100_000
 MODES = ("play", "interpolate", "kit")
+ZIP = ".zip"
+LEAST_TRUNCATION = 0.01
+"""Of a normal distribution less than a hundredth lies within it: each number is drawn over a hundred times."""
 _FOR = {
     "seconds": ("play", "interpolate"),
     "voices": ("play",),
@@ -54,7 +55,6 @@ _LEAST = {
     "attack_ms": 0,
     "release_ms": 0,
 }
-SCALES = ("scale", "major")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -80,8 +80,15 @@ def run(argv: Sequence[str]) -> int:
     if player.in_turn and given.seeds is None and given.count is None and given.interpolate is None:
         rows = player.model.label_rows
         seeds = list(range(seeds[0], seeds[0] + (0 if rows is None else len(rows))))
-    with _out_folder(given.out, run_folder) as (out, folder):
-        said = _make(given, player, seeds, checkpoint, folder)
+    if given.out is not None and given.out.suffix == ZIP:
+        from pggan_framework.playing.archive import write_archive
+
+        out = given.out
+        with out_file(out) as (path,):
+            said = [write_archive(player, seeds, path, given.format or "wav", bar("samples"))]
+    else:
+        with out_folder(given.out, run_folder) as (out, folder):
+            said = _make(given, player, seeds, checkpoint, folder)
     for line in said:
         print(line)
     print(f"written to {out}")
@@ -98,12 +105,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("model", metavar="RUN", help="a run's folder (its last checkpoint), a checkpoint, or latest")
-    add("--out", type=Path, metavar="DIR", help="a new folder; RUN/generated/000, 001 ... by default")
+    add("--out", type=Path, metavar="PATH", help="a new folder or .zip; RUN/generated/000, 001 ... by default")
     add("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
     add("--seeds", metavar="LIST", help="which samples: numbers and ranges, 0-35,77")
     add("--count", type=int, metavar="N", help="or how many, from --seed on; 16 (2 for --interpolate)")
     add("--seed", type=int, metavar="N", help="the first of them, or the one that plays; 0")
     add("--label", action="append", default=[], metavar="NAME=VALUE", help="may be given again; others are drawn")
+    add("--weights", choices=("ema", "raw"), help="the averaged generator, or the one that was trained; ema")
+    add("--depth", type=int, metavar="N", help="make pictures of this depth, 0 the smallest; the deepest trained")
+    add(
+        "--truncation",
+        type=float,
+        metavar="PSI",
+        help="draw each number of a latent that lies beyond -PSI or PSI again: less variety; off",
+    )
+    add("--only", choices=("files", "sheet"), help="leave the sheet out, or all else; a zip has none")
     add(
         "--maps",
         type=Path,
@@ -142,25 +158,23 @@ def _check(given: argparse.Namespace) -> None:
         raise UserError(f"--seconds is {given.seconds:g}; allowed: above 0, up to 3600")
     if given.seeds is not None and (given.count is not None or given.seed is not None):
         raise UserError("--seeds is given with --count or --seed; allowed: --seeds alone, or the other two")
+    if given.truncation is not None and not LEAST_TRUNCATION <= given.truncation < float("inf"):
+        raise UserError(f"--truncation is {given.truncation:g}; allowed: {LEAST_TRUNCATION:g} or more")
+    if given.only is not None and modes:
+        raise UserError(f"--only is given with --{modes[0]}, which makes one thing; allowed: without it")
+    if given.out is not None and given.out.suffix == ZIP and (modes or given.only):
+        raise UserError(
+            f"--out {given.out} is a zip, which holds single samples; allowed: a folder for --{[*modes, 'only'][0]}"
+        )
     if given.play is not None and (given.seeds is not None or given.count is not None):
         raise UserError("--play plays one seed; allowed: --seed N")
 
 
 def _seeds(given: argparse.Namespace) -> list[int]:
-    """The seeds that ``--seeds``, or ``--count`` and ``--seed``, mean."""
+    """The seeds that ``--seeds``, or ``--count`` and ``--seed``, mean; each once, but for a walk's."""
     if given.seeds is None:
-        first, count = given.seed or 0, given.count or (2 if given.interpolate else 16)
-        pairs = [(first, first + count - 1)]
-    else:
-        pairs = []
-        for part in given.seeds.split(","):
-            match = re.fullmatch(r"\s*(\d{1,10})(?:-(\d{1,10}))?\s*", part)
-            if not match or int(match[2] or match[1]) < int(match[1]):
-                raise UserError(f"--seeds '{given.seeds}' is given; allowed: numbers and rising ranges, as in 0-35,77")
-            pairs.append((int(match[1]), int(match[2] or match[1])))
-    if sum(last - first + 1 for first, last in pairs) > MOST_SEEDS or max(last for _, last in pairs) >= 2**32:
-        raise UserError(f"too many seeds, or too large ones; allowed: {MOST_SEEDS} of them, below {2**32}")
-    seeds = [seed for first, last in pairs for seed in range(first, last + 1)]
+        return seeds_from(given.seed or 0, given.count or (2 if given.interpolate else 16))
+    seeds = parse_seeds(given.seeds)
     return seeds if given.interpolate else list(dict.fromkeys(seeds))
 
 
@@ -184,7 +198,9 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
     from pggan_framework.postprocessors.soundfiles import check_format
     from pggan_framework.pretrained import load_generator
 
-    model = load_generator(checkpoint)
+    model = load_generator(checkpoint, given.weights or "ema")
+    if given.depth is not None:
+        model = model.at_depth(given.depth)
     asked = [f for f in (*_SOUND, "play", "kit", "seconds") if getattr(given, f) not in (None, False)]
     if model.codec is None and asked:
         raise UserError(f"--{asked[0]} needs a model of sound; {checkpoint} makes pictures")
@@ -195,10 +211,10 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
     named = {name: getattr(given, name) for name in _SOUND[1:] if getattr(given, name) is not None}
     maps = None if given.maps is None else _read_maps(given.maps, model)
     if maps is None:
-        return player.Player(model, player.Decoding(**named), labels)
+        return player.Player(model, player.Decoding(**named), labels, truncation=given.truncation)
     if MAP in labels:
         raise UserError(f"--label {MAP}={labels[MAP]} is given with --maps, which has maps of its own; leave one out")
-    return player.Player(model.with_maps(maps), player.Decoding(**named), labels, in_turn=True)
+    return player.Player(model.with_maps(maps), player.Decoding(**named), labels, True, given.truncation)
 
 
 def _read_maps(path: Path, model: Pretrained) -> Map:
@@ -214,90 +230,23 @@ def _read_maps(path: Path, model: Pretrained) -> Map:
 
 def _make(given: argparse.Namespace, player: Player, seeds: list[int], checkpoint: Path, folder: Path) -> list[str]:
     """Write what is asked for into `folder`; returns what to say of it."""
-    from pggan_framework.playing import kit, samples
+    from pggan_framework.playing import kit, samples, tune
     from pggan_framework.playing.render import Touch
 
     form: SoundFormat = given.format or "wav"
     named = {name: getattr(given, name) for name in ("attack_ms", "release_ms") if getattr(given, name) is not None}
     touch = Touch(**named)
     if given.play is not None:
-        return _play(given, player, seeds[0], touch, folder)
+        by_channel = given.voices == "channel"
+        progress = bar("clips")
+        return tune.write_tune(player, given.play, seeds[0], folder, given.seconds, by_channel, touch, form, progress)
     if given.interpolate is not None:
-        return [samples.write_walk(player, seeds, given.interpolate, folder, given.seconds, form, _progress("clips"))]
+        return [samples.write_walk(player, seeds, given.interpolate, folder, given.seconds, form, bar("clips"))]
     if given.kit:
         if given.seeds is None and given.count is None:
             seeds = seeds[:1] if player.numbers("pitch") else seeds
         if player.numbers("pitch") and len(seeds) > 1:
             raise UserError(f"{len(seeds)} seeds are given; a kit of a model conditioned on pitch is one: --seed N")
         title = f"Made by pggan generate from {checkpoint.name}, seed {seeds[0]}"
-        return [kit.make_kit(player, seeds, folder, title, given.layers or 4, form, touch, _progress("samples"))]
-    return [samples.write_samples(player, seeds, folder, form, _progress("samples"))]
-
-
-def _play(given: argparse.Namespace, player: Player, seed: int, touch: Touch, folder: Path) -> list[str]:
-    """Play a scale or a MIDI file."""
-    from pggan_framework.playing.midi import read_midi
-    from pggan_framework.playing.render import perform
-    from pggan_framework.playing.score import scale
-    from pggan_framework.postprocessors.soundfiles import write_sound
-
-    pitches, rate, said = player.pitches("--play"), player.codec.sample_rate, []
-    if given.play in SCALES:
-        notes = scale(pitches, given.seconds or min(0.5, player.codec.samples / rate), given.play == "major")
-    elif given.seconds is not None:
-        raise UserError("--seconds is the length of a scale's notes; a MIDI file has its own")
-    else:
-        score = read_midi(Path(given.play))
-        notes = list(score.notes)
-        said = [f"{score.drums} notes of drums (channel 10) are left out"] if score.drums else []
-    by_channel = given.voices == "channel"
-    wave, remarks = perform(player, notes, "--play", seed, by_channel, touch, _progress("clips"))
-    name = f"{Path(given.play).stem}_seed{seed:04d}.{given.format or 'wav'}"
-    write_sound(folder / name, wave, rate, given.format or "wav")
-    return [*said, *remarks, f"{name}: {len(notes)} notes, {wave.shape[1] / rate:.2f} s"]
-
-
-@contextmanager
-def _out_folder(out: Path | None, run_folder: Path) -> Iterator[tuple[Path, Path]]:
-    """The folder that is made, and the one to write to until all is written."""
-    if out is not None:
-        with new_folder(out) as folder:
-            yield out, folder
-        return
-    parent = run_folder / "generated"
-    try:
-        parent.mkdir(exist_ok=True)
-        out = _reserve(parent)
-    except OSError as error:
-        raise UserError(f"cannot make a folder in {run_folder}: {error.strerror}; give --out DIR") from error
-    try:
-        with new_folder(out) as folder:
-            yield out, folder
-    except BaseException:
-        for empty in (out, parent):
-            with suppress(OSError):  # others' files are in it
-                empty.rmdir()
-        raise
-
-
-def _reserve(parent: Path) -> Path:
-    """The next numbered folder in `parent`, made and empty, so that nobody else takes its number."""
-    while True:
-        taken = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
-        out = parent / f"{max(taken, default=-1) + 1:03d}"
-        try:
-            out.mkdir()
-        except FileExistsError:
-            continue
-        return out
-
-
-def _progress(what: str) -> Callable[[int, int], None] | None:
-    """A counter on the terminal; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(done: int, total: int) -> None:
-        print(f"\r{done} of {total} {what}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-
-    return show
+        return [kit.make_kit(player, seeds, folder, title, given.layers or 4, form, touch, bar("samples"))]
+    return [samples.write_samples(player, seeds, folder, form, bar("samples"), given.only)]

@@ -14,7 +14,9 @@ COMMANDS = {
     "train": "train a network; 'pggan train -h' lists its flags",
     "components": "list the components, or the flags of one",
     "generate": "pictures, sounds, tunes and sampler kits from a trained model",
-    "evaluate": "measure a trained model's sounds beside the data's",
+    "info": "what a checkpoint or a file of data is",
+    "export": "a trained model for other programs: safetensors, torch.export, ONNX",
+    "evaluate": "measure a trained model's sounds or pictures beside the data's",
     "prepare": "make data sets and prepared data files",
     "inspect": "look at data before training: figures, pictures, and what the codec keeps",
 }

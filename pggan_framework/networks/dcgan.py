@@ -196,7 +196,7 @@ class DCGANGenerator(_FullSize, GeneratorBase):
         Raises:
             ValueError: if labels are given to a generator that is not conditioned, or are missing.
         """
-        self.check_labels(labels, len(latents))
+        self.check_labels(labels, latents.shape[0])
         x = self.dense(latents if labels is None else torch.cat([latents, labels], 1)).view(-1, *self.seed_shape)
         x = x.contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(x if self.norm is None else self.norm(x), self.slope)

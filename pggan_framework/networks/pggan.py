@@ -94,7 +94,7 @@ class Generator(GeneratorBase):
         Raises:
             ValueError: if labels are given to a generator that is not conditioned, or are missing.
         """
-        self.check_labels(labels, len(latents))
+        self.check_labels(labels, latents.shape[0])
         inputs = latents if labels is None else torch.cat([latents, labels], 1)
         x = self.blocks[0](pixel_norm(inputs) if self.normalize_latents else inputs)
         before = x

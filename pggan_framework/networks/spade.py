@@ -207,7 +207,7 @@ class SPADEGenerator(GeneratorBase):
         Raises:
             ValueError: if the maps are missing or of another depth's size.
         """
-        self.check_labels(labels, len(latents))
+        self.check_labels(labels, latents.shape[0])
         assert labels is not None
         pyramid = [labels.contiguous(memory_format=torch.channels_last)]
         for depth in range(self.depth, 0, -1):
@@ -215,7 +215,7 @@ class SPADEGenerator(GeneratorBase):
             pyramid.insert(0, smaller.contiguous(memory_format=torch.channels_last))
         x = pyramid[0]
         if self.noise is not None:
-            noise = self.noise(latents).view(len(latents), -1, *self.growth.seed)
+            noise = self.noise(latents).view(latents.shape[0], -1, *self.growth.seed)
             x = torch.cat([x, noise], 1).contiguous(memory_format=torch.channels_last)
         x = before = self.blocks[0](self.seed(x), pyramid[0])
         for depth in range(1, self.depth + 1):

@@ -44,6 +44,7 @@ class Player:
         decoding: how its pictures become sound.
         fixed: values of attributes that hold for everything; the others are drawn by the seed.
         in_turn: take the model's labels in their order, seed 0 the first, in place of drawing them.
+        truncation: of the latents; see `Pretrained.latents`.
 
     Raises:
         UserError: if `fixed` names an attribute or a value that the model does not have.
@@ -55,9 +56,10 @@ class Player:
         decoding: Decoding | None = None,
         fixed: Mapping[str, str] | None = None,
         in_turn: bool = False,
+        truncation: float | None = None,
     ) -> None:
         self.model, self.decoding, self.fixed = model, decoding or Decoding(), dict(fixed or {})
-        self.in_turn = in_turn
+        self.in_turn, self.truncation = in_turn, truncation
         if self.fixed and self.space is None:
             raise UserError(f"the label {', '.join(self.fixed)} is given, but the model was trained without labels")
         self.label(0)
@@ -124,12 +126,20 @@ class Player:
 
     def latent(self, seed: int) -> Tensor:
         """The latent [F] of a seed."""
-        return self.model.latents(1, seed)[0]
+        return self.model.latents(1, seed, self.truncation)[0]
 
     def picture(self, latent: Tensor, label: Labels | None) -> NDArray[np.float32]:
         """Latent [F] and label [A] -> picture [C, h, w] in [-1, 1]."""
         picture: NDArray[np.float32] = self.model.generate(latent[None], None if label is None else label[None])[0]
         return picture
+
+    def pictures(self, latents: Sequence[Tensor], labels: Sequence[Labels | None]) -> NDArray[np.float32]:
+        """N latents [F] and labels [A] -> pictures [N, C, h, w] in [-1, 1], made together."""
+        from torch import stack
+
+        rows = [label for label in labels if label is not None]
+        known = self.space.typed(np.stack(rows)) if self.space is not None and rows else None
+        return self.model.generate(stack(list(latents)), known, len(latents))
 
     def wave(self, picture: NDArray[np.float32], seed: int) -> Wave:
         """Picture [C, h, w] -> sound [channels, T]."""

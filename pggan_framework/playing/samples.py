@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,14 @@ from pggan_framework.playing.interpolate import crossfade, walk
 from pggan_framework.playing.player import Player, common_gain
 from pggan_framework.playing.render import Progress
 from pggan_framework.postprocessors.image import ImageSaver
+from pggan_framework.postprocessors.picture import picture_tiles, sheet, to_uint8
 from pggan_framework.postprocessors.soundfiles import SoundFormat, write_sound
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Only = Literal["files", "sheet"]
+"""What is written of samples where not both are."""
 
 ON_A_SHEET = 64
 """Most pictures on a sheet."""
@@ -36,38 +44,54 @@ def draw(player: Player, pictures: NDArray[np.float32], path: Path, resolution: 
         artifact.path.replace(path)
 
 
+def tile(picture: NDArray[np.float32]) -> Image:
+    """A picture [C, h, w] pixel by pixel; with 2 or more than 4 channels these stand side by side."""
+    return sheet(picture_tiles(to_uint8(picture[None])), (1, 1))
+
+
 def write_samples(
     player: Player,
     seeds: Sequence[int],
     folder: Path,
     format: SoundFormat = "wav",
     progress: Progress | None = None,
+    only: Only | None = None,
 ) -> str:
     """Write ``seed0007_pitch60.png`` for each seed, its sound beside it, and ``sheet.png`` of the first 64.
 
     Where the model draws label maps, ``maps.png`` has theirs. A sheet of very large pictures has fewer. Levels are the
-    model's own.
+    model's own. Memory holds what is on the sheet.
+
+    Args:
+        player: the model.
+        seeds: which samples.
+        folder: where to write.
+        format: of sounds.
+        progress: called after each sample.
+        only: leave out the sheet (files), or all but the sheet, which has all seeds on it then (sheet).
 
     Returns:
         What was written, in words.
 
     Raises:
-        UserError: if a file cannot be written.
+        UserError: if a file cannot be written, or a sheet is to have more seeds than fit.
     """
-    sound = player.model.codec
+    sound, room = player.model.codec, _room(player)
+    if only == "sheet" and len(seeds) > room:
+        raise UserError(f"{len(seeds)} samples are asked for on one sheet; allowed for this model: up to {room}")
     shown: list[NDArray[np.float32]] = []
     for done, seed in enumerate(seeds, 1):
         label = player.label(seed)
         picture = player.picture(player.latent(seed), label)
-        stem = player.stem(seed, label)
-        # Spectrograms are drawn as large as on a sheet, pictures as they are.
-        draw(player, picture[None], folder / f"{stem}.png", 512 if sound else 1)
-        if sound is not None:
-            write_sound(folder / f"{stem}.{format}", player.wave(picture, seed), sound.sample_rate, format)
-        if len(shown) < _room(player):
+        if only != "sheet":
+            _write_one(player, picture, seed, folder / player.stem(seed, label), format)
+        if only != "files" and len(shown) < room:
             shown.append(picture)
         if progress:
             progress(done, len(seeds))
+    count = f"{len(seeds)} picture{'s' * (len(seeds) != 1)}{' and sounds' * (sound is not None and only != 'sheet')}"
+    if only == "files":
+        return count
     draw(player, np.stack(shown), folder / "sheet.png")
     maps = ""
     if isinstance(player.space, MapSpace):
@@ -76,7 +100,6 @@ def write_samples(
         draw(player, painted, folder / "maps.png")
         maps = ", their label maps in maps.png"
     of = f" of the first {len(shown)}" if len(shown) < len(seeds) else ""
-    count = f"{len(seeds)} picture{'s' * (len(seeds) != 1)}{' and sounds' if sound else ''}"
     return f"{count}, sheet.png{of}{maps}"
 
 
@@ -139,6 +162,17 @@ def write_walk(
             pass
     draw(player, np.stack(shown), folder / "interpolation.png")
     return f"{words}, interpolation.png"
+
+
+def _write_one(player: Player, picture: NDArray[np.float32], seed: int, stem: Path, format: SoundFormat) -> None:
+    """A picture of its own size, or a spectrogram as large as on a sheet and its sound."""
+    path = stem.with_name(f"{stem.name}.png")
+    if player.model.codec is None:
+        tile(picture).save(path, format="PNG")
+        return
+    draw(player, picture[None], path)
+    sound = stem.with_name(f"{stem.name}.{format}")
+    write_sound(sound, player.wave(picture, seed), player.codec.sample_rate, format)
 
 
 def _room(player: Player) -> int:

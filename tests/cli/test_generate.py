@@ -1,7 +1,10 @@
 import hashlib
+import io
+import json
 import struct
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from pggan_framework.cli.generate import run
 from pggan_framework.cli.main import main
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
+from pggan_framework.labels import Attribute, LabelSpace
 from pggan_framework.networks import Generator
 from pggan_framework.pretrained import Pretrained
 
@@ -25,7 +29,7 @@ SPAN = tuple(range(57, 70))
 def model(tmp_path, monkeypatch):
     """Sets what a checkpoint is taken to hold; by default a model of sines, conditioned on pitch."""
     held = [sines(pitch=SPAN)]
-    monkeypatch.setattr("pggan_framework.pretrained.load_generator", lambda path: held[0])
+    monkeypatch.setattr("pggan_framework.pretrained.load_generator", lambda path, weights="ema": held[0])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.pt").touch()
     return lambda other: held.__setitem__(0, other)
@@ -97,6 +101,69 @@ def test_pictures_are_written_pixel_by_pixel(pictures, tmp_path):
     assert Image.open(out / "seed0000.png").size == (16, 16)
     run(["net.pt", "--interpolate", "3", "--seeds", "4,2"])
     assert names(tmp_path / "generated" / "001") == ["interpolation.png"]
+
+
+def test_depths_below_the_trained_one(pictures, tmp_path, capsys):
+    assert run(["net.pt", "--seeds", "3", "--depth", "1", "--out", "small"]) == 0
+    assert Image.open(tmp_path / "small" / "seed0003.png").size == (8, 8)
+    assert main(["generate", "net.pt", "--depth", "3"]) == 2
+    message = "depth 3 is given, and the model is trained up to depth 2; allowed: 0 (4x4) to 2 (16x16)"
+    assert message in capsys.readouterr().err
+
+
+def test_files_or_the_sheet_alone(pictures, tmp_path):
+    run(["net.pt", "--count", "2", "--only", "files", "--out", "files"])
+    assert names(tmp_path / "files") == ["seed0000.png", "seed0001.png"]
+    run(["net.pt", "--count", "2", "--only", "sheet", "--out", "sheet"])
+    assert names(tmp_path / "sheet") == ["sheet.png"]
+
+
+def test_a_zip_of_pictures_is_laid_out_as_stylegan2_ada_reads_it(model, tmp_path):
+    space = LabelSpace((Attribute("kind", ("ankle boot", "bag")),))
+    generator = Generator(Growth.of((3, 8, 8)), fmap_base=32, fmap_max=4, latent_size=4, label_space=space)
+    rows = np.array([[0], [1]])
+    model(Pretrained(generator.eval(), None, 5000, {}, (-1, 1), rows, np.array([1, 1])))
+    assert run(["net.pt", "--count", "70", "--out", "deep/fakes.zip"]) == 0
+    assert names(tmp_path / "deep") == ["fakes.zip"]
+    run(["net.pt", "--count", "70", "--out", "one_by_one"])
+    with zipfile.ZipFile(tmp_path / "deep" / "fakes.zip") as archive:
+        assert archive.testzip() is None
+        listed = json.loads(archive.read("dataset.json"))
+        assert [name for name, _ in listed["labels"]] == archive.namelist()[:-1]
+        for seed, (name, number) in enumerate(listed["labels"]):
+            assert name == f"00000/seed{seed:04d}_kind-{('ankle-boot', 'bag')[number]}.png"
+            pixels = np.asarray(Image.open(archive.open(name)), int)
+            alone = np.asarray(Image.open(tmp_path / "one_by_one" / name.split("/")[1]), int)
+            assert pixels.shape == (8, 8, 3) and abs(pixels - alone).max() <= 1
+    assert {number for _, number in listed["labels"]} == {0, 1}
+    assert listed["attributes"] == [{"name": "kind", "values": ["ankle boot", "bag"]}]
+    run(["net.pt", "--count", "70", "--out", "again.zip"])
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "deep" / "fakes.zip").read_bytes()
+
+
+def test_a_zip_of_sounds_and_of_what_has_no_labels(model, tmp_path):
+    model(sines(pitch=SPAN, velocity=(60, 120)))
+    assert run(["net.pt", "--seeds", "4,2", "--label", "pitch=58", "--label", "velocity=60", "--out", "a.zip"]) == 0
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        first, second, last = archive.namelist()
+        assert (first, last) == ("00000/seed0004_pitch58_velocity60.wav", "dataset.json")
+        assert abs(cents(frequency(soundfile.read(io.BytesIO(archive.read(second)))[0]), 58)) < 3
+        seen = [0.0] * (len(SPAN) + 2)  # one-hot: 58 is the second pitch, 60 the first velocity
+        seen[1] = seen[len(SPAN)] = 1.0
+        assert json.loads(archive.read("dataset.json"))["labels"] == [[first, seen], [second, seen]]
+    model(sines())
+    run(["net.pt", "--count", "1", "--out", "b.zip"])
+    assert json.loads(zipfile.ZipFile(tmp_path / "b.zip").read("dataset.json")) == {"labels": None}
+
+
+def test_a_zip_that_cannot_be_finished_is_not_there(model, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pggan_framework.playing.archive._encoded", full)
+    with pytest.raises(UserError, match="cannot write a.zip: No space left on device"):
+        run(["net.pt", "--out", "a.zip"])
+    assert names(tmp_path) == ["net.pt"]
 
 
 @pytest.mark.parametrize(("format", "kind"), [("wav", "WAV"), ("flac", "FLAC"), ("ogg", "OGG"), ("mp3", "MP3")])
@@ -194,6 +261,18 @@ def test_a_kit(model, tmp_path, capsys):
         (["net.pt", "--format", "wave"], "sound format 'wave' is not allowed (did you mean 'wav'?)"),
         (["net.pt", "--griffin_lim_iter", "-1"], "--griffin_lim_iter is -1"),
         (["net.pt", "--out", "full"], "full exists already"),
+        (["net.pt", "--out", "fakes.zip"], "fakes.zip exists already"),
+        (["net.pt", "--out", "net.pt/fakes.zip"], "cannot write net.pt/fakes.zip: "),
+        (["net.pt", "--out", "kit.zip", "--kit"], "--out kit.zip is a zip, which holds single samples"),
+        (["net.pt", "--out", "new.zip", "--only", "sheet"], "allowed: a folder for --only"),
+        (["net.pt", "--kit", "--only", "files"], "--only is given with --kit"),
+        (["net.pt", "--only", "sheet", "--count", "100"], "100 samples are asked for on one sheet; allowed"),
+        (["net.pt", "--label", "pitch="], "pitch '' is not known"),
+        (["net.pt", "--weights", "mean"], "--weights: invalid choice: 'mean'"),
+        (["net.pt", "--truncation", "0"], "--truncation is 0; allowed: 0.01 or more"),
+        (["net.pt", "--truncation", "nan"], "--truncation is nan; allowed: 0.01 or more"),
+        (["net.pt", "--depth", "9"], "depth 9 is given, and the model is trained up to depth"),
+        (["net.pt", "--depth", "-1"], "depth -1 is given"),
         (["net.pt", "--out", "net.pt/deep"], "cannot make the folder net.pt/deep"),
     ],
 )
@@ -201,6 +280,7 @@ def test_what_cannot_be_is_one_line(words, message, model, tmp_path, capsys):
     midi_file(tmp_path / "empty.mid")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
+    (tmp_path / "fakes.zip").touch()
     before = names(tmp_path)
     assert main(["generate", *words]) == 2
     out, error = capsys.readouterr()

@@ -1,0 +1,114 @@
+"""Where ``pggan generate`` writes, whole or not at all, and how far it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pggan_framework.errors import UserError
+from pggan_framework.files import atomic_path
+from pggan_framework.recipes import new_folder
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+@contextmanager
+def out_folder(out: Path | None, run_folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The folder that is made, by default the next numbered one of a run, and the one to write to until all is written.
+
+    Raises:
+        UserError: if `out` holds something, or a folder cannot be made.
+    """
+    if out is not None:
+        with _told(out), new_folder(out) as folder:
+            yield out, folder
+        return
+    parent = run_folder / "generated"
+    try:
+        parent.mkdir(exist_ok=True)
+        out = _reserve(parent)
+    except OSError as error:
+        raise UserError(f"cannot make a folder in {run_folder}: {error.strerror}; give --out DIR") from error
+    try:
+        with _told(out), new_folder(out) as folder:
+            yield out, folder
+    except BaseException:
+        for empty in (out, parent):
+            with suppress(OSError):  # others' files are in it
+                empty.rmdir()
+        raise
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say in one line that a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _reserve(parent: Path) -> Path:
+    """The next numbered folder in `parent`, made and empty, so that nobody else takes its number."""
+    while True:
+        taken = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
+        out = parent / f"{max(taken, default=-1) + 1:03d}"
+        try:
+            out.mkdir()
+        except FileExistsError:
+            continue
+        return out
+
+
+@contextmanager
+def out_file(*paths: Path) -> Iterator[list[Path]]:
+    """Temporary names for new files, which get their own when all are written, the first one last.
+
+    Raises:
+        UserError: if one is there already, or cannot be written.
+    """
+    for path in paths:
+        if path.exists():
+            raise UserError(f"{path} exists already; give a new file, or remove it first")
+    made = [folder for folder in (paths[0].parent, *paths[0].parent.parents) if not folder.exists()]
+    try:
+        with _told(paths[0]):
+            paths[0].parent.mkdir(parents=True, exist_ok=True)
+            with _temporary(list(paths)) as names:
+                yield names
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _temporary(paths: list[Path]) -> Iterator[list[Path]]:
+    if not paths:
+        yield []
+        return
+    with atomic_path(paths[0]) as first, _temporary(paths[1:]) as rest:
+        yield [first, *rest]
+
+
+def bar(things: str) -> Callable[[int, int], None] | None:
+    """A progress bar on the terminal, with the time that is left; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    bars: list[tqdm[Any]] = []
+
+    def show(done: int, total: int) -> None:
+        if not bars:
+            bars.append(tqdm(total=total, unit=f" {things}", dynamic_ncols=True, leave=False))
+        bars[0].update(done - bars[0].n)
+        if done == total:
+            bars[0].close()
+
+    return show

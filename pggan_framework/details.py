@@ -1,0 +1,133 @@
+"""What a checkpoint or a file of data is, as plain values: read without running code of the file or of plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.errors import UserError
+from pggan_framework.growth import Growth
+from pggan_framework.label_maps import MapSpace, space_from_state
+from pggan_framework.labels import Labels, LabelSpace
+
+Details = dict[str, Any]
+"""What JSON holds."""
+
+_BUFFERS = ("running_mean", "running_var", "direction")
+"""Ends of the names of what our networks store beside their parameters."""
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def describe_file(path: Path) -> Details:
+    """What a checkpoint, a prepared file or an HDF5 file of pictures is.
+
+    Raises:
+        UserError: if it is none of these, is damaged, or holds code.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_HDF5))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    describe = _describe_h5 if start == _HDF5 else _describe_checkpoint
+    try:
+        return {"file": str(path), **describe(path), "bytes": path.stat().st_size}
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+        raise UserError(f"{path} is damaged: what it says of itself cannot be read ({error})") from error
+
+
+def _describe_checkpoint(path: Path) -> Details:
+    from pggan_framework.training.checkpoint import VERSION, load_checkpoint
+
+    state = load_checkpoint(path)
+    config, networks, stored, nimg = state["config"], state["networks"], state["growth"], state["nimg"]
+    doubles = tuple((bool(down), bool(across)) for down, across in stored["doubles"])
+    growth = Growth(stored["channels"], tuple(stored["seed"]), doubles)
+    labels, codec = state.get("labels"), state["codec"]
+    return {
+        "kind": "checkpoint",
+        "format_version": VERSION,
+        "run": config.get("exp_name"),
+        "shape": list(growth.shape),
+        "depth": networks["depth"],
+        "max_depth": growth.max_depth,
+        "alpha": float(networks["alpha"]),
+        "shape_at_depth": list(growth.shape_at(networks["depth"])),
+        "nimg": nimg,
+        "kimg": nimg / 1000,
+        "total_kimg": config.get("total_kimg"),
+        "tick": state["tick"],
+        "generator": config["generator"],
+        "generator_parameters": count_parameters(networks["G"]),
+        "discriminator": config["discriminator"],
+        "discriminator_parameters": count_parameters(networks["D"]),
+        "loss": config["loss"],
+        "penalties": list(config.get("penalties") or []),
+        "augmentations": list(config.get("augmentations") or []),
+        "schedule": config.get("schedule") or "DepthManager's phases",
+        "dataset": config["dataset_class"],
+        "data_fingerprint": state["data"],
+        "labels": None
+        if labels is None
+        else _labels(space_from_state(labels["space"]), labels["rows"].numpy(), labels["counts"].numpy()),
+        "codec": _codec(codec),
+    }
+
+
+def _describe_h5(path: Path) -> Details:
+    from pggan_framework.data.h5 import FORMAT, OldH5Dataset, open_h5
+
+    with open_h5(path) as file:
+        prepared = "format_version" in file.attrs
+        levels = {name: list(data.shape) for name, data in file.items() if name.startswith("data")}
+    dataset = OldH5Dataset(path)
+    space, labels = dataset.label_space, dataset.labels
+    rows = None
+    if space is not None and labels is not None:
+        rows = _labels(space, labels, np.ones(len(labels), np.int64))
+    return {
+        "kind": "prepared data" if prepared else "HDF5 file of pictures",
+        "format_version": FORMAT if prepared else None,
+        "pictures": len(dataset),
+        "shape": list(dataset.shape),
+        "dtype": str(dataset.image(0).dtype),
+        "max_depth": dataset.growth.max_depth,
+        "levels": levels,
+        "data_fingerprint": dataset.fingerprint(),
+        "labels": rows,
+        "codec": _codec(None if dataset.codec is None else dataset.codec.state_dict()),
+    }
+
+
+def count_parameters(state: Mapping[str, Any]) -> int:
+    """Numbers that training changes in a network's state."""
+    return sum(value.numel() for name, value in state.items() if name.rpartition(".")[2] not in _BUFFERS)
+
+
+def _codec(state: Mapping[str, Any] | None) -> Details | None:
+    return None if state is None else {key: state[key] for key in ("name", "parameters", "statistics")}
+
+
+def _labels(space: LabelSpace, rows: Labels, counts: NDArray[np.int64]) -> list[Details]:
+    """For each attribute its name, and the count of each value, or the range of its numbers.
+
+    Args:
+        space: the attributes.
+        rows: [K, A], labels.
+        counts: [K], how often each occurs.
+    """
+    if isinstance(space, MapSpace):
+        return [{"name": "map", "maps": len(space), "classes": [entry.name for entry in space.classes]}]
+    found: list[Details] = []
+    for attribute, column in zip(space.attributes, rows.T, strict=True):
+        if attribute.span is not None:
+            found.append({"name": attribute.name, "span": list(attribute.span)})
+            continue
+        sums = np.zeros(attribute.size, np.int64)
+        np.add.at(sums, column.astype(np.int64), counts)
+        found.append({"name": attribute.name, "values": dict(zip(attribute.values, sums.tolist(), strict=True))})
+    return found

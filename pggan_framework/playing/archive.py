@@ -1,0 +1,109 @@
+"""Samples of a model as one zip, as large as is asked for: a data set of fakes, laid out as StyleGAN2-ADA has it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZipFile, ZipInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.label_maps import MapSpace
+from pggan_framework.labels import Labels, LabelSpace
+from pggan_framework.playing.player import Player
+from pggan_framework.playing.render import Progress
+from pggan_framework.playing.samples import tile
+from pggan_framework.postprocessors.soundfiles import SoundFormat, write_sound
+
+BATCH = 32
+"""Pictures made at a time."""
+IN_A_FOLDER = 1000
+"""Files in each folder of the zip."""
+
+
+def write_archive(
+    player: Player, seeds: Sequence[int], path: Path, format: SoundFormat = "wav", progress: Progress | None = None
+) -> str:
+    """Write ``00000/seed0007_class-cat.png`` for each seed, or its sound, and ``dataset.json`` with all labels.
+
+    Pictures have the size of the depth the model is at. They are made `BATCH` at a time, so that a seed may differ from
+    the same seed made alone by a rounding of the last bit; the same request gives the same bytes. Memory holds one
+    batch and the labels.
+
+    Args:
+        player: the model.
+        seeds: which samples.
+        path: the file, without regard to what is there.
+        format: of sounds.
+        progress: called after each sample.
+
+    Returns:
+        What was written, in words.
+    """
+    labels: list[Labels | None] = []
+    with ZipFile(path, "w", allowZip64=True) as archive, TemporaryDirectory() as spare:
+        for done, (seed, label, picture) in enumerate(_samples(player, seeds), 1):
+            data, ending = _encoded(player, picture, seed, Path(spare), format)
+            # A ZipInfo has a fixed date; PNG and sound are not packed again.
+            archive.writestr(ZipInfo(f"{_place(player, done - 1, seed, label)}.{ending}"), data)
+            labels.append(label)
+            if progress:
+                progress(done, len(seeds))
+        with archive.open(ZipInfo("dataset.json"), "w", force_zip64=True) as file:
+            for text in _listing(player, seeds, labels, ending):
+                file.write(text.encode())
+    what = "picture" if player.model.codec is None else "sound"
+    return f"{len(seeds)} {what}{'s' * (len(seeds) != 1)}, dataset.json"
+
+
+def _samples(player: Player, seeds: Sequence[int]) -> Iterator[tuple[int, Labels | None, NDArray[np.float32]]]:
+    """Seed, label [A] and picture [C, h, w] of each seed, made in batches."""
+    for start in range(0, len(seeds), BATCH):
+        part = seeds[start : start + BATCH]
+        labels = [player.label(seed) for seed in part]
+        yield from zip(part, labels, player.pictures([player.latent(seed) for seed in part], labels), strict=True)
+
+
+def _encoded(
+    player: Player, picture: NDArray[np.float32], seed: int, spare: Path, format: SoundFormat
+) -> tuple[bytes, str]:
+    """The bytes of a file and its ending."""
+    if player.model.codec is not None:
+        path = spare / f"sound.{format}"
+        write_sound(path, player.wave(picture, seed), player.codec.sample_rate, format)
+        return path.read_bytes(), format
+    stream = BytesIO()
+    tile(picture).save(stream, format="PNG")
+    return stream.getvalue(), "png"
+
+
+def _place(player: Player, index: int, seed: int, label: Labels | None) -> str:
+    return f"{index // IN_A_FOLDER:05d}/{player.stem(seed, label)}"
+
+
+def _listing(player: Player, seeds: Sequence[int], labels: Sequence[Labels | None], ending: str) -> Iterator[str]:
+    """The text of dataset.json, a sample at a time.
+
+    A single attribute of several values gives the number of the value, any other labels what networks see of them.
+    """
+    space = player.space
+    if space is None or isinstance(space, MapSpace):
+        yield json.dumps({"labels": None})
+        return
+    yield '{"labels": ['
+    for index, (seed, label) in enumerate(zip(seeds, labels, strict=True)):
+        assert label is not None
+        name = f"{_place(player, index, seed, label)}.{ending}"
+        yield f"{',' * (index > 0)}\n{json.dumps([name, _seen(space, label)])}"
+    yield f'\n], "attributes": {json.dumps(space.state_dict())}}}\n'
+
+
+def _seen(space: LabelSpace, label: Labels) -> int | list[float]:
+    if len(space.attributes) == 1 and not space.continuous:
+        return int(label[0])
+    numbers: list[float] = space.one_hot(label[None])[0].tolist()
+    return numbers
