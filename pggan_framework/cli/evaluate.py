@@ -1,4 +1,4 @@
-"""``pggan evaluate RUN``: how near a trained model's sounds are to the data it was trained on."""
+"""``pggan evaluate RUN``: how near a trained model's sounds or pictures are to the data it was trained on."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pggan_framework.data.base import DepthDataset
-    from pggan_framework.metrics.base import Clips, Metric
+    from pggan_framework.metrics.base import BaseMetric, Clips, Pictures
     from pggan_framework.metrics.report import Figure
     from pggan_framework.pretrained import Pretrained
 
-DESCRIPTION = """Compare a trained model's sounds with the data it was trained on. Every figure stands beside its floor:
-the same figure for other real sounds in the place of the generated ones. A line with all of them is added to
-metrics.jsonl beside the checkpoint."""
+DESCRIPTION = """Compare a trained model's sounds or pictures with the data it was trained on. Every figure stands
+beside its floor: the same figure for other real ones in the place of the generated ones. A line with all of them is
+added to metrics.jsonl beside the checkpoint."""
 EXAMPLES = """Metrics have flags of their own, as --pitch.tracker; 'pggan components NAME' lists them.
 examples:
   pggan evaluate latest
   pggan evaluate results/007-piano --count 500 --metrics frechet,loudness
+  pggan evaluate results/012-cats --count 1500 --metrics swd,ms_ssim --ms_ssim.pairs 2000
   pggan evaluate results/007-notes/network-snapshot-000120.pt --metrics pitch --pitch.tracker autocorrelation
 """
 BATCH = 32
-"""Clips decoded and measured at a time."""
+"""Clips or pictures made and measured at a time."""
 PATHS = ("dir_path", "h5_path")
 """The parameters of datasets that say where the data are."""
 H5 = (".h5", ".hdf5")
@@ -65,18 +66,17 @@ def run(argv: Sequence[str]) -> int:
     share_cores()
     device = choose_device(given.device)
     trained = load_generator(checkpoint)
-    if trained.codec is None:
-        raise UserError(f"{checkpoint} makes pictures; evaluate needs a model of sound")
     trained.generator.to(device)
-    metrics = _metrics(given.metrics, rest)
+    metrics = _metrics(given.metrics, rest, trained.codec is not None)
     dataset = _dataset(trained, given.data)
     n = min(given.count, len(dataset) // 2)
+    what = "picture" if trained.codec is None else "sound"
     if n < 1:
-        raise UserError("the data hold one sound; allowed: two or more, to compare reals with reals")
+        raise UserError(f"the data hold one {what}; allowed: two or more, to compare reals with reals")
     figures, left_out = _measure(given, trained, dataset, metrics, n, str(device))
     from pggan_framework.metrics.report import as_dict, table
 
-    print(f"{checkpoint}: {trained.nimg / 1000:g} kimg, {n} sounds a side, seed {given.seed}")
+    print(f"{checkpoint}: {trained.nimg / 1000:g} kimg, {n} {what}s a side, seed {given.seed}")
     print(table(figures))
     for reason in left_out:
         print(f"left out: {reason}")
@@ -89,7 +89,7 @@ def run(argv: Sequence[str]) -> int:
         "data": dataset.fingerprint(),
         "n": n,
         "seed": given.seed,
-        "griffin_lim_iter": given.griffin_lim_iter,
+        **({} if trained.codec is None else {"griffin_lim_iter": given.griffin_lim_iter}),
     }
     _append(folder / "metrics.jsonl", facts, as_dict(figures))
     return 0
@@ -107,28 +107,36 @@ def _parser() -> argparse.ArgumentParser:
     add("model", metavar="RUN", help="a run's folder (its last checkpoint), a checkpoint, or latest")
     add("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
     add("--data", type=Path, metavar="PATH", help="where the data are now, if they were moved: a folder or .h5 file")
-    add("--count", type=int, default=1000, metavar="N", help="sounds a side, at most half the data; 1000")
+    add("--count", type=int, default=1000, metavar="N", help="sounds or pictures a side, at most half the data; 1000")
     add("--seed", type=int, default=0, metavar="N", help="which samples and which reals; 0")
     add("--metrics", default="", metavar="A,B", help="names of metrics; by default all that apply")
-    add("--griffin_lim_iter", type=int, default=32, metavar="N", help="steps in search of phases, on both sides; 32")
+    add(
+        "--griffin_lim_iter",
+        type=int,
+        default=32,
+        metavar="N",
+        help="of sounds: steps in search of phases, on both sides; 32",
+    )
     add("--device", default="auto", help="auto, cpu, cuda or cuda:1; auto")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
-def _metrics(names: str, rest: Sequence[str]) -> tuple[list[Metric], bool]:
-    """The metrics, built with their flags in `rest`, and whether they were named.
+def _metrics(names: str, rest: Sequence[str], sound: bool) -> tuple[list[BaseMetric[Any]], bool]:
+    """The metrics of sounds or of pictures, built with their flags in `rest`, and whether they were named.
 
     Raises:
         UserError: if a metric or a flag is unknown, or a value is none that it takes.
     """
-    from pggan_framework.metrics.report import default_metrics
-    from pggan_framework.registry import REGISTRY
+    from pggan_framework.metrics.base import Metric, PictureMetric
+    from pggan_framework.metrics.report import default_metrics, metric_class
 
     wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
-    chosen = wanted or [metric.name for metric in default_metrics()]
+    kind: Any = Metric if sound else PictureMetric
+    chosen = wanted or [metric.name for metric in default_metrics(kind)]
+    classes = {name: metric_class(name, kind) for name in chosen}
     flags = _flags(rest, chosen)
-    return [REGISTRY.get(name, "metric").cls(**flags.get(name, {})) for name in chosen], bool(wanted)
+    return [cls(**flags.get(name, {})) for name, cls in classes.items()], bool(wanted)
 
 
 def _flags(words: Sequence[str], chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -184,11 +192,11 @@ def _dataset(trained: Pretrained, moved: Path | None) -> DepthDataset:
     except UserError as error:
         hint = "" if moved is not None else "; --data PATH says where the data are now"
         raise UserError(f"the model's data cannot be read: {error}{hint}") from error
-    if dataset.codec is None or dataset.shape != trained.growth.shape:
+    kinds = ["pictures" if each.codec is None else "sounds" for each in (dataset, trained)]
+    if kinds[0] != kinds[1] or dataset.shape != trained.growth.shape:
         shapes = ["x".join(map(str, shape)) for shape in (dataset.shape, trained.growth.shape)]
-        raise UserError(f"the data do not fit the model: pictures of {shapes[0]}; allowed: sounds as {shapes[1]}")
-    assert trained.codec is not None
-    if dataset.codec.state_dict() != trained.codec.state_dict():
+        raise UserError(f"the data do not fit the model: {kinds[0]} of {shapes[0]}; allowed: {kinds[1]} as {shapes[1]}")
+    if dataset.codec and trained.codec and dataset.codec.state_dict() != trained.codec.state_dict():
         print(
             "note: these data are not those the model was trained on: their codec was fitted otherwise", file=sys.stderr
         )
@@ -199,39 +207,47 @@ def _measure(
     given: argparse.Namespace,
     trained: Pretrained,
     dataset: DepthDataset,
-    metrics: tuple[list[Metric], bool],
+    metrics: tuple[list[BaseMetric[Any]], bool],
     n: int,
     device: str,
 ) -> tuple[list[Figure], list[str]]:
-    """All figures of `n` sounds a side, and of what was left out why."""
+    """All figures of `n` sounds or pictures a side, and of what was left out why."""
     from tqdm import tqdm
 
     from pggan_framework.data.sampling import indices
+    from pggan_framework.metrics.base import Pictures
     from pggan_framework.metrics.decoding import decoded, midi_of
     from pggan_framework.metrics.report import compare, measure, usable
+    from pggan_framework.postprocessors.picture import to_uint8
 
     latents, labels = trained.latents(n, given.seed), trained.draw_labels(n, given.seed)
     fake_midi = midi_of(trained.label_space, labels)
     order = indices(given.seed, 0, 2 * n, len(dataset))
     real_midi = midi_of(dataset.label_space, None if dataset.labels is None else dataset.labels[order])
 
-    def clips(codec: Any, pictures: NDArray[np.float32], midi: NDArray[np.float64] | None, part: slice) -> Clips:
+    def clips(
+        codec: Any, pictures: NDArray[np.float32], midi: NDArray[np.float64] | None, part: slice
+    ) -> Clips | Pictures:
+        if codec is None:
+            return Pictures(to_uint8(pictures))
         return decoded(codec, pictures, None if midi is None else midi[part], given.griffin_lim_iter, device)
 
-    def fakes(part: slice) -> Clips:
+    def fakes(part: slice) -> Clips | Pictures:
         pictures = trained.generate(latents[part], None if labels is None else labels[part])
         return clips(trained.codec, pictures, fake_midi, part)
 
-    def reals(part: slice) -> Clips:
+    def reals(part: slice) -> Clips | Pictures:
         return clips(dataset.codec, _reals(dataset, order[part].tolist(), trained.generator.depth), real_midi, part)
 
     taken, left_out = usable(metrics[0], n, reals(slice(1)), fakes(slice(1)))
     if left_out and (metrics[1] or not taken):
         raise UserError("; ".join(left_out))
     first = [metric for metric in taken if not metric.alone]
-    with tqdm(total=3 * n if first else 2 * n, unit="sound", disable=None, leave=False) as bar:
+    with tqdm(
+        total=3 * n if first else 2 * n, unit="picture" if trained.codec is None else "sound", disable=None, leave=False
+    ) as bar:
 
-        def batches(make: Any, start: int) -> Iterator[Clips]:
+        def batches(make: Any, start: int) -> Iterator[Any]:
             for part in _parts(start, start + n):
                 yield make(part)
                 bar.update(part.stop - part.start)

@@ -1,10 +1,10 @@
-"""What a metric of sounds is: features of each clip, and figures from the features of two sets."""
+"""What a metric of sounds or pictures is: features of each, and figures from the features of two sets."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pggan_framework.audio.base import Codec
 from pggan_framework.errors import UserError
 
-Features = NDArray[np.float64]
-"""[N, F]: F numbers for each of N clips."""
+Features = NDArray[Any]
+"""[N, F]: F numbers for each of N clips, float64; of pictures whatever a metric keeps of each, [N, ...]."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,43 @@ class Clips:
         return self.waves if self.waves.ndim == 2 else self.waves.mean(axis=1)
 
 
-class Metric(ABC):
-    """Base of all metrics of sounds.
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of one size.
 
-    `features` is called for one batch of clips after another, so that waves need not be kept; `compare` once, with the
-    features of all. Calling the metric does both.
+    Args:
+        images: uint8 [N, C, H, W].
+
+    Raises:
+        ValueError: if they are anything else.
     """
 
+    images: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise ValueError(f"pictures of {self.images.dtype} {self.images.shape} are not uint8 [N, C, H, W]")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, part: slice) -> Pictures:
+        """Some of the pictures."""
+        return Pictures(self.images[part])
+
+
+Batch = TypeVar("Batch", Clips, Pictures)
+
+
+class BaseMetric(ABC, Generic[Batch]):
+    """Base of all metrics, of sounds (`Metric`) and of pictures (`PictureMetric`).
+
+    `features` is called for one batch of clips or pictures after another, so that they need not be kept; `compare`
+    once, with the features of all. Calling the metric does both.
+    """
+
+    what: ClassVar[str]
+    """What it measures, in words: clips or pictures."""
     name: ClassVar[str]
     """Its registered name; its figures are called so, or begin with it and a dot."""
     default: ClassVar[bool] = True
@@ -80,12 +110,12 @@ class Metric(ABC):
     limit: int | None = None
     """The most clips that are measured a set, for slow metrics."""
 
-    def lacks(self, clips: Clips) -> str:
+    def lacks(self, clips: Batch) -> str:
         """What it needs and these clips do not have, in words; empty if they have all."""
         return ""
 
     @abstractmethod
-    def features(self, clips: Clips) -> Features:
+    def features(self, clips: Batch) -> Features:
         """What is kept of each clip, [N, F]."""
 
     @abstractmethod
@@ -96,7 +126,7 @@ class Metric(ABC):
             UserError: if there are too few.
         """
 
-    def __call__(self, reals: Clips, fakes: Clips) -> dict[str, float]:
+    def __call__(self, reals: Batch, fakes: Batch) -> dict[str, float]:
         """The figures of `fakes` beside `reals`.
 
         Raises:
@@ -116,4 +146,16 @@ class Metric(ABC):
         """
         fewest = min(map(len, sets))
         if fewest < self.minimum:
-            raise UserError(f"{self.name}: {fewest} clips a side are given; allowed: {self.minimum} and up")
+            raise UserError(f"{self.name}: {fewest} {self.what} a side are given; allowed: {self.minimum} and up")
+
+
+class Metric(BaseMetric[Clips]):
+    """Base of all metrics of sounds."""
+
+    what: ClassVar[str] = "clips"
+
+
+class PictureMetric(BaseMetric[Pictures]):
+    """Base of all metrics of pictures."""
+
+    what: ClassVar[str] = "pictures"

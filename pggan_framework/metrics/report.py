@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,10 +16,14 @@ import pggan_framework.metrics.embeddings
 import pggan_framework.metrics.frechet
 import pggan_framework.metrics.levels
 import pggan_framework.metrics.ndb
-import pggan_framework.metrics.pitch  # noqa: F401 - all imported to be registered
+import pggan_framework.metrics.pitch
+import pggan_framework.metrics.structural
+import pggan_framework.metrics.swd  # noqa: F401 - all imported to be registered
 from pggan_framework.errors import UserError
-from pggan_framework.metrics.base import Clips, Features, Metric
+from pggan_framework.metrics.base import BaseMetric, Batch, Clips, Features, Metric, PictureMetric, Pictures
 from pggan_framework.registry import REGISTRY
+
+Kind = TypeVar("Kind", Metric, PictureMetric)
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Figure:
         name: ``frechet``, ``loudness.p50`` ...
         value: that of the fakes; nan where there is none.
         floor: the same figure of other reals.
-        n: clips a side.
+        n: clips or pictures a side.
     """
 
     name: str
@@ -38,18 +43,32 @@ class Figure:
     n: int
 
 
-def default_metrics() -> list[Metric]:
-    """Every registered metric that is taken where none is named."""
-    return [c.cls() for c in REGISTRY if c.kind == "metric" and issubclass(c.cls, Metric) and c.cls.default]
+def default_metrics(kind: type[Kind]) -> list[Kind]:
+    """Every registered metric of sounds (`Metric`) or pictures (`PictureMetric`) that is taken where none is named."""
+    return [c.cls() for c in REGISTRY if c.kind == "metric" and issubclass(c.cls, kind) and c.cls.default]
 
 
-def usable(metrics: Iterable[Metric], n: int, *sets: Clips) -> tuple[list[Metric], list[str]]:
+def metric_class(name: str, kind: type[Kind]) -> type[Kind]:
+    """The metric of this name.
+
+    Raises:
+        UserError: if there is none, or it is one of sounds where pictures are measured, or the other way round.
+    """
+    found = REGISTRY.get(name, "metric").cls
+    if not issubclass(found, kind):
+        allowed = ", ".join(c.name for c in REGISTRY if c.kind == "metric" and issubclass(c.cls, kind))
+        raise UserError(f"'{name}' is no metric of {kind.what}; allowed: {allowed}")
+    return found
+
+
+def usable(metrics: Iterable[BaseMetric[Batch]], n: int, *sets: Batch) -> tuple[list[BaseMetric[Batch]], list[str]]:
     """The metrics that `n` clips a side allow and that lack nothing of any of `sets`; and of the others why not."""
-    taken, left_out = [], []
+    taken: list[BaseMetric[Batch]] = []
+    left_out = []
     for metric in metrics:
         lacking = next(filter(None, (metric.lacks(clips) for clips in sets)), "")
         if n < metric.minimum:
-            lacking = f"{metric.minimum} clips a side; there are {n}"
+            lacking = f"{metric.minimum} {metric.what} a side; there are {n}"
         if lacking:
             left_out.append(f"{metric.name} needs {lacking}")
         else:
@@ -57,10 +76,11 @@ def usable(metrics: Iterable[Metric], n: int, *sets: Clips) -> tuple[list[Metric
     return taken, left_out
 
 
-def measure(metrics: Sequence[Metric], batches: Iterable[Clips]) -> dict[str, Features]:
-    """Each metric's features [N, F] of all clips, which are held no longer than a batch at a time.
+def measure(metrics: Sequence[BaseMetric[Batch]], batches: Iterable[Batch]) -> dict[str, Features]:
+    """Each metric's features [N, F] of all clips or pictures, which are held no longer than a batch at a time.
 
-    Batches that no metric wants any more, each having its `limit`, are not asked for.
+    Batches that no metric wants any more, each having its `limit`, are not asked for. Metrics that keep the very same
+    arrays, as those do that need the pictures themselves, share them.
     """
     most = max((float("inf") if metric.limit is None else metric.limit for metric in metrics), default=0)
     parts: dict[str, list[Features]] = {metric.name: [] for metric in metrics}
@@ -73,11 +93,16 @@ def measure(metrics: Sequence[Metric], batches: Iterable[Clips]) -> dict[str, Fe
         seen += len(clips)
         if seen >= most:
             break
-    return {name: np.concatenate(found) for name, found in parts.items()}
+    joined: dict[tuple[int, ...], Features] = {}
+    for found in parts.values():
+        key = tuple(map(id, found))
+        if key not in joined:
+            joined[key] = np.concatenate(found)
+    return {name: joined[tuple(map(id, found))] for name, found in parts.items()}
 
 
 def compare(
-    metrics: Sequence[Metric],
+    metrics: Sequence[BaseMetric[Any]],
     reals: Mapping[str, Features],
     other_reals: Mapping[str, Features],
     fakes: Mapping[str, Features],
@@ -144,10 +169,35 @@ def evaluate_sounds(
     real, fake = Clips(reals, sample_rate, midi=midi[0]), Clips(fakes, sample_rate, midi=midi[1])
     if reals.shape[1:] != fakes.shape[1:]:
         raise ValueError(f"reals of shape {reals.shape} and fakes of shape {fakes.shape} differ in more than number")
+    return _evaluate(real, fake, metrics, Metric)
+
+
+def evaluate_pictures(
+    reals: NDArray[np.uint8], fakes: NDArray[np.uint8], metrics: Iterable[str] | None = None
+) -> dict[str, float]:
+    """Compare pictures with real ones, the reals halved as in `evaluate_sounds`.
+
+    Args:
+        reals: uint8 [N, C, H, W], in no order.
+        fakes: uint8 of the same shape but for N; as many as half the reals are used.
+        metrics: names of metrics; by default all that apply.
+
+    Raises:
+        UserError: if a metric is unknown or no metric of pictures, or one that is named needs larger or more pictures.
+        ValueError: if they are no uint8 [N, C, H, W], or differ in shape.
+    """
+    if reals.shape[1:] != fakes.shape[1:]:
+        raise ValueError(f"reals of shape {reals.shape} and fakes of shape {fakes.shape} differ in more than number")
+    return _evaluate(Pictures(reals), Pictures(fakes), metrics, PictureMetric)
+
+
+def _evaluate(real: Batch, fake: Batch, metrics: Iterable[str] | None, kind: Any) -> dict[str, float]:
+    """The figures of `fake`, and as the floor those of the second half of `real`, beside the first half."""
     n = min(len(real) // 2, len(fake))
-    chosen = default_metrics() if metrics is None else [REGISTRY.get(name, "metric").cls() for name in metrics]
+    names = None if metrics is None else list(metrics)
+    chosen: list[Any] = default_metrics(kind) if names is None else [metric_class(name, kind)() for name in names]
     taken, left_out = usable(chosen, n, real, fake)
-    if left_out and (metrics is not None or not taken):
+    if left_out and (names is not None or not taken):
         raise UserError("; ".join(left_out))
     compared = [metric for metric in taken if not metric.alone]
     measured = measure(compared, [real[:n]]), measure(taken, [real[n : 2 * n]]), measure(taken, [fake[:n]])

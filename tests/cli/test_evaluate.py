@@ -136,17 +136,13 @@ def test_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "nowhere does not exist" in refused([str(tmp_path / "nowhere")], capsys)
 
 
-def test_moved_data_pictures_and_other_data(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_moved_and_other_data(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import soundfile
 
-    random = np.random.default_rng(0)
     for number in range(6):
         (tmp_path / "here").mkdir(exist_ok=True)
         wave = 0.3 * np.sin(2 * np.pi * 220 * (1 + number) * np.arange(1024) / 16000)
         soundfile.write(tmp_path / "here" / f"{number}.wav", wave, 16000)
-        (tmp_path / "pictures").mkdir(exist_ok=True)
-        pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number}.png")
     sizes = {"SoundImageDataset.n_fft": 64, "SoundImageDataset.hop_length": 32, "SoundImageDataset.prepared_dir": None}
     base = {**TONES, **FULL_SIZE, "total_kimg": 0.008, "result_dir": str(tmp_path / "results")}
     base = {name: value for name, value in base.items() if not name.startswith("TonesDataset")}
@@ -164,10 +160,79 @@ def test_moved_data_pictures_and_other_data(trained: Path, tmp_path: Path, capsy
         soundfile.write(path, 2 * wave, rate)
     assert main(["evaluate", *words]) == 0
     assert "not those the model was trained on" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one tick with 12 pictures of 32x32."""
+    root = tmp_path_factory.mktemp("drawn")
+    (root / "pictures").mkdir()
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)):
+        Image.fromarray(pixels).save(root / "pictures" / f"{number}.png")
+    base = {name: value for name, value in TONES.items() if not name.startswith("TonesDataset")}
     images = {"dataset_class": "DefaultImageFolderDataset"}
-    images["DefaultImageFolderDataset.dir_path"] = str(tmp_path / "pictures")
-    folder = run(overrides={**base, **images}).path
-    assert "evaluate needs a model of sound" in refused([str(folder)], capsys)
+    images["DefaultImageFolderDataset.dir_path"] = str(root / "pictures")
+    return run(overrides={**base, **FULL_SIZE, **images, "total_kimg": 0.008, "result_dir": str(root / "results")}).path
+
+
+def test_pictures_beside_their_floor(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shutil.copytree(drawn, tmp_path / drawn.name)
+    for _ in range(2):
+        assert main(["evaluate", str(folder), "--seed", "3", "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "6 pictures a side, seed 3" in out
+    rows = {words[0]: words[1:] for line in out.splitlines() if len(words := line.split()) == 4}
+    first, second = lines(folder / "metrics.jsonl")
+    for name in ("swd.32", "swd.16", "swd.average", "ms_ssim"):
+        assert rows[name] == [f"{first[name]:.4g}", f"{first[f'{name}.floor']:.4g}", "6"]
+    assert (first["n"], first["seed"], first["nimg"], first["depth"]) == (6, 3, 8, 3)
+    assert first["data"] == torch.load(next(folder.glob("*.pt")), weights_only=True)["data"]
+    assert "griffin_lim_iter" not in first
+    assert {k: v for k, v in first.items() if k != "date"} == {k: v for k, v in second.items() if k != "date"}
+    # A network of two steps draws no white noise, and one picture like the other.
+    assert first["swd.32"] > 2 * first["swd.32.floor"]
+    assert first["ms_ssim"] > first["ms_ssim.floor"]
+
+
+def test_a_generator_that_copies_the_data_is_at_the_floor(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The very pictures of the floor's half in the place of generated ones give its very figures."""
+    from pggan_framework.data.sampling import indices
+    from pggan_framework.pretrained import Pretrained
+
+    folder = shutil.copytree(drawn, tmp_path / drawn.name)
+    files = sorted((drawn.parents[1] / "pictures").glob("*.png"))
+    pixels = np.stack([np.asarray(Image.open(path)) for path in files]).transpose(0, 3, 1, 2)
+
+    def copy(self: Pretrained, latents: torch.Tensor, labels: object = None) -> np.ndarray:  # type: ignore[type-arg]
+        return (pixels[indices(0, 6, 6, 12)] / np.float32(127.5) - 1).astype(np.float32)
+
+    monkeypatch.setattr(Pretrained, "generate", copy)
+    assert main(["evaluate", str(folder), "--device", "cpu"]) == 0
+    (found,) = lines(folder / "metrics.jsonl")
+    for name in ("swd.32", "swd.16", "swd.average", "ms_ssim"):
+        assert found[name] == pytest.approx(found[f"{name}.floor"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--metrics", "frechet"], "'frechet' is no metric of pictures; allowed: ms_ssim, swd"),
+        (["--ms_ssim.pairs", "0"], "ms_ssim.pairs 0 is not allowed; allowed: 1 and up"),
+        (["--ndb.bins", "3"], "unknown flag --ndb.bins"),
+        (["--metrics", "swd", "--count", "1"], "swd needs 2 pictures a side; there are 1"),
+    ],
+)
+def test_what_pictures_do_not_allow(
+    drawn: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused([str(drawn), *words, "--device", "cpu"], capsys)
+    assert not (drawn / "metrics.jsonl").exists()
+
+
+def test_sounds_have_no_metric_of_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "'swd' is no metric of clips; allowed: centroid" in refused([str(folder), "--metrics", "swd"], capsys)
 
 
 def test_plugin_adds_figures_and_disturbs_nothing(trained: Path, tmp_path: Path) -> None:

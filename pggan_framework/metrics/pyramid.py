@@ -1,0 +1,55 @@
+"""The Laplacian pyramid of Burt and Adelson (1983): a picture as bands of detail, each of half the size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+SMALLEST = 16
+"""The shorter side, in pixels, under which no further level is made."""
+
+
+def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
+    """The (height, width) of each level, from full size down to a shorter side of at least 16; empty if it has less."""
+    sizes = []
+    while min(height, width) >= SMALLEST:
+        sizes.append((height, width))
+        height, width = (height + 1) // 2, (width + 1) // 2
+    return sizes
+
+
+def halve(images: Tensor) -> Tensor:
+    """Smooth [N, C, H, W] with the 5x5 binomial kernel over 256, mirrored at the edges, and keep every second pixel."""
+    for axis in (2, 3):
+        x = pad(images, (0, 0, 2, 2) if axis == 2 else (2, 2, 0, 0), mode="reflect")
+        size = images.shape[axis]
+        a, b, c, d, e = (x[:, :, k : k + size : 2] if axis == 2 else x[..., k : k + size : 2] for k in range(5))
+        images = (a + e + 4 * (b + d) + 6 * c) / 16
+    return images
+
+
+def double(images: Tensor, height: int, width: int) -> Tensor:
+    """Put zeros between the pixels of [N, C, h, w] and smooth with four times that kernel: [N, C, height, width]."""
+    for axis, size in ((2, height), (3, width)):
+        count = images.shape[axis]
+        # Mirrored at its edges, the picture with zeros has the second pixel before the first, the last after the last.
+        x = torch.cat([images.narrow(axis, 1, 1), images, images.narrow(axis, count - 1, 1)], axis)
+        before, here, after = (x.narrow(axis, k, count) for k in range(3))
+        pair = torch.stack([(before + 6 * here + after) / 8, (here + after) / 2], axis + 1)
+        images = pair.flatten(axis, axis + 1).narrow(axis, 0, size)
+    return images
+
+
+def laplacian_level(images: Tensor, level: int) -> Tensor:
+    """One level of the pyramid of float [N, C, H, W]: 0 is full size, the last holds what is left when all are off.
+
+    Raises:
+        ValueError: if there is no such level.
+    """
+    sizes = level_sizes(*images.shape[2:])
+    if not 0 <= level < len(sizes):
+        raise ValueError(f"level {level} of pictures of {tuple(images.shape[2:])}; there are {len(sizes)}")
+    for _ in range(level):
+        images = halve(images)
+    return images if level == len(sizes) - 1 else images - double(halve(images), *sizes[level])

@@ -1,0 +1,139 @@
+"""Multi-scale structural similarity: how alike are two pictures? Among generated ones it shows a lack of variety."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d, pad
+
+from pggan_framework.errors import UserError
+from pggan_framework.metrics.base import PictureMetric, Pictures
+from pggan_framework.registry import register
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+WINDOW, SIGMA = 11, 1.5
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+SMALLEST = 16
+"""Pixels a side that leave one pixel at the fifth scale."""
+_MIDDLE = 127.5
+_PIXELS = 1 << 20
+"""Pixels that are compared at a time."""
+
+
+def ms_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """The mean MS-SSIM of pairs of pictures: 1 for equal ones, about 0 for ones that have nothing in common.
+
+    Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment" (2003): five scales,
+    each half the one before, a Gaussian window of 11x11 (sigma 1.5) that stays inside the picture, K 0.01 and 0.03.
+    A mean below 0 at one scale counts as 0. At the fifth scale the picture is mirrored at its edges, as torchmetrics
+    does and the PGGAN paper's tool does not. Below 176 pixels a side the window does not fit that scale: it then
+    shrinks to the shorter side of the scale, sigma with it, and nothing is mirrored, as in that tool.
+
+    Args:
+        a: uint8 [N, C, H, W], any number of channels, each side 16 or more.
+        b: the picture each is compared with, uint8 [N, C, H, W].
+
+    Raises:
+        UserError: if they are no uint8 [N, C, H, W] of one shape, or too small.
+    """
+    for images in (a, b):
+        if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+            raise UserError(f"pictures are {images.dtype} {list(images.shape)}; allowed: uint8 [N, C, H, W]")
+    if a.shape != b.shape:
+        raise UserError(f"pictures are {list(a.shape)} and {list(b.shape)}; allowed: pairs of the same shape")
+    return _mean_of_pairs(a, b, np.stack([np.arange(len(a))] * 2, axis=1))
+
+
+def random_pairs(count: int, most: int, seed: int = 0) -> NDArray[np.int64]:
+    """`most` different pairs of two of `count` pictures, [P, 2]; all pairs if there are no more."""
+    total = count * (count - 1) // 2
+    numbers = np.arange(total) if total <= most else np.random.default_rng(seed).choice(total, most, replace=False)
+    # Pair k, counted along the rows of the triangle below the diagonal, is in row r: r (r - 1) / 2 <= k.
+    second = ((1 + np.sqrt(1 + 8 * numbers.astype(np.float64))) / 2).astype(np.int64)
+    return np.stack([numbers - second * (second - 1) // 2, second], axis=1)
+
+
+def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np.int64]) -> float:
+    """The mean over `pairs` [P, 2] of a picture in `a` and one in `b`.
+
+    Raises:
+        UserError: if a side is too short.
+    """
+    height, width = a.shape[2:]
+    if min(height, width) < SMALLEST:
+        raise UserError(f"pictures of {height}x{width} are too small for five scales; allowed: {SMALLEST} and up")
+    batch = max(1, _PIXELS // a[0].size)
+    total = 0.0
+    for start in range(0, len(pairs), batch):
+        part = pairs[start : start + batch]
+        first, second = (torch.from_numpy(s[part[:, k]]).float() - _MIDDLE for k, s in enumerate((a, b)))
+        total += float(_similarities(first, second).double().sum())
+    return total / len(pairs)
+
+
+def _similarities(a: Tensor, b: Tensor) -> Tensor:
+    """MS-SSIM of each pair, [N], of pictures [N, C, H, W] whose middle grey is 0."""
+    result = torch.ones(len(a))
+    for scale, weight in enumerate(WEIGHTS):
+        if scale:
+            a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)
+        last = scale == len(WEIGHTS) - 1
+        if last and min(a.shape[2:]) >= WINDOW:
+            a, b = (pad(each, [WINDOW // 2] * 4, mode="reflect") for each in (a, b))
+        means = [_blur(each) for each in (a, b)]
+        spread = _blur(a * a + b * b) - means[0] ** 2 - means[1] ** 2
+        common = _blur(a * b) - means[0] * means[1]
+        similarity = (2 * common + C2) / (spread + C2)
+        if last:
+            bright = [each + _MIDDLE for each in means]
+            similarity = similarity * (2 * bright[0] * bright[1] + C1) / (bright[0] ** 2 + bright[1] ** 2 + C1)
+        result = result * similarity.mean((1, 2, 3)).clamp(min=0) ** weight
+    return result
+
+
+def _blur(images: Tensor) -> Tensor:
+    """The mean under the window wherever it fits, [N, C, H - 10, W - 10]; under a smaller one where none does."""
+    count, channels, height, width = images.shape
+    size = min(WINDOW, height, width)
+    steps = torch.arange(size) - (size - 1) / 2
+    window = torch.exp(-((steps / (SIGMA * size / WINDOW)) ** 2) / 2)
+    window = window / window.sum()
+    flat = images.reshape(count * channels, 1, height, width)
+    blurred = conv2d(conv2d(flat, window.view(1, 1, -1, 1)), window.view(1, 1, 1, -1))
+    return blurred.reshape(count, channels, *blurred.shape[2:])
+
+
+@register("metric", "ms_ssim")
+class MSSSIM(PictureMetric):
+    """Mean MS-SSIM of random pairs of generated pictures (PGGAN paper): if far above the reals', variety lacks.
+
+    Args:
+        pairs: most pairs that are compared; the paper has 10,000.
+
+    Raises:
+        UserError: if `pairs` is below 1.
+    """
+
+    name = "ms_ssim"
+    alone = True
+
+    def __init__(self, pairs: int = 10_000) -> None:
+        if pairs < 1:
+            raise UserError(f"ms_ssim.pairs {pairs} is not allowed; allowed: 1 and up")
+        self.pairs = pairs
+
+    def lacks(self, clips: Pictures) -> str:
+        """It needs pictures of 16 pixels or more."""
+        small = min(clips.images.shape[2:]) < SMALLEST
+        return f"pictures of {SMALLEST} pixels or more a side" if small else ""
+
+    def features(self, clips: Pictures) -> NDArray[np.uint8]:
+        """The pictures themselves, since which are compared is drawn from all."""
+        return clips.images
+
+    def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:
+        """One figure, ``ms_ssim``."""
+        self.check_count(others)
+        return {self.name: _mean_of_pairs(others, others, random_pairs(len(others), self.pairs))}

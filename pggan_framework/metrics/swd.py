@@ -1,0 +1,179 @@
+"""Sliced Wasserstein distance: do patches of generated pictures look like those of real ones, at each scale?
+
+Karras et al., "Progressive growing of GANs" (arXiv 1710.10196), section 5 and their published tool. Every level of the
+Laplacian pyramids of both sets gives 128 patches of 7x7 pixels a picture. Their values are standardised by channel,
+over a whole set; the patches are projected on 4 x 128 random directions, and the mean absolute difference of the
+sorted projections, times 1000, is the distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pggan_framework.errors import UserError
+from pggan_framework.metrics.base import PictureMetric, Pictures
+from pggan_framework.metrics.pyramid import SMALLEST, laplacian_level, level_sizes
+from pggan_framework.registry import register
+
+PATCHES, SIDE, DIRECTIONS = 128, 7, 512
+SCALE = 1000.0
+_BATCH, _BLOCK = 64, 32
+"""Pictures, and directions, that are worked on at a time."""
+_POSITIONS, _DIRECTIONS = 0, 1  # which stream of the seed
+
+
+class Distances(dict[int, float]):
+    """Distances x 1000 by resolution: the shorter side of a level in pixels, the largest first."""
+
+    @property
+    def average(self) -> float:
+        """The mean over the levels."""
+        return sum(self.values()) / len(self)
+
+
+def patch_positions(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.int64]:
+    """Upper left corners (row, column) of each picture's patches in a level of height x width, [count, 128, 2].
+
+    They are the same for both sets, so that equal sets have the distance 0; a larger count begins with the same ones.
+    """
+    random = np.random.default_rng([seed, _POSITIONS, height, width])
+    return random.integers(0, [height - SIDE + 1, width - SIDE + 1], (count, PATCHES, 2))
+
+
+def directions(channels: int, height: int, width: int, seed: int = 0) -> NDArray[np.float64]:
+    """Random unit directions for a level of height x width, [512, channels, 7, 7]."""
+    random = np.random.default_rng([seed, _DIRECTIONS, height, width])
+    drawn = random.standard_normal((DIRECTIONS, channels * SIDE * SIDE))
+    unit: NDArray[np.float64] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return unit.reshape(DIRECTIONS, channels, SIDE, SIDE)
+
+
+def sliced_wasserstein(real: NDArray[np.uint8], fake: NDArray[np.uint8], seed: int = 0) -> Distances:
+    """The sliced Wasserstein distance of two sets of pictures, level by level.
+
+    One level is worked on at a time: its patches take 25 kB a picture and channel on each side, whatever the size of
+    the pictures, which may lie in a file (`numpy.memmap`). The sorting uses torch's number of threads.
+
+    Args:
+        real: uint8 [N, C, H, W], any number of channels, the shorter side 16 or more.
+        fake: uint8 of the same shape; the paper has 16,384 a side.
+        seed: of the places of the patches and of the directions.
+
+    Returns:
+        {resolution: distance x 1000} for each level down to a shorter side of 16, and `Distances.average`.
+
+    Raises:
+        UserError: if the sets are no uint8 [N, C, H, W], differ in shape or in number, or are too small.
+    """
+    for images in (real, fake):
+        if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+            raise UserError(f"pictures are {images.dtype} {list(images.shape)}; allowed: uint8 [N, C, H, W]")
+    if real.shape != fake.shape:
+        raise UserError(f"pictures are {list(real.shape)} and {list(fake.shape)}; allowed: as many, of the same shape")
+    channels, height, width = real.shape[1:]
+    sizes = level_sizes(height, width)
+    if not sizes:
+        raise UserError(f"pictures of {height}x{width} have no level; allowed: {SMALLEST} pixels and more a side")
+    found = Distances()
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for level, size in enumerate(sizes):
+            places = patch_positions(len(real), *size, seed)
+            sets = [_Patches(images, level, places) for images in (real, fake)]
+            found[min(size)] = SCALE * _distance(sets[0], sets[1], directions(channels, *size, seed), pool)
+            del sets  # before the next level's are made
+    return found
+
+
+class _Patches:
+    """The patches of one level of all pictures, [N * 128, 7 * 7 * C], and what standardises them."""
+
+    def __init__(self, images: NDArray[np.uint8], level: int, places: NDArray[np.int64]) -> None:
+        channels = images.shape[1]
+        self.values = np.empty((len(images) * PATCHES, SIDE * SIDE * channels), np.float32)
+        total, squares = np.zeros(channels), np.zeros(channels)
+        for start in range(0, len(images), _BATCH):
+            batch = torch.from_numpy(np.array(images[start : start + _BATCH])).float()
+            part = self.values[start * PATCHES : (start + len(batch)) * PATCHES]
+            part[:] = _cut(laplacian_level(batch, level), places[start : start + _BATCH]).reshape(part.shape)
+            exact = torch.from_numpy(part).double()
+            total += exact.sum(0).reshape(-1, channels).sum(0).numpy()
+            squares += exact.square().sum(0).reshape(-1, channels).sum(0).numpy()
+        self.mean = total / (self.values.size / channels)
+        spread = np.sqrt(np.maximum(squares / (self.values.size / channels) - self.mean**2, 0))
+        # What does not vary at all is 0 when its mean is off; what is left of it is rounding.
+        self.spread = np.where(spread > 1e-6 * np.maximum(np.abs(self.mean), 1), spread, np.inf)
+
+    def project(self, onto: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Projections on directions [K, 7, 7, C], [K, N * 128], and what is to be taken off each, [K].
+
+        The directions are standardised in place of the patches, of which there are many more.
+        """
+        scaled = onto / self.spread
+        flat = torch.from_numpy(scaled.reshape(len(onto), -1)).float()
+        projected: NDArray[np.float32] = (flat @ torch.from_numpy(self.values).T).numpy()
+        return projected, (scaled * self.mean).sum((1, 2, 3)).astype(np.float32)
+
+
+def _cut(level: Tensor, places: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Patches [N, 128, 7, 7 * C] at `places` [N, 128, 2] of pictures [N, C, H, W]."""
+    pixels = level.permute(0, 2, 3, 1).contiguous().numpy()
+    count, height, width, channels = pixels.shape
+    shape = (count, height - SIDE + 1, width - SIDE + 1, SIDE, SIDE * channels)
+    each = pixels.itemsize
+    steps = (*pixels.strides[:3], pixels.strides[1], each)  # a row of a patch is 7 * C numbers in a row
+    windows = np.lib.stride_tricks.as_strided(pixels, shape, steps, writeable=False)
+    patches: NDArray[np.float32] = windows[np.arange(count)[:, None], places[..., 0], places[..., 1]]
+    return patches
+
+
+def _distance(real: _Patches, fake: _Patches, onto: NDArray[np.float64], pool: ThreadPoolExecutor) -> float:
+    """The mean absolute difference of the sorted projections on directions [K, C, 7, 7]."""
+    onto = np.moveaxis(onto, 1, -1)
+    total = 0.0
+    for start in range(0, len(onto), _BLOCK):
+        (a, a_off), (b, b_off) = (each.project(onto[start : start + _BLOCK]) for each in (real, fake))
+        total += sum(pool.map(_sorted_difference, a, b, b_off - a_off))
+    return total / len(onto)
+
+
+def _sorted_difference(a: NDArray[np.float32], b: NDArray[np.float32], shift: np.float32) -> float:
+    """The mean of |a + shift - b|, both [M] sorted; they are overwritten."""
+    # numpy sorts numbers of 32 bits several times faster than torch does, and lets other threads run meanwhile.
+    a.sort()
+    b.sort()
+    a -= b
+    a += shift
+    return float(np.abs(a, out=a).mean())
+
+
+@register("metric", "swd")
+class SlicedWasserstein(PictureMetric):
+    """Sliced Wasserstein distance of patches x 1000 (PGGAN paper), at each level of a Laplacian pyramid and on average.
+
+    High resolutions tell of sharpness and texture, low ones of the large structure; 0 is best. Few pictures make it
+    larger: compare only figures of the same number.
+    """
+
+    name = "swd"
+
+    def lacks(self, clips: Pictures) -> str:
+        """It needs pictures of 16 pixels or more."""
+        small = min(clips.images.shape[2:]) < SMALLEST
+        return f"pictures of {SMALLEST} pixels or more a side" if small else ""
+
+    def features(self, clips: Pictures) -> NDArray[np.uint8]:
+        """The pictures themselves: they take less room than their patches."""
+        return clips.images
+
+    def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:
+        """``swd.64`` and so on for each level, and ``swd.average``."""
+        self.check_count(reals, others)
+        found = sliced_wasserstein(reals, others)
+        levels: Iterable[tuple[str, float]] = ((f"swd.{side}", value) for side, value in found.items())
+        return {**dict(levels), "swd.average": found.average}
