@@ -44,7 +44,21 @@ class Penalty(Term):
             ("depth_weights", [*self.depth_weights, *self.depth_weights.values()]),
         ):
             self.require(name, all(isfinite(value) and value >= 0 for value in values), "0 and above")
-        self.require("interval", interval >= 1, "1 and up")
+
+    @property
+    def interval(self) -> int:
+        """Updates of its network from one computation to the next.
+
+        Raises:
+            UserError: if it is set below 1.
+        """
+        return self._interval
+
+    @interval.setter
+    def interval(self, value: int) -> None:
+        if value < 1:
+            raise UserError(f"{type(self).__name__}.interval {value} is not allowed; allowed: 1 and up")
+        self._interval = value
 
     def require(self, name: str, holds: bool, allowed: str) -> None:
         """Refuse the parameter `name` unless what is allowed `holds`.

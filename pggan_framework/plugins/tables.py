@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pggan_framework.errors import UserError
@@ -31,17 +32,22 @@ class DepthTables(Plugin):
         """Note what the parameters are without tables.
 
         Raises:
-            UserError: if a table has a key that is no depth of the data, or a value its component refuses.
+            UserError: if a table has a key that is no depth of the data, a value its component refuses, or a rival in
+                a penalty's own weights by depth.
         """
         super().setup(trainer)
         self._without = [getattr(owner, parameter) for _, _, owner, parameter in self._tables]
         for name, table, owner, parameter in self._tables:
+            if parameter == "weight" and getattr(owner, "depth_weights", None):
+                raise UserError(
+                    f"by_depth: {name} and {type(owner).__name__}.depth_weights are given; allowed: one of them"
+                )
             for depth, value in table.items():
                 if depth not in range(trainer.G.max_depth + 1):
                     raise UserError(
                         f"by_depth: {name}: {depth} is no depth; allowed: 0 to {trainer.G.max_depth} for these data"
                     )
-                if isinstance(value, int | float) and value < 0:
+                if isinstance(value, int | float) and not (isfinite(value) and value >= 0):
                     raise UserError(f"by_depth: {name}.{depth}: {value} is given; allowed: 0 and above")
                 setattr(owner, parameter, value)
         self._set()
