@@ -48,6 +48,7 @@ def _describe_checkpoint(path: Path) -> Details:
     doubles = tuple((bool(down), bool(across)) for down, across in stored["doubles"])
     growth = Growth(stored["channels"], tuple(stored["seed"]), doubles)
     labels, codec = state.get("labels"), state["codec"]
+    planned = state["trainer"].get("total_nimg")
     return {
         "kind": "checkpoint",
         "format_version": VERSION,
@@ -59,7 +60,7 @@ def _describe_checkpoint(path: Path) -> Details:
         "shape_at_depth": list(growth.shape_at(networks["depth"])),
         "nimg": nimg,
         "kimg": nimg / 1000,
-        "total_kimg": config.get("total_kimg"),
+        "total_kimg": config.get("total_kimg") if planned is None else planned / 1000,
         "tick": state["tick"],
         "generator": config["generator"],
         "generator_parameters": count_parameters(networks["G"]),

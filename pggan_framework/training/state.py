@@ -27,6 +27,8 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
             "iteration": trainer.iteration,
             "tick_start_nimg": trainer.tick_start_nimg,
             "stream": trainer.stream,
+            # Where the run was to end: the schedule or a number of epochs may say so, and not the configuration.
+            "total_nimg": trainer.total_nimg,
             "ema_births": dict(parts.ema.births),
         },
         "networks": {

@@ -58,11 +58,16 @@ def test_labels_have_counts(run_folder, tmp_path, capsys):
     space = [{"name": "pitch", "values": ["60", "61", "62"]}, {"name": "level", "span": [0.0, 2.0]}]
     rows = torch.tensor([[0.0, 0.5], [0.0, 1.5], [2.0, 2.0]], dtype=torch.float64)
     state["labels"] = {"space": space, "rows": rows, "counts": torch.tensor([3, 4, 5])}
-    state["networks"]["alpha"], state["config"]["total_kimg"] = 0.5, 20.0
+    state["networks"]["alpha"], state["trainer"]["total_nimg"] = 0.5, 20_000
     torch.save(state, tmp_path / "net.pt")
     out = told(capsys, tmp_path / "net.pt")
     assert "3 values: 60 (7), 61 (0), 62 (5)" in out and "a number from 0 to 2" in out
     assert "fading in at alpha 0.50" in out and "not finished" in out
+
+
+def test_a_run_of_epochs_is_finished_where_they_are(tmp_path, capsys):
+    result = train(overrides={**TONES, "total_epochs": 0.4, "result_dir": str(tmp_path)})
+    assert "0.008 of 0.008 kimg (8 images), tick 1, finished" in told(capsys, result.path)
 
 
 def test_running_averages_are_no_parameters():
