@@ -67,7 +67,8 @@ def test_labels_have_counts(run_folder, tmp_path, capsys):
 
 def test_a_run_of_epochs_is_finished_where_they_are(tmp_path, capsys):
     result = train(overrides={**TONES, "total_epochs": 0.4, "result_dir": str(tmp_path)})
-    assert "0.008 of 0.008 kimg (8 images), tick 1, finished" in told(capsys, result.path)
+    out = told(capsys, result.path)
+    assert "0.008 of 0.008 kimg (8 images)" in out and ", finished" in out
 
 
 def test_running_averages_are_no_parameters():
