@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -45,6 +45,9 @@ class BatchLoader:
         rank: of this process among those that train together.
         world: how many of those there are.
     """
+
+    before_fork: Callable[[], None] | None = None
+    """Called before worker processes are started."""
 
     def __init__(
         self,
@@ -113,6 +116,8 @@ class BatchLoader:
 
     def _start(self, request: Request) -> None:
         self.close()
+        if self.before_fork is not None:
+            self.before_fork()
         loader: DataLoader[Any] = DataLoader(
             self._batches,
             batch_size=None,

@@ -27,7 +27,9 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "gradient_penalty": ("penalty", "{:<8.3g}".format),
 }
 """The figures whose place in a line is fixed: label and format; kimg stands for nimg."""
-_LEFT_OUT = frozenset({"nimg", "G_lr", "D_lr", "drift", "gradient_norm", "D_wasserstein", "G_wasserstein"})
+_LEFT_OUT = frozenset(
+    {"nimg", "G_lr", "D_lr", "drift", "ms.data", "ms.saving", "gradient_norm", "D_wasserstein", "G_wasserstein"}
+)
 """What a person rarely looks at; stats.jsonl has it."""
 
 

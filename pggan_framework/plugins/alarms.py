@@ -111,6 +111,7 @@ class Alarms(Plugin):
         if self.policy != "rollback":
             return False
         trainer, logger = self.trainer, self.trainer.parts.logger
+        trainer.background.join()
         checkpoint = self._last_checkpoint()
         if checkpoint is None or self._gone_back >= self.rollbacks:
             reason = "there is no checkpoint yet" if checkpoint is None else f"{self._gone_back} times is the limit"

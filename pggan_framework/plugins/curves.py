@@ -13,7 +13,9 @@ from pggan_framework.postprocessors.chart import Curves, Floats, curves_chart
 from pggan_framework.registry import register
 from pggan_framework.training.plugin import Plugin
 
-_LEFT_OUT = frozenset({"tick", "nimg", "kimg", "time", "sec.tick", "depth", "alpha", "lod", "minibatch"})
+_LEFT_OUT = frozenset(
+    {"tick", "nimg", "kimg", "time", "sec.tick", "ms.data", "ms.saving", "depth", "alpha", "lod", "minibatch"}
+)
 _MISSING = float("nan")
 _SCORES = ("D_real", "D_fake")
 

@@ -16,6 +16,9 @@ from pggan_framework.training.plugin import Plugin
 if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
+_SLOW = 0.1
+"""Share of the time that data may take before the log says so."""
+
 
 @register("plugin")
 class EfficientLossMonitor(Plugin):
@@ -64,11 +67,17 @@ class EfficientLossMonitor(Plugin):
 
 @register("plugin")
 class AbsoluteTimeMonitor(Plugin):
-    """Seconds since the start (a resumed run's earlier part included), a tick, and a thousand images."""
+    """Seconds since the start (a resumed run's earlier part included), a tick, and a thousand images.
+
+    Beside them, in milliseconds a tick: ``ms.data``, what the steps have waited for batches of real pictures, and
+    ``ms.saving``, what they have waited for samples and checkpoints. Where data take more than a tenth of the time,
+    the log says so once.
+    """
 
     def setup(self, trainer: Trainer) -> None:
         """Start the clock."""
         super().setup(trainer)
+        self._warned = False
         self._restart(Clock())
 
     def _restart(self, clock: Clock) -> None:
@@ -76,13 +85,21 @@ class AbsoluteTimeMonitor(Plugin):
         self._tick_start, self._tick_nimg = clock.seconds, self.trainer.nimg
 
     def on_tick(self) -> None:
-        """Report time, sec.tick and sec.kimg."""
+        """Report time, sec.tick, sec.kimg, ms.data and ms.saving."""
         now = self._clock.seconds
         seconds, nimg = now - self._tick_start, self.trainer.nimg - self._tick_nimg
         self.trainer.stats["time"] = now
         self.trainer.stats["sec.tick"] = seconds
         self.trainer.stats["sec.kimg"] = seconds / max(nimg, 1) * 1000
         self._tick_start, self._tick_nimg = now, self.trainer.nimg
+        waited = {what: self.trainer.timing.take(what) for what in ("data", "saving")}
+        self.trainer.stats.update({f"ms.{what}": 1000 * each for what, each in waited.items()})
+        if not self._warned and seconds > 0 and waited["data"] > _SLOW * seconds:
+            self._warned = True
+            self.trainer.parts.logger.message(
+                f"{waited['data'] / seconds:.0%} of the time is spent waiting for data: prepare them once"
+                " (save_dataset, pggan prepare), keep them in memory (preload) or raise num_data_workers"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds trained so far."""

@@ -14,7 +14,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.label_maps import MapSpace
 from pggan_framework.labels import Labels
 from pggan_framework.loggers.base import Logger
-from pggan_framework.postprocessors.base import Postprocessor
+from pggan_framework.postprocessors.base import Artifact, Postprocessor
 from pggan_framework.registry import register
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.randomness import derive
@@ -77,7 +77,8 @@ class OutputGenerator(Plugin):
     def on_tick(self) -> None:
         """Write samples if they are due."""
         if self.trainer.tick == 1 or self.trainer.tick % self.output_snapshot_ticks == 0:
-            self.save(self.fakes(), "fakes")
+            with self.trainer.timing.of("saving"):
+                self._start(self.fakes(), "fakes")
 
     def on_end(self) -> None:
         """Write the last samples, if they are not written yet."""
@@ -104,13 +105,24 @@ class OutputGenerator(Plugin):
 
     def save(self, samples: NDArray[np.float32], kind: str) -> None:
         """Give `samples` to every postprocessor, and what they wrote to the loggers."""
+        self._start(samples, kind)
+        self.trainer.background.join()
+
+    def _start(self, samples: NDArray[np.float32], kind: str) -> None:
+        """Hand `samples` to the background; the loggers hear of the files when they are written."""
         nimg = self.trainer.nimg
-        for postprocessor in self.postprocessors:
-            for artifact in postprocessor.save(samples, kind, nimg // 1000):
+
+        def write() -> list[Artifact]:
+            return [artifact for saver in self.postprocessors for artifact in saver.save(samples, kind, nimg // 1000)]
+
+        def tell(artifacts: list[Artifact]) -> None:
+            for artifact in artifacts:
                 if artifact.kind == "image":
                     self.logger.image(artifact.name, artifact.path, nimg)
                 elif artifact.kind == "audio":
                     self.logger.audio(artifact.name, artifact.path, nimg)
+
+        self.trainer.background.submit(write, tell)
         if kind == "fakes":
             self._written = nimg
 

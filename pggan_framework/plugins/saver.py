@@ -8,6 +8,7 @@ from pathlib import Path
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
 from pggan_framework.runs import snapshot_name, snapshots
+from pggan_framework.training.background import frozen
 from pggan_framework.training.checkpoint import save_checkpoint
 from pggan_framework.training.plugin import Every, Plugin
 
@@ -41,10 +42,11 @@ class SaverPlugin(Plugin):
         self._last = time.monotonic()
 
     def on_tick(self) -> None:
-        """Save if enough ticks or minutes have passed."""
+        """Save, in the background, if enough ticks or minutes have passed."""
         old = 0 < self.network_snapshot_minutes * 60 <= time.monotonic() - self._last
         if self.trainer.tick % self.network_snapshot_ticks == 0 or old:
-            self.save()
+            with self.trainer.timing.of("saving"):
+                self._start()
 
     def on_end(self) -> None:
         """Save the last state, unless training broke down: then the checkpoint before stays the last."""
@@ -53,12 +55,23 @@ class SaverPlugin(Plugin):
 
     def save(self) -> Path:
         """Write a checkpoint now; returns its path."""
-        earlier = snapshots(self.directory)
+        path = self._start()
+        self.trainer.background.join()
+        return path
+
+    def _start(self) -> Path:
+        """Hand a checkpoint to the background; returns the path it will have."""
         path = self.directory / snapshot_name(self.trainer.nimg)
-        save_checkpoint(path, self.trainer.open_state or self.trainer.state_dict())
+        state = frozen(self.trainer.open_state or self.trainer.state_dict())
+
+        def write() -> None:
+            earlier = snapshots(self.directory)
+            save_checkpoint(path, state)
+            if not self.keep_old_checkpoints:
+                for old in earlier:
+                    if old != path:
+                        old.unlink(missing_ok=True)
+
+        self.trainer.background.submit(write)
         self._last = time.monotonic()
-        if not self.keep_old_checkpoints:
-            for old in earlier:
-                if old != path:
-                    old.unlink(missing_ok=True)
         return path

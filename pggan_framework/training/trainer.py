@@ -21,11 +21,13 @@ from pggan_framework.loggers.base import Logger
 from pggan_framework.losses.base import Progress
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register
+from pggan_framework.training.background import Background
 from pggan_framework.training.ema import EMA
 from pggan_framework.training.plugin import Every, Plugin
 from pggan_framework.training.randomness import derive, seed_step
 from pggan_framework.training.state import restore, state_of
 from pggan_framework.training.step import TrainingStep
+from pggan_framework.training.timing import Timing
 
 _STREAMS = 21  # which stream of the seed the further ones are drawn from
 
@@ -74,6 +76,7 @@ class Trainer:
         resume_nimg: images at which a new run's schedule starts, for a network taken from elsewhere.
         label_sampling: how the labels of G's updates are drawn. data: as often as the data have them; uniform: every
             value of a label as often as any other, each label apart, and a continuous one anywhere in its range.
+        write_in_background: write pictures, sounds and checkpoints while training goes on; False: one after the other.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -86,6 +89,7 @@ class Trainer:
         tick_nimg_default: int = 2000,
         resume_nimg: int = 0,
         label_sampling: Literal["data", "uniform"] = "data",
+        write_in_background: bool = True,
     ) -> None:
         for name, value in (("D_training_repeats", D_training_repeats), ("tick_nimg_default", tick_nimg_default)):
             if value < 1:
@@ -116,6 +120,12 @@ class Trainer:
         """Which of the seed's streams of random numbers the steps draw from; another one repeats nothing exactly."""
         self.open_state: dict[str, Any] | None = None
         """The state before a last, shorter tick was closed, where there was one: a longer run goes on from it."""
+        self.background = Background(write_in_background)
+        """Writes files while training goes on."""
+        self.timing = Timing()
+        """What the steps have waited for."""
+        # A process must not be forked while a thread of this one may hold a lock.
+        parts.loader.before_fork = self.background.join
         self._clock: dict[tuple[int, Every], float] = {}
 
     @property
@@ -227,6 +237,10 @@ class Trainer:
                 plugin.on_end()
             except Exception as error:  # noqa: BLE001  -- the other plugins must still get to end
                 errors.append(error)
+        try:
+            self.background.close()
+        except Exception as error:  # noqa: BLE001  -- see above
+            errors.append(error)
         self.parts.loader.close()
         if errors and not self.failed:
             raise errors[0]
@@ -240,7 +254,8 @@ class Trainer:
         ranges = parts.dataset.range_in, parts.dataset.range_out
         seed_step(derive(parts.seed, _STREAMS, self.stream) if self.stream else parts.seed, 0, before)
         for repeat in range(self.D_training_repeats):
-            batch = parts.loader.batch(self.nimg, self.depth, self.minibatch_size)
+            with self.timing.of("data"):
+                batch = parts.loader.batch(self.nimg, self.depth, self.minibatch_size)
             reals = to_network_range(batch.to(parts.device, non_blocking=True), *ranges)
             labels = parts.loader.labels(self.nimg, self.depth, self.minibatch_size)
             self.nimg += self.minibatch_size
@@ -277,6 +292,7 @@ class Trainer:
 
     def end_tick(self) -> None:
         """Close the tick: fresh `stats`, then every plugin's `on_tick` that is due."""
+        self.background.collect()
         self.tick += 1
         self.tick_start_nimg = self.nimg
         self.stats = {"tick": self.tick, "nimg": self.nimg, "kimg": self.kimg, "depth": self.depth}

@@ -26,7 +26,7 @@ from pggan_framework import __version__, run
 from pggan_framework.cli.main import main
 
 ROOT = Path(__file__).parents[2]
-CLOCKS = {"time", "sec.tick", "sec.kimg"}
+CLOCKS = {"time", "sec.tick", "sec.kimg", "ms.data", "ms.saving"}
 KEY = "Zq7FAKEKEYOFTHISTEST4"
 # The command in the README of deepsound's PGGAN, letter by letter but for the folder.
 DEEPSOUND = (

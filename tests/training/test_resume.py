@@ -33,7 +33,7 @@ TINY = {
     "SaverPlugin.keep_old_checkpoints": True,
     "exp_name": "tiny",
 }
-CLOCKS = {"time", "sec.tick", "sec.kimg"}
+CLOCKS = {"time", "sec.tick", "sec.kimg", "ms.data", "ms.saving"}
 
 
 class Killed(BaseException):
