@@ -33,10 +33,10 @@ MAY_CHANGE = frozenset(
     {
         "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "num_data_workers", "device",
         "comet_key", "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
-        "debug", "allow_config_change", "plugin_dirs",
+        "debug", "allow_config_change", "plugin_dirs", "Trainer.write_in_background",
     }
 )  # fmt: skip
-"""General flags a resumed run may change: they say where and how long, not what."""
+"""What a resumed run may change: it says where and how long, not what."""
 MAY_CHANGE_IN_DATA = frozenset({"preload", "prepared_dir", "jobs"})
 """So may these parameters of a dataset: its batches are equal bit for bit."""
 
