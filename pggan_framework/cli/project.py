@@ -1,0 +1,232 @@
+"""``pggan project``: the latent of a given picture or sound."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pggan_framework.cli.checkpoint_arguments import add_depth, add_weights, checkpoint_parser, labels_of
+from pggan_framework.cli.outputs import bar, out_folder
+from pggan_framework.cli.parser import Parser
+from pggan_framework.errors import UserError
+from pggan_framework.label_maps import MAP, MapSpace
+from pggan_framework.labels import number
+from pggan_framework.runs import find_checkpoint
+
+if TYPE_CHECKING:
+    from pggan_framework.playing.player import Player
+    from pggan_framework.pretrained import Pretrained
+    from pggan_framework.projection.projecting import Projection
+    from pggan_framework.projection.search import Search
+    from pggan_framework.projection.targets import Target
+    from pggan_framework.projection.views import Term
+
+EXAMPLES = """examples:
+  pggan project latest cat.png
+  pggan project results/005-cats mine.jpg hers.jpg --out found
+  pggan project results/003-notes c4.wav --label pitch=60
+  pggan project results/005-cats cat.png --extractor lite0 --restarts 16 --steps 1000
+  pggan project results/005-cats painting.jpg --inspire --extractor lite0
+  pggan project results/012-avatars face.png --maps face_map.png
+  pggan generate results/005-cats --latents found/latents.npz --interpolate 8
+"""
+NONE = "none"
+DEFAULT_EXTRACTOR = "random"
+"""For pictures, and for --inspire: it needs nothing that is not there."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run ``pggan project`` with the words that follow it.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        UserError: if something given is not usable; nothing is left behind then.
+    """
+    try:
+        given = _parser().parse_args(list(argv))
+    except SystemExit as stop:  # -h has printed the help
+        return int(stop.code or 0)
+    weights = _check(given)
+    run_folder, checkpoint = find_checkpoint(given.model, Path(given.result_dir))
+    from pggan_framework.cli.threads import share_cores
+
+    share_cores()
+    from pggan_framework.playing.player import Player
+    from pggan_framework.pretrained import load_generator
+    from pggan_framework.projection.search import Search
+    from pggan_framework.projection.targets import read_target
+
+    named = {name: getattr(given, name) for name in ("steps", "lr") if getattr(given, name) is not None}
+    search = Search(given.random, given.restarts or (16 if given.inspire else 8), seed=given.seed, **named)
+    model = load_generator(checkpoint, given.weights)
+    if given.depth is not None:
+        model = model.at_depth(given.depth)
+    labels, model = _with_maps(given, labels_of(given.label), model)
+    terms = _terms(given, weights, model)
+    targets = [read_target(path, model, given.fit) for path in given.targets]
+    about = {
+        "checkpoint": str(checkpoint),
+        "nimg": model.nimg,
+        "weights": given.weights,
+        "depth": model.generator.depth,
+        "seed": given.seed,
+        "steps": search.steps,
+        "lr": search.lr,
+        "weights_of_terms": {term.name: term.weight for term in terms},
+        "inspire": given.inspire,
+    }
+    player = Player(model, in_turn=isinstance(model.label_space, MapSpace))
+    keep = given.keep or (search.restarts if given.inspire else 1)
+    with out_folder(given.out, run_folder) as (out, folder):
+        for line in _make(player, targets, terms, labels, search, folder, about, min(keep, search.restarts)):
+            print(line, flush=True)
+    print(f"written to {out}")
+    return 0
+
+
+def _parser() -> Parser:
+    what = "The latent, and where it is not known the label, whose picture or sound is nearest to a given one."
+    parser = checkpoint_parser("project", what, EXAMPLES)
+    add = parser.add_argument
+    add("targets", metavar="FILE", type=Path, nargs="+", help="pictures, or sounds for a model of sound")
+    add("--out", type=Path, metavar="DIR", help="a new folder; RUN/generated/000, 001 ... by default")
+    add(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what the target is, once for each label that is known; others are found",
+    )
+    add("--maps", type=Path, metavar="PATH", help="the targets' label maps, a picture or a folder, in their order")
+    add_weights(parser)
+    add_depth(parser)
+    add("--fit", choices=("stretch", "crop", "pad"), help="pictures of other sizes; as the training data were")
+    add("--seed", type=int, default=0, metavar="N", help="of the random latents; 0")
+    add("--random", type=int, default=1000, metavar="N", help="random latents that are tried first; 1000")
+    add("--restarts", type=int, metavar="N", help="how many of them, the nearest, are improved; 8, 16 with --inspire")
+    add("--steps", type=int, metavar="N", help="of gradient; 200")
+    add("--lr", type=float, metavar="X", help="highest learning rate; 0.3")
+    add("--pixel_weight", type=float, metavar="X", help="of pixels, or magnitudes of sounds; 1, 0 with --inspire")
+    add(
+        "--extractor",
+        action="append",
+        metavar="NAME[=WEIGHT]",
+        help="features compared: random, lite0 ...; may be given again; none for none; random, of sounds none",
+    )
+    add("--inspire", action="store_true", help="the like, not the same: features of the whole, no pixels, all kept")
+    add("--keep", type=int, metavar="N", help="how many results are kept, the nearest first; 1, all with --inspire")
+    return parser
+
+
+def _check(given: argparse.Namespace) -> dict[str, float] | None:
+    """Refuse what can be refused before anything is read; returns the extractors' weights, None if none are said."""
+    for flag, least in {"seed": 0, "random": 1, "restarts": 1, "steps": 1, "keep": 1}.items():
+        value = getattr(given, flag)
+        if value is not None and not least <= value < 2**32:
+            raise UserError(f"--{flag} is {value}; allowed: {least} or more")
+    if given.pixel_weight is not None and not 0 <= given.pixel_weight < float("inf"):
+        raise UserError(f"--pixel_weight is {given.pixel_weight:g}; allowed: 0 or more")
+    if given.extractor is None:
+        return None
+    weights: dict[str, float] = {}
+    for word in given.extractor:
+        name, equals, text = word.partition("=")
+        weight = number(text) if equals else 1.0
+        if not name or weight is None or weight <= 0:
+            raise UserError(f"--extractor '{word}' is given; allowed: NAME, or NAME=WEIGHT with a number above 0")
+        if name in weights:
+            raise UserError(f"--extractor {name} is given twice; allowed: once")
+        weights[name] = weight
+    if NONE in weights and len(weights) > 1:
+        raise UserError("--extractor none is given with others; allowed: alone")
+    if NONE in weights and given.inspire:
+        raise UserError("--inspire compares features alone, and --extractor is none; allowed: an extractor")
+    weights.pop(NONE, None)
+    return weights
+
+
+def _terms(given: argparse.Namespace, weights: dict[str, float] | None, model: Pretrained) -> list[Term]:
+    """What is compared; where no extractor is said, sounds by their magnitudes alone."""
+    from pggan_framework.metrics.extractors import build_extractor
+    from pggan_framework.projection.views import feature_term, picture_terms
+
+    pixels = given.pixel_weight if given.pixel_weight is not None else 0.0 if given.inspire else 1.0
+    terms = picture_terms(model.codec, pixels) if pixels else []
+    if weights is None:
+        weights = {DEFAULT_EXTRACTOR: 1.0} if model.codec is None or given.inspire else {}
+    for name, weight in weights.items():
+        terms.append(feature_term(build_extractor(name), weight, model.codec, places=not given.inspire))
+    if not terms:
+        raise UserError("--pixel_weight is 0 and --extractor none, so that nothing is compared; allowed: one of them")
+    return terms
+
+
+def _with_maps(
+    given: argparse.Namespace, labels: dict[str, str], model: Pretrained
+) -> tuple[list[dict[str, str]], Pretrained]:
+    """The labels that are known of each target, and the model, with the targets' maps where they are given."""
+    count = len(given.targets)
+    if given.maps is None:
+        return [labels] * count, model
+    space = model.label_space
+    if not isinstance(space, MapSpace):
+        raise UserError("--maps needs a model that draws label maps; this one was trained on none")
+    if labels:
+        raise UserError(f"--label {MAP} is given with --maps, which has maps of its own; leave one out")
+    from pggan_framework.data.map_files import read_maps
+
+    maps = read_maps(given.maps, space.size, [entry.colour for entry in space.classes], "--maps")
+    if len(maps) not in (1, count):
+        raise UserError(f"--maps has {len(maps)} maps for {count} targets; allowed: one, or one for each")
+    return [{MAP: str(index if len(maps) > 1 else 0)} for index in range(count)], model.with_maps(maps)
+
+
+def _make(
+    player: Player,
+    targets: list[Target],
+    terms: list[Term],
+    labels: list[dict[str, str]],
+    search: Search,
+    folder: Path,
+    about: dict[str, Any],
+    keep: int,
+) -> list[str]:
+    """Look for each target, write what is found; returns what to say of it."""
+    from pggan_framework.playing.latents import joined
+    from pggan_framework.projection.output import write_projection, write_several
+    from pggan_framework.projection.projecting import project
+
+    several = len(targets) > 1
+    said, found, stored = [], [], []
+    for target, given, name in zip(targets, labels, _names(targets), strict=True):
+        result = project(player.model, target.picture, terms, given, search, bar("pictures"))
+        place = folder / name if several else folder
+        place.mkdir(exist_ok=True)
+        stored.append(write_projection(player, target, result, place, about, keep))
+        found.append(result)
+        said.append(_line(player, target, result))
+    if several:
+        write_several(player, targets, found, folder)
+        joined(stored, {**about, "targets": [str(target.path) for target in targets]}).save(folder / "latents.npz")
+    return said
+
+
+def _names(targets: Sequence[Target]) -> list[str]:
+    """A folder's name for each target: its file's without the ending, all numbered if two have the same."""
+    stems = [target.path.stem for target in targets]
+    alike = len({stem.lower() for stem in stems}) < len(stems)
+    return [f"{index:02d}_{stem}" if alike else stem for index, stem in enumerate(stems)]
+
+
+def _line(player: Player, target: Target, found: Projection) -> str:
+    """What was found of a target, in words."""
+    words = [f"{target.path}: distance {found.distances[0]:.3f}"]
+    words.append(f"the nearest of {found.random} random latents {found.random_distance:.3f}")
+    words.append(f"{found.factor:.2f} times nearer")
+    if found.labels is not None and player.space is not None and not isinstance(player.space, MapSpace):
+        words.append(player.space.describe(found.labels[0]))
+    return ", ".join([*words, *target.remarks])

@@ -1,0 +1,94 @@
+"""Which labels a target may have: what the user says of it, and else what the training data had."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from pggan_framework.errors import UserError
+from pggan_framework.label_maps import MAP, MapSpace
+from pggan_framework.labels import Labels, LabelSpace
+from pggan_framework.pretrained import Pretrained
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The labels that come into question.
+
+    Args:
+        space: what the model is conditioned on; None where it is not.
+        rows: [K, A], each once; None where it is not conditioned.
+        numbers: which attributes are continuous and not given, so that their numbers can be searched for.
+    """
+
+    space: LabelSpace | None = None
+    rows: Labels | None = None
+    numbers: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, model: Pretrained, given: Mapping[str, str]) -> Candidates:
+        """The labels of the training data that agree with the values `given`, by name.
+
+        Raises:
+            UserError: if a name or a value is unknown, or the model draws label maps and no map is given.
+        """
+        space, rows = model.label_space, model.label_rows
+        if space is None or rows is None:
+            if given:
+                raise UserError(f"the label {', '.join(given)} is given, but the model was trained without labels")
+            return cls()
+        if isinstance(space, MapSpace) and MAP not in given:
+            raise UserError(
+                "the model draws label maps, and which one the target has is not said; give its map with --maps FILE,"
+                f" or one of the model's own with --label {MAP}=0"
+            )
+        named = np.stack([space.find({**space.values(row), **given}) for row in rows])
+        names = [attribute.name for attribute in space.attributes]
+        numbers = [
+            place for place, name in enumerate(names) if space.attributes[place].span is not None and name not in given
+        ]
+        return cls(space, space.typed(np.unique(named, axis=0)), tuple(numbers))
+
+    @property
+    def open(self) -> bool:
+        """Whether there are several classes to choose from, numbers apart."""
+        return self.rows is not None and len({self.key(row) for row in self.rows}) > 1
+
+    def key(self, label: Labels) -> Hashable:
+        """What two labels [A] have in common that differ by numbers alone."""
+        return tuple(value for place, value in enumerate(label.tolist()) if place not in self.numbers)
+
+    def only(self, label: Labels) -> Candidates:
+        """Those that differ from `label` [A] by numbers alone."""
+        assert self.rows is not None
+        same = [row for row in self.rows if self.key(row) == self.key(label)]
+        return Candidates(self.space, np.stack(same), self.numbers)
+
+    def deal(self, count: int, seed: int) -> Labels | None:
+        """`count` labels [count, A], each as often as any other, in random order."""
+        if self.rows is None:
+            return None
+        order = np.random.default_rng(seed).permutation(len(self.rows))
+        assert self.space is not None
+        return self.space.typed(self.rows[np.resize(order, count)])
+
+    @property
+    def columns(self) -> list[int]:
+        """Which of the numbers that the network sees of a label are those of `numbers`."""
+        if self.space is None:
+            return []
+        starts = np.cumsum([0, *self.space.sizes])
+        return [int(starts[place]) for place in self.numbers]
+
+    def with_numbers(self, labels: Labels | None, seen: Tensor) -> Labels | None:
+        """Labels [N, A] with the numbers that the network saw in `columns`, [N, columns] in [-1, 1]."""
+        if self.space is None or labels is None or not self.numbers:
+            return labels
+        changed: Labels = labels.copy()
+        for place, column in zip(self.numbers, seen.double().numpy().T, strict=True):
+            low, high = self.space.attributes[place].span or (0.0, 0.0)
+            changed[:, place] = np.clip(low + (column + 1) / 2 * (high - low), low, high)
+        return changed

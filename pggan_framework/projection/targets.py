@@ -1,0 +1,159 @@
+"""A file to project, made into what the model would have been trained on."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio.base import Codec, Wave
+from pggan_framework.audio.reading import Channels, SoundFile, UnreadableSound, read_header, read_wave
+from pggan_framework.data.base import box_mean
+from pggan_framework.data.clips import ClipPolicy
+from pggan_framework.data.images import DefaultImageFolderDataset
+from pggan_framework.data.picture_files import header_size, reason
+from pggan_framework.errors import UserError
+from pggan_framework.pretrained import Pretrained
+
+Fit = Literal["stretch", "crop", "pad"]
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be found.
+
+    Args:
+        path: where it was read.
+        picture: [C, h, w] in [-1, 1], at the model's depth.
+        wave: the sound it was encoded from, [T] or [channels, T]; None of a picture.
+        remarks: what was done to make it fit, in words.
+    """
+
+    path: Path
+    picture: NDArray[np.float32]
+    wave: Wave | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def read_target(path: Path, model: Pretrained, fit: Fit | None = None) -> Target:
+    """Read a picture or a sound as the model's training data were read.
+
+    A picture is brought to the full size and the channels of the model's, a sound to the rate, the length and the
+    channels of its codec; both are then made as small as the model's depth has it.
+
+    Args:
+        path: any picture that Pillow reads, or any sound that libsndfile reads.
+        model: from `pretrained.load_generator`.
+        fit: what to do with a picture of another size; by default what was done to the training data, and where they
+            all had one size, ``crop``.
+
+    Raises:
+        UserError: if there is no such file, it is no picture or no sound, or not what the model makes.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is {'no file' if path.exists() else 'not there'}; allowed: a picture or a sound")
+    known = model.config.get(str(model.config.get("dataset_class"))) or {}
+    if model.codec is not None:
+        if fit is not None:
+            raise UserError(f"--fit {fit} is for pictures; this model makes sounds")
+        return _read_sound(path, model, model.codec, known)
+    return _read_picture(path, model, known, fit)
+
+
+def _read_picture(path: Path, model: Pretrained, known: dict[str, Any], fit: Fit | None) -> Target:
+    channels, *full = model.growth.shape
+    if channels not in _MODES:
+        raise UserError(f"the model's pictures have {channels} channels, which no file of a picture has")
+    try:
+        found = header_size(path)
+    except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
+        if _sound(path) is not None:
+            raise UserError(f"{path} is a sound; this model makes pictures") from error
+        raise UserError(f"{path} cannot be read as a picture: {reason(error)}") from error
+    policy = fit or known.get("resize", "none")
+    if policy == "none":
+        policy = "none" if list(found) == full else "crop"
+    with TemporaryDirectory() as folder:
+        # A folder of one picture has the very rules of the training data.
+        shutil.copyfile(path, Path(folder) / "target.png")
+        try:
+            one = DefaultImageFolderDataset(
+                Path(folder),
+                imread_mode=_MODES[channels],  # type: ignore[arg-type]  # its values are those
+                size=(full[0], full[1]),
+                resize=policy,
+                background=known.get("background", "white"),
+                seed_shape=model.growth.seed,
+            )
+            pixels = one.image(0)
+        except UserError as error:
+            raise UserError(str(error).replace(f"{folder}/target.png", str(path))) from error
+    small = box_mean(pixels, model.generator.size).astype(np.float32) / np.float32(127.5) - 1
+    size, wanted = ("x".join(map(str, sides)) for sides in (found, full))
+    return Target(path, small, None, () if list(found) == full else (f"{size} made {wanted} by {policy}",))
+
+
+def _read_sound(path: Path, model: Pretrained, codec: Codec, known: dict[str, Any]) -> Target:
+    header = _sound(path)
+    if header is None:
+        try:
+            header_size(path)
+        except Exception:  # see _read_picture
+            raise UserError(f"{path} cannot be read as a sound: {_fault(path)}") from None
+        raise UserError(f"{path} is a picture; this model makes sounds")
+    channels: Channels = "both" if codec.channels == 2 else "left" if known.get("channels") == "left" else "mix"
+    rate, samples = codec.sample_rate, codec.samples
+    policy = ClipPolicy(
+        "project",
+        samples,
+        rate,
+        channels,
+        "pad",
+        "first",
+        trim_db=known.get("trim_db"),
+        normalize=known.get("normalize", "none"),
+    )
+    try:
+        survey = policy.survey(header)
+        used = min(survey.length, samples)
+        wave = read_wave(header, rate, survey.begin, used, channels)
+    except UnreadableSound as error:
+        raise UserError(f"{path} cannot be read as a sound: {error}") from error
+    wave = np.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(0, samples - used)])
+    if survey.gain_db:
+        wave = wave * np.float32(10 ** (survey.gain_db / 20))
+    # Training data are float16.
+    full = codec.encode(wave).astype(np.float16)
+    picture = box_mean(full, model.generator.size).astype(np.float32)
+    return Target(path, picture, wave, tuple(_remarks(header, rate, survey.length, samples, survey.gain_db)))
+
+
+def _remarks(header: SoundFile, rate: int, length: int, samples: int, gain_db: float) -> list[str]:
+    """What was done to a sound, in words."""
+    said = [] if header.sample_rate == rate else [f"{header.sample_rate} Hz made {rate} Hz"]
+    if length > samples:
+        said.append(f"the first {samples / rate:.2f} s of {length / rate:.2f} s")
+    elif length < samples:
+        said.append(f"{length / rate:.2f} s, filled with silence to {samples / rate:.2f} s")
+    return [*said, f"{gain_db:+.1f} dB"] if gain_db else said
+
+
+def _sound(path: Path) -> SoundFile | None:
+    try:
+        return read_header(path)
+    except UnreadableSound:
+        return None
+
+
+def _fault(path: Path) -> str:
+    try:
+        read_header(path)
+    except UnreadableSound as error:
+        return str(error)
+    return ""

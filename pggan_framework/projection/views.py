@@ -1,0 +1,161 @@
+"""What of pictures is compared: their pixels at several sizes, the magnitudes and phases of sounds, features.
+
+Each view turns pictures [N, C, h, w] into parts, tensors [N, ...] whose squared differences are what they differ in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from math import log1p
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from pggan_framework.audio.base import Codec
+from pggan_framework.audio.complexlog import KNEE
+
+if TYPE_CHECKING:
+    from pggan_framework.metrics.extractors import Extractor
+
+View = Callable[[Tensor], list[Tensor]]
+
+SMALLEST = 4
+"""Pixels: a side is halved for as long as it is longer."""
+MINOR = 0.1
+"""Weight of phases, real and imaginary parts and single samples, of which the ear hears little, beside magnitudes."""
+WINDOWS = (2048, 1024, 512, 256)
+"""Windows of the spectra of folded waveforms, samples."""
+FLOOR = 1e-6
+"""Power below which these spectra are silent: -60 dB of a sine at full scale."""
+
+
+class Term(NamedTuple):
+    """A view, and its weight among the others."""
+
+    name: str
+    weight: float
+    view: View
+
+
+def picture_terms(codec: Codec | None, weight: float) -> list[Term]:
+    """What is compared of the pictures themselves; all weights together are about `weight`.
+
+    Sounds are compared by their magnitudes. Phases are told apart on a circle, the louder the place the more, and weigh
+    `MINOR`; so do real and imaginary parts, beside the magnitudes that follow from them. Folded waveforms are compared
+    by their spectra with several windows (Yamamoto et al. 2020, arXiv 1910.11480), and the samples weigh `MINOR`.
+
+    Args:
+        codec: what the pictures are pictures of; None for plain pictures.
+        weight: of the whole.
+    """
+    if codec is None:
+        return [Term("pixels", weight, lambda pictures: pyramid(premultiplied(pictures)))]
+    if codec.name == "raw":
+        spectra = partial(wave_spectra, size=codec.shape[1:])
+        return [Term("spectrum", weight, spectra), Term("samples", MINOR * weight, lambda pictures: [pictures])]
+    kinds = codec.channel_kinds()
+    if set(kinds) == {"value"}:
+        return [Term("pixels", weight, pyramid)]
+    terms = [Term("magnitudes", weight, lambda pictures: pyramid(magnitudes(pictures, kinds)))]
+    if "phase step" in kinds:
+        terms.append(Term("phases", MINOR * weight, partial(_phases, kinds=kinds)))
+    if "real" in kinds:
+        terms.append(Term("parts", MINOR * weight, lambda pictures: [pictures]))
+    return terms
+
+
+def feature_term(extractor: Extractor, weight: float, codec: Codec | None, places: bool) -> Term:
+    """What is compared by a feature extractor, which sees sounds as grey pictures of their magnitudes.
+
+    Args:
+        extractor: makes the features.
+        weight: among the other terms.
+        codec: what the pictures are pictures of; None for plain pictures.
+        places: compare inner layers place by place, each scaled to unit length across its channels (LPIPS without its
+            learned weights, Zhang et al. 2018, arXiv 1801.03924); else the features of the whole picture.
+    """
+
+    def view(pictures: Tensor) -> list[Tensor]:
+        seen = pictures if codec is None else _loudness(pictures, codec)
+        if codec is not None or seen.shape[1] not in (1, 3, 4):
+            seen = seen.reshape(-1, 1, *seen.shape[2:])
+        if not places:
+            return [extractor.features(seen).reshape(len(pictures), -1)]
+        layers = (layer * (layer.square().sum(1, keepdim=True) + 1e-10).rsqrt() for layer in extractor.maps(seen))
+        return [layer.reshape(len(pictures), -1) for layer in layers]
+
+    return Term(extractor.name, weight, view)
+
+
+def pyramid(pictures: Tensor) -> list[Tensor]:
+    """Pictures [N, C, h, w], and their means over boxes, each side halved down to `SMALLEST`."""
+    levels = [pictures]
+    while True:
+        factors = [2 if side > SMALLEST and side % 2 == 0 else 1 for side in levels[-1].shape[2:]]
+        if factors == [1, 1]:
+            return levels
+        levels.append(avg_pool2d(levels[-1], (factors[0], factors[1])))
+
+
+def premultiplied(pictures: Tensor) -> Tensor:
+    """RGBA pictures [N, 4, h, w] with colours times opacity, since nobody sees those of what is transparent."""
+    if pictures.shape[1] != 4:
+        return pictures
+    opacity = (pictures[:, 3:] + 1) / 2
+    return torch.cat([(pictures[:, :3] + 1) * opacity - 1, pictures[:, 3:]], 1)
+
+
+def magnitudes(pictures: Tensor, kinds: tuple[str, ...]) -> Tensor:
+    """Log magnitudes [N, channels of the wave, h, w], -1 for silence, of pictures whose channels are of these kinds.
+
+    They are there, or follow from the real and the imaginary part; of the real part alone its size is taken.
+    """
+    return torch.stack(list(_magnitudes(pictures, kinds)), 1)
+
+
+def _magnitudes(pictures: Tensor, kinds: tuple[str, ...]) -> Iterator[Tensor]:
+    curve = log1p(KNEE)
+    for index, kind in enumerate(kinds):
+        if kind == "magnitude":
+            yield pictures[:, index]
+        elif kind == "real" and "imaginary" in kinds:
+            both = torch.expm1(pictures[:, index : index + 2].abs() * curve)
+            yield 2 * torch.log1p((both.square().sum(1) + 1e-12).sqrt()) / curve - 1
+        elif kind == "real":
+            yield 2 * pictures[:, index].abs() - 1
+
+
+def _phases(pictures: Tensor, kinds: tuple[str, ...]) -> list[Tensor]:
+    """Steps of phase as points of a circle, as large as the place is loud: [N, 2, channels of the wave, h, w]."""
+    loudness = (magnitudes(pictures, kinds) + 1) / 2
+    angles = torch.pi * pictures[:, [index for index, kind in enumerate(kinds) if kind == "phase step"]]
+    return [torch.stack([loudness * angles.cos(), loudness * angles.sin()], 1)]
+
+
+def wave_spectra(pictures: Tensor, size: tuple[int, int]) -> list[Tensor]:
+    """Log power spectra of folded waveforms [N, channels, h, w], with several windows.
+
+    Args:
+        pictures: of any depth.
+        size: [H, W] at full depth, to which they are enlarged.
+    """
+    down, across = size[0] // pictures.shape[2], size[1] // pictures.shape[3]
+    waves = pictures.repeat_interleave(down, 2).repeat_interleave(across, 3).flatten(2)
+    rows = waves.reshape(-1, waves.shape[2])
+    longest = rows.shape[1]
+    parts = []
+    for window in [length for length in WINDOWS if length <= longest] or [longest]:
+        hann = torch.hann_window(window)
+        spectra = torch.stft(rows, window, max(window // 4, 1), window=hann, return_complex=True)
+        power = torch.view_as_real(spectra).square().sum(-1) / (hann.sum() / 2) ** 2
+        parts.append(torch.log(power + FLOOR).reshape(len(pictures), -1))
+    return parts
+
+
+def _loudness(pictures: Tensor, codec: Codec) -> Tensor:
+    """What an extractor sees of sounds: magnitudes, or the pictures where they have none."""
+    kinds = codec.channel_kinds()
+    return pictures if set(kinds) == {"value"} else magnitudes(pictures, kinds)
