@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
+from pggan_framework.exported import ENDING, VERSION, about_path, growth_from, read_about
 from pggan_framework.growth import Growth
 from pggan_framework.label_maps import MapSpace, space_from_state
 from pggan_framework.labels import Labels, LabelSpace
@@ -23,7 +24,7 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def describe_file(path: Path) -> Details:
-    """What a checkpoint, a prepared file or an HDF5 file of pictures is.
+    """What a checkpoint, an exported model, a prepared file or an HDF5 file of pictures is.
 
     Raises:
         UserError: if it is none of these, is damaged, or holds code.
@@ -33,7 +34,8 @@ def describe_file(path: Path) -> Details:
             start = file.read(len(_HDF5))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    describe = _describe_h5 if start == _HDF5 else _describe_checkpoint
+    others = _describe_exported if path.suffix == ENDING else _describe_checkpoint
+    describe = _describe_h5 if start == _HDF5 else others
     try:
         return {"file": str(path), **describe(path), "bytes": path.stat().st_size}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
@@ -53,6 +55,7 @@ def _describe_checkpoint(path: Path) -> Details:
         "kind": "checkpoint",
         "format_version": VERSION,
         "run": config.get("exp_name"),
+        "imported": state.get("imported"),
         "shape": list(growth.shape),
         "depth": networks["depth"],
         "max_depth": growth.max_depth,
@@ -76,6 +79,29 @@ def _describe_checkpoint(path: Path) -> Details:
         if labels is None
         else _labels(space_from_state(labels["space"]), labels["rows"].numpy(), labels["counts"].numpy()),
         "codec": _codec(codec),
+    }
+
+
+def _describe_exported(path: Path) -> Details:
+    about = read_about(about_path(path))
+    growth, labels = growth_from(about["growth"]), about["labels"]
+    space = None if labels is None else space_from_state(labels["space"])
+    rows, counts = np.zeros((0, 1)), np.zeros(0, np.int64)
+    if labels is not None and "rows" in labels:
+        rows, counts = np.array(labels["rows"]), np.array(labels["counts"], np.int64)
+    return {
+        "kind": "exported model",
+        "format_version": VERSION,
+        "shape": list(growth.shape),
+        "depth": about["depth"],
+        "max_depth": growth.max_depth,
+        "shape_at_depth": list(growth.shape_at(about["depth"])),
+        "nimg": about["nimg"],
+        "kimg": about["nimg"] / 1000,
+        "generator": about["generator"],
+        "weights": about["weights"],
+        "labels": None if space is None else _labels(space, rows, counts),
+        "codec": _codec(about["codec"]),
     }
 
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
+from pggan_framework.exported import FORMAT, VERSION
 from pggan_framework.label_maps import MapSpace
 from pggan_framework.networks.base import GeneratorBase
-from pggan_framework.pretrained import Pretrained, Weights
+from pggan_framework.pretrained import Pretrained
 
 Format = Literal["safetensors", "torch", "onnx"]
-FORMAT, VERSION = "pggan_framework generator", 1
 TOLERANCE = 1e-4
 """How far a written file's pictures may be from the generator's, in [-1, 1]."""
 _NEEDED = {"safetensors": ("safetensors",), "torch": (), "onnx": ("onnx", "onnxscript", "onnxruntime")}
@@ -77,7 +77,7 @@ def check_packages(format: Format) -> None:
         raise UserError(f"--format {format} needs {', '.join(missing)}: pip install {' '.join(missing)}")
 
 
-def export(model: Pretrained, path: Path, sidecar: Path, format: Format, weights: Weights = "ema") -> Exported:
+def export(model: Pretrained, path: Path, sidecar: Path, format: Format) -> Exported:
     """Write a generator at the depth it is at, and what it is.
 
     A program or an ONNX model is read again and run; a number of pictures at a time that it was not traced with must
@@ -88,7 +88,6 @@ def export(model: Pretrained, path: Path, sidecar: Path, format: Format, weights
         path: the file.
         sidecar: the JSON file.
         format: safetensors, the weights of all depths; torch, a program of ``torch.export``; onnx.
-        weights: which of the checkpoint's generators it is, for the JSON file.
 
     Raises:
         UserError: if a package is missing, the network cannot be traced, or the file gives other pictures.
@@ -96,7 +95,7 @@ def export(model: Pretrained, path: Path, sidecar: Path, format: Format, weights
     check_packages(format)
     inputs = _inputs(model, _CHECKED)
     names = ["latents", "labels"][: len(inputs)]
-    sidecar.write_text(json.dumps(describe(model, format, weights), indent=2) + "\n", encoding="utf-8")
+    sidecar.write_text(json.dumps(describe(model, format), indent=2) + "\n", encoding="utf-8")
     if format == "safetensors":
         from safetensors.torch import save
 
@@ -116,7 +115,7 @@ def export(model: Pretrained, path: Path, sidecar: Path, format: Format, weights
     return Exported(names, difference)
 
 
-def describe(model: Pretrained, format: Format, weights: Weights) -> dict[str, Any]:
+def describe(model: Pretrained, format: Format) -> dict[str, Any]:
     """All that is needed to use the file without a checkpoint, as JSON has it."""
     generator, growth, space = model.generator, model.growth, model.label_space
     name = model.config["generator"]
@@ -132,7 +131,7 @@ def describe(model: Pretrained, format: Format, weights: Weights) -> dict[str, A
         "format": FORMAT,
         "version": VERSION,
         "file": format,
-        "weights": weights,
+        "weights": model.weights,
         "nimg": model.nimg,
         "generator": name,
         "parameters": model.config[name],

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from pggan_framework.discovery import load_all
 from pggan_framework.errors import UserError
+from pggan_framework.exported import CONFIG, ENDING, WEIGHTS, read_exported
+from pggan_framework.extras import require
 from pggan_framework.growth import Growth
 from pggan_framework.label_maps import Map, MapSpace, space_from_state
 from pggan_framework.labels import Labels, LabelSpace
@@ -39,6 +41,7 @@ class Pretrained:
         range_out: value range of the pictures it makes.
         label_rows: [K, A], the labels of the training data, each once; None where it is not conditioned.
         label_counts: [K], how often each occurred.
+        weights: which of a checkpoint's generators it is.
     """
 
     generator: GeneratorBase
@@ -48,6 +51,36 @@ class Pretrained:
     range_out: tuple[float, float] = (-1.0, 1.0)
     label_rows: Labels | None = None
     label_counts: NDArray[np.int64] | None = None
+    weights: Weights = "ema"
+
+    @classmethod
+    def from_folder(cls, path: str | Path) -> Pretrained:
+        """A model from a folder that ``pggan export --format huggingface`` has made.
+
+        Raises:
+            UserError: if the folder holds no such model.
+        """
+        return read_exported(Path(path) / WEIGHTS)
+
+    @classmethod
+    def from_hub(cls, repository: str, revision: str | None = None) -> Pretrained:
+        """The same from the Hugging Face Hub; its two files are downloaded once.
+
+        Args:
+            repository: ``user/name``.
+            revision: a branch, tag or commit; the newest by default.
+
+        Raises:
+            UserError: if the package huggingface_hub is not installed, the files cannot be had, or are no such model.
+        """
+        require("huggingface_hub", "huggingface", "Pretrained.from_hub")
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = snapshot_download(repository, revision=revision, allow_patterns=[WEIGHTS, CONFIG])
+        except (OSError, ValueError) as error:
+            raise UserError(f"{repository} cannot be had from the Hugging Face Hub: {error}") from error
+        return cls.from_folder(folder)
 
     @property
     def growth(self) -> Growth:
@@ -134,16 +167,38 @@ class Pretrained:
         Raises:
             ValueError: if labels are missing, or given to a generator that is not conditioned.
         """
-        one_hot = None
-        if labels is not None and self.label_space is not None:
-            one_hot = torch.from_numpy(self.label_space.condition(labels, self.generator.size))
-        elif labels is not None:
+        return self.draw(latents, self.condition(labels), batch)
+
+    def condition(self, labels: Labels | None) -> torch.Tensor | None:
+        """What the generator sees of labels [N, A]: numbers [N, width], or maps [N, K, h, w]; None of None.
+
+        Raises:
+            ValueError: if it is not conditioned.
+        """
+        if labels is None:
+            return None
+        if self.label_space is None:
             raise ValueError("the generator is not conditioned: it takes no labels")
+        return torch.from_numpy(self.label_space.condition(labels, self.generator.size))
+
+    def draw(
+        self, latents: torch.Tensor, conditions: torch.Tensor | None = None, batch: int = 64
+    ) -> NDArray[np.float32]:
+        """Pictures [N, C, h, w] in [-1, 1] of what the generator sees, which may lie between two labels.
+
+        Args:
+            latents: [N, F].
+            conditions: [N, width] or [N, K, h, w], as `condition` gives them.
+            batch: how many pictures are made at a time.
+
+        Raises:
+            ValueError: if conditions are missing, or given to a generator that is not conditioned.
+        """
         device = next(self.generator.parameters()).device
         parts = []
         with torch.no_grad():
             for start in range(0, len(latents), batch):
-                part = None if one_hot is None else one_hot[start : start + batch].to(device)
+                part = None if conditions is None else conditions[start : start + batch].to(device)
                 parts.append(self.generator(latents[start : start + batch].to(device), part).float().cpu().numpy())
         low, high = self.range_out
         pictures: NDArray[np.float32] = (np.concatenate(parts) - low) * np.float32(2 / (high - low)) - 1
@@ -186,16 +241,20 @@ def _redraw(latent: torch.Tensor, limit: float, seed: int) -> None:
         latent[beyond] = torch.randn(int(beyond.sum()), generator=random)
 
 
-def load_generator(path: Path, weights: Weights = "ema") -> Pretrained:
-    """Read a generator from a checkpoint onto the CPU.
+def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
+    """Read a generator from a checkpoint, or from exported weights (``.safetensors``), onto the CPU.
 
     Args:
-        path: the checkpoint.
-        weights: the averaged generator (ema), or the one that was trained (raw).
+        path: the file.
+        weights: the averaged generator (ema), or the one that was trained (raw); by default ema, or of exported weights
+            whichever they are.
 
     Raises:
-        UserError: if the file is no whole checkpoint.
+        UserError: if the file is no whole checkpoint, or no exported model.
     """
+    if path.suffix == ENDING:
+        return read_exported(path, weights)
+    weights = weights or "ema"
     state = load_checkpoint(path)
     config = state["config"]
     load_all(config["plugin_dirs"])
@@ -225,4 +284,5 @@ def load_generator(path: Path, weights: Weights = "ema") -> Pretrained:
         (float(low), float(high)),
         None if labels is None else labels["rows"].numpy(),
         None if labels is None else labels["counts"].numpy(),
+        weights,
     )

@@ -10,6 +10,13 @@ from pggan_framework.errors import UserError
 from pggan_framework.registry import REGISTRY
 
 USAGE = "usage: pggan components [NAME] [--plugin_dirs DIR,...]"
+HELP = """Without NAME: every component with one line; with it: its flags.
+
+examples:
+  pggan components
+  pggan components DepthManager
+  pggan components --plugin_dirs plugins
+"""
 
 
 def run(argv: list[str]) -> int:
@@ -19,7 +26,7 @@ def run(argv: list[str]) -> int:
         UserError: if there is no component of this name.
     """
     if "-h" in argv or "--help" in argv:
-        print(f"{USAGE}\n\nWithout NAME: every component with one line; with it: its flags.")
+        sys.stdout.write(f"{USAGE}\n\n{HELP}")
         return 0
     words, dirs = argv, list(DEFAULT_PLUGIN_DIRS)
     if "--plugin_dirs" in argv:

@@ -5,24 +5,29 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from pggan_framework.cli.outputs import out_file
+from pggan_framework.cli.checkpoint_arguments import add_depth, add_weights, checkpoint_parser
+from pggan_framework.cli.outputs import out_file, out_folder
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
 from pggan_framework.runs import find_checkpoint
 
 if TYPE_CHECKING:
     from pggan_framework.exporting import Format
+    from pggan_framework.pretrained import Pretrained
 
 ENDINGS: dict[Format, str] = {"safetensors": ".safetensors", "torch": ".pt2", "onnx": ".onnx"}
+FOLDER: Literal["huggingface"] = "huggingface"
 EXAMPLES = """examples:
   pggan export latest piano.safetensors
   pggan export results/007-piano piano.pt2 --format torch
   pggan export results/007-piano piano.onnx --format onnx --weights ema
+  pggan export results/007-piano piano_model --format huggingface --license cc-by-4.0
 
 A JSON file beside OUT, piano.onnx.json, says what the file is: shapes, labels, codec. safetensors has weights, of all
-depths. torch and onnx are programs, latents -> pictures in [-1, 1], for any number at a time.
+depths. torch and onnx are programs, latents -> pictures in [-1, 1], for any number at a time. huggingface is a folder:
+weights, config.json, samples, and a card made from what the checkpoint tells.
 """
 
 
@@ -36,48 +41,87 @@ def run(argv: Sequence[str]) -> int:
         given = _parser().parse_args(list(argv))
     except SystemExit as stop:  # -h has printed the help
         return int(stop.code or 0)
-    out: Path = given.out
-    by_ending = {ending: name for name, ending in ENDINGS.items()}
-    format: Format | None = given.format or by_ending.get(out.suffix)
-    if format is None or out.suffix != ENDINGS[format]:
-        allowed = ENDINGS.values() if format is None else [ENDINGS[format]]
-        what = "" if format is None else f" with --format {format}"
-        raise UserError(f"{out} is given{what}; allowed: a file that ends in {', '.join(allowed)}")
-    _, checkpoint = find_checkpoint(given.model, Path(given.result_dir))
+    format = _format(given)
+    folder, checkpoint = find_checkpoint(given.model, Path(given.result_dir))
     from pggan_framework.cli.threads import share_cores
 
     share_cores()
-    from pggan_framework.exporting import check_packages, export
-    from pggan_framework.pretrained import load_generator
-
-    check_packages(format)
-    about = out.with_name(f"{out.name}.json")
-    with out_file(out, about) as (path, sidecar):
-        model = load_generator(checkpoint, given.weights)
-        if given.depth is not None:
-            model = model.at_depth(given.depth)
-        found = export(model, path, sidecar, format, given.weights)
-    shape = "x".join(map(str, model.growth.shape_at(model.generator.depth)))
-    same = "" if format == "safetensors" else f"; run again, its pictures differ by at most {found.difference:.1e}"
-    print(f"{', '.join(found.inputs)} -> pictures {shape}, depth {model.generator.depth}{same}")
-    print(f"written to {out}, {about}")
+    if format == FOLDER:
+        _export_folder(given, folder, checkpoint)
+    else:
+        _export_file(given, format, checkpoint)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="pggan export",
-        description="A trained generator for other programs: its weights, or a program that makes its pictures.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def _parser() -> Parser:
+    what = (
+        "A trained generator for other programs: its weights, a program that makes its pictures, or a model's folder."
     )
+    parser = checkpoint_parser("export", what, EXAMPLES)
     add = parser.add_argument
-    add("model", metavar="RUN", help="a run's folder (its last checkpoint), a checkpoint, or latest")
-    add("out", type=Path, metavar="OUT", help="a new file; its ending is that of the format")
-    add("--format", choices=tuple(ENDINGS), help="safetensors, torch (.pt2) or onnx; by default what OUT ends in")
-    add("--weights", choices=("ema", "raw"), default="ema", help="the averaged generator, or the one trained; ema")
-    add("--depth", type=int, metavar="N", help="the depth of its pictures; the deepest that is trained")
-    add("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
-    add("--debug", action="store_true", help="show the traceback of an error")
+    add("out", type=Path, metavar="OUT", help="a new file; its ending is that of the format; or a new folder")
+    add(
+        "--format",
+        choices=(*ENDINGS, FOLDER),
+        help="safetensors, torch (.pt2), onnx or huggingface (a folder); by default what OUT ends in",
+    )
+    add_weights(parser)
+    add_depth(parser)
+    add("--name", metavar="TITLE", help="--format huggingface: of the card; the run's name")
+    add("--license", metavar="NAME", help="--format huggingface: as the Hub has it, mit or cc-by-4.0; other")
     return parser
+
+
+def _format(given: argparse.Namespace) -> Format | Literal["huggingface"]:
+    """The format, once it is known that OUT and the flags fit it."""
+    if given.format == FOLDER:
+        if given.out.suffix in ENDINGS.values():
+            raise UserError(f"{given.out} is given with --format {FOLDER}; allowed: a new folder")
+        from pggan_framework.model_folder import check_license
+
+        check_license(given.license)
+        return FOLDER
+    for flag in ("name", "license"):
+        if getattr(given, flag) is not None:
+            raise UserError(f"--{flag} is given without --format {FOLDER}, which alone reads it")
+    by_ending = {ending: name for name, ending in ENDINGS.items()}
+    format: Format | None = given.format or by_ending.get(given.out.suffix)
+    if format is None or given.out.suffix != ENDINGS[format]:
+        allowed = ENDINGS.values() if format is None else [ENDINGS[format]]
+        what = "" if format is None else f" with --format {format}"
+        also = f", or a folder with --format {FOLDER}" if format is None else ""
+        raise UserError(f"{given.out} is given{what}; allowed: a file that ends in {', '.join(allowed)}{also}")
+    return format
+
+
+def _model(given: argparse.Namespace, checkpoint: Path) -> Pretrained:
+    from pggan_framework.pretrained import load_generator
+
+    model = load_generator(checkpoint, given.weights)
+    return model if given.depth is None else model.at_depth(given.depth)
+
+
+def _export_file(given: argparse.Namespace, format: Format, checkpoint: Path) -> None:
+    from pggan_framework.exporting import check_packages, export
+
+    check_packages(format)
+    about = given.out.with_name(f"{given.out.name}.json")
+    with out_file(given.out, about) as (path, sidecar):
+        model = _model(given, checkpoint)
+        found = export(model, path, sidecar, format)
+    shape = "x".join(map(str, model.growth.shape_at(model.generator.depth)))
+    same = "" if format == "safetensors" else f"; run again, its pictures differ by at most {found.difference:.1e}"
+    print(f"{', '.join(found.inputs)} -> pictures {shape}, depth {model.generator.depth}{same}")
+    print(f"written to {given.out}, {about}")
+
+
+def _export_folder(given: argparse.Namespace, run_folder: Path, checkpoint: Path) -> None:
+    from pggan_framework.exporting import check_packages
+    from pggan_framework.model_folder import write_model_folder
+
+    check_packages("safetensors")
+    with out_folder(given.out, run_folder) as (out, folder):
+        written = write_model_folder(_model(given, checkpoint), checkpoint, folder, given.name, given.license)
+    print(f"{', '.join(written)}\nwritten to {out}")
+    if given.license is None:
+        print("its card says 'license: other'; --license NAME states one")

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pggan_framework.cli.checkpoint_arguments import add_depth, add_label, add_weights, checkpoint_parser, labels_of
 from pggan_framework.cli.outputs import bar, out_file, out_folder
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
 from pggan_framework.label_maps import MAP, Map, MapSpace
-from pggan_framework.playing.seeds import parse_seeds, seeds_from
+from pggan_framework.playing.seeds import MOST_SEEDS, parse_seeds, seeds_from
 from pggan_framework.runs import find_checkpoint
 
 if TYPE_CHECKING:
@@ -23,16 +24,21 @@ EXAMPLES = """examples:
   pggan generate latest
   pggan generate results/007-piano --seeds 0-35,77 --format flac
   pggan generate results/003-notes --seed 3 --label pitch=60
+  pggan generate results/009-fashion --seeds 0-5 --every folder
   pggan generate results/005-cats --count 50000 --out fakes.zip
   pggan generate results/005-cats --seeds 0-63 --truncation 0.7 --depth 3 --only sheet
   pggan generate results/003-notes --play scale
   pggan generate results/012-avatars --maps drawn.png --seeds 0-7
   pggan generate results/003-notes --play tune.mid --voices channel
   pggan generate results/007-piano --interpolate 8 --seeds 1,5,2
+  pggan generate results/005-cats --interpolate --seconds 10 --seeds 0-17 --walks 6 --video gif --loop
+  pggan generate results/009-fashion --interpolate 20 --every folder=sandal,bag --video mp4 --fps 30
   pggan generate results/003-notes --kit
 """
 MODES = ("play", "interpolate", "kit")
 ZIP = ".zip"
+BY_TIME = float("inf")
+"""What ``--interpolate`` alone stands for: no whole number, so that nobody can give it."""
 LEAST_TRUNCATION = 0.01
 """Of a normal distribution less than a hundredth lies within it: each number is drawn over a hundred times."""
 _FOR = {
@@ -41,6 +47,11 @@ _FOR = {
     "attack_ms": ("play", "kit"),
     "release_ms": ("play", "kit"),
     "layers": ("kit",),
+    "loop": ("interpolate",),
+    "walks": ("interpolate",),
+    "own_labels": ("interpolate",),
+    "video": ("interpolate",),
+    "fps": ("interpolate",),
 }
 """Flags that only some modes read."""
 _SOUND = ("format", "griffin_lim_iter", "phase_start", "refine_iter")
@@ -48,7 +59,8 @@ _SOUND = ("format", "griffin_lim_iter", "phase_start", "refine_iter")
 _LEAST = {
     "count": 1,
     "seed": 0,
-    "interpolate": 1,
+    "walks": 1,
+    "resolution": 1,
     "layers": 1,
     "griffin_lim_iter": 0,
     "refine_iter": 0,
@@ -80,6 +92,10 @@ def run(argv: Sequence[str]) -> int:
     if player.in_turn and given.seeds is None and given.count is None and given.interpolate is None:
         rows = player.model.label_rows
         seeds = list(range(seeds[0], seeds[0] + (0 if rows is None else len(rows))))
+    if given.latents is not None:
+        seeds = _stored_seeds(given, player, seeds)
+    if len(seeds) * player.variants > MOST_SEEDS:
+        raise UserError(f"{len(seeds) * player.variants} samples are asked for; allowed: up to {MOST_SEEDS}")
     if given.out is not None and given.out.suffix == ZIP:
         from pggan_framework.playing.archive import write_archive
 
@@ -95,24 +111,24 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="pggan generate",
-        description="Pictures, sounds, tunes, walks and sampler kits from a trained model. Needs no training data.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _parser() -> Parser:
+    what = "Pictures, sounds, tunes, walks and sampler kits from a trained model. Needs no training data."
+    parser = checkpoint_parser("generate", what, EXAMPLES)
     add = parser.add_argument
-    add("model", metavar="RUN", help="a run's folder (its last checkpoint), a checkpoint, or latest")
     add("--out", type=Path, metavar="PATH", help="a new folder or .zip; RUN/generated/000, 001 ... by default")
-    add("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
     add("--seeds", metavar="LIST", help="which samples: numbers and ranges, 0-35,77")
-    add("--count", type=int, metavar="N", help="or how many, from --seed on; 16 (2 for --interpolate)")
+    add(
+        "--count",
+        type=int,
+        metavar="N",
+        help="or how many, from --seed on; 16 (6 for --every; for --interpolate 2 a walk, 1 with --every)",
+    )
     add("--seed", type=int, metavar="N", help="the first of them, or the one that plays; 0")
-    add("--label", action="append", default=[], metavar="NAME=VALUE", help="may be given again; others are drawn")
-    add("--weights", choices=("ema", "raw"), help="the averaged generator, or the one that was trained; ema")
-    add("--depth", type=int, metavar="N", help="make pictures of this depth, 0 the smallest; the deepest trained")
+    add("--latents", type=Path, metavar="FILE", help="latents.npz of pggan project: seed 0 is the first of it; all")
+    add_label(parser)
+    add("--every", metavar="NAME", help="each seed with every value of a label, or with some: NAME=A,B")
+    add_weights(parser)
+    add_depth(parser)
     add(
         "--truncation",
         type=float,
@@ -120,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         help="draw each number of a latent that lies beyond -PSI or PSI again: less variety; off",
     )
     add("--only", choices=("files", "sheet"), help="leave the sheet out, or all else; a zip has none")
+    add("--resolution", type=int, metavar="N", help="pixels of the shorter side of sheets and videos, about; 512")
     add(
         "--maps",
         type=Path,
@@ -127,7 +144,19 @@ def _parser() -> argparse.ArgumentParser:
         help="label maps to draw, a picture or a folder: seed 0 the first, 1 the next",
     )
     add("--play", metavar="WHAT", help="scale (every pitch), major (those in C major) or a MIDI file")
-    add("--interpolate", type=int, metavar="N", help="walk from seed to seed in N steps each")
+    add(
+        "--interpolate",
+        type=int,
+        nargs="?",
+        const=BY_TIME,
+        metavar="N",
+        help="walk from seed to seed in N steps each; 8, or what --seconds and --fps of a video make",
+    )
+    add("--video", choices=("gif", "webp", "mp4"), help="--interpolate: a moving picture, too")
+    add("--fps", type=float, metavar="N", help="--video: frames a second; 25")
+    add("--loop", action="store_true", help="--interpolate: back to the first seed, so that it can be repeated")
+    add("--walks", type=int, metavar="N", help="--interpolate: N walks side by side, which share the seeds; 1")
+    add("--own_labels", action="store_true", help="--interpolate: from each seed's label to the next's, too")
     add("--kit", action="store_true", help="a sampler kit: a sound a key, and kit.sfz")
     add("--seconds", type=float, metavar="S", help="of a note of the scale, 0.5 or a clip's; of a whole walk")
     add("--voices", choices=("one", "channel"), help="--play: one latent, or one a MIDI channel; one")
@@ -138,7 +167,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--griffin_lim_iter", type=int, metavar="N", help="steps in search of phases, where pictures hold none; 100")
     add("--phase_start", choices=("auto", "random", "pghi"), help="what that search starts from; auto")
     add("--refine_iter", type=int, metavar="N", help="steps from the phases that pictures hold; 16")
-    add("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
@@ -148,18 +176,23 @@ def _check(given: argparse.Namespace) -> None:
     if len(modes) > 1:
         raise UserError(f"--{' and --'.join(modes)} are given; allowed: one of them, or none for single samples")
     for flag, allowed in _FOR.items():
-        if getattr(given, flag) is not None and not set(modes) & set(allowed):
+        if getattr(given, flag) not in (None, False) and not set(modes) & set(allowed):
             raise UserError(f"--{flag} is given without --{' or --'.join(allowed)}, which alone read it")
     for flag, least in _LEAST.items():
         number = getattr(given, flag)
         if number is not None and not least <= number < 2**32:
             raise UserError(f"--{flag} is {number}; allowed: {least} or more")
+    if given.interpolate is not None and given.interpolate < 1:
+        raise UserError(f"--interpolate is {given.interpolate}; allowed: 1 or more")
     if given.seconds is not None and not 0 < given.seconds <= 3600:
         raise UserError(f"--seconds is {given.seconds:g}; allowed: above 0, up to 3600")
     if given.seeds is not None and (given.count is not None or given.seed is not None):
         raise UserError("--seeds is given with --count or --seed; allowed: --seeds alone, or the other two")
     if given.truncation is not None and not LEAST_TRUNCATION <= given.truncation < float("inf"):
         raise UserError(f"--truncation is {given.truncation:g}; allowed: {LEAST_TRUNCATION:g} or more")
+    for flag in ("truncation", "maps"):
+        if given.latents is not None and getattr(given, flag) is not None:
+            raise UserError(f"--{flag} is given with --latents, which has latents and label maps of its own")
     if given.only is not None and modes:
         raise UserError(f"--only is given with --{modes[0]}, which makes one thing; allowed: without it")
     if given.out is not None and given.out.suffix == ZIP and (modes or given.only):
@@ -168,40 +201,48 @@ def _check(given: argparse.Namespace) -> None:
         )
     if given.play is not None and (given.seeds is not None or given.count is not None):
         raise UserError("--play plays one seed; allowed: --seed N")
+    if given.every is not None:
+        _check_every(given, modes)
+    if given.fps is not None and given.video is None:
+        raise UserError("--fps is given without --video, which alone reads it")
+    if given.video is not None:
+        from pggan_framework.postprocessors.moving import check_fps, check_moving
+
+        check_moving(given.video, f"--video {given.video}")
+        if given.fps is not None:
+            check_fps(given.video, given.fps)
+
+
+def _check_every(given: argparse.Namespace, modes: Sequence[str]) -> None:
+    if modes and modes != ["interpolate"]:
+        raise UserError(f"--every is given with --{modes[0]}, which chooses labels itself; leave it out")
+    for flag in ("walks", "own_labels"):
+        if getattr(given, flag) not in (None, False):
+            raise UserError(f"--{flag} is given with --every, which makes a walk through the labels for each seed")
 
 
 def _seeds(given: argparse.Namespace) -> list[int]:
     """The seeds that ``--seeds``, or ``--count`` and ``--seed``, mean; each once, but for a walk's."""
+    walks = given.interpolate is not None
     if given.seeds is None:
-        return seeds_from(given.seed or 0, given.count or (2 if given.interpolate else 16))
+        of_walks = 2 * (given.walks or 1) if given.every is None else 1
+        of_samples = 16 if given.every is None else 6
+        return seeds_from(given.seed or 0, given.count or (of_walks if walks else of_samples))
     seeds = parse_seeds(given.seeds)
-    return seeds if given.interpolate else list(dict.fromkeys(seeds))
-
-
-def _labels(words: Sequence[str]) -> dict[str, str]:
-    """``pitch=60`` and so on."""
-    labels: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not name or not equals:
-            raise UserError(f"--label '{word}' is given; allowed: NAME=VALUE, as in pitch=60")
-        if name in labels:
-            raise UserError(f"--label {name} is given twice, as {labels[name]} and {value}; allowed: once")
-        labels[name] = value
-    return labels
+    return seeds if walks else list(dict.fromkeys(seeds))
 
 
 def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
     """The model, once it is known that it can do what is asked."""
-    labels = _labels(given.label)
+    labels = labels_of(given.label)
     from pggan_framework.playing import kit, player
     from pggan_framework.postprocessors.soundfiles import check_format
     from pggan_framework.pretrained import load_generator
 
-    model = load_generator(checkpoint, given.weights or "ema")
+    model = load_generator(checkpoint, given.weights)
     if given.depth is not None:
         model = model.at_depth(given.depth)
-    asked = [f for f in (*_SOUND, "play", "kit", "seconds") if getattr(given, f) not in (None, False)]
+    asked = [f for f in (*_SOUND, "play", "kit") if getattr(given, f) not in (None, False)]
     if model.codec is None and asked:
         raise UserError(f"--{asked[0]} needs a model of sound; {checkpoint} makes pictures")
     if given.format is not None:
@@ -209,12 +250,23 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
         if given.kit and given.format not in kit.FORMATS:
             raise UserError(f"--format {given.format} is given; allowed for a kit: {', '.join(kit.FORMATS)}")
     named = {name: getattr(given, name) for name in _SOUND[1:] if getattr(given, name) is not None}
+    if given.latents is not None:
+        from pggan_framework.playing.latents import StoredPlayer, read_latents
+
+        return StoredPlayer(read_latents(given.latents), model, player.Decoding(**named), labels, given.every)
     maps = None if given.maps is None else _read_maps(given.maps, model)
-    if maps is None:
-        return player.Player(model, player.Decoding(**named), labels, truncation=given.truncation)
-    if MAP in labels:
+    if maps is not None and MAP in labels:
         raise UserError(f"--label {MAP}={labels[MAP]} is given with --maps, which has maps of its own; leave one out")
-    return player.Player(model.with_maps(maps), player.Decoding(**named), labels, True, given.truncation)
+    model = model if maps is None else model.with_maps(maps)
+    return player.Player(model, player.Decoding(**named), labels, maps is not None, given.truncation, given.every)
+
+
+def _stored_seeds(given: argparse.Namespace, player: Player, seeds: list[int]) -> list[int]:
+    """Which of the latents in a file are meant, all where nothing is said."""
+    from pggan_framework.playing.latents import StoredPlayer
+
+    assert isinstance(player, StoredPlayer)
+    return player.seeds(None if {given.seeds, given.count, given.seed, given.play} == {None} else seeds)
 
 
 def _read_maps(path: Path, model: Pretrained) -> Map:
@@ -230,10 +282,11 @@ def _read_maps(path: Path, model: Pretrained) -> Map:
 
 def _make(given: argparse.Namespace, player: Player, seeds: list[int], checkpoint: Path, folder: Path) -> list[str]:
     """Write what is asked for into `folder`; returns what to say of it."""
-    from pggan_framework.playing import kit, samples, tune
+    from pggan_framework.playing import kit, samples, tune, walks
     from pggan_framework.playing.render import Touch
 
     form: SoundFormat = given.format or "wav"
+    resolution = given.resolution or samples.RESOLUTION
     named = {name: getattr(given, name) for name in ("attack_ms", "release_ms") if getattr(given, name) is not None}
     touch = Touch(**named)
     if given.play is not None:
@@ -241,7 +294,17 @@ def _make(given: argparse.Namespace, player: Player, seeds: list[int], checkpoin
         progress = bar("clips")
         return tune.write_tune(player, given.play, seeds[0], folder, given.seconds, by_channel, touch, form, progress)
     if given.interpolate is not None:
-        return [samples.write_walk(player, seeds, given.interpolate, folder, given.seconds, form, bar("clips"))]
+        way = walks.Way(
+            None if given.interpolate == BY_TIME else given.interpolate,
+            given.seconds,
+            given.loop,
+            given.walks or 1,
+            given.own_labels,
+            given.video,
+            given.fps,
+            resolution,
+        )
+        return [walks.write_walk(player, seeds, way, folder, form, bar("steps"))]
     if given.kit:
         if given.seeds is None and given.count is None:
             seeds = seeds[:1] if player.numbers("pitch") else seeds
@@ -249,4 +312,4 @@ def _make(given: argparse.Namespace, player: Player, seeds: list[int], checkpoin
             raise UserError(f"{len(seeds)} seeds are given; a kit of a model conditioned on pitch is one: --seed N")
         title = f"Made by pggan generate from {checkpoint.name}, seed {seeds[0]}"
         return [kit.make_kit(player, seeds, folder, title, given.layers or 4, form, touch, bar("samples"))]
-    return [samples.write_samples(player, seeds, folder, form, bar("samples"), given.only)]
+    return [samples.write_samples(player, seeds, folder, form, bar("samples"), given.only, resolution)]

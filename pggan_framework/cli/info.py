@@ -1,13 +1,13 @@
-"""``pggan info FILE``: what a checkpoint or a file of data is."""
+"""``pggan info FILE``: what a checkpoint, an exported model or a file of data is."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pggan_framework.cli.checkpoint_arguments import checkpoint_parser
 from pggan_framework.cli.parser import Parser
 from pggan_framework.runs import find_checkpoint
 
@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   pggan info latest
   pggan info results/007-piano
   pggan info results/007-piano/network-snapshot-000120.pt --json
+  pggan info piano.safetensors
   pggan info datasets/faces.h5
 """
 MOST_VALUES = 12
@@ -25,15 +26,15 @@ def run(argv: Sequence[str]) -> int:
     """Run ``pggan info`` with the words that follow it; returns the exit status.
 
     Raises:
-        UserError: if the file is neither a checkpoint nor a file of data.
+        UserError: if the file is neither a checkpoint, nor an exported model, nor a file of data.
     """
     try:
         given = _parser().parse_args(list(argv))
     except SystemExit as stop:  # -h has printed the help
         return int(stop.code or 0)
-    path = Path(given.file)
+    path = Path(given.model)
     if not path.is_file():
-        _, path = find_checkpoint(given.file, Path(given.result_dir))
+        _, path = find_checkpoint(given.model, Path(given.result_dir))
     from pggan_framework.details import describe_file
 
     details = describe_file(path)
@@ -41,19 +42,15 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="pggan info",
-        description="What a checkpoint, a run's last checkpoint, or an .h5 file of pictures is. Runs no code of it.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def _parser() -> Parser:
+    parser = checkpoint_parser(
+        "info",
+        "What a checkpoint, an exported model or an .h5 file of pictures is. Runs no code of it.",
+        EXAMPLES,
+        "a checkpoint, a run's folder, an exported model, latest, or an .h5 file",
+        "FILE",
     )
-    add = parser.add_argument
-    add("file", metavar="FILE", help="a checkpoint, a run's folder, latest, or an .h5 file")
-    add("--json", action="store_true", help="print it as JSON, complete")
-    add("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
-    add("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--json", action="store_true", help="print it as JSON, complete")
     return parser
 
 
@@ -61,7 +58,8 @@ def _lines(details: Mapping[str, Any]) -> list[str]:
     """The same for people."""
     version = details["format_version"]
     rows = [("file", details["file"]), ("what", details["kind"] + (f", format {version}" if version else ""))]
-    rows += _of_checkpoint(details) if details["kind"] == "checkpoint" else _of_data(details)
+    kinds = {"checkpoint": _of_checkpoint, "exported model": _of_exported}
+    rows += kinds.get(details["kind"], _of_data)(details)
     if details["labels"] is None:
         rows.append(("labels", "none"))
     for attribute in details["labels"] or []:
@@ -76,23 +74,39 @@ def _lines(details: Mapping[str, Any]) -> list[str]:
     return [f"{name:<{width}}  {text}" for name, text in rows]
 
 
+def _of_exported(details: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("shape", f"{_by(details['shape'])} at full depth, {details['max_depth']}"),
+        ("trained", f"depth {details['depth']}, {_by(details['shape_at_depth'])}"),
+        ("stopped at", f"{details['kimg']:g} kimg ({details['nimg']} images)"),
+        ("generator", f"{details['generator']}, {details['weights']} weights"),
+    ]
+
+
 def _of_checkpoint(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     kimg, total = details["kimg"], details["total_kimg"]
     of = "" if total is None else f" of {total:g}"
     end = "" if total is None else ", finished" if kimg >= total else ", not finished"
+    imported = details["imported"]
+    if imported is not None:
+        # Neither a schedule's end nor data are known of it.
+        end, of = "", ""
+    stop = f"{kimg:g}{of} kimg ({details['nimg']} images), tick {details['tick']}{end}"
+    data = f"{details['dataset']}, fingerprint {details['data_fingerprint']}"
     fade = f", fading in at alpha {details['alpha']:.2f}" if details["alpha"] < 1 else ""
     return [
         ("run", str(details["run"])),
+        *([] if imported is None else [("imported", f"from {imported['file']}, of {imported['system']}")]),
         ("shape", f"{_by(details['shape'])} at full depth, {details['max_depth']}"),
         ("trained", f"depth {details['depth']}, {_by(details['shape_at_depth'])}{fade}"),
-        ("stopped at", f"{kimg:g}{of} kimg ({details['nimg']} images), tick {details['tick']}{end}"),
+        ("stopped at", stop if imported is None or imported["nimg_known"] else "unknown"),
         ("generator", f"{details['generator']}, {details['generator_parameters']:,} parameters"),
         ("discriminator", f"{details['discriminator']}, {details['discriminator_parameters']:,} parameters"),
         ("loss", details["loss"]),
         ("penalties", ", ".join(details["penalties"]) or "none"),
         ("augmentations", ", ".join(details["augmentations"]) or "none"),
         ("schedule", details["schedule"]),
-        ("data", f"{details['dataset']}, fingerprint {details['data_fingerprint']}"),
+        ("data", data if imported is None else "unknown"),
     ]
 
 

@@ -21,7 +21,9 @@ on the way from sound to picture and back. Pictures and sounds to compare are wr
 
 DATA is a folder of recordings or of pictures, a prepared .h5 file or a config file."""
 EXAMPLES = """DATA comes first. Every flag of training may follow, above all the dataset's own; they are the
-same as in 'pggan train', so that what you see is what is trained on:
+same as in 'pggan train', so that what you see is what is trained on.
+
+examples:
   pggan inspect datasets/piano --SoundImageDataset.too_short pad
   pggan inspect datasets/photos --DefaultImageFolderDataset.size 64 --DefaultImageFolderDataset.resize crop
   pggan inspect configs/piano.yaml --SoundImageDataset.img_mode if

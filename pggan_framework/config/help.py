@@ -20,6 +20,12 @@ _COMMAND_FLAGS = (
     ("--print_config", "print the resolved config and stop"),
     ("--help_component NAME", "print the flags of a component and stop"),
 )
+_TRAIN_EXAMPLES = """
+examples:
+  pggan train --config configs/tones.yaml
+  pggan train --config configs/cats.yaml --exp_name cats --total_kimg 20 --dry_run
+  pggan train --config configs/tones.yaml --total_kimg 40 --resume latest
+"""
 
 
 def train_help(entries: Iterable[Entry]) -> str:
@@ -35,7 +41,7 @@ def train_help(entries: Iterable[Entry]) -> str:
     for kind, group in groupby(entries, key=lambda entry: entry.kind):
         names = ", ".join(entry.name for entry in group)
         lines += textwrap.wrap(names, WIDTH, initial_indent=f"  {kind:<15}", subsequent_indent=" " * 17)
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _TRAIN_EXAMPLES
 
 
 def components_help(entries: Iterable[Entry]) -> str:

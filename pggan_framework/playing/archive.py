@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile, ZipInfo
@@ -28,7 +29,7 @@ IN_A_FOLDER = 1000
 def write_archive(
     player: Player, seeds: Sequence[int], path: Path, format: SoundFormat = "wav", progress: Progress | None = None
 ) -> str:
-    """Write ``00000/seed0007_class-cat.png`` for each seed, or its sound, and ``dataset.json`` with all labels.
+    """Write ``00000/seed0007_class-cat.png`` for each sample, or its sound, and ``dataset.json`` with all labels.
 
     Pictures have the size of the depth the model is at. They are made `BATCH` at a time, so that a seed may differ from
     the same seed made alone by a rounding of the last bit; the same request gives the same bytes. Memory holds one
@@ -45,6 +46,7 @@ def write_archive(
         What was written, in words.
     """
     labels: list[Labels | None] = []
+    total = len(seeds) * player.variants
     with ZipFile(path, "w", allowZip64=True) as archive, TemporaryDirectory() as spare:
         for done, (seed, label, picture) in enumerate(_samples(player, seeds), 1):
             data, ending = _encoded(player, picture, seed, Path(spare), format)
@@ -52,20 +54,21 @@ def write_archive(
             archive.writestr(ZipInfo(f"{_place(player, done - 1, seed, label)}.{ending}"), data)
             labels.append(label)
             if progress:
-                progress(done, len(seeds))
+                progress(done, total)
         with archive.open(ZipInfo("dataset.json"), "w", force_zip64=True) as file:
             for text in _listing(player, seeds, labels, ending):
                 file.write(text.encode())
     what = "picture" if player.model.codec is None else "sound"
-    return f"{len(seeds)} {what}{'s' * (len(seeds) != 1)}, dataset.json"
+    return f"{total} {what}{'s' * (total != 1)}, dataset.json"
 
 
 def _samples(player: Player, seeds: Sequence[int]) -> Iterator[tuple[int, Labels | None, NDArray[np.float32]]]:
     """Seed, label [A] and picture [C, h, w] of each seed, made in batches."""
-    for start in range(0, len(seeds), BATCH):
-        part = seeds[start : start + BATCH]
-        labels = [player.label(seed) for seed in part]
-        yield from zip(part, labels, player.pictures([player.latent(seed) for seed in part], labels), strict=True)
+    asked = player.asked(seeds)
+    while part := list(islice(asked, BATCH)):
+        latents, labels = [player.latent(seed) for seed, _ in part], [label for _, label in part]
+        for (seed, label), picture in zip(part, player.pictures(latents, labels), strict=True):
+            yield seed, label, picture
 
 
 def _encoded(
@@ -95,8 +98,9 @@ def _listing(player: Player, seeds: Sequence[int], labels: Sequence[Labels | Non
         yield json.dumps({"labels": None})
         return
     yield '{"labels": ['
-    for index, (seed, label) in enumerate(zip(seeds, labels, strict=True)):
+    for index, label in enumerate(labels):
         assert label is not None
+        seed = seeds[index // player.variants]
         name = f"{_place(player, index, seed, label)}.{ending}"
         yield f"{',' * (index > 0)}\n{json.dumps([name, _seen(space, label)])}"
     yield f'\n], "attributes": {json.dumps(space.state_dict())}}}\n'

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Wave
+
+
+class Place(NamedTuple):
+    """A place on a walk: a latent [F], and what the generator sees of a label, [width] or [K, h, w], if anything."""
+
+    latent: torch.Tensor
+    condition: torch.Tensor | None = None
 
 
 def slerp(start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
@@ -29,34 +37,60 @@ def slerp(start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
     return point.to(start.dtype)
 
 
-def walk(latents: Sequence[torch.Tensor], steps: int) -> list[torch.Tensor]:
-    """The latents [F] of a walk through `latents`, `steps` from each to the next: (count - 1) * steps + 1 of them."""
-    pairs = zip(latents[:-1], latents[1:], strict=True)
-    way = [slerp(start, end, step / steps) if step else start for start, end in pairs for step in range(steps)]
-    return [*way, latents[-1]]
+def steps_of(stops: int, steps: int, loop: bool = False) -> int:
+    """How many places `walk` gives: a loop leads back to the first stop, which is not there a second time."""
+    return stops * steps if loop else (stops - 1) * steps + 1
 
 
-def crossfade(waves: Iterable[Wave], count: int, hop: int) -> Wave:
+def walk(stops: Sequence[Place], steps: int, loop: bool = False) -> Iterator[Place]:
+    """The places of a walk through `stops`, `steps` from each to the next, each made when it is asked for.
+
+    Latents follow arcs, what the generator sees of labels follows the line: a share of one class and the rest of the
+    other in between.
+    """
+    for index in range(steps_of(len(stops), steps, loop)):
+        leg, step = divmod(index, steps)
+        start, end = stops[leg], stops[(leg + 1) % len(stops)]
+        if step == 0:
+            yield start
+            continue
+        share = step / steps
+        between = None
+        if start.condition is not None and end.condition is not None:
+            between = torch.lerp(start.condition, end.condition, share)
+        yield Place(slerp(start.latent, end.latent, share), between)
+
+
+def crossfade(waves: Iterable[Wave], count: int, hop: int, loop: bool = False) -> Wave:
     """`count` clips [channels, T], each starting `hop` samples after the one before, faded into one another.
 
     Fades are quarter sines, divided by the root of the sum of their squares, so that clips that have nothing in common
     keep their power where two or more of them overlap.
+
+    Args:
+        waves: the clips, all of one length.
+        count: how many.
+        hop: from the start of one to that of the next, in samples; at most a clip.
+        loop: the last is faded into the first, so that the whole, `count` * `hop` samples, can be played in a circle.
+            It must be at least as long as a clip.
     """
     total: NDArray[np.float32] = np.zeros(0, np.float32)
     power: NDArray[np.float32] = np.zeros(0, np.float32)
     for index, wave in enumerate(waves):
         length = wave.shape[1]
         if index == 0:
-            total = np.zeros((len(wave), (count - 1) * hop + length), np.float32)
-            power = np.zeros(total.shape[1], np.float32)
+            whole = count * hop if loop else (count - 1) * hop + length
+            total = np.zeros((len(wave), whole), np.float32)
+            power = np.zeros(whole, np.float32)
         window = np.ones(length, np.float32)
         fade = min(max(length - hop, 0), length // 2)
         rise = np.sin(np.pi / 2 * (np.arange(fade) + 0.5) / max(fade, 1))
-        if index > 0:
+        if index > 0 or loop:
             window[:fade] = rise
-        if index < count - 1:
+        if index < count - 1 or loop:
             window[length - fade :] = rise[::-1]
-        total[:, index * hop : index * hop + length] += wave * window
-        power[index * hop : index * hop + length] += window**2
+        places = (index * hop + np.arange(length)) % total.shape[1]
+        total[:, places] += wave * window
+        power[places] += window**2
     total /= np.sqrt(np.maximum(power, 1e-12, out=power), out=power)
     return total

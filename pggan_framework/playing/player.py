@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
 from pggan_framework.labels import Attribute, Labels, LabelSpace
+from pggan_framework.playing.every import find_every
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pggan_framework.audio.base import Codec, PhaseStart, Wave
+    from pggan_framework.playing.interpolate import Place
     from pggan_framework.pretrained import Pretrained
 
 PEAK = 10 ** (-1 / 20)
@@ -45,9 +47,10 @@ class Player:
         fixed: values of attributes that hold for everything; the others are drawn by the seed.
         in_turn: take the model's labels in their order, seed 0 the first, in place of drawing them.
         truncation: of the latents; see `Pretrained.latents`.
+        every: an attribute of which each seed is made with every value, as `every.find_every` reads it.
 
     Raises:
-        UserError: if `fixed` names an attribute or a value that the model does not have.
+        UserError: if `fixed` or `every` names an attribute or a value that the model does not have.
     """
 
     def __init__(
@@ -57,12 +60,17 @@ class Player:
         fixed: Mapping[str, str] | None = None,
         in_turn: bool = False,
         truncation: float | None = None,
+        every: str | None = None,
     ) -> None:
         self.model, self.decoding, self.fixed = model, decoding or Decoding(), dict(fixed or {})
         self.in_turn, self.truncation = in_turn, truncation
         if self.fixed and self.space is None:
             raise UserError(f"the label {', '.join(self.fixed)} is given, but the model was trained without labels")
         self.label(0)
+        self.every = None if every is None else find_every(every, self.space)
+        if self.every is not None and self.every.name in self.fixed:
+            given = f"{self.every.name}={self.fixed[self.every.name]}"
+            raise UserError(f"--label {given} is given with --every {self.every.name}; leave one out")
 
     @property
     def space(self) -> LabelSpace | None:
@@ -124,6 +132,20 @@ class Player:
             drawn = self.model.label_rows[[seed % len(self.model.label_rows)]]
         return self.space.find({**self.space.values(drawn[0]), **self.fixed, **(values or {})})
 
+    @property
+    def variants(self) -> int:
+        """How many samples are made of each seed: one, or one for each value of `every`."""
+        return 1 if self.every is None else len(self.every.values)
+
+    def asked(self, seeds: Iterable[int]) -> Iterator[tuple[int, Labels | None]]:
+        """Seed and label [A] of each sample that the seeds mean: all values of `every`, one after the other."""
+        for seed in seeds:
+            if self.every is None:
+                yield seed, self.label(seed)
+                continue
+            for value in self.every.values:
+                yield seed, self.label(seed, {self.every.name: value})
+
     def latent(self, seed: int) -> Tensor:
         """The latent [F] of a seed."""
         return self.model.latents(1, seed, self.truncation)[0]
@@ -131,6 +153,17 @@ class Player:
     def picture(self, latent: Tensor, label: Labels | None) -> NDArray[np.float32]:
         """Latent [F] and label [A] -> picture [C, h, w] in [-1, 1]."""
         picture: NDArray[np.float32] = self.model.generate(latent[None], None if label is None else label[None])[0]
+        return picture
+
+    def condition(self, label: Labels | None) -> Tensor | None:
+        """What the generator sees of a label [A]: numbers [width], or maps [K, h, w]; None of None."""
+        seen = None if label is None else self.model.condition(label[None])
+        return None if seen is None else seen[0]
+
+    def at(self, place: Place) -> NDArray[np.float32]:
+        """The picture [C, h, w] in [-1, 1] at a place of a walk."""
+        seen = None if place.condition is None else place.condition[None]
+        picture: NDArray[np.float32] = self.model.draw(place.latent[None], seen)[0]
         return picture
 
     def pictures(self, latents: Sequence[Tensor], labels: Sequence[Labels | None]) -> NDArray[np.float32]:

@@ -46,15 +46,23 @@ class ImageSaver(Postprocessor):
             OSError: if the file cannot be written.
         """
         name = f"{kind}.png" if kind in ("reals", "maps") else f"{self.samples_path}/{kind}_{kimg:06d}.png"
-        save_png(self._sheet(samples), self.directory / name)
+        save_png(self.sheet(samples), self.directory / name)
         return [Artifact("image", kind, self.directory / name)]
 
-    def _sheet(self, samples: NDArray[np.float32]) -> Image:
+    def sheet(self, samples: NDArray[np.float32], columns: int | None = None) -> Image:
+        """Draw `samples` [N, C, h, w] in [-1, 1] on one sheet.
+
+        Args:
+            samples: pictures of any depth.
+            columns: how many are in a row; by default the sheet is about square.
+        """
         full_height, full_width = self.growth.shape[1:]
         if self.codec is not None and self.codec.row_hz() is not None:
-            return spectrogram_sheet(samples, self.codec, (full_height, full_width), self.resolution, self.axes)
+            return spectrogram_sheet(
+                samples, self.codec, (full_height, full_width), self.resolution, self.axes, columns
+            )
         count, channels, height, width = samples.shape
         down, across = max(full_height // height, 1), max(full_width // width, 1)
         wide = across * width * (1 if channels in (1, 3, 4) else channels)
-        grid, factor = arrange(count, down * height, wide, self.resolution)
+        grid, factor = arrange(count, down * height, wide, self.resolution, columns)
         return sheet(picture_tiles(enlarge(to_uint8(samples), (down * factor, across * factor))), grid)

@@ -61,9 +61,19 @@ def grid_shape(count: int, height: int, width: int) -> tuple[int, int]:
     return -(-count // columns), columns
 
 
-def arrange(count: int, height: int, width: int, resolution: int) -> tuple[tuple[int, int], int]:
-    """`grid_shape`, and the whole factor, 1 or more, that makes the sheet's shorter side about `resolution` pixels."""
-    rows, columns = grid_shape(count, height, width)
+def arrange(
+    count: int, height: int, width: int, resolution: int, columns: int | None = None
+) -> tuple[tuple[int, int], int]:
+    """The (rows, columns) of a sheet, and how much it is enlarged.
+
+    Args:
+        count: how many tiles.
+        height: of a tile, in pixels.
+        width: of a tile.
+        resolution: the whole factor, 1 or more, makes the sheet's shorter side about as many pixels.
+        columns: how many there are; by default as `grid_shape` has it.
+    """
+    rows, columns = grid_shape(count, height, width) if columns is None else (-(-count // columns), columns)
     return (rows, columns), max(round(resolution / min(rows * height, columns * width)), 1)
 
 

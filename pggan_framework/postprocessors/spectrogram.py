@@ -66,6 +66,7 @@ def spectrogram_sheet(
     size: tuple[int, int] | None = None,
     resolution: int = 512,
     axes: bool = True,
+    columns: int | None = None,
 ) -> Image:
     """Draw `samples` [N, C, h, w] in [-1, 1], pictures of `codec`, on one sheet in reading order.
 
@@ -79,13 +80,14 @@ def spectrogram_sheet(
         size: (height, width) at full depth, to which smaller ones are enlarged; by default their own.
         resolution: about how many pixels the shorter side of the sheet has; nothing is made smaller.
         axes: draw Hz at the left, seconds below and the channels' names above.
+        columns: samples in a row; by default the sheet is about square.
     """
     from PIL import Image, ImageDraw
 
     count, channels, height, width = samples.shape
     full_height, full_width = size or (height, width)
     down, across = max(full_height // height, 1), max(full_width // width, 1)
-    grid, factor = arrange(count, down * height, across * width * channels, resolution)
+    grid, factor = arrange(count, down * height, across * width * channels, resolution, columns)
     panel = down * height * factor, across * width * factor
     layout = _Layout(grid, channels, panel, GAP, GAP)
     ruler = None

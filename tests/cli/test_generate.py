@@ -1,10 +1,5 @@
-import hashlib
-import io
-import json
-import struct
 import subprocess
 import sys
-import zipfile
 
 import numpy as np
 import pytest
@@ -12,6 +7,7 @@ import soundfile
 from instrument import RATE, SECONDS, cents, frequency, sines
 from PIL import Image
 from tiny import TONES
+from written import digests, names
 
 from pggan_framework import run as train
 from pggan_framework.cli.generate import run
@@ -23,37 +19,6 @@ from pggan_framework.networks import Generator
 from pggan_framework.pretrained import Pretrained
 
 SPAN = tuple(range(57, 70))
-
-
-@pytest.fixture
-def model(tmp_path, monkeypatch):
-    """Sets what a checkpoint is taken to hold; by default a model of sines, conditioned on pitch."""
-    held = [sines(pitch=SPAN)]
-    monkeypatch.setattr("pggan_framework.pretrained.load_generator", lambda path, weights="ema": held[0])
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "net.pt").touch()
-    return lambda other: held.__setitem__(0, other)
-
-
-@pytest.fixture
-def pictures(model):
-    generator = Generator(Growth.of((3, 16, 16)), fmap_base=32, fmap_max=4, latent_size=4)
-    model(Pretrained(generator.eval(), None, 5000, {}))
-
-
-def names(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-def digests(folder):
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names(folder)}
-
-
-def midi_file(path, *notes):
-    """One beat each, 0.5 s."""
-    data = b"".join(b"\x00\x90" + bytes([note, 100]) + b"\x83\x60\x80" + bytes([note, 0]) for note in notes)
-    data += b"\x00\xff\x2f\x00"
-    path.write_bytes(b"MThd\x00\x00\x00\x06\x00\x00\x00\x01\x01\xe0MTrk" + struct.pack(">I", len(data)) + data)
 
 
 def test_samples_of_a_trained_checkpoint(tmp_path, monkeypatch, capsys):
@@ -111,114 +76,71 @@ def test_depths_below_the_trained_one(pictures, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.fixture
+def labelled(model):
+    """Takes it for a model of pictures 8x8 of three kinds and an age; returns the model."""
+    space = LabelSpace((Attribute("kind", ("ankle boot", "bag", "coat")), Attribute("age", span=(0.0, 4.0))))
+    generator = Generator(Growth.of((3, 8, 8)), fmap_base=32, fmap_max=4, latent_size=4, label_space=space)
+    rows = np.array([[0.0, 0.0], [1.0, 4.0]])
+    held = Pretrained(generator.eval(), None, 5000, {}, (-1, 1), rows, np.array([3, 1]))
+    model(held)
+    return held
+
+
+def test_every_value_of_a_label_a_column_each(labelled, tmp_path, capsys):
+    words = ["--seeds", "7,3", "--every", "kind", "--label", "age=2", "--resolution", "1"]
+    assert run(["net.pt", *words, "--out", "out"]) == 0
+    kinds = ("ankle-boot", "bag", "coat")
+    stems = [f"seed000{seed}_kind-{kind}_age2" for seed in (3, 7) for kind in kinds]
+    assert names(tmp_path / "out") == [*(f"{stem}.png" for stem in stems), "sheet.png"]
+    assert "6 pictures, sheet.png; a row for each seed, a column for each kind" in capsys.readouterr().out
+    sheet = np.asarray(Image.open(tmp_path / "out" / "sheet.png"))
+    assert sheet.shape == (18, 28, 3)
+    for row, seed in enumerate((7, 3)):
+        for column, kind in enumerate(kinds):
+            alone = np.asarray(Image.open(tmp_path / "out" / f"seed000{seed}_kind-{kind}_age2.png"))
+            np.testing.assert_array_equal(sheet[10 * row : 10 * row + 8, 10 * column : 10 * column + 8], alone)
+            label = np.array([[float(column), 2.0]])
+            picture = labelled.generate(labelled.latents(1, seed), label)[0]
+            np.testing.assert_array_equal(alone, np.rint((picture + 1) * 127.5).transpose(1, 2, 0))
+
+
+def test_some_values_of_a_label(labelled, tmp_path):
+    run(["net.pt", "--count", "1", "--every", "age=4, 0.5", "--label", "kind=bag", "--out", "out"])
+    assert names(tmp_path / "out")[:2] == ["seed0000_kind-bag_age0.5.png", "seed0000_kind-bag_age4.png"]
+    run(["net.pt", "--every", "kind=bag,coat", "--only", "sheet", "--out", "six"])
+    assert names(tmp_path / "six") == ["sheet.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--every", "knd"], "--every: there is no label 'knd' (did you mean 'kind'?); allowed: kind, age"),
+        (["--every", "kind=bag,bot"], "kind 'bot' is not known"),
+        (["--every", "kind="], "kind '' is not known"),
+        (["--every", "age"], "--every age: age is a number from 0 to 4; name some: --every age=A,B"),
+        (["--every", "age=5"], "age '5' is not allowed; allowed: a number from 0 to 4"),
+        (["--every", "kind", "--label", "kind=bag"], "--label kind=bag is given with --every kind; leave one out"),
+        (["--every", "kind", "--kit"], "--every is given with --kit, which chooses labels itself"),
+        (["--every", "kind", "--count", "400000", "--out", "a.zip"], "1200000 samples are asked for; allowed: up to"),
+        (["--every", "kind", "--count", "22", "--only", "sheet"], "66 samples are asked for on one sheet"),
+        (["--label", "age=bag"], "age 'bag' is not allowed; allowed: a number from 0 to 4"),
+        (["--label", "colour=red"], "there is no label 'colour'; allowed: kind, age"),
+    ],
+)
+def test_labels_that_cannot_be_are_one_line(words, message, labelled, refused):
+    refused(["net.pt", *words], message)
+
+
+def test_every_needs_labels(pictures, refused):
+    refused(["net.pt", "--every", "kind"], "--every kind is given, but the model was trained without labels")
+
+
 def test_files_or_the_sheet_alone(pictures, tmp_path):
     run(["net.pt", "--count", "2", "--only", "files", "--out", "files"])
     assert names(tmp_path / "files") == ["seed0000.png", "seed0001.png"]
     run(["net.pt", "--count", "2", "--only", "sheet", "--out", "sheet"])
     assert names(tmp_path / "sheet") == ["sheet.png"]
-
-
-def test_a_zip_of_pictures_is_laid_out_as_stylegan2_ada_reads_it(model, tmp_path):
-    space = LabelSpace((Attribute("kind", ("ankle boot", "bag")),))
-    generator = Generator(Growth.of((3, 8, 8)), fmap_base=32, fmap_max=4, latent_size=4, label_space=space)
-    rows = np.array([[0], [1]])
-    model(Pretrained(generator.eval(), None, 5000, {}, (-1, 1), rows, np.array([1, 1])))
-    assert run(["net.pt", "--count", "70", "--out", "deep/fakes.zip"]) == 0
-    assert names(tmp_path / "deep") == ["fakes.zip"]
-    run(["net.pt", "--count", "70", "--out", "one_by_one"])
-    with zipfile.ZipFile(tmp_path / "deep" / "fakes.zip") as archive:
-        assert archive.testzip() is None
-        listed = json.loads(archive.read("dataset.json"))
-        assert [name for name, _ in listed["labels"]] == archive.namelist()[:-1]
-        for seed, (name, number) in enumerate(listed["labels"]):
-            assert name == f"00000/seed{seed:04d}_kind-{('ankle-boot', 'bag')[number]}.png"
-            pixels = np.asarray(Image.open(archive.open(name)), int)
-            alone = np.asarray(Image.open(tmp_path / "one_by_one" / name.split("/")[1]), int)
-            assert pixels.shape == (8, 8, 3) and abs(pixels - alone).max() <= 1
-    assert {number for _, number in listed["labels"]} == {0, 1}
-    assert listed["attributes"] == [{"name": "kind", "values": ["ankle boot", "bag"]}]
-    run(["net.pt", "--count", "70", "--out", "again.zip"])
-    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "deep" / "fakes.zip").read_bytes()
-
-
-def test_a_zip_of_sounds_and_of_what_has_no_labels(model, tmp_path):
-    model(sines(pitch=SPAN, velocity=(60, 120)))
-    assert run(["net.pt", "--seeds", "4,2", "--label", "pitch=58", "--label", "velocity=60", "--out", "a.zip"]) == 0
-    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
-        first, second, last = archive.namelist()
-        assert (first, last) == ("00000/seed0004_pitch58_velocity60.wav", "dataset.json")
-        assert abs(cents(frequency(soundfile.read(io.BytesIO(archive.read(second)))[0]), 58)) < 3
-        seen = [0.0] * (len(SPAN) + 2)  # one-hot: 58 is the second pitch, 60 the first velocity
-        seen[1] = seen[len(SPAN)] = 1.0
-        assert json.loads(archive.read("dataset.json"))["labels"] == [[first, seen], [second, seen]]
-    model(sines())
-    run(["net.pt", "--count", "1", "--out", "b.zip"])
-    assert json.loads(zipfile.ZipFile(tmp_path / "b.zip").read("dataset.json")) == {"labels": None}
-
-
-def test_a_zip_that_cannot_be_finished_is_not_there(model, tmp_path, monkeypatch):
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pggan_framework.playing.archive._encoded", full)
-    with pytest.raises(UserError, match="cannot write a.zip: No space left on device"):
-        run(["net.pt", "--out", "a.zip"])
-    assert names(tmp_path) == ["net.pt"]
-
-
-@pytest.mark.parametrize(("format", "kind"), [("wav", "WAV"), ("flac", "FLAC"), ("ogg", "OGG"), ("mp3", "MP3")])
-def test_formats(format, kind, model, tmp_path):
-    run(["net.pt", "--count", "1", "--label", "pitch=69", "--format", format, "--out", "out"])
-    path = tmp_path / "out" / f"seed0000_pitch69.{format}"
-    assert soundfile.info(path).format == kind
-    wave, rate = soundfile.read(path)
-    assert abs(cents(frequency(wave) * rate / RATE, 69)) < 10
-
-
-@pytest.mark.parametrize(("what", "pitches"), [("scale", SPAN), ("major", (57, 59, 60, 62, 64, 65, 67, 69))])
-def test_a_scale(what, pitches, model, tmp_path, capsys):
-    assert run(["net.pt", "--play", what, "--seconds", "0.25", "--seed", "3", "--out", "out"]) == 0
-    wave, rate = soundfile.read(tmp_path / "out" / f"{what}_seed0003.wav")
-    assert len(wave) == round((0.25 * len(pitches) + 0.15) * rate)
-    for number, pitch in enumerate(pitches):
-        # past the release of the note before
-        heard = wave[round((0.25 * number + 0.15) * rate) : round((0.25 * number + 0.25) * rate)]
-        assert abs(cents(frequency(heard), pitch)) < 5
-    assert f"{len(pitches)} notes, {0.25 * len(pitches) + 0.15:.2f} s" in capsys.readouterr().out
-
-
-def test_a_midi_file(model, tmp_path, capsys):
-    midi_file(tmp_path / "my tune.mid", 60, 72, 64)
-    assert run(["net.pt", "--play", "my tune.mid", "--release_ms", "0", "--out", "out"]) == 0
-    wave, rate = soundfile.read(tmp_path / "out" / "my tune_seed0000.wav")
-    assert len(wave) == round(1.5 * rate)
-    for number, pitch in enumerate((60, 60, 64)):
-        assert abs(cents(frequency(wave[round(number * 0.5 * rate) : round((number + 1) * 0.5 * rate)]), pitch)) < 5
-    assert "1 of 3 notes: outside the model's range, 57 to 69, moved by octaves" in capsys.readouterr().out
-
-
-def test_a_walk_as_one_sound(model, tmp_path, capsys):
-    assert run(["net.pt", "--interpolate", "4", "--seeds", "1,5,2", "--label", "pitch=64", "--out", "out"]) == 0
-    assert names(tmp_path / "out") == ["interpolation.png", "interpolation.wav"]
-    wave, rate = soundfile.read(tmp_path / "out" / "interpolation.wav")
-    clip = round(SECONDS * rate)
-    assert len(wave) == 8 * (clip - round(0.1 * clip)) + clip
-    assert abs(cents(frequency(wave[clip : 2 * clip]), 64)) < 10
-    assert np.sqrt(np.mean(wave.reshape(-1)[: 8 * 7000].reshape(8, -1) ** 2, axis=1)).min() > 0.1
-    assert "9 steps through 3 seeds" in capsys.readouterr().out
-    run(["net.pt", "--interpolate", "4", "--seconds", "2", "--out", "short"])
-    assert soundfile.info(tmp_path / "short" / "interpolation.wav").duration == pytest.approx(2, abs=0.001)
-
-
-def test_a_kit(model, tmp_path, capsys):
-    assert run(["net.pt", "--kit", "--seed", "2", "--release_ms", "400", "--out", "out"]) == 0
-    assert names(tmp_path / "out") == ["kit.sfz", *(f"samples/seed0002_pitch{pitch}.wav" for pitch in SPAN)]
-    text = (tmp_path / "out" / "kit.sfz").read_text()
-    assert "ampeg_release=0.4" in text and "net.pt, seed 2" in text
-    assert "13 samples on keys 57 to 69" in capsys.readouterr().out
-    model(sines())
-    assert run(["net.pt", "--kit", "--out", "pads"]) == 0
-    assert len(names(tmp_path / "pads" / "samples")) == 16
 
 
 @pytest.mark.parametrize(
@@ -239,33 +161,10 @@ def test_a_kit(model, tmp_path, capsys):
         (["net.pt", "--label", "pitch=60", "--label", "pitch=61"], "--label pitch is given twice"),
         (["net.pt", "--label", "pitch=20"], "pitch '20' is not known; allowed: 57, 58, 59, 60, 61, ..., 68, 69"),
         (["net.pt", "--label", "pich=60"], "there is no label 'pich' (did you mean 'pitch'?); allowed: pitch"),
-        (["net.pt", "--play", "scale", "--kit"], "--play and --kit are given; allowed: one of them"),
-        (["net.pt", "--voices", "one"], "--voices is given without --play"),
-        (["net.pt", "--kit", "--seconds", "2"], "--seconds is given without --play or --interpolate"),
-        (["net.pt", "--play", "scale", "--seconds", "0"], "--seconds is 0; allowed: above 0"),
-        (["net.pt", "--play", "scale", "--seconds", "nan"], "--seconds is nan; allowed: above 0"),
-        (["net.pt", "--play", "scale", "--attack_ms", "nan"], "--attack_ms is nan; allowed: 0 or more"),
-        (["net.pt", "--play", "scale", "--count", "2"], "--play plays one seed"),
-        (["net.pt", "--play", "scale", "--label", "pitch=60"], "--play chooses the pitches; leave it out"),
-        (["net.pt", "--play", "tune.mid"], "there is no MIDI file tune.mid; allowed: scale, major or a .mid file"),
-        (["net.pt", "--play", "net.pt"], "net.pt cannot be read as a MIDI file"),
-        (["net.pt", "--play", "empty.mid"], "empty.mid holds no notes"),
-        (["net.pt", "--play", "empty.mid", "--seconds", "1"], "a MIDI file has its own"),
-        (["net.pt", "--interpolate", "0"], "--interpolate is 0; allowed: 1 or more"),
-        (["net.pt", "--interpolate", "2", "--seeds", "1"], "1 is given; allowed: two or more"),
-        (["net.pt", "--interpolate", "10000"], "a walk of 10001 steps is asked for; allowed: up to 10000"),
-        (["net.pt", "--interpolate", "9000"], "a walk of 9001 steps lasts 4148 s; allowed: 3600; give --seconds"),
-        (["net.pt", "--interpolate", "2", "--seconds", "9"], "--seconds 9 does not fit 3 clips; allowed: 0.51 to 1.54"),
-        (["net.pt", "--kit", "--count", "2"], "a kit of a model conditioned on pitch is one: --seed N"),
-        (["net.pt", "--kit", "--format", "mp3"], "allowed for a kit: wav, flac, ogg"),
-        (["net.pt", "--format", "wave"], "sound format 'wave' is not allowed (did you mean 'wav'?)"),
-        (["net.pt", "--griffin_lim_iter", "-1"], "--griffin_lim_iter is -1"),
         (["net.pt", "--out", "full"], "full exists already"),
         (["net.pt", "--out", "fakes.zip"], "fakes.zip exists already"),
         (["net.pt", "--out", "net.pt/fakes.zip"], "cannot write net.pt/fakes.zip: "),
-        (["net.pt", "--out", "kit.zip", "--kit"], "--out kit.zip is a zip, which holds single samples"),
         (["net.pt", "--out", "new.zip", "--only", "sheet"], "allowed: a folder for --only"),
-        (["net.pt", "--kit", "--only", "files"], "--only is given with --kit"),
         (["net.pt", "--only", "sheet", "--count", "100"], "100 samples are asked for on one sheet; allowed"),
         (["net.pt", "--label", "pitch="], "pitch '' is not known"),
         (["net.pt", "--weights", "mean"], "--weights: invalid choice: 'mean'"),
@@ -276,17 +175,8 @@ def test_a_kit(model, tmp_path, capsys):
         (["net.pt", "--out", "net.pt/deep"], "cannot make the folder net.pt/deep"),
     ],
 )
-def test_what_cannot_be_is_one_line(words, message, model, tmp_path, capsys):
-    midi_file(tmp_path / "empty.mid")
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "file").touch()
-    (tmp_path / "fakes.zip").touch()
-    before = names(tmp_path)
-    assert main(["generate", *words]) == 2
-    out, error = capsys.readouterr()
-    assert error.startswith("error: ") and message in error and error.count("\n") == 1 and not out
-    assert names(tmp_path) == before
-    assert not (tmp_path / "generated").exists()
+def test_what_cannot_be_is_one_line(words, message, model, refused):
+    refused(words, message)
 
 
 def test_files_that_are_no_checkpoint(tmp_path, monkeypatch):
@@ -297,20 +187,6 @@ def test_files_that_are_no_checkpoint(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="empty is no run's folder"):
         run(["empty"])
-
-
-@pytest.mark.parametrize("flag", [["--play", "scale"], ["--kit"], ["--format", "wav"], ["--refine_iter", "3"]])
-def test_models_of_pictures_make_no_sound(flag, pictures):
-    with pytest.raises(UserError, match=f"{flag[0]} needs a model of sound; net.pt makes pictures"):
-        run(["net.pt", *flag])
-
-
-def test_models_without_pitch_or_labels(model):
-    model(sines())
-    with pytest.raises(UserError, match="--play needs a model conditioned on pitch, .*; this one's labels are none"):
-        run(["net.pt", "--play", "scale"])
-    with pytest.raises(UserError, match="the label pitch is given, but the model was trained without labels"):
-        run(["net.pt", "--label", "pitch=60"])
 
 
 def test_help_is_quick():

@@ -1,0 +1,119 @@
+"""``pggan video RUN OUT``: how a run learnt, as a moving picture."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pggan_framework.cli.checkpoint_arguments import add_label, add_weights, checkpoint_parser, labels_of
+from pggan_framework.cli.outputs import bar, out_file
+from pggan_framework.cli.parser import Parser
+from pggan_framework.errors import UserError, nearest
+from pggan_framework.playing.seeds import parse_seeds
+from pggan_framework.runs import runs
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from pggan_framework.postprocessors.moving import Moving
+
+ENDINGS: dict[str, Moving] = {".gif": "gif", ".webp": "webp", ".mp4": "mp4"}
+SEEDS = "0-15"
+EXAMPLES = """examples:
+  pggan video latest training.gif
+  pggan video results/007-piano piano.gif --fps 4 --hold 3 --caption
+  pggan video results/005-cats cats.gif --of snapshots --seeds 0-8 --size 768
+  pggan video results/003-notes notes.webp --of snapshots --seeds 0-3 --label pitch=60
+
+Sheets are the samples that the run has written itself (fakes_*.png), always of the same latents; they come in one size,
+small ones enlarged pixel by pixel. Snapshots are its checkpoints, of which samples are made now.
+"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run ``pggan video`` with the words that follow it; returns the exit status.
+
+    Raises:
+        UserError: if something given is not usable; nothing is left behind then.
+    """
+    try:
+        given = _parser().parse_args(list(argv))
+    except SystemExit as stop:  # -h has printed the help
+        return int(stop.code or 0)
+    kind = _kind(given)
+    folder = _run_folder(given.model, Path(given.result_dir))
+    from pggan_framework.cli.threads import share_cores
+    from pggan_framework.postprocessors.moving import write_moving
+
+    share_cores()
+    frames = _frames(given, folder)
+    with out_file(given.out) as (path,):
+        count = write_moving(path, kind, frames, 1 / given.fps, max(given.hold, 1 / given.fps))
+    length = (count - 1) / given.fps + max(given.hold, 1 / given.fps)
+    print(f"{count} {given.of} of {folder}, {length:.2f} s\nwritten to {given.out}")
+    return 0
+
+
+def _parser() -> Parser:
+    parser = checkpoint_parser(
+        "video", "How a run learnt, as a moving picture.", EXAMPLES, "a run's folder, or latest, the last one"
+    )
+    add = parser.add_argument
+    add("out", type=Path, metavar="OUT", help="a new file that ends in .gif, .webp or .mp4")
+    add("--of", choices=("sheets", "snapshots"), default="sheets", help="what it is made of; sheets")
+    add("--fps", type=float, default=5.0, metavar="N", help="frames a second; 5")
+    add("--hold", type=float, default=2.0, metavar="S", help="seconds that the last frame is shown; 2")
+    add("--size", type=int, metavar="N", help="pixels of the longest side of sheets, 1024; of snapshots' shorter, 512")
+    add("--caption", action="store_true", help="write the kimg below, and the size of snapshots' pictures")
+    add("--seeds", metavar="LIST", help=f"--of snapshots: which samples; {SEEDS}")
+    add_label(parser)
+    add_weights(parser)
+    return parser
+
+
+def _kind(given: argparse.Namespace) -> Moving:
+    """The kind of file, once it is known that the flags can be used."""
+    kind = ENDINGS.get(given.out.suffix.lower())
+    if kind is None:
+        raise UserError(f"{given.out} is given; allowed: a file that ends in {', '.join(ENDINGS)}")
+    from pggan_framework.postprocessors.moving import check_fps, check_moving
+
+    check_moving(kind, f"{given.out}")
+    check_fps(kind, given.fps)
+    if not 0 <= given.hold <= 60:
+        raise UserError(f"--hold is {given.hold:g}; allowed: 0 to 60 seconds")
+    if given.size is not None and not 16 <= given.size <= 8192:
+        raise UserError(f"--size is {given.size}; allowed: 16 to 8192 pixels")
+    for flag, unset in (("seeds", None), ("label", []), ("weights", None)):
+        if given.of == "sheets" and getattr(given, flag) != unset:
+            raise UserError(f"--{flag} is given without --of snapshots; sheets were drawn while the run went on")
+    return kind
+
+
+def _run_folder(model: str, result_dir: Path) -> Path:
+    """The run that is meant; it need not have a checkpoint."""
+    if model == "latest":
+        found = [folder for folder in runs(result_dir) if (folder / "config.yaml").is_file()]
+        if not found:
+            raise UserError(f"there is no run in {result_dir}")
+        return found[-1]
+    path = Path(model)
+    if not path.is_dir():
+        names = [str(folder) for folder in runs(path.parent)]
+        what = "is a file" if path.is_file() else f"does not exist{nearest(model, names)}"
+        raise UserError(f"{path} {what}; allowed: a run's folder, or latest")
+    return path
+
+
+def _frames(given: argparse.Namespace, folder: Path) -> Iterator[Image]:
+    from pggan_framework.playing import training_video as video
+
+    if given.of == "sheets":
+        return video.frames_of_sheets(video.sheets_of(folder), given.size or 1024, given.caption)
+    seeds, labels = list(dict.fromkeys(parse_seeds(given.seeds or SEEDS))), labels_of(given.label)
+    checkpoints = video.snapshots_of(folder)
+    return video.frames_of_snapshots(
+        checkpoints, seeds, labels, given.weights, given.size or 512, given.caption, bar("snapshots")
+    )
