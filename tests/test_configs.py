@@ -80,11 +80,14 @@ def stand_in(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         flags = {"image_dir": str(folder / "images"), "label_dir": str(folder / "labels"), "size": size}
     elif dataset == "SoundImageDataset":
         folder.mkdir(parents=True)
+        rows = [f"file,{(own.get('labels') or ['pitch'])[0]}"]
         for number in range(STAND_INS):
             wave = 0.3 * np.sin(2 * np.pi * (300 + 40 * number) * np.arange(16000) / 16000)
-            soundfile.write(folder / f"keyboard_{number:03d}-{60 + number % 2:03d}-100.wav", wave, 16000)
-        rows = [f"keyboard_{number:03d}-{60 + number % 2:03d}-100.wav,{60 + number % 2}" for number in range(STAND_INS)]
-        (folder / "labels.csv").write_text("\n".join(["file,pitch", *rows]))
+            name = f"{number % 2}/keyboard_{number:03d}-{60 + number % 2:03d}-100.wav"
+            (folder / name).parent.mkdir(exist_ok=True)
+            soundfile.write(folder / name, wave, 16000)
+            rows.append(f"{name},{60 + number % 2}")
+        (folder / "labels.csv").write_text("\n".join(rows))
         flags = {"dir_path": str(folder), "n_fft": 64, "hop_length": 32, "frames": 32}
         if "seed_shape" in own:
             flags["seed_shape"] = [32, 4] if own["seed_shape"][0] > 32 else [16, 16]

@@ -6,6 +6,7 @@ is MIT, resvg-js MPL-2.0.
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -15,10 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
-from pggan_framework.recipes import Progress, at_least, new_folder
+from pggan_framework.recipes import Progress, check_drawn, drawn_arguments, new_folder
 
 CREDIT = "Faces: ToonHead by Johan Melin (www.johanmelin.com), CC BY 4.0, remixed by DiceBear (www.dicebear.com)."
 """The line that has to go with the pictures."""
+
+THINGS = "faces"
+EXAMPLE = """  npm install --prefix avatars_npm @dicebear/core@9 @dicebear/toon-head@9 @resvg/resvg-js@2
+  pggan prepare avatars datasets/avatars --count 2000 --size 64 --from avatars_npm
+"""
 
 PACKAGES = ("@dicebear/core", "@dicebear/toon-head", "@resvg/resvg-js")
 INSTALL = (
@@ -61,6 +67,18 @@ for (let index = 1; index <= count; index++) {
 """
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The recipe's flags."""
+    drawn_arguments(parser, 2000, "faces")
+    parser.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the folder with node_modules")
+
+
+def run(given: argparse.Namespace, progress: Progress | None) -> str:
+    """Make what the flags say, and tell what it is."""
+    make_avatars(given.out, given.count, given.size, given.source, given.seed, given.background, progress)
+    return f"{given.count} pairs of {given.size}x{given.size}, classes {', '.join(CLASSES)}. {CREDIT}"
+
+
 def make_avatars(
     out: Path,
     count: int = 2000,
@@ -90,15 +108,9 @@ def make_avatars(
     Raises:
         UserError: if node or a module is missing, a number or the colour is not usable, or `out` exists.
     """
-    from PIL import Image, ImageColor
+    from PIL import Image
 
-    at_least("count", count, 1)
-    at_least("size", size, 4)
-    at_least("seed", seed, 0)
-    try:
-        paper = ImageColor.getrgb(background)[:3]
-    except ValueError as error:
-        raise UserError(f"unknown background colour '{background}'; allowed: a name, or #rrggbb") from error
+    paper = check_drawn(count, size, seed, background)
     node, modules = _node(), _modules(source)
     with new_folder(out) as folder:
         for name in ("images", "labels"):

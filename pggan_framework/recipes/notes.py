@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import struct
 import subprocess
@@ -23,6 +24,11 @@ SOUNDFONTS = (
 )
 INSTALL = "install the Debian packages fluidsynth (LGPL-2.1+) and fluid-soundfont-gm (MIT), or give --soundfont FILE"
 
+THINGS = "notes"
+EXAMPLE = """  apt-get install fluidsynth fluid-soundfont-gm
+  pggan prepare notes datasets/notes --count 1000 --seconds 4 --rate 16000
+"""
+
 GAIN = 1.5
 """Puts the loudest piano notes at about half of full scale, which leaves room for louder instruments."""
 PAUSE = 1.0
@@ -31,6 +37,37 @@ HELD = 0.75
 """The key is down for this part of a clip; the release is heard in the rest."""
 BATCH = 250
 """Notes a rendering: bounds the temporary file (a few hundred MB at 44.1 kHz)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The recipe's flags."""
+    parser.add_argument("--count", type=int, default=1000, help="how many")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of a clip")
+    parser.add_argument("--rate", type=int, default=16000, help="sample rate in Hz, 8000 to 96000")
+    ends = ("LOW", "HIGH")
+    parser.add_argument("--pitches", type=int, nargs=2, metavar=ends, default=(48, 83), help="MIDI; 60 is middle C")
+    parser.add_argument("--velocities", type=int, nargs=2, metavar=ends, default=(60, 120), help="MIDI, 1 to 127")
+    parser.add_argument("--program", type=int, default=0, help="General MIDI instrument, 0 (grand piano) to 127")
+    parser.add_argument("--soundfont", type=Path, metavar="FILE", help="an .sf2 or .sf3 file other than Debian's")
+    parser.add_argument("--seed", type=int, default=0, help="which notes")
+
+
+def run(given: argparse.Namespace, progress: Progress | None) -> str:
+    """Make what the flags say, and tell what it is."""
+    clipped = make_notes(
+        given.out,
+        given.count,
+        given.seconds,
+        given.rate,
+        (given.pitches[0], given.pitches[1]),
+        (given.velocities[0], given.velocities[1]),
+        given.program,
+        given.soundfont,
+        given.seed,
+        progress,
+    )
+    warning = f"; {clipped} samples are clipped" if clipped else ""
+    return f"{given.count} notes of {given.seconds} s at {given.rate} Hz{warning}"
 
 
 def make_notes(
@@ -71,10 +108,10 @@ def make_notes(
     at_least("count", count, 1)
     at_least("seconds", seconds, 0.05)
     at_least("seed", seed, 0)
-    _within("rate", (rate, rate), 8000, 96000)
-    _within("pitches", pitches, 0, 127)
-    _within("velocities", velocities, 1, 127)
-    _within("program", (program, program), 0, 127)
+    within("rate", (rate, rate), 8000, 96000)
+    within("pitches", pitches, 0, 127)
+    within("velocities", velocities, 1, 127)
+    within("program", (program, program), 0, 127)
     command, font = find_fluidsynth(soundfont)
     low, high = (pitches[0], velocities[0]), (pitches[1] + 1, velocities[1] + 1)
     notes = np.random.default_rng(seed).integers(low, high, size=(count, 2))
@@ -126,30 +163,50 @@ def render(
     """
     length = round(seconds * rate)
     step = round((seconds + PAUSE) * 1000)  # milliseconds, one MIDI tick each
+    starts = [index * step * rate // 1000 for index in range(len(notes))]
+    score = midi_file(notes, step, round(seconds * HELD * 1000), program)
+    frames = synthesize(score, rate, starts[-1] + length, program, command, font)
+    return np.stack([frames[start : start + length] for start in starts])
+
+
+def synthesize(
+    score: bytes, rate: int, length: int, program: int, command: str, font: Path, gain: float = GAIN
+) -> NDArray[np.int16]:
+    """Play a MIDI file, dry and mixed to mono: int16 [T], T at least `length`.
+
+    Args:
+        score: the MIDI file.
+        rate: sample rate in Hz.
+        length: how many samples are due.
+        program: the instrument it uses, for messages.
+        command: fluidsynth.
+        font: the soundfont.
+        gain: fluidsynth's.
+
+    Raises:
+        UserError: if fluidsynth fails, quoting it, or writes too little or silence.
+    """
     with tempfile.TemporaryDirectory() as temporary:
-        score, sound = Path(temporary, "notes.mid"), Path(temporary, "notes.wav")
-        score.write_bytes(midi_file(notes, step, round(seconds * HELD * 1000), program))
-        options = ["-ni", "-q", "-r", str(rate), "-g", str(GAIN), "-O", "s16", "-T", "wav"]
+        midi, sound = Path(temporary, "score.mid"), Path(temporary, "score.wav")
+        midi.write_bytes(score)
+        options = ["-ni", "-q", "-r", str(rate), "-g", str(gain), "-O", "s16", "-T", "wav"]
         options += ["-o", "synth.reverb.active=0", "-o", "synth.chorus.active=0"]
         done = subprocess.run(
-            [command, *options, "-F", str(sound), str(font), str(score)], capture_output=True, text=True, check=False
+            [command, *options, "-F", str(sound), str(font), str(midi)], capture_output=True, text=True, check=False
         )
         if done.returncode or not sound.is_file():
             raise UserError(f"fluidsynth failed with {font}: {done.stderr.strip() or done.stdout.strip()}")
         with wave.open(str(sound)) as file:
             frames = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
-    starts = [index * step * rate // 1000 for index in range(len(notes))]
-    if len(frames) < starts[-1] + length:
-        raise UserError(
-            f"fluidsynth wrote {len(frames)} samples where {starts[-1] + length} were due; is {font} whole?"
-        )
+    if len(frames) < length:
+        raise UserError(f"fluidsynth wrote {len(frames)} samples where {length} were due; is {font} whole?")
     if not frames.any():
         said = (done.stderr + done.stdout).strip()
         raise UserError(
             f"silence from {font}: is it a soundfont, with program {program} in it? fluidsynth said: {said}"
         )
-    clips = [frames[start : start + length].astype(np.int32).sum(axis=1) // frames.shape[1] for start in starts]
-    return np.stack(clips).astype(np.int16)
+    mixed: NDArray[np.int16] = (frames.sum(axis=1, dtype=np.int32) // frames.shape[1]).astype(np.int16)
+    return mixed
 
 
 def midi_file(notes: list[tuple[int, int]], step: int, held: int, program: int) -> bytes:
@@ -161,8 +218,7 @@ def midi_file(notes: list[tuple[int, int]], step: int, held: int, program: int) 
         held: milliseconds from key down to key up.
         program: instrument.
     """
-    tempo = b"\xff\x51\x03" + (1_000_000).to_bytes(3, "big")  # a second a quarter, which the header makes 1000 ticks
-    events = [(0, tempo), (0, bytes([0xC0, program]))]
+    events = [(0, bytes([0xC0, program]))]
     for index, (pitch, velocity) in enumerate(notes):
         start = index * step
         events += [
@@ -170,10 +226,15 @@ def midi_file(notes: list[tuple[int, int]], step: int, held: int, program: int) 
             (start + held, bytes([0x80, pitch, 0])),
             (start + step - 20, bytes([0xB0, 120, 0])),  # all sound off, inside the pause
         ]
-    events.append((len(notes) * step, b"\xff\x2f\x00"))
-    track, before = b"", 0
+    return midi_of(events, len(notes) * step)
+
+
+def midi_of(events: list[tuple[int, bytes]], end: int) -> bytes:
+    """A standard MIDI file (format 0) of messages and their times in milliseconds, in order; it lasts until `end`."""
+    tempo = b"\xff\x51\x03" + (1_000_000).to_bytes(3, "big")  # a second a quarter, which the header makes 1000 ticks
+    before = 0
     parts = []
-    for time, message in events:
+    for time, message in [(0, tempo), *events, (end, b"\xff\x2f\x00")]:
         parts.append(variable_length(time - before) + message)
         before = time
     track = b"".join(parts)
@@ -197,7 +258,12 @@ def write_wav(path: Path, samples: NDArray[np.int16], rate: int) -> None:
         file.writeframes(samples.astype("<i2").tobytes())
 
 
-def _within(name: str, span: tuple[int, int], least: int, most: int) -> None:
+def within(name: str, span: tuple[int, int], least: int, most: int) -> None:
+    """Check a number of the user's, or two: lowest and highest.
+
+    Raises:
+        UserError: if they are outside `least` to `most`, or in another order.
+    """
     if not least <= span[0] <= span[1] <= most:
         given = " to ".join(map(str, dict.fromkeys(span)))
         raise UserError(f"{name}: {given} is outside {least} to {most} (lowest first)")

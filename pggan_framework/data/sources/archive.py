@@ -1,0 +1,239 @@
+"""Zips and tars of pictures. Nothing of them is unpacked to the disk."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import tarfile
+import zipfile
+import zlib
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO, TYPE_CHECKING, Any
+
+from pggan_framework.data.headers import HEAD, plain_size
+from pggan_framework.data.picture_files import SUFFIXES
+from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
+from pggan_framework.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LARGEST = 1 << 30
+"""Bytes of a member beyond which it is not read: no picture is that large, but what is made to fill a memory is."""
+BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
+"""What reading a damaged archive raises; NotImplementedError: a zip packed in a way that Python does not know."""
+PACKED: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+}
+"""What reads a packed file that begins so."""
+
+
+class ArchiveSource(PictureSource):
+    """Pictures in an archive, in order of their names; members that are no pictures, or hidden, are passed over.
+
+    Args:
+        path: the file.
+        labels: which labels are asked for; ``folder`` is the first folder inside that a picture lies in.
+        names: of all members that are files.
+
+    Raises:
+        UserError: if a member's path leads out of the archive, there is no picture, or one has no label.
+    """
+
+    def __init__(self, path: Path, labels: LabelChoice, names: Sequence[str]) -> None:
+        self.path = path
+        found: dict[str, int] = {}
+        for place, given in enumerate(names):
+            name = _inside(given, path)
+            if not is_picture(name):
+                continue
+            if name in found:
+                raise UserError(f"{path} holds {name} twice; allowed: once")
+            found[name] = place
+        if not found:
+            raise UserError(f"no picture in {path}; endings: {' '.join(sorted(SUFFIXES))}")
+        self._names = sorted(found)
+        self._places = [found[name] for name in self._names]
+        self._others = len(names) - len(found)
+        self._handle: tuple[int, Any] | None = None
+        self.labels, self.continuous, self._labels_from = labels_by_name(self._names, labels)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """The member's path in the archive."""
+        return self._names[index]
+
+    def read(self, index: int) -> Image:
+        """The member, read into memory and opened."""
+        from PIL import Image
+
+        return Image.open(io.BytesIO(self.content(index)))
+
+    def content(self, index: int) -> bytes:
+        """The member's bytes."""
+        try:
+            return self._member(self._places[index])
+        except (*BROKEN, RuntimeError) as error:  # RuntimeError: it is encrypted
+            raise ValueError(str(error)) from error
+
+    def size(self, index: int) -> tuple[int, int]:
+        """[H, W] of the upright picture; of the common kinds from a look at the first bytes."""
+        return plain_size(self.content(index)[:HEAD]) or super().size(index)
+
+    def described(self) -> dict[str, str]:
+        """Members that are no pictures, and where the labels come from."""
+        lines = {"labels from": self._labels_from} if self.labels else {}
+        return lines | ({"other files": f"{self._others}, not looked at"} if self._others else {})
+
+    @abstractmethod
+    def _member(self, place: int) -> bytes:
+        """What a member holds, by its place in the archive."""
+
+    @abstractmethod
+    def _open(self) -> Any:
+        """A handle for one process."""
+
+    def _own(self) -> Any:
+        """This process's own handle: a position in a file that was open before a fork is shared after it."""
+        if self._handle is None or self._handle[0] != os.getpid():
+            self._handle = os.getpid(), self._open()
+        return self._handle[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_handle": None}
+
+
+class ZipSource(ArchiveSource):
+    """Pictures in a zip.
+
+    Args:
+        path: the file.
+        labels: which labels are asked for.
+
+    Raises:
+        UserError: if it is damaged, or as `ArchiveSource`.
+    """
+
+    words = "a zip of pictures"
+
+    def __init__(self, path: Path, labels: LabelChoice) -> None:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self._members = [member for member in archive.infolist() if not member.is_dir()]
+        except BROKEN as error:
+            raise UserError(f"{path} is damaged: {error}") from error
+        super().__init__(path, labels, [member.filename for member in self._members])
+
+    def identity(self) -> bytes:
+        """Digest of each picture's name, length and checksum."""
+        digest = hashlib.sha256()
+        for name, place in zip(self._names, self._places, strict=True):
+            digest.update(f"\n{name} {self._members[place].file_size} {self._members[place].CRC}".encode())
+        return digest.digest()
+
+    def _open(self) -> zipfile.ZipFile:
+        return zipfile.ZipFile(self.path)
+
+    def _member(self, place: int) -> bytes:
+        member = self._members[place]
+        _check_size(member.file_size)
+        archive: zipfile.ZipFile = self._own()
+        return archive.read(member)
+
+
+class TarSource(ArchiveSource):
+    """Pictures in a tar, plain or packed by gzip, bzip2 or xz.
+
+    Links and devices in it are passed over. A packed one has no places to jump to: each process unpacks it once, in
+    memory, as it goes along.
+
+    Args:
+        path: the file.
+        labels: which labels are asked for.
+
+    Raises:
+        UserError: if it is damaged, or as `ArchiveSource`.
+    """
+
+    words = "a tar of pictures (plain, gz, bz2, xz)"
+
+    def __init__(self, path: Path, labels: LabelChoice) -> None:
+        try:
+            with tarfile.open(path) as archive:
+                files = [member for member in archive if member.isreg() and not member.issparse()]
+        except BROKEN as error:
+            raise UserError(f"{path} is damaged: {error}") from error
+        self._members = [(member.offset_data, member.size, member.mtime) for member in files]
+        super().__init__(path, labels, [member.name for member in files])
+
+    def identity(self) -> bytes:
+        """Digest of each picture's name, length and date, and of the length of the archive."""
+        digest = hashlib.sha256(str(self.path.stat().st_size).encode())
+        for name, place in zip(self._names, self._places, strict=True):
+            digest.update(f"\n{name} {self._members[place][1:]}".encode())
+        return digest.digest()
+
+    def _open(self) -> Any:
+        with self.path.open("rb") as file:
+            start = file.read(max(map(len, PACKED)))
+        for magic, opens in PACKED.items():
+            if start.startswith(magic):
+                return opens(self.path)
+        return self.path.open("rb")
+
+    def _member(self, place: int) -> bytes:
+        offset, size, _ = self._members[place]
+        _check_size(size)
+        stream: IO[bytes] = self._own()
+        stream.seek(offset)
+        return stream.read(size)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a path is a zip."""
+    return path.is_file() and zipfile.is_zipfile(path)
+
+
+def is_tar(path: Path) -> bool:
+    """Whether a path is a tar, plain or packed."""
+    try:
+        return path.is_file() and tarfile.is_tarfile(path)
+    except BROKEN:
+        return False
+
+
+def is_picture(name: str) -> bool:
+    """Whether a member's name, with ``/``, is that of a picture, and not of what a file manager has hidden."""
+    path = PurePosixPath(name)
+    return (
+        path.suffix.lower() in SUFFIXES
+        and "__MACOSX" not in path.parts
+        and not any(part.startswith(".") for part in path.parts)
+    )
+
+
+def _inside(name: str, archive: Path) -> str:
+    """A member's name without what says nothing, such as ``./``.
+
+    Raises:
+        UserError: if it leads out of the archive.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts:
+        raise UserError(f"{archive} holds '{name}', a path that leads out of it; it is refused, and nothing is read")
+    return path.as_posix()
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST:
+        raise ValueError(f"{size / 2**30:.1f} GiB")

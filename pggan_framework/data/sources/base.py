@@ -1,0 +1,155 @@
+"""What every source of pictures can do, and how their labels are chosen."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pggan_framework.data.labelling import read_labels
+from pggan_framework.data.picture_files import orientation
+from pggan_framework.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Columns = dict[str, list[str]]
+"""By the attributes' names, the value of every picture as text, in the order of the pictures."""
+
+
+@dataclass(frozen=True)
+class LabelChoice:
+    """Which labels are asked for; without any of these, none are.
+
+    Args:
+        names: the attributes, by name.
+        csv: a table of labels, for sources whose pictures have names.
+        pattern: a regular expression with named groups, searched in the pictures' names.
+        json: a JSON file of labels.
+        continuous: those of the attributes that are numbers in a range.
+    """
+
+    names: Sequence[str] | None = None
+    csv: Path | None = None
+    pattern: str | None = None
+    json: Path | None = None
+    continuous: Sequence[str] | None = None
+
+
+class PictureSource(ABC):
+    """Pictures that can be had one by one, in any order, in any process.
+
+    A subclass is made from a path and a `LabelChoice`, and sets `labels` and `continuous`, for which there are
+    `labels_by_name` and `labels_of_own`. It is passed to processes by fork, and has to be picklable: a handle is opened
+    where it is first used and never shared between processes.
+
+    Raises:
+        UserError: from the constructor, if the source cannot be read, has no pictures or not the labels asked for.
+    """
+
+    words: ClassVar[str]
+    """The kind of source, for messages: ``a zip of pictures``."""
+    labels: Columns | None = None
+    """The value of every attribute for each of the pictures, the broken ones too; None where none are asked for."""
+    continuous: tuple[str, ...] = ()
+    """The attributes that are numbers in a range."""
+    one_size: tuple[int, int] | None = None
+    """[H, W] of every picture where it is known that they have one; else they are asked for with `size`."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many pictures there are, readable or not."""
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """Where a picture comes from, in the source: no two have one name. Goes into messages and into the file."""
+
+    @abstractmethod
+    def read(self, index: int) -> Image:
+        """A picture as it is stored, in any mode, decoded or (`PIL.Image.open`) about to be; its EXIF is heeded later.
+
+        Raises:
+            OSError: if it cannot be read.
+            ValueError: if what is there is no picture.
+        """
+
+    def content(self, index: int) -> bytes | None:
+        """The file that a picture is in, for kinds that have a faster way of their own; None if it is in none.
+
+        Raises:
+            OSError, ValueError: as `read`.
+        """
+        return None
+
+    @abstractmethod
+    def identity(self) -> bytes:
+        """What differs where the pictures do, cheaply: names, lengths, checksums that are at hand. Not the labels."""
+
+    def described(self) -> dict[str, str]:
+        """Lines of the summary that say more than how many pictures of which size there are."""
+        return {}
+
+    def size(self, index: int) -> tuple[int, int]:
+        """[H, W] of the upright picture, without decoding it where that can be.
+
+        Raises:
+            OSError, ValueError: as `read`.
+        """
+        with self.read(index) as image:
+            width, height = image.size
+            # A TIFF's size is already that of the upright picture.
+            turned = image.format not in (None, "TIFF") and orientation(image) >= 5
+        return (width, height) if turned else (height, width)
+
+
+def labels_by_name(names: Sequence[str], choice: LabelChoice) -> tuple[Columns | None, tuple[str, ...], str]:
+    """Labels of pictures with names: by folder, by the names themselves, from a table or from JSON.
+
+    Args:
+        names: of all pictures, relative to the source, with ``/``.
+        choice: what is asked for.
+
+    Returns:
+        `PictureSource.labels`, `PictureSource.continuous`, and where they come from, in words.
+
+    Raises:
+        UserError: as `labelling.read_labels`.
+    """
+    try:
+        found = read_labels(names, choice.names, choice.csv, choice.pattern, "prepare", choice.json, choice.continuous)
+    except UserError as error:
+        raise UserError(str(error).replace("prepare.", "--")) from error
+    return (found.columns, found.continuous, found.source) if found else (None, (), "")
+
+
+def labels_of_own(available: Mapping[str, Sequence[object]], choice: LabelChoice, where: str) -> Columns | None:
+    """The labels asked for, of those that a source has in itself.
+
+    Args:
+        available: all attributes it has, with the value of every picture.
+        choice: what is asked for; `PictureSource.continuous` is then ``tuple(choice.continuous or ())``.
+        where: the source, for messages.
+
+    Raises:
+        UserError: if there is no such attribute, or a table, a pattern or JSON is given.
+    """
+    for name, value in (("csv", choice.csv), ("pattern", choice.pattern), ("json", choice.json)):
+        if value is not None:
+            raise UserError(
+                f"--labels_{name} {value} is for pictures in files; {where} has labels of its own:"
+                f" {', '.join(available) or 'none'}"
+            )
+    for name in choice.continuous or ():
+        if name not in (choice.names or ()):
+            raise UserError(f"--continuous_labels '{name}' is none of --labels {' '.join(choice.names or ['(none)'])}")
+    if choice.names is None:
+        return None
+    for name in choice.names:
+        if name not in available:
+            raise UserError(
+                f"--labels '{name}' is not known{nearest(name, available)}; {where} has:"
+                f" {', '.join(available) or 'none'}"
+            )
+    return {name: [str(value) for value in available[name]] for name in dict.fromkeys(choice.names)}

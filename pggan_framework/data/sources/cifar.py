@@ -1,0 +1,223 @@
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009), as they are published: for Python, or binary; packed, or as a folder."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.data.sources.archive import BROKEN
+from pggan_framework.data.sources.arrays import ArraySource
+from pggan_framework.data.sources.base import LabelChoice
+from pggan_framework.data.sources.unpickling import unpickle
+from pggan_framework.errors import UserError
+
+SHAPE = (3, 32, 32)
+SIZE = 3 * 32 * 32
+"""Bytes of a picture."""
+LARGEST = 1 << 28
+"""Bytes of a file in it beyond which it is not one of CIFAR's: the largest has 154 MB."""
+
+Files = dict[str, bytes]
+"""What the files hold, by their names."""
+
+
+class Layout(NamedTuple):
+    """A form in which they are published.
+
+    Args:
+        training: the files of the training set, as a regular expression.
+        names: the files of the classes' names.
+        columns: for each attribute, the key of its numbers in the pickles, and of its names.
+    """
+
+    training: str
+    names: tuple[str, ...]
+    columns: dict[str, tuple[bytes, bytes]]
+
+
+FINE = {"class": (b"fine_labels", b"fine_label_names"), "superclass": (b"coarse_labels", b"coarse_label_names")}
+LAYOUTS = {
+    "cifar-10-batches-py": Layout(r"data_batch_\d", ("batches.meta",), {"class": (b"labels", b"label_names")}),
+    "cifar-10-batches-bin": Layout(r"data_batch_\d\.bin", ("batches.meta.txt",), {"class": (b"", b"batches.meta.txt")}),
+    "cifar-100-python": Layout(r"train", ("meta",), FINE),
+    # Two bytes stand before each picture's, the coarse class first.
+    "cifar-100-binary": Layout(
+        r"train\.bin",
+        ("coarse_label_names.txt", "fine_label_names.txt"),
+        {"superclass": (b"", b"coarse_label_names.txt"), "class": (b"", b"fine_label_names.txt")},
+    ),
+}
+"""By the folder that is packed."""
+
+
+class CIFARSource(ArraySource):
+    """The 50,000 pictures of the training set, in colour, 32x32.
+
+    The label ``class`` is the name of the class; CIFAR-100 has ``superclass`` as well. The pickles of the version for
+    Python are read without running any code of theirs.
+
+    Args:
+        path: ``cifar-10-python.tar.gz``, ``cifar-100-binary.tar.gz`` ..., or the folder it was unpacked to.
+        labels: which labels are asked for.
+
+    Raises:
+        UserError: if a file is missing, damaged, or a pickle that wants to run code.
+    """
+
+    words = "CIFAR-10 or CIFAR-100 (tar.gz or folder)"
+
+    def __init__(self, path: Path, labels: LabelChoice) -> None:
+        name = _folder_in(path) if path.is_dir() else _packed_in(path)
+        assert name is not None
+        self.layout, layout = name, LAYOUTS[name]
+        training = re.compile(layout.training)
+        files = _files(path, lambda name: name in layout.names or training.fullmatch(name) is not None)
+        batches = sorted(name for name in files if training.fullmatch(name))
+        missing = [*(name for name in layout.names if name not in files), *([] if batches else ["the training set"])]
+        if missing:
+            raise UserError(f"{path} is no whole {name}: there is no {', '.join(missing)}")
+        read = _read_binary if name.endswith(("bin", "binary")) else _read_pickles
+        pictures, numbers, words = read(path, files, batches, layout)
+        for attribute, column in numbers.items():
+            if column.size and not 0 <= column.min() <= column.max() < len(words[attribute]):
+                raise UserError(f"{path} has the {attribute} {column.max()}; it names {len(words[attribute])}")
+        available = {
+            attribute: [words[attribute][number] for number in column.tolist()] for attribute, column in numbers.items()
+        }
+        names = [f"picture {index}" for index in range(len(pictures))]
+        super().__init__(path, pictures.reshape(-1, *SHAPE), names, available, labels)
+
+    def described(self) -> dict[str, str]:
+        """Which of the forms it is."""
+        return {"read from": f"the training set of {self.layout}"}
+
+
+def is_cifar(path: Path) -> bool:
+    """Whether a path is CIFAR, packed or a folder."""
+    return (_folder_in(path) if path.is_dir() else _packed_in(path)) is not None
+
+
+def _folder_in(path: Path) -> str | None:
+    """The form that a folder has, by its files."""
+    try:
+        present = {file.name for file in path.iterdir()}
+    except OSError:
+        return None
+    for name, layout in LAYOUTS.items():
+        if present.issuperset(layout.names) and any(re.fullmatch(layout.training, file) for file in present):
+            return name
+    return None
+
+
+def _packed_in(path: Path) -> str | None:
+    """The form that a tar holds, by the folder in its first members."""
+    try:
+        if not path.is_file() or not tarfile.is_tarfile(path):
+            return None
+        with tarfile.open(path) as archive:
+            member = archive.next()
+            return (
+                next((part for part in PurePosixPath(member.name).parts if part in LAYOUTS), None) if member else None
+            )
+    except BROKEN:
+        return None
+
+
+def _files(path: Path, wanted: Callable[[str], bool]) -> Files:
+    """The files that are wanted, of a folder or a tar.
+
+    Raises:
+        UserError: if one cannot be read, or is larger than any of CIFAR's.
+    """
+    files: Files = {}
+    try:
+        if path.is_dir():
+            found = [file for file in path.iterdir() if wanted(file.name) and file.is_file()]
+            for file in found:
+                _check(path, file.name, file.stat().st_size)
+                files[file.name] = file.read_bytes()
+            return files
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = PurePosixPath(member.name).name
+                if member.isreg() and wanted(name):
+                    _check(path, name, member.size)
+                    opened = archive.extractfile(member)
+                    files[name] = opened.read() if opened else b""
+    except BROKEN as error:
+        raise UserError(f"{path} cannot be read, or is damaged: {error}") from error
+    return files
+
+
+def _check(path: Path, name: str, size: int) -> None:
+    if size > LARGEST:
+        raise UserError(f"{path}: {name} has {size} bytes, more than any file of CIFAR's")
+
+
+Read = tuple[NDArray[np.uint8], dict[str, NDArray[np.int64]], dict[str, list[str]]]
+"""Pictures [N, `SIZE`], the number of each picture's value by attribute, and the values' names."""
+
+
+def _read_pickles(path: Path, files: Files, batches: list[str], layout: Layout) -> Read:
+    """The version for Python.
+
+    Raises:
+        UserError: if a file is no such pickle.
+    """
+    meta = _unpickled(path, layout.names[0], files)
+    pictures, numbers = [], {attribute: list[Any]() for attribute in layout.columns}
+    for name in batches:
+        batch = _unpickled(path, name, files)
+        data = getattr(batch.get(b"data"), "values", None)
+        if data is None or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != SIZE:
+            raise UserError(f"{path}: {name} has no pictures under 'data'; due: an array of uint8 [N, {SIZE}]")
+        pictures.append(data)
+        for attribute, (key, _) in layout.columns.items():
+            column = batch.get(key)
+            column = getattr(column, "values", column)
+            if column is None or len(column) != len(data):
+                raise UserError(f"{path}: {name} has no {key.decode()} of its {len(data)} pictures")
+            numbers[attribute].append(np.array(column, np.int64))
+    words = {}
+    for attribute, (_, key) in layout.columns.items():
+        if not isinstance(meta.get(key), list):
+            raise UserError(f"{path}: {layout.names[0]} has no {key.decode()}")
+        words[attribute] = [_text(word) for word in meta[key]]
+    return np.concatenate(pictures), {name: np.concatenate(parts) for name, parts in numbers.items()}, words
+
+
+def _unpickled(path: Path, name: str, files: Files) -> dict[bytes, Any]:
+    """A pickled dict with bytes as keys."""
+    try:
+        found = unpickle(files[name])
+    except ValueError as error:
+        raise UserError(f"{path}: {name} is refused: {error}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: {name} holds no dict, but a {type(found).__name__}")
+    return {key.encode() if isinstance(key, str) else key: value for key, value in found.items()}
+
+
+def _text(word: Any) -> str:
+    return word.decode() if isinstance(word, bytes) else str(word)
+
+
+def _read_binary(path: Path, files: Files, batches: list[str], layout: Layout) -> Read:
+    """The binary version: for each picture a byte for each attribute, then its pixels.
+
+    Raises:
+        UserError: if a file holds no whole number of pictures.
+    """
+    row = len(layout.columns) + SIZE
+    for name in batches:
+        if len(files[name]) % row or not files[name]:
+            raise UserError(f"{path}: {name} is damaged: {len(files[name])} bytes are no multiple of {row}")
+    rows = np.concatenate([np.frombuffer(files[name], np.uint8).reshape(-1, row) for name in batches])
+    numbers = {attribute: rows[:, place].astype(np.int64) for place, attribute in enumerate(layout.columns)}
+    words = {name: files[key.decode()].decode("utf-8", "replace").split() for name, (_, key) in layout.columns.items()}
+    return rows[:, len(layout.columns) :], numbers, words

@@ -1,0 +1,100 @@
+"""A folder of pictures, and the folders below it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pggan_framework.data.headers import HEAD, plain_size
+from pggan_framework.data.picture_files import SUFFIXES, TAIL
+from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
+from pggan_framework.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class FolderSource(PictureSource):
+    """Every picture in a folder and the folders below it, in order of their names, as `DefaultImageFolderDataset`.
+
+    Args:
+        path: the folder.
+        labels: which labels are asked for; ``folder`` is the first folder below `path` that a file lies in.
+
+    Raises:
+        UserError: if there is no picture, or one has no label.
+    """
+
+    words = "a folder of pictures"
+
+    def __init__(self, path: Path, labels: LabelChoice) -> None:
+        self.path = path
+        self._names: list[str] = []
+        self._others = 0
+        try:
+            self._find("")
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}, {error.filename}") from error
+        if not self._names:
+            raise UserError(f"no picture in {path}; endings: {' '.join(sorted(SUFFIXES))}")
+        self._names.sort()
+        self.labels, self.continuous, self._labels_from = labels_by_name(self._names, labels)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """The file, relative to the folder."""
+        return self._names[index]
+
+    def read(self, index: int) -> Image:
+        """The file, opened."""
+        from PIL import Image
+
+        return Image.open(self._file(index))
+
+    def content(self, index: int) -> bytes:
+        """The file's bytes."""
+        with open(self._file(index), "rb", buffering=0) as file:
+            return file.readall()
+
+    def size(self, index: int) -> tuple[int, int]:
+        """[H, W] of the upright picture; of the common kinds from a look at the first bytes."""
+        with open(self._file(index), "rb", buffering=0) as file:
+            return plain_size(file.read(HEAD)) or super().size(index)
+
+    def identity(self) -> bytes:
+        """Digest of each file's name, length and last bytes."""
+        digest = hashlib.sha256()
+        for index, name in enumerate(self._names):
+            digest.update(f"\n{name} ".encode("utf-8", "surrogateescape"))
+            try:
+                with open(self._file(index), "rb", buffering=0) as file:
+                    length = file.seek(0, os.SEEK_END)
+                    file.seek(max(0, length - TAIL))
+                    digest.update(f"{length} ".encode() + file.readall())
+            except OSError as error:  # it is skipped later
+                digest.update(str(error.errno).encode())
+        return digest.digest()
+
+    def described(self) -> dict[str, str]:
+        """Files that are no pictures, and where the labels come from."""
+        lines = {"labels from": self._labels_from} if self.labels else {}
+        return lines | ({"other files": f"{self._others}, not looked at"} if self._others else {})
+
+    def _find(self, inner: str) -> None:
+        """Take the pictures in a folder inside, and in those in it."""
+        with os.scandir(os.path.join(self.path, inner)) as entries:
+            for entry in entries:
+                name = f"{inner}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    self._find(f"{name}/")
+                elif os.path.splitext(name)[1].lower() in SUFFIXES and entry.is_file():
+                    self._names.append(name)
+                else:
+                    self._others += 1
+
+    def _file(self, index: int) -> str:
+        return os.path.join(self.path, self._names[index])

@@ -1,0 +1,115 @@
+"""IDX files, of MNIST and its family: Fashion-MNIST, KMNIST, EMNIST, QMNIST.
+
+Two zero bytes, the type (8: uint8), how many dimensions, each dimension as a big-endian 32-bit number, and the values.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.data.sources.arrays import ArraySource
+from pggan_framework.data.sources.base import LabelChoice
+from pggan_framework.errors import UserError
+
+PICTURES = re.compile(r"(?P<set>.*)images[-.]idx3-ubyte(\.gz)?")
+"""``train-images-idx3-ubyte.gz``, unpacked or not; some say ``images.idx3``."""
+TRAINING = "train-"
+SIDE, BORDER = 28, 2
+"""Pixels of MNIST's pictures, and of what is put on each side of them."""
+
+
+class IDXSource(ArraySource):
+    """Grey pictures of an IDX file; of a folder, those of the training set where there are several.
+
+    Those of 28x28 get two black pixels on each side, as the original PGGAN tool gives them, so that 32x32 can be grown.
+    Labels are those of ``train-labels-idx1-ubyte`` beside ``train-images-idx3-ubyte``, packed or not: the attribute
+    ``class``, its number.
+
+    Args:
+        path: the file, or the folder.
+        labels: which labels are asked for.
+
+    Raises:
+        UserError: if a file is damaged, or is another one than its name says.
+    """
+
+    words = "IDX files (MNIST)"
+
+    def __init__(self, path: Path, labels: LabelChoice) -> None:
+        self.file = _chosen(path) if path.is_dir() else path
+        pictures = read_idx(self.file, 3)
+        available = {}
+        if labels != LabelChoice() and (beside := _labels_of(self.file)):
+            classes = read_idx(beside, 1)
+            if len(classes) != len(pictures):
+                raise UserError(f"{self.file} has {len(pictures)} pictures, but {beside} has {len(classes)} labels")
+            available = {"class": classes.tolist()}
+        names = [f"picture {index}" for index in range(len(pictures))]
+        self._padded = pictures.shape[1:] == (SIDE, SIDE)
+        if self._padded:
+            pictures = np.pad(pictures, ((0, 0), (BORDER, BORDER), (BORDER, BORDER)))
+        super().__init__(path, pictures[:, None], names, available, labels)
+
+    def described(self) -> dict[str, str]:
+        """The file that is read, and what is put around the pictures."""
+        around = {"border": f"{BORDER} black pixels around 28x28, as the original PGGAN tool"} if self._padded else {}
+        return {"read from": self.file.name} | around
+
+
+def is_idx(path: Path) -> bool:
+    """Whether a path is an IDX file of pictures by its name, or a folder that has one."""
+    if path.is_dir():
+        return any(PICTURES.fullmatch(file.name) for file in path.glob("*images*ubyte*"))
+    return path.is_file() and PICTURES.fullmatch(path.name) is not None
+
+
+def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
+    """An IDX file of uint8 values, plain or compressed by gzip: an array of so many `dimensions`.
+
+    Raises:
+        UserError: if it cannot be read, is no such file, or is longer or shorter than its header says.
+    """
+    try:
+        content = file.read_bytes()
+        if file.suffix == ".gz" or content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"cannot read {file}: {error}") from error
+    start, wanted = 4 + 4 * dimensions, bytes([0, 0, 8, dimensions])
+    if len(content) < start or content[:4] != wanted:
+        raise UserError(
+            f"{file} is no IDX file of uint8 in {dimensions} dimensions: it begins with"
+            f" {content[:4].hex() or 'nothing'}, and {wanted.hex()} is due"
+        )
+    shape = struct.unpack_from(f">{dimensions}I", content, 4)
+    size = int(np.prod(shape, dtype=np.float64))
+    if len(content) - start != size:
+        words = " x ".join(map(str, shape))
+        raise UserError(f"{file} is damaged: its header says {words} = {size} bytes, and {len(content) - start} follow")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _chosen(folder: Path) -> Path:
+    """The file of pictures in a folder that is to be read.
+
+    Raises:
+        UserError: if there are several, and not one of them alone is of a training set.
+    """
+    sets = {match["set"]: file for file in sorted(folder.iterdir()) if (match := PICTURES.fullmatch(file.name))}
+    training = [name for name in sets if name.endswith(TRAINING)] or list(sets)
+    if len(training) > 1:
+        raise UserError(f"{folder} holds several sets: {', '.join(sets[name].name for name in training)}; give a file")
+    return sets[training[0]]
+
+
+def _labels_of(pictures: Path) -> Path | None:
+    """The file of labels beside one of pictures."""
+    name = pictures.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
+    return next((file for end in ("", ".gz") if (file := pictures.with_name(name + end)).is_file()), None)
