@@ -1,22 +1,28 @@
 """How fast the sliced Wasserstein distance is, beside the plain way with NumPy and SciPy, in one run.
 
     python benchmarks/swd.py
-    python benchmarks/swd.py --count 2048 --plain 512
+    python benchmarks/swd.py --count 2048 --turns 3
+    python benchmarks/swd.py --plain 2048
 
-Both measure the same random pictures with the same patches and directions. The plain way, the published tool's, takes
+Both measure the same random pictures with the same patches and directions. They take turns, each time in a process of
+its own, so that other work on the machine hits both alike and each one's memory can be told. Compiling, two seconds
+for our way, is in its time; imports and a first call of 64 pictures are not. The plain way, the published tool's, takes
 time in proportion to the number of pictures (a little more, for the sorting): with --plain it is timed on part of them
-and multiplied. Printed are the machine, both times by the clock and as processor time, the ratios, the largest
-difference of a level where both measured all, and the most memory that our way had needed when it was done.
+and multiplied. Printed are the machine, both times by the clock and as processor time, the most memory each needed
+(the pictures and the libraries are in it), the ratios, and the largest difference of a level where both measured all.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import resource
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy
@@ -32,35 +38,62 @@ Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]).astype(np.float32) / 256
 BATCH = 128
+UNITS = ("wall", "cpu")
 
 
 def main() -> None:
-    """Time both ways."""
+    """Time both ways in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=16384, help="pictures a side")
     parser.add_argument("--size", type=int, default=64, help="their side")
     parser.add_argument("--plain", type=int, help="pictures a side that the plain way measures; all by default")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of both ways' linear algebra")
+    parser.add_argument("--turns", type=int, default=1, help="how often each is measured")
+    parser.add_argument("--only", choices=("ours", "plain"), help="measure this one once, in this process; prints JSON")
     given = parser.parse_args()
     part = min(given.plain or given.count, given.count)
-    torch.set_num_threads(given.threads)
+    if given.only:
+        print(json.dumps(measured(given.only, given.count if given.only == "ours" else part, given.size)))
+        return
     versions = f"numpy {np.__version__}, scipy {scipy.__version__}, torch {torch.__version__}"
     print(f"{processor()}, {os.cpu_count()} cores, {given.threads} threads; load {os.getloadavg()[0]:.1f}; {versions}")
-    random = np.random.default_rng(0)
-    sides = [random.integers(0, 256, (given.count, 3, given.size, given.size), dtype=np.uint8) for _ in range(2)]
-    sliced_wasserstein(sides[0][:64], sides[1][:64])  # what the first call costs is no part of it
-    ours, wall, cpu = timed(lambda: sliced_wasserstein(sides[0], sides[1]))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"  ours: {given.count} pictures of {given.size} px in {wall:.1f} s ({cpu:.1f} s of processor), {peak:.2f} GiB"
-    )
-    plain, plain_wall, plain_cpu = timed(lambda: plain_swd(sides[0][:part], sides[1][:part]))
-    factor = given.count / part
-    how = "all measured" if part == given.count else f"{part} measured in {plain_wall:.1f} s, times {factor:g}"
-    print(f" plain: {plain_wall * factor:.1f} s ({plain_cpu * factor:.1f} s of processor; {how})")
-    print(f" ratio: {plain_wall * factor / wall:.2f} by the clock, {plain_cpu * factor / cpu:.2f} of processor time")
+    how = "all measured" if part == given.count else f"{part} measured, times {given.count / part:g}"
+    print(f"{given.count} pictures of {given.size} px a side; plain: {how}")
+    runs: dict[str, list[dict[str, Any]]] = {"ours": [], "plain": []}
+    for _ in range(given.turns):
+        for way, before in runs.items():
+            run = child(way, given.threads)
+            for unit in UNITS:
+                run[unit] *= 1 if way == "ours" else given.count / part
+            print(f"{way:>6}: {run['wall']:.1f} s, {run['cpu']:.1f} s of processor, {run['peak']:.2f} GiB", flush=True)
+            before.append(run)
+    wall, cpu = (sum(run[unit] for run in runs["plain"]) / sum(run[unit] for run in runs["ours"]) for unit in UNITS)
+    print(f" ratio: {wall:.2f} by the clock, {cpu:.2f} of processor time")
     if part == given.count:
+        ours, plain = runs["ours"][0]["found"], runs["plain"][0]["found"]
         print(f"differ: by {max(abs(ours[side] / value - 1) for side, value in plain.items()):.1e} at most")
+
+
+def child(way: str, threads: int) -> dict[str, Any]:
+    """Call this script with the same arguments for one way."""
+    environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))}
+    command = [sys.executable, *sys.argv, "--only", way]
+    printed = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    result: dict[str, Any] = json.loads(printed)
+    return result
+
+
+def measured(way: str, count: int, size: int) -> dict[str, Any]:
+    """The distances, seconds by the clock, seconds of processor, and the most memory in GiB."""
+    random = np.random.default_rng(0)
+    real, fake = (random.integers(0, 256, (count, 3, size, size), dtype=np.uint8) for _ in range(2))
+    work = sliced_wasserstein if way == "ours" else plain_swd
+    work(real[:64], fake[:64])
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = work(real, fake)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"found": found, "wall": wall, "cpu": cpu, "peak": peak}
 
 
 def processor() -> str:
@@ -70,13 +103,6 @@ def processor() -> str:
             return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.machine()
-
-
-def timed(work: Callable[[], dict[int, float]]) -> tuple[dict[int, float], float, float]:
-    """What it returns, seconds by the clock, seconds of processor."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    return result, time.perf_counter() - wall, time.process_time() - cpu
 
 
 def plain_swd(real: Images, fake: Images) -> dict[int, float]:

@@ -25,7 +25,7 @@ def halve(images: Tensor) -> Tensor:
         x = pad(images, (0, 0, 2, 2) if axis == 2 else (2, 2, 0, 0), mode="reflect")
         size = images.shape[axis]
         a, b, c, d, e = (x[:, :, k : k + size : 2] if axis == 2 else x[..., k : k + size : 2] for k in range(5))
-        images = (a + e + 4 * (b + d) + 6 * c) / 16
+        images = (b + d).mul_(4).add_(a).add_(e).add_(c, alpha=6).div_(16)
     return images
 
 
@@ -36,8 +36,8 @@ def double(images: Tensor, height: int, width: int) -> Tensor:
         # Mirrored at its edges, the picture with zeros has the second pixel before the first, the last after the last.
         x = torch.cat([images.narrow(axis, 1, 1), images, images.narrow(axis, count - 1, 1)], axis)
         before, here, after = (x.narrow(axis, k, count) for k in range(3))
-        pair = torch.stack([(before + 6 * here + after) / 8, (here + after) / 2], axis + 1)
-        images = pair.flatten(axis, axis + 1).narrow(axis, 0, size)
+        even, odd = (before + after).add_(here, alpha=6).div_(8), (here + after).div_(2)
+        images = torch.stack([even, odd], axis + 1).flatten(axis, axis + 1).narrow(axis, 0, size)
     return images
 
 

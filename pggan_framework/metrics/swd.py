@@ -8,8 +8,10 @@ sorted projections, times 1000, is the distance.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,8 +25,12 @@ from pggan_framework.registry import register
 
 PATCHES, SIDE, DIRECTIONS = 128, 7, 512
 SCALE = 1000.0
-_BATCH, _BLOCK = 64, 32
-"""Pictures, and directions, that are worked on at a time."""
+_BATCH, _ROWS, _CACHED = 32, 2**14, 1024
+"""Pictures, and patches, that are worked on at a time; patches that stay in a core's cache while they are projected."""
+_ROOM = 2**26
+"""Projections of a side that are kept at a time, 256 MB, unless 32 directions have more."""
+_MANY = 2**17
+"""Patches of a set from which on compiled code pays: compiling it takes two or three seconds."""
 _POSITIONS, _DIRECTIONS = 0, 1  # which stream of the seed
 
 
@@ -58,7 +64,10 @@ def sliced_wasserstein(real: NDArray[np.uint8], fake: NDArray[np.uint8], seed: i
     """The sliced Wasserstein distance of two sets of pictures, level by level.
 
     One level is worked on at a time: its patches take 25 kB a picture and channel on each side, whatever the size of
-    the pictures, which may lie in a file (`numpy.memmap`). The sorting uses torch's number of threads.
+    the pictures, which may lie in a file (`numpy.memmap`), and their projections another 16 kB a picture. It uses
+    torch's number of threads. Of 1,024 pictures or more the projections are not sorted but counted
+    (`metrics.counting`), which gives the same figure. That differs from one all in float64 by the rounding of patches
+    and projections to float32, which evens out: by some 1e-6 of it.
 
     Args:
         real: uint8 [N, C, H, W], any number of channels, the shorter side 16 or more.
@@ -81,43 +90,80 @@ def sliced_wasserstein(real: NDArray[np.uint8], fake: NDArray[np.uint8], seed: i
     if not sizes:
         raise UserError(f"pictures of {height}x{width} have no level; allowed: {SMALLEST} pixels and more a side")
     found = Distances()
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    count = len(real) * PATCHES
+    room = np.empty((2, count, SIDE * SIDE * channels), np.float32)
+    block = next((size for size in (128, 64) if size * count <= _ROOM), 32)  # wider ones are multiplied faster
+    projected = np.empty((2, block, count), np.float32)
+    with _threads() as pool:
         for level, size in enumerate(sizes):
             places = patch_positions(len(real), *size, seed)
-            sets = [_Patches(images, level, places) for images in (real, fake)]
-            found[min(size)] = SCALE * _distance(sets[0], sets[1], directions(channels, *size, seed), pool)
-            del sets  # before the next level's are made
+            sets = [_Patches(real, level, places, room[0], pool), _Patches(fake, level, places, room[1], pool)]
+            onto = np.moveaxis(directions(channels, *size, seed), 1, -1)
+            found[min(size)] = SCALE * _distance(sets, onto, projected, pool)
     return found
 
 
-class _Patches:
-    """The patches of one level of all pictures, [N * 128, 7 * 7 * C], and what standardises them."""
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """Torch's number of threads, in each of which torch uses one: they need not wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)
 
-    def __init__(self, images: NDArray[np.uint8], level: int, places: NDArray[np.int64]) -> None:
-        channels = images.shape[1]
-        self.values = np.empty((len(images) * PATCHES, SIDE * SIDE * channels), np.float32)
-        total, squares = np.zeros(channels), np.zeros(channels)
-        for start in range(0, len(images), _BATCH):
+
+class _Patches:
+    """The patches of one level of all pictures, [N * 128, 7 * 7 * C], and what standardises them.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        level: of the pyramid.
+        places: [N, 128, 2] in that level.
+        values: float32 [N * 128, 7 * 7 * C], which is filled.
+        pool: of threads.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        level: int,
+        places: NDArray[np.int64],
+        values: NDArray[np.float32],
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        def fill(start: int) -> NDArray[np.float64]:
+            """Cut the patches of a batch; their sums and sums of squares by channel, [2, C]."""
             batch = torch.from_numpy(np.array(images[start : start + _BATCH])).float()
-            part = self.values[start * PATCHES : (start + len(batch)) * PATCHES]
-            part[:] = _cut(laplacian_level(batch, level), places[start : start + _BATCH]).reshape(part.shape)
-            exact = torch.from_numpy(part).double()
-            total += exact.sum(0).reshape(-1, channels).sum(0).numpy()
-            squares += exact.square().sum(0).reshape(-1, channels).sum(0).numpy()
-        self.mean = total / (self.values.size / channels)
-        spread = np.sqrt(np.maximum(squares / (self.values.size / channels) - self.mean**2, 0))
+            part = values[start * PATCHES : (start + len(batch)) * PATCHES]
+            here, pixels = places[start : start + _BATCH], laplacian_level(batch, level)
+            if len(values) >= _MANY:
+                from pggan_framework.metrics.patches import cut
+
+                shape = (len(batch), PATCHES, SIDE, SIDE, channels)
+                return cut(pixels.contiguous().numpy(), here, part.reshape(shape))
+            part[:] = _cut(pixels, here).reshape(part.shape)
+            sums = np.einsum("ij->j", part, dtype=np.float64), np.einsum("ij,ij->j", part, part, dtype=np.float64)
+            by_channel: NDArray[np.float64] = np.stack(sums).reshape(2, -1, channels).sum(1)
+            return by_channel
+
+        channels = images.shape[1]
+        self.values = values
+        each = values.size / channels
+        self.mean, square = sum(pool.map(fill, range(0, len(images), _BATCH))) / each
+        spread = np.sqrt(np.maximum(square - self.mean**2, 0))
         # What does not vary at all is 0 when its mean is off; what is left of it is rounding.
         self.spread = np.where(spread > 1e-6 * np.maximum(np.abs(self.mean), 1), spread, np.inf)
 
-    def project(self, onto: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Projections on directions [K, 7, 7, C], [K, N * 128], and what is to be taken off each, [K].
+    def standardising(self, onto: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
+        """Directions [K, 7, 7, C] as [K, 7 * 7 * C], and what is to be taken off projections on them, [K].
 
         The directions are standardised in place of the patches, of which there are many more.
         """
         scaled = onto / self.spread
-        flat = torch.from_numpy(scaled.reshape(len(onto), -1)).float()
-        projected: NDArray[np.float32] = (flat @ torch.from_numpy(self.values).T).numpy()
-        return projected, (scaled * self.mean).sum((1, 2, 3)).astype(np.float32)
+        return torch.from_numpy(scaled.reshape(len(onto), -1)).float(), (scaled * self.mean).sum((1, 2, 3))
 
 
 def _cut(level: Tensor, places: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -132,24 +178,43 @@ def _cut(level: Tensor, places: NDArray[np.int64]) -> NDArray[np.float32]:
     return patches
 
 
-def _distance(real: _Patches, fake: _Patches, onto: NDArray[np.float64], pool: ThreadPoolExecutor) -> float:
-    """The mean absolute difference of the sorted projections on directions [K, C, 7, 7]."""
-    onto = np.moveaxis(onto, 1, -1)
+def _distance(
+    sets: list[_Patches], onto: NDArray[np.float64], projected: NDArray[np.float32], pool: ThreadPoolExecutor
+) -> float:
+    """The mean absolute difference of the sorted projections on directions [K, 7, 7, C]; `projected` is overwritten."""
     total = 0.0
-    for start in range(0, len(onto), _BLOCK):
-        (a, a_off), (b, b_off) = (each.project(onto[start : start + _BLOCK]) for each in (real, fake))
-        total += sum(pool.map(_sorted_difference, a, b, b_off - a_off))
+    parts = range(0, projected.shape[2], _ROWS)
+    for block in np.split(onto, len(onto) // projected.shape[1]):
+        (real, real_off), (fake, fake_off) = (each.standardising(block) for each in sets)
+        added = torch.from_numpy(fake_off - real_off).float()  # both would be rounded more than their difference
+        for part in (
+            pool.map(partial(_project, sets[0].values, real, added, projected[0]), parts),
+            pool.map(partial(_project, sets[1].values, fake, torch.zeros_like(added), projected[1]), parts),
+        ):
+            list(part)  # waits
+        total += sum(pool.map(_sorted_difference, *projected))
     return total / len(onto)
 
 
-def _sorted_difference(a: NDArray[np.float32], b: NDArray[np.float32], shift: np.float32) -> float:
-    """The mean of |a + shift - b|, both [M] sorted; they are overwritten."""
+def _project(
+    patches: NDArray[np.float32], weights: Tensor, added: Tensor, into: NDArray[np.float32], start: int
+) -> None:
+    """Put `weights` [K, D] times a part of `patches` [M, D], and `added` [K], into that part of [K, M]."""
+    for row in range(start, min(start + _ROWS, len(patches)), _CACHED):
+        part = slice(row, row + _CACHED)
+        torch.addmm(added[:, None], weights, torch.from_numpy(patches[part]).T, out=torch.from_numpy(into[:, part]))
+
+
+def _sorted_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """The mean of |a - b|, both [M] sorted; they may be overwritten."""
+    if len(a) >= _MANY:
+        from pggan_framework.metrics.counting import mean_difference
+
+        return mean_difference(a, b)
     # numpy sorts numbers of 32 bits several times faster than torch does, and lets other threads run meanwhile.
     a.sort()
     b.sort()
-    a -= b
-    a += shift
-    return float(np.abs(a, out=a).mean())
+    return float(np.abs(a - b).mean(dtype=np.float64))
 
 
 @register("metric", "swd")
