@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,22 @@ from pggan_framework.runs import (
     check_name,
     checkpoint_folder,
     environment,
+    find_launched,
     find_run,
     make_run_folder,
     stored_config,
     write_run_files,
 )
 from pggan_framework.training.checkpoint import load_checkpoint
+from pggan_framework.training.distributed import World, launcher, restarted
 from pggan_framework.training.signals import stop_on_signals
 from pggan_framework.training.trainer import Trainer
 
 MAY_CHANGE = frozenset(
     {
         "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "num_data_workers", "device",
-        "comet_key", "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
-        "debug", "allow_config_change", "plugin_dirs", "Trainer.write_in_background",
+        "compile", "comet_key", "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network",
+        "dry_run", "debug", "allow_config_change", "plugin_dirs", "Trainer.write_in_background",
     }
 )  # fmt: skip
 """What a resumed run may change: it says where and how long, not what."""
@@ -120,8 +122,12 @@ class Start:
     notes: Sequence[str] = ()
 
 
-def prepare(config: Config) -> Start:
+def prepare(config: Config, world: World | None = None) -> Start:
     """Read data and checkpoints and build everything but the trainer; makes no folder.
+
+    Args:
+        config: the resolved configuration.
+        world: the processes that train together; this one alone by default.
 
     Raises:
         UserError: if something in the input is wrong.
@@ -129,13 +135,13 @@ def prepare(config: Config) -> Start:
     general = config.general
     check_name(general.exp_name or "run")
     if not general.resume:
-        experiment = Experiment(config)
+        experiment = Experiment(config, world)
         if general.resume_network:
             experiment.load_weights(Path(general.resume_network))
         return Start(experiment)
     folder, snapshot = _find_run(config)
     state = load_checkpoint(snapshot)
-    experiment = Experiment(config)
+    experiment = Experiment(config, world)
     notes = changes(config, state, experiment.dataset)
     if notes and not general.allow_config_change:
         raise UserError(
@@ -151,19 +157,44 @@ def run_config(config: Config) -> RunResult:
     Raises:
         UserError: if something in the input is wrong; no new run folder is left behind then.
     """
+    world = World.from_environment()
+    if restarted() and (own := find_launched(Path(config.general.result_dir), launcher())):
+        config = replace(config, general=replace(config.general, resume=str(own)))
+    # The processes meet when each has found nothing wrong: until then none has written anything.
+    start = prepare(config, world)
+    with world.connected(start.experiment.device):
+        return _run(config, start, world)
+
+
+def _run(config: Config, start: Start, world: World) -> RunResult:
+    """Train; the main process first where files are made that the others read."""
     general = config.general
-    start = prepare(config)
-    start.experiment.dataset.prepare()
-    folder = start.folder or make_run_folder(Path(general.result_dir), general.exp_name or "run")
+    if world.main:
+        start.experiment.dataset.prepare()
+    world.barrier()
+    if not world.main:
+        start.experiment.dataset.prepare()
+    folder = start.folder
+    if folder is None:
+        made = make_run_folder(Path(general.result_dir), general.exp_name or "run") if world.main else None
+        folder = world.tell(made)
+        assert folder is not None
     trainer: Trainer | None = None
     try:
         trainer, logger = start.experiment.trainer(folder)
         checkpoint_folder(folder, general.checkpoints_dir).mkdir(parents=True, exist_ok=True)
         if start.state is not None:
             _load_state(trainer, start.state)
+        world.spread(
+            [
+                each
+                for network in (trainer.G, trainer.D, trainer.parts.ema.generator)
+                for each in network.state_dict().values()
+            ]
+        )
         return _train(start, trainer, logger, folder)
     except BaseException:
-        if start.folder is None and (trainer is None or trainer.iteration == 0):
+        if world.main and start.folder is None and (trainer is None or trainer.iteration == 0):
             shutil.rmtree(folder, ignore_errors=True)
         raise
 
@@ -177,12 +208,28 @@ def _load_state(trainer: Trainer, state: dict[str, Any]) -> None:
         raise UserError(f"resume: the checkpoint does not fit what has changed: {detail[-1]}") from error
 
 
+def _split_groups(experiment: Experiment) -> list[str]:
+    """Says at which batches a process sees other groups of the minibatch stddev than a single one would."""
+    manager, group = experiment.manager, experiment.discriminator.stddev_group
+    depths = range(experiment.dataset.growth.max_depth + 1)
+    sizes = {manager.minibatch(depth) for depth in depths} if manager else {experiment.config.general.minibatch_size}
+    small = sorted(size for size in sizes if experiment.world.splits_groups(size, group))
+    if not small:
+        return []
+    batches = ", ".join(map(str, small))
+    return [f"batches of {batches} have too few groups of {group} for each process: their minibatch stddev sees fewer"]
+
+
 def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunResult:
     """Run the trainer with its loggers started, and see that they end."""
     experiment = start.experiment
     config = experiment.config
+    world = experiment.world
     facts = environment(str(experiment.device))
-    write_run_files(folder, config.to_yaml(), facts)
+    if world.size > 1:
+        facts |= {"processes": str(world.size), "launcher": launcher()}
+    if world.main:
+        write_run_files(folder, config.to_yaml(), facts)
     logger.start(
         RunInfo(
             directory=folder,
@@ -197,8 +244,8 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
             environment=facts,
         )
     )
-    for note in start.notes:
-        logger.message(f"configuration changed: {note}")
+    for note in [f"configuration changed: {note}" for note in start.notes] + _split_groups(experiment):
+        logger.message(note)
     status, exit_status = "failed", 1
     try:
         with stop_on_signals(trainer) as seen:

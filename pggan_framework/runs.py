@@ -19,6 +19,8 @@ from pggan_framework.files import atomic_path
 
 _SNAPSHOT = re.compile(r"network-snapshot-(\d{6,})\.pt")
 _NAME = re.compile(r"(\d{3,})-(.+)")
+EXPORTED = "model.safetensors"
+"""The weights in the folder of an exported model."""
 
 
 def runs(result_dir: Path, exp_name: str | None = None) -> list[Path]:
@@ -98,11 +100,24 @@ def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path,
     raise UserError(f"resume: there is no run {of_name}with a checkpoint in {result_dir}")
 
 
+def find_launched(result_dir: Path, launcher: str) -> Path | None:
+    """The newest run that was begun by this start of torchrun and has a checkpoint; None where there is none."""
+    for folder in reversed(runs(result_dir)):
+        try:
+            facts = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if launcher and isinstance(facts, dict) and facts.get("launcher") == launcher and _snapshots_of(folder):
+            return folder
+    return None
+
+
 def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
     """The folder of a trained model and its checkpoint, for commands that use one.
 
     Args:
-        model: a run's folder (its last checkpoint), a checkpoint wherever it lies, or ``latest``.
+        model: a run's folder (its last checkpoint), a checkpoint or exported weights wherever they lie, the folder of
+            an exported model, or ``latest``.
         result_dir: where ``latest`` looks.
 
     Raises:
@@ -111,6 +126,8 @@ def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
     path = Path(model)
     if path.is_file():
         return path.parent, path
+    if (path / EXPORTED).is_file():
+        return path, path / EXPORTED
     try:
         return find_run(model, result_dir, None)
     except UserError as error:

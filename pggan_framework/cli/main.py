@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 
 from pggan_framework import __version__
 from pggan_framework.errors import UserError, nearest
@@ -13,14 +15,17 @@ from pggan_framework.errors import UserError, nearest
 COMMANDS = {
     "train": "train a network; 'pggan train -h' lists its flags",
     "components": "list the components, or the flags of one",
-    "generate": "pictures, sounds, tunes and sampler kits from a trained model",
-    "info": "what a checkpoint or a file of data is",
-    "export": "a trained model for other programs: safetensors, torch.export, ONNX",
+    "generate": "pictures, sounds, tunes, walks and sampler kits from a trained model",
+    "video": "how a run learnt, as a GIF, WebP or MP4",
+    "info": "what a checkpoint, an exported model or a file of data is",
+    "export": "a trained model for other programs: safetensors, torch.export, ONNX, a folder for Hugging Face",
+    "project": "the latent of a given picture or sound",
     "evaluate": "measure a trained model's sounds or pictures beside the data's",
-    "prepare": "make data sets and prepared data files",
+    "prepare": "pictures from anywhere into one file to train on, and data sets by recipe",
+    "import": "weights of the original PGGAN, deepsound's or the GAN zoo's as a checkpoint",
     "inspect": "look at data before training: figures, pictures, and what the codec keeps",
 }
-"""The commands; each is the function ``run(argv) -> exit status`` of the module of its name."""
+"""The commands; each is the function ``run(argv) -> exit status`` of the module of its name (``import_`` for import)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if _debug(words):
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        if not _another_tells():
+            print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -47,8 +53,15 @@ def _run(words: list[str]) -> int:
         return 0
     if words[0] not in COMMANDS:
         raise UserError(f"unknown command '{words[0]}'{nearest(words[0], COMMANDS)}; allowed: {', '.join(COMMANDS)}")
-    status: int = import_module(f"pggan_framework.cli.{words[0]}").run(words[1:])
+    module = words[0] + "_" * iskeyword(words[0])
+    status: int = import_module(f"pggan_framework.cli.{module}").run(words[1:])
     return status
+
+
+def _another_tells() -> bool:
+    """Whether this is one of several processes that have found the same mistake, and the main one says it."""
+    distributed = sys.modules.get("pggan_framework.training.distributed")
+    return os.environ.get("RANK", "0") != "0" and not (distributed and distributed.World.joined)
 
 
 def _debug(words: list[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from pggan_framework.discovery import DEFAULT_PLUGIN_DIRS
@@ -28,14 +29,15 @@ def run(argv: list[str]) -> int:
     if len(words) < len(argv):
         sys.stdout.write(config.to_yaml())
         return 0
+    main_process = os.environ.get("RANK", "0") == "0"
     if config.general.dry_run:
         from pggan_framework.dry_run import dry_run
 
-        return dry_run(config)
+        return dry_run(config) if main_process else 0
     from pggan_framework.launch import run_config
 
     result = run_config(config)
-    for what, path in result.files.items():
+    for what, path in result.files.items() if main_process else ():
         print(f"{what:<9} {path}")
     return result.exit_status
 

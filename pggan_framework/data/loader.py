@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pggan_framework.data.base import DepthDataset
@@ -19,6 +20,7 @@ from pggan_framework.data.sampling import indices
 from pggan_framework.errors import UserError
 
 STOPS = {signal.SIGINT, signal.SIGTERM}
+Part = Callable[[int], NDArray[np.int64]]
 
 
 class Request(NamedTuple):
@@ -42,8 +44,7 @@ class BatchLoader:
         workers: how many processes; 0 reads in this one.
         pin_memory: return page-locked tensors, which copy to a GPU without waiting.
         prefetch: batches each worker prepares ahead.
-        rank: of this process among those that train together.
-        world: how many of those there are.
+        part: size of a batch -> which of its pictures this process gets, where several train together.
     """
 
     before_fork: Callable[[], None] | None = None
@@ -56,10 +57,9 @@ class BatchLoader:
         workers: int = 0,
         pin_memory: bool = False,
         prefetch: int = 2,
-        rank: int = 0,
-        world: int = 1,
+        part: Part | None = None,
     ) -> None:
-        self._batches = _Batches(dataset, seed, rank, world)
+        self._batches = _Batches(dataset, seed, part)
         self._workers = workers
         self._pin_memory = pin_memory
         self._prefetch = prefetch
@@ -142,11 +142,10 @@ class _Failure(NamedTuple):
 
 
 class _Batches(Dataset["torch.Tensor | _Failure"]):
-    def __init__(self, dataset: DepthDataset, seed: int, rank: int, world: int) -> None:
+    def __init__(self, dataset: DepthDataset, seed: int, part: Part | None) -> None:
         self.dataset = dataset
         self.seed = seed
-        self.rank = rank
-        self.world = world
+        self.part = part
 
     def __getitem__(self, request: Request) -> torch.Tensor | _Failure:
         try:
@@ -164,7 +163,8 @@ class _Batches(Dataset["torch.Tensor | _Failure"]):
         return torch.from_numpy(space.condition(labels[self._order(nimg, size)], (height, width)))
 
     def _order(self, nimg: int, size: int) -> list[int]:
-        order: list[int] = indices(self.seed, nimg, size, len(self.dataset), self.rank, self.world).tolist()
+        whole = indices(self.seed, nimg, size, len(self.dataset))
+        order: list[int] = (whole if self.part is None else whole[self.part(size)]).tolist()
         return order
 
 

@@ -16,8 +16,8 @@ def permutation(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
     return order
 
 
-def indices(seed: int, start: int, count: int, length: int, rank: int = 0, world: int = 1) -> NDArray[np.int64]:
-    """The pictures at positions `start` to ``start + count`` of the stream, or one process's part of them.
+def indices(seed: int, start: int, count: int, length: int) -> NDArray[np.int64]:
+    """The pictures at positions `start` to ``start + count`` of the stream.
 
     Position p lies in epoch ``p // length``; each epoch is a permutation of all pictures, so that it shows every
     picture once. Nothing but (seed, p) matters: neither batch sizes nor how often a run was resumed.
@@ -27,14 +27,11 @@ def indices(seed: int, start: int, count: int, length: int, rank: int = 0, world
         start: images shown so far, over all processes.
         count: size of the batch, over all processes.
         length: how many pictures there are.
-        rank: of this process.
-        world: how many processes there are. The parts are contiguous; put together in order of rank they are the
-            batch of a single process.
 
     Returns:
-        int64 [count], or about ``count / world`` of them.
+        int64 [count].
     """
-    begin, end = start + count * rank // world, start + count * (rank + 1) // world
+    begin, end = start, start + count
     parts = [np.empty(0, np.int64)]
     while begin < end:
         epoch, offset = divmod(begin, length)

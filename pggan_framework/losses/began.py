@@ -67,7 +67,7 @@ class BalancedErrors(Term):
 
     def after_update(self, context: StepContext) -> None:
         """Move k, within 0 to 1; on the device, never read back from it."""
-        self.k = (self.k + self.lambda_k * context.stats["began.balance"].float()).clamp(0, 1)
+        self.k = (self.k + self.lambda_k * context.average(context.stats["began.balance"].float())).clamp(0, 1)
 
     def state_dict(self) -> dict[str, Any]:
         """The weight k."""

@@ -90,7 +90,7 @@ class Alarms(Plugin):
             UserError: if there are fewer pictures than a measurement takes.
         """
         super().setup(trainer)
-        self._saver = next(plugin for plugin in trainer.plugins if isinstance(plugin, SaverPlugin))
+        self._saver = next(plugin for plugin in trainer.parts.plugins if isinstance(plugin, SaverPlugin))
         if self.min_diversity and len(trainer.parts.dataset) < 2:
             raise UserError("Alarms.min_diversity: a single picture has no diversity; allowed: 0 for these data")
 
@@ -112,6 +112,7 @@ class Alarms(Plugin):
             return False
         trainer, logger = self.trainer, self.trainer.parts.logger
         trainer.background.join()
+        trainer.world.barrier()
         checkpoint = self._last_checkpoint()
         if checkpoint is None or self._gone_back >= self.rollbacks:
             reason = "there is no checkpoint yet" if checkpoint is None else f"{self._gone_back} times is the limit"

@@ -34,6 +34,8 @@ class LossCurves(Plugin):
         filename: the picture, inside the run's folder.
     """
 
+    main_process_only = True
+
     def __init__(
         self,
         every_ticks: int = 5,

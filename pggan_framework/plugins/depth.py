@@ -135,6 +135,11 @@ class DepthManager(Plugin):
         """Lay out the plan for the trainer's networks."""
         super().setup(trainer)
         self._plan = self.plan(trainer.G.max_depth, len(trainer.parts.dataset), trainer.D_training_repeats)
+        if self._plan.unit == "second" and trainer.world.size > 1:
+            raise UserError(
+                f"schedule: {type(self.schedule).__name__} goes by the clock, and {trainer.world.size} processes have"
+                f" {trainer.world.size}; allowed with several processes: a schedule that counts images"
+            )
         self._clock = Clock()
         self._frozen_before = 0
         if self.depth_offset is None:

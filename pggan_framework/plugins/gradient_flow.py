@@ -23,6 +23,8 @@ class GradientFlow(Plugin):
         filename: the picture, inside the run's folder.
     """
 
+    main_process_only = True
+
     def __init__(self, every_ticks: int = 5, filename: str = "gradients.png") -> None:
         if every_ticks < 1:
             raise UserError(f"GradientFlow.every_ticks {every_ticks} is not allowed; allowed: 1 and up")

@@ -25,6 +25,8 @@ class WeightHistograms(Plugin):
         filename: the picture, inside the run's folder.
     """
 
+    main_process_only = True
+
     def __init__(self, every_ticks: int = 20, bins: int = 64, filename: str = "weights.png") -> None:
         for name, value in (("every_ticks", every_ticks), ("bins", bins)):
             if value < 1:

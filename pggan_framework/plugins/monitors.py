@@ -33,7 +33,9 @@ class EfficientLossMonitor(Plugin):
 
     def after_step(self) -> None:
         """Add the step's values."""
+        share = self.trainer.share
         for name, value in self.trainer.losses.items():
+            value = value if share == 1 else value * share
             self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
             self._counts[name] = self._counts.get(name, 0) + 1
 
@@ -44,7 +46,7 @@ class EfficientLossMonitor(Plugin):
             DivergedError: if one of them is not finite.
         """
         names = sorted(self._sums)
-        values = torch.stack([self._sums[name] for name in names]).tolist() if names else []
+        values = self.trainer.world.mean(torch.stack([self._sums[n] for n in names]), 1.0).tolist() if names else []
         means = {name: value / self._counts[name] for name, value in zip(names, values, strict=True)}
         self._sums, self._counts = {}, {}
         self.trainer.stats.update(means)

@@ -39,6 +39,8 @@ class OutputGenerator(Plugin):
         output_snapshot_ticks: ticks between two sheets.
     """
 
+    main_process_only = True
+
     def __init__(
         self,
         postprocessors: Sequence[Postprocessor],

@@ -13,6 +13,8 @@ class Reporter(Plugin):
         logger: where the figures go.
     """
 
+    main_process_only = True
+
     def __init__(self, logger: Logger) -> None:
         self.logger = logger
 

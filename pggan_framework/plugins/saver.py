@@ -25,6 +25,8 @@ class SaverPlugin(Plugin):
             the ticks.
     """
 
+    main_process_only = True
+
     def __init__(
         self,
         directory: Path,

@@ -37,6 +37,8 @@ class TimeLapse(Plugin):
         filename: the file's name without ending, inside the run's folder.
     """
 
+    main_process_only = True
+
     def __init__(
         self,
         formats: list[Moving] = ["gif"],  # noqa: B006  -- copied, never changed

@@ -43,6 +43,10 @@ class Plugin:
 
     every: Every | Sequence[Every] = Every(1, "tick")
     trigger_interval: Sequence[tuple[float, str]] | None = None
+    main_process_only: bool = False
+    """Where several processes train together: whether only the main one has it, because it writes or sends something.
+
+    What it does must then not change the training, nor the figures by which another plugin does."""
     trainer: Trainer
 
     def intervals(self) -> tuple[Every, ...]:

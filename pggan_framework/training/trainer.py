@@ -100,7 +100,10 @@ class Trainer:
                 f" total_kimg, {parts.total_kimg:g} thousand"
             )
         self.parts = parts
-        self.plugins = list(parts.plugins)
+        self.world = parts.step.world
+        self.share = 1.0
+        """Of the last batch, what this process has computed."""
+        self.plugins = [plugin for plugin in parts.plugins if self.world.main or not plugin.main_process_only]
         self.D_training_repeats = D_training_repeats
         self.label_sampling = label_sampling
         self.nimg = self.tick_start_nimg = resume_nimg
@@ -114,7 +117,7 @@ class Trainer:
         """The last step's means, scalars on the device."""
         self.lr_factors: dict[str, float] = {}
         """What the learning rates are multiplied by, by who asks for it."""
-        self.stop_reason = ""
+        self.stop_reason = self._wish = ""
         self.failed = False
         self.stream = 0
         """Which of the seed's streams of random numbers the steps draw from; another one repeats nothing exactly."""
@@ -154,8 +157,12 @@ class Trainer:
         return round(self.parts.total_kimg * 1000)
 
     def stop(self, reason: str) -> None:
-        """End training after the step that is under way."""
-        self.stop_reason = self.stop_reason or reason
+        """End training after the step that is under way; with several processes, when all have heard of it."""
+        if self.world.size == 1:
+            self.stop_reason = self.stop_reason or reason
+        else:
+            self._wish = self._wish or reason
+            self.parts.step.wish = True
 
     def grow_to(self, depth: int, alpha: float) -> None:
         """Set depth and alpha of G, D and the averaged generator; tells the plugins where the depth has changed."""
@@ -252,7 +259,7 @@ class Trainer:
         before = self.nimg
         parts = self.parts
         ranges = parts.dataset.range_in, parts.dataset.range_out
-        seed_step(derive(parts.seed, _STREAMS, self.stream) if self.stream else parts.seed, 0, before)
+        self._seed(before)
         for repeat in range(self.D_training_repeats):
             with self.timing.of("data"):
                 batch = parts.loader.batch(self.nimg, self.depth, self.minibatch_size)
@@ -263,14 +270,27 @@ class Trainer:
                 reals,
                 None if labels is None else labels.to(parts.device, non_blocking=True),
                 Progress(before, self.iteration * self.D_training_repeats + repeat),
+                self.minibatch_size,
             )
         G_losses = parts.step.generator_update(self.minibatch_size, Progress(before, self.iteration))
         self.losses = {**self.losses, **G_losses}
         parts.ema.update(self.G, self.nimg, self.nimg - before)
         self.iteration += 1
+        self.share = parts.step.share(self.minibatch_size)
+        if self.world.agreed():
+            self.stop_reason = self._wish or "another process was asked to stop"
         for plugin in self.plugins:
             if self._due(plugin, before):
                 plugin.after_step()
+
+    def _seed(self, nimg: int) -> None:
+        """Seed what the step that starts at `nimg` images draws: alike in all processes, or in this one alone."""
+        seed = derive(self.parts.seed, _STREAMS, self.stream) if self.stream else self.parts.seed
+        if self.world.size == 1:
+            seed_step(seed, 0, nimg)
+        else:
+            self.world.seed(derive(seed, 0, nimg))
+            seed_step(seed, self.world.rank + 1, nimg)
 
     def _due(self, plugin: Plugin, before: int) -> bool:
         """Whether `after_step` is due: always, unless the plugin counts in iterations, kimg or seconds."""
@@ -293,6 +313,10 @@ class Trainer:
     def end_tick(self) -> None:
         """Close the tick: fresh `stats`, then every plugin's `on_tick` that is due."""
         self.background.collect()
+        if self.world.size > 1:
+            networks = self.G, self.D, self.parts.ema.generator
+            self.world.spread([buffer for network in networks for buffer in network.buffers()])
+            self.world.check_equal([weight for network in networks for weight in network.parameters()])
         self.tick += 1
         self.tick_start_nimg = self.nimg
         self.stats = {"tick": self.tick, "nimg": self.nimg, "kimg": self.kimg, "depth": self.depth}

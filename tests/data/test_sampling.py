@@ -27,13 +27,6 @@ def test_the_stream_does_not_depend_on_batch_sizes(seed, length, start, sizes):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-@given(start=st.integers(0, 50), count=st.integers(0, 30), length=st.integers(1, 20), world=st.integers(1, 5))
-def test_the_ranks_together_see_the_batch_of_one_process(start, count, length, world):
-    parts = [indices(3, start, count, length, rank, world) for rank in range(world)]
-    np.testing.assert_array_equal(np.concatenate(parts), indices(3, start, count, length))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
-
-
 def test_epochs_and_seeds_have_different_orders():
     first, second = indices(1, 0, 50, 50), indices(1, 50, 50, 50)
     assert not np.array_equal(first, second)
