@@ -108,7 +108,7 @@ def milliseconds(given: argparse.Namespace, processes: int) -> float:
             sys.exit(done.stderr)
         lines = next(Path(folder).glob("*/stats.jsonl")).read_text(encoding="utf-8").splitlines()
     ticks = [json.loads(line)["sec.kimg"] for line in lines]
-    return statistics.median(ticks[len(ticks) // 3 :])
+    return float(statistics.median(ticks[len(ticks) // 3 :]))
 
 
 def model(flops: float, bandwidth: float, latency: float) -> None:
@@ -132,9 +132,11 @@ def model(flops: float, bandwidth: float, latency: float) -> None:
             network.depth, network.alpha = depth, 1
         batch = {6: 14, 7: 6, 8: 3}.get(depth, 16)
         step = TrainingStep(
-            *networks,
+            networks[0],
+            networks[1],
             WGANGP(),
-            *(torch.optim.SGD(network.parameters(), 0.0) for network in networks),
+            torch.optim.SGD(networks[0].parameters(), 0.0),
+            torch.optim.SGD(networks[1].parameters(), 0.0),
             lambda count: torch.empty(count, networks[0].latent_size, device="meta"),
         )
         work, used = cost(step, batch, growth.shape_at(depth))

@@ -1,28 +1,36 @@
 """Whether the metrics of pictures put sets in the right order: each set beside the same real pictures.
 
-    python benchmarks/metric_order.py datasets/cats datasets/avatars/images --count 1500
+    python benchmarks/metric_order.py datasets/cats datasets/avatars/images --count 1500 --extractor lite0
 
 The first folder holds the real pictures, the second other ones. Half of the first, in random order, are the reals, and
 of the other half are made: itself (the floor), 20 of it over and over (collapse), all blurred (Gaussian, sigma 1), all
-with noise (sigma 20 of 255). Each line of the table is the whole set of one of them.
+with noise (sigma 20 of 255); and the reals themselves are given as if they were generated (copied). Each column of the
+tables is the whole set of one of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import platform
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from pggan_framework.metrics.base import Pictures
+from pggan_framework.metrics.base import PictureMetric, Pictures
+from pggan_framework.metrics.deep import attach
+from pggan_framework.metrics.report import measure, metric_class
 from pggan_framework.metrics.structural import MSSSIM
-from pggan_framework.metrics.swd import SlicedWasserstein
 
 Images = NDArray[np.uint8]
 SEED, KEPT = 0, 20
+METRICS = ("swd", "ms_ssim", "fid", "kid", "is", "precision_recall", "density_coverage", "nearest")
 
 
 def main() -> None:
@@ -33,14 +41,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1500, help="pictures a side, at most half the real ones")
     parser.add_argument("--size", type=int, default=64, help="side they are scaled to")
     parser.add_argument("--pairs", type=int, default=10_000, help="pairs for MS-SSIM")
+    parser.add_argument("--extractor", default="auto", help="whose features FID and the like compare")
+    parser.add_argument("--leave_out", default="", metavar="A,B", help="metrics that are not wanted")
+    parser.add_argument("--sets", default="", metavar="A,B", help="which sets, by name; all of them")
     given = parser.parse_args()
     files = pictures_in(given.reals)
     n = min(given.count, len(files) // 2)
     shown = read([files[k] for k in np.random.default_rng(SEED).permutation(len(files))[: 2 * n]], given.size)
     reals, half = shown[:n], shown[n:]
     elsewhere = pictures_in(given.others)
-    metrics = SlicedWasserstein(), MSSSIM(given.pairs)
-    rows = {
+    names = [component for component in METRICS if component not in given.leave_out.split(",")]
+    kind: Any = PictureMetric
+    metrics = [MSSSIM(given.pairs) if name == "ms_ssim" else metric_class(name, kind)() for name in names]
+    eye = attach(metrics, given.extractor)
+    sets = {
         "other half": half,
         f"{KEPT} of it": half[np.arange(n) % KEPT],
         "blurred": gaussian_filter(half, (0, 0, 1, 1)),
@@ -48,12 +62,22 @@ def main() -> None:
         "other set": read(
             [elsewhere[k] for k in np.resize(np.random.default_rng(SEED).permutation(len(elsewhere)), n)], given.size
         ),
+        "copied": reals,
     }
-    for number, (name, images) in enumerate(rows.items()):
-        figures = {key: value for metric in metrics for key, value in metric(Pictures(reals), Pictures(images)).items()}
-        if not number:
-            print("| n = " + " | ".join([f"{n}", *figures]) + " |\n|---" + "|---" * len(figures) + "|")
-        print(f"| {name} | " + " | ".join(f"{value:.3g}" for value in figures.values()) + " |", flush=True)
+    print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(f"{n} pictures of {given.size} px a side; {eye.extractor.identity() if eye else 'no extractor'}", flush=True)
+    start = time.process_time()
+    known = measure(metrics, [Pictures(reals)], n)
+    print(f"features of a picture: {1000 * (time.process_time() - start) / n:.1f} ms of processor time", flush=True)
+    columns: dict[str, dict[str, float]] = {}
+    for name in [name.strip() for name in given.sets.split(",") if name.strip()] or list(sets):
+        images = sets[name]
+        measured = measure(metrics, [Pictures(images)], n)
+        columns[name] = {k: v for m in metrics for k, v in m.compare(known[m.name], measured[m.name]).items()}
+        print(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in columns[name].items()), flush=True)
+    print("\n| n = " + " | ".join([f"{n}", *columns]) + " |\n|---" + "|---" * len(columns) + "|")
+    for figure in next(iter(columns.values())):
+        print(f"| {figure} | " + " | ".join(f"{column[figure]:.3g}" for column in columns.values()) + " |")
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -23,6 +23,7 @@ KINDS = (
     "postprocessor",
     "logger",
     "metric",
+    "extractor",
 )
 """What a component can be. ``training`` holds the parts every run has once (Trainer, EMA)."""
 

@@ -20,6 +20,9 @@ from pggan_framework.registry import REGISTRY, Component
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="numba-")
 atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
+# Nor does a test find, or leave, features in the user's own cache.
+os.environ["PGGAN_CACHE"] = ""
+
 
 @pytest.fixture(autouse=True)
 def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

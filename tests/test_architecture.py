@@ -10,10 +10,11 @@ import pytest
 import pggan_framework
 
 ROOT = Path(pggan_framework.__file__).parent
-BASE = {"errors", "files", "growth", "label_maps", "labels", "registry"}
+BASE = {"errors", "extras", "files", "growth", "label_maps", "labels", "registry"}
 MIDDLE = {"audio", "augmentation", "data", "networks", "losses", "loggers", "postprocessors"}
 ALLOWED = {
     "errors": set(),
+    "extras": BASE,
     "files": set(),
     "growth": BASE,
     "label_maps": BASE,
@@ -25,7 +26,7 @@ ALLOWED = {
     "audio": BASE,
     "augmentation": BASE | {"audio"},
     "data": BASE | {"audio"},
-    "recipes": BASE,
+    "recipes": BASE | {"data"},
     "schedules": BASE,
     "networks": BASE,
     "losses": BASE | {"networks"},
@@ -37,16 +38,24 @@ ALLOWED = {
     "experiment": BASE | MIDDLE | {"building", "training", "schedules", "plugins", "config", "runs"},
     "launch": BASE | MIDDLE | {"training", "config", "runs", "experiment"},
     "dry_run": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment", "launch"},
-    "pretrained": BASE | {"audio", "networks", "training", "discovery"},
-    "details": BASE | {"data", "training"},
-    "exporting": BASE | {"networks", "pretrained"},
+    "exported": BASE | {"audio", "discovery", "pretrained", "runs"},
+    "pretrained": BASE | {"audio", "networks", "training", "discovery", "exported"},
+    "details": BASE | {"data", "exported", "training"},
+    "exporting": BASE | {"exported", "networks", "pretrained"},
+    "hub": BASE | {"exported", "pretrained", "runs"},
+    "model_card": BASE | {"details"},
+    "model_folder": BASE
+    | {"details", "discovery", "exported", "exporting", "model_card", "playing", "postprocessors", "pretrained"},
+    "importing": BASE | {"networks", "training", "config", "plugins"},
     "metrics": BASE | {"audio"},
+    "preparing": BASE | {"data", "postprocessors"},
+    "projection": BASE | {"audio", "data", "metrics", "playing", "postprocessors", "pretrained"},
     "inspection": BASE | {"audio", "data", "postprocessors"},
-    "playing": BASE | {"audio", "pretrained", "postprocessors"},
+    "playing": BASE | {"audio", "pretrained", "postprocessors", "runs"},
     "cli": BASE
     | {"inspection", "experiment", "playing", "postprocessors", "metrics", "audio", "data", "pretrained", "runs"}
-    | {"details", "exporting"}
-    | {"building", "config", "launch", "dry_run", "recipes", "discovery"},
+    | {"details", "exporting", "importing", "model_folder"}
+    | {"building", "config", "launch", "dry_run", "recipes", "discovery", "preparing", "projection"},
 }
 
 

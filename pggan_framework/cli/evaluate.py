@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,26 +15,26 @@ from pggan_framework.errors import UserError, nearest
 from pggan_framework.runs import find_checkpoint
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from pggan_framework.cli.sides import Sides
     from pggan_framework.data.base import DepthDataset
-    from pggan_framework.metrics.base import BaseMetric, Clips, Pictures
+    from pggan_framework.metrics.base import BaseMetric
+    from pggan_framework.metrics.deep import Eye
     from pggan_framework.metrics.report import Figure
     from pggan_framework.pretrained import Pretrained
 
 DESCRIPTION = """Compare a trained model's sounds or pictures with the data it was trained on. Every figure stands
 beside its floor: the same figure for other real ones in the place of the generated ones. A line with all of them is
 added to metrics.jsonl beside the checkpoint."""
-EXAMPLES = """Metrics have flags of their own, as --pitch.tracker; 'pggan components NAME' lists them.
+EXAMPLES = """Metrics and extractors have flags of their own, as --lite0.size: see 'pggan components NAME'.
 examples:
   pggan evaluate latest
   pggan evaluate results/007-piano --count 500 --metrics frechet,loudness
-  pggan evaluate results/012-cats --count 1500 --metrics swd,ms_ssim --ms_ssim.pairs 2000
+  pggan evaluate results/005-cats --count 1500 --metrics swd,ms_ssim --ms_ssim.pairs 2000
+  pggan evaluate results/005-cats --count 1500 --metrics fid,kid,precision_recall --extractor lite0
+  pggan evaluate results/005-cats/network-best-fid_lite0.pt --neighbours 16
   pggan evaluate results/007-notes/network-snapshot-000120.pt --metrics pitch --pitch.tracker autocorrelation
 """
-BATCH = 32
-"""Clips or pictures made and measured at a time."""
+NO_CACHE = "none"
 PATHS = ("dir_path", "h5_path")
 """The parameters of datasets that say where the data are."""
 H5 = (".h5", ".hdf5")
@@ -55,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
         given, rest = _parser().parse_known_args(list(argv))
     except SystemExit as stop:  # -h has printed the help
         return int(stop.code or 0)
-    for name, least in (("count", 1), ("seed", 0), ("griffin_lim_iter", 0)):
+    for name, least in (("count", 1), ("seed", 0), ("griffin_lim_iter", 0), ("neighbours", 0)):
         if getattr(given, name) < least:
             raise UserError(f"--{name} is {getattr(given, name)}; allowed: {least} or more")
     folder, checkpoint = find_checkpoint(given.model, Path(given.result_dir))
@@ -67,19 +65,27 @@ def run(argv: Sequence[str]) -> int:
     device = choose_device(given.device)
     trained = load_generator(checkpoint)
     trained.generator.to(device)
-    metrics = _metrics(given.metrics, rest, trained.codec is not None)
+    metrics, named, eye = _metrics(given, rest, trained.codec is not None, str(device))
     dataset = _dataset(trained, given.data)
     n = min(given.count, len(dataset) // 2)
     what = "picture" if trained.codec is None else "sound"
     if n < 1:
         raise UserError(f"the data hold one {what}; allowed: two or more, to compare reals with reals")
-    figures, left_out = _measure(given, trained, dataset, metrics, n, str(device))
+    from pggan_framework.cli.sides import Sides
+    from pggan_framework.metrics.cache import FeatureCache, cache_folder
+    from pggan_framework.metrics.lines import append_line
     from pggan_framework.metrics.report import as_dict, table
 
+    cache = FeatureCache(None if given.cache == NO_CACHE else Path(given.cache) if given.cache else cache_folder())
+    sides = Sides(trained, dataset, n, given.seed, given.griffin_lim_iter, str(device), eye, cache)
+    sheet = folder / f"neighbours_{trained.nimg // 1000:06d}.png" if given.neighbours else None
+    figures, said = _measure(sides, metrics, named, given.neighbours, sheet)
     print(f"{checkpoint}: {trained.nimg / 1000:g} kimg, {n} {what}s a side, seed {given.seed}")
+    if eye is not None:
+        print(f"features: {eye.extractor.identity()}{_advice(given.extractor, eye)}")
     print(table(figures))
-    for reason in left_out:
-        print(f"left out: {reason}")
+    for line in said:
+        print(line)
     facts = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "version": __version__,
@@ -89,10 +95,19 @@ def run(argv: Sequence[str]) -> int:
         "data": dataset.fingerprint(),
         "n": n,
         "seed": given.seed,
+        **({} if eye is None else {"extractor": eye.extractor.identity()}),
         **({} if trained.codec is None else {"griffin_lim_iter": given.griffin_lim_iter}),
     }
-    _append(folder / "metrics.jsonl", facts, as_dict(figures))
+    append_line(folder / "metrics.jsonl", facts, as_dict(figures))
     return 0
+
+
+def _advice(asked: str, eye: Eye) -> str:
+    """What to say where only the extractor that knows nothing is installed, and none was asked for."""
+    from pggan_framework.metrics.extractors import AUTO, Lite0, RandomFeatures
+
+    known = asked != AUTO or eye.name != RandomFeatures.name
+    return "" if known else f", which knows nothing of the world; lite0 does, and {Lite0.missing()}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,37 +132,72 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of sounds: steps in search of phases, on both sides; 32",
     )
+    add(
+        "--extractor",
+        default="auto",
+        metavar="NAME",
+        help="whose features fid and the like compare: lite0, inception, random; auto is lite0 if it is installed, else"
+        " random",
+    )
+    add(
+        "--neighbours",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of pictures: look for copies of training pictures, and draw the N nearest to one beside it; 0",
+    )
+    add(
+        "--cache",
+        default="",
+        metavar="DIR",
+        help="where features of real pictures are kept for the next time; none for nowhere;"
+        " $PGGAN_CACHE, or pggan_framework in ~/.cache",
+    )
     add("--device", default="auto", help="auto, cpu, cuda or cuda:1; auto")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
-def _metrics(names: str, rest: Sequence[str], sound: bool) -> tuple[list[BaseMetric[Any]], bool]:
-    """The metrics of sounds or of pictures, built with their flags in `rest`, and whether they were named.
+def _metrics(
+    given: argparse.Namespace, rest: Sequence[str], sound: bool, device: str
+) -> tuple[list[BaseMetric[Any]], bool, Eye | None]:
+    """The metrics of sounds or of pictures, their flags in `rest`; whether they were named; and what they look with.
 
     Raises:
-        UserError: if a metric or a flag is unknown, or a value is none that it takes.
+        UserError: if a metric, an extractor or a flag is unknown, or a value is none that it takes.
     """
     from pggan_framework.metrics.base import Metric, PictureMetric
+    from pggan_framework.metrics.copying import Nearest
+    from pggan_framework.metrics.deep import FeatureMetric, attach
+    from pggan_framework.metrics.extractors import extractor_class
     from pggan_framework.metrics.report import default_metrics, metric_class
 
-    wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    wanted = list(dict.fromkeys(name.strip() for name in given.metrics.split(",") if name.strip()))
     kind: Any = Metric if sound else PictureMetric
     chosen = wanted or [metric.name for metric in default_metrics(kind)]
     classes = {name: metric_class(name, kind) for name in chosen}
-    flags = _flags(rest, chosen)
-    return [cls(**flags.get(name, {})) for name, cls in classes.items()], bool(wanted)
+    extractor = extractor_class(given.extractor)
+    looks = given.neighbours or any(issubclass(cls, FeatureMetric) for cls in classes.values())
+    if sound and given.neighbours:
+        raise UserError("--neighbours is given, but the model makes sounds; allowed: for models of pictures")
+    if given.extractor != "auto" and not looks:
+        raise UserError(
+            f"--extractor {given.extractor} is given, but none of the metrics looks at features: {', '.join(chosen)}"
+        )
+    flags = _flags(rest, [*chosen, *([extractor.name] if looks else [])])
+    metrics = [cls(**flags.get(name, {})) for name, cls in classes.items()]
+    looking = [*metrics, *([Nearest()] if given.neighbours else [])]
+    return metrics, bool(wanted), attach(looking, extractor.name, device, **flags.get(extractor.name, {}))
 
 
 def _flags(words: Sequence[str], chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """``--pitch.tracker pyin`` and so on as arguments of each metric."""
+    """``--pitch.tracker pyin`` and so on as arguments of each metric and of the extractor."""
     from pggan_framework.config.convert import convert
     from pggan_framework.config.parameters import parameters
     from pggan_framework.registry import REGISTRY
 
-    known = {
-        f"--{name}.{flag}": (name, flag) for name in chosen for flag in parameters(REGISTRY.get(name, "metric").cls)
-    }
+    flags = {name: parameters(REGISTRY.get(name).cls, name) for name in chosen}
+    known = {f"--{name}.{flag}": (name, flag) for name in chosen for flag in flags[name]}
     found: dict[str, dict[str, Any]] = {}
     left = list(words)
     while left:
@@ -157,8 +207,7 @@ def _flags(words: Sequence[str], chosen: Sequence[str]) -> dict[str, dict[str, A
         if not equals and not left:
             raise UserError(f"{word} needs a value")
         name, flag = known[word]
-        kind = parameters(REGISTRY.get(name).cls)[flag].kind
-        found.setdefault(name, {})[flag] = convert(value if equals else left.pop(0), kind, word, True)
+        found.setdefault(name, {})[flag] = convert(value if equals else left.pop(0), flags[name][flag].kind, word, True)
     return found
 
 
@@ -204,77 +253,41 @@ def _dataset(trained: Pretrained, moved: Path | None) -> DepthDataset:
 
 
 def _measure(
-    given: argparse.Namespace,
-    trained: Pretrained,
-    dataset: DepthDataset,
-    metrics: tuple[list[BaseMetric[Any]], bool],
-    n: int,
-    device: str,
+    sides: Sides, metrics: list[BaseMetric[Any]], named: bool, neighbours: int, sheet: Path | None
 ) -> tuple[list[Figure], list[str]]:
-    """All figures of `n` sounds or pictures a side, and of what was left out why."""
+    """All figures of the sounds or pictures a side, and what else is to be said."""
     from tqdm import tqdm
 
-    from pggan_framework.data.sampling import indices
+    from pggan_framework.cli.neighbours import draw, find
     from pggan_framework.metrics.base import Pictures
-    from pggan_framework.metrics.decoding import decoded, midi_of
-    from pggan_framework.metrics.report import compare, measure, usable
-    from pggan_framework.postprocessors.picture import to_uint8
+    from pggan_framework.metrics.copying import Nearest
+    from pggan_framework.metrics.report import compare, usable
 
-    latents, labels = trained.latents(n, given.seed), trained.draw_labels(n, given.seed)
-    fake_midi = midi_of(trained.label_space, labels)
-    order = indices(given.seed, 0, 2 * n, len(dataset))
-    real_midi = midi_of(dataset.label_space, None if dataset.labels is None else dataset.labels[order])
-
-    def clips(
-        codec: Any, pictures: NDArray[np.float32], midi: NDArray[np.float64] | None, part: slice
-    ) -> Clips | Pictures:
-        if codec is None:
-            return Pictures(to_uint8(pictures))
-        return decoded(codec, pictures, None if midi is None else midi[part], given.griffin_lim_iter, device)
-
-    def fakes(part: slice) -> Clips | Pictures:
-        pictures = trained.generate(latents[part], None if labels is None else labels[part])
-        return clips(trained.codec, pictures, fake_midi, part)
-
-    def reals(part: slice) -> Clips | Pictures:
-        return clips(dataset.codec, _reals(dataset, order[part].tolist(), trained.generator.depth), real_midi, part)
-
-    taken, left_out = usable(metrics[0], n, reals(slice(1)), fakes(slice(1)))
-    if left_out and (metrics[1] or not taken):
+    n, one = sides.n, slice(1)
+    taken, left_out = usable(metrics, n, sides.reals(one), sides.fakes(one))
+    if left_out and (named or not taken):
         raise UserError("; ".join(left_out))
     first = [metric for metric in taken if not metric.alone]
-    with tqdm(
-        total=3 * n if first else 2 * n, unit="picture" if trained.codec is None else "sound", disable=None, leave=False
-    ) as bar:
-
-        def batches(make: Any, start: int) -> Iterator[Any]:
-            for part in _parts(start, start + n):
-                yield make(part)
-                bar.update(part.stop - part.start)
-
-        known = measure(first, batches(reals, 0)) if first else {}
-        return compare(taken, known, measure(taken, batches(reals, n)), measure(taken, batches(fakes, 0))), left_out
-
-
-def _parts(start: int, stop: int) -> Iterable[slice]:
-    """`start` to `stop` in batches."""
-    return (slice(at, min(at + BATCH, stop)) for at in range(start, stop, BATCH))
-
-
-def _reals(dataset: DepthDataset, chosen: Sequence[int], depth: int) -> NDArray[np.float32]:
-    """Real pictures in [-1, 1], at the depth the model was trained to."""
-    import torch
-
-    from pggan_framework.data.loader import to_network_range
-
-    return to_network_range(torch.from_numpy(dataset.images(chosen, depth)), dataset.range_in, (-1, 1)).numpy()
-
-
-def _append(path: Path, facts: Mapping[str, Any], figures: Mapping[str, float]) -> None:
-    """Add one line to metrics.jsonl; what is not a finite number is null."""
-    line = {**facts, **{name: value if isfinite(value) else None for name, value in figures.items()}}
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    probe = Nearest()
+    probe.eye = sides.eye
+    if sheet is not None:
+        shown = sides.fakes(one)
+        if isinstance(shown, Pictures) and (lacking := probe.lacks(shown)):
+            raise UserError(f"--neighbours needs {lacking}")
+    looking = [probe] if sheet is not None and probe.name not in [metric.name for metric in taken] else []
+    total = (3 if first else 2) * n + (len(sides.dataset) if sheet is not None else 0)
+    unit = "picture" if sides.trained.codec is None else "sound"
+    with tqdm(total=total, unit=unit, disable=None, leave=False) as bar:
+        sides.progress = bar.update
+        known = sides.real_features(first, 0) if first else {}
+        others, fakes = sides.real_features(taken, n), sides.fake_features([*taken, *looking])
+        figures = compare(taken, known, others, fakes)
+        said = [f"left out: {reason}" for reason in left_out]
+        if sheet is None:
+            return figures, said
+        found = find(sides, probe, fakes[probe.name])
+        sides.progress = lambda done: None
+        draw(sides, found, neighbours, sheet)
+    near = f"sample {found.samples[0]} and training picture {found.places[0, 0]}"
+    said.append(f"nearest: {near}, {found.ratios[0]:.2g} times as far as usual; {sheet} shows more")
+    return [*figures, *found.figures], said

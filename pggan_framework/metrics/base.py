@@ -105,7 +105,7 @@ class BaseMetric(ABC, Generic[Batch]):
     """Whether it is taken where none is named."""
     alone: ClassVar[bool] = False
     """Whether its figures are those of one set alone; the reals it would be compared with are then not measured."""
-    minimum: ClassVar[int] = 2
+    minimum: int = 2
     """The fewest clips a side from which its figures mean something."""
     limit: int | None = None
     """The most clips that are measured a set, for slow metrics."""

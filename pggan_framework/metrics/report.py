@@ -12,15 +12,22 @@ from numpy.typing import ArrayLike, NDArray
 
 import pggan_framework.metrics.centroid
 import pggan_framework.metrics.consistency
+import pggan_framework.metrics.copying
 import pggan_framework.metrics.embeddings
+import pggan_framework.metrics.fid
 import pggan_framework.metrics.frechet
+import pggan_framework.metrics.inception_score
+import pggan_framework.metrics.kid
 import pggan_framework.metrics.levels
+import pggan_framework.metrics.manifold
 import pggan_framework.metrics.ndb
 import pggan_framework.metrics.pitch
 import pggan_framework.metrics.structural
 import pggan_framework.metrics.swd  # noqa: F401 - all imported to be registered
 from pggan_framework.errors import UserError
 from pggan_framework.metrics.base import BaseMetric, Batch, Clips, Features, Metric, PictureMetric, Pictures
+from pggan_framework.metrics.deep import attach
+from pggan_framework.metrics.rows import Rows
 from pggan_framework.registry import REGISTRY
 
 Kind = TypeVar("Kind", Metric, PictureMetric)
@@ -76,29 +83,37 @@ def usable(metrics: Iterable[BaseMetric[Batch]], n: int, *sets: Batch) -> tuple[
     return taken, left_out
 
 
-def measure(metrics: Sequence[BaseMetric[Batch]], batches: Iterable[Batch]) -> dict[str, Features]:
+def measure(metrics: Sequence[BaseMetric[Batch]], batches: Iterable[Batch], count: int) -> dict[str, Features]:
     """Each metric's features [N, F] of all clips or pictures, which are held no longer than a batch at a time.
 
     Batches that no metric wants any more, each having its `limit`, are not asked for. Metrics that keep the very same
-    arrays, as those do that need the pictures themselves, share them.
+    arrays, as those do that need the pictures themselves or look through one extractor, share them.
+
+    Args:
+        metrics: what is measured.
+        batches: the clips or pictures.
+        count: how many they are.
     """
-    most = max((float("inf") if metric.limit is None else metric.limit for metric in metrics), default=0)
-    parts: dict[str, list[Features]] = {metric.name: [] for metric in metrics}
+    limits = {metric.name: count if metric.limit is None else min(metric.limit, count) for metric in metrics}
+    rows: dict[str, Rows] = {}
+    leaders: dict[str, str] = {}
     seen = 0
     for clips in batches:
+        first: dict[tuple[int, int], str] = {}
+        parts = []  # kept while the batch lasts, so that no two have one id
         for metric in metrics:
-            wanted = clips if metric.limit is None else clips[: max(metric.limit - seen, 0)]
-            if len(wanted):
-                parts[metric.name].append(metric.features(wanted))
+            name, left = metric.name, limits[metric.name] - seen
+            if left <= 0 or leaders.get(name, name) != name:
+                continue
+            part = metric.features(clips if left >= len(clips) else clips[:left])
+            parts.append(part)
+            # Of the same array, of which as many rows are wanted, one copy will do.
+            if leaders.setdefault(name, first.setdefault((id(part), limits[name]), name)) == name:
+                rows.setdefault(name, Rows(left)).add(part)
         seen += len(clips)
-        if seen >= most:
+        if seen >= max(limits.values(), default=0):
             break
-    joined: dict[tuple[int, ...], Features] = {}
-    for found in parts.values():
-        key = tuple(map(id, found))
-        if key not in joined:
-            joined[key] = np.concatenate(found)
-    return {name: joined[tuple(map(id, found))] for name, found in parts.items()}
+    return {name: rows[leader].array() for name, leader in leaders.items()}
 
 
 def compare(
@@ -169,11 +184,16 @@ def evaluate_sounds(
     real, fake = Clips(reals, sample_rate, midi=midi[0]), Clips(fakes, sample_rate, midi=midi[1])
     if reals.shape[1:] != fakes.shape[1:]:
         raise ValueError(f"reals of shape {reals.shape} and fakes of shape {fakes.shape} differ in more than number")
-    return _evaluate(real, fake, metrics, Metric)
+    names = None if metrics is None else list(metrics)
+    return _evaluate(real, fake, _chosen(names, Metric), names is not None)
 
 
 def evaluate_pictures(
-    reals: NDArray[np.uint8], fakes: NDArray[np.uint8], metrics: Iterable[str] | None = None
+    reals: NDArray[np.uint8],
+    fakes: NDArray[np.uint8],
+    metrics: Iterable[str] | None = None,
+    extractor: str = "auto",
+    device: str = "cpu",
 ) -> dict[str, float]:
     """Compare pictures with real ones, the reals halved as in `evaluate_sounds`.
 
@@ -181,24 +201,34 @@ def evaluate_pictures(
         reals: uint8 [N, C, H, W], in no order.
         fakes: uint8 of the same shape but for N; as many as half the reals are used.
         metrics: names of metrics; by default all that apply.
+        extractor: whose features ``fid`` and the like compare; ``auto`` is ``lite0`` if it is installed, else
+            ``random``.
+        device: where the extractor runs.
 
     Raises:
-        UserError: if a metric is unknown or no metric of pictures, or one that is named needs larger or more pictures.
+        UserError: if a metric is unknown or no metric of pictures, or one that is named needs larger or more pictures,
+            or there is no such extractor.
         ValueError: if they are no uint8 [N, C, H, W], or differ in shape.
     """
     if reals.shape[1:] != fakes.shape[1:]:
         raise ValueError(f"reals of shape {reals.shape} and fakes of shape {fakes.shape} differ in more than number")
-    return _evaluate(Pictures(reals), Pictures(fakes), metrics, PictureMetric)
+    names = None if metrics is None else list(metrics)
+    chosen = _chosen(names, PictureMetric)
+    attach(chosen, extractor, device)
+    return _evaluate(Pictures(reals), Pictures(fakes), chosen, names is not None)
 
 
-def _evaluate(real: Batch, fake: Batch, metrics: Iterable[str] | None, kind: Any) -> dict[str, float]:
+def _chosen(names: Sequence[str] | None, kind: Any) -> list[Any]:
+    """The metrics of these names, or all that are taken where none is named."""
+    return default_metrics(kind) if names is None else [metric_class(name, kind)() for name in names]
+
+
+def _evaluate(real: Batch, fake: Batch, chosen: Iterable[BaseMetric[Batch]], named: bool) -> dict[str, float]:
     """The figures of `fake`, and as the floor those of the second half of `real`, beside the first half."""
     n = min(len(real) // 2, len(fake))
-    names = None if metrics is None else list(metrics)
-    chosen: list[Any] = default_metrics(kind) if names is None else [metric_class(name, kind)() for name in names]
     taken, left_out = usable(chosen, n, real, fake)
-    if left_out and (names is not None or not taken):
+    if left_out and (named or not taken):
         raise UserError("; ".join(left_out))
     compared = [metric for metric in taken if not metric.alone]
-    measured = measure(compared, [real[:n]]), measure(taken, [real[n : 2 * n]]), measure(taken, [fake[:n]])
+    measured = measure(compared, [real[:n]], n), measure(taken, [real[n : 2 * n]], n), measure(taken, [fake[:n]], n)
     return as_dict(compare(taken, *measured))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from math import ceil, log2, nan
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +16,18 @@ from numpy.typing import NDArray
 from pggan_framework.audio.measure import estimate_pitch
 from pggan_framework.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 Tracker = Callable[[NDArray[np.float32], int, float, float], float]
 """(wave [T], sample rate, lowest Hz, highest Hz) -> Hz, or nan where there is no pitch."""
 
 CONFIDENT = 0.7
 """CREPE's confidence from which a frame has a pitch."""
+_compiled: list[bool] = []
+"""Holds something once `pyin` has been compiled in this process."""
 CREPE_RATE, CREPE_HOP = 16000, 512
 CREPE_CENTS, CREPE_LOWEST = 20.0, 1997.3794084376191
 """Width of CREPE's bins and place of the first, in cents over 10 Hz (Kim et al., "CREPE", 2018)."""
@@ -25,6 +37,11 @@ def pyin(wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -
     """Median over the voiced frames of librosa's pYIN (Mauch and Dixon 2014), in steps of a tenth of a semitone."""
     import librosa
 
+    with _compiled_alone():
+        return _pyin(librosa, wave, sample_rate, low, high)
+
+
+def _pyin(librosa: ModuleType, wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -> float:
     # Frames side by side: more of them cost time and hardly move the median. A step may be half an octave: the default
     # is a rate, which at so long a hop would pass a narrow range of pitches.
     length = 1 << ceil(log2(8 * sample_rate / low))
@@ -39,6 +56,30 @@ def pyin(wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -
     )
     heard = pitches[voiced & np.isfinite(pitches)]
     return float(np.median(heard)) if len(heard) else nan
+
+
+@contextmanager
+def _compiled_alone() -> Iterator[None]:
+    """Let no other process of this user compile meanwhile, the first time.
+
+    What librosa compiles goes to a folder beside it. Of two processes that fill it at once, one may find there under
+    the name of its own function what the other has compiled, and crash.
+    """
+    if _compiled or fcntl is None:
+        yield
+        return
+    path = Path(tempfile.gettempdir()) / f"pggan_framework_{os.getuid()}.lock"
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError:  # nowhere to write: then nothing compiled is kept either
+        yield
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+        _compiled.append(True)
+    finally:
+        os.close(file)  # which ends the lock
 
 
 def torchcrepe(wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -> float:

@@ -83,8 +83,9 @@ class SoundMetrics(Plugin):
             dataset = trainer.parts.dataset
             order = np.random.default_rng(derive(seed, _REALS)).permutation(len(dataset))
             first, second = order[: self.count].tolist(), order[self.count : 2 * self.count].tolist()
-            self._known = measure(self._metrics, self._reals(first)), measure(self._metrics, self._reals(second))
-        figures = as_dict(compare(self._metrics, *self._known, measure(self._metrics, self._fakes(seed))))
+            known, others = (measure(self._metrics, self._reals(half), self.count) for half in (first, second))
+            self._known = known, others
+        figures = as_dict(compare(self._metrics, *self._known, measure(self._metrics, self._fakes(seed), self.count)))
         trainer.stats.update({f"sound.{name}": figures[name] for name in _LOGGED})
 
     def _reals(self, chosen: list[int]) -> Iterator[Clips]:

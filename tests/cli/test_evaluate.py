@@ -218,7 +218,7 @@ def test_a_generator_that_copies_the_data_is_at_the_floor(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--metrics", "frechet"], "'frechet' is no metric of pictures; allowed: ms_ssim, swd"),
+        (["--metrics", "frechet"], "'frechet' is no metric of pictures; allowed: density_coverage, fid, is, kid"),
         (["--ms_ssim.pairs", "0"], "ms_ssim.pairs 0 is not allowed; allowed: 1 and up"),
         (["--ndb.bins", "3"], "unknown flag --ndb.bins"),
         (["--metrics", "swd", "--count", "1"], "swd needs 2 pictures a side; there are 1"),

@@ -98,10 +98,10 @@ def test_limits_hold_over_batches_and_stop_reading(reals: np.ndarray) -> None:  
             asked.append(start)
             yield Clips(reals[start : start + 30], RATE, midi=MIDI[start : start + 30])
 
-    found = measure([Pitch("autocorrelation", count=40)], batches(True))
+    found = measure([Pitch("autocorrelation", count=40)], batches(True), 180)
     assert found["pitch"].shape == (40, 1)
     assert asked == [0, 30]
-    both = measure([Pitch("autocorrelation", count=40), Loudness()], batches(True))
+    both = measure([Pitch("autocorrelation", count=40), Loudness()], batches(True), 180)
     assert both["pitch"].shape == (40, 1)
     assert both["loudness"].shape == (180, 1)
 

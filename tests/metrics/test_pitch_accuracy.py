@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pggan_framework import UserError
-from pggan_framework.metrics import pitch_errors
+from pggan_framework.metrics import pitch_errors, trackers
 from pggan_framework.metrics.base import Clips
 from pggan_framework.metrics.pitch import Pitch
 
@@ -81,3 +82,34 @@ def test_embeddings_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "aisfx.inference", None)
     with pytest.raises(UserError, match="pip install --no-deps aisfx"):
         EmbeddingFrechet().features(Clips(notes(MIDI), RATE))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks of this kind")
+def test_no_other_process_compiles_meanwhile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """While pYIN is used for the first time its lock is held, and never again."""
+    import fcntl
+
+    held = []
+
+    def track(*args: object) -> float:
+        (path,) = tmp_path.iterdir()
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held.append(True)
+            else:
+                held.append(False)
+        return 440.0
+
+    monkeypatch.setattr(trackers, "_compiled", [])
+    monkeypatch.setattr(trackers.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(trackers, "_pyin", track)
+    for _ in range(3):
+        assert trackers.pyin(np.zeros(9, np.float32), 8000, 100, 200) == 440
+    assert held == [True, False, False]
+    # Nowhere to put the lock: it goes on without.
+    monkeypatch.setattr(trackers, "_compiled", [])
+    monkeypatch.setattr(trackers.tempfile, "gettempdir", lambda: str(tmp_path / "nowhere"))
+    assert trackers.pyin(np.zeros(9, np.float32), 8000, 100, 200) == 440
+    assert held[-1] is False

@@ -1,0 +1,89 @@
+"""The training pictures nearest to generated ones: figures of how near, and a sheet to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pggan_framework.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pggan_framework.cli.sides import Sides
+    from pggan_framework.metrics.base import Features
+    from pggan_framework.metrics.deep import FeatureMetric
+    from pggan_framework.metrics.report import Figure
+
+SHOWN = 3
+"""Training pictures beside each generated one."""
+RESOLUTION = 512
+"""About the shorter side of the sheet."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Args:
+        figures: ``neighbours_lite0.ratio`` and ``.copies``, beside those of the reals' second half.
+        samples: the generated pictures, the nearest to a training picture first, [N].
+        places: the training pictures nearest to each of them, the nearest first, [N, k].
+        ratios: the distance to the first, as a share of that usual among training pictures, [N].
+    """
+
+    figures: list[Figure]
+    samples: NDArray[np.int64]
+    places: NDArray[np.int64]
+    ratios: NDArray[np.float64]
+
+
+def find(sides: Sides, metric: FeatureMetric, fakes: Features) -> Found:
+    """The nearest training pictures to generated ones, by features [n, F].
+
+    Distances are compared with those of the reals' first half to the nearest other training picture.
+    """
+    from pggan_framework.metrics.copying import copying
+    from pggan_framework.metrics.neighbours import nearest
+    from pggan_framework.metrics.report import Figure
+
+    everything = sides.features_of_all(metric)
+    places, distances = nearest(fakes, everything, min(SHOWN, len(everything) - 1))
+    halves = sides.order[: sides.n], sides.order[sides.n :]
+    usual, others = (nearest(everything[half], everything, own=half)[1][:, 0] for half in halves)
+    values, floors = copying(distances[:, 0], usual), copying(others, usual)
+    names = metric.named({"neighbours.ratio": values[0], "neighbours.copies": values[1]})
+    order = np.argsort(distances[:, 0], kind="stable")
+    return Found(
+        [Figure(name, value, floor, sides.n) for (name, value), floor in zip(names.items(), floors, strict=True)],
+        order,
+        places[order],
+        distances[order, 0] / (float(np.median(usual)) or 1.0),
+    )
+
+
+def draw(sides: Sides, found: Found, count: int, path: Path) -> None:
+    """Write a sheet of the `count` generated pictures nearest to training pictures, each before those.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    from pggan_framework.metrics.base import Pictures
+    from pggan_framework.postprocessors.picture import arrange, enlarge, picture_tiles, save_png, sheet
+
+    rows = []
+    for sample, places in zip(found.samples[:count].tolist(), found.places[:count].tolist(), strict=True):
+        shown = [sides.fakes(slice(sample, sample + 1)), *(sides.all_reals(slice(at, at + 1)) for at in places)]
+        rows.append(np.concatenate([each.images for each in shown if isinstance(each, Pictures)]))
+    images = np.concatenate(rows)
+    each = 1 + found.places.shape[1]
+    beside = max(1, round((len(rows) / each) ** 0.5))
+    height, width = images.shape[2:]
+    shape, factor = arrange(len(images), height, width, RESOLUTION, each * beside)
+    try:
+        save_png(sheet(picture_tiles(enlarge(images, (factor, factor))), shape), path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error

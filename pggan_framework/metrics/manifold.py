@@ -1,0 +1,100 @@
+"""Precision and recall, density and coverage: quality and variety apart, by balls about each picture's features."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pggan_framework.errors import UserError
+from pggan_framework.metrics.base import Features
+from pggan_framework.metrics.deep import FeatureMetric
+from pggan_framework.metrics.neighbours import radii, squared_distances
+from pggan_framework.registry import register
+
+
+def precision_and_recall(reals: Features, others: Features, k: int) -> tuple[float, float]:
+    """Kynkaanniemi et al. (arXiv 1904.06991): the share of `others` within a ball of a real one, and the reverse.
+
+    The ball about a row [F] of a set reaches to its k-th nearest other row of the set.
+    """
+    real_radii, other_radii = radii(reals, k), radii(others, k)
+    known = np.zeros(len(others), np.bool_)
+    reached = np.zeros(len(reals), np.bool_)
+    for rows, squares in squared_distances(reals, others):
+        known |= (squares <= real_radii[rows, None]).any(axis=0)
+        reached[rows] = (squares <= other_radii).any(axis=1)
+    return float(known.mean()), float(reached.mean())
+
+
+def density_and_coverage(reals: Features, others: Features, k: int) -> tuple[float, float]:
+    """Naeem et al. (arXiv 2002.09797): in how many balls each of `others` lies, over k; the share that hold one.
+
+    The ball about a real one [F] reaches to its k-th nearest other real one.
+    """
+    real_radii = radii(reals, k)
+    inside, held = 0, 0
+    for rows, squares in squared_distances(reals, others):
+        within = squares <= real_radii[rows, None]
+        inside += int(within.sum())
+        held += int(within.any(axis=1).sum())
+    return inside / (k * len(others)), held / len(reals)
+
+
+class _Balls(FeatureMetric):
+    """What both have: a number of neighbours.
+
+    Args:
+        neighbours: k; a ball reaches to the k-th nearest.
+
+    Raises:
+        UserError: if it is below 1.
+    """
+
+    minimum = 32
+
+    def __init__(self, neighbours: int) -> None:
+        if neighbours < 1:
+            raise UserError(f"{self.name}.neighbours {neighbours} is not allowed; allowed: 1 and up")
+        self.neighbours = neighbours
+        self.minimum = max(self.minimum, neighbours + 1)
+
+
+@register("metric", "precision_recall")
+class PrecisionRecall(_Balls):
+    """Improved precision (quality) and recall (variety), 0 to 1 each (Kynkaanniemi et al., arXiv 1904.06991).
+
+    Args:
+        neighbours: k; the ball about a picture reaches to its k-th nearest.
+    """
+
+    name = "precision_recall"
+
+    def __init__(self, neighbours: int = 3) -> None:
+        super().__init__(neighbours)
+
+    def compare(self, reals: Features, others: Features) -> dict[str, float]:
+        """``precision_lite0`` and ``recall_lite0``, or what the extractor is called."""
+        self.check_count(reals, others)
+        precision, recall = precision_and_recall(reals, others, self.neighbours)
+        return self.named({"precision": precision, "recall": recall})
+
+
+@register("metric", "density_coverage")
+class DensityCoverage(_Balls):
+    """Density (quality, about 1 for reals) and coverage (variety, 0 to 1) (Naeem et al., arXiv 2002.09797).
+
+    A single odd real one with a large ball counts for less than in precision and recall.
+
+    Args:
+        neighbours: k; the ball about a real picture reaches to its k-th nearest.
+    """
+
+    name = "density_coverage"
+
+    def __init__(self, neighbours: int = 5) -> None:
+        super().__init__(neighbours)
+
+    def compare(self, reals: Features, others: Features) -> dict[str, float]:
+        """``density_lite0`` and ``coverage_lite0``, or what the extractor is called."""
+        self.check_count(reals, others)
+        density, coverage = density_and_coverage(reals, others, self.neighbours)
+        return self.named({"density": density, "coverage": coverage})

@@ -1,0 +1,76 @@
+"""Distances between two sets of features, block by block: the nearest ones, and how far the k-th is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK, _CHUNK = 512, 8192
+"""Rows that are compared at a time, and with how many others where those may be very many."""
+
+
+def squared_distances(
+    features: NDArray[np.floating], others: NDArray[np.floating]
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Squared distances of rows of `features` [N, F] to all of `others` [M, F]: (which rows, [n, M]) by blocks.
+
+    They are sums of squares less twice a product, so that small ones are only known to about 1e-15 of the squares.
+    """
+    far = np.asarray(others, np.float64)
+    norms = np.einsum("ij,ij->i", far, far)
+    for start in range(0, len(features), _BLOCK):
+        rows = slice(start, min(start + _BLOCK, len(features)))
+        near = np.asarray(features[rows], np.float64)
+        squares = np.einsum("ij,ij->i", near, near)[:, None] + norms - 2 * (near @ far.T)
+        yield rows, np.maximum(squares, 0)
+
+
+def radii(features: NDArray[np.floating], k: int) -> NDArray[np.float64]:
+    """The squared distance of each row [N, F] to its k-th nearest other row, [N]; k < N."""
+    found = np.empty(len(features))
+    for rows, squares in squared_distances(features, features):
+        squares[np.arange(rows.stop - rows.start), np.arange(rows.start, rows.stop)] = -1  # itself is no neighbour
+        found[rows] = np.partition(squares, k, axis=1)[:, k]
+    return found
+
+
+def nearest(
+    features: NDArray[np.floating],
+    others: NDArray[np.floating],
+    k: int = 1,
+    own: NDArray[np.int64] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The k nearest of `others` [M, F] to each of `features` [N, F], the nearest first.
+
+    Args:
+        features: [N, F].
+        others: [M, F].
+        k: how many, at most M, or M - 1 with `own`.
+        own: [N], for each row the one of `others` that is the row itself, and no neighbour.
+
+    Returns:
+        Their places [N, k] and distances [N, k]; those of equal rows are exactly 0.
+    """
+    best: tuple[NDArray[np.float64], NDArray[np.int64]]
+    best = np.empty((len(features), 0)), np.empty((len(features), 0), np.int64)
+    for start in range(0, len(others), _CHUNK):
+        part = others[start : start + _CHUNK]
+        taken = min(k, len(part))
+        found = np.empty((len(features), taken)), np.empty((len(features), taken), np.int64)
+        for rows, squares in squared_distances(features, part):
+            if own is not None:
+                mine = own[rows] - start
+                here = np.flatnonzero((mine >= 0) & (mine < len(part)))
+                squares[here, mine[here]] = np.inf
+            places = np.argpartition(squares, taken - 1, axis=1)[:, :taken]
+            found[0][rows], found[1][rows] = np.take_along_axis(squares, places, axis=1), places + start
+        squared, which = (np.concatenate(pair, axis=1) for pair in zip(best, found, strict=True))
+        order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+        best = np.take_along_axis(squared, order, axis=1), np.take_along_axis(which, order, axis=1)
+    near = np.asarray(features, np.float64)
+    columns = [np.linalg.norm(near - np.asarray(others[places], np.float64), axis=1) for places in best[1].T]
+    exact = np.stack(columns, axis=1)
+    order = np.argsort(exact, axis=1, kind="stable")
+    return np.take_along_axis(best[1], order, axis=1), np.take_along_axis(exact, order, axis=1)

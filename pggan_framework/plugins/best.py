@@ -1,0 +1,150 @@
+"""KeepBest: the checkpoint that a metric liked best."""
+
+from __future__ import annotations
+
+import re
+from math import isfinite, nan
+from typing import TYPE_CHECKING, Any, Literal
+
+from pggan_framework.errors import UserError, nearest
+from pggan_framework.plugins.saver import SaverPlugin
+from pggan_framework.registry import register
+from pggan_framework.training.background import frozen
+from pggan_framework.training.checkpoint import save_checkpoint
+from pggan_framework.training.plugin import Plugin
+
+if TYPE_CHECKING:
+    from pggan_framework.training.trainer import Trainer
+
+BETTER: dict[str, Literal["lower", "higher"]] = {
+    "swd": "lower",
+    "fid": "lower",
+    "kid": "lower",
+    "is": "higher",
+    "precision": "higher",
+    "recall": "higher",
+    "density": "higher",
+    "coverage": "higher",
+    "frechet": "lower",
+    "loudness.distance": "lower",
+}
+"""What is better of a figure, by its name without ``picture.``, ``sound.`` and extractor."""
+_NEVER = (".floor", ".std")
+_WAIT = 20
+"""Ticks without the figure after which the log says so."""
+
+
+@register("plugin")
+class KeepBest(Plugin):
+    """Keeps the checkpoint with the best value of a figure so far, as network-best-fid_lite0.pt beside the others.
+
+    Figures of different depths cannot be compared: at each new depth the contest begins anew, and the first measurement
+    there replaces the file. Name it after the plugin that measures: ``--plugins PictureMetrics KeepBest``.
+
+    Args:
+        figure: what decides, a name of stats.jsonl; a tick without it is passed over.
+        better: whether lower or higher is better; auto knows it of the metrics of this package.
+
+    Raises:
+        UserError: if it is not known what is better of the figure.
+    """
+
+    main_process_only = True
+
+    def __init__(
+        self, figure: str = "picture.swd.average", better: Literal["auto", "lower", "higher"] = "auto"
+    ) -> None:
+        known = direction(figure) if better == "auto" else better
+        if known is None:
+            raise UserError(
+                f"KeepBest.figure '{figure}' is given, and nothing is known of what is better; give KeepBest.better"
+                f" lower or higher, or a figure of {', '.join(BETTER)}"
+            )
+        self.figure, self.better = figure, known
+        self._best, self._depth, self._missed = nan, -1, 0
+
+    def setup(self, trainer: Trainer) -> None:
+        """Find out where checkpoints go."""
+        super().setup(trainer)
+        directory = next((p.directory for p in trainer.plugins if isinstance(p, SaverPlugin)), trainer.parts.directory)
+        if directory is None:
+            raise RuntimeError("KeepBest writes files: Parts.directory is due")
+        self.path = directory / best_name(self.figure)
+
+    def on_tick(self) -> None:
+        """Write a checkpoint if this is the best so far at this depth."""
+        trainer = self.trainer
+        if self.figure not in trainer.stats:
+            self._miss()
+            return
+        self._missed = -1
+        value = float(trainer.stats[self.figure])
+        same = trainer.depth == self._depth
+        if not isfinite(value) or (same and not self._beats(value)):
+            return
+        with trainer.timing.of("saving"):
+            self._keep(value)
+
+    def _keep(self, value: float) -> None:
+        """Hand a checkpoint to the background, and know from now on that this is the best."""
+        trainer, name = self.trainer, type(self).__name__
+        earlier = self._best, self._depth
+        self._best, self._depth = value, trainer.depth
+        if trainer.open_state is not None:
+            # The state before a last, shorter tick, of which this is the best: a longer run must know of the file.
+            trainer.open_state["plugins"][name] = self.state_dict()
+        state = frozen(trainer.open_state or trainer.state_dict())
+        told = f"{self.path.name}: {self.figure} {value:.4g} at {trainer.kimg:.1f} kimg"
+
+        def write() -> str:
+            try:
+                save_checkpoint(self.path, state)
+            except UserError as error:
+                return f"{error}; the run goes on"
+            return ""
+
+        def then(error: str) -> None:
+            # After a full disk a later one may find room; the run has its own checkpoints.
+            if error and (self._best, self._depth) == (value, state["networks"]["depth"]):
+                self._best, self._depth = earlier
+            trainer.parts.logger.message(error or told)
+
+        trainer.background.submit(write, then)
+
+    def _beats(self, value: float) -> bool:
+        return value < self._best if self.better == "lower" else value > self._best
+
+    def _miss(self) -> None:
+        """Count a tick without the figure, until it has come once; say so when there were many."""
+        if self._missed < 0:
+            return
+        self._missed += 1
+        if self._missed == _WAIT:
+            stats = self.trainer.stats
+            self.trainer.parts.logger.message(
+                f"KeepBest.figure: no '{self.figure}' in {_WAIT} ticks{nearest(self.figure, stats)}; there are:"
+                f" {', '.join(stats)}; the plugin that measures it is to be named before KeepBest"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value, and the depth it is of."""
+        return {"figure": self.figure, "best": self._best, "depth": self._depth, "missed": self._missed}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the contest, if it is about the same figure."""
+        if state.get("figure") == self.figure:
+            self._best, self._depth, self._missed = state["best"], state["depth"], state["missed"]
+
+
+def direction(figure: str) -> Literal["lower", "higher"] | None:
+    """Whether lower or higher is better of a figure; None where that is not known, or neither is."""
+    name = re.sub(r"^(picture|sound)\.", "", figure)
+    if name.endswith(_NEVER):
+        return None
+    return next((way for stem, way in BETTER.items() if re.match(rf"{re.escape(stem)}([_.]|$)", name)), None)
+
+
+def best_name(figure: str) -> str:
+    """``network-best-fid_lite0.pt`` for ``picture.fid_lite0``."""
+    name = re.sub(r"^(picture|sound)\.", "", figure)
+    return f"network-best-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.pt"
