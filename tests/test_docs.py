@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import foreign
 import h5py
 import mido
 import numpy as np
@@ -24,6 +25,7 @@ from pggan_framework import launch
 from pggan_framework.cli.main import main
 from pggan_framework.config import resolve_overrides
 from pggan_framework.config.resolve import resolve_general
+from pggan_framework.recipes import RECIPES
 from pggan_framework.runs import runs, stored_config
 
 ROOT = Path(__file__).parents[1]
@@ -77,6 +79,22 @@ for number in range(1, order["count"] + 1):
         picture.paste(colour, (0, 0, side // 2, side // number))
         picture.save(f"{order['out']}/{kind}/{number:05d}.png")
     print(number, flush=True)
+"""
+
+ESPEAK = """#!/usr/bin/env python3
+import sys, wave
+words = sys.argv[1:]
+if words[0].startswith("--voices"):
+    print("Pty Language Age/Gender VoiceName File")
+    for name in "en-us en-gb en-gb-scotland en-gb-x-rp en-029 f2 f3 f4 m4 m7".split():
+        print(5, name, "--/M", name, f"!v/{name}")
+else:
+    with wave.open(words[words.index("-w") + 1], "wb") as file:
+        file.setparams((1, 2, 22050, 0, "NONE", ""))
+        file.writeframes(b"\\x10\\x20\\xf0\\xe0" * (1 << 13))
+"""
+CHORALE = """<score-partwise><part><measure><attributes><divisions>1</divisions></attributes>
+<note><pitch><step>C</step><octave>4</octave></pitch><duration>60</duration></note></measure></part></score-partwise>
 """
 
 
@@ -146,6 +164,31 @@ def cut_short(words: list[str]) -> list[str]:
     return flags(more)
 
 
+def foreign_files(folder: Path) -> None:
+    """Data in the files of other tools: twelve pictures each, of two classes."""
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (12, 3, 32, 32), dtype=np.uint8)
+    classes = [0, 1] * 6
+    for name in ("cats-tfrecords", "celeba/img_align_celeba", "mnist"):
+        (folder / name).mkdir(parents=True)
+    foreign.write_tfrecords(folder / "cats-tfrecords" / "cats-r05.tfrecords", pictures)
+    with (folder / "cats-tfrecords" / "cats-rxx.labels").open("wb") as file:
+        np.save(file, np.eye(2, dtype=np.float32)[classes])
+    names = [f"00000/img{number:08d}.png" for number in range(12)]
+    labels = [list(pair) for pair in zip(names, classes, strict=True)]
+    foreign.write_zip(folder / "afhq.zip", foreign.stylegan(names, pictures.transpose(0, 2, 3, 1), labels))
+    rows = ["12", "Eyeglasses Smiling"]
+    for number in range(12):
+        Image.new("RGB", (178, 218), (20 * number, 0, 0)).save(folder / f"celeba/img_align_celeba/{number:06d}.jpg")
+        rows.append(f"{number:06d}.jpg {(-1) ** number} {-1 if number < 6 else 1}")
+    (folder / "celeba" / "list_attr_celeba.txt").write_text("\n".join(rows))
+    foreign.write_idx(folder / "mnist", "train", pictures[:, 0, :28, :28], classes)
+    batch = {"data": pictures.reshape(12, -1), "labels": classes}
+    content = {"data_batch_1": batch, "batches.meta": {"label_names": ["airplane", "cat"]}}
+    pickled = {name: foreign.pickle2(value) for name, value in content.items()}
+    foreign.pack(folder / "cifar-10-python.tar.gz", "cifar-10-batches-py", pickled)
+
+
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the pages speak of it: datasets/, configs/, plugins/, results/007-piano/."""
@@ -153,7 +196,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(0)
     for name in ("configs", "plugins"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "train.py", root)
+    for name in ("train.py", "hubconf.py"):
+        shutil.copy(ROOT / name, root)
     (root / "shared_plugins").mkdir()
     for folder, sides in {
         "photos": [(20, 30), (40, 16)],
@@ -165,6 +209,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, (height, width) in enumerate(sides * 6):
             pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(root / "datasets" / folder / f"{number}.png")
+    shutil.make_archive(str(root / "datasets" / "photos"), "zip", root / "datasets" / "photos")
+    foreign_files(root / "datasets")
     (root / "datasets" / "piano").mkdir()
     for number in range(57, 65):
         wave = 0.3 * np.sin(2 * np.pi * 220 * 2 ** ((number - 57) / 12) * np.arange(2000) / 16000)
@@ -187,12 +233,17 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = root / "results" / "007-piano"
     (root / "results" / "000-piano").rename(run)
     (run / "network-snapshot-000000.pt").rename(run / "network-snapshot-000120.pt")
+    shutil.copy(run / "images" / "fakes_000000.png", run / "images" / "fakes_000120.png")
     labels = ["--SoundImageDataset.labels", "pitch", "--SoundImageDataset.labels_pattern", r"(?P<pitch>\d+)\.wav"]
     command = [sys.executable, "train.py", *line, *labels, "--exp_name", "notes", *cut_short(line)]
     subprocess.run(command, cwd=root, check=True, capture_output=True)
     notes = root / "results" / "003-notes"  # below 007, which is the latest
     (root / "results" / "008-notes").rename(notes)
     (notes / "network-snapshot-000000.pt").rename(notes / "network-snapshot-000120.pt")
+    cats = ["--dataset_class", "DefaultImageFolderDataset", "--DefaultImageFolderDataset.dir_path", "datasets/cats"]
+    command = [sys.executable, "train.py", *cats, "--exp_name", "cats", *cut_short(cats)]
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    (root / "results" / "008-cats").rename(root / "results" / "005-cats")
     tune = mido.MidiFile()
     track = tune.add_track()
     for pitch in (60, 64, 67):
@@ -222,11 +273,26 @@ def laid_out(
     (root / "site" / "bin" / "fluidsynth").chmod(0o755)
     (root / "site" / "bin" / "node").write_text(NODE.replace("/usr/bin/env python3", sys.executable))
     (root / "site" / "bin" / "node").chmod(0o755)
+    (root / "site" / "bin" / "espeak-ng").write_text(ESPEAK.replace("/usr/bin/env python3", sys.executable))
+    (root / "site" / "bin" / "espeak-ng").chmod(0o755)
+    (root / "site" / "music21" / "corpus" / "bach").mkdir(parents=True)
+    (root / "site" / "music21" / "__init__.py").touch()
+    (root / "site" / "music21" / "corpus" / "bach" / "bwv1.xml").write_text(CHORALE)
+    for number, people in enumerate(("elves", "orcs") * 50):
+        picture = Image.new("RGBA", (72, 72), (2 * number, 90, 0, 255))
+        path = root / "site" / "wesnoth" / "data" / "core" / "images" / "units" / people / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path, compress_level=1)
+    for number, kind in enumerate(("bd", "drum", "elec", "perc", "sn", "tabla", *["loop", "ambi"] * 3)):
+        wave = 0.3 * np.sin(2 * np.pi * 220 * (number + 1) * np.arange(8000) / 44100)
+        soundfile.write(root / "site" / f"{kind}_{number}.flac", wave, 44100)
     (root / "site" / "font.sf2").write_bytes(b"RIFF" + struct.pack("<I", 4) + b"sfbk")
     monkeypatch.syspath_prepend(root / "site")
     monkeypatch.setenv("PATH", str(root / "site" / "bin"), prepend=":")
     monkeypatch.setattr("pggan_framework.recipes.notes.SOUNDFONTS", (str(root / "site" / "font.sf2"),))
     monkeypatch.setattr("pggan_framework.recipes.fashion.FOLDER", root / "site")
+    monkeypatch.setattr("pggan_framework.recipes.drums.INSTALLED", root / "site")
+    monkeypatch.setattr("pggan_framework.recipes.units.INSTALLED", (str(root / "site" / "wesnoth"),))
     headers = {"train-images-idx3-ubyte.gz": (3, 6, 28, 28), "train-labels-idx1-ubyte.gz": (1, 6)}
     for name, (dimensions, *shape) in headers.items():
         values = np.resize(np.arange(10, dtype=np.uint8), shape).tobytes()
@@ -248,13 +314,19 @@ def laid_out(
 def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Run one line of a page and check what can be said of any such line."""
     words = words_of(line)
+    if words[0] == "torchrun":  # one process does; tests/training/test_distributed.py starts several
+        from torch.distributed.run import get_args_parser
+
+        given = get_args_parser().parse_args(words[1:])
+        words = ["python", given.training_script, *given.training_script_args]
     if words[:2] == ["python", "train.py"]:
         words = ["pggan", "train", *words[2:]]
     assert words[0] == "pggan", f"{line}: neither 'python train.py' nor 'pggan'"
     command, words = words[1], words[2:]
     before = set(runs(Path("results")))
     trains = command == "train" and not {"-h", "--help", "--help_component", "--print_config"} & set(words)
-    if command == "prepare":
+    recipe = command == "prepare" and words[0] in RECIPES
+    if recipe:
         shutil.rmtree(words[1], ignore_errors=True)
         words = [*words, "--count", "6", *(["--seconds", "0.2"] if words[0] == "notes" else [])]
     elif command == "inspect" and words[0] == "datasets/piano":
@@ -262,8 +334,12 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     elif command == "generate" and "--seconds" in words:
         at = words.index("--seconds") + 1
         words[at] = str(float(words[at]) / 128)  # so much shorter than 4.1 s are the clips of the stand-ins
+    elif command == "project":
+        words = [*words, "--random", "20", "--restarts", "2", "--steps", "3"]
     elif trains:
         words = [*words, *cut_short(words)]
+    if command == "generate" and words[0] in ("results/007-piano", "results/003-notes"):
+        words = [*words, "--griffin_lim_iter", "1"]
     if command == "generate" and "--count" in words:
         at = words.index("--count") + 1
         words[at] = str(min(int(words[at]), 8))
@@ -272,8 +348,11 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0, f"{line}\n{error}"
     assert "note:" not in error, f"{line}\n{error}"
     made = set(runs(Path("results"))) - before
-    if command == "prepare":
-        files = [path for path in Path(words[1]).rglob("*") if path.suffix in (".png", ".wav")]
+    if command == "prepare" and not recipe:
+        config = resolve_general(["--config", str(Path(words[1]).with_suffix(".yaml"))])
+        assert config.dataset_class == "OldH5Dataset" and Path(words[1]).is_file()
+    elif recipe:
+        files = [path for path in Path(words[1]).rglob("*") if path.suffix in (".png", ".wav", ".flac")]
         assert len([path for path in files if path.parent.name != "labels"]) == 6
     elif not trains or "--dry_run" in words:
         assert out.strip() and not made

@@ -1,24 +1,25 @@
-"""``pggan prepare``: make a folder of pictures or sounds to train on."""
+"""``pggan prepare``: pictures from anywhere into one prepared file, or by a recipe a folder to train on."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError, nearest
+from pggan_framework.recipes import RECIPES
 
 EXAMPLES = """examples:
-  pip install robohash==2.0
-  pggan prepare cats datasets/cats --count 3000 --size 64
-  apt-get install fluidsynth fluid-soundfont-gm
-  pggan prepare notes datasets/notes --count 1000 --seconds 4 --rate 16000
-  apt-get install dataset-fashion-mnist
-  pggan prepare fashion datasets/fashion
-  npm install --prefix avatars_npm @dicebear/core@9 @dicebear/toon-head@9 @resvg/resvg-js@2
-  pggan prepare avatars datasets/avatars --count 2000 --size 64 --from avatars_npm
+  pggan prepare datasets/photos datasets/photos.h5 --size 64 --resize crop
+  pggan prepare photos.zip datasets/photos.h5 --size 256 --resize pad --background black --mirror
+  pggan prepare datasets/animals datasets/animals.h5 --labels folder
+  pggan prepare datasets/cats datasets/cats32.h5 --size 32 --resize stretch --filter box --colour L
+  pggan prepare photos.tar.gz datasets/faces.h5 --crop 25 50 128 128 --size 64 --resize stretch
+  python train.py --config datasets/photos.yaml
 """
 
 
@@ -31,134 +32,167 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         UserError: if something given is not usable, or a package is missing.
     """
-    commands, parser = _parsers()
     name = argv[0] if argv else ""
-    if not argv or (not name.startswith("-") and name not in commands):
-        what = f"unknown recipe '{name}'{nearest(name, commands)}" if argv else "no recipe is given"
-        raise UserError(f"{what}; allowed: {', '.join(commands)}; see 'pggan prepare -h'")
+    if name in RECIPES:
+        return _recipe(name, argv[1:])
+    if not argv:
+        raise UserError(f"no recipe is given, and no source; recipes: {', '.join(RECIPES)}; see 'pggan prepare -h'")
+    if not name.startswith("-") and not Path(name).exists():
+        raise UserError(
+            f"unknown recipe '{name}'{nearest(name, RECIPES)}, and no file or folder; recipes: {', '.join(RECIPES)};"
+            " see 'pggan prepare -h'"
+        )
     try:
-        given = parser.parse_args(list(argv))
+        given = source_parser().parse_args(list(argv))
     except SystemExit as stop:  # -h has printed the help
         return int(stop.code or 0)
-    done = {"cats": _cats, "notes": _notes, "fashion": _fashion, "avatars": _avatars}[given.recipe](given)
-    print(f"{given.out}: {done}")
+    return _prepare(given)
+
+
+def _prepare(given: argparse.Namespace) -> int:
+    """Prepare the pictures of a source."""
+    from pggan_framework.data.picture_plan import Options
+    from pggan_framework.data.sources.base import LabelChoice
+    from pggan_framework.preparing import beside, prepare
+
+    options = Options(
+        size=_pair("size", given.size),
+        resize=given.resize,
+        crop=_crop(given.crop),
+        filter=given.filter,
+        colour=given.colour,
+        background=given.background,
+        mirror=given.mirror,
+        max_images=given.max_images,
+        seed_shape=None if given.seed_shape is None else (given.seed_shape[0], given.seed_shape[1]),
+        depth_offset=given.depth_offset,
+    )
+    labels = LabelChoice(
+        given.labels, given.labels_csv, given.labels_pattern, given.labels_json, given.continuous_labels
+    )
+    report = prepare(given.source, given.out, options, labels, given.jobs, given.overwrite)
+    width = max(map(len, report["summary"]))
+    for name, value in report["summary"].items():
+        print(f"{name:<{width}}  {value}")
+    summary, picture, config = beside(given.out)
+    print(f"{given.out}; beside it {summary.name}, {picture.name}")
+    print(f"train on it: python train.py --config {config}")
     return 0
 
 
-def _parsers() -> tuple[list[str], argparse.ArgumentParser]:
-    """The recipes' names and the parser for all of them."""
-    plain = argparse.RawDescriptionHelpFormatter
+def source_parser() -> argparse.ArgumentParser:
+    """The parser of ``pggan prepare SOURCE OUT.h5``."""
+    recipes = "\n".join(f"  {name:<10} {words}" for name, words in RECIPES.items())
     parser = Parser(
         prog="pggan prepare",
-        description="Make a folder of pictures or sounds to train on.",
-        epilog=EXAMPLES,
-        formatter_class=plain,
+        usage="pggan prepare SOURCE OUT.h5 [options]\n       pggan prepare RECIPE OUT [options]",
+        description="Pictures from anywhere into one file to train on, at every size of the growing networks. SOURCE\n"
+        "is a folder, a zip or tar, or a data set's own file (HDF5, TFRecords, StyleGAN2-ADA, CelebA, MNIST, CIFAR).\n"
+        "Interrupted, the same command goes on where it was.",
+        epilog=f"{EXAMPLES}\nrecipes, each of which makes a folder ('pggan prepare RECIPE -h'):\n{recipes}",
+        formatter_class=_Formatter,
         allow_abbrev=False,
     )
-    recipes = parser.add_subparsers(dest="recipe", metavar="RECIPE", required=True)
+    add = parser.add_argument
+    add("source", metavar="SOURCE", type=Path, help="where the pictures are; ./NAME if it is called as a recipe is")
+    add("out", metavar="OUT.h5", type=Path, help="the file to make; OUT.json, OUT.png and OUT.yaml go beside it")
+    add(
+        "--size",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="side, or height and width; by default that of all pictures or, if they are resized, the largest power of"
+        " two for which none is enlarged",
+    )
+    add(
+        "--resize",
+        choices=("none", "stretch", "crop", "pad"),
+        default="none",
+        help="pictures of other sizes: an error, stretched, scaled and cut, or scaled and filled with the background",
+    )
+    add(
+        "--crop",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="use only a part, before resizing: X Y WIDTH HEIGHT, or the side of a square in the middle",
+    )
+    filters = ("lanczos", "bicubic", "hamming", "bilinear", "box", "nearest")
+    add("--filter", choices=filters, default="lanczos", help="of resizing")
+    add("--colour", choices=("RGB", "L", "RGBA"), default="RGB", help="channels; L is grey")
+    add("--background", default="white", help="under transparent and around padded pictures: a name, or #rrggbb")
+    add("--mirror", action="store_true", help="each picture's mirror image is one more")
+    add("--max_images", type=int, metavar="N", help="only the first so many")
+    add(
+        "--labels",
+        nargs="+",
+        metavar="NAME",
+        help="what networks are to be conditioned on: folder, class, a column ...",
+    )
+    add("--labels_csv", type=Path, metavar="FILE", help="a table with the labels of the files, by their names")
+    add("--labels_json", type=Path, metavar="FILE", help="the same as JSON, or StyleGAN2-ADA's dataset.json")
+    add("--labels_pattern", metavar="REGEX", help="an expression whose named groups find labels in the names")
+    add("--continuous_labels", nargs="+", metavar="NAME", help="those of the labels that are numbers in a range")
+    add("--seed_shape", type=int, nargs=2, metavar=("H", "W"), help="size at depth 0, where depth_offset is not it")
+    add("--depth_offset", type=int, default=2, help="log2 of the shorter side at depth 0")
+    add("--jobs", type=int, metavar="N", help="processes; by default as many as there are processors")
+    add("--overwrite", action="store_true", help="replace files that are there, when all is done")
+    return parser
 
-    cats = recipes.add_parser(
-        "cats",
-        help="cartoon cats, PNG (art: David Revoy, CC-BY-4.0, from the package robohash)",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+
+def _pair(name: str, given: list[int] | None) -> tuple[int, int] | None:
+    """A side, or height and width."""
+    if given is None:
+        return None
+    if len(given) > 2:
+        raise UserError(f"--{name} is {' '.join(map(str, given))}; allowed: a side, or a height and a width")
+    return given[0], given[-1]
+
+
+def _crop(given: list[int] | None) -> tuple[int, int, int, int] | int | None:
+    """A box, or the side of a square in the middle."""
+    if given is None:
+        return None
+    if len(given) not in (1, 4) or min(given[-2:]) < 1:
+        raise UserError(
+            f"--crop is {' '.join(map(str, given))}; allowed: x, y, width and height, or the side of a square"
+        )
+    return given[0] if len(given) == 1 else (given[0], given[1], given[2], given[3])
+
+
+def _recipe(name: str, argv: Sequence[str]) -> int:
+    """Make a folder by a recipe."""
+    recipe = import_module(f"pggan_framework.recipes.{name}")
+    try:
+        given = recipe_parser(name, recipe).parse_args(list(argv))
+    except SystemExit as stop:  # -h has printed the help
+        return int(stop.code or 0)
+    print(f"{given.out}: {recipe.run(given, _counter(recipe.THINGS))}")
+    return 0
+
+
+def recipe_parser(name: str, recipe: ModuleType) -> argparse.ArgumentParser:
+    """The parser of a recipe; see `pggan_framework.recipes` for what its module has."""
+    parser = Parser(
+        prog=f"pggan prepare {name}",
+        description=f"Make {RECIPES[name]}.",
+        epilog=f"examples:\n{recipe.EXAMPLE}",
+        formatter_class=_Formatter,
         allow_abbrev=False,
     )
-    cats.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
-    cats.add_argument("--count", type=int, default=3000, help="how many, up to 360000")
-    cats.add_argument("--size", type=int, default=64, help="side in pixels")
-    cats.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the unpacked package, if not installed")
-    cats.add_argument("--background", default="white", help="a name, or #rrggbb")
-    cats.add_argument("--seed", type=int, default=0, help="which cats")
-
-    notes = recipes.add_parser(
-        "notes",
-        help="single notes of known pitch, WAV (needs fluidsynth and a General MIDI soundfont)",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-    notes.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
-    notes.add_argument("--count", type=int, default=1000, help="how many")
-    notes.add_argument("--seconds", type=float, default=4.0, help="length of a clip")
-    notes.add_argument("--rate", type=int, default=16000, help="sample rate in Hz, 8000 to 96000")
-    ends = ("LOW", "HIGH")
-    notes.add_argument("--pitches", type=int, nargs=2, metavar=ends, default=(48, 83), help="MIDI; 60 is middle C")
-    notes.add_argument("--velocities", type=int, nargs=2, metavar=ends, default=(60, 120), help="MIDI, 1 to 127")
-    notes.add_argument("--program", type=int, default=0, help="General MIDI instrument, 0 (grand piano) to 127")
-    notes.add_argument("--soundfont", type=Path, metavar="FILE", help="an .sf2 or .sf3 file other than Debian's")
-    notes.add_argument("--seed", type=int, default=0, help="which notes")
-
-    fashion = recipes.add_parser(
-        "fashion",
-        help="clothes in ten classes, grey PNG of 32x32, a folder a class (Fashion-MNIST, MIT, from a Debian package)",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-    fashion.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
-    fashion.add_argument("--count", type=int, help="how many, the first ones of the 60000; all where it is not given")
-    fashion.add_argument(
-        "--from", dest="source", type=Path, metavar="DIR", help="the unpacked package, if not installed"
-    )
-
-    avatars = recipes.add_parser(
-        "avatars",
-        help="cartoon faces with label maps, PNG (art: ToonHead by Johan Melin, CC BY 4.0; needs node)",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-    avatars.add_argument("out", metavar="OUT", type=Path, help="the folder to make: images/ and labels/")
-    avatars.add_argument("--count", type=int, default=2000, help="how many pairs")
-    avatars.add_argument("--size", type=int, default=64, help="side in pixels")
-    avatars.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the folder with node_modules")
-    avatars.add_argument("--background", default="white", help="a name, or #rrggbb")
-    avatars.add_argument("--seed", type=int, default=0, help="which faces")
-    return list(recipes.choices), parser
+    parser.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
+    recipe.add_arguments(parser)
+    return parser
 
 
-def _cats(given: argparse.Namespace) -> str:
-    from pggan_framework.recipes.cats import CREDIT, make_cats
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Tells defaults where there are any, and leaves the lines of examples alone."""
 
-    make_cats(
-        given.out, given.count, given.size, given.source, given.seed, given.background, progress=_progress("cats")
-    )
-    return f"{given.count} cats of {given.size}x{given.size}. {CREDIT}"
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
-def _notes(given: argparse.Namespace) -> str:
-    from pggan_framework.recipes.notes import make_notes
-
-    clipped = make_notes(
-        given.out,
-        given.count,
-        given.seconds,
-        given.rate,
-        (given.pitches[0], given.pitches[1]),
-        (given.velocities[0], given.velocities[1]),
-        given.program,
-        given.soundfont,
-        given.seed,
-        progress=_progress("notes"),
-    )
-    warning = f"; {clipped} samples are clipped" if clipped else ""
-    return f"{given.count} notes of {given.seconds} s at {given.rate} Hz{warning}"
-
-
-def _fashion(given: argparse.Namespace) -> str:
-    from pggan_framework.recipes.fashion import CREDIT, make_fashion
-
-    written = make_fashion(given.out, given.count, given.source, progress=_progress("pictures"))
-    return f"{written} pictures of 32x32. {CREDIT}"
-
-
-def _avatars(given: argparse.Namespace) -> str:
-    from pggan_framework.recipes.avatars import CLASSES, CREDIT, make_avatars
-
-    make_avatars(
-        given.out, given.count, given.size, given.source, given.seed, given.background, progress=_progress("faces")
-    )
-    return f"{given.count} pairs of {given.size}x{given.size}, classes {', '.join(CLASSES)}. {CREDIT}"
-
-
-def _progress(what: str) -> Callable[[int, int], None] | None:
+def _counter(what: str) -> Callable[[int, int], None] | None:
     """A counter on the terminal; nothing elsewhere."""
     if not sys.stderr.isatty():
         return None

@@ -6,22 +6,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.data.base import DepthDataset, Pixels, box_means
+from pggan_framework.data.fitting import CHANNELS, POLICIES, Fitting
 from pggan_framework.data.labelling import read_labels
-from pggan_framework.data.picture_files import SUFFIXES, colour, header_size, reason, tail, upright
+from pggan_framework.data.picture_files import SUFFIXES, colour, header_size, reason, tail
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.registry import register
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-POLICIES = "stretch, crop (scale the shorter side, cut the middle), pad (fit, fill with the background)"
 
 
 @register("dataset")
@@ -97,7 +93,7 @@ class DefaultImageFolderDataset(DepthDataset):
             self.label_space, of_files = self._file_labels.collect()
             self.labels = np.concatenate([of_files, of_files]) if mirror else of_files
         height, width = self._full_size(size)
-        channels = {"RGB": 3, "L": 1, "RGBA": 4}[imread_mode]
+        channels = CHANNELS[imread_mode]
         try:
             Growth.of((channels, height, width), seed_shape, model_dataset_depth_offset)
         except UserError as error:
@@ -107,6 +103,7 @@ class DefaultImageFolderDataset(DepthDataset):
                 f"{self._files[0]} is {height}x{width}: {error}; resize policies, with a size: {POLICIES}"
             ) from error
         super().__init__((channels, height, width), model_dataset_depth_offset, seed_shape, (0, 255), range_out)
+        self._fitting = Fitting(imread_mode, (height, width), resize, self.background)
         self._levels: list[NDArray[np.uint8]] | None = None
         if preload:
             self._preload()
@@ -216,45 +213,9 @@ class DefaultImageFolderDataset(DepthDataset):
 
         try:
             with Image.open(file) as image:
-                image.load()
-                picture = self._fit(self._flatten(upright(image)))
+                return self._fitting.pixels(image)
         except Exception as error:  # see _scan
             raise UserError(f"cannot decode {file}: {reason(error)}; remove it or replace it") from error
-        pixels = np.asarray(picture)
-        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        return np.ascontiguousarray(planes)
-
-    def _flatten(self, image: Image) -> Image:
-        """To 8 bit: ``RGB`` or ``L`` without transparency, or ``RGBa`` (premultiplied) for ``RGBA``."""
-        from PIL import Image as pillow
-
-        if image.mode.startswith("I"):  # 16-bit grey
-            image = pillow.fromarray(
-                np.rint(np.asarray(image).astype(np.float32).clip(0, 65535) / 257).astype(np.uint8)
-            )
-        if self.imread_mode == "RGBA":
-            return image.convert("RGBA").convert("RGBa")
-        if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-            paper = pillow.new("RGBA", image.size, (*self.background, 255))
-            image = pillow.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
-        return image.convert(self.imread_mode)
-
-    def _fit(self, image: Image) -> Image:
-        """To the full size, by the policy."""
-        from PIL import Image as pillow
-        from PIL import ImageOps
-
-        size = (self.shape[2], self.shape[1])
-        if self.resize == "stretch":
-            image = image.resize(size, pillow.Resampling.LANCZOS)
-        elif self.resize == "crop":
-            image = ImageOps.fit(image, size, pillow.Resampling.LANCZOS)
-        elif self.resize == "pad":
-            small = ImageOps.contain(image, size, pillow.Resampling.LANCZOS)
-            paper = pillow.new("RGB", size, self.background).convert(self.imread_mode)
-            image = pillow.new("RGBa", size) if image.mode == "RGBa" else paper
-            image.paste(small, ((size[0] - small.width) // 2, (size[1] - small.height) // 2))
-        return image.convert("RGBA") if image.mode == "RGBa" else image
 
     def _preload(self) -> None:
         sizes = [self.growth.shape_at(depth) for depth in range(self.growth.max_depth + 1)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.h5 import FORMAT, RECORD, OldH5Dataset, open_h5
 from pggan_framework.errors import UserError
 from pggan_framework.files import atomic_path
+from pggan_framework.growth import Growth
+from pggan_framework.labels import Labels
 
 CHUNK = 32 << 20
 """Bytes of full-size pictures that are in memory at a time."""
@@ -54,32 +57,55 @@ def load_prepared(path: Path, range_out: tuple[float, float] = (-1, 1)) -> Depth
 
 def lay_out(dataset: DepthDataset, path: Path) -> None:
     """Write a prepared file that has all but the pictures; their places are taken, and hold anything."""
-    import h5py
-
-    growth, total = dataset.growth, len(dataset)
     record = {
         "codec": dataset.codec.state_dict() if dataset.codec else None,
         "fingerprint": dataset.fingerprint(),
         "range_in": list(dataset.range_in),
-        "seed": list(growth.seed),
-        "doubles": [list(pair) for pair in growth.doubles],
         "summary": dataset.summary(),
         "label_space": dataset.label_space.state_dict() if dataset.label_space else None,
     }
+    write_layout(path, record, dataset.growth, len(dataset), dataset.image(0).dtype, dataset.labels)
+
+
+def write_layout(
+    path: Path,
+    record: Mapping[str, Any],
+    growth: Growth,
+    total: int,
+    kind: np.dtype[Any],
+    labels: Labels | None = None,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Write a prepared file that has all but the pictures: what `lay_out` does of a dataset, of its parts.
+
+    Args:
+        path: the file.
+        record: what it says of itself, but for the growth.
+        growth: the shapes of the pictures.
+        total: how many pictures there are.
+        kind: uint8 or float16.
+        labels: [total, A].
+        names: where each picture comes from.
+    """
+    import h5py
+
+    grown = {"seed": list(growth.seed), "doubles": [list(pair) for pair in growth.doubles]}
     storage = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     storage.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     storage.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     storage.set_obj_track_times(False)  # the same data, the same bytes
-    kind = h5py.h5t.py_create(dataset.image(0).dtype)
     with h5py.File(path, "w") as file:
         file.attrs["format_version"] = FORMAT
-        file.create_dataset(RECORD, data=json.dumps(record))
-        if dataset.labels is not None:
-            file.create_dataset("labels", data=dataset.labels)
+        file.create_dataset(RECORD, data=json.dumps({**record, **grown}))
+        if labels is not None:
+            file.create_dataset("labels", data=labels)
+        if names is not None:
+            file.create_dataset("names", data=np.array([name.encode("utf-8", "surrogateescape") for name in names]))
         for depth in range(growth.max_depth + 1):
             shape = growth.shape_at(depth)
             space = h5py.h5s.create_simple((total, *shape))
-            h5py.h5d.create(file.id, f"data{shape[1]}x{shape[2]}".encode(), kind, space, storage)
+            name = f"data{shape[1]}x{shape[2]}".encode()
+            h5py.h5d.create(file.id, name, h5py.h5t.py_create(kind), space, storage)
 
 
 def _write(dataset: DepthDataset, path: Path, progress: Callable[[int, int], None] | None) -> None:

@@ -1,0 +1,239 @@
+"""How fast pictures are prepared at every size, beside how fast they are decoded alone, and whether the bits are right.
+
+    OMP_NUM_THREADS=1 python benchmarks/pictures.py --count 20000 --out /dev/shm
+
+Makes pictures of 256 px (500 different ones, the others are links to them): cartoon cats, PNG, where the package
+robohash is installed or unpacked (`--robohash DIR`), else smooth noise that compresses as photographs do, PNG or JPEG
+(`--kind`). Then, in turns, decodes them all with a plain Pillow loop, in as many processes, that opens each file, loads
+it and does nothing else; and prepares them. Imports count on neither side, all else does: looking at the headers,
+loading compiled loops, box means, writing, waiting for the disk, the contact sheet.
+
+Prints both times and their ratio for each turn, and of the best turns; the peak memory of all processes together (sum
+of their resident sets); and whether every level is equal to means taken in float64, on some pictures or on all. Where
+the disk is slower than the processors it is the disk that is measured: `--out /dev/shm` writes to memory. Needs Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+DIFFERENT = 500
+POLL = 0.05
+
+
+def main() -> None:
+    """Make the pictures, time both ways, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=20000, help="pictures")
+    parser.add_argument("--size", type=int, default=256, help="their side")
+    parser.add_argument(
+        "--kind", choices=("cats", "png", "jpg"), help="cats by default, png where there is no robohash"
+    )
+    parser.add_argument("--robohash", type=Path, help="the unpacked package")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, on both sides")
+    parser.add_argument("--turns", type=int, default=2, help="how often each side is timed")
+    parser.add_argument("--check", type=int, default=500, help="pictures that are compared; 0 for all")
+    parser.add_argument("--folder", type=Path, help="where the pictures are made; by default a temporary folder")
+    parser.add_argument("--out", type=Path, help="where the prepared file is written; by default beside the pictures")
+    parser.add_argument("--child", choices=("decode", "prepare"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        print(decode(given) if given.child == "decode" else prepare(given))
+        return
+    with tempfile.TemporaryDirectory() as temporary, tempfile.TemporaryDirectory(dir=given.out) as out:
+        given.folder = given.folder or Path(temporary)
+        given.out = Path(out)
+        benchmark(given)
+
+
+def benchmark(given: argparse.Namespace) -> None:
+    """All runs."""
+    print(f"{platform.machine()}, {os.cpu_count()} processors, {given.jobs} jobs, Python {platform.python_version()}")
+    size = make_pictures(given)
+    print(
+        f"{given.count} {given.kind} of {given.size}x{given.size}, {size / given.count / 1000:.0f} kB each;"
+        f" a load of {os.getloadavg()[0]:.1f} before"
+    )
+    times: dict[str, list[float]] = {"decode": [], "prepare": []}
+    for turn in range(given.turns):
+        for way, taken in times.items():
+            (given.out / "out.h5").unlink(missing_ok=True)
+            spent = processor_time()
+            seconds, memory = run(given, way)
+            taken.append(seconds)
+            print(
+                f"{way:<8}{seconds:8.2f} s, {given.count / seconds:6.0f} pictures/s;"
+                f" {processor_time() - spent:.1f} s of processor time, imports included;"
+                f" peak memory of all processes {memory:.0f} MB"
+            )
+        print(
+            f"turn {turn + 1}: prepared {times['decode'][-1] / times['prepare'][-1]:.2f} times as fast as decoded alone"
+        )
+    print(f"best of {given.turns}: {min(times['decode']) / min(times['prepare']):.2f} times as fast")
+    print(f"{(given.out / 'out.h5').stat().st_size / 1e9:.2f} GB written to {given.out}; {disk_speed(given.out)}")
+    compared, different = check(given)
+    print(f"{compared} pictures at every depth: {different or 'none'} different from means in float64")
+    sys.exit(different > 0)
+
+
+def decode(given: argparse.Namespace) -> float:
+    """Seconds that a plain loop takes."""
+    files = sorted(path for path in (given.folder / "pictures").iterdir() if path.suffix != ".txt")
+    begun = time.perf_counter()
+    with multiprocessing.Pool(given.jobs) as pool:
+        for _ in pool.imap_unordered(_load, files, chunksize=64):
+            pass
+    return time.perf_counter() - begun
+
+
+def _load(file: Path) -> None:
+    from PIL import Image
+
+    with Image.open(file) as image:
+        image.load()
+
+
+def prepare(given: argparse.Namespace) -> float:
+    """Seconds that preparing takes."""
+    from pggan_framework import preparing
+
+    begun = time.perf_counter()
+    preparing.prepare(given.folder / "pictures", given.out / "out.h5", jobs=given.jobs, overwrite=True)
+    return time.perf_counter() - begun
+
+
+def run(given: argparse.Namespace, way: str) -> tuple[float, float]:
+    """One way in a process of its own: the seconds that it says, and the peak of the resident memory, MB."""
+    words = [f"--{name}={getattr(given, name)}" for name in ("folder", "out", "jobs")]
+    command = [sys.executable, __file__, "--child", way, *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    peak = 0.0
+    while process.poll() is None:
+        time.sleep(POLL)
+        peak = max(peak, resident(process.pid))
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    assert process.stdout is not None
+    return float(process.stdout.read().split()[-1]), peak
+
+
+def make_pictures(given: argparse.Namespace) -> int:
+    """Make the pictures; returns their size in bytes."""
+    folder: Path = given.folder / "pictures"
+    if not folder.exists():
+        if given.kind in (None, "cats"):
+            from pggan_framework.errors import UserError
+            from pggan_framework.recipes.cats import make_cats
+
+            try:
+                make_cats(folder, min(DIFFERENT, given.count), given.size, given.robohash)
+                given.kind = "cats"
+            except UserError:
+                if given.kind:
+                    raise
+        if given.kind != "cats":
+            given.kind = given.kind or "png"
+            folder.mkdir(parents=True)
+            for number in range(min(DIFFERENT, given.count)):
+                make_noise(number, given.size, folder / f"{number:06}.{given.kind}")
+    given.kind = given.kind or "pictures"
+    files = sorted(path for path in folder.iterdir() if path.suffix != ".txt")
+    for number in range(len(files), given.count):
+        os.link(files[number % DIFFERENT], folder / f"{number:06}_link{files[0].suffix}")
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def make_noise(number: int, size: int, path: Path) -> None:
+    """A picture of noise at every scale, stronger the coarser it is."""
+    from PIL import Image
+
+    random = np.random.default_rng(number)
+    picture = np.full((size, size, 3), 128.0)
+    side = 4
+    while side <= size:
+        noise = random.normal(scale=90 * (side / 2) ** -0.8, size=(side, side, 3)).astype(np.float32)
+        planes = [
+            Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC) for plane in noise.transpose(2, 0, 1)
+        ]
+        picture += np.stack([np.asarray(plane) for plane in planes], -1)
+        side *= 2
+    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path, quality=90)
+
+
+def check(given: argparse.Namespace) -> tuple[int, int]:
+    """How many pictures were compared, and how many are different."""
+    from PIL import Image
+
+    from pggan_framework.data.h5 import OldH5Dataset
+
+    dataset = OldH5Dataset(given.out / "out.h5")
+    files = sorted(path for path in (given.folder / "pictures").iterdir() if path.suffix != ".txt")
+    assert len(files) == len(dataset)
+    some = np.unique(np.linspace(0, len(files) - 1, given.check or len(files)).astype(int)).tolist()
+    different = 0
+    for index in some:
+        with Image.open(files[index]) as image:
+            pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1).astype(np.float64)
+        equal = True
+        for depth in range(dataset.growth.max_depth + 1):
+            channels, height, width = dataset.growth.shape_at(depth)
+            boxes = pixels.reshape(channels, height, pixels.shape[1] // height, width, pixels.shape[2] // width)
+            means = np.rint(boxes.mean(axis=(2, 4))).astype(np.uint8)
+            equal &= np.array_equal(means, dataset.images([index], depth)[0])
+        different += not equal
+    return len(some), different
+
+
+def disk_speed(folder: Path) -> str:
+    """How fast the disk takes what is written to it."""
+    block = os.urandom(1 << 24)
+    begun = time.perf_counter()
+    with (folder / "speed").open("wb") as file:
+        for _ in range(32):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    seconds = time.perf_counter() - begun
+    (folder / "speed").unlink()
+    return f"a plain file is written there at {len(block) * 32 / 1e6 / seconds:.0f} MB/s"
+
+
+def processor_time() -> float:
+    """Seconds that all processes which have ended took of the processors."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def resident(pid: int) -> float:
+    """Resident memory of a process and its children, MB."""
+    total = 0.0
+    for process in [pid, *children(pid)]:
+        try:
+            words = Path(f"/proc/{process}/statm").read_text().split()
+        except OSError:
+            continue
+        total += int(words[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return total
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` has started."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+if __name__ == "__main__":
+    main()
