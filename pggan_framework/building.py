@@ -41,14 +41,20 @@ def make(config: Config, name: str, **injected: Any) -> Any:
         raise UserError(f"{component.name} cannot be made: {error}") from error
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """The device `name` means; ``auto`` is CUDA where there is one.
+
+    Args:
+        name: auto, cpu, cuda or cuda:1.
+        local_rank: number of this process among those of this machine; ``cuda`` is the GPU of that number.
 
     Raises:
         UserError: if it is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and local_rank:
+        name = f"cuda:{local_rank}"
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,19 @@ from pggan_framework.config.tables import OWNERS
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader
 from pggan_framework.errors import UserError
+from pggan_framework.loggers.base import Logger
 from pggan_framework.loggers.group import LoggerGroup
 from pggan_framework.plugins.reporter import Reporter
 from pggan_framework.plugins.tables import DepthTables
 from pggan_framework.postprocessors.base import Postprocessor
 from pggan_framework.runs import checkpoint_folder
 from pggan_framework.schedules.plan import Plan
+from pggan_framework.training.allocation import keep_freed_memory
 from pggan_framework.training.checkpoint import load_checkpoint
+from pggan_framework.training.compiling import Compiling
+from pggan_framework.training.distributed import World
 from pggan_framework.training.plugin import Plugin
+from pggan_framework.training.precision import choose_precision
 from pggan_framework.training.selfcheck import check_gradients
 from pggan_framework.training.step import TrainingStep
 from pggan_framework.training.trainer import Parts, Trainer
@@ -55,12 +61,14 @@ class Experiment:
 
     Args:
         config: the resolved configuration.
+        world: the processes that train together.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, world: World | None = None) -> None:
         general = config.general
         self.config = config
-        self.device = choose_device(general.device)
+        self.world = world or World()
+        self.device = choose_device(general.device, self.world.local_rank)
         if general.minibatch_size < 1 or general.num_data_workers < 0 or not general.total_kimg > 0:
             raise UserError("minibatch_size, total_kimg: allowed: above 0; num_data_workers: 0 and up")
         self.dataset = build_dataset(config)
@@ -83,7 +91,11 @@ class Experiment:
             labels=None if self.dataset.label_space is None else self.labels,
             augmentations=build_augmentations(config, self.dataset),
             guard=adam.guard,
+            world=self.world,
         )
+        self.step.precision, self._note = choose_precision(general.precision, self.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         check_gradients(self.step)
         self.ema = self._made["EMA"] = make(config, "EMA")
         self.ema.attach(self.generator)
@@ -104,7 +116,8 @@ class Experiment:
 
     def latents(self, count: int) -> Tensor:
         """Latents [count, latent_size] from the global generator, on the device."""
-        return torch.randn(count, self.generator.latent_size, device=self.device)
+        source = self.world.generator(self.device)
+        return torch.randn(count, self.generator.latent_size, device=self.device, generator=source)
 
     def labels(self, count: int) -> Tensor:
         """Labels [count, width] or maps [count, K, h, w], drawn by the global generator, on the device.
@@ -113,10 +126,12 @@ class Experiment:
         """
         space, labels = self.dataset.label_space, self.dataset.labels
         assert space is not None and labels is not None
+        source = self.world.generator(torch.device("cpu"))
         if self.config.components["Trainer"]["label_sampling"] == "uniform":
-            drawn = space.uniform(torch.rand(count, len(space.attributes), dtype=torch.float64).numpy())
+            uniform = torch.rand(count, len(space.attributes), dtype=torch.float64, generator=source)
+            drawn = space.uniform(uniform.numpy())
         else:
-            drawn = labels[torch.randint(len(labels), (count,)).numpy()]
+            drawn = labels[torch.randint(len(labels), (count,), generator=source).numpy()]
         return torch.from_numpy(space.condition(drawn, self.generator.size)).to(self.device)
 
     def _check_label_sampling(self) -> None:
@@ -129,14 +144,15 @@ class Experiment:
         if why:
             raise UserError(f"Trainer.label_sampling 'uniform' is given, but {why}")
 
-    def trainer(self, folder: Path) -> tuple[Trainer, LoggerGroup]:
+    def trainer(self, folder: Path) -> tuple[Trainer, Logger]:
         """A trainer with its plugins, which is to write to `folder`, and its loggers; nothing is written yet.
 
         Raises:
             UserError: if one of them refuses its parameters or the data.
         """
         config, general = self.config, self.config.general
-        logger = LoggerGroup([_make_logger(config, name) for name in logger_names(config)])
+        loggers = [_make_logger(config, name) for name in logger_names(config)]
+        logger = LoggerGroup(loggers) if self.world.main else Logger()
         postprocessors: list[Postprocessor] = [make(config, name) for name in postprocessor_names(config, self.dataset)]
         for postprocessor in postprocessors:
             postprocessor.setup(folder, self.dataset.growth, self.dataset.codec)
@@ -148,6 +164,7 @@ class Experiment:
             *schedule,
             *([DepthTables(tables, {**self._made, "LRScheduler": lr_scheduler})] if tables else []),
             lr_scheduler,
+            self._compiling(),
             make(config, "EfficientLossMonitor"),
             make(config, "AbsoluteTimeMonitor"),
             *(make(config, name) for name in general.plugins),
@@ -156,7 +173,11 @@ class Experiment:
             make(config, "SaverPlugin", directory=checkpoint_folder(folder, general.checkpoints_dir)),
         ]
         loader = BatchLoader(
-            self.dataset, general.random_seed, general.num_data_workers, pin_memory=self.device.type == "cuda"
+            self.dataset,
+            general.random_seed,
+            general.num_data_workers,
+            pin_memory=self.device.type == "cuda",
+            part=None if self.world.size == 1 else partial(self.world.part, group=self.discriminator.stddev_group),
         )
         parts = Parts(
             dataset=self.dataset,
@@ -175,6 +196,20 @@ class Experiment:
         trainer: Trainer = make(config, "Trainer", parts=parts)
         trainer.setup()
         return trainer, logger
+
+    def _compiling(self) -> Compiling:
+        """Compiles the phases of the run as asked for."""
+        general, manager, plan = self.config.general, self.manager, self.plan()
+        depth, total = self.dataset.growth.max_depth, self.total_kimg * 1000
+
+        def lengths(nimg: int) -> dict[tuple[int, bool], float]:
+            return {(depth, False): total - nimg} if plan is None else plan.phases(nimg, total)
+
+        def batch(depth: int) -> int:
+            return manager.minibatch(depth) if manager else general.minibatch_size
+
+        clock = plan is not None and plan.unit == "second"
+        return Compiling(general.compile, lengths, batch, clock, [self._note])
 
     def load_weights(self, path: Path) -> None:
         """Take the weights, and nothing else, from a checkpoint.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pggan_framework.errors import UserError
 
@@ -51,6 +51,8 @@ class General:
         resume_network: start from the weights of this checkpoint.
         allow_config_change: resume although the config has changed.
         device: auto, cpu, cuda or cuda:1.
+        precision: fp32, bf16 (the gradient penalty in fp32), or auto: bf16 on a GPU made for it.
+        compile: never, always, or auto: compile each depth's gradients where that saves time.
         dry_run: check data and config, print the plan, train nothing.
         debug: show tracebacks of errors.
     """
@@ -90,6 +92,8 @@ class General:
     resume_network: str = ""
     allow_config_change: bool = False
     device: str = "auto"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    compile: Literal["auto", "never", "always"] = "auto"
     dry_run: bool = False
     debug: bool = False
 

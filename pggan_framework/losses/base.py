@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
-from pggan_framework.networks.functional import input_gradients_only
+from pggan_framework.networks.functional import input_gradients_only, plain
 
 Side = Literal["D", "G"]
 """Which network an update or a term trains."""
@@ -53,6 +54,8 @@ class StepContext:
         fakes: [N, C, h, w], where they are made, and augmented, already.
         D_optimizer: what D is trained by, for a loss that looks ahead.
         augment: what fakes go through before any term or D sees them; as the reals have.
+        precision: what the networks compute in; gradients that are differentiated again are in float32 all the same.
+        weights: of the terms, by name, where they are not to be asked; those that are not in it are not computed.
     """
 
     def __init__(
@@ -68,18 +71,50 @@ class StepContext:
         fakes: Tensor | None = None,
         D_optimizer: Optimizer | None = None,
         augment: Callable[[Tensor], Tensor] | None = None,
+        precision: torch.dtype = torch.float32,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.side = side
         self.G, self.D = G, D
         self.latents, self.labels = latents, labels
         self.progress, self.D_optimizer = progress, D_optimizer
         self._augment = augment
+        self.precision, self._weights = precision, weights
         self._reals, self._mixing, self._fakes = reals, mixing, fakes
         self.stats: dict[str, Tensor] = {}
+        self.average: Callable[[Tensor], Tensor] = lambda value: value
+        """A mean over this process's part of the batch -> that over all of it."""
 
     def log(self, name: str, value: Tensor) -> None:
         """Keep a scalar for the logs, cut off from the graph."""
         self.stats[name] = value.detach()
+
+    @property
+    def inputs(self) -> dict[str, Tensor | None]:
+        """What it was given, by the names of its arguments."""
+        return {"latents": self.latents, "reals": self._reals, "labels": self.labels, "mixing": self._mixing}
+
+    def weight_of(self, term: Term) -> float | Tensor | None:
+        """What a term is multiplied by in this update; None where it is not to be computed."""
+        if term.side != self.side:
+            return None
+        return (term.weight_in(self) or None) if self._weights is None else self._weights.get(term.name)
+
+    def _computing(self, less: bool = True) -> AbstractContextManager[None]:
+        """Within it the networks compute in the update's precision or, unless it may be `less`, in float32."""
+        if self.precision == torch.float32:
+            return nullcontext()
+        return cast(AbstractContextManager[None], torch.autocast(self.latents.device.type, self.precision, less))
+
+    def _generate(self) -> Tensor:
+        with self._computing():
+            fakes: Tensor = self.G(self.latents, self.labels)
+        return fakes if self.precision == torch.float32 else fakes.float()
+
+    def _judge(self, images: Tensor, labels: Tensor | None, parts: int = 1) -> Verdict:
+        with self._computing():
+            verdict = self.D.judge(images, labels, parts)
+        return verdict if self.precision == torch.float32 else verdict.float()
 
     @property
     def reals(self) -> Tensor:
@@ -98,28 +133,30 @@ class StepContext:
         if self._fakes is not None:
             return self._fakes
         with torch.set_grad_enabled(self.side == "G"):
-            fakes: Tensor = self.G(self.latents, self.labels)
+            fakes = self._generate()
             return fakes if self._augment is None else self._augment(fakes)
 
     @cached_property
     def _verdicts(self) -> list[Verdict]:
+        if plain():
+            return [self._judge(images, self.labels) for images in (self.reals, self.fakes)]
         # One pass for both is faster than two; `parts` keeps what D computes over a batch apart.
         labels = None if self.labels is None else torch.cat([self.labels, self.labels])
-        return self.D.judge(torch.cat([self.reals, self.fakes]), labels, parts=2).split(2)
+        return self._judge(torch.cat([self.reals, self.fakes]), labels, 2).split(2)
 
     @cached_property
     def real_verdict(self) -> Verdict:
         """D's scores [N] and features [N, F] of the reals."""
         if self.side == "G":
             # Apart from the fakes: while D is held fixed, no gradient passes through what it says of reals.
-            return self.D.judge(self.reals, self.labels)
+            return self._judge(self.reals, self.labels)
         return self._verdicts[0]
 
     @cached_property
     def fake_verdict(self) -> Verdict:
         """D's scores [N] and features [N, F] of the fakes."""
         if self.side == "G" or self._reals is None:
-            return self.D.judge(self.fakes, self.labels)
+            return self._judge(self.fakes, self.labels)
         return self._verdicts[1]
 
     @cached_property
@@ -148,7 +185,8 @@ class StepContext:
     def _score_gradients(self, images: Tensor) -> Tensor:
         # A node of its own: where a loss looks ahead, D's weights too depend on the fakes.
         points = images.view_as(images) if images.requires_grad else images.detach().requires_grad_()
-        scores = self.D.judge(points, self.labels).scores
+        with self._computing(less=False):
+            scores = self.D.judge(points, self.labels).scores
         with input_gradients_only():
             (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
         return gradients
@@ -248,8 +286,8 @@ class Loss(ABC):
         """
         total: Tensor | None = None
         for term in self.terms:
-            weight = term.weight_in(context) if term.side == context.side else 0
-            if weight:
+            weight = context.weight_of(term)
+            if weight is not None:
                 value = term(context)
                 context.log(term.name, value)
                 total = value * weight if total is None else total + value * weight

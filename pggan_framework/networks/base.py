@@ -37,6 +37,11 @@ class Verdict:
     logits: Tensor | None = None
     reconstruction: Tensor | None = None
 
+    def float(self) -> Verdict:
+        """The same in float32 where it was in less."""
+        fields = (self.scores, self.features, self.logits, self.reconstruction)
+        return Verdict(*(None if field is None else field.float() for field in fields))  # type: ignore[arg-type]
+
     def split(self, parts: int) -> list[Verdict]:
         """The verdicts on `parts` equal batches that were judged together."""
         fields = (self.scores, self.features, self.logits, self.reconstruction)
@@ -163,6 +168,8 @@ class DiscriminatorBase(GrowingNetwork):
 
     classifies: ClassVar[bool] = True
     """Whether its verdicts have logits where it is conditioned; else `judge` needs the labels themselves."""
+    stddev_group: int = 1
+    """Most samples of a batch in a group that is compared; 1 where none are, or all with all."""
 
     @abstractmethod
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:

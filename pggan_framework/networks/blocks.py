@@ -99,14 +99,18 @@ class SeedBlock(nn.Module):
         size: h and w.
         layers: what all layers have.
         pixelnorm: normalise each pixel's features.
+        position_bias: a bias of the dense layer for each position, not only for each channel.
     """
 
-    def __init__(self, latents: int, channels: int, size: Pair, layers: Layers, pixelnorm: bool) -> None:
+    def __init__(
+        self, latents: int, channels: int, size: Pair, layers: Layers, pixelnorm: bool, position_bias: bool = False
+    ) -> None:
         super().__init__()
         self.shape = (channels, *size)
         self.slope, self.pixelnorm = layers.slope, pixelnorm
         # The gain is the Theano version's, whose fan-in counted the 16 positions.
-        self.dense = layers.dense((latents, channels * size[0] * size[1]), RELU_GAIN / 4, channels)
+        biases = None if position_bias else channels
+        self.dense = layers.dense((latents, channels * size[0] * size[1]), RELU_GAIN / 4, biases)
         self.conv = layers.conv((channels, channels))
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -194,14 +198,15 @@ class Head(nn.Module):
     def forward(self, x: Tensor, parts: int) -> Tensor:
         """[N, C, h, w], which is `parts` batches -> [N, F]."""
         if self.mbstd != "none":
-            deviation = torch.cat([self.deviation(part) for part in x.chunk(parts)])
+            deviation = torch.cat([self.deviation(part) for part in x.chunk(parts)]).to(x.dtype)
             x = torch.cat([x, deviation.view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], 1)
             x = x.contiguous(memory_format=torch.channels_last)
         x = self.dropout(self.conv(x, parts).flatten(1))
         return nn.functional.leaky_relu(self.dense(x), self.slope)
 
     def deviation(self, x: Tensor) -> Tensor:
-        """[N, C, h, w] -> [N]."""
+        """[N, C, h, w] -> [N]; not in 16 bits, in which differences from a mean are too coarse."""
+        x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
         if self.mbstd == "flat":
             return (x.var(unbiased=False) + EPSILON).sqrt().expand(x.shape[0])
         return group_stddev(x, self.mbstd_group if self.mbstd == "grouped" else x.shape[0])

@@ -8,7 +8,7 @@ functions here give the same values at every order and do neither.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -16,11 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from pggan_framework.networks.weight_gradients import by_products, weight_gradient
+
 Pair = tuple[int, int]
 EPSILON = 1e-8
 
 _aten: Any = torch.ops.aten
 _inputs_only = False
+_plain = False
 
 
 @contextmanager
@@ -36,6 +39,36 @@ def input_gradients_only() -> Iterator[None]:
         yield
     finally:
         _inputs_only = before
+
+
+@contextmanager
+def plain_operations() -> Iterator[None]:
+    """Within it, layers compute what they mean in PyTorch's own operations, one after the other: the reference.
+
+    Resizes are not folded into kernels, nothing is computed together or shared, and derivatives are autograd's.
+    """
+    global _plain
+    before, _plain = _plain, True
+    try:
+        yield
+    finally:
+        _plain = before
+
+
+def plain() -> bool:
+    """Whether `plain_operations` holds."""
+    return _plain
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[None]:
+    """Within it nothing is computed in 16 bits because of an autocast for the device of `x`: for weights."""
+    if not _casts(x):
+        return nullcontext()
+    return cast(AbstractContextManager[None], torch.autocast(x.device.type, enabled=False))
+
+
+def _casts(x: Tensor) -> bool:
+    return x.device.type in ("cpu", "cuda") and torch.is_autocast_enabled(x.device.type)
 
 
 class _Slope(Function):
@@ -63,10 +96,7 @@ class _WeightGradient(Function):
         ctx.save_for_backward(x, gradient)
         ctx.geometry = stride, padding
         ctx.transposed = transposed
-        result = _aten.convolution_backward(
-            gradient, x, weight, None, stride, padding, (1, 1), transposed, (0, 0), 1, (False, True, False)
-        )
-        return cast(Tensor, result[1])
+        return weight_gradient(x, gradient, weight, stride, padding, transposed)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
@@ -121,6 +151,14 @@ class _Convolution(Function):
                 _WeightGradient.apply(x, gradient, weight, *ctx.geometry, ctx.transposed) if to_weight else None,
                 gradient.sum((0, 2, 3)) if to_bias else None,
             )
+        elif by_products(gradient):
+            parts = (
+                _aten.convolution(gradient, weight, None, stride, padding, (1, 1), not ctx.transposed, (0, 0), 1)
+                if to_x
+                else None,
+                weight_gradient(x, gradient, weight, stride, padding, ctx.transposed) if to_weight else None,
+                gradient.sum((0, 2, 3)) if to_bias else None,
+            )
         else:
             mask = to_x, to_weight, to_bias
             channels = [gradient.shape[1]] if to_bias else None
@@ -153,12 +191,21 @@ def convolve(
     Returns:
         [N, C', h', w'] in channels_last memory order.
     """
+    if _plain:
+        x = (F.conv_transpose2d if transposed else F.conv2d)(x, weight, bias, stride, padding)
+        return x if slope is None else F.leaky_relu(x, slope)
+    if _casts(x):
+        # Which autocast does for PyTorch's own operations.
+        kind = torch.get_autocast_dtype(x.device.type)
+        x, weight, bias = x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
     return cast(Tensor, _Convolution.apply(x, weight, bias, stride, padding, transposed, slope))
 
 
 def pixel_norm(x: Tensor) -> Tensor:
     """Scale each position's channels (axis 1 of [N, C, ...]) to mean square 1 (Karras et al. 2018, section 4.2)."""
-    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPSILON)
+    # In 16 bits a sum of squares is off by percents, and what is added to it is nothing.
+    wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    return x * torch.rsqrt(wide.square().mean(1, keepdim=True) + EPSILON).to(x.dtype)
 
 
 def upsample(x: Tensor, factor: Pair, mode: str = "nearest") -> Tensor:
@@ -179,6 +226,11 @@ def fade(x: Tensor, alpha: Tensor, factor: Pair) -> Tensor:
     return torch.lerp(upsample(downsample(x, factor), factor), x, alpha)
 
 
+def stddev_groups(samples: int, group: int) -> int:
+    """How many groups of at most `group` samples `group_stddev` makes of so many samples."""
+    return min(-(-samples // group), max(samples // 2, 1))
+
+
 def group_stddev(x: Tensor, group: int) -> Tensor:
     """How much samples differ: the standard deviation over groups of samples, averaged (Karras et al. 2018, section 3).
 
@@ -191,7 +243,7 @@ def group_stddev(x: Tensor, group: int) -> Tensor:
         [N], the same for all of a group: its biased standard deviation over samples, mean over C, h, w.
     """
     samples = x.shape[0]
-    groups = min(-(-samples // group), max(samples // 2, 1))
+    groups = stddev_groups(samples, group)
     rows = -(-samples // groups)
     missing = rows * groups - samples
     if not missing:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import sqrt
 from typing import cast
 
@@ -9,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pggan_framework.networks.functional import Pair, convolve
+from pggan_framework.networks.functional import Pair, convolve, downsample, full_precision, plain, upsample
 from pggan_framework.networks.norms import BlockNorm, LocalResponseNorm, Norm, SpectralNorm
 
 RELU_GAIN = sqrt(2)
@@ -31,9 +33,29 @@ def _resizing(kernel: int, factor: int, up: bool) -> Tensor:
     return (F.pad(eye, (0, 1)) + F.pad(eye, (1, 0))) / (1 if up else 2)
 
 
+_kernels: dict[nn.Module, tuple[Tensor, bool, Tensor]] | None = None
+
+
+@contextmanager
+def shared_kernels() -> Iterator[None]:
+    """Within it, a layer scales and folds its weight once, however often it is used; no weight may change.
+
+    For one update: D judges twice in it, and the gradients of both go through the same small operations.
+    """
+    global _kernels
+    before, _kernels = _kernels, {}
+    try:
+        yield
+    finally:
+        _kernels = before
+
+
 def effective(weight: Tensor, scale: float, spectral: SpectralNorm | None) -> Tensor:
     """What a layer computes with: its weight scaled, then divided by the largest singular value if that is wished."""
-    return weight * scale if spectral is None else cast(Tensor, spectral(weight * scale))
+    if spectral is None:
+        return weight * scale
+    with full_precision(weight):
+        return cast(Tensor, spectral(weight * scale))
 
 
 class ScaledConv(nn.Module):
@@ -95,18 +117,42 @@ class ScaledConv(nn.Module):
 
     def forward(self, x: Tensor, parts: int = 1) -> Tensor:
         """[N, C, h, w] -> [N, C', h', w'], of `parts` equal batches that share no statistics."""
-        weight = effective(self.weight, self.scale, self.spectral)
-        if self.resized:
-            # The kernel is small: folding it in every pass costs next to nothing beside the convolution.
-            weight = (weight.flatten(2) @ self.resize).view(*weight.shape[:2], *self.kernel_out)
-            if self.transposed:
-                weight = weight.transpose(0, 1)
         slope = self.slope if self.norm is None else None
-        x = convolve(x, weight, self.bias, self.stride, self.padding, self.transposed, slope)
+        if plain():
+            x = self._step_by_step(x)
+            x = x if slope is None else F.leaky_relu(x, slope)
+        else:
+            x = convolve(x, self._kernel(), self.bias, self.stride, self.padding, self.transposed, slope)
         if self.norm is not None:
             x = self.norm(x, parts)
             x = x if self.slope is None else F.leaky_relu(x, self.slope)
         return x if self.response is None else self.response(x)
+
+    def _kernel(self) -> Tensor:
+        """The weight as it is convolved with."""
+        if self.spectral is not None or _kernels is None:
+            return self._folded()
+        known = _kernels.get(self)
+        # Another weight may stand in for a moment, and a kernel made without gradients has none.
+        if known is None or known[0] is not self.weight or known[1] != torch.is_grad_enabled():
+            known = _kernels[self] = self.weight, torch.is_grad_enabled(), self._folded()
+        return known[2]
+
+    def _folded(self) -> Tensor:
+        weight = effective(self.weight, self.scale, self.spectral)
+        if self.resized:
+            with full_precision(weight):
+                weight = weight.flatten(2) @ self.resize
+            weight = weight.view(*weight.shape[:2], *self.kernel_out)
+            weight = weight.transpose(0, 1) if self.transposed else weight
+        # As the pictures are; else each convolution would copy it first.
+        return weight.contiguous(memory_format=torch.channels_last)
+
+    def _step_by_step(self, x: Tensor) -> Tensor:
+        """What the folded convolution computes, in PyTorch's own operations."""
+        x = upsample(x, self.stride) if self.transposed else x
+        x = F.conv2d(x, effective(self.weight, self.scale, self.spectral), self.bias, padding=self.padding)
+        return x if self.transposed else downsample(x, self.stride)
 
 
 class ScaledLinear(nn.Module):
@@ -141,4 +187,7 @@ class ScaledLinear(nn.Module):
         """[N, F] -> [N, F']."""
         repeats = self.weight.shape[0] // self.bias.shape[0]
         bias = self.bias if repeats == 1 else self.bias.repeat_interleave(repeats)
+        if self.spectral is None and not plain():
+            # The same, and there are fewer inputs than weights.
+            return F.linear(x * self.scale, self.weight, bias)
         return F.linear(x, effective(self.weight, self.scale, self.spectral), bias)

@@ -44,6 +44,8 @@ class Generator(GeneratorBase):
             channel of a sample (instance), each sample (layer), or each value by its neighbouring channels'
             (local_response). With batch, samples are made with averages over the training.
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
+        position_bias: give the first dense layer a bias for each position, not only for each channel; for networks
+            from the GAN zoo.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -66,6 +68,7 @@ class Generator(GeneratorBase):
         label_space: LabelSpace | None = None,
         norm: BlockNorm = "none",
         spectral_norm: bool = False,
+        position_bias: bool | None = None,
     ) -> None:
         growth = growth_of(shape)
         layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm, running=True)
@@ -76,7 +79,7 @@ class Generator(GeneratorBase):
         maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
         pixels = norm == "none" if pixelnorm is None else pixelnorm
         inputs = self.latent_size + (label_space.width if label_space else 0)
-        self.blocks = nn.ModuleList([SeedBlock(inputs, maps.at(0), growth.seed, layers, pixels)])
+        self.blocks = nn.ModuleList([SeedBlock(inputs, maps.at(0), growth.seed, layers, pixels, bool(position_bias))])
         for depth in range(1, growth.max_depth + 1):
             channels = maps.at(depth - 1), maps.at(depth)
             self.blocks.append(GeneratorBlock(channels, growth.factor(depth), layers, pixels, upsampling))
@@ -103,7 +106,7 @@ class Generator(GeneratorBase):
         x = self.to_rgb[self.depth](x)
         if self.fading:
             old = upsample(self.to_rgb[self.depth - 1](before), self.growth.factor(self.depth))
-            x = torch.lerp(old, x, self.alpha)
+            x = torch.lerp(old, x, self.alpha.to(x.dtype))
         return torch.tanh(x) if self.tanh_at_end else x
 
 
@@ -165,6 +168,7 @@ class Discriminator(DiscriminatorBase):
         if mbstd_group < 2:
             raise UserError(f"{name}.mbstd_group {mbstd_group} is below 2: one sample has no deviation")
         super().__init__(growth, label_space)
+        self.stddev_group = mbstd_group if mbstd == "grouped" else 1
         maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
         inner = maps.at(0), maps.at(-1)
         self.blocks = nn.ModuleList([Head(inner, growth.seed, layers, mbstd, mbstd_group, dropout)])
@@ -217,7 +221,7 @@ class Discriminator(DiscriminatorBase):
             x = self.blocks[depth](x, parts)
             if depth == self.depth and self.fading:
                 old = self.from_rgb[depth - 1](self._shrink(images, self.growth.factor(depth)))
-                x = torch.lerp(old, x, self.alpha)
+                x = torch.lerp(old, x, self.alpha.to(x.dtype))
         features: Tensor = self.blocks[0](x, parts)
         return features
 

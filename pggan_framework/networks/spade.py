@@ -222,9 +222,8 @@ class SPADEGenerator(GeneratorBase):
             before, x = x, self.blocks[depth](upsample(x, self.growth.factor(depth)), pyramid[depth])
         x = self._picture(x, self.depth)
         if self.fading:
-            x = torch.lerp(
-                upsample(self._picture(before, self.depth - 1), self.growth.factor(self.depth)), x, self.alpha
-            )
+            old = upsample(self._picture(before, self.depth - 1), self.growth.factor(self.depth))
+            x = torch.lerp(old, x, self.alpha.to(x.dtype))
         return torch.tanh(x) if self.tanh_at_end else x
 
     def _picture(self, x: Tensor, depth: int) -> Tensor:

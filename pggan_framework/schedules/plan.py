@@ -109,6 +109,24 @@ class Plan:
         points = self.stages[depth].fade.points
         return self.start(depth) + next((place for place, alpha in points if alpha == 1), inf)
 
+    def phases(self, position: float, total: float) -> dict[tuple[int, bool], float]:
+        """What is left from `position` on of each phase, by its depth and whether that fades in.
+
+        Args:
+            position: where training is.
+            total: where it ends, in images; a plan in seconds ends with its last stage.
+        """
+        end = min(self.end, total) if self.unit == "image" else sum(stage.length for stage in self.stages)
+        found = {}
+        for depth in range(self.max_depth + 1):
+            whole = self.faded_in(depth) if depth > 0 else self.start(depth)
+            after = self.start(depth + 1) if depth < self.max_depth else end
+            for fading, first, last in ((True, self.start(depth), whole), (False, whole, after)):
+                left = min(last, after, end) - max(first, position)
+                if left > 0:
+                    found[depth, fading] = left
+        return found
+
     def at(self, position: float) -> tuple[int, float]:
         """Depth and alpha at `position`; depth 0 has no fade."""
         depth = self._depth(position)

@@ -47,12 +47,14 @@ class Estimate:
         memory_bytes: peak of weights, their average, gradients, optimiser state and activations, beyond what
             PyTorch itself takes (0.1 to 0.5 GB).
         seconds_per_kimg: time for a thousand images.
+        overhead: share of that time that operations take whatever their size.
         notes: what could not be counted, in words.
     """
 
     parameters: int
     memory_bytes: int
     seconds_per_kimg: float
+    overhead: float = 0.0
     notes: tuple[str, ...] = ()
 
 
@@ -117,6 +119,7 @@ def estimate(
         parameters=sum(p.numel() for p in used),
         memory_bytes=weights + averaged + state + int(peak * (_CPU_OVERHEAD if device.type == "cpu" else 1)),
         seconds_per_kimg=seconds * 1000 / (batch * training.repeats),
+        overhead=work.calls * _CALL_SECONDS / seconds,
         notes=tuple(notes),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from pggan_framework.augmentation.base import Augmentations
 from pggan_framework.losses.base import START, Loss, Progress, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.functional import fade
+from pggan_framework.training.backward import GradientSource, backward
+from pggan_framework.training.distributed import World
 from pggan_framework.training.gradients import GradientGuard
 
 Stats = dict[str, Tensor]
@@ -58,6 +61,8 @@ class TrainingStep:
             conditioned.
         augmentations: what D is shown reals and fakes through; none by default.
         guard: what is done to gradients before they are used; nothing by default.
+        world: the processes that train together. What is drawn is then drawn for the whole batch in each of them, and
+            each takes its part.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class TrainingStep:
         labels: Callable[[int], Tensor] | None = None,
         augmentations: Augmentations | None = None,
         guard: GradientGuard = GradientGuard(),  # noqa: B008  -- immutable
+        world: World | None = None,
     ) -> None:
         self.G, self.D, self.loss = G, D, loss
         self.G_optimizer, self.D_optimizer = G_optimizer, D_optimizer
@@ -80,9 +86,28 @@ class TrainingStep:
         self.labels = labels
         self.augmentations = augmentations or Augmentations()
         self.guard = guard
+        self.world = world or World()
+        self.gradients: GradientSource = backward
+        """What leaves this process's gradients in the weights: operation by operation, or a compiled graph."""
+        self.precision = torch.float32
+        """What the networks compute in."""
+        self.wish = False
+        """Whether this process wants training to end; the others hear of it with the gradients."""
         self._last_reals: tuple[Tensor, Tensor | None] | None = None
 
-    def discriminator_update(self, reals: Tensor, labels: Tensor | None = None, progress: Progress = START) -> Stats:
+    def share(self, count: int) -> float:
+        """The share of a batch of `count` that this process computes."""
+        return len(self.world.part(count, self.D.stddev_group)) / count if self.world.size > 1 else 1.0
+
+    def _part(self, whole: Tensor) -> Tensor:
+        """This process's part of what was drawn for a whole batch [N, ...]."""
+        if self.world.size == 1:
+            return whole
+        return whole[torch.from_numpy(self.world.part(len(whole), self.D.stddev_group)).to(whole.device)]
+
+    def discriminator_update(
+        self, reals: Tensor, labels: Tensor | None = None, progress: Progress = START, total: int | None = None
+    ) -> Stats:
         """Update D on one batch.
 
         Args:
@@ -90,27 +115,41 @@ class TrainingStep:
             labels: [N, width], or maps [N, K, h, w], of the reals, where the networks are conditioned; the fakes are
                 made for the same.
             progress: how far training has come.
+            total: pictures of the batch in all processes, where `reals` are this one's part.
 
         Returns:
             ``D_loss`` and what the terms log.
         """
-        count = reals.shape[0]
+        count = total or reals.shape[0]
         if self.D.fading:
             reals = fade_reals(reals, self.D.alpha, self.D.growth.factor(self.D.depth))
         reals = self.augmentations.of_reals(reals).contiguous(memory_format=torch.channels_last)
         if self.loss.needs_reals_for_G:
             self._last_reals = reals, labels
-        mixing = torch.rand(count, 1, 1, 1, device=reals.device, dtype=reals.dtype, generator=self.generator)
-        latents, augment = self.latents(count), self.augmentations.of_fakes
-        context = StepContext("D", self.G, self.D, latents, reals, labels, mixing, progress, augment=augment)
-        stats = self._minimise(context, self.D_optimizer)
+        source = self.generator or self.world.generator(reals.device)
+        mixing = torch.rand(count, 1, 1, 1, device=reals.device, dtype=reals.dtype, generator=source)
+        latents, augment = self._part(self.latents(count)), self.augmentations.of_fakes
+        context = StepContext(
+            "D",
+            self.G,
+            self.D,
+            latents,
+            reals,
+            labels,
+            self._part(mixing),
+            progress,
+            augment=augment,
+            precision=self.precision,
+        )
+        stats = self._minimise(context, self.D_optimizer, count)
         if self.augmentations.parts:
             with torch.no_grad():
-                stats.update(self.augmentations.observe(context.real_verdict.scores))
+                scores = self.world.whole(context.real_verdict.scores, count, self.D.stddev_group)
+                stats.update(self.augmentations.observe(scores))
         return stats
 
     def generator_update(self, count: int, progress: Progress = START) -> Stats:
-        """Update G on `count` new latents, D held fixed.
+        """Update G on `count` new latents, over all processes, D held fixed.
 
         Where the loss compares fakes with reals in G's update too, they are the last ones D has seen, faded and
         augmented as they were, and the fakes are made for their labels.
@@ -121,10 +160,10 @@ class TrainingStep:
         Raises:
             RuntimeError: if reals are due and D has seen none, or not `count` of them.
         """
-        latents = self.latents(count)
+        latents = self._part(self.latents(count))
         if not self.loss.needs_reals_for_G:
-            reals, labels = None, None if self.labels is None else self.labels(count)
-        elif self._last_reals is None or len(self._last_reals[0]) != count:
+            reals, labels = None, None if self.labels is None else self._part(self.labels(count))
+        elif self._last_reals is None or len(self._last_reals[0]) != len(latents):
             raise RuntimeError(f"the loss needs {count} reals for G: update D on as many first")
         else:
             reals, labels = self._last_reals
@@ -138,13 +177,19 @@ class TrainingStep:
             progress=progress,
             D_optimizer=self.D_optimizer,
             augment=self.augmentations.of_fakes,
+            precision=self.precision,
         )
         with _frozen(self.D):
-            return self._minimise(context, self.G_optimizer)
+            return self._minimise(context, self.G_optimizer, count)
 
-    def _minimise(self, context: StepContext, optimizer: Optimizer) -> Stats:
+    def _minimise(self, context: StepContext, optimizer: Optimizer, count: int) -> Stats:
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.loss.total(context))
+        self.gradients(self.loss, context)
+        if self.world.size > 1:
+            share = self.share(count)
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            self.world.add_up([weight.grad for weight in weights if weight.grad is not None], share, self.wish)
+            context.average = partial(self.world.mean, share=share)
         figures, sound = self.guard(optimizer)
         if sound:
             optimizer.step()

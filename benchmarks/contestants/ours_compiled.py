@@ -1,0 +1,28 @@
+"""Our training step, its gradients compiled: what a run takes with ``--compile always``, after the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks.contestants.ours import stepper, training_step
+from pggan_framework.training.backward import Captures
+from pggan_framework.training.compiling import compiler
+
+keeps_freed_memory = True
+"""As a run does."""
+
+
+def make(
+    resolution: int, fmap_base: int, fmap_max: int, latent: int, batch: int, alpha: float
+) -> Callable[[Tensor], None]:
+    """A training step with WGAN-GP and drift: one update of D, one of G, one of the average."""
+    step, ema = training_step(resolution, fmap_base, fmap_max, latent, alpha)
+
+    def not_compiled(reason: str) -> None:
+        raise RuntimeError(reason)
+
+    step.gradients = Captures(compiler(torch.device("cpu")), not_compiled)
+    return stepper(step, ema, batch)

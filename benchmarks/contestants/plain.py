@@ -1,0 +1,181 @@
+"""PGGAN in ordinary PyTorch, written from the paper: what one writes first, and what most public code looks like.
+
+Nearest x2, convolution, activation; mean after the activation; reals and fakes judged one after the other; the penalty
+by ``autograd.grad`` with ``create_graph``; torch's Adam; the average in a loop. Nothing of ours is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from math import log2, sqrt
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Conv(nn.Module):
+    """Equalised convolution with "same" padding and a bias."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, gain: float = sqrt(2)) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(channels_out, channels_in, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(channels_out))
+        self.scale = gain / sqrt(channels_in * kernel**2)
+        self.padding = kernel // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, h, w] -> [N, C', h, w]."""
+        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
+
+
+class Dense(nn.Module):
+    """Equalised dense layer."""
+
+    def __init__(self, features_in: int, features_out: int, gain: float = sqrt(2)) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(features_out, features_in))
+        self.bias = nn.Parameter(torch.zeros(features_out))
+        self.scale = gain / sqrt(features_in)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, F] -> [N, F']."""
+        return F.linear(x, self.weight * self.scale, self.bias)
+
+
+def _lrelu(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.2)
+
+
+def _pixel_norm(x: Tensor) -> Tensor:
+    return x / torch.sqrt((x**2).mean(1, keepdim=True) + 1e-8)
+
+
+def _stddev(x: Tensor, group: int = 4) -> Tensor:
+    """[N, C, h, w] -> [N, C + 1, h, w]."""
+    n, c, h, w = x.shape
+    group = min(group, n)
+    y = x.view(group, -1, c, h, w)
+    y = y - y.mean(0, keepdim=True)
+    y = torch.sqrt((y**2).mean(0) + 1e-8).mean((1, 2, 3), keepdim=True)
+    return torch.cat([x, y.repeat(group, 1, h, w)], 1)
+
+
+class Block(nn.Module):
+    """Two convolutions with their activations, enlarging before the first or shrinking after the second.
+
+    Args:
+        before: C of the input.
+        middle: C between the two.
+        after: C of the output.
+        up: whether it is one of G's, with pixel norm, or one of D's.
+    """
+
+    def __init__(self, before: int, middle: int, after: int, up: bool) -> None:
+        super().__init__()
+        self.first, self.second, self.up = Conv(before, middle, 3), Conv(middle, after, 3), up
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, h, w] -> [N, C', h', w']."""
+        if self.up:
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+            return _pixel_norm(_lrelu(self.second(_pixel_norm(_lrelu(self.first(x))))))
+        return F.avg_pool2d(_lrelu(self.second(_lrelu(self.first(x)))), 2)
+
+
+class Generator(nn.Module):
+    """Latents [N, F] -> pictures [N, 3, R, R].
+
+    Args:
+        maps: feature maps at 4, 8, ... px.
+        latent: F.
+    """
+
+    def __init__(self, maps: list[int], latent: int) -> None:
+        super().__init__()
+        self.dense = Dense(latent, maps[0] * 16, sqrt(2) / 4)
+        self.first = Conv(maps[0], maps[0], 3)
+        self.blocks = nn.ModuleList(
+            Block(before, after, after, up=True) for before, after in zip(maps, maps[1:], strict=False)
+        )
+        self.to_rgb = nn.ModuleList(Conv(count, 3, 1, 1.0) for count in maps)
+
+    def forward(self, z: Tensor, alpha: float) -> Tensor:
+        """Pictures."""
+        x = _pixel_norm(_lrelu(self.dense(_pixel_norm(z)).view(len(z), -1, 4, 4)))
+        x = before = _pixel_norm(_lrelu(self.first(x)))
+        for block in self.blocks:
+            before, x = x, block(x)
+        image: Tensor = self.to_rgb[-1](x)
+        if alpha < 1 and len(self.blocks) > 0:
+            old = F.interpolate(self.to_rgb[-2](before), scale_factor=2, mode="nearest")
+            image = (1 - alpha) * old + alpha * image
+        return image
+
+
+class Discriminator(nn.Module):
+    """Pictures [N, 3, R, R] -> scores [N].
+
+    Args:
+        maps: feature maps at 4, 8, ... px.
+        features: of the last hidden layer.
+    """
+
+    def __init__(self, maps: list[int], features: int) -> None:
+        super().__init__()
+        self.from_rgb = nn.ModuleList(Conv(3, count, 1) for count in maps)
+        self.blocks = nn.ModuleList(
+            Block(before, before, after, up=False) for after, before in zip(maps, maps[1:], strict=False)
+        )
+        self.last = Conv(maps[0] + 1, maps[0], 3)
+        self.dense = Dense(maps[0] * 16, features)
+        self.score = Dense(features, 1, 1.0)
+
+    def forward(self, images: Tensor, alpha: float) -> Tensor:
+        """Scores."""
+        x = _lrelu(self.from_rgb[-1](images))
+        for number, block in enumerate(reversed(self.blocks)):
+            x = block(x)
+            if number == 0 and alpha < 1:
+                old = _lrelu(self.from_rgb[-2](F.avg_pool2d(images, 2)))
+                x = (1 - alpha) * old + alpha * x
+        x = _lrelu(self.last(_stddev(x)))
+        scores: Tensor = self.score(_lrelu(self.dense(x.flatten(1)))).squeeze(1)
+        return scores
+
+
+def make(
+    resolution: int, fmap_base: int, fmap_max: int, latent: int, batch: int, alpha: float
+) -> Callable[[Tensor], None]:
+    """A training step with WGAN-GP and drift: one update of D, one of G, one of the average."""
+    stages = range(int(log2(resolution)))
+    last, *maps = (min(fmap_base // 2**stage, fmap_max) for stage in stages)
+    maps = [min(fmap_base // 2 ** (stage + 1), fmap_max) for stage in range(len(maps))]
+    G, D = Generator(maps, latent), Discriminator(maps, last)
+    average = deepcopy(G).requires_grad_(False)
+    G_adam = torch.optim.Adam(G.parameters(), lr=1e-3, betas=(0.0, 0.99))
+    D_adam = torch.optim.Adam(D.parameters(), lr=1e-3, betas=(0.0, 0.99))
+
+    def step(real: Tensor) -> None:
+        if alpha < 1 and resolution > 4:
+            old = F.interpolate(F.avg_pool2d(real, 2), scale_factor=2, mode="nearest")
+            real = (1 - alpha) * old + alpha * real
+        D_adam.zero_grad()
+        fake = G(torch.randn(batch, latent), alpha).detach()
+        real_scores, fake_scores = D(real, alpha), D(fake, alpha)
+        mix = torch.rand(batch, 1, 1, 1)
+        points = (real + mix * (fake - real)).requires_grad_()
+        (gradient,) = torch.autograd.grad(D(points, alpha).sum(), points, create_graph=True)
+        penalty = ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
+        loss = fake_scores.mean() - real_scores.mean() + 10 * penalty + 0.001 * (real_scores**2).mean()
+        loss.backward()
+        D_adam.step()
+        G_adam.zero_grad()
+        # D's weights get gradients here too; the next D update throws them away.
+        (-D(G(torch.randn(batch, latent), alpha), alpha).mean()).backward()
+        G_adam.step()
+        for kept, weight in zip(average.parameters(), G.parameters(), strict=True):
+            kept.mul_(0.999).add_(weight.data, alpha=0.001)
+
+    return step

@@ -1,0 +1,305 @@
+"""How fast a training step is: any number of contestants in turns, in one process, beside what arithmetic allows.
+
+    OMP_NUM_THREADS=1 python benchmarks/step.py
+    python benchmarks/step.py --resolutions 4,8,16 --seconds 20 --json step.json --plot step.png
+    python benchmarks/step.py benchmarks/contestants/plain.py mine.py
+
+A contestant is a Python file with ``make(resolution, fmap_base, fmap_max, latent, batch, alpha) -> step``, where
+``step(real)`` is one update of D, with gradient penalty and drift, and one of G, on real pictures [batch, 3, R, R] in
+[-1, 1]. It may have ``keeps_freed_memory = True``: it asks the allocator for that; the others run with glibc's own
+settings. Ratios are to the first contestant: medians over the turns of the ratio within a turn, by processor time,
+which other programs on the machine disturb least; those by the clock stand beside. The limit is the time that the
+arithmetic of our step, resizes folded into kernels, would take at the speed a convolution reaches in the same run. Peak
+memory is what a fresh process needs for some steps beyond what it had before them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pggan_framework.postprocessors.chart import Curves, curves_chart
+from pggan_framework.training.allocation import keep_freed_memory
+from pggan_framework.training.costing import Ledger
+
+HERE = Path(__file__).parent
+OURS = [HERE / "contestants" / f"{name}.py" for name in ("plain", "ours", "ours_compiled")]
+SHORTEST_TURN = 0.2
+"""Seconds of a turn, at least one step."""
+
+
+@dataclass
+class Contestant:
+    """One file's step at one resolution.
+
+    Args:
+        name: the file's.
+        step: one step.
+        keeps: whether it asks the allocator to keep freed memory.
+        first: seconds that making it and its first step took.
+        wall: seconds a step, by the clock, of each turn.
+        cpu: the same by processor time.
+        memory: peak MiB.
+    """
+
+    name: str
+    step: Callable[[Tensor], None]
+    keeps: bool
+    first: float = 0.0
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    memory: float = 0.0
+
+    def turn(self, real: Tensor, count: int) -> None:
+        """Take `count` steps and note what one took."""
+        keep_freed_memory(self.keeps)
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(count):
+            self.step(real)
+        self.wall.append((time.perf_counter() - wall) / count)
+        self.cpu.append((time.process_time() - cpu) / count)
+
+
+def main() -> None:
+    """Time the contestants."""
+    given = _parser().parse_args()
+    if given.memory_of:
+        print(json.dumps(peak_memory(given.memory_of, given.setting)))
+        return
+    torch.set_num_threads(given.threads)
+    machine = {
+        "machine": processor(),
+        "cores": os.cpu_count(),
+        "threads": given.threads,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
+        "load": round(os.getloadavg()[0], 1),
+        "date": time.strftime("%Y-%m-%d"),
+        "setting": ", ".join(f"{name} {getattr(given, name)}" for name in ("fmap_base", "fmap_max", "latent", "alpha")),
+    }
+    print("; ".join(f"{name} {value}" for name, value in machine.items()))
+    rows = [row for side in given.resolutions for row in compare(side, given)]
+    if given.json:
+        given.json.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    if given.plot:
+        plot(rows, given.plot)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "contestants", nargs="*", type=Path, default=OURS, help="files; by default ours and a plain one"
+    )
+    parser.add_argument("--resolutions", type=_numbers, default=[4, 8, 16, 32, 64], help="such as 4,8,16")
+    parser.add_argument("--fmap_base", type=int, default=2048)
+    parser.add_argument("--fmap_max", type=int, default=128)
+    parser.add_argument("--latent", type=int, default=128)
+    parser.add_argument("--batch", type=int, help="pictures a step; by default 16, and 8 from 128 px on")
+    parser.add_argument("--alpha", type=float, default=1.0, help="weight of the newest block")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--seconds", type=float, default=30, help="of turns at each resolution")
+    parser.add_argument("--no_memory", action="store_true", help="do not measure peak memory")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--plot", type=Path, help="draw the ratios here, a PNG")
+    parser.add_argument("--memory_of", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--setting", type=json.loads, help=argparse.SUPPRESS)
+    return parser
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def compare(side: int, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each contestant at `side` pixels, printed as they are made."""
+    batch = given.batch or (16 if side < 128 else 8)
+    setting = (side, given.fmap_base, given.fmap_max, given.latent, batch, given.alpha)
+    real = torch.rand(batch, 3, side, side) * 2 - 1
+    all_of_them = []
+    for path in given.contestants:
+        module = load(path)
+        start = time.perf_counter()
+        one = Contestant(path.stem, module.make(*setting), getattr(module, "keeps_freed_memory", False))
+        keep_freed_memory(one.keeps)
+        one.step(real)
+        one.first = time.perf_counter() - start
+        one.step(real)
+        all_of_them.append(one)
+    counts = [max(round(SHORTEST_TURN / _once(one, real)), 1) for one in all_of_them]
+    rates: list[float] = []
+    copies: list[float] = []
+    end = time.perf_counter() + given.seconds
+    while time.perf_counter() < end or len(rates) < 3:
+        for one, count in zip(all_of_them, counts, strict=True):
+            one.turn(real, count)
+        keep_freed_memory()
+        rates.append(convolution_rate(side, min(given.fmap_base // (side // 2), given.fmap_max)))
+        copies.append(copy_rate())
+    flops = arithmetic(setting)
+    print(f"\n{side}x{side}, batch {batch}: {flops / batch / 1e9:.2f} GFLOP an image;"
+          f" a convolution reaches {max(rates) / 1e9:.0f} GFLOP/s, a copy {max(copies) / 1e9:.0f} GB/s;"
+          f" {len(rates)} turns")  # fmt: skip
+    print(f"{'':16}{'ms/image':>10}{'cpu':>9}{'ratio':>8}{'by clock':>10}{'of limit':>10}{'MiB':>7}{'first':>9}")
+    rows = []
+    for path, one in zip(given.contestants, all_of_them, strict=True):
+        if not given.no_memory:
+            one.memory = measured_memory(path, setting, given.threads)
+        limit = flops / max(rates)
+        rows.append(
+            {
+                "resolution": side,
+                "batch": batch,
+                "name": one.name,
+                "ms_image": 1000 * median(one.wall) / batch,
+                "cpu_ms_image": 1000 * median(one.cpu) / batch,
+                "ratio": median(a / b for a, b in zip(all_of_them[0].cpu, one.cpu, strict=True)),
+                "ratio_clock": median(a / b for a, b in zip(all_of_them[0].wall, one.wall, strict=True)),
+                "of_limit": limit / min(one.cpu),
+                "peak_mib": one.memory,
+                "first_seconds": one.first,
+                "turns": len(one.wall),
+                "gflop_image": flops / batch / 1e9,
+                "gflops": max(rates) / 1e9,
+                "copy_gb_s": max(copies) / 1e9,
+            }
+        )
+        row = rows[-1]
+        print(f"{one.name:16}{row['ms_image']:10.3f}{row['cpu_ms_image']:9.3f}{row['ratio']:8.2f}"
+              f"{row['ratio_clock']:10.2f}{row['of_limit']:10.0%}{one.memory:7.0f}{one.first:8.1f}s",
+              flush=True)  # fmt: skip
+    return rows
+
+
+def _once(one: Contestant, real: Tensor) -> float:
+    """Seconds of one step; it is no turn."""
+    one.turn(real, 1)
+    one.cpu.clear()
+    return one.wall.pop()
+
+
+def load(path: Path) -> ModuleType:
+    """A contestant's file as a module."""
+    if str(HERE.parent) not in sys.path:
+        sys.path.insert(0, str(HERE.parent))
+    spec = importlib.util.spec_from_file_location(f"contestant_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def arithmetic(setting: tuple[int, int, int, int, int, float]) -> float:
+    """Floating-point operations of products and convolutions in one of our steps, counted on shapes."""
+    from benchmarks.contestants.ours import shapes_only
+
+    with Ledger() as ledger:
+        shapes_only(*setting)
+    return float(ledger.flops)
+
+
+def convolution_rate(side: int, channels: int) -> float:
+    """FLOP/s of the quickest of some 3x3 convolutions as a step has them."""
+    side, channels = min(side, 64), max(channels, 32)
+    x = torch.randn(16, channels, side, side).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(channels, channels, 3, 3)
+    best, flop = float("inf"), 2 * x.numel() * channels * 9
+    for _ in range(3):
+        start = time.process_time()
+        for _ in range(max(int(2e8 / flop), 1)):
+            torch.nn.functional.conv2d(x, weight, padding=1)
+        best = min(best, (time.process_time() - start) / max(int(2e8 / flop), 1) / torch.get_num_threads())
+    return flop / best
+
+
+def copy_rate() -> float:
+    """Bytes/s read and written by a copy of 64 MB."""
+    source = torch.ones(1 << 24)
+    target = source.clone()
+    start = time.process_time()
+    target.copy_(source)
+    return 2 * source.numel() * 4 / (time.process_time() - start) * torch.get_num_threads()
+
+
+def measured_memory(path: Path, setting: tuple[float, ...], threads: int) -> float:
+    """Peak MiB of a contestant, in a process of its own."""
+    command = [sys.executable, __file__, "--memory_of", str(path), "--setting", json.dumps(setting)]
+    command += ["--threads", str(threads)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return float(json.loads(done.stdout)) if done.returncode == 0 else float("nan")
+
+
+def peak_memory(path: Path, setting: list[Any]) -> float:
+    """Most MiB resident during steps, beyond what there was before; NaN where the system does not tell (not Linux)."""
+    module = load(path)
+    side, batch = setting[0], setting[4]
+    real = torch.rand(batch, 3, side, side) * 2 - 1
+    _load_libraries()
+    before = _resident("VmRSS")
+    keep_freed_memory(getattr(module, "keeps_freed_memory", False))
+    step = module.make(*setting)
+    step(real)  # which compiles, where something is compiled: no part of a step's memory
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    for _ in range(3):
+        step(real)
+    return (_resident("VmHWM") - before) / 1024
+
+
+def _load_libraries() -> None:
+    """Do a little of what a step does, so that what PyTorch loads for it is no part of a step's memory."""
+    x, weight = torch.ones(1, 3, 8, 8, requires_grad=True), torch.ones(3, 3, 3, 3, requires_grad=True)
+    (gradient,) = torch.autograd.grad(torch.nn.functional.conv2d(x, weight).sum(), x, create_graph=True)
+    torch.autograd.backward(gradient.square().sum())
+    for fused in (False, True):
+        torch.optim.Adam([weight], fused=fused).step()
+
+
+def _resident(field_name: str) -> float:
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith(field_name):
+            return float(line.split()[1])
+    return float("nan")
+
+
+def processor() -> str:
+    """The processor's name, as far as it is known."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Speed-ups and memory over the resolution, a curve for each contestant."""
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    panels = []
+    for title, key in (("times the first one's speed", "ratio"), ("peak MiB", "peak_mib")):
+        lines = {}
+        for name in names:
+            own = [row for row in rows if row["name"] == name]
+            lines[name] = (np.log2([row["resolution"] for row in own]), np.array([row[key] for row in own], np.float64))
+        panels.append(Curves(title, lines))
+    sides = sorted({row["resolution"] for row in rows})
+    curves_chart(panels, {float(np.log2(side)): f"{side} px" for side in sides}, "log2 of the resolution").save(path)
+
+
+if __name__ == "__main__":
+    main()

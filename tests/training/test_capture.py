@@ -1,0 +1,287 @@
+"""Gradients: the plain operations, the quick ones and the captured graph agree, whatever is being trained."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+
+from pggan_framework.growth import Growth
+from pggan_framework.labels import collect
+from pggan_framework.losses import BEGAN, WGANGP, StandardGAN
+from pggan_framework.losses.auxiliary import AuxiliaryClassifier
+from pggan_framework.losses.base import Loss, Progress, StepContext, Term
+from pggan_framework.losses.diversity import PullAway
+from pggan_framework.losses.gradient_penalties import R1, GradientPenalty
+from pggan_framework.losses.unrolled import UnrolledD
+from pggan_framework.networks import Discriminator, Generator
+from pggan_framework.networks.functional import plain_operations
+from pggan_framework.training.backward import Captures, backward, obstacle
+
+SMALL = {"fmap_base": 64, "fmap_max": 8}
+RECTANGLE = Growth(2, (2, 8), ((False, True), (True, True), (True, False)))
+SPACE, LABELS = collect({"pitch": [60, 61, 62, 60, 61, 62], "who": list("abbabb")})
+LOSS = WGANGP(iwass_epsilon=0.1) + AuxiliaryClassifier().terms
+
+
+def networks(shape: Any, dtype: torch.dtype = torch.float64, **options: Any) -> tuple[Generator, Discriminator]:
+    torch.manual_seed(0)
+    labels = {"label_space": options.pop("label_space", None)}
+    G = Generator(shape, latent_size=6, **SMALL, **labels)
+    D = Discriminator(shape, **SMALL, **labels, **options)
+    for network in (G, D):
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                torch.nn.init.normal_(parameter, std=0.1)
+    return G.to(dtype), D.to(dtype)
+
+
+def context(side: str, G: Generator, D: Discriminator, **options: Any) -> StepContext:
+    random = torch.Generator().manual_seed(options.pop("seed", 1))
+    like = next(G.parameters())
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=random, dtype=torch.float64).to(like)
+
+    reals = draw(6, *G.growth.shape_at(G.depth)) if side == "D" or options.pop("reals", False) else None
+    labels = None if G.label_space is None else torch.from_numpy(SPACE.one_hot(LABELS)).to(like)
+    latents, mixing = draw(6, G.latent_size), draw(6, 1, 1, 1).sigmoid()
+    return StepContext(side, G, D, latents, reals, labels, mixing if side == "D" else None, **options)
+
+
+def gradients(source: Any, loss: Loss, one: StepContext) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    other, own = (one.G, one.D) if one.side == "D" else (one.D, one.G)
+    own.zero_grad(set_to_none=True)
+    other.requires_grad_(False)
+    try:
+        source(loss, one)
+    finally:
+        other.requires_grad_(True)
+    return {n: p.grad.clone() for n, p in own.named_parameters() if p.grad is not None}, dict(one.stats)
+
+
+def assert_same(mine: Any, theirs: Any, tolerance: float = 1e-11) -> None:
+    for ours, wanted in zip(mine, theirs, strict=True):
+        assert ours.keys() == wanted.keys()
+        for name, value in wanted.items():
+            assert (ours[name] - value).norm() <= tolerance * max(value.norm(), 1e-3), name
+
+
+@pytest.mark.parametrize("shape", [[3, 16, 16], RECTANGLE], ids=["square", "rectangle"])
+@pytest.mark.parametrize("fused", [True, False], ids=["mean first", "activation first"])
+def test_plain_and_quick_gradients_are_equal_at_every_depth_and_alpha(shape: Any, fused: bool) -> None:
+    G, D = networks(shape, label_space=SPACE, fused_downscale=fused)
+    for depth in range(G.max_depth + 1):
+        for alpha in (0.0, 0.3, 0.8, 1.0) if depth else (1.0,):
+            for network in (G, D):
+                network.depth, network.alpha = depth, alpha
+            for side in ("D", "G"):
+                with plain_operations():
+                    wanted = gradients(backward, LOSS, context(side, G, D))
+                assert wanted[0] and (side == "G" or {"gradient_penalty", "drift", "D_label"} <= wanted[1].keys())
+                assert_same(gradients(backward, LOSS, context(side, G, D)), wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [[3, 16, 16], RECTANGLE], ids=["square", "rectangle"])
+def test_captured_gradients_are_equal_at_every_depth_and_alpha(shape: Any) -> None:
+    G, D = networks(shape, label_space=SPACE)
+    captures = Captures(lambda graph: graph, pytest.fail, most=100)
+    for depth in range(G.max_depth + 1):
+        for alpha in (0.0, 0.3, 0.8, 1.0) if depth else (1.0,):
+            for network in (G, D):
+                network.depth, network.alpha = depth, alpha
+            for side in ("D", "G"):
+                with plain_operations():
+                    wanted = gradients(backward, LOSS, context(side, G, D))
+                assert_same(gradients(captures, LOSS, context(side, G, D)), wanted)
+    # Alpha goes in as a tensor: at each depth a graph for the fade and one for after it, for D and for G.
+    assert len(captures.graphs) == 2 * (2 * G.max_depth + 1)
+
+
+def test_one_graph_serves_a_whole_fade() -> None:
+    G, D = networks([3, 8, 8])
+    captures = Captures(lambda graph: graph, pytest.fail)
+    for alpha in (0.2, 0.7):
+        G.alpha = D.alpha = alpha
+        pair = [gradients(source, WGANGP(), context("D", G, D)) for source in (captures, backward)]
+        assert_same(*pair)
+    assert len(captures.graphs) == 1
+
+
+def test_the_plain_operations_are_others() -> None:
+    G, D = networks([3, 8, 8], torch.float32)
+    z = torch.randn(4, 6)
+    with plain_operations():
+        reference = G(z)
+    torch.testing.assert_close(G(z), reference)
+    assert not torch.equal(G(z), reference)  # folded kernels round otherwise
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        WGANGP() + R1(interval=2).terms,
+        StandardGAN(label_smoothing=0.1, label_noise=0.2, label_swap=0.1),
+        StandardGAN() + PullAway().terms,
+    ],
+    ids=["lazy", "random targets", "diversity"],
+)
+def test_other_losses_are_captured_too(loss: Loss) -> None:
+    G, D = networks([3, 4, 4])
+    captures = Captures(lambda graph: graph, pytest.fail)
+    for updates in (0, 1, 2):
+        for side in ("D", "G"):
+            results = []
+            for source in (backward, captures):
+                torch.manual_seed(3)
+                results.append(gradients(source, loss, context(side, G, D, progress=Progress(0, updates))))
+            assert_same(*results)
+    assert all(captures.graphs.values())
+
+
+def test_a_weight_that_follows_training_goes_into_the_graph() -> None:
+    G, D = networks([3, 4, 4])
+    loss = StandardGAN() + GradientPenalty(weight=10, schedule={0: 1, 100: 0.1}).terms
+    captures = Captures(lambda graph: graph, pytest.fail)
+    norms = []
+    for nimg in (0, 50_000, 100_000):
+        pair = [gradients(s, loss, context("D", G, D, progress=Progress(nimg))) for s in (captures, backward)]
+        assert_same(*pair)
+        norms.append(float(sum(g.norm() for g in pair[0][0].values())))
+    assert len(captures.graphs) == 1 and len(set(norms)) == 3
+    # A parameter that is a number in the graph makes another graph.
+    loss.terms[-1].target = 3.0
+    assert_same(*[gradients(s, loss, context("D", G, D)) for s in (captures, backward)])
+    assert len(captures.graphs) == 2
+
+
+def test_another_batch_or_frozen_blocks_make_another_graph() -> None:
+    G, D = networks([3, 8, 8])
+    captures = Captures(lambda graph: graph, pytest.fail)
+    gradients(captures, WGANGP(), context("D", G, D))
+    for module in D.earlier():
+        module.requires_grad_(False)
+    found, _ = gradients(captures, WGANGP(), context("D", G, D))
+    assert len(captures.graphs) == 2
+    assert not any(name.startswith("from_rgb.0") for name in found) and "blocks.1.first.weight" in found
+
+
+class OfProgress(Term):
+    """Looks at how far training is."""
+
+    name, side = "of_progress", "D"
+
+    def __call__(self, context: StepContext) -> torch.Tensor:
+        return context.real_verdict.scores.mean() * context.progress.nimg
+
+
+class OfValues(Term):
+    """Goes another way by what a tensor holds."""
+
+    name, side = "of_values", "D"
+
+    def __call__(self, context: StepContext) -> torch.Tensor:
+        scores = context.real_verdict.scores
+        return scores.mean() if float(scores.sum()) > 0 else -scores.mean()
+
+
+class OfChance(Term):
+    """Draws from Python's generator."""
+
+    name, side = "of_chance", "D"
+
+    def __call__(self, context: StepContext) -> torch.Tensor:
+        return context.real_verdict.scores.mean() * random.random()
+
+
+@pytest.mark.parametrize(
+    ("term", "reason"),
+    [(OfProgress(), "progress.nimg"), (OfValues(), "cannot be traced"), (OfChance(), "other gradients")],
+)
+def test_what_no_graph_can_hold_is_computed_as_before_and_told(term: Term, reason: str) -> None:
+    G, D = networks([3, 4, 4])
+    said: list[str] = []
+    captures = Captures(lambda graph: graph, said.append)
+    loss = WGANGP() + [term]
+    results = []
+    for source in (backward, captures, captures):
+        random.seed(1)
+        results.append(gradients(source, loss, context("D", G, D, progress=Progress(2))))
+        if source is captures and len(results) == 2:
+            random.seed(1)
+    assert_same(results[2], results[0])
+    assert len(said) == 1 and said[0].startswith("D's update is not compiled, because") and reason in said[0]
+
+
+def test_losses_that_cannot_be_captured_are_known_before() -> None:
+    assert obstacle(WGANGP()) == ""
+    assert "D_began keeps a state" in obstacle(BEGAN())
+    assert "UnrolledD adds up" in obstacle(UnrolledD(WGANGP()))
+
+
+def test_a_compiler_that_fails_is_told_and_leaves_no_trace() -> None:
+    G, D = networks([3, 4, 4])
+    said: list[str] = []
+
+    def broken(graph: Any) -> Any:
+        def function(*inputs: torch.Tensor) -> Any:
+            raise RuntimeError("no compiler\nhere")
+
+        return function
+
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    result = gradients(Captures(broken, said.append), WGANGP(), context("D", G, D))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert_same(result, gradients(backward, WGANGP(), context("D", G, D)))
+    assert said == ["D's update is not compiled, because it cannot be compiled: RuntimeError: no compiler"]
+
+
+def test_buffers_that_an_update_changes_change_once() -> None:
+    results = []
+    for source in (backward, Captures(lambda graph: graph, pytest.fail)):
+        torch.manual_seed(0)
+        G = Generator([3, 8, 8], latent_size=6, **SMALL, norm="batch").double()
+        D = Discriminator([3, 8, 8], **SMALL, spectral_norm=True).double()
+        pair = [gradients(source, WGANGP(), context(side, G, D)) for side in ("D", "G", "D")]
+        buffers = {f"{n}.{name}": b for n, net in (("G", G), ("D", D)) for name, b in net.named_buffers()}
+        results.append((pair, buffers))
+    for mine, theirs in zip(results[1][0], results[0][0], strict=True):
+        assert_same(mine, theirs)
+    assert_same([results[1][1]], [results[0][1]])
+
+
+@pytest.mark.slow
+def test_compiled_code_gives_the_same() -> None:
+    from pggan_framework.training.compiling import compiler
+
+    G, D = networks([3, 4, 4], torch.float32)
+    captures = Captures(compiler(torch.device("cpu")), pytest.fail)
+    for seed in (1, 2):
+        for side in ("D", "G"):
+            pair = [gradients(s, WGANGP(), context(side, G, D, seed=seed))[0] for s in (captures, backward)]
+            assert pair[0].keys() == pair[1].keys()
+            mine, theirs = (torch.cat([gradient.flatten() for gradient in found.values()]) for found in pair)
+            assert (mine - theirs).norm() < 1e-5 * theirs.norm()
+    assert all(captures.graphs.values())
+
+
+def test_bfloat16_keeps_the_penalty_in_float32() -> None:
+    G, D = networks([3, 8, 8], torch.float32)
+    G.alpha = D.alpha = 0.5
+    loss = WGANGP()
+    usual = context("D", G, D)
+    low = context("D", G, D, precision=torch.bfloat16)
+    assert low.real_verdict.scores.dtype == low.fakes.dtype == low.interpolate_gradients.dtype == torch.float32
+    assert not torch.equal(low.real_verdict.scores, usual.real_verdict.scores)
+    torch.testing.assert_close(low.real_verdict.scores, usual.real_verdict.scores, rtol=0.05, atol=0.05)
+    assert torch.equal(low.real_gradients, usual.real_gradients)
+    for side in ("D", "G"):
+        wanted, _ = gradients(backward, loss, context(side, G, D))
+        found, _ = gradients(backward, loss, context(side, G, D, precision=torch.bfloat16))
+        assert all(gradient.dtype == torch.float32 for gradient in found.values())
+        ours, theirs = (torch.cat([gradient.flatten() for gradient in some.values()]) for some in (found, wanted))
+        assert (ours - theirs).norm() < 0.1 * theirs.norm()
