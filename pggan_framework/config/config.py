@@ -38,9 +38,15 @@ class Config:
         return dump(self.to_dict())
 
     def difference(self, other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-        """What differs from another resolved config (as `to_dict` gives it): (dotted key, its value, this one's)."""
+        """What differs from another resolved config (as `to_dict` gives it): (dotted key, its value, this one's).
+
+        A flag that the other does not know at all, because it is of an earlier release, differs only where it is given.
+        """
         old, new = _flat(plain(other)), _flat(self.to_dict())
-        keys = [*new, *(key for key in old if key not in new)]
+        known = {key.partition(".")[0] for key in old if "." in key} | {key for key in old if "." not in key}
+        later = {key for key in new if key not in old and ("." not in key or key.partition(".")[0] in known)}
+        keys = [key for key in new if key not in later or key in self.explicit]
+        keys += [key for key in old if key not in new]
         return [(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
 
 

@@ -177,6 +177,15 @@ def test_a_stored_config_lies_between_defaults_and_files(write: Write) -> None:
     assert stored.difference(stored.to_dict()) == []
 
 
+def test_what_an_earlier_release_did_not_know_is_no_difference_unless_it_is_given() -> None:
+    stored = resolve(["--exp_name", "old"]).to_dict()
+    del stored["compile"], stored["Adam"]["eps"], stored["WGANGP"]
+    now = resolve(["--exp_name", "old"]).difference(stored)
+    assert {key.partition(".")[0] for key, _, _ in now} == {"WGANGP"}  # another component than then is one
+    given = resolve(["--exp_name", "old", "--compile", "never", "--Adam.eps", "0.5"]).difference(stored)
+    assert {("compile", None, "never"), ("Adam.eps", None, 0.5)} <= set(given)
+
+
 def test_resume_waits_for_the_stored_config() -> None:
     line = ["--resume", "latest", "--dataset_class", "SoundImageDataset"]
     first = resolve(line)
