@@ -25,7 +25,7 @@ COMMANDS = {
     "import": "weights of the original PGGAN, deepsound's or the GAN zoo's as a checkpoint",
     "inspect": "look at data before training: figures, pictures, and what the codec keeps",
 }
-"""The commands; each is the function ``run(argv) -> exit status`` of the module of its name (``import_`` for import)."""
+"""The commands; each is the function ``run(argv) -> exit status`` of the module of its name, ``import_`` for import."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
