@@ -140,7 +140,8 @@ class DepthManager(Plugin):
                 f"schedule: {type(self.schedule).__name__} goes by the clock, and {trainer.world.size} processes have"
                 f" {trainer.world.size}; allowed with several processes: a schedule that counts images"
             )
-        self._clock = Clock()
+        self._clock: Clock | None = None
+        self._seconds = 0.0
         self._frozen_before = 0
         if self.depth_offset is None:
             self.depth_offset = trainer.parts.dataset.model_dataset_depth_offset
@@ -150,6 +151,8 @@ class DepthManager(Plugin):
     def before_step(self) -> None:
         """Set depth, alpha, batch, tick length and the learning rates' factor for how far training has come."""
         trainer = self.trainer
+        if self._clock is None:  # what comes before the first step is no training
+            self._clock = Clock(self._seconds)
         position = trainer.nimg if self._plan.unit == "image" else self._clock.seconds
         if trainer.iteration % self.minibatch_repeats == 0:
             before = trainer.depth, trainer.G.fading
@@ -186,11 +189,13 @@ class DepthManager(Plugin):
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds trained, where the plan counts them."""
-        return {"seconds": self._clock.seconds} if self._plan.unit == "second" else {}
+        if self._plan.unit != "second":
+            return {}
+        return {"seconds": self._seconds if self._clock is None else self._clock.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on counting."""
-        self._clock = Clock(state.get("seconds", 0.0))
+        self._clock, self._seconds = None, state.get("seconds", 0.0)
 
     def on_tick(self) -> None:
         """Report depth, alpha, lod and batch of the tick's last step."""
