@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module, invalidate_caches
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
@@ -49,7 +50,7 @@ def index(plugin_dirs: Iterable[str | Path] = ()) -> tuple[Entry, ...]:
     files = [(_module_name(path), path) for path in sorted(PACKAGE.rglob("*.py"))]
     for folder in plugin_dirs:
         files += [(f"{USER_PACKAGE}.{path.stem}", path) for path in _plugin_files(Path(folder))]
-    entries = [entry for module, path in files for entry in _read_entries(module, path)]
+    entries = [entry for module, path in files for entry in _entries(module, path)]
     order = {kind: position for position, kind in enumerate(KINDS)}
     return tuple(sorted(entries, key=lambda entry: (order.get(entry.kind, len(order)), entry.name.lower())))
 
@@ -114,17 +115,28 @@ def _plugin_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
 
 
-def _read_entries(module: str, path: Path) -> list[Entry]:
+def _entries(module: str, path: Path) -> tuple[Entry, ...]:
+    """The components in one file, which is read again only where it has changed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return _read_entries(module, path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _read_entries(module: str, path: Path, changed: int, size: int) -> tuple[Entry, ...]:
     """The components in one file. Most files have none, so they are searched as text before they are parsed."""
     try:
         text = path.read_text(encoding="utf-8")
         if "register(" not in text:
-            return []
+            return ()
         tree = ast.parse(text)
     except (OSError, ValueError, SyntaxError):
-        return []
+        return ()
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    return [entry for node in classes for call in node.decorator_list for entry in _read_decorator(module, node, call)]
+    found = [_read_decorator(module, node, call) for node in classes for call in node.decorator_list]
+    return tuple(entry for entries in found for entry in entries)
 
 
 def _read_decorator(module: str, node: ast.ClassDef, call: ast.expr) -> list[Entry]:

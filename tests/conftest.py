@@ -30,6 +30,13 @@ def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pggan_framework.data.preparation.PATIENCE", float("inf"))
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_compiled(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Runs that could go on for hours, and are stopped at once, are not worth a minute of compiling."""
+    if "compiling" not in request.node.nodeid and "torch" in sys.modules:
+        monkeypatch.setattr("pggan_framework.training.compiling.FEWEST_STEPS", float("inf"))
+
+
 @pytest.fixture
 def own_plugins() -> Iterator[None]:
     """Forget the plugin files loaded before the test while it runs, and afterwards those it has loaded."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -147,7 +147,13 @@ def combinations(draw: st.DrawFn) -> dict[str, Any]:
     return {"networks": networks, "loss": loss, "more": {k: v for k, v in more.items() if v != {}}}
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=20,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],  # to look for a smaller example would take many trainings
+)
 @given(combinations())
 def test_combinations_train_or_say_why_not(
     pictures: Path, tmp_path_factory: pytest.TempPathFactory, drawn: dict[str, Any]
