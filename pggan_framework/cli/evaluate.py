@@ -49,10 +49,7 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         UserError: if the model, its data or a flag cannot be used.
     """
-    try:
-        given, rest = _parser().parse_known_args(list(argv))
-    except SystemExit as stop:  # -h has printed the help
-        return int(stop.code or 0)
+    given, rest = _parser().parse_known_args(list(argv))
     for name, least in (("count", 1), ("seed", 0), ("griffin_lim_iter", 0), ("neighbours", 0)):
         if getattr(given, name) < least:
             raise UserError(f"--{name} is {getattr(given, name)}; allowed: {least} or more")

@@ -78,10 +78,7 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         UserError: if something given is not usable; nothing is left behind then.
     """
-    try:
-        given = _parser().parse_args(list(argv))
-    except SystemExit as stop:  # -h has printed the help
-        return int(stop.code or 0)
+    given = _parser().parse_args(list(argv))
     _check(given)
     seeds = _seeds(given)
     run_folder, checkpoint = find_checkpoint(given.model, Path(given.result_dir))

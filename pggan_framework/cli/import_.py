@@ -29,10 +29,7 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         UserError: if the file cannot be taken over; nothing is left behind then.
     """
-    try:
-        given = _parser().parse_args(list(argv))
-    except SystemExit as stop:  # -h has printed the help
-        return int(stop.code or 0)
+    given = _parser().parse_args(list(argv))
     out: Path = given.out
     if out.suffix != ".pt":
         raise UserError(f"{out} is given; allowed: a new file that ends in .pt")

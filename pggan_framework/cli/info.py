@@ -28,10 +28,7 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         UserError: if the file is neither a checkpoint, nor an exported model, nor a file of data.
     """
-    try:
-        given = _parser().parse_args(list(argv))
-    except SystemExit as stop:  # -h has printed the help
-        return int(stop.code or 0)
+    given = _parser().parse_args(list(argv))
     path = Path(given.model)
     if not path.is_file():
         _, path = find_checkpoint(given.model, Path(given.result_dir))

@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _another_tells():
             print(f"error: {error}", file=sys.stderr)
         return 2
+    except SystemExit as stop:  # of a command's -h, which has printed the help
+        return int(stop.code or 0)
     except KeyboardInterrupt:
         return 130
 

@@ -42,10 +42,7 @@ def run(argv: Sequence[str]) -> int:
             f"unknown recipe '{name}'{nearest(name, RECIPES)}, and no file or folder; recipes: {', '.join(RECIPES)};"
             " see 'pggan prepare -h'"
         )
-    try:
-        given = source_parser().parse_args(list(argv))
-    except SystemExit as stop:  # -h has printed the help
-        return int(stop.code or 0)
+    given = source_parser().parse_args(list(argv))
     return _prepare(given)
 
 
@@ -163,10 +160,7 @@ def _crop(given: list[int] | None) -> tuple[int, int, int, int] | int | None:
 def _recipe(name: str, argv: Sequence[str]) -> int:
     """Make a folder by a recipe."""
     recipe = import_module(f"pggan_framework.recipes.{name}")
-    try:
-        given = recipe_parser(name, recipe).parse_args(list(argv))
-    except SystemExit as stop:  # -h has printed the help
-        return int(stop.code or 0)
+    given = recipe_parser(name, recipe).parse_args(list(argv))
     print(f"{given.out}: {recipe.run(given, _counter(recipe.THINGS))}")
     return 0
 

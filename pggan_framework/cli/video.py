@@ -38,10 +38,7 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         UserError: if something given is not usable; nothing is left behind then.
     """
-    try:
-        given = _parser().parse_args(list(argv))
-    except SystemExit as stop:  # -h has printed the help
-        return int(stop.code or 0)
+    given = _parser().parse_args(list(argv))
     kind = _kind(given)
     folder = _run_folder(given.model, Path(given.result_dir))
     from pggan_framework.cli.threads import share_cores
