@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pggan_framework.cli.main import main
 from pggan_framework.cli.prepare import run
 from pggan_framework.errors import UserError
 from pggan_framework.recipes import cats, notes
@@ -123,7 +124,7 @@ def test_missing_fluidsynth_says_what_to_install(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("words", [["-h"], ["cats", "-h"], ["notes", "-h"]])
 def test_help(words, capsys):
-    assert run(words) == 0
+    assert main(["prepare", *words]) == 0
     assert "pggan prepare" in capsys.readouterr().out
 
 
