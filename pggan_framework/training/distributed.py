@@ -7,7 +7,7 @@ processes take the same step, and nothing else is sent: there is no wrapper arou
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -83,6 +83,10 @@ class World:
             return
         if device.type == "cuda":
             torch.cuda.set_device(device)
+        # Its functions take the group of the moment of their import as a default, and torch.compile imports it. They
+        # would hold the group for ever: its threads then run into the interpreter's end, and abort the process there.
+        from torch.distributed.nn import functional  # noqa: F401
+
         World.joined = True
         store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
         # Processes that torchrun has started again would find the addresses of those that have died.
@@ -120,6 +124,10 @@ class World:
         number = samples % groups
         chosen: NDArray[np.int64] = samples[(first <= number) & (number < end)]
         return chosen
+
+    def parts(self, ranks: Iterable[int], count: int, group: int = 1) -> NDArray[np.int64]:
+        """Which samples of a batch of `count` these processes compute together, in order; see `part`."""
+        return np.sort(np.concatenate([World(rank, self.size).part(count, group) for rank in ranks]))
 
     def splits_groups(self, count: int, group: int) -> bool:
         """Whether a batch of `count` has too few groups for every process to have whole ones."""

@@ -168,6 +168,8 @@ def _process(rank: int, size: int, folder: str) -> None:
             Path(folder, f"error{rank}").write_text(str(error))
         world.spread([lone])
         world.check_equal([lone])
+    tasks = Path("/proc/self/task").glob("*/comm")  # threads of the group that outlive it may abort the process
+    assert not [name for name in (task.read_text() for task in tasks) if "gloo" in name]
 
 
 @pytest.mark.slow
