@@ -106,18 +106,22 @@ def _describe_exported(path: Path) -> Details:
 
 
 def _describe_h5(path: Path) -> Details:
-    from pggan_framework.data.h5 import FORMAT, OldH5Dataset, open_h5
+    from pggan_framework.data.h5 import OldH5Dataset
+    from pggan_framework.data.h5_file import FORMAT, open_h5, read_record
 
     with open_h5(path) as file:
         prepared = "format_version" in file.attrs
+        record = read_record(file, path)
         levels = {name: list(data.shape) for name, data in file.items() if name.startswith("data")}
+    if "shards" in record:
+        return _describe_index(path, record, levels)
     dataset = OldH5Dataset(path)
     space, labels = dataset.label_space, dataset.labels
     rows = None
     if space is not None and labels is not None:
         rows = _labels(space, labels, np.ones(len(labels), np.int64))
     return {
-        "kind": "prepared data" if prepared else "HDF5 file of pictures",
+        "kind": _kind(record) if prepared else "HDF5 file of pictures",
         "format_version": FORMAT if prepared else None,
         "pictures": len(dataset),
         "shape": list(dataset.shape),
@@ -127,6 +131,43 @@ def _describe_h5(path: Path) -> Details:
         "data_fingerprint": dataset.fingerprint(),
         "labels": rows,
         "codec": _codec(None if dataset.codec is None else dataset.codec.state_dict()),
+    }
+
+
+def _kind(record: Details) -> str:
+    """What a prepared file is: a whole set, or a shard of one."""
+    shard = record.get("shard")
+    if shard is None:
+        return "prepared data"
+    return f"shard {shard['number']} of {shard['of']} (from 0 on) of the prepared data {shard['set']}"
+
+
+def _describe_index(path: Path, record: Details, levels: Details) -> Details:
+    """The same of an index of shards, which need not be here."""
+    from pggan_framework.data.h5_file import FORMAT, open_h5, read_levels
+    from pggan_framework.data.shards import read_shards
+
+    top = read_levels(path)[0]
+    files, _ = read_shards(path, record, top.shape[0])
+    labels = None
+    if record["label_space"] is not None:
+        space = space_from_state(record["label_space"])
+        with open_h5(path) as file:
+            rows = space.typed(file["labels"][:])
+        labels = _labels(space, rows, np.ones(len(rows), np.int64))
+    return {
+        "kind": f"index of prepared data in {len(files)} shards",
+        "format_version": FORMAT,
+        "pictures": top.shape[0],
+        "shape": list(top.shape[1:]),
+        "dtype": str(top.dtype),
+        "max_depth": len(record["doubles"]),
+        "levels": levels,
+        "shards": [shard._asdict() for shard in files],
+        "missing": [shard.file for shard in files if not path.with_name(shard.file).is_file()],
+        "data_fingerprint": record["fingerprint"],
+        "labels": labels,
+        "codec": _codec(record["codec"]),
     }
 
 

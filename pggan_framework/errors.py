@@ -16,6 +16,10 @@ class UserError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+class LocalError(UserError):
+    """A mistake that other machines need not have: a file that is missing here. Each machine that has it tells it."""
+
+
 class DivergedError(Exception):
     """A loss or a weight is no longer finite: the run ends with a message, and no checkpoint is overwritten."""
 

@@ -15,6 +15,7 @@ from pggan_framework.data.h5 import OldH5Dataset
 from pggan_framework.data.parallel import processors
 from pggan_framework.data.picture_plan import Options, Plan, make_plan
 from pggan_framework.data.picture_preparation import Result, partial_folder, prepare_pictures
+from pggan_framework.data.shard_preparation import prepare_shards, shard_paths
 from pggan_framework.data.sources.base import LabelChoice
 from pggan_framework.data.sources.opening import open_source
 from pggan_framework.errors import UserError
@@ -35,6 +36,7 @@ def prepare(
     labels: LabelChoice | None = None,
     jobs: int | None = None,
     overwrite: bool = False,
+    shards: int | None = None,
 ) -> dict[str, Any]:
     """Prepare all pictures of a source; interrupted, the same call goes on where it was.
 
@@ -45,6 +47,7 @@ def prepare(
         labels: which labels are stored with them; none by default.
         jobs: how many processes; by default as many as there are processors.
         overwrite: whether to replace files that are there, when all is done.
+        shards: write the pictures into so many files, OUT-00000-of-00008.h5 and so on; `out` is then their index.
 
     Returns:
         What ``OUT.json`` holds.
@@ -58,13 +61,18 @@ def prepare(
         raise UserError(f"--jobs is {jobs}; it must be at least 1")
     if out.suffix.lower() not in ENDINGS:
         raise UserError(f"{out} is no name of a prepared file; allowed: one that ends in {' or '.join(ENDINGS)}")
+    if shards is not None and overwrite:
+        raise UserError(
+            "--overwrite is given with --shards, which get their names one by one, so that the old ones would be lost"
+            " before the new ones are there; remove them first"
+        )
     if Path(source).is_dir() and Path(source).resolve() in out.resolve().parents:
         raise UserError(
             f"{out} lies in {source}, where its contact sheet would be one more picture; give another folder"
         )
     summary, picture, config = beside(out)
     # What stands beside an unfinished file is its own: they get their names one after the other.
-    taken = [out] if partial_folder(out).exists() else [out, summary, picture, config]
+    taken = [out] if partial_folder(out).exists() else [out, summary, picture, config, *shard_paths(out, shards or 0)]
     for path in taken:
         if path.exists() and not overwrite:
             raise UserError(f"{path} exists already; give a new file, or --overwrite")
@@ -74,6 +82,8 @@ def prepare(
 
     def finish(file: Path, result: Result) -> None:
         report.update(_report(plan, out, result))
+        if shards is not None:
+            report["shards"] = [path.name for path in shard_paths(out, shards)]
         dataset = OldH5Dataset(file)
         save_png(contact_sheet(dataset), picture)
         _write(config, training_config(dataset, out))
@@ -83,7 +93,10 @@ def prepare(
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {out.parent}: {error.strerror}") from error
-    prepare_pictures(plan, out, jobs, finish, overwrite)
+    if shards is None:
+        prepare_pictures(plan, out, jobs, finish, overwrite)
+    else:
+        prepare_shards(plan, out, shards, jobs, finish)
     return report
 
 

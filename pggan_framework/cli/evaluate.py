@@ -28,6 +28,7 @@ added to metrics.jsonl beside the checkpoint."""
 EXAMPLES = """Metrics and extractors have flags of their own, as --lite0.size: see 'pggan components NAME'.
 examples:
   pggan evaluate latest
+  torchrun --standalone --nproc_per_node 2 -m pggan_framework evaluate latest --count 10000
   pggan evaluate results/007-piano --count 500 --metrics frechet,loudness
   pggan evaluate results/005-cats --count 1500 --metrics swd,ms_ssim --ms_ssim.pairs 2000
   pggan evaluate results/005-cats --count 1500 --metrics fid,kid,precision_recall --extractor lite0
@@ -57,9 +58,12 @@ def run(argv: Sequence[str]) -> int:
     from pggan_framework.building import choose_device
     from pggan_framework.cli.threads import share_cores
     from pggan_framework.pretrained import load_generator
+    from pggan_framework.training.distributed import World
+    from pggan_framework.training.team import Team
 
     share_cores()
-    device = choose_device(given.device)
+    team = Team(World.from_environment())
+    device = choose_device(given.device, team.world.local_rank)
     trained = load_generator(checkpoint)
     trained.generator.to(device)
     metrics, named, eye = _metrics(given, rest, trained.codec is not None, str(device))
@@ -74,9 +78,12 @@ def run(argv: Sequence[str]) -> int:
     from pggan_framework.metrics.report import as_dict, table
 
     cache = FeatureCache(None if given.cache == NO_CACHE else Path(given.cache) if given.cache else cache_folder())
-    sides = Sides(trained, dataset, n, given.seed, given.griffin_lim_iter, str(device), eye, cache)
+    sides = Sides(trained, dataset, n, given.seed, given.griffin_lim_iter, str(device), eye, cache, team=team)
     sheet = folder / f"neighbours_{trained.nimg // 1000:06d}.png" if given.neighbours else None
-    figures, said = _measure(sides, metrics, named, given.neighbours, sheet)
+    found = _measure(sides, metrics, named, given.neighbours, sheet)
+    if found is None:
+        return 0
+    figures, said = found
     print(f"{checkpoint}: {trained.nimg / 1000:g} kimg, {n} {what}s a side, seed {given.seed}")
     if eye is not None:
         print(f"features: {eye.extractor.identity()}{_advice(given.extractor, eye)}")
@@ -219,8 +226,9 @@ def _dataset(trained: Pretrained, moved: Path | None) -> DepthDataset:
 
     name = trained.config["dataset_class"]
     own = trained.config.get(name, {})
-    # Only some of the sounds are looked at, and each once.
-    changed: dict[str, Any] = {"save_dataset": "", **({f"{name}.preload": False} if "preload" in own else {})}
+    # Only some of the sounds are looked at, and each once; of pictures, any.
+    off = [f"{name}.{flag}" for flag in ("preload", "own_shards") if flag in own]
+    changed: dict[str, Any] = {"save_dataset": "", **dict.fromkeys(off, False)}
     if moved is not None:
         if not moved.exists():
             raise UserError(f"--data {moved} does not exist")
@@ -251,11 +259,12 @@ def _dataset(trained: Pretrained, moved: Path | None) -> DepthDataset:
 
 def _measure(
     sides: Sides, metrics: list[BaseMetric[Any]], named: bool, neighbours: int, sheet: Path | None
-) -> tuple[list[Figure], list[str]]:
-    """All figures of the sounds or pictures a side, and what else is to be said."""
+) -> tuple[list[Figure], list[str]] | None:
+    """All figures of the sounds or pictures a side, and what else is to be said; None but in the main process."""
     from tqdm import tqdm
 
     from pggan_framework.cli.neighbours import draw, find
+    from pggan_framework.cli.sides import BATCH
     from pggan_framework.metrics.base import Pictures
     from pggan_framework.metrics.copying import Nearest
     from pggan_framework.metrics.report import compare, usable
@@ -272,19 +281,24 @@ def _measure(
         if isinstance(shown, Pictures) and (lacking := probe.lacks(shown)):
             raise UserError(f"--neighbours needs {lacking}")
     looking = [probe] if sheet is not None and probe.name not in [metric.name for metric in taken] else []
-    total = (3 if first else 2) * n + (len(sides.dataset) if sheet is not None else 0)
+    sizes = [n] * (3 if first else 2) + ([len(sides.dataset)] if sheet is not None else [])
+    total = sum(len(sides.team.share(size, BATCH)) for size in sizes)
     unit = "picture" if sides.trained.codec is None else "sound"
-    with tqdm(total=total, unit=unit, disable=None, leave=False) as bar:
+    quiet = None if sides.team.main else True
+    with sides.team.together(), tqdm(total=total, unit=unit, disable=quiet, leave=False) as bar:
         sides.progress = bar.update
         known = sides.real_features(first, 0) if first else {}
         others, fakes = sides.real_features(taken, n), sides.fake_features([*taken, *looking])
-        figures = compare(taken, known, others, fakes)
-        said = [f"left out: {reason}" for reason in left_out]
-        if sheet is None:
-            return figures, said
-        found = find(sides, probe, fakes[probe.name])
-        sides.progress = lambda done: None
-        draw(sides, found, neighbours, sheet)
+        everything = sides.features_of_all(probe) if sheet is not None else None
+    if not sides.team.main:
+        return None
+    figures = compare(taken, known, others, fakes)
+    said = [f"left out: {reason}" for reason in left_out]
+    if sheet is None or everything is None:
+        return figures, said
+    found = find(sides, probe, fakes[probe.name], everything)
+    sides.progress = lambda done: None
+    draw(sides, found, neighbours, sheet)
     near = f"sample {found.samples[0]} and training picture {found.places[0, 0]}"
     said.append(f"nearest: {near}, {found.ratios[0]:.2g} times as far as usual; {sheet} shows more")
     return [*figures, *found.figures], said

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pggan_framework.playing.player import Player
     from pggan_framework.postprocessors.soundfiles import SoundFormat
     from pggan_framework.pretrained import Pretrained
+    from pggan_framework.training.team import Team
 
 EXAMPLES = """examples:
   pggan generate latest
@@ -26,6 +28,7 @@ EXAMPLES = """examples:
   pggan generate results/003-notes --seed 3 --label pitch=60
   pggan generate results/009-fashion --seeds 0-5 --every folder
   pggan generate results/005-cats --count 50000 --out fakes.zip
+  torchrun --standalone --nproc_per_node 2 -m pggan_framework generate results/005-cats --count 50000 --out all.zip
   pggan generate results/005-cats --seeds 0-63 --truncation 0.7 --depth 3 --only sheet
   pggan generate results/003-notes --play scale
   pggan generate results/012-avatars --maps drawn.png --seeds 0-7
@@ -93,19 +96,39 @@ def run(argv: Sequence[str]) -> int:
         seeds = _stored_seeds(given, player, seeds)
     if len(seeds) * player.variants > MOST_SEEDS:
         raise UserError(f"{len(seeds) * player.variants} samples are asked for; allowed: up to {MOST_SEEDS}")
-    if given.out is not None and given.out.suffix == ZIP:
-        from pggan_framework.playing.archive import write_archive
+    from pggan_framework.training.distributed import World
+    from pggan_framework.training.team import Team
 
-        out = given.out
-        with out_file(out) as (path,):
-            said = [write_archive(player, seeds, path, given.format or "wav", bar("samples"))]
-    else:
-        with out_folder(given.out, run_folder) as (out, folder):
-            said = _make(given, player, seeds, checkpoint, folder)
+    team = Team(World.from_environment())
+    if team.world.size > 1 and (mode := _mode(given)):
+        raise UserError(f"--{mode} makes one thing, and {team.world.size} processes are there; allowed: one process")
+    with team.together(), ExitStack() as stack:
+        place = stack.enter_context(_target(given, run_folder)) if team.main else (Path(), Path())
+        out, path = team.tell(place)
+        said = _make(given, player, seeds, checkpoint, path, team)
+        team.meet()
+    if not team.main:
+        return 0
     for line in said:
         print(line)
     print(f"written to {out}")
     return 0
+
+
+@contextmanager
+def _target(given: argparse.Namespace, run_folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The folder or zip that is made, and the one to write to until all is written."""
+    if given.out is not None and given.out.suffix == ZIP:
+        with out_file(given.out) as (path,):
+            yield given.out, path
+    else:
+        with out_folder(given.out, run_folder) as both:
+            yield both
+
+
+def _mode(given: argparse.Namespace) -> str:
+    """Which of `MODES` is asked for; empty for single samples."""
+    return next((mode for mode in MODES if getattr(given, mode) not in (None, False)), "")
 
 
 def _parser() -> Parser:
@@ -277,19 +300,25 @@ def _read_maps(path: Path, model: Pretrained) -> Map:
     return read_maps(path, (height, width), [entry.colour for entry in space.classes], "--maps")
 
 
-def _make(given: argparse.Namespace, player: Player, seeds: list[int], checkpoint: Path, folder: Path) -> list[str]:
-    """Write what is asked for into `folder`; returns what to say of it."""
+def _make(
+    given: argparse.Namespace, player: Player, seeds: list[int], checkpoint: Path, folder: Path, team: Team
+) -> list[str]:
+    """Write what is asked for into `folder`, or to this path as a zip; returns what to say of it."""
     from pggan_framework.playing import kit, samples, tune, walks
+    from pggan_framework.playing.archive import write_archive
     from pggan_framework.playing.render import Touch
 
     form: SoundFormat = given.format or "wav"
+    progress = bar("samples") if team.main else None
+    if given.out is not None and given.out.suffix == ZIP:
+        return [write_archive(player, seeds, folder, form, progress, team)]
     resolution = given.resolution or samples.RESOLUTION
     named = {name: getattr(given, name) for name in ("attack_ms", "release_ms") if getattr(given, name) is not None}
     touch = Touch(**named)
     if given.play is not None:
         by_channel = given.voices == "channel"
-        progress = bar("clips")
-        return tune.write_tune(player, given.play, seeds[0], folder, given.seconds, by_channel, touch, form, progress)
+        clips = bar("clips")
+        return tune.write_tune(player, given.play, seeds[0], folder, given.seconds, by_channel, touch, form, clips)
     if given.interpolate is not None:
         way = walks.Way(
             None if given.interpolate == BY_TIME else given.interpolate,
@@ -308,5 +337,5 @@ def _make(given: argparse.Namespace, player: Player, seeds: list[int], checkpoin
         if player.numbers("pitch") and len(seeds) > 1:
             raise UserError(f"{len(seeds)} seeds are given; a kit of a model conditioned on pitch is one: --seed N")
         title = f"Made by pggan generate from {checkpoint.name}, seed {seeds[0]}"
-        return [kit.make_kit(player, seeds, folder, title, given.layers or 4, form, touch, bar("samples"))]
-    return [samples.write_samples(player, seeds, folder, form, bar("samples"), given.only, resolution)]
+        return [kit.make_kit(player, seeds, folder, title, given.layers or 4, form, touch, progress)]
+    return [samples.write_samples(player, seeds, folder, form, progress, given.only, resolution, team)]

@@ -112,8 +112,19 @@ def _of_data(details: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("pictures", f"{details['pictures']} of {_by(details['shape'])}, {details['dtype']}"),
         ("depths", f"0 to {details['max_depth']}"),
         ("stored", ", ".join(details["levels"])),
+        *([("shards", _shards(details["shards"], details["missing"]))] if "shards" in details else []),
         ("fingerprint", details["data_fingerprint"]),
     ]
+
+
+def _shards(shards: Sequence[Mapping[str, Any]], missing: Sequence[str]) -> str:
+    size = sum(shard["bytes"] for shard in shards)
+    here = f"{len(missing)} of them not here: {_named(missing)}" if missing else "all of them here"
+    return f"{_named([shard['file'] for shard in shards])}, {size / 1e9:.3g} GB in all; {here}"
+
+
+def _named(files: Sequence[str]) -> str:
+    return files[0] if len(files) == 1 else f"{files[0]} to {files[-1]}" if len(files) > 2 else " and ".join(files)
 
 
 def _attribute(attribute: Mapping[str, Any]) -> str:

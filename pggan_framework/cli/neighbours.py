@@ -41,8 +41,8 @@ class Found:
     ratios: NDArray[np.float64]
 
 
-def find(sides: Sides, metric: FeatureMetric, fakes: Features) -> Found:
-    """The nearest training pictures to generated ones, by features [n, F].
+def find(sides: Sides, metric: FeatureMetric, fakes: Features, everything: Features) -> Found:
+    """The nearest training pictures to generated ones, by features [n, F] and those of all real pictures [N, F].
 
     Distances are compared with those of the reals' first half to the nearest other training picture.
     """
@@ -50,7 +50,6 @@ def find(sides: Sides, metric: FeatureMetric, fakes: Features) -> Found:
     from pggan_framework.metrics.neighbours import nearest
     from pggan_framework.metrics.report import Figure
 
-    everything = sides.features_of_all(metric)
     places, distances = nearest(fakes, everything, min(SHOWN, len(everything) - 1))
     halves = sides.order[: sides.n], sides.order[sides.n :]
     usual, others = (nearest(everything[half], everything, own=half)[1][:, 0] for half in halves)

@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   pggan prepare photos.zip datasets/photos.h5 --size 256 --resize pad --background black --mirror
   pggan prepare datasets/animals datasets/animals.h5 --labels folder
   pggan prepare datasets/cats datasets/cats32.h5 --size 32 --resize stretch --filter box --colour L
+  pggan prepare photos.zip datasets/photos.h5 --size 256 --resize crop --shards 16
   pggan prepare photos.tar.gz datasets/faces.h5 --crop 25 50 128 128 --size 64 --resize stretch
   python train.py --config datasets/photos.yaml
 """
@@ -67,12 +68,14 @@ def _prepare(given: argparse.Namespace) -> int:
     labels = LabelChoice(
         given.labels, given.labels_csv, given.labels_pattern, given.labels_json, given.continuous_labels
     )
-    report = prepare(given.source, given.out, options, labels, given.jobs, given.overwrite)
+    report = prepare(given.source, given.out, options, labels, given.jobs, given.overwrite, given.shards)
     width = max(map(len, report["summary"]))
     for name, value in report["summary"].items():
         print(f"{name:<{width}}  {value}")
     summary, picture, config = beside(given.out)
-    print(f"{given.out}; beside it {summary.name}, {picture.name}")
+    files = [given.out.name, *report.get("shards", [])]
+    shards = f"; its pictures in {files[1]} to {files[-1]}" if len(files) > 2 else "".join(f"; {x}" for x in files[1:])
+    print(f"{given.out}{shards}; beside it {summary.name}, {picture.name}")
     print(f"train on it: python train.py --config {config}")
     return 0
 
@@ -132,6 +135,12 @@ def source_parser() -> argparse.ArgumentParser:
     add("--continuous_labels", nargs="+", metavar="NAME", help="those of the labels that are numbers in a range")
     add("--seed_shape", type=int, nargs=2, metavar=("H", "W"), help="size at depth 0, where depth_offset is not it")
     add("--depth_offset", type=int, default=2, help="log2 of the shorter side at depth 0")
+    add(
+        "--shards",
+        type=int,
+        metavar="N",
+        help="write the pictures into N files, OUT-00000-of-0000N.h5 ..., one after the other; OUT.h5 is their index",
+    )
     add("--jobs", type=int, metavar="N", help="processes; by default as many as there are processors")
     add("--overwrite", action="store_true", help="replace files that are there, when all is done")
     return parser

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from pggan_framework.training.team import Team
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +36,7 @@ class Sides:
         eye: looks at pictures for the metrics that need features, if any does.
         cache: has features of real pictures.
         progress: called with how many more are done.
+        team: the processes that share the work; of the sets of features the main one has all, the others none.
     """
 
     trained: Pretrained
@@ -45,6 +48,7 @@ class Sides:
     eye: Eye | None
     cache: FeatureCache
     progress: Callable[[int], object] = lambda done: None
+    team: Team = field(default_factory=Team)
 
     def __post_init__(self) -> None:
         from pggan_framework.data.sampling import indices
@@ -77,13 +81,12 @@ class Sides:
 
     def fake_features(self, metrics: Sequence[BaseMetric[Any]]) -> dict[str, Features]:
         """What each metric keeps of the generated ones."""
-        from pggan_framework.metrics.report import measure
+        return self._fresh(metrics, self.fakes, 0, self.n)
 
-        return measure(metrics, self._batches(self.fakes, 0, self.n), self.n)
-
-    def features_of_all(self, metric: BaseMetric[Any]) -> Features:
-        """What a metric keeps of all real pictures."""
-        return self._measured([metric], self.all_reals, 0, len(self.dataset), {"order": "all"})[metric.name]
+    def features_of_all(self, metric: BaseMetric[Any]) -> Features | None:
+        """What a metric keeps of all real pictures; None where this is not the main process."""
+        found = self._measured([metric], self.all_reals, 0, len(self.dataset), {"order": "all"})
+        return found.get(metric.name)
 
     def _measured(
         self,
@@ -94,23 +97,63 @@ class Sides:
         which: Mapping[str, object],
     ) -> dict[str, Features]:
         from pggan_framework.metrics.deep import FeatureMetric
-        from pggan_framework.metrics.report import measure
 
         looking = [metric for metric in metrics if isinstance(metric, FeatureMetric)]
         keys = {metric.source: self._key(metric.source, count, which) for metric in looking}
-        known = {source: self.cache.load(key, count) for source, key in keys.items()}
+        known = {source: self.cache.load(key, count) if self.team.main else None for source, key in keys.items()}
+        cached = self.team.tell([source for source, features in known.items() if features is not None])
         found: dict[str, Features] = {}
         for metric in looking:
             if (features := known[metric.source]) is not None:
                 found[metric.name] = features
-        left = [metric for metric in metrics if metric.name not in found]
+        left = [metric for metric in metrics if not (isinstance(metric, FeatureMetric) and metric.source in cached)]
         if not left:
-            self.progress(count)
+            self.progress(len(self.team.share(count, BATCH)))
             return found
-        fresh = measure(left, self._batches(make, start, count), count)
+        fresh = self._fresh(left, make, start, count)
         for source, name in {metric.source: metric.name for metric in looking if metric.name in fresh}.items():
             self.cache.save(keys[source], fresh[name])
         return {**found, **fresh}
+
+    def _fresh(
+        self,
+        metrics: Sequence[BaseMetric[Any]],
+        make: Callable[[slice], Clips | Pictures],
+        start: int,
+        count: int,
+    ) -> dict[str, Features]:
+        """What each metric keeps of `count` clips or pictures from `start` on, each process having seen some."""
+        from pggan_framework.metrics.report import measure
+
+        if self.team.world.size == 1:
+            return measure(metrics, self._batches(make, start, count), count)
+        limits = {metric.name: min(metric.limit or count, count) for metric in metrics}
+        # So many are looked at, in batches that are the same however many processes there are.
+        needed = min(-(-max(limits.values()) // BATCH) * BATCH, count)
+        share = self.team.share(needed, BATCH)
+        batches = self._batches(make, start + share.start, len(share))
+        mine = measure(metrics, batches, share.stop, share.start) if share else {}
+        return self._gathered(mine, limits, needed)
+
+    def _gathered(self, mine: Mapping[str, Features], limits: Mapping[str, int], needed: int) -> dict[str, Features]:
+        """The features of all processes, in the main one; nothing in the others."""
+        from pggan_framework.metrics.rows import Rows
+
+        places = {name: features.__array_interface__["data"][0] for name, features in mine.items()}
+        # Metrics that share one array, of which they want as much, are sent it once.
+        alike: dict[tuple[int, int], list[str]] = {}
+        for name, place in places.items():
+            alike.setdefault((place, limits[name]), []).append(name)
+        gathered: dict[str, Features] = {}
+        for names in self.team.tell(list(alike.values())):
+            limit = limits[names[0]]
+            shares = [self.team.share(needed, BATCH, rank) for rank in range(self.team.world.size)]
+            counts = [max(0, min(share.stop, limit) - share.start) for share in shares]
+            rows = Rows(sum(counts))
+            self.team.gather(mine.get(names[0]), counts, rows.add)
+            if self.team.main:
+                gathered.update(dict.fromkeys(names, rows.array()))
+        return gathered
 
     def _key(self, source: str, count: int, which: Mapping[str, object]) -> dict[str, object]:
         """What decides what is seen of real pictures."""

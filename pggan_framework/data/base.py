@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.labels import Labels, LabelSpace
 
 if TYPE_CHECKING:
     from pggan_framework.audio.base import Codec
+    from pggan_framework.data.sampling import Own
 
 Pixels = NDArray[Any]
 """uint8 or float16 pictures, [N, C, h, w] or [C, h, w]."""
@@ -39,6 +41,8 @@ class DepthDataset(ABC):
     """What the pictures are labelled with, where networks are to be conditioned on it."""
     labels: Labels | None = None
     """[len, A], the label of every picture, in the space's terms; there where `label_space` is."""
+    own: Own | None = None
+    """The pictures that this machine has, where it has not all."""
 
     def __init__(
         self,
@@ -86,6 +90,28 @@ class DepthDataset(ABC):
         Raises:
             UserError: if something in the data or on the disk prevents it.
         """
+
+    def present(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of `numbers` whose pictures this machine has, in their order."""
+        if self.own is None:
+            return numbers
+        inside = [(numbers >= each.start) & (numbers < each.stop) for each in self.own.ranges]
+        return numbers[np.any(inside, axis=0)]
+
+    def check_all_present(self, what: str) -> None:
+        """Refuse what needs every picture where each machine has but its own.
+
+        Args:
+            what: what needs them, for the message.
+
+        Raises:
+            UserError: if this machine has not all.
+        """
+        if self.own is not None:
+            raise UserError(
+                f"{what} looks at pictures from everywhere in the data, and with own_shards each machine has but its"
+                f" own; leave {what} out, and measure with 'pggan evaluate' where all shards are"
+            )
 
     def summary(self) -> dict[str, str]:
         """What a person should know of the data, in words: how many, shape, what was cut, padded, skipped."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.data import png
 from pggan_framework.data.base import Pixels, box_means
-from pggan_framework.data.h5 import Level, read_levels
+from pggan_framework.data.h5_file import Level, read_levels
 from pggan_framework.data.picture_files import reason
 from pggan_framework.data.picture_plan import Plan
 from pggan_framework.data.pixel_loops import Loops, Shrinker, fits, loops
@@ -35,7 +35,8 @@ class BlockWriter:
         self._levels = sorted(read_levels(path), key=lambda level: level.shape[2] * level.shape[3])
         growth, count = plan.growth, len(plan.chosen)
         # Loaded here, so that the processes that are forked have them.
-        self._loops: Loops | None = loops() if count * int(np.prod(growth.shape)) > WORTH_COMPILING else None
+        whole = count if plan.shard is None else count * plan.shard[1]
+        self._loops: Loops | None = loops() if whole * int(np.prod(growth.shape)) > WORTH_COMPILING else None
         self._shrink = Shrinker(self._loops, growth) if self._loops and fits(growth) else None
         # In each process its own, since they are forked.
         self._buffers: list[Pixels] = [

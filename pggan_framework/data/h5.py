@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.data.base import DepthDataset, Pixels, box_mean
+from pggan_framework.data.h5_file import H5File, Level, find_levels, open_h5, read_record
+from pggan_framework.data.machine import Machine
+from pggan_framework.data.sampling import Own
+from pggan_framework.data.shards import Shards
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.label_maps import space_from_state
 from pggan_framework.labels import collect
 from pggan_framework.registry import register
-
-if TYPE_CHECKING:
-    import h5py
-
-FORMAT = 1
-"""Version of the prepared file, in its attribute ``format_version``."""
-RECORD = "pggan_framework"
-"""Name of the scalar string (JSON) that says all else of a prepared file; an HDF5 attribute ends at 64 KiB."""
 
 
 @register("dataset")
@@ -45,9 +38,10 @@ class OldH5Dataset(DepthDataset):
             file knows by itself whether it is to.
         model_dataset_depth_offset: log2 of the pictures' side at depth 0; a prepared file knows its own.
         range_out: value range the networks see.
+        own_shards: of a set in shards, let each machine show its own share of them, and need no others.
 
     Raises:
-        UserError: if the file is missing, truncated, no HDF5 or has no such data sets.
+        UserError: if the file is missing, truncated, no HDF5 or has no such data sets, or a shard of it is.
     """
 
     def __init__(
@@ -58,16 +52,16 @@ class OldH5Dataset(DepthDataset):
         use_labels: bool = False,
         model_dataset_depth_offset: int = 2,
         range_out: tuple[float, float] = (-1, 1),
+        own_shards: bool = False,
     ) -> None:
         self.h5_path = Path(h5_path)
         if max_images is not None and max_images < 1:
             raise UserError(f"max_images is {max_images}; it must be at least 1")
-        self._handle: tuple[int, h5py.File] | None = None
         with open_h5(self.h5_path) as file:
-            self._record = _read_record(file, self.h5_path)
-            self._levels = _find_levels(file, self.h5_path)
+            self._record = read_record(file, self.h5_path)
+            self._levels = find_levels(file, self.h5_path)
             stored = file["labels"][:] if "labels" in file else None
-        self._file = self.h5_path.open("rb", buffering=0)
+        self._file = self._open(own_shards)
         top = self._top(resolution)
         growth = self._prepared_growth(top)
         range_in = (0.0, 255.0) if top.dtype == np.uint8 else (-1.0, 1.0)
@@ -82,6 +76,7 @@ class OldH5Dataset(DepthDataset):
             self.growth = growth
         self._stored = top.shape[0]
         self._length = min(self._stored, max_images or self._stored)
+        self.own = self._own()
         self._resolution = resolution
         self._sources = [self._source(depth) for depth in range(self.growth.max_depth + 1)]
         if use_labels or self._record.get("label_space"):
@@ -130,11 +125,16 @@ class OldH5Dataset(DepthDataset):
         """What was said of the data when they were prepared; the file, and the sizes it holds."""
         sizes = ", ".join(f"{level.shape[2]}x{level.shape[3]}" for level in self._levels)
         told: dict[str, str] = self._record.get("summary", {})
-        return told | super().summary() | {"file": str(self.h5_path), "stored sizes": sizes}
+        lines = told | super().summary() | {"file": str(self.h5_path), "stored sizes": sizes}
+        return lines | self._file.summary() if isinstance(self._file, Shards) else lines
 
     def fingerprint(self) -> str:
         """A prepared file's own; else a digest of the levels and of 16 pictures."""
         known: str | None = self._record.get("fingerprint")
+        if isinstance(self._file, Shards) and self._file.machine is not None:
+            # No machine can see all pictures, and in which shards they are decides which are shown when.
+            cuts = [shard.pictures for shard in self._file.files]
+            return hashlib.sha256(repr((known, self._length, self.shape, cuts)).encode()).hexdigest()[:16]
         if known is not None and self._length == self._stored and self._resolution is None:
             return known
         shapes = [(level.shape, str(level.dtype)) for level in self._levels]
@@ -143,12 +143,10 @@ class OldH5Dataset(DepthDataset):
         digest.update(self.images(spread.tolist(), self.growth.max_depth).tobytes())
         return digest.hexdigest()[:16]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_handle": None, "_file": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._file = self.h5_path.open("rb", buffering=0)
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Look into every shard, of a set in shards: what is wrong with one is found before a training, not in it."""
+        if isinstance(self._file, Shards):
+            self._file.check()
 
     def _top(self, resolution: int | None) -> Level:
         """The level that is the full depth."""
@@ -184,27 +182,30 @@ class OldH5Dataset(DepthDataset):
         return min(fitting, key=lambda level: level.shape[2] * level.shape[3])
 
     def _read(self, level: Level, indices: Sequence[int]) -> Pixels:
-        """Pictures of a level, [N, C, h, w]; a contiguous data set is read at its place in the file."""
+        """Pictures of a level, [N, C, h, w]."""
         order = np.asarray(indices, np.int64)
         if order.size and not 0 <= order.min() <= order.max() < self._length:
             raise IndexError(f"picture {order.max()} of {self._length}")
-        if level.offset is None or not hasattr(os, "preadv"):
-            unique, back = np.unique(order, return_inverse=True)
-            pictures: Pixels = self._h5()[level.name][unique.tolist()][back]
-            return pictures
-        batch: Pixels = np.empty((len(order), *level.shape[1:]), level.dtype)
-        descriptor, stride = self._file.fileno(), batch[:1].nbytes
-        for place, index in enumerate(order.tolist()):
-            # Positional reads share no state between processes, and unlike a memory map they do not count as memory.
-            if os.preadv(descriptor, [batch[place]], level.offset + index * stride) != stride:
-                raise UserError(f"{self.h5_path} has become shorter while it was read")
-        return batch
+        return self._file.read(level.name, order)
 
-    def _h5(self) -> h5py.File:
-        """This process's own handle: one that was open before a fork must not be used after it."""
-        if self._handle is None or self._handle[0] != os.getpid():
-            self._handle = os.getpid(), open_h5(self.h5_path)
-        return self._handle[1]
+    def _open(self, own_shards: bool) -> H5File | Shards:
+        """What the pictures are read from."""
+        if "shards" in self._record:
+            machine = Machine.from_environment() if own_shards else None
+            return Shards(self.h5_path, self._record, self._levels, machine)
+        if own_shards:
+            raise UserError(f"own_shards is given, but {self.h5_path} has none; 'pggan prepare --shards' makes some")
+        return H5File(self.h5_path, self._levels)
+
+    def _own(self) -> Own | None:
+        """The pictures of this machine, where others have others."""
+        file = self._file
+        if not isinstance(file, Shards) or file.machine is None or len(file.own) == len(file.files):
+            return None
+        ranges = file.own_pictures(self._length)
+        if not ranges:
+            raise UserError(f"max_images is {self._length}; none of these is in the shards of this machine")
+        return Own(ranges, file.machine.processes, file.machine.world)
 
     def _beside(self) -> NDArray[Any] | None:
         """Labels from ``<file>-labels.npy``, with or without the ending ``.h5``."""
@@ -219,80 +220,3 @@ class OldH5Dataset(DepthDataset):
                     raise UserError(f"{file} has labels of shape {labels.shape}; there are {self._stored} pictures")
                 return labels
         return None
-
-
-class Level:
-    """One data set of pictures and where it lies in the file.
-
-    Args:
-        data: the open data set.
-    """
-
-    def __init__(self, data: h5py.Dataset) -> None:
-        self.name = str(data.name).lstrip("/")
-        self.shape: tuple[int, int, int, int] = tuple(data.shape)
-        self.dtype: np.dtype[Any] = data.dtype
-        plain = data.chunks is None and data.compression is None and data.dtype.isnative
-        self.offset: int | None = data.id.get_offset() if plain else None
-
-
-def open_h5(path: Path) -> h5py.File:
-    """Open a file for reading.
-
-    Raises:
-        UserError: if it is missing, truncated or no HDF5 file.
-    """
-    import h5py
-
-    if not path.is_file():
-        raise UserError(f"no file {path}")
-    if not h5py.is_hdf5(path):
-        raise UserError(f"{path} is no HDF5 file")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise UserError(f"cannot open {path}: {error}") from error
-
-
-def read_levels(path: Path) -> list[Level]:
-    """The levels of a file, largest first.
-
-    Raises:
-        UserError: if it cannot be read or has none.
-    """
-    with open_h5(path) as file:
-        return _find_levels(file, path)
-
-
-def _find_levels(file: h5py.File, path: Path) -> list[Level]:
-    """The levels in the file, largest first."""
-    import h5py
-
-    levels = []
-    for name, data in file.items():
-        match = re.fullmatch(r"data(\d+)x(\d+)", name)
-        if not match or not isinstance(data, h5py.Dataset):
-            continue
-        if data.ndim != 4 or data.shape[2:] != (int(match[1]), int(match[2])):
-            raise UserError(f"{path}: {name} has shape {data.shape}; due: [N, C, {match[1]}, {match[2]}]")
-        if data.dtype not in (np.uint8, np.float16):
-            raise UserError(f"{path}: {name} is {data.dtype}; allowed: uint8, float16")
-        levels.append(Level(data))
-    if not levels:
-        found = ", ".join(list(file)[:5]) or "nothing"
-        raise UserError(f"{path} has no data sets data{{h}}x{{w}}, such as data64x64; it has {found}")
-    if len({(level.shape[:2], level.dtype) for level in levels}) > 1 or levels[0].shape[0] == 0:
-        found = ", ".join(f"{level.name} {level.shape[:2]} {level.dtype}" for level in levels)
-        raise UserError(f"{path}: the sizes differ in number, channels or type, or are empty: {found}")
-    return sorted(levels, key=lambda level: (level.shape[2] * level.shape[3], level.shape[2]), reverse=True)
-
-
-def _read_record(file: h5py.File, path: Path) -> dict[str, Any]:
-    """What a prepared file says of itself; empty for another file."""
-    version = file.attrs.get("format_version")
-    if version is None:
-        return {}
-    if version != FORMAT or RECORD not in file:
-        raise UserError(f"{path} is a prepared file of format {version}; this version reads {FORMAT}")
-    record: dict[str, Any] = json.loads(file[RECORD][()])
-    return record

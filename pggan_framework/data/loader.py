@@ -45,6 +45,8 @@ class BatchLoader:
         pin_memory: return page-locked tensors, which copy to a GPU without waiting.
         prefetch: batches each worker prepares ahead.
         part: size of a batch -> which of its pictures this process gets, where several train together.
+        machine_part: size of a batch -> which of them all processes of this machine get; due where the dataset has but
+            this machine's own pictures.
     """
 
     before_fork: Callable[[], None] | None = None
@@ -58,8 +60,9 @@ class BatchLoader:
         pin_memory: bool = False,
         prefetch: int = 2,
         part: Part | None = None,
+        machine_part: Part | None = None,
     ) -> None:
-        self._batches = _Batches(dataset, seed, part)
+        self._batches = _Batches(dataset, seed, part, machine_part)
         self._workers = workers
         self._pin_memory = pin_memory
         self._prefetch = prefetch
@@ -142,10 +145,11 @@ class _Failure(NamedTuple):
 
 
 class _Batches(Dataset["torch.Tensor | _Failure"]):
-    def __init__(self, dataset: DepthDataset, seed: int, part: Part | None) -> None:
+    def __init__(self, dataset: DepthDataset, seed: int, part: Part | None, machine_part: Part | None) -> None:
         self.dataset = dataset
         self.seed = seed
         self.part = part
+        self.machine_part = machine_part
 
     def __getitem__(self, request: Request) -> torch.Tensor | _Failure:
         try:
@@ -163,6 +167,12 @@ class _Batches(Dataset["torch.Tensor | _Failure"]):
         return torch.from_numpy(space.condition(labels[self._order(nimg, size)], (height, width)))
 
     def _order(self, nimg: int, size: int) -> list[int]:
+        own = self.dataset.own
+        if own is not None:
+            assert self.part is not None and self.machine_part is not None
+            places = np.searchsorted(self.machine_part(size), self.part(size))
+            numbers: list[int] = own.indices(self.seed, nimg, places).tolist()
+            return numbers
         whole = indices(self.seed, nimg, size, len(self.dataset))
         order: list[int] = (whole if self.part is None else whole[self.part(size)]).tolist()
         return order

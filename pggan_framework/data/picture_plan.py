@@ -75,6 +75,7 @@ class Plan:
         sizes: their sizes, as many as there are different ones, with how many have each.
         unreadable: those that are not, by their numbers in the source, and why.
         fingerprint: a digest of the source, its labels and the options.
+        shard: of the plan of a part, its number and how many parts there are.
     """
 
     source: PictureSource
@@ -86,6 +87,7 @@ class Plan:
     sizes: dict[Size, int]
     unreadable: dict[int, str]
     fingerprint: str
+    shard: tuple[int, int] | None = None
 
     def total(self, good: int) -> int:
         """Pictures in the file where so many have been read."""

@@ -6,6 +6,7 @@ While it is being written there is a folder ``OUT.h5.partial`` beside it, with `
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pggan_framework.data.block_writer import BlockWriter
-from pggan_framework.data.h5 import Level, read_levels
+from pggan_framework.data.h5_file import Level, read_levels
 from pggan_framework.data.journal import Journal
 from pggan_framework.data.meter import Meter
 from pggan_framework.data.parallel import in_order
@@ -73,14 +74,27 @@ def prepare_pictures(
             if out.exists() and not overwrite:
                 shutil.rmtree(folder)
                 raise UserError(f"{out} exists already; give a new file, or --overwrite")
-            broken = _write_blocks(plan, folder, jobs)
-            whole, result = _close_up(plan, folder, broken)
+            whole, result, _ = finished_file(plan, folder, jobs)
             finish(whole, result)
             move_synced(whole, out)
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from error
     return result
+
+
+def finished_file(plan: Plan, folder: Path, jobs: int) -> tuple[Path, Result, dict[int, str]]:
+    """Write the pictures of a plan into a file in `folder`, or go on where that was stopped.
+
+    Returns:
+        The file, what is in it, and which of the chosen pictures, by their places, were broken, and why.
+
+    Raises:
+        UserError: if the disk is full, or no picture can be decoded.
+        OSError: if the file cannot be written.
+    """
+    broken = _write_blocks(plan, folder, jobs)
+    return (*_close_up(plan, folder, broken), broken)
 
 
 def partial_folder(out: Path) -> Path:
@@ -94,6 +108,8 @@ def _write_blocks(plan: Plan, folder: Path, jobs: int) -> dict[int, str]:
     count = len(plan.chosen)
     size = max(1, BLOCK // int(np.prod(plan.growth.shape)))
     header = {"format": FORMAT, "fingerprint": plan.fingerprint, "pictures": count, "block": size}
+    if plan.shard is not None:
+        header["shard"] = list(plan.shard)
     if load_rows(journal, header) is None or not partial.is_file():
         journal.unlink(missing_ok=True)
         partial.unlink(missing_ok=True)
@@ -103,7 +119,8 @@ def _write_blocks(plan: Plan, folder: Path, jobs: int) -> dict[int, str]:
     writer = BlockWriter(plan, partial, size)
     with RowLog(journal, header) as log, Journal(partial, log) as safe:
         rows = list(log.rows)
-        meter = Meter("preparing", "prepared", count, "pictures", min(len(rows) * size, count))
+        where = "" if plan.shard is None else f"shard {plan.shard[0]} of {plan.shard[1]}: "
+        meter = Meter(f"{where}preparing", f"{where}prepared", count, "pictures", min(len(rows) * size, count))
         with closing(in_order(writer.write, range(len(rows), -(-count // size)), jobs)) as results:
             for broken in results:
                 rows.append({"broken": broken})
@@ -123,7 +140,7 @@ def _close_up(plan: Plan, folder: Path, broken: dict[int, str]) -> tuple[Path, R
     unreadable = plan.unreadable | {plan.chosen[place]: why for place, why in broken.items()}
     names = [plan.source.name(index) for index in good]
     result = Result(
-        _record(plan, unreadable),
+        record_of(plan, unreadable),
         names * 2 if plan.options.mirror else names,
         {plan.source.name(index): unreadable[index] for index in sorted(unreadable)},
     )
@@ -145,17 +162,28 @@ def _lay_out(plan: Plan, path: Path, unreadable: dict[int, str]) -> None:
     """Write the file without the pictures; `unreadable` are left out of it."""
     good = [index for index in plan.chosen if index not in unreadable]
     names = [plan.source.name(index) for index in good]
-    found = plan.labels(good)
+    # Which values there are is known when all shards are finished: the index has their labels.
+    found = plan.labels(good) if plan.shard is None else None
     labels = None if found is None else found[1]
     if plan.options.mirror:
         names = names * 2
         labels = None if labels is None else np.concatenate([labels, labels])
-    record = _record(plan, plan.unreadable | unreadable)
+    record = record_of(plan, plan.unreadable | unreadable)
     write_layout(path, record, plan.growth, len(names), np.dtype(np.uint8), labels, names)
 
 
-def _record(plan: Plan, unreadable: dict[int, str]) -> dict[str, Any]:
-    """What the file says of itself."""
+def record_of(plan: Plan, unreadable: dict[int, str]) -> dict[str, Any]:
+    """What the file says of itself, without the pictures that are `unreadable`, by their numbers in the source."""
+    if plan.shard is not None:
+        number, count = plan.shard
+        return {
+            "codec": None,
+            "fingerprint": hashlib.sha256(f"{plan.fingerprint} {number} {count}".encode()).hexdigest()[:16],
+            "range_in": [0, 255],
+            "summary": {"shard": f"{number} of {count} of the set {plan.fingerprint}"},
+            "label_space": None,
+            "shard": {"set": plan.fingerprint, "number": number, "of": count},
+        }
     found = plan.labels([index for index in plan.chosen if index not in unreadable])
     return {
         "codec": None,

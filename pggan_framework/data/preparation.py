@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pggan_framework.data.base import Pixels, box_means
-from pggan_framework.data.h5 import read_levels
+from pggan_framework.data.h5_file import read_levels
 from pggan_framework.data.meter import Meter
 from pggan_framework.data.parallel import in_order
 from pggan_framework.data.prepared import lay_out

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from pggan_framework.data.base import DepthDataset
-from pggan_framework.data.h5 import FORMAT, RECORD, OldH5Dataset, open_h5
+from pggan_framework.data.h5 import OldH5Dataset
+from pggan_framework.data.h5_file import FORMAT, RECORD, open_h5
 from pggan_framework.errors import UserError
 from pggan_framework.files import atomic_path
 from pggan_framework.growth import Growth

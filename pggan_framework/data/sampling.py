@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -39,3 +41,52 @@ def indices(seed: int, start: int, count: int, length: int) -> NDArray[np.int64]
         parts.append(permutation(seed, epoch, length)[offset : offset + taken])
         begin += taken
     return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Own:
+    """The pictures that one machine shows, of a set that lies on several.
+
+    Args:
+        ranges: their numbers in the set.
+        processes: the machine's, by their numbers.
+        world: how many processes there are on all machines.
+    """
+
+    ranges: tuple[range, ...]
+    processes: range
+    world: int
+
+    def __len__(self) -> int:
+        return sum(map(len, self.ranges))
+
+    def indices(self, seed: int, start: int, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """The pictures that stand at `positions` among those that this machine is due from position `start` on.
+
+        Each machine has a stream of its own, permutations of its pictures, one after the other. Where `start` images
+        have been shown on all machines, it stands at ``start * processes // world`` of it. While batches divide evenly
+        among the processes, it so walks through the stream without a gap; else it goes over or passes by some, as the
+        parts of a batch are larger or smaller than the share.
+
+        Args:
+            seed: the run's.
+            start: images shown so far, over all processes.
+            positions: which of the pictures that the machine shows next are wanted, from 0.
+
+        Returns:
+            int64 [N], numbers in the set.
+        """
+        wanted = np.asarray(positions, np.int64)
+        if not len(wanted):
+            return wanted
+        # Two machines with as many pictures are not to go through them in the same order.
+        own_seed = int(np.random.SeedSequence([seed % 2**64, self.ranges[0].start]).generate_state(1, np.uint64)[0])
+        first = start * len(self.processes) // self.world
+        found = indices(own_seed, first, int(wanted.max()) + 1, len(self))[wanted]
+        before = 0
+        numbers = np.empty_like(found)
+        for each in self.ranges:
+            inside = (found >= before) & (found < before + len(each))
+            numbers[inside] = found[inside] - before + each.start
+            before += len(each)
+        return numbers

@@ -83,7 +83,9 @@ def usable(metrics: Iterable[BaseMetric[Batch]], n: int, *sets: Batch) -> tuple[
     return taken, left_out
 
 
-def measure(metrics: Sequence[BaseMetric[Batch]], batches: Iterable[Batch], count: int) -> dict[str, Features]:
+def measure(
+    metrics: Sequence[BaseMetric[Batch]], batches: Iterable[Batch], count: int, first: int = 0
+) -> dict[str, Features]:
     """Each metric's features [N, F] of all clips or pictures, which are held no longer than a batch at a time.
 
     Batches that no metric wants any more, each having its `limit`, are not asked for. Metrics that keep the very same
@@ -92,14 +94,15 @@ def measure(metrics: Sequence[BaseMetric[Batch]], batches: Iterable[Batch], coun
     Args:
         metrics: what is measured.
         batches: the clips or pictures.
-        count: how many they are.
+        count: how many they are, or of the first part of them up to where the last batch ends.
+        first: of all clips, the first batch's first; a metric of which all were before has no features then.
     """
     limits = {metric.name: count if metric.limit is None else min(metric.limit, count) for metric in metrics}
     rows: dict[str, Rows] = {}
     leaders: dict[str, str] = {}
-    seen = 0
+    seen = first
     for clips in batches:
-        first: dict[tuple[int, int], str] = {}
+        begun: dict[tuple[int, int], str] = {}
         parts = []  # kept while the batch lasts, so that no two have one id
         for metric in metrics:
             name, left = metric.name, limits[metric.name] - seen
@@ -108,7 +111,7 @@ def measure(metrics: Sequence[BaseMetric[Batch]], batches: Iterable[Batch], coun
             part = metric.features(clips if left >= len(clips) else clips[:left])
             parts.append(part)
             # Of the same array, of which as many rows are wanted, one copy will do.
-            if leaders.setdefault(name, first.setdefault((id(part), limits[name]), name)) == name:
+            if leaders.setdefault(name, begun.setdefault((id(part), limits[name]), name)) == name:
                 rows.setdefault(name, Rows(left)).add(part)
         seen += len(clips)
         if seen >= max(limits.values(), default=0):

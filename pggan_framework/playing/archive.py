@@ -13,12 +13,14 @@ from zipfile import ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from pggan_framework.errors import UserError
 from pggan_framework.label_maps import MapSpace
 from pggan_framework.labels import Labels, LabelSpace
 from pggan_framework.playing.player import Player
 from pggan_framework.playing.render import Progress
 from pggan_framework.playing.samples import tile
 from pggan_framework.postprocessors.soundfiles import SoundFormat, write_sound
+from pggan_framework.training.team import Team
 
 BATCH = 32
 """Pictures made at a time."""
@@ -27,44 +29,93 @@ IN_A_FOLDER = 1000
 
 
 def write_archive(
-    player: Player, seeds: Sequence[int], path: Path, format: SoundFormat = "wav", progress: Progress | None = None
+    player: Player,
+    seeds: Sequence[int],
+    path: Path,
+    format: SoundFormat = "wav",
+    progress: Progress | None = None,
+    team: Team | None = None,
 ) -> str:
     """Write ``00000/seed0007_class-cat.png`` for each sample, or its sound, and ``dataset.json`` with all labels.
 
     Pictures have the size of the depth the model is at. They are made `BATCH` at a time, so that a seed may differ from
     the same seed made alone by a rounding of the last bit; the same request gives the same bytes. Memory holds one
-    batch and the labels.
+    batch and the labels. Several processes write a zip each, which the main one puts together.
 
     Args:
         player: the model.
         seeds: which samples.
-        path: the file, without regard to what is there.
+        path: the file, without regard to what is there; the same in all processes.
         format: of sounds.
-        progress: called after each sample.
+        progress: called after each sample of this process.
+        team: the processes that share the work.
 
     Returns:
         What was written, in words.
+
+    Raises:
+        UserError: if the main process does not find the others' files.
     """
-    labels: list[Labels | None] = []
+    team = team or Team()
     total = len(seeds) * player.variants
-    with ZipFile(path, "w", allowZip64=True) as archive, TemporaryDirectory() as spare:
-        for done, (seed, label, picture) in enumerate(_samples(player, seeds), 1):
-            data, ending = _encoded(player, picture, seed, Path(spare), format)
-            # A ZipInfo has a fixed date; PNG and sound are not packed again.
-            archive.writestr(ZipInfo(f"{_place(player, done - 1, seed, label)}.{ending}"), data)
-            labels.append(label)
-            if progress:
-                progress(done, total)
-        with archive.open(ZipInfo("dataset.json"), "w", force_zip64=True) as file:
-            for text in _listing(player, seeds, labels, ending):
-                file.write(text.encode())
+    parts = [path.with_name(f"{path.name}.{rank}") for rank in range(1, team.world.size)]
+    try:
+        with ZipFile(path if team.main else parts[team.world.rank - 1], "w", allowZip64=True) as archive:
+            labels, ending = _write_share(player, seeds, archive, format, progress, team.share(total, BATCH))
+            if team.main:
+                team.meet()
+                _append(archive, parts)
+                labels += [label for _, label in islice(player.asked(seeds), len(labels), None)]
+                with archive.open(ZipInfo("dataset.json"), "w", force_zip64=True) as file:
+                    for text in _listing(player, seeds, labels, ending):
+                        file.write(text.encode())
+        if not team.main:
+            team.meet()
+        team.meet()
+    finally:
+        if not team.main:
+            parts[team.world.rank - 1].unlink(missing_ok=True)
     what = "picture" if player.model.codec is None else "sound"
     return f"{total} {what}{'s' * (total != 1)}, dataset.json"
 
 
-def _samples(player: Player, seeds: Sequence[int]) -> Iterator[tuple[int, Labels | None, NDArray[np.float32]]]:
-    """Seed, label [A] and picture [C, h, w] of each seed, made in batches."""
-    asked = player.asked(seeds)
+def _write_share(
+    player: Player,
+    seeds: Sequence[int],
+    archive: ZipFile,
+    format: SoundFormat,
+    progress: Progress | None,
+    share: range,
+) -> tuple[list[Labels | None], str]:
+    """Write these of the samples; returns their labels, and how the files' names end."""
+    labels: list[Labels | None] = []
+    ending = ""
+    with TemporaryDirectory() as spare:
+        for done, (seed, label, picture) in enumerate(_samples(player, seeds, share), 1):
+            data, ending = _encoded(player, picture, seed, Path(spare), format)
+            # A ZipInfo has a fixed date; PNG and sound are not packed again.
+            archive.writestr(ZipInfo(f"{_place(player, share[done - 1], seed, label)}.{ending}"), data)
+            labels.append(label)
+            if progress:
+                progress(done, len(share))
+    return labels, ending
+
+
+def _append(archive: ZipFile, parts: Sequence[Path]) -> None:
+    """Copy what is in other zips."""
+    for part in parts:
+        if not part.is_file():
+            raise UserError(f"{part} is not here, which another process has written; all need one file system")
+        with ZipFile(part) as other:
+            for info in other.infolist():
+                archive.writestr(ZipInfo(info.filename), other.read(info))
+
+
+def _samples(
+    player: Player, seeds: Sequence[int], share: range
+) -> Iterator[tuple[int, Labels | None, NDArray[np.float32]]]:
+    """Seed, label [A] and picture [C, h, w] of each sample of a share, made in batches."""
+    asked = islice(player.asked(seeds), share.start, share.stop)
     while part := list(islice(asked, BATCH)):
         latents, labels = [player.latent(seed) for seed, _ in part], [label for _, label in part]
         for (seed, label), picture in zip(part, player.pictures(latents, labels), strict=True):

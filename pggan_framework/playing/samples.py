@@ -16,6 +16,7 @@ from pggan_framework.playing.render import Progress
 from pggan_framework.postprocessors.image import ImageSaver
 from pggan_framework.postprocessors.picture import picture_tiles, sheet, to_uint8
 from pggan_framework.postprocessors.soundfiles import SoundFormat, write_sound
+from pggan_framework.training.team import Team
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -74,6 +75,7 @@ def write_samples(
     progress: Progress | None = None,
     only: Only | None = None,
     resolution: int = RESOLUTION,
+    team: Team | None = None,
 ) -> str:
     """Write ``seed0007_pitch60.png`` for each sample, its sound beside it, and ``sheet.png`` of the first 64.
 
@@ -86,9 +88,10 @@ def write_samples(
         seeds: which samples.
         folder: where to write.
         format: of sounds.
-        progress: called after each sample.
+        progress: called after each sample of this process.
         only: leave out the sheet (files), or all but the sheet, which has all samples on it then (sheet).
         resolution: about how many pixels the sheet's shorter side has.
+        team: the processes that share the work; sheets are the main one's.
 
     Returns:
         What was written, in words.
@@ -96,6 +99,7 @@ def write_samples(
     Raises:
         UserError: if a file cannot be written, or a sheet is to have more samples than fit.
     """
+    team = team or Team()
     sound, columns, total = player.model.codec, player.variants, len(seeds) * player.variants
     room = room_for(player)
     if only == "sheet" and total > room:
@@ -104,17 +108,25 @@ def write_samples(
         room -= room % columns  # whole rows
     shown: list[NDArray[np.float32]] = []
     labels: list[Labels | None] = []
-    for done, (seed, label) in enumerate(player.asked(seeds), 1):
+    files = range(0) if only == "sheet" else team.share(total)
+    # A picture is the same whoever makes it: the main process makes some that others have made too.
+    on_sheet = range(min(room, total) if only != "files" and team.main else 0)
+    wanted = len(files) + len(set(on_sheet) - set(files[:room]))
+    done = 0
+    for number, (seed, label) in enumerate(player.asked(seeds)):
+        if number not in files and number not in on_sheet:
+            continue
         picture = player.picture(player.latent(seed), label)
-        if only != "sheet":
+        if number in files:
             _write_one(player, picture, seed, folder / player.stem(seed, label), format)
-        if only != "files" and len(shown) < room:
+        if number in on_sheet:
             shown.append(picture)
             labels.append(label)
+        done += 1
         if progress:
-            progress(done, total)
+            progress(done, wanted)
     count = f"{total} picture{'s' * (total != 1)}{' and sounds' * (sound is not None and only != 'sheet')}"
-    if only == "files":
+    if only == "files" or not team.main:
         return count
     wide = columns if 1 < columns <= room else None
     draw(player, np.stack(shown), folder / "sheet.png", resolution, wide)

@@ -91,6 +91,8 @@ class Alarms(Plugin):
         """
         super().setup(trainer)
         self._saver = next(plugin for plugin in trainer.parts.plugins if isinstance(plugin, SaverPlugin))
+        if self.min_diversity:
+            trainer.parts.dataset.check_all_present("Alarms.min_diversity")
         if self.min_diversity and len(trainer.parts.dataset) < 2:
             raise UserError("Alarms.min_diversity: a single picture has no diversity; allowed: 0 for these data")
 

@@ -65,6 +65,7 @@ class SoundMetrics(Plugin):
         dataset = trainer.parts.dataset
         if dataset.codec is None:
             raise UserError("SoundMetrics: these data are no sound; allowed: a dataset with a codec")
+        dataset.check_all_present("SoundMetrics")
         self.count = min(self.count, len(dataset) // 2)
         if self.count < Frechet.minimum:
             raise UserError(f"SoundMetrics: {len(dataset)} sounds are too few; allowed: {2 * Frechet.minimum} and up")

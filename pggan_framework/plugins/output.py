@@ -96,7 +96,7 @@ class OutputGenerator(Plugin):
         parts = self.trainer.parts
         dataset = parts.dataset
         random = np.random.default_rng(derive(parts.seed, _REALS))
-        order = random.permutation(len(dataset))
+        order = dataset.present(random.permutation(len(dataset)))
         if self.labels is None or dataset.labels is None:
             indices = order[: self.samples_count].tolist()
         else:

@@ -75,6 +75,7 @@ class PictureMetrics(Plugin):
         """
         super().setup(trainer)
         dataset = trainer.parts.dataset
+        dataset.check_all_present(_NAME)
         self.count = min(self.count, len(dataset) // 2)
         self._eye = attach(self._metrics, self.extractor, str(trainer.parts.device))
         full = Pictures(np.zeros((1, *dataset.shape), np.uint8))

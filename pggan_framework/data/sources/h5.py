@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pggan_framework.data.h5 import OldH5Dataset, read_levels
+from pggan_framework.data.h5 import OldH5Dataset
+from pggan_framework.data.h5_file import read_levels
 from pggan_framework.data.sources.arrays import CHANNELS, to_picture
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_of_own
 from pggan_framework.errors import UserError

@@ -1,0 +1,8 @@
+"""``python -m pggan_framework`` is ``pggan``, and torchrun can start it: ``torchrun -m pggan_framework evaluate``."""
+
+import sys
+
+from pggan_framework.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Work that several processes divide among themselves, and what each has done coming together in the main one."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+
+from pggan_framework.training.distributed import World
+
+T = TypeVar("T")
+SENT = 64 << 20
+"""Bytes of an array that are sent at a time."""
+
+
+class Team:
+    """The processes that make or measure samples together: each has a share of them, one after the other.
+
+    What is sent is in the memory of the CPU, and goes by Gloo whatever device the networks are on. With one process no
+    method does anything to what it is given.
+
+    Args:
+        world: the processes; this one alone by default.
+    """
+
+    def __init__(self, world: World | None = None) -> None:
+        self.world = world or World()
+
+    @property
+    def main(self) -> bool:
+        """Whether this process puts together and writes what all have done."""
+        return self.world.main
+
+    def share(self, count: int, batch: int = 1, rank: int | None = None) -> range:
+        """Which of `count` things in a row this process does, or process `rank`: whole batches, the main one's first.
+
+        Where there are things at all, the main process has some.
+        """
+        rank = self.world.rank if rank is None else rank
+        batches = -(-count // batch)
+        start, end = (-(-batches * each // self.world.size) for each in (rank, rank + 1))
+        return range(min(start * batch, count), min(end * batch, count))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Within it the processes can talk.
+
+        The one that an error ends tells it. The others end without a word, when they miss it or when torchrun ends
+        them, and leave nothing behind.
+        """
+        if self.world.size == 1:
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, _end)
+        try:
+            with self.world.connected(torch.device("cpu")):
+                yield
+                self.meet()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def meet(self) -> None:
+        """Wait for the others."""
+        if self.world.size > 1:
+            _heard(self.world.barrier)
+
+    def tell(self, value: T) -> T:
+        """The main process's `value`, in every process."""
+        return value if self.world.size == 1 else _heard(lambda: self.world.tell(value))
+
+    def gather(self, mine: NDArray[Any] | None, counts: list[int], add: Callable[[NDArray[Any]], None]) -> None:
+        """Bring the rows of all processes to the main one, in the order of the processes.
+
+        Args:
+            mine: this process's rows, [n, ...], of one type and shape but for their number; None for no rows.
+            counts: how many each process has; the main one has some.
+            add: called in the main process with some rows at a time.
+        """
+        rank = self.world.rank
+        if not self.main:
+            if counts[rank]:
+                assert mine is not None and len(mine) == counts[rank]
+                for part in _pieces(len(mine), mine[:1].nbytes):
+                    data = np.ascontiguousarray(mine[part]).reshape(-1).view(np.uint8)
+                    _heard(lambda data=data: dist.send(torch.from_numpy(data), 0))  # type: ignore[misc]
+            return
+        assert mine is not None and len(mine) == counts[0]
+        add(mine)
+        for other in range(1, self.world.size):
+            for part in _pieces(counts[other], mine[:1].nbytes):
+                rows = np.empty((part.stop - part.start, *mine.shape[1:]), mine.dtype)
+                bytes_of = torch.from_numpy(rows.reshape(-1).view(np.uint8))
+                _heard(lambda data=bytes_of, other=other: dist.recv(data, other))  # type: ignore[misc]
+                add(rows)
+
+
+def _pieces(count: int, size: int) -> Iterator[slice]:
+    """`count` rows of `size` bytes in parts that are sent at a time."""
+    step = max(1, SENT // max(size, 1))
+    return (slice(at, min(at + step, count)) for at in range(0, count, step))
+
+
+def _heard(talk: Callable[[], T]) -> T:
+    """What `talk` gives; where the other side has gone this process ends too: whoever went first has said why."""
+    try:
+        return talk()
+    except RuntimeError as error:
+        raise SystemExit(1) from error
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
