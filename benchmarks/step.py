@@ -1,7 +1,7 @@
 """How fast a training step is: any number of contestants in turns, in one process, beside what arithmetic allows.
 
     OMP_NUM_THREADS=1 python benchmarks/step.py
-    python benchmarks/step.py --resolutions 4,8,16 --seconds 20 --json step.json --plot step.png
+    python benchmarks/step.py --resolutions 4,8,16 --seconds 20 --json step.json --markdown step.md --plot step.png
     python benchmarks/step.py benchmarks/contestants/plain.py mine.py
 
 A contestant is a Python file with ``make(resolution, fmap_base, fmap_max, latent, batch, alpha) -> step``, where
@@ -9,8 +9,9 @@ A contestant is a Python file with ``make(resolution, fmap_base, fmap_max, laten
 [-1, 1]. It may have ``keeps_freed_memory = True``: it asks the allocator for that; the others run with glibc's own
 settings. Ratios are to the first contestant: medians over the turns of the ratio within a turn, by processor time,
 which other programs on the machine disturb least; those by the clock stand beside. The limit is the time that the
-arithmetic of our step, resizes folded into kernels, would take at the speed a convolution reaches in the same run. Peak
-memory is what a fresh process needs for some steps beyond what it had before them.
+arithmetic of our step, resizes folded into kernels, would take at the speed the library's convolution reaches in the
+same run; a step that gets by with fewer products than convolutions have can be above 100 % of it. Peak memory is what a
+fresh process needs for some steps beyond what it had before them.
 """
 
 from __future__ import annotations
@@ -94,11 +95,16 @@ def main() -> None:
         "setting": ", ".join(f"{name} {getattr(given, name)}" for name in ("fmap_base", "fmap_max", "latent", "alpha")),
     }
     print("; ".join(f"{name} {value}" for name, value in machine.items()))
-    rows = [row for side in given.resolutions for row in compare(side, given)]
-    if given.json:
-        given.json.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    if given.plot:
-        plot(rows, given.plot)
+    rows: list[dict[str, Any]] = []
+    for side in given.resolutions:
+        rows += compare(side, given)
+        # After each resolution, so that a run that is stopped leaves what it has measured.
+        if given.json:
+            given.json.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        if given.markdown:
+            given.markdown.write_text(table(machine, rows), encoding="utf-8")
+        if given.plot:
+            plot(rows, given.plot)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=30, help="of turns at each resolution")
     parser.add_argument("--no_memory", action="store_true", help="do not measure peak memory")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--markdown", type=Path, help="write a table for a page here")
     parser.add_argument("--plot", type=Path, help="draw the ratios here, a PNG")
     parser.add_argument("--memory_of", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--setting", type=json.loads, help=argparse.SUPPRESS)
@@ -285,6 +292,29 @@ def processor() -> str:
             return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.machine()
+
+
+def table(machine: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """The figures as a table in Markdown, a line a resolution, under a line that says what they were measured on."""
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    head = ["px", "batch", f"{names[0]}, ms an image", *(f"{name}: ratio (by clock)" for name in names[1:])]
+    head += ["convolutions, GFLOP/s", *(f"{name}: of the limit" for name in names)]
+    with_memory = any(row["peak_mib"] for row in rows)
+    head += [f"{name}: MiB" for name in names] if with_memory else []
+    lines = ["; ".join(f"{name} {value}" for name, value in machine.items()), "", _line(head), "|---" * len(head) + "|"]
+    for side in dict.fromkeys(row["resolution"] for row in rows):
+        own = [row for row in rows if row["resolution"] == side]
+        first = own[0]
+        cells = [str(side), str(first["batch"]), f"{first['cpu_ms_image']:.3g}"]
+        cells += [f"{row['ratio']:.2f} ({row['ratio_clock']:.2f})" for row in own[1:]]
+        cells += [f"{first['gflops']:.0f}", *(f"{row['of_limit']:.0%}" for row in own)]
+        cells += [f"{row['peak_mib']:.0f}" for row in own] if with_memory else []
+        lines.append(_line(cells))
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from pggan_framework.networks import winograd
 from pggan_framework.networks.weight_gradients import by_products, weight_gradient
 
 Pair = tuple[int, int]
@@ -111,6 +112,24 @@ class _WeightGradient(Function):
         return to_x, to_gradient, None, None, None, None
 
 
+def _values(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Pair,
+    padding: Pair,
+    transposed: bool,
+    slope: float | None = None,
+) -> Tensor:
+    """What `convolve` returns, without a graph."""
+    if winograd.suits(x, weight, stride, padding, transposed):
+        return winograd.winograd(x, weight, bias, transposed, slope)
+    y: Tensor = _aten.convolution(x, weight, bias, stride, padding, (1, 1), transposed, (0, 0), 1)
+    # With one channel the two memory formats look alike and the NCHW one is chosen: undo that.
+    y = y.contiguous(memory_format=torch.channels_last)
+    return y if slope is None else F.leaky_relu_(y, slope)
+
+
 class _Convolution(Function):
     """Convolution, bias and leaky ReLU; its derivatives are made of the three functions here, to any order."""
 
@@ -125,11 +144,7 @@ class _Convolution(Function):
         transposed: bool,
         slope: float | None,
     ) -> Tensor:
-        y: Tensor = _aten.convolution(x, weight, bias, stride, padding, (1, 1), transposed, (0, 0), 1)
-        # With one channel the two memory formats look alike and the NCHW one is chosen: undo that.
-        y = y.contiguous(memory_format=torch.channels_last)
-        if slope is not None:
-            y = F.leaky_relu_(y, slope)
+        y = _values(x, weight, bias, stride, padding, transposed, slope)
         ctx.save_for_backward(x, weight, None if slope is None else y)
         ctx.geometry = stride, padding
         ctx.transposed, ctx.slope = transposed, slope
@@ -153,9 +168,7 @@ class _Convolution(Function):
             )
         elif by_products(gradient):
             parts = (
-                _aten.convolution(gradient, weight, None, stride, padding, (1, 1), not ctx.transposed, (0, 0), 1)
-                if to_x
-                else None,
+                _values(gradient, weight, None, stride, padding, not ctx.transposed) if to_x else None,
                 weight_gradient(x, gradient, weight, stride, padding, ctx.transposed) if to_weight else None,
                 gradient.sum((0, 2, 3)) if to_bias else None,
             )

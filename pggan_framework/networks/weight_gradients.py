@@ -1,6 +1,7 @@
-"""The weight gradient of a convolution as matrix products, where those are faster than the library's own.
+"""The weight gradient of a convolution where the library's own is slow: by minimal filtering or as matrix products.
 
-On CPUs without AVX-512, oneDNN computes weight gradients at about half the speed of a matrix product. So there, shifted
+On CPUs without AVX-512, oneDNN computes weight gradients at about half the speed of a matrix product. So there they are
+computed as in `winograd`. What that does not suit is a product: shifted
 copies of the input are laid out as rows, a few samples at a time so that they stay in the cache, and multiplied with
 the output's gradient. It is one operator to PyTorch, so that a captured graph holds one node for it.
 """
@@ -13,6 +14,8 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from pggan_framework.networks import winograd
 
 _CACHED = 1 << 19
 """Numbers of shifted copies made at a time, at least those of one sample; 2 MiB of float32."""
@@ -36,6 +39,9 @@ def _rows(x: Tensor, size: tuple[int, int], kernel: Sequence[int], stride: Seque
 def _by_products(
     x: Tensor, gradient: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
 ) -> Tensor:
+    sides = (kernel[0], kernel[1]), (stride[0], stride[1]), (padding[0], padding[1])
+    if winograd.suits_weights(x, gradient, *sides):
+        return winograd.weights(x, gradient, sides[0])
     size: tuple[int, int] = (gradient.shape[2], gradient.shape[3])
     out, channels = gradient.shape[1], x.shape[1]
     lines = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0])).contiguous()

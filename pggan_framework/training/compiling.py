@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pggan_framework.files import atomic_path
+from pggan_framework.networks import winograd
 from pggan_framework.training.backward import Captures, obstacle
 from pggan_framework.training.capture import Captured
 from pggan_framework.training.estimate import Training, estimate
@@ -201,7 +202,7 @@ class Compiling(Plugin):
     def _start(self) -> None:
         trainer = self.trainer
         step, say = trainer.parts.step, trainer.parts.logger.message
-        for note in self.notes:
+        for note in [*self.notes, *self._convolutions()]:
             say(note)
         if self.wish == "never":
             return
@@ -224,6 +225,13 @@ class Compiling(Plugin):
         say(f"compile {self.wish}: {', '.join(names)}; each when it begins")
         self._captures = step.gradients = Captures(compiler(trainer.parts.device), say, self._note)
 
+    def _convolutions(self) -> list[str]:
+        """What there is to say of the networks' convolutions, which are the same whether graphs are compiled or not."""
+        step = self.trainer.parts.step
+        kernels = [p.shape[0] for network in (step.G, step.D) for p in network.parameters() if p.dim() == 4]
+        said = winograd.note(self.trainer.parts.device, max(kernels, default=0))
+        return [said] if said else []
+
     def _words(self, phase: Phase) -> str:
         depth, fading = phase
         size = "x".join(map(str, self.trainer.G.growth.shape_at(depth)[1:]))
@@ -241,7 +249,8 @@ class Compiling(Plugin):
         if not self._is_long(phase, length):
             return False
         step, repeats = self.trainer.parts.step, self.trainer.D_training_repeats
-        training = Training(step.loss, step.G_optimizer, step.D_optimizer, repeats, self.trainer.nimg)
+        optimizers = step.G_optimizer, step.D_optimizer
+        training = Training(step.loss, *optimizers, repeats, self.trainer.nimg, step.micro_batch)
         guess = estimate(step.G, step.D, step.G.growth, depth, self.batch(depth), training)
         seconds, saved = self.record.of(self._name(phase)) or (
             _cost(depth),
@@ -262,8 +271,10 @@ class Compiling(Plugin):
         facts = [
             torch.__version__, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(), phase,
             self.batch(phase[0]), str(self.trainer.parts.device), str(step.precision),
+            winograd.wanted() and winograd.compiler() is not None,
             [term.name for term in step.loss.terms],
             [(type(network).__name__, [tuple(p.shape) for p in network.parameters()]) for network in (step.G, step.D)],
+            *([] if step.micro_batch is None else [step.micro_batch]),
         ]  # fmt: skip
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 

@@ -38,6 +38,7 @@ def test_contestants_are_timed_in_turns(
     files = [str(FOLDER / "contestants" / "plain.py"), str(FOLDER / "contestants" / "ours.py"), str(mine)]
     small = ["--fmap_base", "32", "--fmap_max", "4", "--latent", "4", "--batch", "4", "--seconds", "0", "--no_memory"]
     outputs = ["--json", str(tmp_path / "s.json"), "--plot", str(tmp_path / "s.png")]
+    outputs += ["--markdown", str(tmp_path / "s.md")]
     monkeypatch.setattr(sys, "argv", ["step.py", *files, *small, *outputs, "--resolutions", "4,8"])
     script.main()
     text = capsys.readouterr().out
@@ -48,6 +49,10 @@ def test_contestants_are_timed_in_turns(
     for row in report["rows"]:
         assert row["turns"] >= 3 and row["gflops"] > 0 and row["ratio"] > 0
     assert {row["ratio"] for row in report["rows"] if row["name"] == "plain"} == {1.0}
+    lines = (tmp_path / "s.md").read_text().splitlines()
+    assert "threads" in lines[0] and [line.split("|")[1].strip() for line in lines[2:]] == ["px", "---", "4", "8"]
+    assert all(line.count("|") == lines[2].count("|") for line in lines[3:])
+    assert f"{report['rows'][1]['ratio']:.2f} (" in lines[4]
     slow = report["rows"][2]
     assert slow["ms_image"] >= 12.5 > slow["cpu_ms_image"]
     with Image.open(tmp_path / "s.png") as picture:
@@ -121,10 +126,11 @@ def test_a_plain_step_trains(script: ModuleType) -> None:
     torch.manual_seed(0)
     step = plain.make(8, 64, 8, 5, 4, 0.5)
     cells = dict(zip(step.__code__.co_freevars, (cell.cell_contents for cell in step.__closure__), strict=True))
-    before = [[p.clone() for p in cells[name].parameters()] for name in ("G", "D", "average")]
+    training = cells["training"]
+    before = [[p.clone() for p in getattr(training, name).parameters()] for name in ("G", "D", "average")]
     step(torch.rand(4, 3, 8, 8) * 2 - 1)
     for name, old in zip(("G", "D", "average"), before, strict=True):
-        after = list(cells[name].parameters())
+        after = list(getattr(training, name).parameters())
         assert all(torch.isfinite(p).all() for p in after)
         moved = sum(not torch.equal(p, q) for p, q in zip(after, old, strict=True))
         assert moved >= len(old) - 2  # D's score bias cancels out, but for the drift
