@@ -21,7 +21,7 @@ from pggan_framework.building import (
 from pggan_framework.config import Config
 from pggan_framework.config.tables import OWNERS
 from pggan_framework.data.base import DepthDataset
-from pggan_framework.data.loader import BatchLoader
+from pggan_framework.data.loader import BatchLoader, Part
 from pggan_framework.errors import UserError
 from pggan_framework.loggers.base import Logger
 from pggan_framework.loggers.group import LoggerGroup
@@ -32,6 +32,7 @@ from pggan_framework.runs import checkpoint_folder
 from pggan_framework.schedules.plan import Plan
 from pggan_framework.training.allocation import keep_freed_memory
 from pggan_framework.training.checkpoint import load_checkpoint
+from pggan_framework.training.chunks import micro_batch_notes
 from pggan_framework.training.compiling import Compiling
 from pggan_framework.training.distributed import World
 from pggan_framework.training.plugin import Plugin
@@ -76,6 +77,8 @@ class Experiment:
         self.total_kimg = self._total_kimg()
         generator, discriminator = build_networks(config, self.dataset)
         self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
+        for network in (self.generator, self.discriminator):
+            network.checkpoint_activations(general.activation_checkpointing)
         self._made: dict[str, Any] = {}
         self.loss = build_loss(config, self.dataset, self._made)
         self.loss.check(self.generator, self.discriminator)
@@ -92,13 +95,25 @@ class Experiment:
             augmentations=build_augmentations(config, self.dataset),
             guard=adam.guard,
             world=self.world,
+            micro_batch=general.micro_batch,
         )
+        self.notes = micro_batch_notes(self.step, self.batches())
+        """What there is to say at the start."""
         self.step.precision, self._note = choose_precision(general.precision, self.device)
         if self.device.type == "cpu":
             keep_freed_memory()
         check_gradients(self.step)
         self.ema = self._made["EMA"] = make(config, "EMA")
         self.ema.attach(self.generator)
+
+    def batches(self) -> set[int]:
+        """The batches of real images, over all processes, that the run has."""
+        if self.manager is None:
+            return {self.config.general.minibatch_size}
+        plan, end = self.plan(), self.total_kimg * 1000
+        assert plan is not None
+        depths = range(self.dataset.growth.max_depth + 1)
+        return {self.manager.minibatch(depth) for depth in depths if plan.unit != "image" or plan.start(depth) < end}
 
     def plan(self) -> Plan | None:
         """When the networks grow; None where they do not."""
@@ -171,6 +186,7 @@ class Experiment:
             Reporter(logger),
             make(config, "OutputGenerator", postprocessors=postprocessors, logger=logger),
             make(config, "SaverPlugin", directory=checkpoint_folder(folder, general.checkpoints_dir)),
+            make(config, "HTMLReport"),
         ]
         loader = BatchLoader(
             self.dataset,
@@ -178,6 +194,7 @@ class Experiment:
             general.num_data_workers,
             pin_memory=self.device.type == "cuda",
             part=None if self.world.size == 1 else partial(self.world.part, group=self.discriminator.stddev_group),
+            machine_part=self._machine_part(),
         )
         parts = Parts(
             dataset=self.dataset,
@@ -196,6 +213,11 @@ class Experiment:
         trainer: Trainer = make(config, "Trainer", parts=parts)
         trainer.setup()
         return trainer, logger
+
+    def _machine_part(self) -> Part | None:
+        """Which pictures of a batch all processes of this machine get, where it has but its own."""
+        own = self.dataset.own
+        return None if own is None else partial(self.world.parts, own.processes, group=self.discriminator.stddev_group)
 
     def _compiling(self) -> Compiling:
         """Compiles the phases of the run as asked for."""

@@ -34,8 +34,9 @@ from pggan_framework.training.trainer import Trainer
 MAY_CHANGE = frozenset(
     {
         "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "num_data_workers", "device",
-        "compile", "comet_key", "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network",
-        "dry_run", "debug", "allow_config_change", "plugin_dirs", "Trainer.write_in_background",
+        "micro_batch", "activation_checkpointing", "compile", "comet_key", "comet_project_name", "save_dataset",
+        "load_dataset", "resume", "resume_network", "dry_run",
+        "debug", "allow_config_change", "plugin_dirs", "Trainer.write_in_background", "HTMLReport",
     }
 )  # fmt: skip
 """What a resumed run may change: it says where and how long, not what."""
@@ -225,7 +226,7 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
     experiment = start.experiment
     config = experiment.config
     world = experiment.world
-    facts = environment(str(experiment.device))
+    facts, plan = environment(str(experiment.device)), experiment.plan()
     if world.size > 1:
         facts |= {"processes": str(world.size), "launcher": launcher()}
     if world.main:
@@ -242,9 +243,11 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
             resumed_nimg=trainer.nimg if start.state is not None else None,
             logged_nimg=trainer.tick_start_nimg,
             environment=facts,
+            seconds=None if plan is None or plan.unit == "image" else sum(stage.length for stage in plan.stages),
         )
     )
-    for note in [f"configuration changed: {note}" for note in start.notes] + _split_groups(experiment):
+    changed = [f"configuration changed: {note}" for note in start.notes]
+    for note in [*changed, *_split_groups(experiment), *experiment.notes]:
         logger.message(note)
     status, exit_status = "failed", 1
     try:

@@ -32,6 +32,8 @@ class General:
         loggers: who is told of the run's progress.
         progressive_growing: grow depth by depth; False: full size from the first step.
         minibatch_size: pictures a step, where DepthManager does not say otherwise.
+        micro_batch: most pictures computed at once; a larger batch follows in parts, with the same gradients.
+        activation_checkpointing: auto: maps from 512x512 on are computed again, not kept; never; always.
         total_kimg: length of the run in thousand real images.
         total_epochs: length of the run in passes over the data; in place of total_kimg.
         lr_rampup_kimg: length of the learning rates' ramp-up at the start, in thousand images.
@@ -73,6 +75,8 @@ class General:
     loggers: list[str] = field(default_factory=lambda: ["TeeLogger", "JSONLLogger", "ProgressLogger"])
     progressive_growing: bool = True
     minibatch_size: int = 16
+    micro_batch: int | None = None
+    activation_checkpointing: Literal["auto", "never", "always"] = "auto"
     total_kimg: float = TOTAL_KIMG
     total_epochs: float | None = None
     lr_rampup_kimg: float = 40.0
@@ -98,6 +102,8 @@ class General:
     debug: bool = False
 
     def __post_init__(self) -> None:
+        if self.micro_batch is not None and self.micro_batch < 1:
+            raise UserError(f"micro_batch {self.micro_batch} is not allowed; allowed: 1 and up, or None")
         for name in ("minibatch_size", "total_kimg"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} {getattr(self, name)} is not above 0")

@@ -33,6 +33,7 @@ ALWAYS = (
     "OutputGenerator",
     "EfficientLossMonitor",
     "AbsoluteTimeMonitor",
+    "HTMLReport",
 )
 """What every run has."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -15,6 +16,8 @@ from torch.optim import Optimizer
 
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
 from pggan_framework.networks.functional import input_gradients_only, plain
+from pggan_framework.networks.layers import shared_kernels
+from pggan_framework.networks.recompute import all_kept
 
 Side = Literal["D", "G"]
 """Which network an update or a term trains."""
@@ -82,12 +85,41 @@ class StepContext:
         self.precision, self._weights = precision, weights
         self._reals, self._mixing, self._fakes = reals, mixing, fakes
         self.stats: dict[str, Tensor] = {}
+        self.share = 1.0
+        """What its gradients are multiplied by before they are added to those in the weights."""
         self.average: Callable[[Tensor], Tensor] = lambda value: value
         """A mean over this process's part of the batch -> that over all of it."""
 
     def log(self, name: str, value: Tensor) -> None:
         """Keep a scalar for the logs, cut off from the graph."""
         self.stats[name] = value.detach()
+
+    def part(self, samples: Sequence[int]) -> StepContext:
+        """The same update of some of its samples, whose gradients are that share of the whole's."""
+
+        def of(whole: Tensor | None) -> Tensor | None:
+            if whole is None:
+                return None
+            chosen = whole[torch.tensor(samples, device=whole.device)]
+            return chosen.contiguous(memory_format=torch.channels_last) if chosen.dim() == 4 else chosen
+
+        found = StepContext(
+            self.side,
+            self.G,
+            self.D,
+            cast(Tensor, of(self.latents)),
+            of(self._reals),
+            of(self.labels),
+            of(self._mixing),
+            self.progress,
+            of(self._fakes),
+            self.D_optimizer,
+            self._augment,
+            self.precision,
+            self._weights,
+        )
+        found.share = len(samples) / len(self.latents)
+        return found
 
     @property
     def inputs(self) -> dict[str, Tensor | None]:
@@ -153,6 +185,11 @@ class StepContext:
         return self._verdicts[0]
 
     @cached_property
+    def real_scores(self) -> Tensor:
+        """[N], those of `real_verdict`, cut off from the graph."""
+        return self.real_verdict.scores.detach()
+
+    @cached_property
     def fake_verdict(self) -> Verdict:
         """D's scores [N] and features [N, F] of the fakes."""
         if self.side == "G" or self._reals is None:
@@ -182,10 +219,15 @@ class StepContext:
         """[N, C, h, w], the same at each fake."""
         return self._score_gradients(self.fakes)
 
+    def forget_gradients(self) -> None:
+        """Compute the gradients of scores again when they are asked for."""
+        for name in ("interpolate_gradients", "real_gradients", "fake_gradients"):
+            self.__dict__.pop(name, None)
+
     def _score_gradients(self, images: Tensor) -> Tensor:
         # A node of its own: where a loss looks ahead, D's weights too depend on the fakes.
         points = images.view_as(images) if images.requires_grad else images.detach().requires_grad_()
-        with self._computing(less=False):
+        with self._computing(less=False), all_kept():
             scores = self.D.judge(points, self.labels).scores
         with input_gradients_only():
             (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
@@ -200,12 +242,16 @@ class Term(ABC):
         side: which network it trains.
         weight: what it is multiplied by.
         needs_reals: whether a term of G looks at reals too; D's always may.
+        compares: whether it compares the samples of a batch, so that the mean of two halves' values is not the whole's.
+        alone: whether, of all that D computes, it looks at the gradients of its score only.
     """
 
     name: ClassVar[str]
     side: ClassVar[Side]
     weight: float = 1.0
     needs_reals: ClassVar[bool] = False
+    compares: ClassVar[bool] = False
+    alone: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, context: StepContext) -> Tensor:
@@ -223,7 +269,10 @@ class Term(ABC):
         """
 
     def after_update(self, context: StepContext) -> None:  # noqa: B027  -- most terms keep nothing
-        """Take note of the update that was just made with `context`, for a term that keeps a state of its own."""
+        """Take note of the update that was just made with `context`, for a term that keeps a state of its own.
+
+        The context's figures are those of the whole batch, however it was divided.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """What the term keeps from one update to the next, for an exact resume: plain values and tensors."""
@@ -284,17 +333,36 @@ class Loss(ABC):
         Raises:
             RuntimeError: if no term trains this network.
         """
-        total: Tensor | None = None
-        for term in self.terms:
-            weight = context.weight_of(term)
-            if weight is not None:
-                value = term(context)
-                context.log(term.name, value)
-                total = value * weight if total is None else total + value * weight
-        if total is None:
+        return reduce(add, self.summands(context))
+
+    def summands(self, context: StepContext) -> Iterator[Tensor]:
+        """Scalars whose sum is `total`, computed one after the other; it logs what `total` does.
+
+        Their graphs have nothing in common but the weights. Where each is differentiated before the next is asked for,
+        what D has computed for its scores and what it has for the penalties do not lie in memory together.
+
+        Raises:
+            RuntimeError: if no term trains this network.
+        """
+        weighted = [(term, context.weight_of(term)) for term in self.terms]
+        found = [(term, weight) for term, weight in weighted if weight is not None]
+        if not found:
             raise RuntimeError(f"the loss has no term for {context.side}")
-        context.log(f"{context.side}_loss", total)
-        return total
+        whole: Tensor | None = None
+        for alone in (False, True):
+            total: Tensor | None = None
+            with shared_kernels():
+                for term, weight in found:
+                    if term.alone == alone:
+                        value = term(context)
+                        context.log(term.name, value)
+                        total = value * weight if total is None else total + value * weight
+                        del value
+            context.forget_gradients()
+            if total is not None:
+                whole = total.detach() if whole is None else whole + total.detach()
+                yield total
+        context.log(f"{context.side}_loss", cast(Tensor, whole))
 
 
 class Sum(Loss):

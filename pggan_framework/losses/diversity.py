@@ -34,6 +34,7 @@ class PullAway(Penalty):
 
     name = "pull_away"
     side = "G"
+    compares = True
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class GDPP(Penalty):
     name = "gdpp"
     side = "G"
     needs_reals = True
+    compares = True
 
     def __init__(self, weight: float = 1.0, magnitude: float = 1.0, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)

@@ -31,6 +31,7 @@ class GradientPenalty(Penalty):
 
     name = "gradient_penalty"
     side = "D"
+    alone = True
 
     def __init__(self, weight: float = 10.0, target: float = 1.0, one_sided: bool = False, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)
@@ -57,6 +58,7 @@ class ZeroGP(Penalty):
 
     name = "zero_gp"
     side = "D"
+    alone = True
 
     def __init__(self, weight: float = 10.0, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)
@@ -78,6 +80,7 @@ class R1(Penalty):
 
     name = "r1"
     side = "D"
+    alone = True
 
     def __init__(self, weight: float = 10.0, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)
@@ -99,6 +102,7 @@ class R2(Penalty):
 
     name = "r2"
     side = "D"
+    alone = True
 
     def __init__(self, weight: float = 10.0, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)

@@ -54,6 +54,7 @@ class AverageD(Term):
 
     name = "D_relativistic_average"
     side = "D"
+    compares = True
 
     def __init__(self, tricks: LabelTricks) -> None:
         self.tricks = tricks
@@ -72,6 +73,7 @@ class AverageG(Term):
     name = "G_relativistic_average"
     side = "G"
     needs_reals = True
+    compares = True
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean of both."""

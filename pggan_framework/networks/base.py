@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log2
 from typing import ClassVar
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.labels import LabelSpace
+from pggan_framework.networks.recompute import RecomputeWish, pixels_for, recomputed
 
 
 def growth_of(shape: Sequence[int] | Growth) -> Growth:
@@ -69,6 +70,8 @@ class GrowingNetwork(nn.Module):
         self.label_space = label_space
         self._depth = growth.max_depth
         self._whole = True
+        self.recompute_from: int | None = None
+        """Pixels from which on feature maps are computed again in the backward pass, not kept; None: all are kept."""
         # Alpha follows from the schedule, so it is no part of the weights.
         self.register_buffer("alpha_value", torch.ones(()), persistent=False)
 
@@ -122,6 +125,28 @@ class GrowingNetwork(nn.Module):
     def fading(self) -> bool:
         """Whether the block before the newest still has a share: alpha below 1, at depth 1 or more."""
         return self._depth > 0 and not self._whole
+
+    def recomputes(self, depth: int) -> bool:
+        """Whether feature maps of `depth` are computed again in the backward pass."""
+        _, height, width = self.growth.shape_at(depth)
+        return self.recompute_from is not None and height * width >= self.recompute_from
+
+    def checkpoint_activations(self, wish: RecomputeWish) -> None:
+        """Compute feature maps again in the backward pass, rather than keep them, as `LARGE` or always or never."""
+        for module in self.modules():
+            if isinstance(module, GrowingNetwork):
+                module.recompute_from = pixels_for(wish)
+
+    def run(self, depth: int, modules: Sequence[nn.Module], work: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """``work(*inputs)``, which keeps nothing else for the backward pass where `depth` recomputes.
+
+        Args:
+            depth: that of its feature maps.
+            modules: those it uses, which have weights or buffers.
+            work: a part of the network.
+            inputs: tensors.
+        """
+        return recomputed(work, modules, *inputs) if self.recomputes(depth) else work(*inputs)
 
     def earlier(self) -> Sequence[nn.Module]:
         """What an earlier depth than the current one has trained, for a schedule that holds it fixed."""

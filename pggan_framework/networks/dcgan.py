@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -201,8 +202,8 @@ class DCGANGenerator(_FullSize, GeneratorBase):
         x = x.contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(x if self.norm is None else self.norm(x), self.slope)
         x = x if self.dropout is None else self.dropout(x)
-        for stage in self.stages:
-            x = stage(x)
+        for depth, stage in enumerate(self.stages, 1):
+            x = self.run(depth, [stage], stage, x)
         return torch.tanh(self.to_picture(x))
 
 
@@ -270,8 +271,8 @@ class DCGANDiscriminator(_FullSize, DiscriminatorBase):
         if tuple(images.shape[1:]) != self.growth.shape:
             raise ValueError(f"pictures of shape {tuple(images.shape[1:])}, not {self.growth.shape}")
         x = images.contiguous(memory_format=torch.channels_last)
-        for stage in self.stages:
-            x = stage(x, parts)
+        for place, stage in enumerate(self.stages):
+            x = self.run(self.max_depth - place, [stage], partial(stage, parts=parts), x)
         features = x.flatten(1)
         logits = self.classify(features) if self.classify is not None else None
         return Verdict(self.score(features).squeeze(1), features, logits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from math import sqrt
 from typing import cast
 
@@ -33,17 +33,30 @@ def _resizing(kernel: int, factor: int, up: bool) -> Tensor:
     return (F.pad(eye, (0, 1)) + F.pad(eye, (1, 0))) / (1 if up else 2)
 
 
-_kernels: dict[nn.Module, tuple[Tensor, bool, Tensor]] | None = None
+Kernels = dict[nn.Module, tuple[Tensor, bool, Tensor]]
+"""Layer -> its weight, whether gradients were on, and the weight scaled and folded."""
+
+_kernels: Kernels | None = None
 
 
-@contextmanager
-def shared_kernels() -> Iterator[None]:
+def shared_kernels() -> AbstractContextManager[None]:
     """Within it, a layer scales and folds its weight once, however often it is used; no weight may change.
 
     For one update: D judges twice in it, and the gradients of both go through the same small operations.
     """
+    return kernels_as({})
+
+
+def kernels() -> Kernels | None:
+    """What is shared at present; None outside of `shared_kernels`."""
+    return _kernels
+
+
+@contextmanager
+def kernels_as(shared: Kernels | None) -> Iterator[None]:
+    """Within it, these are shared, and those that are added."""
     global _kernels
-    before, _kernels = _kernels, {}
+    before, _kernels = _kernels, shared
     try:
         yield
     finally:
@@ -127,6 +140,11 @@ class ScaledConv(nn.Module):
             x = self.norm(x, parts)
             x = x if self.slope is None else F.leaky_relu(x, self.slope)
         return x if self.response is None else self.response(x)
+
+    def share_kernel(self) -> None:
+        """Make the kernel that is shared, if it is: that of a spectral norm is made anew in each pass."""
+        if self.spectral is None and not plain():
+            self._kernel()
 
     def _kernel(self) -> Tensor:
         """The weight as it is convolved with."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -101,9 +101,14 @@ class Generator(GeneratorBase):
         inputs = latents if labels is None else torch.cat([latents, labels], 1)
         x = self.blocks[0](pixel_norm(inputs) if self.normalize_latents else inputs)
         before = x
-        for block in list(self.blocks)[1 : self.depth + 1]:
-            before, x = x, block(x)
-        x = self.to_rgb[self.depth](x)
+        for depth in range(1, self.depth):
+            before, x = x, self.run(depth, [self.blocks[depth]], self.blocks[depth], x)
+        if self.depth > 0:
+            # The layer to the picture too: what it is computed from need not be kept either.
+            last = nn.Sequential(self.blocks[self.depth], self.to_rgb[self.depth])
+            before, x = x, self.run(self.depth, [last], last, x)
+        else:
+            x = self.to_rgb[0](x)
         if self.fading:
             old = upsample(self.to_rgb[self.depth - 1](before), self.growth.factor(self.depth))
             x = torch.lerp(old, x, self.alpha.to(x.dtype))
@@ -216,14 +221,24 @@ class Discriminator(DiscriminatorBase):
 
     def _features(self, images: Tensor, parts: int) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
-        x = self.from_rgb[self.depth](images)
+        x = images if self.depth > 0 else self.from_rgb[0](images)
         for depth in range(self.depth, 0, -1):
-            x = self.blocks[depth](x, parts)
+            x = self._block(depth, x, parts)
             if depth == self.depth and self.fading:
                 old = self.from_rgb[depth - 1](self._shrink(images, self.growth.factor(depth)))
                 x = torch.lerp(old, x, self.alpha.to(x.dtype))
         features: Tensor = self.blocks[0](x, parts)
         return features
+
+    def _block(self, depth: int, x: Tensor, parts: int) -> Tensor:
+        """What the block of a depth makes of [N, C, h, w]: of pictures at the current depth, else of feature maps."""
+        block = self.blocks[depth]
+        first = self.from_rgb[depth] if depth == self.depth else nn.Identity()
+
+        def work(x: Tensor) -> Tensor:
+            return cast(Tensor, block(first(x), parts))
+
+        return self.run(depth, [first, block], work, x)
 
     def _shrink(self, images: Tensor, factor: tuple[int, int]) -> Tensor:
         """What the depth before sees of pictures [N, C, h, w]."""

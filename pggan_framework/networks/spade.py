@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -219,12 +219,20 @@ class SPADEGenerator(GeneratorBase):
             x = torch.cat([x, noise], 1).contiguous(memory_format=torch.channels_last)
         x = before = self.blocks[0](self.seed(x), pyramid[0])
         for depth in range(1, self.depth + 1):
-            before, x = x, self.blocks[depth](upsample(x, self.growth.factor(depth)), pyramid[depth])
+            before, x = x, self._block(depth, x, pyramid[depth])
         x = self._picture(x, self.depth)
         if self.fading:
             old = upsample(self._picture(before, self.depth - 1), self.growth.factor(self.depth))
             x = torch.lerp(old, x, self.alpha.to(x.dtype))
         return torch.tanh(x) if self.tanh_at_end else x
+
+    def _block(self, depth: int, x: Tensor, maps: Tensor) -> Tensor:
+        block, factor = self.blocks[depth], self.growth.factor(depth)
+
+        def work(x: Tensor, maps: Tensor) -> Tensor:
+            return cast(Tensor, block(upsample(x, factor), maps))
+
+        return self.run(depth, [block], work, x, maps)
 
     def _picture(self, x: Tensor, depth: int) -> Tensor:
         picture: Tensor = self.to_rgb[depth](F.leaky_relu(x, LEAK))

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class GradientSource(Protocol):
-    """Leaves the gradients of one update in the trained network's weights, and the figures in the context."""
+    """Adds the context's share of the gradients of one update to those in the trained network's weights.
+
+    The figures it leaves in the context.
+    """
 
     def __call__(self, loss: Loss, context: StepContext) -> None:
         """Compute them."""
@@ -27,9 +30,13 @@ class GradientSource(Protocol):
 
 def backward(loss: Loss, context: StepContext) -> None:
     """The gradients of any loss, operation by operation."""
-    with shared_kernels():
-        total = loss.total(context)
-    torch.autograd.backward(total)
+    if type(loss).total is not Loss.total:
+        with shared_kernels():
+            parts = iter([loss.total(context)])
+    else:
+        parts = loss.summands(context)
+    for part in parts:
+        torch.autograd.backward(part if context.share == 1 else part * context.share)
 
 
 def obstacle(loss: Loss) -> str:
@@ -100,6 +107,9 @@ class Captures:
         if len(self.graphs) == self.most:
             self.say(f"{context.side}'s update has changed {self.most} times; further kinds are not compiled")
         if len(self.graphs) >= self.most:
+            return None
+        if any(network.recomputes(network.depth) for network in (context.G, context.D)):
+            self.say(f"{context.side}'s update is not compiled, because feature maps are computed again to save memory")
             return None
         try:
             captured = capture(loss, context, weights, self.compiler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 
 class Clock:
@@ -10,12 +11,13 @@ class Clock:
 
     Args:
         before: seconds trained earlier.
+        now: gives the seconds; by default those that pass.
     """
 
-    def __init__(self, before: float = 0.0) -> None:
-        self._before, self._start = before, time.monotonic()
+    def __init__(self, before: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
+        self._before, self._now, self._start = before, now, now()
 
     @property
     def seconds(self) -> float:
         """Earlier ones included."""
-        return self._before + time.monotonic() - self._start
+        return self._before + self._now() - self._start

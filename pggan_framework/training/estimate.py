@@ -19,6 +19,7 @@ from pggan_framework.losses.wgan import WGANGP
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.describe import meta_copy
 from pggan_framework.training.costing import Ledger, Work, speed
+from pggan_framework.training.memory import resident_bytes
 from pggan_framework.training.step import TrainingStep
 
 _CALL_SECONDS = 50e-6
@@ -27,12 +28,6 @@ _CALL_SECONDS = 50e-6
 _REACHED = 0.7
 """Share of the speed measured on one wide convolution and one copy that a whole step reaches; measured on a CPU, 4 to
 64 px, where it lay between 0.5 and 0.75, lowest for few feature maps."""
-
-_CPU_OVERHEAD = 2.0
-"""Resident memory over the bytes of the tensors alive: oneDNN's reordered copies and freed blocks the allocator keeps.
-
-Measured as 1.8 to 2.1 at 16 to 64 px.
-"""
 
 _PERIOD = 1024
 """Updates that are looked at, at most, for how often terms with an interval are computed."""
@@ -44,11 +39,13 @@ class Estimate:
 
     Args:
         parameters: weights of both networks that are in use.
-        memory_bytes: peak of weights, their average, gradients, optimiser state and activations, beyond what
-            PyTorch itself takes (0.1 to 0.5 GB).
+        memory_bytes: peak of weights, their average, gradients, optimiser state and activations, with what the
+            allocator leaves unused between them, beyond what PyTorch itself takes (0.1 to 0.5 GB).
         seconds_per_kimg: time for a thousand images.
         overhead: share of that time that operations take whatever their size.
         notes: what could not be counted, in words.
+        tensors: bytes of tensors that stay from step to step, the most of others that are alive at once, and those of
+            gradients among these; `memory_bytes` follows from them.
     """
 
     parameters: int
@@ -56,6 +53,7 @@ class Estimate:
     seconds_per_kimg: float
     overhead: float = 0.0
     notes: tuple[str, ...] = ()
+    tensors: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,7 @@ class Training:
         D_optimizer: of D's.
         repeats: updates of D for each of G.
         nimg: real images shown when it is looked at, for terms whose weight depends on it.
+        micro_batch: most samples computed at once; None: all of a batch.
     """
 
     loss: Loss
@@ -75,6 +74,7 @@ class Training:
     D_optimizer: Optimizer
     repeats: int = 1
     nimg: int = 0
+    micro_batch: int | None = None
 
 
 def estimate(
@@ -111,16 +111,19 @@ def estimate(
     # Each value written is about one more read. Optimisers read and write weights and states, and read gradients; the
     # average reads G and itself, and writes itself.
     averaged = sum(map(_size, G.parameters()))
-    moved = 3 * sum(map(_size, used)) + 2 * state + 3 * averaged
+    gradients = sum(map(_size, used))
+    moved = 3 * gradients + 2 * state + 3 * averaged
     seconds = (work.flops / rate + 2 * work.written / bandwidth) / _REACHED + work.calls * _CALL_SECONDS
     seconds += moved / bandwidth
     weights = sum(_size(p) for network in (G, D) for p in network.parameters())
+    tensors = weights + averaged + state, peak, gradients
     return Estimate(
         parameters=sum(p.numel() for p in used),
-        memory_bytes=weights + averaged + state + int(peak * (_CPU_OVERHEAD if device.type == "cpu" else 1)),
+        memory_bytes=resident_bytes(*tensors, device),
         seconds_per_kimg=seconds * 1000 / (batch * training.repeats),
         overhead=work.calls * _CALL_SECONDS / seconds,
         notes=tuple(notes),
+        tensors=tensors,
     )
 
 
@@ -156,6 +159,7 @@ def _shadow(G: GeneratorBase, D: DiscriminatorBase, depth: int, training: Traini
         _moved(training.D_optimizer, D, discriminator),
         lambda count: torch.empty(count, generator.latent_size, device="meta"),
         labels=None if space is None else labels,
+        micro_batch=training.micro_batch,
     )
 
 

@@ -15,6 +15,7 @@ from pggan_framework.losses.base import START, Loss, Progress, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.functional import fade
 from pggan_framework.training.backward import GradientSource, backward
+from pggan_framework.training.chunks import Directions, chunks
 from pggan_framework.training.distributed import World
 from pggan_framework.training.gradients import GradientGuard
 
@@ -63,6 +64,8 @@ class TrainingStep:
         guard: what is done to gradients before they are used; nothing by default.
         world: the processes that train together. What is drawn is then drawn for the whole batch in each of them, and
             each takes its part.
+        micro_batch: most samples that a process computes at once; those of a larger batch follow each other, and their
+            gradients add up. None: all of them.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class TrainingStep:
         augmentations: Augmentations | None = None,
         guard: GradientGuard = GradientGuard(),  # noqa: B008  -- immutable
         world: World | None = None,
+        micro_batch: int | None = None,
     ) -> None:
         self.G, self.D, self.loss = G, D, loss
         self.G_optimizer, self.D_optimizer = G_optimizer, D_optimizer
@@ -87,6 +91,7 @@ class TrainingStep:
         self.augmentations = augmentations or Augmentations()
         self.guard = guard
         self.world = world or World()
+        self.micro_batch = micro_batch
         self.gradients: GradientSource = backward
         """What leaves this process's gradients in the weights: operation by operation, or a compiled graph."""
         self.precision = torch.float32
@@ -144,7 +149,7 @@ class TrainingStep:
         stats = self._minimise(context, self.D_optimizer, count)
         if self.augmentations.parts:
             with torch.no_grad():
-                scores = self.world.whole(context.real_verdict.scores, count, self.D.stddev_group)
+                scores = self.world.whole(context.real_scores, count, self.D.stddev_group)
                 stats.update(self.augmentations.observe(scores))
         return stats
 
@@ -182,9 +187,29 @@ class TrainingStep:
         with _frozen(self.D):
             return self._minimise(context, self.G_optimizer, count)
 
+    def _compute(self, context: StepContext) -> None:
+        """Leave this process's gradients in the weights, and the figures in the context."""
+        parts = chunks(len(context.latents), self.micro_batch, self.D.stddev_group)
+        if len(parts) == 1:
+            self.gradients(self.loss, context)
+            return
+        directions, scores = Directions((self.G, self.D)), []
+        for samples in parts:
+            directions.take_back()
+            part = context.part(samples)
+            self.gradients(self.loss, part)
+            for name, value in part.stats.items():
+                share = value * part.share
+                context.stats[name] = context.stats[name] + share if name in context.stats else share
+            if context.side == "D" and self.augmentations.parts:
+                scores.append(part.real_scores)
+        if scores:
+            order = torch.tensor([sample for samples in parts for sample in samples]).argsort()
+            context.real_scores = torch.cat(scores)[order.to(context.latents.device)]
+
     def _minimise(self, context: StepContext, optimizer: Optimizer, count: int) -> Stats:
         optimizer.zero_grad(set_to_none=True)
-        self.gradients(self.loss, context)
+        self._compute(context)
         if self.world.size > 1:
             share = self.share(count)
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]

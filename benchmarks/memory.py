@@ -1,0 +1,153 @@
+"""How much memory a training step takes, beside what ``--dry_run`` says it will.
+
+    OMP_NUM_THREADS=1 python benchmarks/memory.py
+    python benchmarks/memory.py --resolutions 64,128 --widths 2048/128 --batches 16 --micro_batches 0,8,4
+    python benchmarks/memory.py --resolutions 512 --widths 2048/128 --batches 6 --checkpointing never,always
+
+Measured is the most resident memory during some steps of D and G in a fresh process (VmHWM of Linux), beyond what that
+process had after importing everything and a first convolution with its gradients. It holds tensors, what libraries keep
+for themselves, and freed blocks that the allocator keeps. Every combination of the values given is a row; a micro batch
+that is no part of the batch is left out. Steps are eager, pictures random. Below 16 px little but noise is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import step as bench  # noqa: E402
+from benchmarks.contestants.ours import stepper, training_step  # noqa: E402
+from pggan_framework.training.allocation import keep_freed_memory  # noqa: E402
+from pggan_framework.training.estimate import Training, estimate  # noqa: E402
+
+_ROW = "{:>5} {:>10} {:>6} {:>6} {:>14} {:>10} {:>10} {:>7} {:>9}"
+
+
+def main() -> None:
+    """Measure every combination."""
+    given = _parser().parse_args()
+    if given.one:
+        print(json.dumps(measure(given.one, given.steps)))
+        return
+    machine = {
+        "machine": bench.processor(),
+        "torch": torch.__version__,
+        "libc": " ".join(os.confstr("CS_GNU_LIBC_VERSION").split()) if hasattr(os, "confstr") else "",  # type: ignore[union-attr]
+        "date": time.strftime("%Y-%m-%d"),
+        "steps": given.steps,
+    }
+    print("; ".join(f"{name} {value}" for name, value in machine.items()))
+    print(_ROW.format("px", "width", "batch", "micro", "checkpointing", "predicted", "measured", "ratio", "s a step"))
+    rows = []
+    for side, width, batch, micro, checkpointing in itertools.product(
+        given.resolutions, given.widths, given.batches, given.micro_batches, given.checkpointing
+    ):
+        if micro >= batch:
+            continue
+        base, maximum = (int(number) for number in width.split("/"))
+        setting = {
+            "resolution": side, "fmap_base": base, "fmap_max": maximum, "batch": batch, "micro_batch": micro or None,
+            "checkpointing": checkpointing,
+        }  # fmt: skip
+        row = setting | in_a_process(setting, given.steps)
+        rows.append(row)
+        print(
+            _ROW.format(
+                side, width, batch, micro or "-", checkpointing, f"{row['predicted']:.0f} MiB",
+                f"{row['measured']:.0f} MiB", f"{row['predicted'] / row['measured']:.2f}", f"{row['seconds']:.2f}",
+            ),
+            flush=True,
+        )  # fmt: skip
+    large = [row for row in rows if row["resolution"] >= 16]
+    if len(large) > 3:
+        of_peak, of_gradients = fitted(large)
+        print(f"from 16 px, {of_peak:.2f} times the peak and {of_gradients:.2f} times the gradients would fit best")
+    if given.json:
+        given.json.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--resolutions", type=_numbers, default=[4, 8, 16, 32, 64, 128], help="such as 4,8,16")
+    parser.add_argument("--widths", type=_words, default=["2048/128"], help="fmap_base/fmap_max, such as 2048/128")
+    parser.add_argument("--batches", type=_numbers, default=[16])
+    parser.add_argument("--micro_batches", type=_numbers, default=[0], help="0: the whole batch at once")
+    parser.add_argument("--checkpointing", type=_words, default=["auto"], help="auto, never, always")
+    parser.add_argument("--steps", type=int, default=6, help="that are taken")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
+    return parser
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
+
+
+def in_a_process(setting: dict[str, Any], steps: int) -> dict[str, float]:
+    """`measure` in a process of its own."""
+    command = [sys.executable, __file__, "--one", json.dumps(setting), "--steps", str(steps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{setting}: {done.stderr.strip().splitlines()[-1:]}")
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def measure(setting: dict[str, Any], steps: int) -> dict[str, float]:
+    """MiB predicted and measured, and seconds of processor time a step."""
+    side, batch = setting["resolution"], setting["batch"]
+    width = setting["fmap_base"], setting["fmap_max"]
+    bench._load_libraries()
+    real = torch.rand(batch, 3, side, side) * 2 - 1
+    before = bench._resident("VmRSS")
+    keep_freed_memory()
+    step, ema = training_step(side, *width, width[1], 1.0)
+    for network in (step.G, step.D):
+        network.checkpoint_activations(setting["checkpointing"])
+    step.micro_batch = setting["micro_batch"]
+    one = stepper(step, ema, batch)
+    start = time.process_time()
+    for _ in range(steps):
+        one(real)
+    seconds = (time.process_time() - start) / steps
+    measured = (bench._resident("VmHWM") - before) / 1024
+    training = Training(step.loss, step.G_optimizer, step.D_optimizer, micro_batch=step.micro_batch)
+    cost = estimate(step.G, step.D, step.G.growth, step.G.max_depth, batch, training)
+    kept, peak, gradients = (count / 2**20 for count in cost.tensors)
+    return {
+        "predicted": cost.memory_bytes / 2**20,
+        "measured": measured,
+        "seconds": seconds,
+        "kept": kept,
+        "peak": peak,
+        "gradients": gradients,
+    }
+
+
+def fitted(rows: list[dict[str, Any]]) -> np.ndarray:
+    """What `training.memory.resident_bytes` should multiply by: least squares of relative errors."""
+    known = np.array([[row["peak"], row["gradients"]] for row in rows])
+    measured = np.array([row["measured"] for row in rows])
+    beyond = measured - [row["kept"] for row in rows]
+    found: np.ndarray = np.linalg.lstsq(known / measured[:, None], beyond / measured, rcond=None)[0]
+    return found
+
+
+if __name__ == "__main__":
+    main()

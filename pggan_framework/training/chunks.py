@@ -1,0 +1,108 @@
+"""Parts of a batch that are computed one after the other, where the whole does not fit: the flag ``micro_batch``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from pggan_framework.errors import UserError
+from pggan_framework.losses.base import Loss
+from pggan_framework.losses.unrolled import UnrolledD
+from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
+from pggan_framework.networks.blocks import Head
+from pggan_framework.networks.functional import stddev_groups
+from pggan_framework.networks.norms import Norm, SpectralNorm
+from pggan_framework.training.distributed import World
+
+if TYPE_CHECKING:
+    from pggan_framework.training.step import TrainingStep
+
+
+@lru_cache(maxsize=64)
+def chunks(count: int, most: int | None, group: int = 1) -> tuple[tuple[int, ...], ...]:
+    """The samples of each part of a batch of `count`: as few parts as can be, as equal as can be.
+
+    The groups of the minibatch standard deviation stay together, as they do in `World.part`.
+
+    Args:
+        count: of the batch.
+        most: samples in a part; None for the whole batch.
+        group: most samples in a group; 1 where none are compared.
+
+    Raises:
+        UserError: if a group has more than `most`.
+    """
+    if most is None or count <= most:
+        return (tuple(range(count)),)
+    groups = stddev_groups(count, group) if group > 1 else count
+    for parts in range(-(-count // most), groups + 1):
+        found = [World(number, parts).part(count, group) for number in range(parts)]
+        if max(map(len, found)) <= most:
+            return tuple(tuple(part.tolist()) for part in found)
+    largest = -(-count // groups)
+    raise UserError(
+        f"micro_batch {most} is given, but the minibatch stddev of a batch of {count} compares groups of {largest};"
+        f" allowed: {largest} and up, or a smaller Discriminator.mbstd_group"
+    )
+
+
+class Directions:
+    """Where spectral norms stand. Each pass moves them on, whatever it sees.
+
+    Args:
+        networks: whose norms they are.
+    """
+
+    def __init__(self, networks: Iterable[nn.Module]) -> None:
+        modules = (module for network in networks for module in network.modules())
+        self._norms = [(norm, norm.direction.clone()) for norm in modules if isinstance(norm, SpectralNorm)]
+
+    def take_back(self) -> None:
+        """Let them stand as they stood, so that each part of a batch sees what all of it would have seen."""
+        for norm, direction in self._norms:
+            norm.direction.copy_(direction)
+
+
+def comparing(loss: Loss, G: GeneratorBase, D: DiscriminatorBase) -> list[str]:
+    """What looks at the samples of a batch together, so that it is another thing in parts of it; by name."""
+    found = [term.name for term in loss.terms if term.compares]
+    if isinstance(loss, UnrolledD):
+        found.append(type(loss).__name__)
+    for network in (G, D):
+        if any(_over_the_batch(module) for module in network.modules()):
+            found.append(f"{type(network).__name__}'s batch norm")
+    if any(isinstance(module, Head) and module.mbstd in ("batch", "flat") for module in D.modules()):
+        found.append("the minibatch stddev over the whole batch")
+    return found
+
+
+def _over_the_batch(module: nn.Module) -> bool:
+    """Whether it is a batch norm: ours, or one that has averages, as PyTorch's."""
+    return (isinstance(module, Norm) and module.kind == "batch") or getattr(module, "running_mean", None) is not None
+
+
+def micro_batch_notes(step: TrainingStep, batches: Iterable[int]) -> list[str]:
+    """What there is to say at the start of a run whose batches are divided.
+
+    Args:
+        step: its updates.
+        batches: the sizes of its batches, over all processes.
+
+    Raises:
+        UserError: if a batch cannot be divided so.
+    """
+    group, most = step.D.stddev_group, step.micro_batch
+    divided = []
+    for count in sorted(set(batches)):
+        number = len(chunks(len(step.world.part(count, group)), most, group))
+        if number > 1:
+            divided.append(f"{count} in {number}")
+    if not divided:
+        return []
+    found = [f"micro_batch {most}: batches are computed in parts: {', '.join(divided)}"]
+    if seen := comparing(step.loss, step.G, step.D):
+        found.append(f"micro_batch {most}: {', '.join(seen)} compare the samples of a part only, not of the batch")
+    return found

@@ -1,0 +1,133 @@
+"""What a step takes of the memory: as predicted, as a dry run advises, and as benchmarks/memory.py measures it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from tiny import TONES
+
+from pggan_framework.config import resolve_overrides
+from pggan_framework.dry_run import dry_run
+from pggan_framework.losses import WGANGP
+from pggan_framework.networks import Discriminator, Generator
+from pggan_framework.training.estimate import Training, estimate
+from pggan_framework.training.memory import free_bytes, resident_bytes
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "memory.py"
+CPU = torch.device("cpu")
+
+
+def predicted(micro_batch: int | None = None, batch: int = 16) -> int:
+    torch.manual_seed(0)
+    shape = [3, 16, 16]
+    G, D = Generator(shape, 64, fmap_max=8, latent_size=8), Discriminator(shape, 64, fmap_max=8)
+    adams = (torch.optim.Adam(network.parameters()) for network in (G, D))
+    return estimate(G, D, G.growth, 2, batch, Training(WGANGP(), *adams, micro_batch=micro_batch)).memory_bytes
+
+
+def test_parts_need_what_a_batch_of_their_size_needs() -> None:
+    whole, half, quarter = predicted(), predicted(8), predicted(4)
+    # And the gradients of the parts before.
+    for parts, alone in ((half, predicted(batch=8)), (quarter, predicted(batch=4))):
+        assert alone <= parts <= 1.15 * alone
+    assert whole - half == pytest.approx(2 * (half - quarter), rel=0.15)
+    assert predicted(16) == predicted(64) == whole
+
+
+def test_only_a_cpus_allocator_is_allowed_for() -> None:
+    assert resident_bytes(100, 1000, 10, torch.device("cuda")) == 1100
+    small, large = (resident_bytes(0, peak, 0, CPU) for peak in (10**8, 10**9))
+    assert 1.2 < (large - small) / 9e8 < 3
+
+
+def test_free_memory_is_what_the_machine_and_the_control_group_leave(tmp_path: Path) -> None:
+    assert free_bytes(CPU, tmp_path) is None
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "meminfo").write_text("MemTotal:  9000 kB\nMemFree: 10 kB\nMemAvailable:   3000 kB\n")
+    assert free_bytes(CPU, tmp_path) == 3000 * 1024
+    group = tmp_path / "sys" / "fs" / "cgroup"
+    group.mkdir(parents=True)
+    (group / "memory.current").write_text("500000\n")
+    for limit, free in (("max", 3000 * 1024), ("2500000", 2_000_000), ("99000000", 3000 * 1024)):
+        (group / "memory.max").write_text(f"{limit}\n")
+        assert free_bytes(CPU, tmp_path) == free
+
+
+def advice(free: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **flags: Any) -> list[str]:
+    """What is said of memory, of a run that has but 32 px."""
+    monkeypatch.setattr("pggan_framework.dry_run.free_bytes", lambda device: free)
+    sizes = {
+        "minibatch_size": 24,
+        **{f"{kind}.fmap_{at}": 256 for kind in ("Generator", "Discriminator") for at in ("base", "max")},
+    }
+    whole = {"progressive_growing": False, "total_kimg": 1}
+    assert dry_run(resolve_overrides(None, {**TONES, **sizes, **whole, **flags})) == 0
+    return [line for line in capsys.readouterr().out.splitlines() if "micro_batch" in line or "are free" in line]
+
+
+def test_a_dry_run_finds_the_parts_that_fit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert advice(1 << 40, monkeypatch, capsys) == []
+    (line,) = advice(1 << 20, monkeypatch, capsys)
+    whole, least = re.findall(r"([\d.]+) MiB", line)[0], re.findall(r"([\d.]+) MiB", line)[2]
+    assert line == (
+        f"depth 3 needs {whole} MiB; 1 MiB are free, and with --micro_batch 4 it would still need {least} MiB;"
+        " smaller networks need less, or --activation_checkpointing always"
+    )
+    between = (int(whole) + int(least)) // 2
+    (line,) = advice(between << 20, monkeypatch, capsys)
+    found = re.fullmatch(
+        rf"depth 3 needs {whole} MiB; {between} MiB are free; with --micro_batch (\d+) it would need (\d+) MiB", line
+    )
+    assert found is not None and int(found[1]) in (4, 8, 12) and int(least) <= int(found[2]) <= between
+    # With that, nothing is said but how the batch is divided.
+    fits = int(found[1])
+    assert advice(between << 20, monkeypatch, capsys, micro_batch=fits) == [
+        f"micro_batch {fits}: batches are computed in parts: 24 in {24 // fits}"
+    ]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(SCRIPT.parents[1])
+    spec = importlib.util.spec_from_file_location("benchmark_memory", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_combination_is_a_row(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = {"predicted": 90.0, "measured": 100.0, "seconds": 0.5, "kept": 40.0, "peak": 30.0, "gradients": 0.0}
+    monkeypatch.setattr(script, "in_a_process", lambda setting, steps: figures)
+    words = ["--resolutions", "16,32", "--batches", "4,8", "--micro_batches", "0,4", "--json", str(tmp_path / "m.json")]
+    monkeypatch.setattr(sys, "argv", ["memory.py", *words])
+    script.main()
+    rows = json.loads((tmp_path / "m.json").read_text())["rows"]
+    assert [(r["resolution"], r["batch"], r["micro_batch"]) for r in rows] == [
+        (side, batch, micro) for side in (16, 32) for batch, micro in ((4, None), (8, None), (8, 4))
+    ]
+    text = capsys.readouterr().out
+    assert text.count("90 MiB    100 MiB    0.90") == 6
+    assert "2.00 times the peak" in text  # 100 of which 40 stay anyway
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux says what was resident")
+@pytest.mark.parametrize("micro", [None, 4])
+def test_the_prediction_holds(script: ModuleType, micro: int | None) -> None:
+    setting = {"resolution": 32, "fmap_base": 1024, "fmap_max": 64, "batch": 16, "micro_batch": micro}
+    found = script.in_a_process({**setting, "checkpointing": "auto"}, 4)
+    # 15 % is what the benchmark shows; allocators of other systems differ more.
+    assert found["predicted"] == pytest.approx(found["measured"], rel=0.25)
