@@ -100,6 +100,29 @@ def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path,
     raise UserError(f"resume: there is no run {of_name}with a checkpoint in {result_dir}")
 
 
+def find_folder(run: str, result_dir: Path) -> Path:
+    """The folder of a run that need not have a checkpoint.
+
+    Args:
+        run: the folder, or ``latest``.
+        result_dir: where ``latest`` looks.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if run == "latest":
+        found = [folder for folder in runs(result_dir) if (folder / "config.yaml").is_file()]
+        if not found:
+            raise UserError(f"there is no run in {result_dir}")
+        return found[-1]
+    path = Path(run)
+    if not path.is_dir():
+        names = [str(folder) for folder in runs(path.parent)]
+        what = "is a file" if path.is_file() else f"does not exist{nearest(run, names)}"
+        raise UserError(f"{path} {what}; allowed: a run's folder, or latest")
+    return path
+
+
 def find_launched(result_dir: Path, launcher: str) -> Path | None:
     """The newest run that was begun by this start of torchrun and has a checkpoint; None where there is none."""
     for folder in reversed(runs(result_dir)):

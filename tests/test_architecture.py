@@ -33,7 +33,7 @@ ALLOWED = {
     "loggers": BASE,
     "postprocessors": BASE | {"audio"},
     "training": BASE | MIDDLE | {"runs"},
-    "plugins": BASE | MIDDLE | {"training", "schedules", "runs", "metrics"},
+    "plugins": BASE | MIDDLE | {"training", "schedules", "runs", "metrics", "reporting"},
     "building": BASE | MIDDLE | {"training", "schedules", "plugins", "config", "runs"},
     "experiment": BASE | MIDDLE | {"building", "training", "schedules", "plugins", "config", "runs"},
     "launch": BASE | MIDDLE | {"training", "config", "runs", "experiment"},
@@ -48,14 +48,16 @@ ALLOWED = {
     | {"details", "discovery", "exported", "exporting", "model_card", "playing", "postprocessors", "pretrained"},
     "importing": BASE | {"networks", "training", "config", "plugins"},
     "metrics": BASE | {"audio"},
+    "reporting": BASE | {"loggers", "postprocessors", "runs"},
     "preparing": BASE | {"data", "postprocessors"},
     "projection": BASE | {"audio", "data", "metrics", "playing", "postprocessors", "pretrained"},
     "inspection": BASE | {"audio", "data", "postprocessors"},
-    "playing": BASE | {"audio", "pretrained", "postprocessors", "runs"},
+    "playing": BASE | {"audio", "pretrained", "postprocessors", "runs", "training"},
+    "__main__": {"cli"},
     "cli": BASE
     | {"inspection", "experiment", "playing", "postprocessors", "metrics", "audio", "data", "pretrained", "runs"}
-    | {"details", "exporting", "importing", "model_folder"}
-    | {"building", "config", "launch", "dry_run", "recipes", "discovery", "preparing", "projection"},
+    | {"details", "exporting", "importing", "model_folder", "reporting"}
+    | {"training", "building", "config", "launch", "dry_run", "recipes", "discovery", "preparing", "projection"},
 }
 
 

@@ -10,13 +10,14 @@ from importlib import import_module
 from keyword import iskeyword
 
 from pggan_framework import __version__
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.errors import LocalError, UserError, nearest
 
 COMMANDS = {
     "train": "train a network; 'pggan train -h' lists its flags",
     "components": "list the components, or the flags of one",
     "generate": "pictures, sounds, tunes, walks and sampler kits from a trained model",
     "video": "how a run learnt, as a GIF, WebP or MP4",
+    "report": "a run, or several side by side, as one page for a browser",
     "info": "what a checkpoint, an exported model or a file of data is",
     "export": "a trained model for other programs: safetensors, torch.export, ONNX, a folder for Hugging Face",
     "project": "the latent of a given picture or sound",
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if _debug(words):
             traceback.print_exc()
-        if not _another_tells():
+        if not _another_tells(error):
             print(f"error: {error}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # of a command's -h, which has printed the help
@@ -60,10 +61,11 @@ def _run(words: list[str]) -> int:
     return status
 
 
-def _another_tells() -> bool:
+def _another_tells(error: UserError) -> bool:
     """Whether this is one of several processes that have found the same mistake, and the main one says it."""
     distributed = sys.modules.get("pggan_framework.training.distributed")
-    return os.environ.get("RANK", "0") != "0" and not (distributed and distributed.World.joined)
+    number = os.environ.get("LOCAL_RANK" if isinstance(error, LocalError) else "RANK", "0")
+    return number != "0" and not (distributed and distributed.World.joined)
 
 
 def _debug(words: list[str]) -> bool:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from pggan_framework.cli.checkpoint_arguments import add_label, add_weights, checkpoint_parser, labels_of
 from pggan_framework.cli.outputs import bar, out_file
 from pggan_framework.cli.parser import Parser
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.errors import UserError
 from pggan_framework.playing.seeds import parse_seeds
-from pggan_framework.runs import runs
+from pggan_framework.runs import find_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,7 +40,7 @@ def run(argv: Sequence[str]) -> int:
     """
     given = _parser().parse_args(list(argv))
     kind = _kind(given)
-    folder = _run_folder(given.model, Path(given.result_dir))
+    folder = find_folder(given.model, Path(given.result_dir))
     from pggan_framework.cli.threads import share_cores
     from pggan_framework.postprocessors.moving import write_moving
 
@@ -87,21 +87,6 @@ def _kind(given: argparse.Namespace) -> Moving:
         if given.of == "sheets" and getattr(given, flag) != unset:
             raise UserError(f"--{flag} is given without --of snapshots; sheets were drawn while the run went on")
     return kind
-
-
-def _run_folder(model: str, result_dir: Path) -> Path:
-    """The run that is meant; it need not have a checkpoint."""
-    if model == "latest":
-        found = [folder for folder in runs(result_dir) if (folder / "config.yaml").is_file()]
-        if not found:
-            raise UserError(f"there is no run in {result_dir}")
-        return found[-1]
-    path = Path(model)
-    if not path.is_dir():
-        names = [str(folder) for folder in runs(path.parent)]
-        what = "is a file" if path.is_file() else f"does not exist{nearest(model, names)}"
-        raise UserError(f"{path} {what}; allowed: a run's folder, or latest")
-    return path
 
 
 def _frames(given: argparse.Namespace, folder: Path) -> Iterator[Image]:

@@ -11,13 +11,10 @@ from pggan_framework.errors import UserError
 from pggan_framework.plugins.pictures import show
 from pggan_framework.postprocessors.chart import Curves, Floats, curves_chart
 from pggan_framework.registry import register
+from pggan_framework.reporting.panels import NOT_DRAWN, group_of
 from pggan_framework.training.plugin import Plugin
 
-_LEFT_OUT = frozenset(
-    {"tick", "nimg", "kimg", "time", "sec.tick", "ms.data", "ms.saving", "depth", "alpha", "lod", "minibatch"}
-)
 _MISSING = float("nan")
-_SCORES = ("D_real", "D_fake")
 
 
 @register("plugin")
@@ -83,11 +80,11 @@ class LossCurves(Plugin):
         grouped: dict[str, dict[str, tuple[Floats, Floats]]] = {"loss": {}, "scores": {}}  # these first
         x = np.array(self._ticks(), np.float64)
         for name in self._names():
-            if name in self.figures or not (self.figures or name in _LEFT_OUT):
+            if name in self.figures or not (self.figures or name in NOT_DRAWN):
                 y = np.array(self._filled(name), np.float64)
                 if np.isfinite(y).any():
                     known = ~np.isnan(y)
-                    grouped.setdefault(_group(name), {})[name] = x[known], y[known]
+                    grouped.setdefault(group_of(name), {})[name] = x[known], y[known]
         return [Curves(title, lines, self._is_log(lines)) for title, lines in grouped.items() if lines]
 
     def _is_log(self, lines: dict[str, tuple[Floats, Floats]]) -> bool:
@@ -131,10 +128,3 @@ class LossCurves(Plugin):
         self._kimg = state["kimg"].tolist() if state else []
         self._columns = {name: column.tolist() for name, column in state.get("figures", {}).items()}
         self._depths = dict(state.get("depths", {}))
-
-
-def _group(name: str) -> str:
-    """The panel a figure belongs to."""
-    if name in _SCORES:
-        return "scores"
-    return ".".join(name.removeprefix("G_").removeprefix("D_").split(".")[:2])

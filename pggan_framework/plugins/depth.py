@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pggan_framework.errors import UserError
 from pggan_framework.growth import by_depth
@@ -51,6 +52,9 @@ class DepthManager(Plugin):
         max_lod: log2 of the full resolution, for the old-style lod in the logs; from the data where it is not given.
         depth_offset: log2 of the resolution at depth 0, for the same; from the data where it is not given.
     """
+
+    now: ClassVar[Callable[[], float]] = time.monotonic
+    """What a schedule in seconds counts."""
 
     def __init__(
         self,
@@ -152,7 +156,7 @@ class DepthManager(Plugin):
         """Set depth, alpha, batch, tick length and the learning rates' factor for how far training has come."""
         trainer = self.trainer
         if self._clock is None:  # what comes before the first step is no training
-            self._clock = Clock(self._seconds)
+            self._clock = Clock(self._seconds, type(self).now)
         position = trainer.nimg if self._plan.unit == "image" else self._clock.seconds
         if trainer.iteration % self.minibatch_repeats == 0:
             before = trainer.depth, trainer.G.fading

@@ -66,7 +66,8 @@ class Axis:
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (1.0, 1.0)
         if log:
             return cls(low, high, True) if high > low * 1.001 else cls(low / 2, high * 2, True)
-        return cls(low, high) if high - low > 1e-9 * max(abs(low), abs(high)) else cls(low - 0.5, high + 0.5)
+        room = abs(low) / 2 or 0.5
+        return cls(low, high) if high - low > 1e-9 * max(abs(low), abs(high)) else cls(low - room, high + room)
 
     def place(self, values: Floats) -> Floats:
         """Where values stand, 0 to 1."""

@@ -93,7 +93,8 @@ def test_deepsounds_command_gives_every_file(place: Path) -> None:
     sheets = {"images/fakes_000000.png"}
     sounds = {f"sound/fakes_sound_000000_{which}.wav" for which in ("00", "01", "02", "03", "04", "05", "all")}
     reals = {f"sound/reals_sound_{which}.wav" for which in ("00", "01", "02", "03", "04", "all")}
-    logs = {"log.txt", "stats.jsonl", "config.yaml", "environment.json", "reals.png", "network-snapshot-000000.pt"}
+    logs = {"log.txt", "stats.jsonl", "config.yaml", "environment.json", "report.html", "network-snapshot-000000.pt"}
+    logs.add("reals.png")
     assert found == sheets | sounds | reals | logs
     assert [tick["nimg"] for tick in stats(folder)] == [40, 80, 120, 160, 200]
     # Depth 1 begins at 24 images, 2 at 72, 3 at 120; the tick's last step is the one 8 images before its end.

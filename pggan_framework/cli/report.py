@@ -1,0 +1,70 @@
+"""``pggan report RUN...``: a run, or several side by side, as one page for a browser."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pggan_framework.cli.outputs import out_file
+from pggan_framework.cli.parser import Parser
+from pggan_framework.errors import UserError
+from pggan_framework.files import atomic_path
+from pggan_framework.runs import find_folder
+
+EXAMPLES = """examples:
+  pggan report latest
+  pggan report results/007-piano --sheets 30
+  pggan report results/005-cats results/006-cats --out compare.html
+
+The page holds its pictures and sounds itself: it can be moved or sent alone. A run may still go on meanwhile.
+"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run ``pggan report`` with the words that follow it; returns the exit status.
+
+    Raises:
+        UserError: if something given is no run, or the page cannot be written.
+    """
+    given = _parser().parse_args(list(argv))
+    for flag in ("sheets", "sounds"):
+        if getattr(given, flag) < 0:
+            raise UserError(f"--{flag} is {getattr(given, flag)}; allowed: 0 and up")
+    folders = [find_folder(name, Path(given.result_dir)) for name in given.runs]
+    if len(folders) > 1 and given.out is None:
+        raise UserError(f"--out is due: which file is to hold the {len(folders)} runs?")
+    from pggan_framework.reporting.page import render
+    from pggan_framework.reporting.record import REPORT, read_run
+
+    page = render([read_run(folder) for folder in folders], given.sheets, given.sounds)
+    if given.out is not None:
+        with out_file(given.out) as (path,):
+            path.write_text(page, encoding="utf-8")
+    else:
+        given.out = folders[0] / REPORT
+        try:
+            with atomic_path(given.out) as path:  # in place of the last one, which is made of the same folder
+                path.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write {given.out}: {error.strerror or error}; give --out FILE") from error
+    print(f"written to {given.out}")
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="pggan report",
+        description="A run, or several side by side, as one page.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="a run's folder, or latest, the last one")
+    add("--out", type=Path, metavar="FILE", help="a new file; by default report.html in the run's folder, replaced")
+    add("--sheets", type=int, default=12, metavar="N", help="most sheets of samples of a run; 12")
+    add("--sounds", type=int, default=8, metavar="N", help="most sounds of a run; 8")
+    add("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    return parser
