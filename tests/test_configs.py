@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from math import log2
@@ -18,6 +19,7 @@ from pggan_framework import run
 from pggan_framework.cli.main import main
 from pggan_framework.config import resolve_overrides
 from pggan_framework.dry_run import dry_run
+from pggan_framework.plugins.depth import DepthManager
 from pggan_framework.pretrained import load_generator
 from pggan_framework.runs import snapshots
 
@@ -48,6 +50,7 @@ REDUCED: dict[str, dict[str, Any]] = {
     "IterationSchedule": {"iterations": {0: 3}, "alpha_jumps": {0: 2}, "alpha_jump_length": {0: 1}},
     "StaircaseSchedule": {"iterations": {0: 4}, "delay": {0: 1}, "interval": 1, "jumps": {0: 2}},
     "StageSchedule": {"cycles": {0: [[1, 0.5], [0.1, 0.5]]}},
+    "WallClockSchedule": {"minutes": 0.3},  # of a clock that counts steps
     "PitchMonitor": {"count": 2, "every_ticks": 100},
 }
 """Small networks, and schedules that reach every depth in a few steps."""
@@ -101,7 +104,10 @@ def stand_in(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_config_trains_at_every_depth(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_config_trains_at_every_depth(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(DepthManager, "now", itertools.count().__next__)
     given = yaml.safe_load(path.read_text())
     config = resolve_overrides(path, {}).to_dict()
     flags = {

@@ -101,15 +101,16 @@ class Generator(nn.Module):
         )
         self.to_rgb = nn.ModuleList(Conv(count, 3, 1, 1.0) for count in maps)
 
-    def forward(self, z: Tensor, alpha: float) -> Tensor:
-        """Pictures."""
+    def forward(self, z: Tensor, alpha: float, depth: int | None = None) -> Tensor:
+        """Pictures of 4 * 2**depth pixels, the full size by default."""
+        depth = len(self.blocks) if depth is None else depth
         x = _pixel_norm(_lrelu(self.dense(_pixel_norm(z)).view(len(z), -1, 4, 4)))
         x = before = _pixel_norm(_lrelu(self.first(x)))
-        for block in self.blocks:
+        for block in list(self.blocks)[:depth]:
             before, x = x, block(x)
-        image: Tensor = self.to_rgb[-1](x)
-        if alpha < 1 and len(self.blocks) > 0:
-            old = F.interpolate(self.to_rgb[-2](before), scale_factor=2, mode="nearest")
+        image: Tensor = self.to_rgb[depth](x)
+        if alpha < 1 and depth > 0:
+            old = F.interpolate(self.to_rgb[depth - 1](before), scale_factor=2, mode="nearest")
             image = (1 - alpha) * old + alpha * image
         return image
 
@@ -132,50 +133,73 @@ class Discriminator(nn.Module):
         self.dense = Dense(maps[0] * 16, features)
         self.score = Dense(features, 1, 1.0)
 
-    def forward(self, images: Tensor, alpha: float) -> Tensor:
-        """Scores."""
-        x = _lrelu(self.from_rgb[-1](images))
-        for number, block in enumerate(reversed(self.blocks)):
+    def forward(self, images: Tensor, alpha: float, depth: int | None = None) -> Tensor:
+        """Scores of pictures of 4 * 2**depth pixels, the full size by default."""
+        depth = len(self.blocks) if depth is None else depth
+        x = _lrelu(self.from_rgb[depth](images))
+        for number, block in enumerate(reversed(list(self.blocks)[:depth])):
             x = block(x)
             if number == 0 and alpha < 1:
-                old = _lrelu(self.from_rgb[-2](F.avg_pool2d(images, 2)))
+                old = _lrelu(self.from_rgb[depth - 1](F.avg_pool2d(images, 2)))
                 x = (1 - alpha) * old + alpha * x
         x = _lrelu(self.last(_stddev(x)))
         scores: Tensor = self.score(_lrelu(self.dense(x.flatten(1)))).squeeze(1)
         return scores
 
 
+class Training:
+    """Both networks, their optimisers, and the average of the generator.
+
+    Args:
+        resolution: of the full pictures.
+        fmap_base: feature maps of a layer at 2**k pixels are fmap_base / 2**(k - 1), and fmap_max at most.
+        fmap_max: see there.
+        latent: size of the latents.
+        lr: learning rate of both.
+        decay: share of the average that stays after a step.
+    """
+
+    def __init__(self, resolution: int, fmap_base: int, fmap_max: int, latent: int, lr: float, decay: float) -> None:
+        last, *maps = (min(fmap_base // 2**stage, fmap_max) for stage in range(int(log2(resolution))))
+        maps = [min(fmap_base // 2 ** (stage + 1), fmap_max) for stage in range(len(maps))]
+        self.latent, self.decay = latent, decay
+        self.G, self.D = Generator(maps, latent), Discriminator(maps, last)
+        self.average = deepcopy(self.G).requires_grad_(False)
+        self.G_adam = torch.optim.Adam(self.G.parameters(), lr=lr, betas=(0.0, 0.99))
+        self.D_adam = torch.optim.Adam(self.D.parameters(), lr=lr, betas=(0.0, 0.99))
+
+    def step(self, real: Tensor, alpha: float) -> None:
+        """One update of D, of G and of the average on pictures [N, 3, R, R] in [-1, 1]."""
+        G, D, batch = self.G, self.D, len(real)
+        depth = int(log2(real.shape[-1])) - 2
+        if alpha < 1 and depth > 0:
+            old = F.interpolate(F.avg_pool2d(real, 2), scale_factor=2, mode="nearest")
+            real = (1 - alpha) * old + alpha * real
+        self.D_adam.zero_grad()
+        fake = G(torch.randn(batch, self.latent), alpha, depth).detach()
+        real_scores, fake_scores = D(real, alpha, depth), D(fake, alpha, depth)
+        mix = torch.rand(batch, 1, 1, 1)
+        points = (real + mix * (fake - real)).requires_grad_()
+        (gradient,) = torch.autograd.grad(D(points, alpha, depth).sum(), points, create_graph=True)
+        penalty = ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
+        loss = fake_scores.mean() - real_scores.mean() + 10 * penalty + 0.001 * (real_scores**2).mean()
+        loss.backward()
+        self.D_adam.step()
+        self.G_adam.zero_grad()
+        # D's weights get gradients here too; the next D update throws them away.
+        (-D(G(torch.randn(batch, self.latent), alpha, depth), alpha, depth).mean()).backward()
+        self.G_adam.step()
+        for kept, weight in zip(self.average.parameters(), G.parameters(), strict=True):
+            kept.mul_(self.decay).add_(weight.data, alpha=1 - self.decay)
+
+
 def make(
     resolution: int, fmap_base: int, fmap_max: int, latent: int, batch: int, alpha: float
 ) -> Callable[[Tensor], None]:
     """A training step with WGAN-GP and drift: one update of D, one of G, one of the average."""
-    stages = range(int(log2(resolution)))
-    last, *maps = (min(fmap_base // 2**stage, fmap_max) for stage in stages)
-    maps = [min(fmap_base // 2 ** (stage + 1), fmap_max) for stage in range(len(maps))]
-    G, D = Generator(maps, latent), Discriminator(maps, last)
-    average = deepcopy(G).requires_grad_(False)
-    G_adam = torch.optim.Adam(G.parameters(), lr=1e-3, betas=(0.0, 0.99))
-    D_adam = torch.optim.Adam(D.parameters(), lr=1e-3, betas=(0.0, 0.99))
+    training = Training(resolution, fmap_base, fmap_max, latent, 1e-3, 0.999)
 
     def step(real: Tensor) -> None:
-        if alpha < 1 and resolution > 4:
-            old = F.interpolate(F.avg_pool2d(real, 2), scale_factor=2, mode="nearest")
-            real = (1 - alpha) * old + alpha * real
-        D_adam.zero_grad()
-        fake = G(torch.randn(batch, latent), alpha).detach()
-        real_scores, fake_scores = D(real, alpha), D(fake, alpha)
-        mix = torch.rand(batch, 1, 1, 1)
-        points = (real + mix * (fake - real)).requires_grad_()
-        (gradient,) = torch.autograd.grad(D(points, alpha).sum(), points, create_graph=True)
-        penalty = ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
-        loss = fake_scores.mean() - real_scores.mean() + 10 * penalty + 0.001 * (real_scores**2).mean()
-        loss.backward()
-        D_adam.step()
-        G_adam.zero_grad()
-        # D's weights get gradients here too; the next D update throws them away.
-        (-D(G(torch.randn(batch, latent), alpha), alpha).mean()).backward()
-        G_adam.step()
-        for kept, weight in zip(average.parameters(), G.parameters(), strict=True):
-            kept.mul_(0.999).add_(weight.data, alpha=0.001)
+        training.step(real, alpha)
 
     return step

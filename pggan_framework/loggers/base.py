@@ -43,6 +43,7 @@ class RunInfo:
         total_kimg: how long the run is, in thousand images.
         resumed_nimg: where a resumed run goes on, in images; None for a new run.
         logged_nimg: where its last whole tick ended: figures after it will be given again.
+        seconds: how long it trains where it is a schedule by the clock that ends it.
     """
 
     directory: Path
@@ -55,6 +56,7 @@ class RunInfo:
     resumed_nimg: int | None = None
     logged_nimg: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
+    seconds: float | None = None
 
 
 class Logger:

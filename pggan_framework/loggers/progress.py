@@ -25,7 +25,8 @@ _WINDOW = 10
 class ProgressLogger(Logger):
     """Shows progress on standard error: a bar with the remaining time on a terminal, plain lines in a file or pipe.
 
-    The remaining time follows the recent rate, so it grows when a depth is added.
+    The remaining time follows the recent rate, so it grows when a depth is added. Where a schedule by the clock ends a
+    run, there is no share of images to show, and a new run's remaining time is what the schedule has left.
 
     Args:
         seconds: time between two plain lines, in seconds; above 0.
@@ -43,13 +44,15 @@ class ProgressLogger(Logger):
     def start(self, run: RunInfo) -> None:
         """Draw the bar, or set the clock for the first line."""
         self._total = max(round(run.total_kimg * 1000), 1)
+        self._seconds = run.seconds
+        self._resumed = run.resumed_nimg is not None
         self._nimg = run.resumed_nimg or 0
         if sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
 
             # unit_scale counts thousands, so images read as kimg; slow smoothing hides the pause of a sample sheet.
             self._bar = tqdm(
-                total=self._total,
+                total=self._total if run.seconds is None else None,
                 initial=self._nimg,
                 unit="img",
                 unit_scale=True,
@@ -59,7 +62,7 @@ class ProgressLogger(Logger):
                 file=sys.stderr,
             )
         else:
-            now = time.monotonic()
+            now = self._start = time.monotonic()
             self._marks.append((now, self._nimg))
             self._due = now + self.seconds
 
@@ -94,6 +97,11 @@ class ProgressLogger(Logger):
         self._marks.append((now, nimg))
         self._due = now + self.seconds
         with suppress(*PLAIN_ERRORS):
+            if self._seconds is not None:
+                rest = max(self._start + self._seconds - now, 0)
+                words = "" if self._resumed else f", {duration(rest)} left"
+                say(f"{nimg / 1000:.2f} kimg{words}", sys.stderr)
+                return
             share = min(nimg / self._total, 1)
             say(f"{share:4.0%}  {nimg / 1000:.2f} of {self._total / 1000:g} kimg{left}", sys.stderr)
 

@@ -1,0 +1,167 @@
+"""How fast files are decoded: our readers beside plain loops with Pillow and soundfile, in turns in one process.
+
+    OMP_NUM_THREADS=1 python benchmarks/decode.py
+    OMP_NUM_THREADS=1 python benchmarks/decode.py --pictures datasets/cats --sounds datasets/notes
+
+Timed is from the file's name to the array: pictures as uint8 [3, H, W], by `DefaultImageFolderDataset` as a training
+without `preload` reads them and by the compiled loops that preparing uses, beside Pillow's ``open`` and ``convert``;
+sounds as float32 mono, by `read_wave`, beside ``soundfile.read`` and a mean. The same array comes out, which is
+checked. Without folders both are made: smooth pictures of 256 px as PNG and JPEG, and 4-second wavs of 44.1 kHz stereo.
+Printed are the machine, files a second of processor time (medians over the turns), and the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+HERE = Path(__file__).parent
+if str(HERE.parent) not in sys.path:
+    sys.path.insert(0, str(HERE.parent))
+
+from benchmarks.step import processor  # noqa: E402  -- it is found only now
+from pggan_framework.audio.reading import find_files, read_header, read_wave  # noqa: E402
+from pggan_framework.data import png  # noqa: E402
+from pggan_framework.data.images import DefaultImageFolderDataset  # noqa: E402
+from pggan_framework.data.pixel_loops import loops  # noqa: E402
+
+Read = Callable[[int], NDArray[Any]]
+"""File number -> its array."""
+
+
+def main() -> None:
+    """Make or find the files, take the turns, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, help="a folder of pictures of one size, RGB")
+    parser.add_argument("--sounds", type=Path, help="a folder of sounds")
+    parser.add_argument("--count", type=int, default=200, help="files of a turn")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    given = parser.parse_args()
+    machine = {"machine": processor(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
+    machine["date"] = time.strftime("%Y-%m-%d")
+    print("; ".join(f"{name} {value}" for name, value in machine.items()))
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, files, ways in sides(given, Path(folder)):
+            rows += compare(kind, min(files, given.count), ways, given.turns)
+    if given.json:
+        given.json.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def sides(given: argparse.Namespace, folder: Path) -> list[tuple[str, int, dict[str, Read]]]:
+    """For each kind of file: its name, how many there are, and the ways to read them, the plain one first."""
+    pictures = {"pictures": given.pictures} if given.pictures else make_pictures(folder, given.count)
+    found = [(kind, *picture_ways(path)) for kind, path in pictures.items()]
+    return [*found, ("sounds", *sound_ways(given.sounds or make_sounds(folder / "sounds", given.count)))]
+
+
+def picture_ways(folder: Path) -> tuple[int, dict[str, Read]]:
+    """How many pictures there are, and the ways to read them."""
+    from PIL import Image
+
+    dataset = DefaultImageFolderDataset(folder)
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
+
+    def plain(number: int) -> NDArray[np.uint8]:
+        with Image.open(files[number]) as image:
+            return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+
+    ways: dict[str, Read] = {
+        "Pillow": plain,
+        "the data set": dataset.image,
+    }
+    compiled = loops()
+    out = np.empty(dataset.shape, np.uint8)
+
+    def prepared(number: int) -> NDArray[np.uint8]:
+        if compiled is None or not png.decode(files[number].read_bytes(), out, compiled.unfilter):
+            raise SystemExit(f"{files[number]} is left to Pillow")
+        return out
+
+    if compiled is not None and all(file.suffix.lower() == ".png" for file in files):
+        ways["as when preparing"] = prepared
+    return len(files), ways
+
+
+def sound_ways(folder: Path) -> tuple[int, dict[str, Read]]:
+    """How many sounds there are, and the ways to read them."""
+    import soundfile
+
+    files, _ = find_files(folder)
+    headers = [read_header(file) for file in files]
+
+    def plain(number: int) -> NDArray[np.float32]:
+        wave, _ = soundfile.read(files[number], dtype="float32", always_2d=True)
+        mixed: NDArray[np.float32] = wave.mean(axis=1)
+        return mixed
+
+    return len(files), {
+        "soundfile": plain,
+        "read_wave": lambda number: read_wave(headers[number], headers[number].sample_rate),
+    }
+
+
+def compare(kind: str, count: int, ways: dict[str, Read], turns: int) -> list[dict[str, Any]]:
+    """Time every way in turns, print, and return a row for each."""
+    plain, *others = ways
+    for name in others:
+        if not np.allclose(ways[plain](0), ways[name](0), atol=1e-6):
+            raise SystemExit(f"{name} gives another array than {plain}")
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(turns + 1):
+        for name, read in ways.items():
+            start = time.process_time()
+            for number in range(count):
+                read(number)
+            if turn:  # the first fills the page cache
+                seconds[name].append(time.process_time() - start)
+    print(f"\n{kind}, {count} files")
+    rows = []
+    for name, taken in seconds.items():
+        ratio = median(a / b for a, b in zip(seconds[plain], taken, strict=True))
+        rows.append({"kind": kind, "way": name, "per_second": count / median(taken), "ratio": ratio})
+        print(f"  {name:<18}{rows[-1]['per_second']:>9.0f} a second{ratio:>8.2f} times")
+    return rows
+
+
+def make_pictures(folder: Path, count: int, side: int = 256) -> dict[str, Path]:
+    """Smooth random pictures, which compress as photographs do, as PNG and as JPEG."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for ending in ("png", "jpg"):
+        (folder / ending).mkdir()
+    for number in range(count):
+        rough = Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((side, side))
+        noise = random.integers(-6, 7, (side, side, 3))
+        picture = Image.fromarray(np.clip(np.asarray(rough).astype(int) + noise, 0, 255).astype(np.uint8))
+        for ending in ("png", "jpg"):
+            picture.save(folder / ending / f"{number:05d}.{ending}")
+    return {ending: folder / ending for ending in ("png", "jpg")}
+
+
+def make_sounds(folder: Path, count: int) -> Path:
+    """Noise, 4 seconds each."""
+    import soundfile
+
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(count):
+        soundfile.write(folder / f"{number:05d}.wav", random.uniform(-0.5, 0.5, (4 * 44100, 2)), 44100, "PCM_16")
+    return folder
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""Who draws better pictures after the same time: a plain PGGAN, or ours with half of it?
+
+    python benchmarks/race.py --seconds 240 --seeds 3
+    OMP_NUM_THREADS=1 python benchmarks/race.py --seconds 60 --seeds 2 --clock processor --only ours
+
+Both learn the same 3,000 cats at 32 px (`pggan prepare cats datasets/cats --count 3000 --size 64`, or any folder of
+pictures) with fmap_base 512, fmap_max 64 and latents of 64, and share their time out alike: 0.6 parts at 4 px, then 0.5
+of fade and 0.8 after it at 8 px, and twice as much at each further size. The plain one is
+`benchmarks/contestants/plain.py`: eager, Adam at 2e-3, batches of 16, faded reals, an average with a half-life of 3
+kimg. Ours is what ``python train.py --config configs/short.yaml`` does, with its log, samples and checkpoint; its time
+is `--share` of the plain one's. Time begins with the first step on both sides: nobody's imports and reading of pictures
+count. Each training has a process of its own and is kept in `--out`; what is there already is not trained again.
+
+Printed are the machine, the images shown at each size, and the sliced Wasserstein distance of 1,500 samples from 1,500
+pictures, level by level, beside that of 1,500 other pictures (the floor). Samples are the averaged generator's; those
+of the one that was trained stand below as "raw": a short training may end before an average with a fixed half-life has
+caught up. Contact sheets show samples of all seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+HERE = Path(__file__).parent
+if str(HERE.parent) not in sys.path:
+    sys.path.insert(0, str(HERE.parent))
+
+from benchmarks.contestants.plain import Training  # noqa: E402  -- it is found only now
+from benchmarks.end_to_end import plugin  # noqa: E402
+from benchmarks.step import processor  # noqa: E402
+from pggan_framework import run  # noqa: E402
+from pggan_framework.data.base import Pixels  # noqa: E402
+from pggan_framework.data.images import DefaultImageFolderDataset  # noqa: E402
+from pggan_framework.metrics import sliced_wasserstein  # noqa: E402
+from pggan_framework.plugins.depth import DepthManager  # noqa: E402
+from pggan_framework.postprocessors.picture import enlarge, picture_tiles, save_png, sheet, to_uint8  # noqa: E402
+from pggan_framework.pretrained import load_generator  # noqa: E402
+from pggan_framework.runs import snapshots  # noqa: E402
+from pggan_framework.schedules.plan import Plan, Stage, linear_fade  # noqa: E402
+from pggan_framework.training.plugin import Plugin  # noqa: E402
+
+Trained = tuple[dict[int, int], float, NDArray[np.float32], NDArray[np.float32]]
+"""Images shown by depth, seconds, and samples of the averaged generator and of the one that was trained."""
+FIRST, FADE, STABLE = 0.6, 0.5, 0.8
+"""Parts of the time: at 4 px, and at 8 px while fading in and after it; each further size takes twice the time."""
+SHORT = HERE.parent / "configs" / "short.yaml"
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
+SEED = 1000
+"""Of the latents and of the choice of pictures, beside each training's own."""
+
+
+def main() -> None:
+    """Train, measure, print."""
+    given = _parser().parse_args()
+    torch.set_num_threads(given.threads)
+    if given.child:
+        way, seed = given.child.split(",")
+        train(way, int(seed), given)
+        return
+    machine = {
+        "machine": processor(),
+        "cores": os.cpu_count(),
+        "threads": given.threads,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
+        "load": round(os.getloadavg()[0], 1),
+        "date": time.strftime("%Y-%m-%d"),
+        "clock": given.clock,
+        "setting": f"fmap_base {given.fmap_base}, fmap_max {given.fmap_max}, latent {given.latent}, {given.side} px",
+    }
+    print("; ".join(f"{name} {value}" for name, value in machine.items()))
+    given.out.mkdir(parents=True, exist_ok=True)
+    dataset = pictures(given)
+    order = np.random.default_rng(SEED).permutation(len(dataset))
+    half = len(order) // 2
+    count = min(given.samples, half)
+    full = dataset.growth.max_depth
+    real, other = (dataset.images(part.tolist(), full) for part in (order[:count], order[half : half + count]))
+    floor = dict(sliced_wasserstein(real, other))
+    print(f"{len(dataset)} pictures; {count} samples a side; plain has {given.seconds:g} s,"
+          f" ours {given.seconds * given.share:g} s")  # fmt: skip
+    print(_line("", "seed", "seconds", *(f"{side} px" for side in floor), "images shown at each size"))
+    print(_line("reals", "", "", *(f"{value:.1f}" for value in floor.values()), ""), flush=True)
+    rows = []
+    for seed in range(given.seeds):
+        for way in given.only:
+            found = trained(way, seed, given)
+            with np.load(_file(given, way, seed).with_suffix(".npz")) as stored:
+                found["swd"], found["raw"] = (
+                    dict(sliced_wasserstein(real, stored[name][:count])) for name in ("samples", "raw")
+                )
+            rows.append({"name": way, "seed": seed, **found})
+            shown = " ".join(f"{4 * 2 ** int(depth)}: {images / 1000:.1f}k" for depth, images in found["shown"].items())
+            print(_line(way, seed, f"{found['seconds']:.1f}", *(f"{v:.1f}" for v in found["swd"].values()), shown),
+                  flush=True)  # fmt: skip
+            print(_line("", "raw", "", *(f"{v:.1f}" for v in found["raw"].values()), ""), flush=True)
+    means = {}
+    for way in given.only:
+        own = [row["swd"] for row in rows if row["name"] == way]
+        means[way] = {side: mean(swd[side] for swd in own) for side in floor}
+        print(_line(way, "mean", "", *(f"{value:.1f}" for value in means[way].values()), ""))
+        draw(way, given)
+    if len(means) == 2:
+        ratios = [means["plain"][side] / means["ours"][side] for side in floor]
+        print(_line("ratio", "", "", *(f"{ratio:.2f}" for ratio in ratios), "plain over ours: above 1 is ours better"))
+    if given.json:
+        report = {**machine, "seconds": given.seconds, "share": given.share, "floor": floor, "means": means}
+        given.json.write_text(json.dumps({**report, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("datasets/cats"), help="a folder of pictures")
+    parser.add_argument("--side", type=int, default=32, help="their side, in pixels")
+    parser.add_argument("--seconds", type=float, default=240, help="of the plain one")
+    parser.add_argument("--share", type=float, default=0.5, help="of that time that ours has")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
+    parser.add_argument(
+        "--only", nargs="+", default=["plain", "ours"], choices=["plain", "ours"], help="who takes part"
+    )
+    parser.add_argument("--config", type=Path, default=SHORT, help="ours")
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="processor: for a busy machine")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--samples", type=int, default=1500, help="a side that are measured")
+    parser.add_argument("--fmap_base", type=int, default=512)
+    parser.add_argument("--fmap_max", type=int, default=64)
+    parser.add_argument("--latent", type=int, default=64)
+    parser.add_argument("--out", type=Path, default=Path("results/race"), help="where runs, samples and sheets go")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    return parser
+
+
+def _line(name: str, seed: object, seconds: str, *rest: str) -> str:
+    return f"{name:<8}{seed!s:>5}{seconds:>9}" + "".join(f"{value:>8}" for value in rest[:-1]) + f"   {rest[-1]}"
+
+
+def pictures(given: argparse.Namespace) -> DefaultImageFolderDataset:
+    """The reals, at every size."""
+    return DefaultImageFolderDataset(given.data, preload=True, size=given.side, resize="stretch")
+
+
+def _file(given: argparse.Namespace, way: str, seed: int) -> Path:
+    """Where a training's results lie; no two settings share one."""
+    seconds = given.seconds * (1 if way == "plain" else given.share)
+    words = [way, seconds, given.clock, given.side, given.fmap_base, given.fmap_max, given.latent, seed]
+    out: Path = given.out
+    return out / "-".join(f"{word:g}" if isinstance(word, float) else str(word) for word in words)
+
+
+def trained(way: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
+    """Images shown and seconds of a training, which is done in a process of its own if it was not yet."""
+    file = _file(given, way, seed).with_suffix(".json")
+    if not file.exists():
+        words = [sys.executable, __file__, *sys.argv[1:], "--child", f"{way},{seed}"]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(given.threads)}
+        subprocess.run(words, check=True, env=environment, stdout=subprocess.DEVNULL)
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def train(way: str, seed: int, given: argparse.Namespace) -> None:
+    """Train in this process, and keep samples and figures."""
+    now = CLOCKS[given.clock]
+    file = _file(given, way, seed)
+    if way == "plain":
+        shown, seconds, samples, raw = train_plain(given, seed, now)
+    else:
+        shown, seconds, samples, raw = train_ours(given, seed, now, file)
+    np.savez(file.with_suffix(".npz"), samples=to_uint8(samples), raw=to_uint8(raw))
+    file.with_suffix(".json").write_text(json.dumps({"shown": shown, "seconds": seconds}), encoding="utf-8")
+
+
+def shares(depths: int) -> list[float]:
+    """Parts of the time by depth."""
+    return [FIRST, *((FADE + STABLE) * 2**depth for depth in range(depths - 1))]
+
+
+def train_plain(given: argparse.Namespace, seed: int, now: Callable[[], float]) -> Trained:
+    """The plain contestant's."""
+    batch, half_life = 16, 3000
+    dataset = pictures(given)
+    levels: Sequence[Pixels] = dataset.pyramid(range(len(dataset)))
+    parts = shares(len(levels))
+    lengths = [given.seconds * part / sum(parts) for part in parts]
+    plan = Plan([Stage(length, linear_fade(length * FADE / (FADE + STABLE))) for length in lengths])
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    training = Training(given.side, given.fmap_base, given.fmap_max, given.latent, 2e-3, 0.5 ** (batch / half_life))
+    shown = dict.fromkeys(range(len(levels)), 0)
+    start = now()
+    while (gone := now() - start) < given.seconds:
+        depth, alpha = plan.at(gone)
+        reals = torch.from_numpy(levels[depth][random.integers(0, len(dataset), batch)])
+        training.step(reals.float() / 127.5 - 1, alpha)
+        shown[depth] += batch
+    latents = torch.randn(given.samples, given.latent, generator=torch.Generator().manual_seed(SEED))
+    with torch.no_grad():
+        return shown, gone, training.average(latents, 1.0).numpy(), training.G(latents, 1.0).numpy()
+
+
+def train_ours(given: argparse.Namespace, seed: int, now: Callable[[], float], folder: Path) -> Trained:
+    """Those of a run of `train.py` with the config."""
+    read: list[float] = []
+
+    def noted() -> float:
+        read.append(now())
+        return read[-1]
+
+    DepthManager.now = noted  # first read at the first step, last for the checkpoint
+    flags: dict[str, Any] = {
+        "DefaultImageFolderDataset.dir_path": str(given.data),
+        "DefaultImageFolderDataset.size": given.side,
+        "random_seed": seed,
+        "WallClockSchedule.minutes": given.seconds * given.share / 60,
+        "result_dir": str(folder),
+    }
+    for network in ("Generator", "Discriminator"):
+        flags |= {f"{network}.fmap_base": given.fmap_base, f"{network}.fmap_max": given.fmap_max}
+    flags["Generator.latent_size"] = given.latent
+    shown: dict[int, int] = {}
+
+    def count(hook: Plugin) -> None:
+        depth = hook.trainer.depth
+        shown[depth] = shown.get(depth, 0) + hook.trainer.minibatch_size
+
+    with plugin(count) as name:
+        result = run(given.config, {**flags, "plugins": [name]})
+    averaged, raw = (load_generator(snapshots(result.path)[-1], weights) for weights in ("ema", "raw"))
+    latents = averaged.latents(given.samples, SEED)
+    return shown, read[-1] - read[0], averaged.generate(latents), raw.generate(latents)
+
+
+def draw(way: str, given: argparse.Namespace, columns: int = 16) -> None:
+    """A contact sheet: a row of samples for each seed."""
+    rows = []
+    for seed in range(given.seeds):
+        with np.load(_file(given, way, seed).with_suffix(".npz")) as stored:
+            rows.append(stored["samples"][:columns])
+    tiles = picture_tiles(enlarge(np.concatenate(rows), (2, 2)))
+    save_png(sheet(tiles, (len(rows), len(rows[0]))), given.out / f"race-{way}.png")
+
+
+if __name__ == "__main__":
+    main()
