@@ -3,6 +3,7 @@
 import io
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,18 @@ def test_plain_lines_come_by_the_clock_with_percent_kimg_and_eta(tmp_path, capsy
         "15% 1.50 of 10 kimg, 2m 50s left",
         "30% 3.00 of 10 kimg, 2m 20s left",
     ]
+
+
+def test_a_run_that_the_clock_ends_shows_what_is_left_of_its_time(tmp_path, capsys, clock):
+    for resumed_nimg in (None, 500):
+        logger = ProgressLogger(seconds=30)
+        logger.start(replace(run_info(tmp_path, resumed_nimg), seconds=90.0))
+        clock[0] += 30
+        logger.progress(1500)
+        clock[0] += 65
+        logger.progress(2000)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["1.50 kimg, 1m 00s left", "2.00 kimg, 0s left", "1.50 kimg", "2.00 kimg"]
 
 
 def test_eta_follows_the_recent_rate(tmp_path, capsys, clock):
