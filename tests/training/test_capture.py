@@ -85,7 +85,7 @@ def test_plain_and_quick_gradients_are_equal_at_every_depth_and_alpha(shape: Any
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", [[3, 16, 16], RECTANGLE], ids=["square", "rectangle"])
+@pytest.mark.parametrize("shape", [[3, 8, 8], RECTANGLE], ids=["square", "rectangle"])
 def test_captured_gradients_are_equal_at_every_depth_and_alpha(shape: Any) -> None:
     G, D = networks(shape, label_space=SPACE)
     captures = Captures(lambda graph: graph, pytest.fail, most=100)
