@@ -324,7 +324,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     for title, key in (("times the first one's speed", "ratio"), ("peak MiB", "peak_mib")):
         lines = {}
         for name in names:
-            own = [row for row in rows if row["name"] == name]
+            own = sorted((row for row in rows if row["name"] == name), key=lambda row: float(row["resolution"]))
             lines[name] = (np.log2([row["resolution"] for row in own]), np.array([row[key] for row in own], np.float64))
         panels.append(Curves(title, lines))
     sides = sorted({row["resolution"] for row in rows})

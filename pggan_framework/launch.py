@@ -16,6 +16,7 @@ from pggan_framework.experiment import Experiment, postprocessor_names
 from pggan_framework.loggers.base import Logger, RunInfo
 from pggan_framework.networks.describe import describe
 from pggan_framework.registry import REGISTRY
+from pggan_framework.reporting.record import REPORT
 from pggan_framework.runs import (
     check_name,
     checkpoint_folder,
@@ -264,10 +265,11 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
 
 
 def _files(folder: Path, config: Config, experiment: Experiment) -> dict[str, Path]:
-    """Where the pictures, the sounds and the log are."""
+    """Where the pictures, the sounds, the page of all and the log are."""
     places = {}
     for name in postprocessor_names(config, experiment.dataset):
         samples_path = config.components.get(REGISTRY.get(name).name, {}).get("samples_path")
         if samples_path is not None:
             places[{"ImageSaver": "pictures", "SoundSaver": "sounds"}.get(name, name)] = folder / samples_path
-    return {**places, "log": folder / "log.txt"}
+    page = {"report": folder / REPORT} if config.components["HTMLReport"]["write"] else {}
+    return {**places, **page, "log": folder / "log.txt"}

@@ -36,7 +36,7 @@ ALLOWED = {
     "plugins": BASE | MIDDLE | {"training", "schedules", "runs", "metrics", "reporting"},
     "building": BASE | MIDDLE | {"training", "schedules", "plugins", "config", "runs"},
     "experiment": BASE | MIDDLE | {"building", "training", "schedules", "plugins", "config", "runs"},
-    "launch": BASE | MIDDLE | {"training", "config", "runs", "experiment"},
+    "launch": BASE | MIDDLE | {"training", "config", "runs", "experiment", "reporting"},
     "dry_run": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment", "launch"},
     "exported": BASE | {"audio", "discovery", "pretrained", "runs"},
     "pretrained": BASE | {"audio", "networks", "training", "discovery", "exported"},
