@@ -26,7 +26,6 @@ import argparse
 import contextlib
 import io
 import json
-import os
 import sys
 import tempfile
 import time
@@ -44,7 +43,7 @@ HERE = Path(__file__).parent
 if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
-from benchmarks.step import processor  # noqa: E402  -- it is found only now
+from benchmarks.step import machine_facts  # noqa: E402  -- it is found only now
 from pggan_framework import register, run  # noqa: E402
 from pggan_framework.config import resolve_overrides  # noqa: E402
 from pggan_framework.data.loader import to_network_range  # noqa: E402
@@ -82,13 +81,7 @@ def main() -> None:
     given = _parser().parse_args()
     torch.set_num_threads(given.threads)
     machine = {
-        "machine": processor(),
-        "cores": os.cpu_count(),
-        "threads": given.threads,
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "torch": torch.__version__,
-        "load": round(os.getloadavg()[0], 1),
-        "date": time.strftime("%Y-%m-%d"),
+        **machine_facts(given.threads),
         "setting": f"{given.side} px, batch {given.batch}, fmap_base {given.fmap_base}, fmap_max {given.fmap_max},"
         f" latent {given.latent}",
     }

@@ -40,7 +40,7 @@ if str(HERE.parent) not in sys.path:
 
 from benchmarks.contestants.plain import Training  # noqa: E402  -- it is found only now
 from benchmarks.end_to_end import plugin  # noqa: E402
-from benchmarks.step import processor  # noqa: E402
+from benchmarks.step import machine_facts  # noqa: E402
 from pggan_framework import run  # noqa: E402
 from pggan_framework.data.base import Pixels  # noqa: E402
 from pggan_framework.data.images import DefaultImageFolderDataset  # noqa: E402
@@ -71,13 +71,7 @@ def main() -> None:
         train(way, int(seed), given)
         return
     machine = {
-        "machine": processor(),
-        "cores": os.cpu_count(),
-        "threads": given.threads,
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "torch": torch.__version__,
-        "load": round(os.getloadavg()[0], 1),
-        "date": time.strftime("%Y-%m-%d"),
+        **machine_facts(given.threads),
         "clock": given.clock,
         "setting": f"fmap_base {given.fmap_base}, fmap_max {given.fmap_max}, latent {given.latent}, {given.side} px",
     }

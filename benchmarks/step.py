@@ -85,13 +85,7 @@ def main() -> None:
         return
     torch.set_num_threads(given.threads)
     machine = {
-        "machine": processor(),
-        "cores": os.cpu_count(),
-        "threads": given.threads,
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "torch": torch.__version__,
-        "load": round(os.getloadavg()[0], 1),
-        "date": time.strftime("%Y-%m-%d"),
+        **machine_facts(given.threads),
         "setting": ", ".join(f"{name} {getattr(given, name)}" for name in ("fmap_base", "fmap_max", "latent", "alpha")),
     }
     print("; ".join(f"{name} {value}" for name, value in machine.items()))
@@ -283,6 +277,19 @@ def _resident(field_name: str) -> float:
         if line.startswith(field_name):
             return float(line.split()[1])
     return float("nan")
+
+
+def machine_facts(threads: int) -> dict[str, Any]:
+    """What figures depend on: processor, threads, versions, how busy the machine is."""
+    return {
+        "machine": processor(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
+        "load": round(os.getloadavg()[0], 1),
+        "date": time.strftime("%Y-%m-%d"),
+    }
 
 
 def processor() -> str:
