@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
-from pggan_framework.networks.functional import EPSILON, Pair, downsample, group_stddev, pixel_norm, upsample
+from pggan_framework.networks.functional import (
+    EPSILON,
+    Pair,
+    downsample,
+    group_stddev,
+    leaky_relu,
+    pixel_norm,
+    upsample,
+)
 from pggan_framework.networks.layers import RELU_GAIN, ScaledConv, ScaledLinear
 from pggan_framework.networks.norms import BlockNorm
 
@@ -199,10 +207,11 @@ class Head(nn.Module):
         """[N, C, h, w], which is `parts` batches -> [N, F]."""
         if self.mbstd != "none":
             deviation = torch.cat([self.deviation(part) for part in x.chunk(parts)]).to(x.dtype)
-            x = torch.cat([x, deviation.view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], 1)
-            x = x.contiguous(memory_format=torch.channels_last)
+            # Channels last, as a convolution takes them: along axis 1 they would be joined in the other order first.
+            x = x.permute(0, 2, 3, 1)
+            x = torch.cat([x, deviation.view(-1, 1, 1, 1).expand(*x.shape[:3], 1)], 3).permute(0, 3, 1, 2)
         x = self.dropout(self.conv(x, parts).flatten(1))
-        return nn.functional.leaky_relu(self.dense(x), self.slope)
+        return leaky_relu(self.dense(x), self.slope)
 
     def deviation(self, x: Tensor) -> Tensor:
         """[N, C, h, w] -> [N]; not in 16 bits, in which differences from a mean are too coarse."""

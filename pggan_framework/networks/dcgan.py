@@ -15,7 +15,7 @@ from pggan_framework.growth import Growth
 from pggan_framework.labels import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, GrowingNetwork, Verdict, growth_of
 from pggan_framework.networks.blocks import LEAK, check_share
-from pggan_framework.networks.functional import Pair, convolve
+from pggan_framework.networks.functional import Pair, convolve, leaky_relu
 from pggan_framework.networks.norms import FeatureNorm, Norm, SpectralNorm
 from pggan_framework.registry import register
 
@@ -108,7 +108,7 @@ class _Stage(nn.Module):
     def forward(self, x: Tensor, parts: int = 1) -> Tensor:
         x = self.conv(x)
         if self.norm is not None:
-            x = F.leaky_relu(self.norm(x, parts), self.slope)
+            x = leaky_relu(self.norm(x, parts), self.slope)
         return x if self.dropout is None else self.dropout(x)
 
 

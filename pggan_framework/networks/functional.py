@@ -2,7 +2,8 @@
 
 A gradient penalty differentiates D twice. PyTorch's own double backward of a convolution computes the weight gradient
 by an unusually shaped convolution, and a leaky ReLU's second derivative sends zeros through the whole network. The
-functions here give the same values at every order and do neither.
+functions here give the same values at every order and do neither. What no gradient reaches gets None from them, where
+autograd would by default fill in zeros and send these through what lies before.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from pggan_framework.networks import winograd
-from pggan_framework.networks.weight_gradients import by_products, weight_gradient
+from pggan_framework.networks.weight_gradients import apart, weight_gradient
 
 Pair = tuple[int, int]
 EPSILON = 1e-8
@@ -79,12 +80,34 @@ class _Slope(Function):
     def forward(ctx: Any, gradient: Tensor, output: Tensor, slope: float) -> Tensor:
         ctx.save_for_backward(output)
         ctx.slope = slope
+        ctx.set_materialize_grads(False)
         return cast(Tensor, _aten.leaky_relu_backward(gradient, output, slope, True))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         (output,) = ctx.saved_tensors
+        if gradients[0] is None:
+            return None, None, None
         return _Slope.apply(gradients[0], output, ctx.slope), None, None
+
+
+class _LeakyReLU(Function):
+    """A leaky ReLU whose second derivative is left out rather than computed as zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: float) -> Tensor:
+        y = F.leaky_relu(x, slope)
+        ctx.save_for_backward(y)
+        ctx.slope = slope
+        ctx.set_materialize_grads(False)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        (y,) = ctx.saved_tensors
+        if gradients[0] is None:
+            return None, None
+        return _Slope.apply(gradients[0], y, ctx.slope), None
 
 
 class _WeightGradient(Function):
@@ -95,6 +118,7 @@ class _WeightGradient(Function):
         ctx: Any, x: Tensor, gradient: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bool
     ) -> Tensor:
         ctx.save_for_backward(x, gradient)
+        ctx.set_materialize_grads(False)
         ctx.geometry = stride, padding
         ctx.transposed = transposed
         return weight_gradient(x, gradient, weight, stride, padding, transposed)
@@ -103,6 +127,8 @@ class _WeightGradient(Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, gradient = ctx.saved_tensors
         (weight,) = gradients
+        if weight is None:
+            return (None,) * 6
         stride, padding = ctx.geometry
         to_x = to_gradient = None
         if ctx.needs_input_grad[0]:
@@ -148,12 +174,15 @@ class _Convolution(Function):
         ctx.save_for_backward(x, weight, None if slope is None else y)
         ctx.geometry = stride, padding
         ctx.transposed, ctx.slope = transposed, slope
+        ctx.set_materialize_grads(False)
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, weight, y = ctx.saved_tensors
         (gradient,) = gradients
+        if gradient is None:
+            return (None,) * 8
         stride, padding = ctx.geometry
         if y is not None:
             gradient = _Slope.apply(gradient, y, ctx.slope)
@@ -166,7 +195,7 @@ class _Convolution(Function):
                 _WeightGradient.apply(x, gradient, weight, *ctx.geometry, ctx.transposed) if to_weight else None,
                 gradient.sum((0, 2, 3)) if to_bias else None,
             )
-        elif by_products(gradient):
+        elif apart(gradient):
             parts = (
                 _values(gradient, weight, None, stride, padding, not ctx.transposed) if to_x else None,
                 weight_gradient(x, gradient, weight, stride, padding, ctx.transposed) if to_weight else None,
@@ -214,6 +243,11 @@ def convolve(
     return cast(Tensor, _Convolution.apply(x, weight, bias, stride, padding, transposed, slope))
 
 
+def leaky_relu(x: Tensor, slope: float) -> Tensor:
+    """`x` where it is above zero, `slope` times it below; `slope` is positive."""
+    return F.leaky_relu(x, slope) if _plain else cast(Tensor, _LeakyReLU.apply(x, slope))
+
+
 def pixel_norm(x: Tensor) -> Tensor:
     """Scale each position's channels (axis 1 of [N, C, ...]) to mean square 1 (Karras et al. 2018, section 4.2)."""
     # In 16 bits a sum of squares is off by percents, and what is added to it is nothing.
@@ -259,6 +293,8 @@ def group_stddev(x: Tensor, group: int) -> Tensor:
     groups = stddev_groups(samples, group)
     rows = -(-samples // groups)
     missing = rows * groups - samples
+    # Positions before channels, as they lie in memory; the mean is over both.
+    x = x.movedim(1, -1)
     if not missing:
         members = x.reshape(rows, groups, -1)
         # Written out: torch.var over the outermost axis is many times slower on a CPU.

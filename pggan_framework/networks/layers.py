@@ -11,7 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pggan_framework.networks.functional import Pair, convolve, downsample, full_precision, plain, upsample
+from pggan_framework.networks.functional import (
+    Pair,
+    convolve,
+    downsample,
+    full_precision,
+    leaky_relu,
+    plain,
+    upsample,
+)
 from pggan_framework.networks.norms import BlockNorm, LocalResponseNorm, Norm, SpectralNorm
 
 RELU_GAIN = sqrt(2)
@@ -133,12 +141,12 @@ class ScaledConv(nn.Module):
         slope = self.slope if self.norm is None else None
         if plain():
             x = self._step_by_step(x)
-            x = x if slope is None else F.leaky_relu(x, slope)
+            x = x if slope is None else leaky_relu(x, slope)
         else:
             x = convolve(x, self._kernel(), self.bias, self.stride, self.padding, self.transposed, slope)
         if self.norm is not None:
             x = self.norm(x, parts)
-            x = x if self.slope is None else F.leaky_relu(x, self.slope)
+            x = x if self.slope is None else leaky_relu(x, self.slope)
         return x if self.response is None else self.response(x)
 
     def share_kernel(self) -> None:

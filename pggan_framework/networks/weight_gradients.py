@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pggan_framework.networks import winograd
+from pggan_framework.networks import native, winograd
 
 _CACHED = 1 << 19
 """Numbers of shifted copies made at a time, at least those of one sample; 2 MiB of float32."""
@@ -82,9 +82,10 @@ def weight_gradient(
         Of the shape of `weight`.
     """
     kernel = weight.shape[2:]
-    if by_products(x) and kernel != (1, 1):
-        # The adjoint's input and output change places.
-        both = (gradient, x) if transposed else (x, gradient)
+    # The adjoint's input and output change places.
+    both = (gradient, x) if transposed else (x, gradient)
+    sides = (kernel[0], kernel[1]), stride, padding
+    if kernel != (1, 1) and (by_products(x) or winograd.suits_weights(*both, *sides)):
         return cast(Tensor, torch.ops.pggan.weight_gradient(*both, kernel, stride, padding))
     result = _aten.convolution_backward(
         gradient, x, weight, None, stride, padding, (1, 1), transposed, (0, 0), 1, (False, True, False)
@@ -95,3 +96,10 @@ def weight_gradient(
 def by_products(x: Tensor) -> bool:
     """Whether weight gradients of what lies where `x` does are computed as matrix products."""
     return _SLOW_LIBRARY and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+
+
+def apart(x: Tensor) -> bool:
+    """Whether weight gradients of what lies where `x` does are better computed apart from those of the input."""
+    return by_products(x) or (
+        x.device.type == "cpu" and x.dtype in native.NUMBERS and winograd.load(x.dtype) is not None
+    )

@@ -4,14 +4,21 @@
 // are worked on at a time, so that what belongs to them stays in the cache. In between, channels come in panels of W, the
 // last one filled up with zeros.
 //
-// Compiled with -DNUMBER=float or double.
+// Compiled with -DNUMBER=float or double; -DVECTOR_BYTES=64 makes vectors wider than the processor has.
 
 #include <cstdlib>
 #include <cstring>
 #include <algorithm>
+#include <utility>
+
+// Where training keeps large tensors, if it does: workspaces beside them take their places (training/pool.cpp).
+extern "C" __attribute__((weak)) void* pggan_take(size_t bytes);
+extern "C" __attribute__((weak)) void pggan_give(void* block);
 
 namespace {
-#ifdef __AVX512F__
+#ifdef VECTOR_BYTES
+constexpr int BYTES = VECTOR_BYTES;
+#elif defined(__AVX512F__)
 constexpr int BYTES = 64;
 #else
 constexpr int BYTES = 32;
@@ -166,6 +173,14 @@ template <class T> vec<T> load(const T* from, long left) {
   return some;
 }
 
+// The same of numbers that lie `step` apart.
+template <class T> vec<T> load_by(const T* from, long step, long left) {
+  if (step == 1) return load(from, left);
+  vec<T> some = {};
+  for (long i = 0; i < std::min(left, long(Vector<T>::lanes)); ++i) some[i] = from[i * step];
+  return some;
+}
+
 template <class T> void store(const vec<T>& value, T* to, long left) {
   if (left >= Vector<T>::lanes) {
     *(vec<T>*)to = value;
@@ -174,9 +189,23 @@ template <class T> void store(const vec<T>& value, T* to, long left) {
   for (long i = 0; i < left; ++i) to[i] = value[i];
 }
 
+template <class T> void store_by(const vec<T>& value, T* to, long step, long left) {
+  if (step == 1) return store(value, to, left);
+  for (long i = 0; i < std::min(left, long(Vector<T>::lanes)); ++i) to[i * step] = value[i];
+}
+
 template <class T> long filled(long channels) { return (channels + Vector<T>::width - 1) / Vector<T>::width * Vector<T>::width; }
 
-template <class T> T* room(long count) { return static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) + 63) / 64 * 64)); }
+// From one plane to the next. A line of the cache is left between them: many are written to at the same offset, and with
+// strides of a power of two all of these would fall into one set of it.
+template <class T> long spaced(long numbers) { return numbers + 64 / long(sizeof(T)); }
+
+template <class T> T* room(long count) {
+  const size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
+  return static_cast<T*>(pggan_take ? pggan_take(bytes) : std::aligned_alloc(64, bytes));
+}
+
+void give(void* block) { pggan_give ? pggan_give(block) : std::free(block); }
 
 // c[r][0:W] (+)= sum_k a[r][k] b[k][0:W]; a in panels of W columns, b and c one panel.
 template <class T, int R> void rows(const T* a, long panel, long K, const T* b, T* c) {
@@ -236,7 +265,7 @@ struct Shape { long n, h, w, c, o; };  // h, w: tiles
 template <class T, class A> void gather(const T* x, const Shape& s, long from, long count, long stride, T* v, const T* zero) {
   constexpr int L = Vector<T>::lanes, W = Vector<T>::width, I = A::IN, M = A::MI;
   const long H = s.h * A::STEP, X = s.w * A::STEP, panels = filled<T>(s.c) / W;
-  const long plane = panels * A::PARTS * stride * W;
+  const long plane = spaced<T>(panels * A::PARTS * stride * W);
   for (long t = 0; t < count; ++t) {
     const long tile = from + t, n = tile / (s.h * s.w), i = tile / s.w % s.h, j = tile % s.w;
     const T* p[I][I];
@@ -266,7 +295,7 @@ template <class T, class A> void gather(const T* x, const Shape& s, long from, l
 // Output gradients of a block of tiles, transformed: [plane][o / W][tile][W]
 template <class T, class A> void spread(const T* y, const Shape& s, long from, long count, long stride, T* z) {
   constexpr int L = Vector<T>::lanes, W = Vector<T>::width, O = A::OUT, M = A::MO;
-  const long H = s.h * O, X = s.w * O, whole = filled<T>(s.o), plane = whole * stride;
+  const long H = s.h * O, X = s.w * O, whole = filled<T>(s.o), plane = spaced<T>(whole * stride);
   for (long t = 0; t < count; ++t) {
     const long tile = from + t, n = tile / (s.h * s.w), i = tile / s.w % s.h, j = tile % s.w;
     const T* base = y + ((n * H + i * O) * X + j * O) * s.o;
@@ -291,7 +320,7 @@ template <class T, class A> void spread(const T* y, const Shape& s, long from, l
 template <class T, class A>
 void scatter(const T* m, const Shape& s, long from, long count, long stride, const T* bias, T slope, T* y) {
   constexpr int L = Vector<T>::lanes, W = Vector<T>::width, O = A::OUT, M = A::MO;
-  const long H = s.h * O, X = s.w * O, whole = filled<T>(s.o), plane = whole * stride;
+  const long H = s.h * O, X = s.w * O, whole = filled<T>(s.o), plane = spaced<T>(whole * stride);
   for (long t = 0; t < count; ++t) {
     const long tile = from + t, n = tile / (s.h * s.w), i = tile / s.w % s.h, j = tile % s.w;
     T* base = y + ((n * H + i * O) * X + j * O) * s.o;
@@ -318,37 +347,58 @@ void scatter(const T* m, const Shape& s, long from, long count, long stride, con
   }
 }
 
+template <class T, std::size_t... I>
+void interleave(const vec<T>& a, const vec<T>& b, vec<T>& low, vec<T>& high, std::index_sequence<I...>) {
+  constexpr std::size_t half = sizeof...(I) / 2;
+  low = vec<T>{(I % 2 ? b[I / 2] : a[I / 2])...};
+  high = vec<T>{(I % 2 ? b[half + I / 2] : a[half + I / 2])...};
+}
+
+// L vectors of L numbers as a matrix, turned about its diagonal: rows i and i + L / 2 interleave, log2(L) times.
+template <class T> void transpose(vec<T>* x) {
+  constexpr int L = Vector<T>::lanes;
+  for (int step = 1; step < L; step *= 2) {
+    vec<T> y[L];
+    for (int i = 0; i < L / 2; ++i) interleave<T>(x[i], x[i + L / 2], y[2 * i], y[2 * i + 1], std::make_index_sequence<L>());
+    for (int i = 0; i < L; ++i) x[i] = y[i];
+  }
+}
+
 // Kernels, transformed: [plane][o / W][k][W]. `w` is read as w[o * so + c * sc + i * sh + j * sw].
 template <class T, class A>
 void kernels(const T* w, const Shape& s, long so, long sc, long sh, long sw, T* u, int threads) {
   constexpr int L = Vector<T>::lanes, W = Vector<T>::width, K = A::TAPS, M = A::MI;
-  const long channels = filled<T>(s.c), depth = channels * A::PARTS, plane = filled<T>(s.o) * depth;
+  const long channels = filled<T>(s.c), depth = channels * A::PARTS, plane = spaced<T>(filled<T>(s.o) * depth);
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (long o = 0; o < s.o; o += W)
-    for (long first = 0; first < channels; first += 8) {
-      // Those of neighbouring output channels lie far apart: bring some together.
-      const long own = std::min(long(W), s.o - o), some = std::min(8L, s.c - first);
-      T near[K * K][W][8] = {};
+    for (long first = 0; first < channels; first += L) {
+      const long own = std::min(long(W), s.o - o), some = std::min(long(L), s.c - first);
+      // Output channels lie side by side in a panel, and in `w` only if it is that of an adjoint.
+      vec<T> near[K][K][2][L];
       for (int i = 0; i < K; ++i)
         for (int j = 0; j < K; ++j)
-          for (long q = 0; q < own; ++q)
-            for (long r = 0; r < some; ++r)
-              near[i * K + j][q][r] = w[(o + q) * so + (first + r) * sc + i * sh + j * sw];
-      for (int r = 0; r < 8; ++r)
-        for (int l = 0; l < W; l += L) {
+          for (int side = 0; side < 2; ++side) {
+            vec<T>* block = near[i][j][side];
+            const T* from = w + (o + side * L) * so + first * sc + i * sh + j * sw;
+            const long rows = so == 1 ? some : own - side * L, left = so == 1 ? own - side * L : some;
+            const long next = so == 1 ? sc : so, step = so == 1 ? 1 : sc;
+            for (long q = 0; q < L; ++q) block[q] = q < rows ? load_by<T>(from + q * next, step, left) : vec<T>{};
+            if (so != 1) transpose<T>(block);
+          }
+      for (int r = 0; r < L; ++r)
+        for (int side = 0; side < 2; ++side) {
           vec<T> half[M][K];
           for (int j = 0; j < K; ++j) {
             vec<T> d[K], e[M];
-            for (int i = 0; i < K; ++i)
-              for (int q = 0; q < L; ++q) d[i][q] = near[i * K + j][l + q][r];
+            for (int i = 0; i < K; ++i) d[i] = near[i][j][side][r];
             A::kernel(d, e);
             for (int a = 0; a < M; ++a) half[a][j] = e[a];
           }
+          T* to = u + o * depth + (first + r) * W + side * L;
           for (int a = 0; a < M; ++a) {
             vec<T> e[M];
             A::kernel(half[a], e);
-            for (int b = 0; b < M; ++b)
-              *(vec<T>*)(u + A::plane(a, b) * plane + o * depth + (A::part(a, b) * channels + first + r) * W + l) = e[b];
+            for (int b = 0; b < M; ++b) *(vec<T>*)(to + A::plane(a, b) * plane + A::part(a, b) * channels * W) = e[b];
           }
         }
     }
@@ -358,7 +408,8 @@ template <class T, class A>
 void convolve(const T* x, const T* w, const T* bias, T* y, Shape s, long so, long sc, long sh, long sw, double slope, long block, int threads) {
   constexpr int W = Vector<T>::width, P = A::MO * A::MO;
   const long tiles = s.n * s.h * s.w, depth = filled<T>(s.c) * A::PARTS, out = filled<T>(s.o);
-  T* u = room<T>(P * depth * out);
+  const long kernel = spaced<T>(depth * out);
+  T* u = room<T>(P * kernel);
   T* zero = room<T>(s.c);
   std::memset(zero, 0, s.c * sizeof(T));
   kernels<T, A>(w, s, so, sc, sh, sw, u, threads);
@@ -366,33 +417,35 @@ void convolve(const T* x, const T* w, const T* bias, T* y, Shape s, long so, lon
   block = ((tiles + turns - 1) / turns + 5) / 6 * 6;
 #pragma omp parallel num_threads(threads)
   {
-    T* v = room<T>(P * depth * block);
-    T* m = room<T>(P * out * block);
+    const long in = spaced<T>(depth * block), plane = spaced<T>(out * block);
+    T* v = room<T>(P * in);
+    T* m = room<T>(P * plane);
 #pragma omp for schedule(static)
     for (long from = 0; from < tiles; from += block) {
       const long count = std::min(block, tiles - from);
       gather<T, A>(x, s, from, count, block, v, zero);
       for (int p = 0; p < P; ++p)
         for (long o = 0; o < out; o += W)
-          product<T>(v + p * depth * block, count, block * W, depth, u + (p * out + o) * depth, m + (p * out + o) * block);
+          product<T>(v + p * in, count, block * W, depth, u + p * kernel + o * depth, m + p * plane + o * block);
       scatter<T, A>(m, s, from, count, block, bias, T(slope), y);
     }
-    std::free(v), std::free(m);
+    give(v), give(m);
   }
-  std::free(u), std::free(zero);
+  give(u), give(zero);
 }
 
 template <class T, class A>
 void weights(const T* x, const T* y, T* w, Shape s, long so, long sc, long sh, long sw, long block, int threads) {
-  constexpr int W = Vector<T>::width, P = A::MO * A::MO, K = A::TAPS, M = A::MI;
+  constexpr int L = Vector<T>::lanes, W = Vector<T>::width, P = A::MO * A::MO, K = A::TAPS, M = A::MI;
   const long tiles = s.n * s.h * s.w, channels = filled<T>(s.c), depth = channels * A::PARTS, out = filled<T>(s.o);
   block = std::min(block, tiles);
   T* zero = room<T>(s.c);
   std::memset(zero, 0, s.c * sizeof(T));
-  T* u = room<T>(P * depth * out);  // [plane][o / W][k][W]
-  std::memset(u, 0, P * depth * out * sizeof(T));
-  T* v = room<T>(P * depth * block);
-  T* z = room<T>(P * out * block);
+  const long plane = spaced<T>(depth * out), in = spaced<T>(depth * block), given = spaced<T>(out * block);
+  T* u = room<T>(P * plane);  // [plane][o / W][k][W]
+  std::memset(u, 0, P * plane * sizeof(T));
+  T* v = room<T>(P * in);
+  T* z = room<T>(P * given);
 #pragma omp parallel num_threads(threads)
   for (long from = 0; from < tiles; from += block) {
     const long count = std::min(block, tiles - from);
@@ -406,10 +459,10 @@ void weights(const T* x, const T* y, T* w, Shape s, long so, long sc, long sh, l
 #pragma omp for schedule(static) collapse(2)
     for (int p = 0; p < P; ++p)
       for (long k = 0; k < depth; k += W) {
-        const T* a = v + (p * depth + k) * block;
+        const T* a = v + p * in + k * block;
         for (long o = 0; o < out; o += W) {
-          const T* b = z + (p * out + o) * block;
-          T* c = u + (p * out + o) * depth + k * W;
+          const T* b = z + p * given + o * block;
+          T* c = u + p * plane + o * depth + k * W;
           int r = 0;
           for (; r + 6 <= W; r += 6) columns<T, 6>(a + r, b, count, c + r * W);
           for (; r + 4 <= W; r += 4) columns<T, 4>(a + r, b, count, c + r * W);
@@ -417,35 +470,37 @@ void weights(const T* x, const T* y, T* w, Shape s, long so, long sc, long sh, l
         }
       }
   }
-  const long plane = out * depth;
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (long o = 0; o < s.o; o += W)
-    for (long first = 0; first < s.c; first += 8) {
-      const long own = std::min(long(W), s.o - o), some = std::min(8L, s.c - first);
-      T near[K * K][W][8];
-      for (int r = 0; r < 8; ++r)
-        for (int l = 0; l < W; l += Vector<T>::lanes) {
+    for (long first = 0; first < s.c; first += L) {
+      const long own = std::min(long(W), s.o - o), some = std::min(long(L), s.c - first);
+      vec<T> near[K][K][2][L];
+      for (int r = 0; r < L; ++r)
+        for (int side = 0; side < 2; ++side) {
+          const T* from = u + o * depth + (first + r) * W + side * L;
           vec<T> half[K][M];
           for (int b = 0; b < M; ++b) {
             vec<T> d[M], e[K];
-            for (int a = 0; a < M; ++a)
-              d[a] = *(const vec<T>*)(u + A::plane(a, b) * plane + o * depth + (A::part(a, b) * channels + first + r) * W + l);
+            for (int a = 0; a < M; ++a) d[a] = *(const vec<T>*)(from + A::plane(a, b) * plane + A::part(a, b) * channels * W);
             A::collect(d, e);
             for (int i = 0; i < K; ++i) half[i][b] = e[i];
           }
           for (int i = 0; i < K; ++i) {
             vec<T> e[K];
             A::collect(half[i], e);
-            for (int j = 0; j < K; ++j)
-              for (int q = 0; q < Vector<T>::lanes; ++q) near[i * K + j][l + q][r] = e[j][q];
+            for (int j = 0; j < K; ++j) near[i][j][side][r] = e[j];
           }
         }
       for (int i = 0; i < K; ++i)
         for (int j = 0; j < K; ++j)
-          for (long q = 0; q < own; ++q)
-            for (long r = 0; r < some; ++r) w[(o + q) * so + (first + r) * sc + i * sh + j * sw] = near[i * K + j][q][r];
+          for (int side = 0; side < 2; ++side) {
+            vec<T>* block = near[i][j][side];
+            transpose<T>(block);
+            T* to = w + (o + side * L) * so + first * sc + i * sh + j * sw;
+            for (long q = 0; q < std::min(own - side * L, long(L)); ++q) store_by(block[q], to + q * so, sc, some);
+          }
     }
-  std::free(zero), std::free(u), std::free(v), std::free(z);
+  give(zero), give(u), give(v), give(z);
 }
 }  // namespace
 

@@ -3,42 +3,26 @@
 A 3x3 convolution takes 36 products for 16 outputs in place of 144, one of 4x4 with stride 2 takes 100 in place of 256
 (Lavin & Gray 2015, arXiv 1509.09308), and so do their gradients. The values are those of the convolution, in exact
 arithmetic; in float32 they round about as the library's do. The code is in ``winograd.cpp``; it is compiled once on a
-machine, when a convolution first asks for it, and without a compiler the library's convolutions are used.
+machine, when a convolution first asks for it. Without a compiler, or where it turns out to be no quicker, the library's
+convolutions are used.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import shutil
-import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from pggan_framework.files import atomic_path
+from pggan_framework.networks import native
 
 Pair = tuple[int, int]
 
-SOURCE = Path(__file__).with_name("winograd.cpp")
-FLAGS = (
-    "-O3",
-    "-mavx2",
-    "-mfma",
-    "-ffp-contract=fast",
-    "-fno-math-errno",
-    "-std=c++17",
-    "-fPIC",
-    "-shared",
-    "-fopenmp",
-)
-NUMBERS = {torch.float32: "float", torch.float64: "double"}
 FEWEST_CHANNELS = 32
 """With fewer, transforming costs what it saves."""
 
@@ -49,68 +33,62 @@ _TILES = {_SAME: (2, 4), _DOWN: (2, 4), _UP: (4, 8)}
 _FEWEST = {_SAME: (32, 48), _DOWN: (128, 256), _UP: (64, 256)}
 _FEWEST_FOR_WEIGHTS = {_SAME: (32, 48), _DOWN: (64, 64)}
 
+_QUICKER = 1.1
+"""How many times as fast as the library it must be in a trial."""
+_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
+
+# For so many channels, in and out together, so many tiles at a time: some are to stay in the cache beside a kernel.
+_BLOCKS = (128, 12), (256, 24), (512, 48), (sys.maxsize, 72)
+
 _library: Any = torch.library.Library("pggan", "FRAGMENT")  # type: ignore[no-untyped-call]
+_library.define("channels_last(Tensor x) -> Tensor")
 _library.define("winograd(Tensor x, Tensor weight, Tensor? bias, bool transposed, float slope) -> Tensor")
-
-
-def compiler() -> str | None:
-    """The C++ compiler, by its path."""
-    names = [os.environ.get("CXX", ""), "g++", "clang++"]
-    return next((found for name in names if name and (found := shutil.which(name))), None)
-
-
-def wanted() -> bool:
-    """Whether this processor is one that they were measured on to be faster: AVX2 without AVX-512, on Linux."""
-    return sys.platform == "linux" and torch.backends.cpu.get_cpu_capability() == "AVX2"
-
-
-def folder() -> Path:
-    """Where compiled code is kept, beside that of PyTorch's own extensions."""
-    kept = os.environ.get("TORCH_EXTENSIONS_DIR")
-    return (Path(kept) if kept else Path.home() / ".cache" / "torch_extensions") / "pggan_framework"
-
-
-def _file(number: torch.dtype) -> Path:
-    key = hashlib.sha256(SOURCE.read_bytes() + repr((FLAGS, compiler())).encode()).hexdigest()[:16]
-    return folder() / f"winograd_{NUMBERS[number]}_{key}.so"
 
 
 def note(device: torch.device, channels: int) -> str:
     """Compile, if need be and if networks of at most so many feature maps use it; what there is to say of it."""
-    if device.type != "cpu" or not wanted() or channels < FEWEST_CHANNELS:
+    if device.type != "cpu" or not native.processor() or channels < FEWEST_CHANNELS:
         return ""
-    there, start = _file(torch.float32).exists(), time.perf_counter()
+    path, start = native.file(torch.float32), time.perf_counter()
+    there = path.exists()
     if load(torch.float32) is None:
-        reason = "compiling quicker ones failed" if compiler() else "there is no C++ compiler for quicker ones"
+        if path.exists():
+            return "" if there else "convolutions: the library's, which are the quickest on this machine"
+        reason = "compiling quicker ones failed" if native.compiler() else "there is no C++ compiler for quicker ones"
         return f"convolutions: the library's, because {reason}; steps take up to twice as long"
     return "" if there else f"convolutions: compiled for this machine in {time.perf_counter() - start:.0f} s"
 
 
 @lru_cache(maxsize=2)
 def load(number: torch.dtype) -> Any:
-    """The compiled code for float32 or float64, which is made where there is none; None where it cannot be had."""
-    if not wanted():
-        return None
-    found, path = compiler(), _file(number)
-    try:
-        if not path.exists() and found:
-            _build(found, path, number)
-        return ctypes.CDLL(str(path)) if path.exists() else None
-    except (OSError, subprocess.SubprocessError):
-        return None
+    """The compiled code for float32 or float64, which is made where there is none; None where it is not to be used."""
+    code = native.code(number)
+    if code is None or not native.on_trial():
+        return code
+    return code if native.passed(number, lambda: _trial(code, number)) else None
 
 
-def _build(found: str, path: Path, number: torch.dtype) -> None:
-    import fcntl  # not on every system
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        # Of many processes that begin together, one compiles and the others wait for it.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            with atomic_path(path) as temporary:
-                command = [found, *FLAGS, f"-DNUMBER={NUMBERS[number]}", str(SOURCE), "-o", str(temporary)]
-                subprocess.run(command, check=True, capture_output=True, timeout=300)
+def _trial(code: Any, number: torch.dtype) -> bool:
+    """Whether a convolution of the middle sizes has the library's values and takes less time than the library's."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(16, 128, 16, 16, generator=generator, dtype=number).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(128, 128, 3, 3, generator=generator, dtype=number).contiguous(
+        memory_format=torch.channels_last
+    )
+    ways: list[Callable[[], Tensor]] = [
+        lambda: torch.nn.functional.conv2d(x, weight, padding=1),
+        lambda: _convolved(code, x, weight, None, False, 1.0),
+    ]
+    theirs, mine = (way() for way in ways)
+    if not float((theirs - mine).abs().max() / theirs.abs().max()) < _TOLERANCE[number]:
+        return False
+    times: list[list[float]] = [[], []]
+    for _ in range(7):
+        for way, taken in zip(ways, times, strict=True):
+            start = time.perf_counter()
+            way()
+            taken.append(time.perf_counter() - start)
+    return min(times[0]) > _QUICKER * min(times[1])
 
 
 def _kind(kernel: Pair, stride: Pair, padding: Pair, transposed: bool) -> int | None:
@@ -136,7 +114,7 @@ def _algorithm(kind: int, shape: tuple[int, ...], fewest: dict[int, Pair]) -> tu
 
 
 def _fits(x: Tensor, *channels: int) -> bool:
-    if x.device.type != "cpu" or x.dtype not in NUMBERS or torch.compiler.is_compiling():
+    if x.device.type != "cpu" or x.dtype not in native.NUMBERS or torch.compiler.is_compiling():
         return False
     return min(channels) >= FEWEST_CHANNELS
 
@@ -202,6 +180,10 @@ def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, s
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
+    return _convolved(load(x.dtype), x, weight, bias, transposed, slope)
+
+
+def _convolved(code: Any, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
     shape = _output(x, weight, transposed)
     kind = _SAME if weight.shape[2] == 3 else _UP if transposed else _DOWN
     chosen = _algorithm(kind, shape, _FEWEST)
@@ -217,8 +199,8 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, 
             start += 2 * (strides[2] + strides[3]) * weight.element_size()
             strides[2:] = [-strides[2], -strides[3]]
     channels = x.shape[1] + shape[1]
-    block = 12 if channels <= 128 else 24 if channels <= 256 else 48
-    load(x.dtype).convolve(
+    block = next(block for most, block in _BLOCKS if channels <= most)
+    code.convolve(
         chosen[0], _address(x), ctypes.c_void_p(start), _address(bias), _address(y),
         *_geometry(shape, chosen[1], x.shape[1], strides), ctypes.c_double(slope), ctypes.c_long(block),
         torch.get_num_threads(),
@@ -265,5 +247,10 @@ def _geometry(output: tuple[int, ...], side: int, channels: int, strides: Any) -
     return (ctypes.c_long * 5)(samples, height // side, width // side, channels, out), (ctypes.c_long * 4)(*strides)
 
 
+def _channels_last(x: Tensor) -> Tensor:
+    return x.clone(memory_format=torch.channels_last)
+
+
+_library.impl("channels_last", _channels_last, "CompositeExplicitAutograd")
 _library.impl("winograd", _convolve, "CPU")
 _library.impl("winograd", _shape_only, "Meta")

@@ -197,6 +197,7 @@ def capture(
         for place in places:
             if not place.users:
                 graph.graph.erase_node(place)
+        _make_once(graph)
         graph.recompile()
         captured = Captured(update, compiler(graph), needed, tuple(update.names), tuple(update.reached))
         try:
@@ -208,6 +209,13 @@ def capture(
     if not difference < _TOLERANCE.get(context.precision, 1e-2):
         raise CannotCaptureError(f"its graph gives other gradients, by {difference:.1e} of their size")
     return dataclasses.replace(captured, seconds=seconds, before=before, after=after)
+
+
+def _make_once(graph: GraphModule) -> None:
+    """Have kernels put in channels-last order once; the compiler would do so for each convolution that takes one."""
+    for node in graph.graph.find_nodes(op="call_function", target=torch.ops.aten.clone.default):
+        if node.kwargs.get("memory_format") is torch.channels_last and len(node.users) > 1:
+            node.target, node.kwargs = torch.ops.pggan.channels_last.default, {}
 
 
 _TOLERANCE = {torch.bfloat16: 0.1, torch.float16: 0.1}

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pggan_framework.files import atomic_path
-from pggan_framework.networks import winograd
+from pggan_framework.networks import native, winograd
 from pggan_framework.training.backward import Captures, obstacle
 from pggan_framework.training.capture import Captured
 from pggan_framework.training.estimate import Training, estimate
@@ -271,7 +271,7 @@ class Compiling(Plugin):
         facts = [
             torch.__version__, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(), phase,
             self.batch(phase[0]), str(self.trainer.parts.device), str(step.precision),
-            winograd.wanted() and winograd.compiler() is not None,
+            bool(native.processor()) and native.compiler() is not None,
             [term.name for term in step.loss.terms],
             [(type(network).__name__, [tuple(p.shape) for p in network.parameters()]) for network in (step.G, step.D)],
             *([] if step.micro_batch is None else [step.micro_batch]),

@@ -13,16 +13,14 @@ from torch.fx import GraphModule
 
 from pggan_framework.losses import WGANGP
 from pggan_framework.losses.base import Side, StepContext
-from pggan_framework.networks import Discriminator, Generator, functional, winograd
+from pggan_framework.networks import Discriminator, Generator, functional, native, winograd
 from pggan_framework.networks.functional import convolve, input_gradients_only, plain_operations
 from pggan_framework.training.backward import backward, weights_of
 from pggan_framework.training.capture import capture
 
 PAIRS = {3: (1, 1), 4: (2, 2)}
 
-needed = pytest.mark.skipif(
-    not winograd.wanted() or winograd.load(torch.float64) is None, reason="not used on this machine"
-)
+needed = pytest.mark.skipif(winograd.load(torch.float64) is None, reason="not used on this machine")
 
 
 def tensor(*shape: int, dtype: torch.dtype = torch.float64, channels_last: bool = True) -> Tensor:
@@ -217,7 +215,7 @@ def test_what_does_not_suit_is_the_librarys() -> None:
 
 def test_without_a_compiler_the_library_computes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
-    monkeypatch.setattr(winograd, "compiler", lambda: None)
+    monkeypatch.setattr(native, "compiler", lambda: None)
     winograd.load.cache_clear()
     try:
         assert winograd.load(torch.float64) is None
@@ -225,21 +223,79 @@ def test_without_a_compiler_the_library_computes(monkeypatch: pytest.MonkeyPatch
         assert not winograd.suits(x, weight, (1, 1), (1, 1), False)
         torch.testing.assert_close(convolve(x, weight, None, (1, 1), (1, 1)), library(x, weight, None, False))
         note = winograd.note(torch.device("cpu"), weight.shape[0])
-        assert ("no C++ compiler" in note) == winograd.wanted()
+        assert ("no C++ compiler" in note) == bool(native.processor())
     finally:
         winograd.load.cache_clear()
 
 
 def test_a_compiler_that_fails_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
-    monkeypatch.setattr(winograd, "wanted", lambda: True)
-    monkeypatch.setattr(winograd, "compiler", lambda: "/bin/false")
+    monkeypatch.setattr(native, "processor", lambda: "AVX2")
+    monkeypatch.setattr(native, "compiler", lambda: "/bin/false")
     winograd.load.cache_clear()
     try:
         assert winograd.load(torch.float32) is None
     finally:
         winograd.load.cache_clear()
     assert not list(tmp_path.rglob("*.so")) and not list(tmp_path.rglob("*.tmp"))
+
+
+@needed
+@pytest.mark.usefixtures("any_number")
+@pytest.mark.parametrize("quicker", [0.0, 1e9])
+def test_on_an_unknown_processor_it_is_used_if_it_is_quicker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quicker: float
+) -> None:
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    # Not as large as a real one, and quick to compile.
+    monkeypatch.setattr(native, "FLAGS", tuple("-O1" if flag == "-O3" else flag for flag in native.FLAGS))
+    monkeypatch.setattr(native, "on_trial", lambda: True)
+    monkeypatch.setattr(winograd, "_QUICKER", quicker)
+    x, weight = tensor(2, 32, 8, 8), tensor(32, 32, 3, 3)
+    try:
+        winograd.load.cache_clear()
+        assert winograd.suits(x, weight, (1, 1), (1, 1), False) == (quicker == 0)
+        torch.testing.assert_close(convolve(x, weight, None, (1, 1), (1, 1)), library(x, weight, None, False))
+        # What was found is kept for the next process.
+        monkeypatch.setattr(winograd, "_trial", lambda code, number: pytest.fail("tried twice"))
+        winograd.load.cache_clear()
+        assert (winograd.load(torch.float64) is not None) == (quicker == 0)
+    finally:
+        winograd.load.cache_clear()
+
+
+@needed
+def test_code_that_computes_something_else_fails_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "_QUICKER", 0.0)
+    code = winograd.load(torch.float64)
+    assert winograd._trial(code, torch.float64)
+    monkeypatch.setattr(winograd, "_convolved", lambda code, x, *rest: torch.zeros_like(x))
+    assert not winograd._trial(code, torch.float64)
+
+
+@needed
+@pytest.mark.usefixtures("any_number")
+def test_vectors_as_wide_as_those_of_avx512_give_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    flags = tuple("-O1" if flag == "-O3" else flag for flag in native.FLAGS)
+    monkeypatch.setattr(native, "FLAGS", (*flags, "-DVECTOR_BYTES=64"))
+    torch.manual_seed(0)
+    try:
+        winograd.load.cache_clear()
+        for shape in SHAPES:
+            x, weight, bias = case(*shape)
+            found = winograd.winograd(x, weight, bias, shape[-1], 1.0)
+            torch.testing.assert_close(found, library(x, weight, bias, shape[-1]), rtol=1e-11, atol=1e-11)
+            if not shape[-1]:
+                stride = PAIRS[shape[-2]]
+                gradient = torch.randn_like(found)
+                (expected,) = torch.autograd.grad(library(x, weight.requires_grad_(), None, False), weight, gradient)
+                assert winograd.suits_weights(x, gradient, (shape[-2],) * 2, stride, (1, 1))
+                torch.testing.assert_close(
+                    winograd.weights(x, gradient, (shape[-2],) * 2), expected, rtol=1e-11, atol=1e-11
+                )
+    finally:
+        winograd.load.cache_clear()
 
 
 @needed

@@ -1,0 +1,105 @@
+"""The C++ code of ``winograd.cpp``: compiled once on a machine, for its processor, and kept.
+
+Linux only. What cannot be compiled, or is not quicker than the library, is done without.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pggan_framework.files import atomic_path
+
+SOURCE = Path(__file__).with_name("winograd.cpp")
+NUMBERS = {torch.float32: "float", torch.float64: "double"}
+FLAGS = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-std=c++17", "-fPIC", "-shared", "-fopenmp")
+PROCESSORS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx2", "-mfma", "-mavx512f")}
+"""Flags for the processors that it is for, by what PyTorch calls them."""
+
+
+def processor() -> str:
+    """Which of `PROCESSORS` this is, or an empty string."""
+    found = torch.backends.cpu.get_cpu_capability()
+    return next((name for name in PROCESSORS if sys.platform == "linux" and found.startswith(name)), "")
+
+
+def on_trial() -> bool:
+    """Whether this is a processor on which nobody has measured how quick it is, so that it has to be tried."""
+    return processor() != "AVX2"
+
+
+def compiler() -> str | None:
+    """The C++ compiler, by its path."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++"]
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+def folder() -> Path:
+    """Where compiled code is kept, beside that of PyTorch's own extensions."""
+    kept = os.environ.get("TORCH_EXTENSIONS_DIR")
+    return (Path(kept) if kept else Path.home() / ".cache" / "torch_extensions") / "pggan_framework"
+
+
+def _flags() -> tuple[str, ...]:
+    return *FLAGS, *PROCESSORS[processor()]
+
+
+def file(number: torch.dtype) -> Path:
+    """The compiled code for numbers of this type; it need not exist."""
+    key = hashlib.sha256(SOURCE.read_bytes() + repr((_flags(), compiler())).encode()).hexdigest()[:16]
+    return folder() / f"winograd_{NUMBERS[number]}_{key}.so"
+
+
+def code(number: torch.dtype) -> Any:
+    """The functions for float32 or float64, which are compiled if they are not there; None where they cannot be had."""
+    if not processor():
+        return None
+    found, path = compiler(), file(number)
+    try:
+        if not path.exists() and found:
+            _build(found, path, number)
+        return ctypes.CDLL(str(path)) if path.exists() else None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _build(found: str, path: Path, number: torch.dtype) -> None:
+    import fcntl  # not on every system
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        # Of many processes that begin together, one compiles and the others wait for it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                command = [found, *_flags(), f"-DNUMBER={NUMBERS[number]}", str(SOURCE), "-o", str(temporary)]
+                subprocess.run(command, check=True, capture_output=True, timeout=300)
+
+
+def passed(number: torch.dtype, trial: Callable[[], bool]) -> bool:
+    """What a trial has found on this machine; it takes place once and is kept beside the code.
+
+    Args:
+        number: what the code is for.
+        trial: whether the code is right and quicker than the library.
+    """
+    path = file(number).with_suffix(".trial")
+    try:
+        return path.read_text(encoding="ascii") == "passed"
+    except OSError:
+        found = trial()
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text("passed" if found else "failed", encoding="ascii")
+    except OSError:
+        pass  # the next process will try again
+    return found
