@@ -14,7 +14,7 @@ from pggan_framework.data.base import DepthDataset
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.experiment import Experiment, postprocessor_names
 from pggan_framework.loggers.base import Logger, RunInfo
-from pggan_framework.networks.describe import describe
+from pggan_framework.networks.describe import Tables
 from pggan_framework.registry import REGISTRY
 from pggan_framework.reporting.record import REPORT
 from pggan_framework.runs import (
@@ -227,19 +227,19 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
     experiment = start.experiment
     config = experiment.config
     world = experiment.world
-    facts, plan = environment(str(experiment.device)), experiment.plan()
+    facts, plan, text = environment(str(experiment.device)), experiment.plan(), config.to_yaml()
     if world.size > 1:
         facts |= {"processes": str(world.size), "launcher": launcher()}
     if world.main:
-        write_run_files(folder, config.to_yaml(), facts)
+        write_run_files(folder, text, facts)
     logger.start(
         RunInfo(
             directory=folder,
             name=folder.name,
             config=config.to_dict(),
-            config_text=config.to_yaml(),
+            config_text=text,
             data=experiment.dataset.summary(),
-            networks={"Generator": describe(experiment.generator), "Discriminator": describe(experiment.discriminator)},
+            networks=Tables(Generator=experiment.generator, Discriminator=experiment.discriminator),
             total_kimg=experiment.total_kimg,
             resumed_nimg=trainer.nimg if start.state is not None else None,
             logged_nimg=trainer.tick_start_nimg,

@@ -46,7 +46,7 @@ REDUCED: dict[str, dict[str, Any]] = {
     "DCGANDiscriminator": {"fmap_base": 4, "fmap_max": 4},
     "SPADEGenerator": {"fmap_base": 16, "fmap_max": 4, "hidden": 4},
     "MapDiscriminator": {"fmap_base": 16, "fmap_max": 4},
-    "TonesDataset": {"count": 12},
+    "TonesDataset": {"count": 12, "n_fft": 32, "hop_length": 16, "frames": 16},
     "IterationSchedule": {"iterations": {0: 3}, "alpha_jumps": {0: 2}, "alpha_jump_length": {0: 1}},
     "StaircaseSchedule": {"iterations": {0: 4}, "delay": {0: 1}, "interval": 1, "jumps": {0: 2}},
     "StageSchedule": {"cycles": {0: [[1, 0.5], [0.1, 0.5]]}},
@@ -64,7 +64,8 @@ def stand_in(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     own = config[dataset]
     random = np.random.default_rng(0)
     height, width = own.get("size") or (64, 64) if not isinstance(own.get("size"), int) else (own["size"],) * 2
-    ratio = 1 << int(log2(max(1, min(height, width) / 24)))
+    least = 24 if config.get("schedule") else 12  # a schedule may name depths that have to be there
+    ratio = 1 << int(log2(max(1, min(height, width) / least)))
     size = height // ratio, width // ratio
     flags: dict[str, Any] = {}
     if dataset == "DefaultImageFolderDataset":
@@ -91,11 +92,11 @@ def stand_in(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             soundfile.write(folder / name, wave, 16000)
             rows.append(f"{name},{60 + number % 2}")
         (folder / "labels.csv").write_text("\n".join(rows))
-        flags = {"dir_path": str(folder), "n_fft": 64, "hop_length": 32, "frames": 32}
+        flags = {"dir_path": str(folder), "n_fft": 32, "hop_length": 16, "frames": 16}
         if "seed_shape" in own:
-            flags["seed_shape"] = [32, 4] if own["seed_shape"][0] > 32 else [16, 16]
+            flags["seed_shape"] = [16, 2] if own["seed_shape"][0] > 32 else [4, 1]
         if "bins" in own:
-            flags["bins"] = 32
+            flags["bins"] = 16
         if "labels_csv" in own:
             flags["labels_csv"] = str(folder / "labels.csv")
     if tuple(flags.get("seed_shape", own.get("seed_shape", ()))) > size:

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Optional, get_type_hints
@@ -56,6 +56,14 @@ class Parameter:
         """Whether it must be given."""
         return self.default is REQUIRED
 
+    @cached_property
+    def converted(self) -> Any:
+        """The default in the annotated type where it has it: 3 for a float is 3.0. It is not to be changed."""
+        try:
+            return convert(deepcopy(self.default), self.kind, self.name)
+        except UserError:
+            return self.default
+
 
 @cache
 def parameters(cls: type, name: str | None = None) -> Mapping[str, Parameter]:
@@ -93,10 +101,7 @@ def parameters(cls: type, name: str | None = None) -> Mapping[str, Parameter]:
 
 def default_of(parameter: Parameter) -> Any:
     """A fresh copy of the parameter's default, in its annotated type where it has it: 3 for a float is 3.0."""
-    try:
-        return convert(deepcopy(parameter.default), parameter.kind, parameter.name)
-    except UserError:
-        return deepcopy(parameter.default)
+    return deepcopy(parameter.converted)
 
 
 def _parameter(parameter: inspect.Parameter, base: type, name: str, text: str) -> Parameter | None:

@@ -70,15 +70,18 @@ def test_programs_give_the_same_pictures_for_any_number(format, tmp_path):
         pytest.importorskip("onnxscript")
     found = export(model, tmp_path / "file", tmp_path / "file.json", format)
     assert found.inputs == ["latents", "labels"] and found.difference < 1e-4
+    if format == "onnx":
+        session = runtime.InferenceSession(tmp_path / "file")
+    else:
+        with (tmp_path / "file").open("rb") as file:
+            module = torch.export.load(file).module()
     for count in (1, 5):
         latents, labels = model.latents(count), model.draw_labels(count)
         seen = torch.from_numpy(model.label_space.condition(labels, model.generator.size))
         if format == "onnx":
-            session = runtime.InferenceSession(tmp_path / "file")
             (pictures,) = session.run(None, {"latents": latents.numpy(), "labels": seen.numpy()})
         else:
-            with (tmp_path / "file").open("rb") as file:
-                pictures = torch.export.load(file).module()(latents, seen).detach().numpy()
+            pictures = module(latents, seen).detach().numpy()
         np.testing.assert_allclose(pictures, model.generate(latents, labels), atol=1e-4)
     assert json.loads((tmp_path / "file.json").read_text())["range_out"] == [-1.0, 1.0]
 

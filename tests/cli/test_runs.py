@@ -21,6 +21,7 @@ import soundfile
 import torch
 import yaml
 from PIL import Image
+from processes import Command
 
 from pggan_framework import __version__, run
 from pggan_framework.cli.main import main
@@ -193,18 +194,16 @@ def test_a_run_from_python_equals_one_from_the_command_line(here: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_saves_and_goes_on(number: signal.Signals, status: int, here: Path) -> None:
-    command = [str(Path(sys.executable).parent / "pggan"), "train", *TONES.split(), "--total_kimg", "1000"]
-    with subprocess.Popen(command, cwd=here, env=environment(), start_new_session=True) as process:
-        try:
-            figures = here / "results" / "000-TonesDataset" / "stats.jsonl"
-            deadline = time.monotonic() + 120
-            while not (figures.exists() and figures.read_text().count("\n") > 1):
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.1)
-            process.send_signal(number)
-            assert process.wait(60) == status
-        finally:
-            process.kill()
+    command = Command(["train", *TONES.split(), "--total_kimg", "1000", "--compile", "never"], here)
+    try:
+        figures = here / "results" / "000-TonesDataset" / "stats.jsonl"
+        deadline = time.monotonic() + 120
+        while not (figures.exists() and figures.read_text().count("\n") > 1):
+            assert command.process.is_alive() and time.monotonic() < deadline
+            time.sleep(0.1)
+        os.kill(command.process.pid, number)
+    finally:
+        assert command.end(60) == status
     before = figures.read_text()
     assert "interrupted" in (figures.parent / "log.txt").read_text()
     snapshot = torch.load(next(figures.parent.glob("network-snapshot-*.pt")), weights_only=True)
@@ -219,14 +218,14 @@ def test_a_stopped_run_saves_and_goes_on(number: signal.Signals, status: int, he
 
 @pytest.mark.slow
 def test_the_comet_key_is_written_nowhere(here: Path) -> None:
-    line = f"pggan train {TONES} --comet_key {KEY} --comet_project_name tests --CometLogger.timeout 0.5"
+    words = f"train {TONES} --comet_key {KEY} --comet_project_name tests --CometLogger.timeout 0.5"
     offline = {"COMET_URL_OVERRIDE": "http://127.0.0.1:9/clientlib/", "COMET_INTERNAL_REPORTING": "false"}
-    done = bash(line, here, HOME=str(here / "home"), **offline)
-    assert done.returncode == 0, done.stderr
+    command = Command(words.split(), here, HOME=str(here / "home"), **offline)
+    assert command.end() == 0, command.error
     folder = here / "results" / "000-TonesDataset"
     assert "logging offline into" in (folder / "log.txt").read_text()
     (archive,) = (folder / "comet").glob("*.zip")
-    assert KEY not in done.stdout + done.stderr
+    assert KEY not in command.out + command.error
     for path in (path for path in here.rglob("*") if path.is_file()):
         assert KEY.encode() not in path.read_bytes(), path
         if zipfile.is_zipfile(path):  # a checkpoint is one too
@@ -237,8 +236,9 @@ def test_the_comet_key_is_written_nowhere(here: Path) -> None:
         assert any(b"D_loss" in packed.read(name) for name in packed.namelist())
 
 
-def test_version_as_an_installed_command(here: Path) -> None:
-    done = bash("pggan --version", here)
+@pytest.mark.parametrize("command", ["pggan", "python -m pggan_framework"])
+def test_version_as_an_installed_command(command: str, here: Path) -> None:
+    done = bash(f"{command} --version", here)
     assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import numpy as np
 import pytest
 from instrument import sines
 from numpy.typing import NDArray
+from processes import ranks
 from ranks import all_ranks
 from tiny import TONES
 
@@ -158,28 +156,6 @@ def test_what_is_one_thing_is_not_divided(words: list[str], model: object, refus
     refused(["net.pt", *words], f"{words[0]} makes one thing, and 2 processes are there; allowed: one process")
 
 
-def two(command: list[str], folder: Path) -> tuple[list[int], list[str], list[str]]:
-    """The exit statuses, outputs and errors of a command in two processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = []
-    for rank in range(2):
-        values = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
-        more = {name: str(value) for name, value in values.items()} | {"MASTER_ADDR": "127.0.0.1"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pggan_framework", *command],
-            cwd=folder,
-            env=os.environ | more | {"OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-    said = [process.communicate(timeout=200) for process in processes]
-    return [process.returncode for process in processes], [out for out, _ in said], [error for _, error in said]
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one tick with 140 pictures."""
@@ -198,9 +174,9 @@ def test_evaluate_in_two_processes(trained: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         folder = shutil.copytree(trained, tmp_path / name)
         if name == "two":
-            codes, outs, errors = two(["evaluate", str(folder), *words], tmp_path)
-            assert codes == [0, 0], errors
-            assert "70 pictures a side, seed 0" in outs[0] and not outs[1]
+            first, second = ranks(["evaluate", str(folder), *words], 2, tmp_path)
+            assert (first.status, second.status) == (0, 0), first.error + second.error
+            assert "70 pictures a side, seed 0" in first.out and not second.out
         else:
             assert main(["evaluate", str(folder), *words]) == 0
         (line,) = (folder / "metrics.jsonl").read_text().splitlines()
@@ -215,11 +191,12 @@ def test_evaluate_in_two_processes(trained: Path, tmp_path: Path) -> None:
 def test_generate_in_two_processes(trained: Path, tmp_path: Path) -> None:
     words = ["generate", str(trained), "--count", "40", "--out"]
     assert main([*words, str(tmp_path / "one.zip")]) == 0
-    codes, outs, errors = two([*words, "two.zip"], tmp_path)
-    assert codes == [0, 0], errors
+    first, second = ranks([*words, "two.zip"], 2, tmp_path)
+    assert (first.status, second.status) == (0, 0), first.error + second.error
     assert (tmp_path / "two.zip").read_bytes() == (tmp_path / "one.zip").read_bytes()
-    assert "written to two.zip" in outs[0] and not outs[1]
-    codes, outs, errors = two([*words, "two.zip"], tmp_path)
-    assert codes == [2, 1]
-    assert errors[0].count("error: ") == 1 and "two.zip exists already" in errors[0] and "Traceback" not in errors[1]
+    assert "written to two.zip" in first.out and not second.out
+    first, second = ranks([*words, "two.zip"], 2, tmp_path)
+    assert (first.status, second.status) == (2, 1)
+    assert first.error.count("error: ") == 1 and "two.zip exists already" in first.error
+    assert "Traceback" not in second.error
     assert sorted(os.listdir(tmp_path)) == ["one.zip", "two.zip"]

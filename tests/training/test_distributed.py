@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +12,9 @@ import torch
 import torch.multiprocessing as mp
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import forking, free_port
 
-from pggan_framework import UserError, run
+from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.labels import Attribute, LabelSpace
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
@@ -33,7 +29,6 @@ from pggan_framework.training.distributed import World, launcher, restarted
 from pggan_framework.training.randomness import seed_step
 from pggan_framework.training.step import TrainingStep
 
-TRAIN = Path(__file__).parents[2] / "train.py"
 BATCH = 12
 CASES = [(0, 1.0, False), (1, 0.3, False), (2, 0.7, False), (2, 1.0, True)]
 """Depth, alpha, whether the networks are conditioned."""
@@ -175,13 +170,8 @@ def _process(rank: int, size: int, folder: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 3])
 def test_gradients_of_several_processes_are_those_of_one(tmp_path: Path, size: int) -> None:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        (tmp_path / "port").write_text(str(free.getsockname()[1]))
-    # All are forked from one that has imported what takes seconds.
-    mp.set_forkserver_preload(["pytest", "hypothesis", "pggan_framework.training.step", "torch._dynamo"])
+    (tmp_path / "port").write_text(str(free_port()))
+    forking()
     mp.start_processes(_process, (size, str(tmp_path)), size, start_method="forkserver")  # type: ignore[no-untyped-call]
     theirs = torch.load(tmp_path / "gradients.pt", weights_only=True)
     for case, gradients in zip(_cases(), theirs, strict=True):
@@ -193,103 +183,3 @@ def test_gradients_of_several_processes_are_those_of_one(tmp_path: Path, size: i
             assert (mine - other).abs().max() <= close * max(1.0, float(mine.abs().max())), case
     said = [(tmp_path / f"error{rank}").read_text() for rank in range(size)]
     assert all(f"processes {list(range(1, size))}" in text for text in said)
-
-
-TINY = """
-dataset_class: TonesDataset
-TonesDataset: {count: 50}
-Generator: {fmap_base: 64, fmap_max: 8, latent_size: 8}
-Discriminator: {fmap_base: 64, fmap_max: 8}
-minibatch_size: 12
-lr_rampup_kimg: 0.2
-postprocessors: [ImageSaver]
-DepthManager: {tick_kimg_default: 0.05, tick_kimg_overrides: {}, lod_training_nimg: 100, lod_transition_nimg: 100}
-SaverPlugin: {network_snapshot_ticks: 1}
-exp_name: tiny
-"""
-
-
-def _torchrun(folder: Path, processes: int, *flags: str) -> subprocess.CompletedProcess[str]:
-    (folder / "tiny.yaml").write_text(TINY)
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    options = [word for word in flags if word.startswith("--max_restarts")]
-    rest = [word for word in flags if word not in options]
-    return subprocess.run(
-        [*words, *options, str(TRAIN), *rest],
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
-def _stats(run: Path) -> list[dict[str, Any]]:
-    lines = (run / "stats.jsonl").read_text().splitlines()
-    clocks = ("time", "sec.", "ms.")
-    return [{k: v for k, v in json.loads(line).items() if not k.startswith(clocks)} for line in lines]
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two processes."""
-    folder = tmp_path_factory.mktemp("two")
-    result = _torchrun(folder, 2, "--config", "tiny.yaml", "--total_kimg", "0.18")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("finished") == 1
-    assert [path.name for path in (folder / "results").iterdir()] == ["000-tiny"]
-    return folder / "results" / "000-tiny"
-
-
-@pytest.mark.slow
-def test_a_run_of_two_processes_that_three_go_on_with_is_that_of_one(tmp_path: Path, two: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(TINY)
-    one = run(tmp_path / "tiny.yaml", {"total_kimg": 0.24, "result_dir": str(tmp_path / "results")})
-    assert one.exit_status == 0
-    shutil.copytree(two, tmp_path / "three" / two.name)
-    three = _torchrun(tmp_path, 3, "--result_dir", "three", "--resume", "latest", "--total_kimg", "0.24")
-    assert three.returncode == 0, three.stderr
-    expected, found = _stats(tmp_path / "results" / two.name), _stats(tmp_path / "three" / two.name)
-    assert len(expected) == len(found) == 4
-    for mine, other in zip(expected, found, strict=True):
-        assert other == pytest.approx(mine, rel=1e-3, abs=1e-3)
-
-
-KILLER = '''
-"""Ends one process, once, as a machine that goes away would."""
-import os
-from pathlib import Path
-
-from pggan_framework import Plugin, register
-
-
-@register("plugin")
-class Killer(Plugin):
-    """Kills process 1."""
-
-    def before_step(self) -> None:
-        mark = Path("killed")
-        if os.environ.get("RANK") == "1" and self.trainer.nimg >= 120 and not mark.exists():
-            mark.touch()
-            os._exit(9)
-'''
-
-
-@pytest.mark.slow
-def test_a_killed_process_is_started_again_and_the_result_is_the_same(tmp_path: Path, two: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "killer.py").write_text(KILLER)
-    flags = ["--config", "tiny.yaml", "--total_kimg", "0.18", "--plugin_dirs", "mine", "--plugins", "Killer"]
-    killed = _torchrun(tmp_path, 2, "--max_restarts=1", *flags)
-    assert (tmp_path / "killed").exists() and killed.returncode == 0, killed.stderr
-    assert [path.name for path in (tmp_path / "results").iterdir()] == [two.name]
-    assert _stats(tmp_path / "results" / two.name) == _stats(two)
-
-
-@pytest.mark.slow
-def test_a_mistake_is_told_once(tmp_path: Path) -> None:
-    wrong = _torchrun(tmp_path, 2, "--config", "tiny.yaml", "--total_kimg", "-1")
-    assert wrong.returncode != 0
-    assert wrong.stderr.count("error: ") == 1 and "total_kimg" in wrong.stderr
-    assert not (tmp_path / "results").exists()

@@ -24,11 +24,11 @@ TINY = {
     "minibatch_size": 8,
     "postprocessors": [],
     "loggers": ["JSONLLogger"],
-    "lr_rampup_kimg": 0.2,
-    "DepthManager.tick_kimg_default": 0.05,
+    "lr_rampup_kimg": 0.08,
+    "DepthManager.tick_kimg_default": 0.02,
     "DepthManager.tick_kimg_overrides": {},
-    "DepthManager.lod_training_nimg": 100,
-    "DepthManager.lod_transition_nimg": 100,
+    "DepthManager.lod_training_nimg": 40,
+    "DepthManager.lod_transition_nimg": 40,
     "SaverPlugin.network_snapshot_ticks": 1,
     "SaverPlugin.keep_old_checkpoints": True,
     "exp_name": "tiny",
@@ -84,11 +84,11 @@ def _last_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-# 4 px until 100 images, fade to 8 px until 200, stable until 300, fade to 16 px ...
+# 4 px until 40 images, fade to 8 px until 80, stable until 120, fade to 16 px ...; checkpoints at 24, 48, 72, 96 ...
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(
     ("killed", "total"),
-    [(64, 0.09), (170, 0.24), (90, 0.16), (190, 0.42)],
+    [(32, 0.04), (64, 0.096), (36, 0.064), (78, 0.168)],
     ids=["stable", "mid-fade", "into a fade", "across a depth"],
 )
 def test_killed_and_resumed_equals_uninterrupted(
@@ -108,21 +108,21 @@ def test_killed_and_resumed_equals_uninterrupted(
 
 
 def test_a_finished_run_can_be_made_longer(tmp_path: Path) -> None:
-    whole = run(overrides={**TINY, "total_kimg": 0.36, "result_dir": str(tmp_path / "whole")})
-    run(overrides={**TINY, "total_kimg": 0.17, "result_dir": str(tmp_path / "parts")})
-    rest = run(overrides={"total_kimg": 0.36, "result_dir": str(tmp_path / "parts"), "resume": "latest"})
+    whole = run(overrides={**TINY, "total_kimg": 0.144, "result_dir": str(tmp_path / "whole")})
+    run(overrides={**TINY, "total_kimg": 0.07, "result_dir": str(tmp_path / "parts")})
+    rest = run(overrides={"total_kimg": 0.144, "result_dir": str(tmp_path / "parts"), "resume": "latest"})
     _same(_last_state(whole.path), _last_state(rest.path))
     assert _stats(whole.path) == _stats(rest.path)
 
 
 def test_a_changed_configuration_is_listed_and_refused(tmp_path: Path) -> None:
-    flags = {**TINY, "total_kimg": 0.05, "result_dir": str(tmp_path)}
+    flags = {**TINY, "total_kimg": 0.02, "result_dir": str(tmp_path)}
     run(overrides=flags)
-    changed = {**flags, "total_kimg": 0.1, "G_lr_max": 0.5, "resume": "latest"}
+    changed = {**flags, "total_kimg": 0.04, "G_lr_max": 0.5, "resume": "latest"}
     with pytest.raises(UserError, match=r"G_lr_max: 0.001 -> 0.5"):
         run(overrides=changed)
     result = run(overrides={**changed, "allow_config_change": True})
-    assert result.nimg == 104
+    assert result.nimg == 40
 
 
 def test_where_pictures_are_kept_may_change(tmp_path: Path) -> None:

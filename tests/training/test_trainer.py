@@ -21,14 +21,15 @@ CALLS: list[tuple[str, int]] = []
 
 @pytest.fixture
 def toy(tmp_path: Any) -> Any:
-    """Run the toy with one plugin class; gives what it noted."""
+    """Run the toy with plugin classes; gives what they noted."""
     names = []
 
-    def train(plugin: type[Plugin], **flags: Any) -> list[tuple[str, int]]:
+    def train(*plugins: type[Plugin], **flags: Any) -> list[tuple[str, int]]:
         CALLS.clear()
-        register("plugin")(plugin)
-        names.append(plugin.__name__)
-        run(overrides={**TOY, "result_dir": str(tmp_path), "plugins": [plugin.__name__], "total_kimg": 0.12, **flags})
+        for plugin in plugins:
+            register("plugin")(plugin)
+            names.append(plugin.__name__)
+        run(overrides={**TOY, "result_dir": str(tmp_path), "plugins": list(names), "total_kimg": 0.12, **flags})
         return list(CALLS)
 
     yield train
@@ -69,23 +70,28 @@ def test_hooks_come_in_order_and_at_the_right_images(toy: Any) -> None:
     assert len([call for call in calls if call[0] == "end"]) == 1
 
 
-@pytest.mark.parametrize(
-    ("every", "hook", "images"),
-    [
-        (Every(3, "iteration"), "after", [12, 24, 36, 48, 60, 72, 84, 96, 108, 120]),
-        (Every(0.03, "kimg"), "after", [32, 60, 92, 120]),
-        (Every(2, "tick"), "tick", [40, 80, 120]),
-        ((Every(5, "iteration"), Every(4, "tick")), "after", [20, 40, 60, 80, 100, 120]),
-        ((Every(5, "iteration"), Every(4, "tick")), "tick", [80]),
-        (Every(1e6, "second"), "after", []),
-    ],
-)
-def test_intervals_thin_the_hook_of_their_unit(toy: Any, every: Any, hook: str, images: list[int]) -> None:
-    class Thinned(Noting):
-        """Notes at times."""
+def test_intervals_thin_the_hook_of_their_unit(toy: Any) -> None:
+    cases: dict[str, tuple[Any, str, list[int]]] = {
+        "Iterations": (Every(3, "iteration"), "after", [12, 24, 36, 48, 60, 72, 84, 96, 108, 120]),
+        "Kimg": (Every(0.03, "kimg"), "after", [32, 60, 92, 120]),
+        "Ticks": (Every(2, "tick"), "tick", [40, 80, 120]),
+        "Two": ((Every(5, "iteration"), Every(4, "tick")), "after", [20, 40, 60, 80, 100, 120]),
+        "TwoTicks": ((Every(5, "iteration"), Every(4, "tick")), "tick", [80]),
+        "Seconds": (Every(1e6, "second"), "after", []),
+    }
 
-    Thinned.every = every
-    assert [nimg for what, nimg in toy(Thinned) if what == hook] == images
+    class Thinned(Plugin):
+        """Notes at times, by its name."""
+
+        def after_step(self) -> None:
+            _note(self, f"{type(self).__name__} after")
+
+        def on_tick(self) -> None:
+            _note(self, f"{type(self).__name__} tick")
+
+    calls = toy(*(type(name, (Thinned,), {"every": every}) for name, (every, _, _) in cases.items()))
+    for name, (_, hook, images) in cases.items():
+        assert [nimg for what, nimg in calls if what == f"{name} {hook}"] == images, name
 
 
 def test_old_trigger_intervals_mean_the_same(toy: Any) -> None:
