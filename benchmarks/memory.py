@@ -8,6 +8,7 @@ Measured is the most resident memory during some steps of D and G in a fresh pro
 process had after importing everything and a first convolution with its gradients. It holds tensors, what libraries keep
 for themselves, and freed blocks that the allocator keeps. Every combination of the values given is a row; a micro batch
 that is no part of the batch is left out. Steps are eager, pictures random. Below 16 px little but noise is measured.
+What is predicted is meant for the pool, where there is one: ``--allocators glibc`` measures without it.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import step as bench  # noqa: E402
 from benchmarks.contestants.ours import stepper, training_step  # noqa: E402
+from pggan_framework import losses  # noqa: E402
 from pggan_framework.training.allocation import keep_freed_memory  # noqa: E402
 from pggan_framework.training.estimate import Training, estimate  # noqa: E402
+from pggan_framework.training.pool import use_pool  # noqa: E402
 
-_ROW = "{:>5} {:>10} {:>6} {:>6} {:>14} {:>10} {:>10} {:>7} {:>9}"
+_ROW = "{:>5} {:>10} {:>6} {:>6} {:>9} {:>14} {:>9} {:>10} {:>10} {:>7} {:>9}"
 
 
 def main() -> None:
@@ -49,31 +52,32 @@ def main() -> None:
         "steps": given.steps,
     }
     print("; ".join(f"{name} {value}" for name, value in machine.items()))
-    print(_ROW.format("px", "width", "batch", "micro", "checkpointing", "predicted", "measured", "ratio", "s a step"))
+    names = "px width batch micro loss checkpointing allocator predicted measured ratio"
+    print(_ROW.format(*names.split(), "s a step"))
     rows = []
-    for side, width, batch, micro, checkpointing in itertools.product(
-        given.resolutions, given.widths, given.batches, given.micro_batches, given.checkpointing
-    ):
+    for side, width, batch, micro, loss, checkpointing, allocator in itertools.product(
+        given.resolutions, given.widths, given.batches, given.micro_batches, given.losses, given.checkpointing,
+        given.allocators,
+    ):  # fmt: skip
         if micro >= batch:
             continue
         base, maximum = (int(number) for number in width.split("/"))
         setting = {
             "resolution": side, "fmap_base": base, "fmap_max": maximum, "batch": batch, "micro_batch": micro or None,
-            "checkpointing": checkpointing,
+            "loss": loss, "checkpointing": checkpointing, "allocator": allocator,
         }  # fmt: skip
         row = setting | in_a_process(setting, given.steps)
         rows.append(row)
         print(
             _ROW.format(
-                side, width, batch, micro or "-", checkpointing, f"{row['predicted']:.0f} MiB",
+                side, width, batch, micro or "-", loss, checkpointing, allocator, f"{row['predicted']:.0f} MiB",
                 f"{row['measured']:.0f} MiB", f"{row['predicted'] / row['measured']:.2f}", f"{row['seconds']:.2f}",
             ),
             flush=True,
         )  # fmt: skip
     large = [row for row in rows if row["resolution"] >= 16]
     if len(large) > 3:
-        of_peak, of_gradients = fitted(large)
-        print(f"from 16 px, {of_peak:.2f} times the peak and {of_gradients:.2f} times the gradients would fit best")
+        print(f"from 16 px, {fitted(large):.2f} times the peak would fit best")
     if given.json:
         given.json.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
@@ -84,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--widths", type=_words, default=["2048/128"], help="fmap_base/fmap_max, such as 2048/128")
     parser.add_argument("--batches", type=_numbers, default=[16])
     parser.add_argument("--micro_batches", type=_numbers, default=[0], help="0: the whole batch at once")
-    parser.add_argument("--checkpointing", type=_words, default=["auto"], help="auto, never, always")
+    parser.add_argument("--losses", type=_words, default=["WGANGP"], help="such as WGANGP,HingeGAN")
+    parser.add_argument("--checkpointing", type=_words, default=["never"], help="auto, never, always")
+    parser.add_argument("--allocators", type=_words, default=["pool"], help="pool, glibc")
     parser.add_argument("--steps", type=int, default=6, help="that are taken")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
@@ -117,10 +123,12 @@ def measure(setting: dict[str, Any], steps: int) -> dict[str, float]:
     real = torch.rand(batch, 3, side, side) * 2 - 1
     before = bench._resident("VmRSS")
     keep_freed_memory()
+    use_pool(setting["allocator"] == "pool")
     step, ema = training_step(side, *width, width[1], 1.0)
     for network in (step.G, step.D):
         network.checkpoint_activations(setting["checkpointing"])
     step.micro_batch = setting["micro_batch"]
+    step.loss = getattr(losses, setting["loss"])()
     one = stepper(step, ema, batch)
     start = time.process_time()
     for _ in range(steps):
@@ -129,24 +137,23 @@ def measure(setting: dict[str, Any], steps: int) -> dict[str, float]:
     measured = (bench._resident("VmHWM") - before) / 1024
     training = Training(step.loss, step.G_optimizer, step.D_optimizer, micro_batch=step.micro_batch)
     cost = estimate(step.G, step.D, step.G.growth, step.G.max_depth, batch, training)
-    kept, peak, gradients = (count / 2**20 for count in cost.tensors)
+    kept, peak = (count / 2**20 for count in cost.tensors)
     return {
         "predicted": cost.memory_bytes / 2**20,
         "measured": measured,
         "seconds": seconds,
         "kept": kept,
         "peak": peak,
-        "gradients": gradients,
     }
 
 
-def fitted(rows: list[dict[str, Any]]) -> np.ndarray:
+def fitted(rows: list[dict[str, Any]]) -> float:
     """What `training.memory.resident_bytes` should multiply by: least squares of relative errors."""
-    known = np.array([[row["peak"], row["gradients"]] for row in rows])
-    measured = np.array([row["measured"] for row in rows])
-    beyond = measured - [row["kept"] for row in rows]
-    found: np.ndarray = np.linalg.lstsq(known / measured[:, None], beyond / measured, rcond=None)[0]
-    return found
+    peaks, beyond = (
+        np.array([(row[name] - (row["kept"] if name == "measured" else 0)) / row["measured"] for row in rows])
+        for name in ("peak", "measured")
+    )
+    return float(peaks @ beyond / (peaks @ peaks))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 
+from pggan_framework.training.pool import use_pool
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # from glibc's malloc.h
 _MIB = 1 << 20
 
@@ -13,7 +15,7 @@ def keep_freed_memory(keep: bool = True) -> bool:
 
     Every step frees and asks for the same buffers. Those above 32 MiB are mapped afresh each time, and a page of new
     memory costs more than what a layer then does with it. It concerns the whole process, and its resident memory does
-    not shrink between steps.
+    not shrink between steps. On Linux large tensors lie in the pool meanwhile, if it can be had.
 
     Args:
         keep: False sets what glibc arrives at by itself in a program that frees large buffers.
@@ -21,6 +23,7 @@ def keep_freed_memory(keep: bool = True) -> bool:
     Returns:
         Whether there is such an allocator (Linux with glibc); else nothing is done.
     """
+    use_pool(keep)
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):

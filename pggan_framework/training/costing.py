@@ -15,7 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from pggan_framework.networks import winograd
 from pggan_framework.networks.functional import convolve
+from pggan_framework.networks.weight_gradients import by_products
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,56 @@ class Work:
         return Work(self.flops * factor, self.calls * factor, self.written * factor)
 
 
-class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts FLOPs, operations, the bytes they write, and the most bytes alive at once; meta tensors do."""
+def workspace(func: Any, args: tuple[Any, ...]) -> int:
+    """Bytes that a CPU's convolution, or its gradients, take besides inputs and outputs while they are computed.
 
-    def __init__(self) -> None:
+    Winograd's algorithms transform the kernel, to 36 numbers for 9 and 100 for 16, and as many of some tiles at a time;
+    matrix products take the padded input, and shifted copies of at least one sample of it. Both are taken to be used
+    wherever they may be; of what PyTorch's library keeps for itself nothing is known.
+
+    Args:
+        func: an operation that autograd has called.
+        args: its arguments, of any device.
+    """
+    if func is torch.ops.aten.convolution.default:
+        x, weight, _, stride, padding = args[:5]
+        backward = False
+    elif func is torch.ops.aten.convolution_backward.default:
+        seen, x, weight, _, stride, padding, _, transposed = args[:8]
+        x, seen = (seen, x) if transposed else (x, seen)  # the adjoint's input and output change places
+        backward = args[10][1]
+    else:
+        return 0
+    out, channels, *kernel = weight.shape
+    planes = {((3, 3), (1, 1)): 36, ((4, 4), (2, 2)): 100}.get((tuple(kernel), tuple(stride)), 0)
+    size = weight.element_size()
+    if planes and min(out, channels) >= winograd.FEWEST_CHANNELS and winograd.load(torch.float32) is not None:
+        return int(planes * (out * channels + (out + channels) * _TILES) * size)
+    if backward and tuple(kernel) != (1, 1) and by_products(torch.empty(0)):
+        samples, deep, height, width = x.shape
+        padded = samples * deep * (height + 2 * padding[0]) * (width + 2 * padding[1])
+        copies = seen.shape[2] * seen.shape[3] * kernel[0] * kernel[1] * deep
+        return int(size * (padded + max(copies, min(samples * copies, _COPIED))))
+    return 0
+
+
+_TILES = 48
+"""Tiles that are transformed at a time, about."""
+
+_COPIED = 1 << 19
+"""Numbers of shifted copies that are made at a time, where a sample has fewer."""
+
+
+class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts FLOPs, operations, the bytes they write, and the most bytes alive at once; meta tensors do.
+
+    Args:
+        workspaces: whether what operations take on a CPU while they are computed is alive too.
+    """
+
+    def __init__(self, workspaces: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.workspaces = workspaces
         self.flops = self.calls = self.written = self.alive = self.peak = 0
         self._seen: dict[int, Any] = {}
         self._paused = False
@@ -81,6 +128,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.alive += size
                 self.peak = max(self.peak, self.alive)
                 self._seen[key] = weakref.finalize(storage, self._free, key, size)
+        if self.workspaces:
+            self.peak = max(self.peak, self.alive + workspace(func, args))
         return result
 
     def _free(self, key: int, size: int) -> None:

@@ -44,8 +44,8 @@ class Estimate:
         seconds_per_kimg: time for a thousand images.
         overhead: share of that time that operations take whatever their size.
         notes: what could not be counted, in words.
-        tensors: bytes of tensors that stay from step to step, the most of others that are alive at once, and those of
-            gradients among these; `memory_bytes` follows from them.
+        tensors: bytes of tensors that stay from step to step, and the most of others, with what convolutions need
+            besides, that are alive at once; `memory_bytes` follows from them.
     """
 
     parameters: int
@@ -53,7 +53,7 @@ class Estimate:
     seconds_per_kimg: float
     overhead: float = 0.0
     notes: tuple[str, ...] = ()
-    tensors: tuple[int, int, int] = (0, 0, 0)
+    tensors: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -96,17 +96,17 @@ def estimate(
     training = _usual(G, D) if training is None else training
     shadow = _shadow(G, D, depth, training)
     reals = torch.empty(batch, *growth.shape_at(depth), device="meta")
+    device = next(G.parameters()).device
     notes: list[str] = []
     try:
-        work, peak = _count(shadow, reals, training.nimg, training.repeats)
+        work, peak = _count(shadow, reals, training.nimg, training.repeats, device)
     except Exception:  # noqa: BLE001  -- a term of one's own may ask for values in any way
         shadow = _shadow(G, D, depth, training)
         shadow.loss = _countable(shadow, reals, training.nimg, notes)
-        work, peak = _count(shadow, reals, training.nimg, training.repeats)
+        work, peak = _count(shadow, reals, training.nimg, training.repeats, device)
     used = [p for network in (shadow.G, shadow.D) for p in network.parameters() if p.grad is not None]
     states = [shadow.G_optimizer.state, shadow.D_optimizer.state]
     state = sum(_size(value) for of in states for kept in of.values() for value in kept.values())
-    device = next(G.parameters()).device
     rate, bandwidth = speed(device)
     # Each value written is about one more read. Optimisers read and write weights and states, and read gradients; the
     # average reads G and itself, and writes itself.
@@ -116,7 +116,7 @@ def estimate(
     seconds = (work.flops / rate + 2 * work.written / bandwidth) / _REACHED + work.calls * _CALL_SECONDS
     seconds += moved / bandwidth
     weights = sum(_size(p) for network in (G, D) for p in network.parameters())
-    tensors = weights + averaged + state, peak, gradients
+    tensors = weights + averaged + state, peak
     return Estimate(
         parameters=sum(p.numel() for p in used),
         memory_bytes=resident_bytes(*tensors, device),
@@ -173,11 +173,11 @@ def _moved(optimizer: Optimizer, old: nn.Module, new: nn.Module) -> Optimizer:
     return moved
 
 
-def _count(step: TrainingStep, reals: Tensor, nimg: int, repeats: int) -> tuple[Work, int]:
-    """What `repeats` updates of D and one of G cost on average, and the most bytes alive at once."""
+def _count(step: TrainingStep, reals: Tensor, nimg: int, repeats: int, device: torch.device) -> tuple[Work, int]:
+    """What `repeats` updates of D and one of G cost on average, and the most bytes alive at once on `device`."""
     labels = None if step.labels is None else step.labels(len(reals))
     total = Work()
-    with Ledger() as ledger:
+    with Ledger(workspaces=device.type == "cpu") as ledger:
         for optimizer in (step.G_optimizer, step.D_optimizer):
             # Its quick form does in one call what these do in many: its cost is added by hand.
             optimizer.register_step_pre_hook(lambda *_: ledger.pause(True))

@@ -6,27 +6,28 @@ from pathlib import Path
 
 import torch
 
-_OF_PEAK, _OF_GRADIENTS = 1.5, 4.2
-"""Resident bytes for each byte of tensors alive at the peak of a step, and for each byte of gradients of weights.
+from pggan_framework.training.pool import load
 
-Freed blocks are kept for the next step, and the C library seldom fits an aligned block into a hole of its own size.
-The second factor stands for what convolutions make of their weights: transformed, they are several times as large.
-Fitted to benchmarks/memory.py, 16 to 128 px, glibc 2.36, a CPU with AVX2.
-"""
+_HOLES, _FIXED = 1.12, 8 << 20
+"""With the pool: address space for each byte alive at the peak of a step, holes between blocks included, and what code
+and small objects take. By benchmarks/memory.py, 16 to 512 px, on a CPU with AVX2."""
+
+_GLIBC = 2.2
+"""The same without it: glibc gives no aligned block from a hole of its own size, so that about as much again lies
+unused. From one run to the next it varies by a tenth and more. By the same, glibc 2.36."""
 
 
-def resident_bytes(kept: int, peak: int, gradients: int, device: torch.device) -> int:
+def resident_bytes(kept: int, peak: int, device: torch.device) -> int:
     """Most memory that training takes on `device`, beyond what PyTorch itself does.
 
     Args:
         kept: bytes that stay from step to step: weights, their average, the optimisers' state.
-        peak: most bytes of other tensors that are alive at once.
-        gradients: bytes of these that are gradients of weights.
-        device: a CPU's allocator leaves much unused; of a GPU's nothing was measured, and nothing is added.
+        peak: most bytes of other tensors, and of what convolutions need besides, that are alive at once.
+        device: a CPU's allocator leaves some unused; of a GPU's nothing was measured, and nothing is added.
     """
     if device.type != "cpu":
         return kept + peak
-    return kept + round(_OF_PEAK * peak + _OF_GRADIENTS * gradients)
+    return kept + (round(_HOLES * peak) + _FIXED if load() is not None else round(_GLIBC * peak))
 
 
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
