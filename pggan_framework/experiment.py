@@ -77,9 +77,10 @@ class Experiment:
         self.total_kimg = self._total_kimg()
         generator, discriminator = build_networks(config, self.dataset)
         self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
+        for network in (self.generator, self.discriminator):
+            network.checkpoint_activations(general.activation_checkpointing)
         self._made: dict[str, Any] = {}
         self.loss = build_loss(config, self.dataset, self._made)
-        self._checkpoint_activations()
         self.loss.check(self.generator, self.discriminator)
         self._check_label_sampling()
         adam = make(config, "Adam")
@@ -104,14 +105,6 @@ class Experiment:
         check_gradients(self.step)
         self.ema = self._made["EMA"] = make(config, "EMA")
         self.ema.attach(self.generator)
-
-    def _checkpoint_activations(self) -> None:
-        wish = self.config.general.activation_checkpointing
-        if wish == "auto" and any(term.alone for term in self.loss.terms):
-            # What a penalty on D's gradients keeps is most of a step's memory, and none of it can be spared.
-            wish = "never"
-        for network in (self.generator, self.discriminator):
-            network.checkpoint_activations(wish)
 
     def batches(self) -> set[int]:
         """The batches of real images, over all processes, that the run has."""

@@ -137,7 +137,14 @@ class GrowingNetwork(nn.Module):
             if isinstance(module, GrowingNetwork):
                 module.recompute_from = pixels_for(wish)
 
-    def run(self, depth: int, modules: Sequence[nn.Module], work: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    def run(
+        self,
+        depth: int,
+        modules: Sequence[nn.Module],
+        work: Callable[..., Tensor],
+        *inputs: Tensor,
+        apart: bool = False,
+    ) -> Tensor:
         """``work(*inputs)``, which keeps nothing else for the backward pass where `depth` recomputes.
 
         Args:
@@ -145,8 +152,9 @@ class GrowingNetwork(nn.Module):
             modules: those it uses, which have weights or buffers.
             work: a part of the network.
             inputs: tensors.
+            apart: whether it draws nothing and sees each sample by itself, but for layers that `recomputed` knows.
         """
-        return recomputed(work, modules, *inputs) if self.recomputes(depth) else work(*inputs)
+        return recomputed(work, modules, *inputs, apart=apart) if self.recomputes(depth) else work(*inputs)
 
     def earlier(self) -> Sequence[nn.Module]:
         """What an earlier depth than the current one has trained, for a schedule that holds it fixed."""

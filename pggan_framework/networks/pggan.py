@@ -102,11 +102,11 @@ class Generator(GeneratorBase):
         x = self.blocks[0](pixel_norm(inputs) if self.normalize_latents else inputs)
         before = x
         for depth in range(1, self.depth):
-            before, x = x, self.run(depth, [self.blocks[depth]], self.blocks[depth], x)
+            before, x = x, self.run(depth, [self.blocks[depth]], self.blocks[depth], x, apart=True)
         if self.depth > 0:
             # The layer to the picture too: what it is computed from need not be kept either.
             last = nn.Sequential(self.blocks[self.depth], self.to_rgb[self.depth])
-            before, x = x, self.run(self.depth, [last], last, x)
+            before, x = x, self.run(self.depth, [last], last, x, apart=True)
         else:
             x = self.to_rgb[0](x)
         if self.fading:
@@ -238,7 +238,7 @@ class Discriminator(DiscriminatorBase):
         def work(x: Tensor) -> Tensor:
             return cast(Tensor, block(first(x), parts))
 
-        return self.run(depth, [first, block], work, x)
+        return self.run(depth, [first, block], work, x, apart=True)
 
     def _shrink(self, images: Tensor, factor: tuple[int, int]) -> Tensor:
         """What the depth before sees of pictures [N, C, h, w]."""

@@ -13,6 +13,7 @@ from torch.nn.utils import stateless
 from torch.utils.checkpoint import checkpoint
 
 from pggan_framework.networks.layers import ScaledConv, kernels, kernels_as
+from pggan_framework.networks.norms import Norm, SpectralNorm
 
 LARGE = 512 * 512
 """Pixels of feature maps that `auto` takes for large."""
@@ -74,7 +75,15 @@ class _AsBefore(AbstractContextManager[None]):
         self._entered.pop().__exit__(kind, error, trace)
 
 
-def recomputed(function: Callable[..., Tensor], modules: Sequence[nn.Module], *inputs: Tensor) -> Tensor:
+def _mixes(module: nn.Module) -> bool:
+    """Whether what it makes of a sample depends on the others, or on how many there are."""
+    drawn = isinstance(module, nn.Dropout) and module.p > 0
+    return drawn or isinstance(module, SpectralNorm) or (isinstance(module, Norm) and module.kind == "batch")
+
+
+def recomputed(
+    function: Callable[..., Tensor], modules: Sequence[nn.Module], *inputs: Tensor, apart: bool = False
+) -> Tensor:
     """``function(*inputs)``, of which only the inputs are kept for the backward pass.
 
     Chen et al. 2016, arXiv 1604.06174. All derivatives are those without it, to any order; random numbers are the same
@@ -84,6 +93,8 @@ def recomputed(function: Callable[..., Tensor], modules: Sequence[nn.Module], *i
         function: of the inputs, by these modules.
         modules: all that have weights or buffers in it.
         inputs: tensors.
+        apart: one sample after the other, where the modules allow it: of a large block, the whole batch's feature maps
+            in its backward pass are what takes the most memory.
     """
     if _all_kept or not torch.is_grad_enabled():
         return function(*inputs)
@@ -92,6 +103,13 @@ def recomputed(function: Callable[..., Tensor], modules: Sequence[nn.Module], *i
         for layer in (layer for module in modules for layer in module.modules()):
             if isinstance(layer, ScaledConv):
                 layer.share_kernel()
-    again = _AsBefore(modules)
-    found: Tensor = checkpoint(function, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), again))
-    return found
+
+    def once(*some: Tensor) -> Tensor:
+        again = _AsBefore(modules)
+        found: Tensor = checkpoint(function, *some, use_reentrant=False, context_fn=lambda: (nullcontext(), again))
+        return found
+
+    if not apart or any(_mixes(layer) for module in modules for layer in module.modules()):
+        return once(*inputs)
+    samples = zip(*(tensor.split(1) for tensor in inputs), strict=True)
+    return torch.cat([once(*sample) for sample in samples])

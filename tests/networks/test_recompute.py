@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from maps import random_maps, space_of
-from torch import Tensor
+from torch import Tensor, nn
 
 from pggan_framework.labels import Attribute, LabelSpace
 from pggan_framework.losses import BEGAN, R1, WGANGP, HingeGAN, UnrolledD
@@ -174,6 +174,21 @@ def test_less_is_kept() -> None:
         for network in (G, D):
             network.checkpoint_activations("auto")  # 16x16 is small
         assert kept_bytes(G, D, side) == usual
+
+
+@pytest.mark.parametrize(
+    ("options", "samples"), [({}, 1), ({"norm": "layer"}, 1), ({"norm": "batch"}, 4), ({"block_dropout": 0.1}, 4)]
+)
+def test_samples_are_computed_again_one_by_one_where_they_are_apart(options: dict[str, Any], samples: int) -> None:
+    _, D = networks(**options)
+    D.checkpoint_activations("always")
+    seen: list[int] = []
+    assert isinstance(D.blocks, nn.ModuleList)
+    for block in D.blocks[1:]:
+        block.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    D(torch.rand(4, 3, 16, 16, dtype=torch.float64)).sum().backward()
+    # Two blocks, forward and again.
+    assert seen == [samples] * (16 // samples)
 
 
 def test_large_is_512_by_512() -> None:
