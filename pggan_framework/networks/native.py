@@ -66,13 +66,22 @@ def code(number: torch.dtype) -> Any:
     found, path = compiler(), file(number)
     try:
         if not path.exists() and found:
-            _build(found, path, number)
+            build(path, [found, *_flags(), f"-DNUMBER={NUMBERS[number]}", str(SOURCE)])
         return ctypes.CDLL(str(path)) if path.exists() else None
     except (OSError, subprocess.SubprocessError):
         return None
 
 
-def _build(found: str, path: Path, number: torch.dtype) -> None:
+def build(path: Path, command: list[str]) -> None:
+    """Compile a shared library into a file, unless it is there by then.
+
+    Args:
+        path: the file.
+        command: the compiler, its flags and the source.
+
+    Raises:
+        OSError, subprocess.SubprocessError: if it cannot be made.
+    """
     import fcntl  # not on every system
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,8 +90,8 @@ def _build(found: str, path: Path, number: torch.dtype) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             with atomic_path(path) as temporary:
-                command = [found, *_flags(), f"-DNUMBER={NUMBERS[number]}", str(SOURCE), "-o", str(temporary)]
-                subprocess.run(command, check=True, capture_output=True, timeout=300)
+                made = [*command, "-o", str(temporary)]
+                subprocess.run(made, check=True, capture_output=True, timeout=300)
 
 
 def passed(number: torch.dtype, trial: Callable[[], bool]) -> bool:

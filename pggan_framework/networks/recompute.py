@@ -111,5 +111,5 @@ def recomputed(
 
     if not apart or any(_mixes(layer) for module in modules for layer in module.modules()):
         return once(*inputs)
-    samples = zip(*(tensor.split(1) for tensor in inputs), strict=True)
+    samples = zip(*(torch.split(tensor, 1) for tensor in inputs), strict=True)
     return torch.cat([once(*sample) for sample in samples])

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import torch
 
-from pggan_framework.files import atomic_path
-from pggan_framework.networks.native import compiler, folder
+from pggan_framework.networks import native
 
 SOURCE = Path(__file__).with_name("pool.cpp")
 _TORCH = Path(torch.__file__).parent
@@ -45,24 +44,17 @@ def use_pool(wanted: bool = True) -> bool:
 @lru_cache(maxsize=1)
 def load() -> ctypes.CDLL | None:
     """The compiled code, which is made where there is none; None where it cannot be had."""
-    found = compiler()
+    found = native.compiler()
     key = hashlib.sha256(SOURCE.read_bytes() + repr((FLAGS, found, torch.__version__)).encode()).hexdigest()[:16]
-    path = folder() / f"pool_{key}.so"
+    path = native.folder() / f"pool_{key}.so"
     try:
         if not sys.platform.startswith("linux") or not (path.exists() or found):
             return None
         if not path.exists():
-            _build([str(found), str(SOURCE), *FLAGS], path)
+            native.build(path, [str(found), str(SOURCE), *FLAGS])
         # Global: the convolutions' workspaces look for it by name.
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     except (OSError, subprocess.SubprocessError):
         return None
     library.use_pool.restype = ctypes.c_bool
     return library
-
-
-def _build(command: list[str], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Of many processes that begin together each makes one of its own, and the last one stays: it takes seconds.
-    with atomic_path(path) as temporary:
-        subprocess.run([*command, "-o", str(temporary)], check=True, capture_output=True, timeout=300)

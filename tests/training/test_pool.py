@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pggan_framework.networks import native
 from pggan_framework.training import pool
 
 LARGE = 1 << 17
@@ -98,11 +99,11 @@ def test_a_forked_process_has_blocks_of_its_own() -> None:
 
 def test_without_a_compiler_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
-    monkeypatch.setattr(pool, "compiler", lambda: None)
+    monkeypatch.setattr(native, "compiler", lambda: None)
     pool.load.cache_clear()
     try:
         assert pool.use_pool() is False
-        monkeypatch.setattr(pool, "compiler", lambda: "false")  # one that fails
+        monkeypatch.setattr(native, "compiler", lambda: "false")  # one that fails
         pool.load.cache_clear()
         assert pool.use_pool() is False and not list(tmp_path.rglob("*.so"))
     finally:
