@@ -11,7 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +83,22 @@ def build(path: Path, command: list[str]) -> None:
     Raises:
         OSError, subprocess.SubprocessError: if it cannot be made.
     """
-    import fcntl  # not on every system
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        # Of many processes that begin together, one compiles and the others wait for it.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone(path):
         if not path.exists():
             with atomic_path(path) as temporary:
                 made = [*command, "-o", str(temporary)]
                 subprocess.run(made, check=True, capture_output=True, timeout=300)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Of many processes that begin together, one makes the file and the others wait for it."""
+    import fcntl  # not on every system
+
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def passed(number: torch.dtype, trial: Callable[[], bool]) -> bool:
@@ -103,12 +110,11 @@ def passed(number: torch.dtype, trial: Callable[[], bool]) -> bool:
     """
     path = file(number).with_suffix(".trial")
     try:
-        return path.read_text(encoding="ascii") == "passed"
+        with _alone(path):
+            if not path.exists():
+                found = trial()
+                with atomic_path(path) as temporary:
+                    temporary.write_text("passed" if found else "failed", encoding="ascii")
+            return path.read_text(encoding="ascii") == "passed"
     except OSError:
-        found = trial()
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_text("passed" if found else "failed", encoding="ascii")
-    except OSError:
-        pass  # the next process will try again
-    return found
+        return trial()  # a folder that cannot be written to: the next process will try again
