@@ -1,8 +1,9 @@
 """Losses: sums of terms over what one update can see."""
 
-from pggan_framework.losses.base import Loss, Progress, StepContext, Term
+from pggan_framework.losses.base import Loss, Term
 from pggan_framework.losses.began import BEGAN
 from pggan_framework.losses.consistency import Consistency
+from pggan_framework.losses.context import Progress, StepContext
 from pggan_framework.losses.diversity import GDPP, PullAway
 from pggan_framework.losses.gradient_penalties import R1, R2, GradientPenalty, ZeroGP
 from pggan_framework.losses.hinge import HingeGAN

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pggan_framework.errors import UserError, nearest
-from pggan_framework.losses.base import Side, StepContext, Term
+from pggan_framework.losses.base import Term
+from pggan_framework.losses.context import Side, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
 from pggan_framework.registry import register
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.modules.dropout import _DropoutNd
 
 from pggan_framework.errors import UserError
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.penalty import Penalty
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register

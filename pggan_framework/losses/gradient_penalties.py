@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.penalty import Penalty
 from pggan_framework.registry import register
 

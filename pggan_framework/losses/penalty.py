@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from pggan_framework.errors import UserError
-from pggan_framework.losses.base import StepContext, Term
+from pggan_framework.losses.base import Term
+from pggan_framework.losses.context import StepContext
 
 
 class Penalty(Term):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 
 
 def logged_scores(context: StepContext) -> tuple[Tensor, Tensor]:

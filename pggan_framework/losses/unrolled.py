@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.losses.base import Loss, StepContext, Term
+from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.functional import FunctionalAdam, FunctionalD
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register

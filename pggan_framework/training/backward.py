@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from pggan_framework.losses.base import Loss, Side, StepContext, Term
+from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.context import Side, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.layers import shared_kernels
 from pggan_framework.training.capture import CannotCaptureError, Captured, capture

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import stateless
 
-from pggan_framework.losses.base import Loss, Progress, StepContext
+from pggan_framework.losses.base import Loss
+from pggan_framework.losses.context import Progress, StepContext
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule

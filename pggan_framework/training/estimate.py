@@ -14,7 +14,8 @@ from torch.optim import Adam, Optimizer
 
 from pggan_framework.growth import Growth
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
-from pggan_framework.losses.base import Loss, Progress, Side, StepContext, Sum
+from pggan_framework.losses.base import Loss, Sum
+from pggan_framework.losses.context import Progress, Side, StepContext
 from pggan_framework.losses.wgan import WGANGP
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.describe import meta_copy

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.losses.base import Loss, Side, StepContext, Term
+from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.context import Side, StepContext
 from pggan_framework.losses.unrolled import UnrolledD
 from pggan_framework.networks.base import GrowingNetwork
 from pggan_framework.training.step import TrainingStep

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pggan_framework.augmentation.base import Augmentations
-from pggan_framework.losses.base import START, Loss, Progress, StepContext
+from pggan_framework.losses.base import Loss
+from pggan_framework.losses.context import START, Progress, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.functional import fade
 from pggan_framework.training.backward import GradientSource, backward

@@ -18,7 +18,7 @@ from pggan_framework.data.loader import BatchLoader, to_network_range
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.labels import Labels
 from pggan_framework.loggers.base import Logger
-from pggan_framework.losses.base import Progress
+from pggan_framework.losses.context import Progress
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register
 from pggan_framework.training.background import Background

@@ -25,7 +25,7 @@ from pggan_framework.losses import (
     StandardGAN,
 )
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import AutoencoderDiscriminator, Discriminator, Generator
 from pggan_framework.registry import REGISTRY
 from pggan_framework.training.optimizers import Adam

@@ -7,7 +7,7 @@ import torch
 from pggan_framework import UserError
 from pggan_framework.labels import collect
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.wgan import WGANGP
 from pggan_framework.networks import Discriminator, Generator
 

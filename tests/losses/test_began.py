@@ -12,7 +12,7 @@ from tiny import TONES
 
 from pggan_framework import UserError, run
 from pggan_framework.losses import BEGAN
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import AutoencoderDiscriminator, Discriminator, Generator
 from pggan_framework.runs import snapshots
 from pggan_framework.training.checkpoint import load_checkpoint

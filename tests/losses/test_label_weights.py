@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pggan_framework import UserError
 from pggan_framework.labels import collect
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier, balanced
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import Discriminator, Generator, ProjectionDiscriminator
 
 ROWS = {"kind": ["a", "b", "a", "a", "c", "a"], "angle": [0, 90, 45, 90, 10, 60]}

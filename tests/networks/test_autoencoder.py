@@ -13,7 +13,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.growth import Growth
 from pggan_framework.labels import collect
 from pggan_framework.losses import WGANGP
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import AutoencoderDiscriminator, Generator, describe
 from pggan_framework.registry import REGISTRY
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from pggan_framework import UserError, run
 from pggan_framework.growth import Growth
 from pggan_framework.labels import collect
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.unrolled import UnrolledD
 from pggan_framework.losses.wgan import WGANGP
 from pggan_framework.networks import (

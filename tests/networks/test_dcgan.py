@@ -15,7 +15,7 @@ from pggan_framework import UserError, run
 from pggan_framework.growth import Growth
 from pggan_framework.labels import collect
 from pggan_framework.losses import WGANGP, UnrolledD
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import DCGANDiscriminator, DCGANGenerator, GrowingNetwork, describe
 from pggan_framework.networks.dcgan import StridedConv
 from pggan_framework.networks.norms import Norm, SpectralNorm

@@ -15,7 +15,7 @@ from pggan_framework import UserError, run
 from pggan_framework.growth import Growth
 from pggan_framework.labels import LabelSpace, collect
 from pggan_framework.losses import WGANGP
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import Discriminator, Generator, ProjectionDiscriminator, describe
 from pggan_framework.runs import snapshots
 from pggan_framework.training.checkpoint import load_checkpoint

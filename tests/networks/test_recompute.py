@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from pggan_framework.labels import Attribute, LabelSpace
 from pggan_framework.losses import BEGAN, R1, WGANGP, HingeGAN, UnrolledD
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
-from pggan_framework.losses.base import Loss, StepContext
+from pggan_framework.losses.base import Loss
+from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import (
     AutoencoderDiscriminator,
     DCGANDiscriminator,

@@ -15,7 +15,7 @@ from pggan_framework.growth import Growth
 from pggan_framework.label_maps import MapResize, MapSpace
 from pggan_framework.labels import collect
 from pggan_framework.losses import WGANGP
-from pggan_framework.losses.base import StepContext
+from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import Discriminator, MapDiscriminator, SPADEGenerator, describe
 from pggan_framework.networks.spade import SPADE, PlainNorm, shrink_maps
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from pggan_framework.losses import WGANGP
-from pggan_framework.losses.base import Side, StepContext
+from pggan_framework.losses.context import Side, StepContext
 from pggan_framework.networks import Discriminator, Generator, functional, native, winograd
 from pggan_framework.networks.functional import convolve, input_gradients_only, plain_operations
 from pggan_framework.training.backward import backward, weights_of

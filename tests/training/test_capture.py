@@ -12,7 +12,8 @@ from pggan_framework.growth import Growth
 from pggan_framework.labels import collect
 from pggan_framework.losses import BEGAN, WGANGP, StandardGAN
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
-from pggan_framework.losses.base import Loss, Progress, StepContext, Term
+from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.context import Progress, StepContext
 from pggan_framework.losses.diversity import PullAway
 from pggan_framework.losses.gradient_penalties import R1, GradientPenalty
 from pggan_framework.losses.unrolled import UnrolledD

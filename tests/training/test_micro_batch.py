@@ -27,7 +27,8 @@ from pggan_framework.losses import (
     RelativisticGAN,
 )
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
-from pggan_framework.losses.base import Loss, Progress, Sum
+from pggan_framework.losses.base import Loss, Sum
+from pggan_framework.losses.context import Progress
 from pggan_framework.networks import AutoencoderDiscriminator, DCGANGenerator, Discriminator, Generator
 from pggan_framework.networks.functional import group_stddev, stddev_groups
 from pggan_framework.training.backward import Captures
