@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.contestants.ours import stepper, training_step
 from pggan_framework.training.backward import Captures
-from pggan_framework.training.compiling import compiler
+from pggan_framework.training.compiler import compiler
 
 keeps_freed_memory = True
 """As a run does."""

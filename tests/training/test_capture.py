@@ -257,7 +257,7 @@ def test_buffers_that_an_update_changes_change_once() -> None:
 
 @pytest.mark.slow
 def test_compiled_code_gives_the_same() -> None:
-    from pggan_framework.training.compiling import compiler
+    from pggan_framework.training.compiler import compiler
 
     G, D = networks([3, 4, 4], torch.float32)
     captures = Captures(compiler(torch.device("cpu")), pytest.fail)

@@ -17,8 +17,9 @@ from pggan_framework.experiment import Experiment
 from pggan_framework.loggers.base import Logger
 from pggan_framework.runs import snapshots
 from pggan_framework.schedules.plan import Curve, Plan, Stage, linear_fade
-from pggan_framework.training import compiling
-from pggan_framework.training.compiling import Compiling, Record, has_compiler
+from pggan_framework.training import compiler, compiling
+from pggan_framework.training.compiler import Record, has_compiler
+from pggan_framework.training.compiling import Compiling
 
 SETTING: dict[str, Any] = {**TONES, "TonesDataset.count": 12, "exp_name": "c"}
 
@@ -201,16 +202,16 @@ def test_flags_outside_their_choices_are_told() -> None:
 
 
 def test_half_written_code_is_deleted_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiling, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(compiler, "_cache", lambda: tmp_path / "cache")
     (tmp_path / "cache").mkdir()
     inside, outside = tmp_path / "cache" / "a.main.so", tmp_path / "b.so"
     for file in (inside, outside):
         file.touch()
-    assert not compiling.mend(ImportError(f"{outside}: file too short"))
-    assert not compiling.mend(RuntimeError(f"{inside} is slow"))
-    assert compiling.mend(RuntimeError(f"InductorError: ImportError: {inside}: file too short"))
+    assert not compiler.mend(ImportError(f"{outside}: file too short"))
+    assert not compiler.mend(RuntimeError(f"{inside} is slow"))
+    assert compiler.mend(RuntimeError(f"InductorError: ImportError: {inside}: file too short"))
     assert not inside.exists() and outside.exists()
-    assert not compiling.mend(RuntimeError(f"ImportError: {inside}: file too short"))
+    assert not compiler.mend(RuntimeError(f"ImportError: {inside}: file too short"))
 
 
 def test_code_that_is_mended_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,8 +227,8 @@ def test_code_that_is_mended_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -
         return function
 
     monkeypatch.setattr(torch, "compile", compile_)
-    monkeypatch.setattr(compiling, "mend", lambda error: "try" in str(error))
-    function: Any = compiling.compiler(torch.device("cpu"))(None)  # type: ignore[arg-type]
+    monkeypatch.setattr(compiler, "mend", lambda error: "try" in str(error))
+    function: Any = compiler.compiler(torch.device("cpu"))(None)  # type: ignore[arg-type]
     assert function(5) == [5] and tries == [5, 5]
     with pytest.raises(ImportError):  # it had worked: this is another trouble
         function(6)
