@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
-from benchmarks.step import processor  # noqa: E402  -- it is found only now
+from benchmarks.machine import processor  # noqa: E402  -- it is found only now
 from pggan_framework.audio.reading import find_files, read_header, read_wave  # noqa: E402
 from pggan_framework.data import png  # noqa: E402
 from pggan_framework.data.images import DefaultImageFolderDataset  # noqa: E402

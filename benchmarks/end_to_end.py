@@ -43,7 +43,7 @@ HERE = Path(__file__).parent
 if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
-from benchmarks.step import machine_facts  # noqa: E402  -- it is found only now
+from benchmarks.machine import machine_facts  # noqa: E402  -- it is found only now
 from pggan_framework import register, run  # noqa: E402
 from pggan_framework.config import resolve_overrides  # noqa: E402
 from pggan_framework.data.loader import to_network_range  # noqa: E402

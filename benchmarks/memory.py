@@ -28,7 +28,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import step as bench  # noqa: E402
+from benchmarks import machine as computer  # noqa: E402
 from benchmarks.contestants.ours import stepper, training_step  # noqa: E402
 from pggan_framework import losses  # noqa: E402
 from pggan_framework.training.allocation import keep_freed_memory  # noqa: E402
@@ -45,7 +45,7 @@ def main() -> None:
         print(json.dumps(measure(given.one, given.steps)))
         return
     machine = {
-        "machine": bench.processor(),
+        "machine": computer.processor(),
         "torch": torch.__version__,
         "libc": " ".join(os.confstr("CS_GNU_LIBC_VERSION").split()) if hasattr(os, "confstr") else "",  # type: ignore[union-attr]
         "date": time.strftime("%Y-%m-%d"),
@@ -119,9 +119,9 @@ def measure(setting: dict[str, Any], steps: int) -> dict[str, float]:
     """MiB predicted and measured, and seconds of processor time a step."""
     side, batch = setting["resolution"], setting["batch"]
     width = setting["fmap_base"], setting["fmap_max"]
-    bench._load_libraries()
+    computer.load_libraries()
     real = torch.rand(batch, 3, side, side) * 2 - 1
-    before = bench._resident("VmRSS")
+    before = computer.resident("VmRSS")
     keep_freed_memory()
     use_pool(setting["allocator"] == "pool")
     step, ema = training_step(side, *width, width[1], 1.0)
@@ -134,7 +134,7 @@ def measure(setting: dict[str, Any], steps: int) -> dict[str, float]:
     for _ in range(steps):
         one(real)
     seconds = (time.process_time() - start) / steps
-    measured = (bench._resident("VmHWM") - before) / 1024
+    measured = computer.resident("VmHWM") - before
     training = Training(step.loss, step.G_optimizer, step.D_optimizer, micro_batch=step.micro_batch)
     cost = estimate(step.G, step.D, step.G.growth, step.G.max_depth, batch, training)
     kept, peak = (count / 2**20 for count in cost.tensors)

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
-from benchmarks.step import processor  # noqa: E402  -- it is found only now
+from benchmarks.machine import processor  # noqa: E402  -- it is found only now
 from pggan_framework.discovery import load_all  # noqa: E402
 from pggan_framework.metrics import ms_ssim, sliced_wasserstein  # noqa: E402
 from pggan_framework.metrics.base import BaseMetric, Clips, Metric  # noqa: E402

@@ -40,7 +40,7 @@ if str(HERE.parent) not in sys.path:
 
 from benchmarks.contestants.plain import Training  # noqa: E402  -- it is found only now
 from benchmarks.end_to_end import plugin  # noqa: E402
-from benchmarks.step import machine_facts  # noqa: E402
+from benchmarks.machine import machine_facts  # noqa: E402
 from pggan_framework import run  # noqa: E402
 from pggan_framework.data.base import Pixels  # noqa: E402
 from pggan_framework.data.images import DefaultImageFolderDataset  # noqa: E402

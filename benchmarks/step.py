@@ -20,7 +20,6 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -35,11 +34,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pggan_framework.postprocessors.chart import Curves, curves_chart
-from pggan_framework.training.allocation import keep_freed_memory
-from pggan_framework.training.costing import Ledger
-
 HERE = Path(__file__).parent
+if str(HERE.parent) not in sys.path:
+    sys.path.insert(0, str(HERE.parent))
+
+from benchmarks.machine import convolution_rate, copy_rate, load_libraries, machine_facts, resident  # noqa: E402
+from pggan_framework.postprocessors.chart import Curves, curves_chart  # noqa: E402
+from pggan_framework.training.allocation import keep_freed_memory  # noqa: E402
+from pggan_framework.training.costing import Ledger  # noqa: E402
+
 OURS = [HERE / "contestants" / f"{name}.py" for name in ("plain", "ours", "ours_compiled")]
 SHORTEST_TURN = 0.2
 """Seconds of a turn, at least one step."""
@@ -196,8 +199,6 @@ def _once(one: Contestant, real: Tensor) -> float:
 
 def load(path: Path) -> ModuleType:
     """A contestant's file as a module."""
-    if str(HERE.parent) not in sys.path:
-        sys.path.insert(0, str(HERE.parent))
     spec = importlib.util.spec_from_file_location(f"contestant_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise SystemExit(f"{path} is no Python file")
@@ -215,29 +216,6 @@ def arithmetic(setting: tuple[int, int, int, int, int, float]) -> float:
     return float(ledger.flops)
 
 
-def convolution_rate(side: int, channels: int) -> float:
-    """FLOP/s of the quickest of some 3x3 convolutions as a step has them."""
-    side, channels = min(side, 64), max(channels, 32)
-    x = torch.randn(16, channels, side, side).contiguous(memory_format=torch.channels_last)
-    weight = torch.randn(channels, channels, 3, 3)
-    best, flop = float("inf"), 2 * x.numel() * channels * 9
-    for _ in range(3):
-        start = time.process_time()
-        for _ in range(max(int(2e8 / flop), 1)):
-            torch.nn.functional.conv2d(x, weight, padding=1)
-        best = min(best, (time.process_time() - start) / max(int(2e8 / flop), 1) / torch.get_num_threads())
-    return flop / best
-
-
-def copy_rate() -> float:
-    """Bytes/s read and written by a copy of 64 MB."""
-    source = torch.ones(1 << 24)
-    target = source.clone()
-    start = time.process_time()
-    target.copy_(source)
-    return 2 * source.numel() * 4 / (time.process_time() - start) * torch.get_num_threads()
-
-
 def measured_memory(path: Path, setting: tuple[float, ...], threads: int) -> float:
     """Peak MiB of a contestant, in a process of its own."""
     command = [sys.executable, __file__, "--memory_of", str(path), "--setting", json.dumps(setting)]
@@ -252,53 +230,15 @@ def peak_memory(path: Path, setting: list[Any]) -> float:
     module = load(path)
     side, batch = setting[0], setting[4]
     real = torch.rand(batch, 3, side, side) * 2 - 1
-    _load_libraries()
-    before = _resident("VmRSS")
+    load_libraries()
+    before = resident("VmRSS")
     keep_freed_memory(getattr(module, "keeps_freed_memory", False))
     step = module.make(*setting)
     step(real)  # which compiles, where something is compiled: no part of a step's memory
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     for _ in range(3):
         step(real)
-    return (_resident("VmHWM") - before) / 1024
-
-
-def _load_libraries() -> None:
-    """Do a little of what a step does, so that what PyTorch loads for it is no part of a step's memory."""
-    x, weight = torch.ones(1, 3, 8, 8, requires_grad=True), torch.ones(3, 3, 3, 3, requires_grad=True)
-    (gradient,) = torch.autograd.grad(torch.nn.functional.conv2d(x, weight).sum(), x, create_graph=True)
-    torch.autograd.backward(gradient.square().sum())
-    for fused in (False, True):
-        torch.optim.Adam([weight], fused=fused).step()
-
-
-def _resident(field_name: str) -> float:
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith(field_name):
-            return float(line.split()[1])
-    return float("nan")
-
-
-def machine_facts(threads: int) -> dict[str, Any]:
-    """What figures depend on: processor, threads, versions, how busy the machine is."""
-    return {
-        "machine": processor(),
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "torch": torch.__version__,
-        "load": round(os.getloadavg()[0], 1),
-        "date": time.strftime("%Y-%m-%d"),
-    }
-
-
-def processor() -> str:
-    """The processor's name, as far as it is known."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.machine()
+    return resident("VmHWM") - before
 
 
 def table(machine: dict[str, Any], rows: list[dict[str, Any]]) -> str:

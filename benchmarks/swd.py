@@ -17,11 +17,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import convolve
 
-from pggan_framework.metrics import sliced_wasserstein
-from pggan_framework.metrics.pyramid import level_sizes
-from pggan_framework.metrics.swd import directions, patch_positions
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.machine import processor  # noqa: E402
+from pggan_framework.metrics import sliced_wasserstein  # noqa: E402
+from pggan_framework.metrics.pyramid import level_sizes  # noqa: E402
+from pggan_framework.metrics.swd import directions, patch_positions  # noqa: E402
 
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -94,15 +97,6 @@ def measured(way: str, count: int, size: int) -> dict[str, Any]:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"found": found, "wall": wall, "cpu": cpu, "peak": peak}
-
-
-def processor() -> str:
-    """The processor's name, as far as it is known."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.machine()
 
 
 def plain_swd(real: Images, fake: Images) -> dict[int, float]:

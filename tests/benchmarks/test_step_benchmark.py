@@ -83,7 +83,7 @@ def test_peak_memory_grows_with_what_is_held(script: ModuleType, tmp_path: Path)
         )
         return float(script.peak_memory(file, [4, 32, 4, 4, 4, 1.0]))
 
-    if math.isnan(script._resident("VmHWM")):
+    if math.isnan(script.resident("VmHWM")):
         pytest.skip("the system does not tell")
     peak(200)  # this process has given back by now what it does not need
     assert peak(200) == pytest.approx(200, abs=30)
