@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ NUMBERS = {torch.float32: "float", torch.float64: "double"}
 FLAGS = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-std=c++17", "-fPIC", "-shared", "-fopenmp")
 PROCESSORS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx2", "-mfma", "-mavx512f")}
 """Flags for the processors that it is for, by what PyTorch calls them."""
+
+_DAY = 24 * 60 * 60
 
 
 def processor() -> str:
@@ -74,7 +77,7 @@ def code(number: torch.dtype) -> Any:
 
 
 def build(path: Path, command: list[str]) -> None:
-    """Compile a shared library into a file, unless it is there by then.
+    """Compile a shared library into a file, unless it is there by then, or that failed within the last day.
 
     Args:
         path: the file.
@@ -84,11 +87,19 @@ def build(path: Path, command: list[str]) -> None:
         OSError, subprocess.SubprocessError: if it cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    failed = path.with_suffix(".failed")
     with _alone(path):
-        if not path.exists():
+        if path.exists():
+            return
+        if failed.exists() and time.time() - failed.stat().st_mtime < _DAY:
+            raise OSError(f"{path.name} could not be compiled before")
+        try:
             with atomic_path(path) as temporary:
                 made = [*command, "-o", str(temporary)]
                 subprocess.run(made, check=True, capture_output=True, timeout=300)
+        except (OSError, subprocess.SubprocessError):
+            failed.touch()
+            raise
 
 
 @contextmanager

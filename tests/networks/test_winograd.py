@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -231,10 +232,20 @@ def test_without_a_compiler_the_library_computes(monkeypatch: pytest.MonkeyPatch
 def test_a_compiler_that_fails_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
     monkeypatch.setattr(native, "processor", lambda: "AVX2")
-    monkeypatch.setattr(native, "compiler", lambda: "/bin/false")
-    winograd.load.cache_clear()
+    failing, tried = tmp_path / "failing", tmp_path / "tried"
+    failing.write_text(f"#!/bin/sh\necho once >> {tried}\nexit 1\n", encoding="utf-8")
+    failing.chmod(0o700)
+    monkeypatch.setattr(native, "compiler", lambda: str(failing))
     try:
+        for _ in range(2):
+            winograd.load.cache_clear()
+            assert winograd.load(torch.float32) is None
+        assert tried.read_text(encoding="utf-8") == "once\n", "a run after it need not wait for it again"
+        for marker in tmp_path.rglob("*.failed"):
+            os.utime(marker, (0, 0))
+        winograd.load.cache_clear()
         assert winograd.load(torch.float32) is None
+        assert tried.read_text(encoding="utf-8") == "once\nonce\n", "but another day it may be mended"
     finally:
         winograd.load.cache_clear()
     assert not list(tmp_path.rglob("*.so")) and not list(tmp_path.rglob("*.tmp"))
