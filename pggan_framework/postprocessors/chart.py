@@ -157,7 +157,9 @@ def _draw_panel(pen: _Pen, panel: Curves, across: Axis, marks: Mapping[float, st
         x = round(float(x_of(np.array([value]))[0]))
         for y in range(top, bottom, 6):
             pen.line([(x, y), (x, y + 2)], _INK)
-        pen.text(x + 3, top + 1, text, "la")
+        # On the other side where it would not end within the picture.
+        inside = x + 3 + pen.width(text) <= right + _RIGHT
+        pen.text(x + 3 if inside else x - 3, top + 1, text, "la" if inside else "ra")
     pen.line([(left, top), (left, bottom), (right, bottom)], _INK)
     pen.text(left, top - _EM // 2, panel.title, "ls")
     end = right

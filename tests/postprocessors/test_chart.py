@@ -49,6 +49,16 @@ def test_curves_are_drawn_in_their_colours_with_gaps() -> None:
     assert has(gapless, COLOURS[1]) > has(image, COLOURS[1]) + 200
 
 
+def test_what_stands_at_a_mark_ends_within_the_picture() -> None:
+    x = np.arange(5.0)
+    plain, middle, end = (
+        np.asarray(curves_chart([Curves("a", {"a": (x, x)})], marks, "x"))
+        for marks in ({}, {2.0: "128 pixels"}, {4.0: "128 pixels"})
+    )
+    written = [(np.any(plain != marked, axis=-1).sum(0) > 0) for marked in (middle, end)]
+    assert written[1].sum() == pytest.approx(written[0].sum(), abs=3)
+
+
 def test_a_longer_bar_has_more_pixels_and_what_is_not_a_number_is_written() -> None:
     short = bars_chart("G", {"a": (0.001, 0.01), "b": (0.001, 1.0)}, ("mean", "largest"))
     long = bars_chart("G", {"a": (0.1, 0.1), "b": (0.001, 1.0)}, ("mean", "largest"))
