@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from keyword import iskeyword
 
@@ -28,6 +30,9 @@ COMMANDS = {
 }
 """The commands; each is the function ``run(argv) -> exit status`` of the module of its name, ``import_`` for import."""
 
+PATIENCE = 20
+"""Seconds that the other processes wait for the one that tells of a mistake."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (by default the program's own) and return its exit status."""
@@ -37,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if _debug(words):
             traceback.print_exc()
-        if not _another_tells(error):
+        if _another_tells(error):
+            # torchrun ends all processes when the first one ends: let that be the one that tells.
+            with suppress(KeyboardInterrupt):
+                time.sleep(PATIENCE)
+        else:
             print(f"error: {error}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # of a command's -h, which has printed the help

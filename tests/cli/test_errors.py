@@ -244,3 +244,16 @@ def test_debug_shows_where_an_error_comes_from(
     assert lines[0] == "Traceback (most recent call last):"
     assert any("data/images.py" in line for line in lines)
     assert lines[-1].startswith("error: no readable picture in empty")
+
+
+def test_processes_that_do_not_tell_wait_for_the_one_that_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    monkeypatch.setenv("RANK", "1")
+    assert main(["trian"]) == 2 and capsys.readouterr().err == "" and len(waited) == 1
+    monkeypatch.setenv("RANK", "0")
+    assert main(["trian"]) == 2 and capsys.readouterr().err.startswith("error: unknown command 'trian'")
+    # Long enough for a slow start of the other, and not for ever where nobody ends them.
+    assert len(waited) == 1 and 5 <= waited[0] <= 60
