@@ -30,7 +30,7 @@ COMMANDS = {
 }
 """The commands; each is the function ``run(argv) -> exit status`` of the module of its name, ``import_`` for import."""
 
-PATIENCE = 20
+PATIENCE = 5
 """Seconds that the other processes wait for the one that tells of a mistake."""
 
 
