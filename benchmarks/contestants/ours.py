@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pggan_framework.losses import WGANGP
 from pggan_framework.networks import Discriminator, Generator
+from pggan_framework.training.allocation import keep_freed_memory
 from pggan_framework.training.ema import EMA
 from pggan_framework.training.optimizers import Adam
 from pggan_framework.training.step import TrainingStep
@@ -58,6 +59,7 @@ def make(
     resolution: int, fmap_base: int, fmap_max: int, latent: int, batch: int, alpha: float
 ) -> Callable[[Tensor], None]:
     """A training step with WGAN-GP and drift: one update of D, one of G, one of the average."""
+    keep_freed_memory()  # for whoever times this without benchmarks/step.py, which does so in each turn
     return stepper(*training_step(resolution, fmap_base, fmap_max, latent, alpha), batch)
 
 
