@@ -244,7 +244,7 @@ def convolve(
 
 
 def leaky_relu(x: Tensor, slope: float) -> Tensor:
-    """`x` where it is above zero, `slope` times it below; `slope` is positive."""
+    """`x` where it is above zero, `slope` times it below; `slope` is not negative."""
     return F.leaky_relu(x, slope) if _plain else cast(Tensor, _LeakyReLU.apply(x, slope))
 
 

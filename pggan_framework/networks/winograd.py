@@ -13,6 +13,7 @@ import ctypes
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, cast
 
@@ -65,7 +66,19 @@ def load(number: torch.dtype) -> Any:
     code = native.code(number)
     if code is None or not native.on_trial():
         return code
-    return code if native.passed(number, lambda: _trial(code, number)) else None
+    return code if native.passed(number, lambda: _trial_apart(code, number)) else None
+
+
+def _trial_apart(code: Any, number: torch.dtype) -> bool:
+    """`_trial` in a thread of its own, where nothing traces, counts or casts what it computes."""
+    threads = torch.get_num_threads()
+
+    def work() -> bool:
+        torch.set_num_threads(threads)
+        return _trial(code, number)
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
 
 
 def _trial(code: Any, number: torch.dtype) -> bool:

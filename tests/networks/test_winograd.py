@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from pggan_framework.losses import WGANGP
 from pggan_framework.losses.context import Side, StepContext
@@ -265,6 +266,10 @@ def test_on_an_unknown_processor_it_is_used_if_it_is_quicker(
     x, weight = tensor(2, 32, 8, 8), tensor(32, 32, 3, 3)
     try:
         winograd.load.cache_clear()
+        # Even if the first convolution of all is one that is being traced, the trial is no part of the graph.
+        graph = make_fx(lambda x: convolve(x, weight, None, (1, 1), (1, 1)))(x)
+        operations = [str(node.target) for node in graph.graph.nodes if "conv" in str(node.target)]
+        assert len(operations) == (quicker > 0)
         assert winograd.suits(x, weight, (1, 1), (1, 1), False) == (quicker == 0)
         torch.testing.assert_close(convolve(x, weight, None, (1, 1), (1, 1)), library(x, weight, None, False))
         # What was found is kept for the next process.
