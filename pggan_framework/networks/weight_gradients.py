@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pggan_framework.networks import native, winograd
 
-_CACHED = 1 << 19
+CACHED = 1 << 19
 """Numbers of shifted copies made at a time, at least those of one sample; 2 MiB of float32."""
 
 _SLOW_LIBRARY = not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
@@ -46,7 +46,7 @@ def _by_products(
     out, channels = gradient.shape[1], x.shape[1]
     lines = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0])).contiguous()
     columns = gradient.permute(0, 2, 3, 1).reshape(len(x), -1, out)
-    step = max(_CACHED // (size[0] * size[1] * kernel[0] * kernel[1] * channels), 1)
+    step = max(CACHED // (size[0] * size[1] * kernel[0] * kernel[1] * channels), 1)
     step = -(-len(x) // -(-len(x) // step))  # parts of about equal size
     total = gradient.new_zeros(out, kernel[0] * kernel[1] * channels)
     for start in range(0, len(x), step):

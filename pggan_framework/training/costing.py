@@ -17,7 +17,7 @@ from torch.utils.flop_counter import flop_registry
 
 from pggan_framework.networks import winograd
 from pggan_framework.networks.functional import convolve
-from pggan_framework.networks.weight_gradients import by_products
+from pggan_framework.networks.weight_gradients import CACHED, by_products
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,12 @@ def workspace(func: Any, args: tuple[Any, ...]) -> int:
         samples, deep, height, width = x.shape
         padded = samples * deep * (height + 2 * padding[0]) * (width + 2 * padding[1])
         copies = seen.shape[2] * seen.shape[3] * kernel[0] * kernel[1] * deep
-        return int(size * (padded + max(copies, min(samples * copies, _COPIED))))
+        return int(size * (padded + max(copies, min(samples * copies, CACHED))))
     return 0
 
 
 _TILES = 48
 """Tiles that are transformed at a time, about."""
-
-_COPIED = 1 << 19
-"""Numbers of shifted copies that are made at a time, where a sample has fewer."""
 
 
 class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from slow_preparation import program
 
 from pggan_framework.data import block_writer, picture_preparation
 from pggan_framework.data.base import box_mean
@@ -30,22 +31,7 @@ from pggan_framework.data.sources.opening import open_source
 from pggan_framework.errors import UserError
 
 RANDOM = np.random.default_rng(0)
-# Preparing slowly enough to be killed on the way; a block has one picture.
-SLOW = """
-import sys, time
-from pathlib import Path
-from types import SimpleNamespace
-from pggan_framework.data import picture_preparation
-from pggan_framework.data.fitting import Fitting
-from pggan_framework.data.picture_plan import Options, make_plan
-from pggan_framework.data.sources.opening import open_source
-picture_preparation.BLOCK = 1
-picture = Fitting.picture
-Fitting.picture = lambda self, image: (time.sleep(0.1), picture(self, image))[1]
-source, out = map(Path, sys.argv[1:])
-plan = make_plan(open_source(source), "s", Options(mirror=True), 2)
-picture_preparation.prepare_pictures(plan, out, 2, lambda path, result: None)
-"""
+SLOW = program("picture_preparation", "picture_preparation.prepare_pictures(plan, out, 2, lambda path, result: None)")
 
 
 def noise(*shape: int) -> NDArray[np.uint8]:

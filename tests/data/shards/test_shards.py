@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from slow_preparation import program
 
 from pggan_framework.data import shards
 from pggan_framework.data.h5 import OldH5Dataset
@@ -23,20 +24,10 @@ from pggan_framework.data.prepared import load_prepared
 from pggan_framework.data.shard_preparation import prepare_shards, shard_paths
 from pggan_framework.data.sources.opening import open_source
 
-SLOW = """
-import sys, time
-from pathlib import Path
-from pggan_framework.data import picture_preparation, shard_preparation
-from pggan_framework.data.fitting import Fitting
-from pggan_framework.data.picture_plan import Options, make_plan
-from pggan_framework.data.sources.opening import open_source
-picture_preparation.BLOCK = 1
-picture = Fitting.picture
-Fitting.picture = lambda self, image: (time.sleep(0.1), picture(self, image))[1]
-source, out = map(Path, sys.argv[1:])
-plan = make_plan(open_source(source), "s", Options(mirror=True), 2)
-shard_preparation.prepare_shards(plan, out, 4, 2, lambda path, result: None)
-"""
+SLOW = program(
+    "picture_preparation, shard_preparation",
+    "shard_preparation.prepare_shards(plan, out, 4, 2, lambda path, result: None)",
+)
 
 
 @pytest.mark.parametrize(("single", "index"), [("one", "five"), ("one_mirrored", "four_mirrored")])
