@@ -9,7 +9,7 @@ from pathlib import Path
 from pggan_framework.config import Config
 from pggan_framework.experiment import Experiment
 from pggan_framework.launch import prepare
-from pggan_framework.networks.functional import stddev_groups
+from pggan_framework.networks.stddev import stddev_groups
 from pggan_framework.plugins.tables import DepthTables
 from pggan_framework.training.chunks import chunks
 from pggan_framework.training.estimate import Training, estimate

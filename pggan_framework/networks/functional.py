@@ -1,4 +1,4 @@
-"""The operations both networks are made of: convolution with activation, norms, resizing, minibatch stddev.
+"""The operations both networks are made of: convolution with activation, pixel norm, resizing.
 
 A gradient penalty differentiates D twice. PyTorch's own double backward of a convolution computes the weight gradient
 by an unusually shaped convolution, and a leaky ReLU's second derivative sends zeros through the whole network. The
@@ -271,40 +271,3 @@ def downsample(x: Tensor, factor: Pair) -> Tensor:
 def fade(x: Tensor, alpha: Tensor, factor: Pair) -> Tensor:
     """Blend pictures [N, C, h, w] with what the depth before would see of them: lerp(up(down(x)), x, alpha)."""
     return torch.lerp(upsample(downsample(x, factor), factor), x, alpha)
-
-
-def stddev_groups(samples: int, group: int) -> int:
-    """How many groups of at most `group` samples `group_stddev` makes of so many samples."""
-    return min(-(-samples // group), max(samples // 2, 1))
-
-
-def group_stddev(x: Tensor, group: int) -> Tensor:
-    """How much samples differ: the standard deviation over groups of samples, averaged (Karras et al. 2018, section 3).
-
-    Args:
-        x: [N, C, h, w]; not changed.
-        group: size of a group at most. N samples make M = ceil(N / group) groups as equal as can be, sample i in
-            group i mod M; one group fewer where a sample would be alone.
-
-    Returns:
-        [N], the same for all of a group: its biased standard deviation over samples, mean over C, h, w.
-    """
-    samples = x.shape[0]
-    groups = stddev_groups(samples, group)
-    rows = -(-samples // groups)
-    missing = rows * groups - samples
-    # Positions before channels, as they lie in memory; the mean is over both.
-    x = x.movedim(1, -1)
-    if not missing:
-        members = x.reshape(rows, groups, -1)
-        # Written out: torch.var over the outermost axis is many times slower on a CPU.
-        deviation = ((members - members.mean(0)).square().mean(0) + EPSILON).sqrt()
-        return deviation.mean(1).repeat(rows)
-    # The last row is incomplete: fill it with zeros that a mask keeps out of the sums.
-    members = F.pad(x.flatten(1), (0, 0, 0, missing)).view(rows, groups, -1)
-    mask = torch.ones(samples, device=x.device, dtype=x.dtype)
-    mask = F.pad(mask, (0, missing)).view(rows, groups, 1)
-    count = mask.sum(0)
-    centred = (members - members.sum(0) / count) * mask
-    deviation = (centred.square().sum(0) / count + EPSILON).sqrt()
-    return deviation.mean(1).repeat(rows)[:samples]

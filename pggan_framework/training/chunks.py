@@ -13,8 +13,8 @@ from pggan_framework.losses.base import Loss
 from pggan_framework.losses.unrolled import UnrolledD
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.blocks import Head
-from pggan_framework.networks.functional import stddev_groups
 from pggan_framework.networks.norms import Norm, SpectralNorm
+from pggan_framework.networks.stddev import stddev_groups
 from pggan_framework.training.distributed import World
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from pggan_framework.errors import UserError
-from pggan_framework.networks.functional import stddev_groups
+from pggan_framework.networks.stddev import stddev_groups
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)

@@ -24,7 +24,7 @@ from pggan_framework.losses.wgan import WGANGP
 from pggan_framework.networks import Discriminator, Generator
 from pggan_framework.networks.autoencoder import AutoencoderDiscriminator
 from pggan_framework.networks.base import DiscriminatorBase
-from pggan_framework.networks.functional import group_stddev
+from pggan_framework.networks.stddev import group_stddev
 from pggan_framework.training.distributed import World, launcher, restarted
 from pggan_framework.training.randomness import seed_step
 from pggan_framework.training.step import TrainingStep

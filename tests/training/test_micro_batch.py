@@ -30,7 +30,7 @@ from pggan_framework.losses.auxiliary import AuxiliaryClassifier
 from pggan_framework.losses.base import Loss, Sum
 from pggan_framework.losses.context import Progress
 from pggan_framework.networks import AutoencoderDiscriminator, DCGANGenerator, Discriminator, Generator
-from pggan_framework.networks.functional import group_stddev, stddev_groups
+from pggan_framework.networks.stddev import group_stddev, stddev_groups
 from pggan_framework.training.backward import Captures
 from pggan_framework.training.chunks import chunks, micro_batch_notes
 from pggan_framework.training.distributed import World
