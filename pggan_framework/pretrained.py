@@ -216,7 +216,7 @@ class Pretrained:
         self,
         pictures: NDArray[np.float32],
         seed: int = 0,
-        griffin_lim_iter: int = 100,
+        griffin_lim_iter: int = 32,
         phase_start: PhaseStart = "auto",
         refine_iter: int = 16,
     ) -> Wave:

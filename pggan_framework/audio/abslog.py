@@ -25,6 +25,8 @@ class AbsLogCodec(MagnitudeCodec):
         hop_length: samples from frame to frame, at most n_fft / 2; n_fft / 4 is a good choice.
         frames: columns of a picture; n_fft / 2 by default, a square.
         channels: channels of a wave.
+        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; by default
+            n_fft / (2 * hop_length), at most a quarter of all frames. Every sample is then seen by all its windows.
     """
 
     name = "abslog"

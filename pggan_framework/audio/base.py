@@ -78,7 +78,7 @@ class Codec(ABC):
         self,
         array: NDArray[np.float32],
         seed: int = 0,
-        griffin_lim_iter: int = 100,
+        griffin_lim_iter: int = 32,
         device: str = "cpu",
         phase_start: PhaseStart = "auto",
         refine_iter: int = 0,
@@ -90,9 +90,9 @@ class Codec(ABC):
             seed: of the first phases, where the array holds none.
             griffin_lim_iter: steps in search of the phases, where the array holds none.
             device: where that search runs.
-            phase_start: the phases it starts from: ``auto``, those the array holds or else random ones; ``random`` or
-                ``pghi`` (phase-gradient heap integration, from the magnitudes), even where the array holds phases as
-                well as magnitudes. Codecs without magnitudes do not read it.
+            phase_start: the phases it starts from: ``auto``, those the array holds or else ``pghi``; ``pghi``
+                (phase-gradient heap integration, from the magnitudes) or ``random``, even where the array holds phases
+                as well as magnitudes. Codecs without magnitudes do not read it.
             refine_iter: Griffin-Lim steps from the phases that the array holds beside magnitudes; they make phases of a
                 generated array fit its magnitudes.
         """

@@ -27,6 +27,7 @@ class ComplexCodec(SpectralCodec):
         hop_length: samples from frame to frame, at most n_fft / 2.
         frames: columns of a picture; n_fft / 2 by default, a square.
         channels: channels of a wave.
+        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; 0 by default.
     """
 
     name = "complex"
@@ -53,7 +54,7 @@ class ComplexCodec(SpectralCodec):
         self,
         array: NDArray[np.float32],
         seed: int = 0,
-        griffin_lim_iter: int = 100,
+        griffin_lim_iter: int = 32,
         device: str = "cpu",
         phase_start: PhaseStart = "auto",
         refine_iter: int = 0,

@@ -70,16 +70,24 @@ class TorchStft:
 class _Projection:
     """One step of Griffin-Lim: the signals nearest to the phases of the given ones and to the target magnitudes."""
 
-    def __init__(self, target: Tensor, n_fft: int, hop_length: int, every: int = 1) -> None:
+    def __init__(self, target: Tensor, n_fft: int, hop_length: int, silent: int = 0, every: int = 1) -> None:
         self.transform, self.every = TorchStft(n_fft, hop_length, target.shape[1], target.device, every), every
         # As complex numbers: torch multiplies two complex arrays several times faster than a complex and a real one.
         self.target = target[:, ::every].to(torch.complex64)
+        self.silent = silent
 
     def start(self, phases: Tensor) -> Tensor:
         """Signals [N, T] from first phases [N or 1, frames, n_fft / 2 + 1], counted over all frames."""
         chosen = phases[:, :: self.every]
         spectra = torch.polar(torch.ones_like(chosen), chosen).to(self.target.device)
-        return self.transform.inverse(self.target * spectra)
+        return self._supported(self.transform.inverse(self.target * spectra))
+
+    def _supported(self, signals: Tensor) -> Tensor:
+        """Signals [N, T] with silence where the target is known to have none but it, in place."""
+        if self.silent:
+            signals[:, : self.silent] = 0
+            signals[:, -self.silent :] = 0
+        return signals
 
     def __call__(self, signals: Tensor) -> Tensor:
         """[N, T] -> [N, T]."""
@@ -88,7 +96,7 @@ class _Projection:
         # target / |spectra| and 0. Where nothing is left there is no phase either: 0 / tiny stays 0, so silence does.
         scale = torch.conj_physical(spectra).mul_(spectra)
         torch.view_as_real(scale).clamp_(min=1e-32).rsqrt_().mul_(torch.view_as_real(self.target))
-        return self.transform.inverse(spectra.mul_(scale))
+        return self._supported(self.transform.inverse(spectra.mul_(scale)))
 
 
 def griffin_lim(
@@ -98,6 +106,7 @@ def griffin_lim(
     iterations: int,
     seed: int,
     phases: Tensor | None = None,
+    silent: int = 0,
 ) -> Tensor:
     """Find signals [N, T] whose short-time magnitudes are near `magnitudes` [N, n_fft / 2 + 1, frames].
 
@@ -112,16 +121,16 @@ def griffin_lim(
     one signal depends neither on its neighbours nor on the device's generator; or they are `phases`, shaped as
     `magnitudes`, in radians. Where random phases are to settle and windows overlap `COARSE` times, the first five
     eighths of the steps take every second frame: they cost half, and end as near to all magnitudes.
-    T is ``frames * hop_length``.
+    T is ``frames * hop_length``. The first and the last `silent` samples are 0: each step also projects onto that.
     """
     target = magnitudes.transpose(1, 2).to(torch.float32).contiguous()
-    project = _Projection(target, n_fft, hop_length)
+    project = _Projection(target, n_fft, hop_length, silent)
     coarse, coarse_steps, exploring_steps = project, 0, 0
     if phases is None:
         generator = torch.Generator().manual_seed(seed)
         first = torch.rand(target.shape[1:], generator=generator)[None] * (2 * np.pi)
         if COARSE * hop_length <= n_fft:
-            coarse, coarse_steps = _Projection(target, n_fft, hop_length, every=2), iterations * 5 // 8
+            coarse, coarse_steps = _Projection(target, n_fft, hop_length, silent, every=2), iterations * 5 // 8
         else:
             exploring_steps = iterations - SETTLING_STEPS
     else:

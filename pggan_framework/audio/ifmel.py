@@ -26,6 +26,7 @@ class IfMelCodec(IfCodec):
         frames: columns of a picture; 128 by default, 4.1 s.
         channels: channels of a wave.
         mels: rows of a picture, mel bands; n_fft / 2 by default, 1024 at n_fft 2048. At most n_fft.
+        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; 0 by default.
 
     Raises:
         UserError: if a size is outside its limits.
@@ -41,8 +42,9 @@ class IfMelCodec(IfCodec):
         frames: int | None = None,
         channels: int = 1,
         mels: int | None = None,
+        margin: int | None = None,
     ) -> None:
-        super().__init__(sample_rate, n_fft, hop_length, frames, channels)
+        super().__init__(sample_rate, n_fft, hop_length, frames, channels, margin)
         self.mels = n_fft // 2 if mels is None else mels
         if not 1 <= self.mels <= n_fft:
             raise UserError(f"mels {mels} does not fit n_fft {n_fft}; allowed: 1 to {n_fft}")

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from pggan_framework.audio.base import PhaseStart, Wave
 from pggan_framework.audio.curve import compress, expand
 from pggan_framework.audio.layout import as_batch, as_waves
-from pggan_framework.audio.phases import from_magnitudes
 from pggan_framework.audio.spectral import SpectralCodec
 from pggan_framework.registry import register
 
@@ -31,6 +30,7 @@ class IfCodec(SpectralCodec):
         hop_length: samples from frame to frame, at most n_fft / 2.
         frames: columns of a picture; 128 by default, 4.1 s.
         channels: channels of a wave.
+        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; 0 by default.
     """
 
     name = "if"
@@ -42,8 +42,9 @@ class IfCodec(SpectralCodec):
         hop_length: int = 512,
         frames: int | None = None,
         channels: int = 1,
+        margin: int | None = None,
     ) -> None:
-        super().__init__(sample_rate, n_fft, hop_length, 128 if frames is None else frames, channels)
+        super().__init__(sample_rate, n_fft, hop_length, 128 if frames is None else frames, channels, margin)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -86,7 +87,7 @@ class IfCodec(SpectralCodec):
         self,
         array: NDArray[np.float32],
         seed: int = 0,
-        griffin_lim_iter: int = 100,
+        griffin_lim_iter: int = 32,
         device: str = "cpu",
         phase_start: PhaseStart = "auto",
         refine_iter: int = 0,
@@ -100,13 +101,11 @@ class IfCodec(SpectralCodec):
         loudness = expand((batch[:, 0::2] + 1) / 2, self.statistic("peak"), KNEE)
         magnitudes, steps = self._linear(loudness, batch[:, 1::2] * np.pi, device)
         if phase_start != "auto":
-            waves = from_magnitudes(
-                magnitudes, self.n_fft, self.hop_length, griffin_lim_iter, seed, device, phase_start
-            )
+            waves = self._search(magnitudes, griffin_lim_iter, seed, device, phase_start)
         else:
             phases = np.cumsum(steps, axis=-1)
             if refine_iter:
-                waves = from_magnitudes(magnitudes, self.n_fft, self.hop_length, refine_iter, seed, device, phases)
+                waves = self._search(magnitudes, refine_iter, seed, device, phases)
             else:
                 waves = self._signals(magnitudes * np.exp(1j * phases), device)
         return as_waves(waves, np.ndim(array) == 4)

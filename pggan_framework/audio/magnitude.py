@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pggan_framework.audio.base import PhaseStart, Wave
 from pggan_framework.audio.curve import compress, expand
 from pggan_framework.audio.layout import as_batch, as_waves
-from pggan_framework.audio.phases import from_magnitudes
 from pggan_framework.audio.spectral import SpectralCodec
+from pggan_framework.audio.stft import full_margin
 
 KNEE = 1e4
 """Loudest magnitude over the one where the logarithm turns linear, 80 dB: quieter parts stay, but take little room."""
@@ -19,6 +19,10 @@ KNEE = 1e4
 
 class MagnitudeCodec(SpectralCodec):
     """Base of the codecs whose picture is one channel of log magnitudes, 0 dB at 1, silence at -1 exactly."""
+
+    def default_margin(self) -> int:
+        """As many frames as windows need to see every sample as often: else its magnitudes are too few for phases."""
+        return full_margin(self.n_fft, self.hop_length)
 
     def channel_kinds(self) -> tuple[str, ...]:
         """Magnitudes, for each channel of the wave."""
@@ -36,18 +40,16 @@ class MagnitudeCodec(SpectralCodec):
         self,
         array: NDArray[np.float32],
         seed: int = 0,
-        griffin_lim_iter: int = 100,
+        griffin_lim_iter: int = 32,
         device: str = "cpu",
         phase_start: PhaseStart = "auto",
         refine_iter: int = 0,
     ) -> Wave:
-        """[channels, rows, frames] or a batch of them -> [T], [channels, T], or [N, ...]; T = frames * hop_length.
+        """[channels, rows, frames] or a batch of them -> [T], [channels, T], or [N, ...]; without the margins.
 
         Any number of frames is decoded. See `Codec.decode` for the arguments.
         """
         batch = as_batch(array, self.channels, self.shape[1])
         values = expand((batch + 1) / 2, self.statistic("peak"), KNEE)
-        waves = from_magnitudes(
-            self._magnitudes(values, device), self.n_fft, self.hop_length, griffin_lim_iter, seed, device, phase_start
-        )
+        waves = self._search(self._magnitudes(values, device), griffin_lim_iter, seed, device, phase_start)
         return as_waves(waves, np.ndim(array) == 4)

@@ -25,6 +25,8 @@ class MelLogCodec(MagnitudeCodec):
         frames: columns of a picture; n_fft / 2 by default.
         channels: channels of a wave.
         mels: rows of a picture, mel bands; n_fft / 4 by default, 256 at n_fft 1024. At most n_fft.
+        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; by default
+            n_fft / (2 * hop_length), at most a quarter of all frames. Every sample is then seen by all its windows.
 
     Raises:
         UserError: if a size is outside its limits.
@@ -40,8 +42,9 @@ class MelLogCodec(MagnitudeCodec):
         frames: int | None = None,
         channels: int = 1,
         mels: int | None = None,
+        margin: int | None = None,
     ) -> None:
-        super().__init__(sample_rate, n_fft, hop_length, frames, channels)
+        super().__init__(sample_rate, n_fft, hop_length, frames, channels, margin)
         self.mels = n_fft // 4 if mels is None else mels
         if not 1 <= self.mels <= n_fft:
             raise UserError(f"mels {mels} does not fit n_fft {n_fft}; allowed: 1 to {n_fft}")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio.base import PhaseStart
-from pggan_framework.audio.spectral import alternating
+from pggan_framework.audio.stft import alternating
 
 AT_ONCE = 1 << 19
 """Magnitudes worked on together: few enough to stay near the processor's cache."""
@@ -22,6 +22,7 @@ def from_magnitudes(
     seed: int,
     device: str,
     start: PhaseStart | NDArray[Any],
+    silent: int = 0,
 ) -> NDArray[np.float32]:
     """Magnitudes [N, channels, n_fft / 2, frames], linear, -> [N, channels, T]; the Nyquist bin is silent.
 
@@ -32,8 +33,9 @@ def from_magnitudes(
         iterations: Griffin-Lim steps.
         seed: of what is random in the first phases.
         device: where the search runs.
-        start: ``pghi`` for phase-gradient heap integration, else random, or phases as an array like `magnitudes`,
-            counted from each frame's centre.
+        start: ``pghi`` or ``auto`` for phase-gradient heap integration, ``random``, or phases as an array like
+            `magnitudes`, counted from each frame's centre.
+        silent: samples at both ends that are known to be silent.
     """
     import torch
 
@@ -46,14 +48,14 @@ def from_magnitudes(
     phases: NDArray[np.float32] | None = None
     if not isinstance(start, str):
         phases = _from_start(start.reshape(-1, bins, frames))
-    elif start == "pghi":
+    elif start != "random":
         phases = _from_start(np.stack([integrate_phases(plane[:-1], n_fft, hop_length, seed) for plane in target]))
     size = max(AT_ONCE // ((bins + 1) * frames), 1)
     waves = []
     for first in range(0, len(target), size):
         part = torch.from_numpy(target[first : first + size]).to(device)
         known = None if phases is None else torch.from_numpy(phases[first : first + size]).to(device)
-        waves.append(griffin_lim(part, n_fft, hop_length, iterations, seed, phases=known).cpu().numpy())
+        waves.append(griffin_lim(part, n_fft, hop_length, iterations, seed, known, silent).cpu().numpy())
     return np.concatenate(waves).reshape(number, channels, -1)
 
 

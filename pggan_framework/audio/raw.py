@@ -69,7 +69,7 @@ class RawCodec(Codec):
         self,
         array: NDArray[np.float32],
         seed: int = 0,
-        griffin_lim_iter: int = 100,
+        griffin_lim_iter: int = 32,
         device: str = "cpu",
         phase_start: PhaseStart = "auto",
         refine_iter: int = 0,

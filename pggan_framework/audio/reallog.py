@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from pggan_framework.audio.base import PhaseStart, Wave
 from pggan_framework.audio.curve import compress, expand
 from pggan_framework.audio.layout import as_batch, as_waves
-from pggan_framework.audio.spectral import SpectralCodec, alternating
+from pggan_framework.audio.spectral import SpectralCodec
+from pggan_framework.audio.stft import alternating
 from pggan_framework.registry import register
 
 KNEE = 1e3
@@ -30,6 +31,7 @@ class RealLogCodec(SpectralCodec):
         hop_length: samples from frame to frame, at most n_fft / 2; n_fft / 8 gives back more than n_fft / 4.
         frames: columns of a picture; n_fft / 2 by default, a square.
         channels: channels of a wave.
+        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; 0 by default.
     """
 
     name = "reallog"
@@ -49,7 +51,7 @@ class RealLogCodec(SpectralCodec):
         self,
         array: NDArray[np.float32],
         seed: int = 0,
-        griffin_lim_iter: int = 100,
+        griffin_lim_iter: int = 32,
         device: str = "cpu",
         phase_start: PhaseStart = "auto",
         refine_iter: int = 0,
@@ -99,4 +101,4 @@ class RealLogCodec(SpectralCodec):
             last, size = size, inner(rest, rest)
             towards = rest + size / last.clamp(min=1e-30) * towards
         waves: NDArray[np.float32] = found.cpu().numpy()
-        return waves.reshape(number, channels, -1)
+        return self._without_margins(waves.reshape(number, channels, -1))

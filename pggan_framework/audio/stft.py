@@ -36,15 +36,22 @@ def edges(n_fft: int, hop_length: int) -> tuple[int, int]:
     return before, n_fft - hop_length - before
 
 
-def stft(wave: NDArray[Any], n_fft: int, hop_length: int) -> NDArray[np.complex128]:
-    """[..., T] -> [..., n_fft / 2 + 1, frames], frames = T / hop_length rounded up.
+def full_margin(n_fft: int, hop_length: int) -> int:
+    """The fewest frames that must precede and follow a wave so that every sample is seen by all windows over it."""
+    return -(-(n_fft - hop_length) // (2 * hop_length))
 
-    In float64 and in numpy: the same bits in any process, thread count and DataLoader worker.
+
+def stft(wave: NDArray[Any], n_fft: int, hop_length: int, margin: int = 0) -> NDArray[np.complex128]:
+    """[..., T] -> [..., n_fft / 2 + 1, frames], frames = T / hop_length rounded up, plus `margin` at each end.
+
+    The margins count as zeros of the wave. In float64 and in numpy: the same bits in any process, thread count and
+    DataLoader worker.
     """
     samples = wave.shape[-1]
     missing = frame_count(samples, hop_length) * hop_length - samples
     before, after = edges(n_fft, hop_length)
-    padding = [(0, 0)] * (wave.ndim - 1) + [(before, after + missing)]
+    zeros = margin * hop_length
+    padding = [(0, 0)] * (wave.ndim - 1) + [(zeros + before, after + missing + zeros)]
     padded = np.pad(wave.astype(np.float64), padding)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=-1)[..., ::hop_length, :]
     spectrum = np.empty((*frames.shape[:-1], n_fft // 2 + 1), dtype=np.complex128)
@@ -56,3 +63,10 @@ def stft(wave: NDArray[Any], n_fft: int, hop_length: int) -> NDArray[np.complex1
         spectrum[..., first : first + step, :] = np.fft.rfft(few)
     turned: NDArray[np.complex128] = np.swapaxes(spectrum, -1, -2)
     return turned
+
+
+def alternating(bins: int) -> NDArray[np.float64]:
+    """1, -1, 1, -1 ...: the sign that moves a phase from a frame's start to its centre, [bins]."""
+    signs = np.ones(bins)
+    signs[1::2] = -1
+    return signs

@@ -184,7 +184,7 @@ def _parser() -> Parser:
     add("--release_ms", type=float, metavar="MS", help="--play, --kit: fade-out when the key is up; 150")
     add("--layers", type=int, metavar="N", help="--kit: most velocity layers; 4")
     add("--format", metavar="NAME", help="of sounds: wav, flac, ogg (Opus), mp3; wav")
-    add("--griffin_lim_iter", type=int, metavar="N", help="steps in search of phases, where pictures hold none; 100")
+    add("--griffin_lim_iter", type=int, metavar="N", help="steps in search of phases, where pictures hold none; 32")
     add("--phase_start", choices=("auto", "random", "pghi"), help="what that search starts from; auto")
     add("--refine_iter", type=int, metavar="N", help="steps from the phases that pictures hold; 16")
     return parser

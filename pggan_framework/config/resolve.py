@@ -84,6 +84,7 @@ def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] |
     if general.resume and base is None:
         return Config(_name(general, paths), {}, frozenset(given), named)
     load_all(general.plugin_dirs)
+    layers.insert(0, Layer(tuple(parse_mapping(_earlier(base or {}), "stored config: ")), given=False))
     general = _name(canonical(general), paths)
     layers = [_known(layer, general) for layer in layers]
     explicit = {setting.dotted for layer in layers if layer.given for setting in layer.settings if setting.name}
@@ -128,6 +129,18 @@ def _with(general: General, **changes: Any) -> General:
 def _name(general: General, paths: Sequence[Path]) -> General:
     """`general` with a name for the run: its own, that of the first config file, or the dataset's."""
     return _with(general, exp_name=general.exp_name or (paths[0].stem if paths else general.dataset_class))
+
+
+def _earlier(base: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stored config implies where it is of an earlier release: values under its own, by component."""
+    known = {name: REGISTRY.get(name) for name in base if name in REGISTRY}
+    values = {}
+    for name, component in known.items():
+        flags = parameters(component.cls, component.name)
+        before = getattr(component.cls, "earlier_values", {})
+        if found := {flag: value for flag, value in before.items() if flag in flags}:
+            values[name] = found
+    return values
 
 
 def _known(layer: Layer, general: General) -> Layer:

@@ -58,7 +58,9 @@ class SoundImageDataset(WaveDataset):
         bins: rows of a picture: n_fft / 2, so that it takes the place of n_fft and agrees with it where both are given.
             In mel modes the number of bands, in ``raw`` the rows the waveform is folded into; n_fft is apart there.
         frames: columns of the spectrum; n_fft / 2 by default, a square; 128 for ``if`` and ``ifmel``. One picture is
-            frames * hop_length samples.
+            (frames - 2 * margin) * hop_length samples.
+        margin: columns before and after the sound that show silence and are cut off in decoding, so that clips begin
+            and end as the recordings do; by default n_fft / (2 * hop_length) for ``abslog`` and ``mellog``, else 0.
         channels: what of a stereo file is used: ``mix``, the mean of all its channels; ``left``, the first; ``both``,
             the first two, each with layers of its own; a file with one gives both the same.
         max_files: use only the first files, by name; by default all.
@@ -107,6 +109,7 @@ class SoundImageDataset(WaveDataset):
         img_mode: ImgMode = "abslog",
         bins: int | None = None,
         frames: int | None = None,
+        margin: int | None = None,
         channels: Channels = "mix",
         max_files: int | None = None,
         bad_files: BadFiles = "skip",
@@ -127,7 +130,7 @@ class SoundImageDataset(WaveDataset):
         seed_shape: tuple[int, int] | None = None,
         range_out: tuple[float, float] = (-1, 1),
     ) -> None:
-        codec = _codec(img_mode, frequency, n_fft, hop_length, frames, bins, 2 if channels == "both" else 1)
+        codec = _codec(img_mode, frequency, n_fft, hop_length, frames, bins, 2 if channels == "both" else 1, margin)
         self.dir_path, self.frequency, self.channels = Path(dir_path), frequency, channels
         owner = type(self).__name__
         self._policy = ClipPolicy(
@@ -286,6 +289,7 @@ def _codec(
     frames: int | None,
     bins: int | None,
     channels: int,
+    margin: int | None,
 ) -> Codec:
     """The codec of these sizes; `bins` are rows, however the mode calls them."""
     changed: dict[str, int] = {"channels": channels}
@@ -302,8 +306,10 @@ def _codec(
                 f" allowed: one of them, or n_fft {2 * bins}"
             )
         n_fft = 2 * bins
-    codec = codec_for(img_mode, frequency, n_fft, hop_length, frames)
-    return build_codec(img_mode, **{**codec.parameters, **changed})
+    codec = codec_for(img_mode, frequency, n_fft, hop_length, frames, margin)
+    # A margin of 0 is not among the parameters.
+    known = {} if img_mode == "raw" else {"margin": 0}
+    return build_codec(img_mode, **{**known, **codec.parameters, **changed})
 
 
 def _amplified(wave: Wave, gain_db: float) -> Wave:

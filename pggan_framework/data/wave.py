@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -22,10 +22,17 @@ from pggan_framework.errors import UserError
 ImgMode = Literal["abslog", "mellog", "if", "ifmel", "complex", "reallog", "raw"]
 
 
-def codec_for(img_mode: str, sample_rate: int, n_fft: int | None, hop_length: int | None, frames: int | None) -> Codec:
+def codec_for(
+    img_mode: str,
+    sample_rate: int,
+    n_fft: int | None,
+    hop_length: int | None,
+    frames: int | None,
+    margin: int | None = None,
+) -> Codec:
     """The codec of a picture mode; None leaves a size to the mode's own default.
 
-    ``raw`` holds as many samples as an ``abslog`` spectrum of these sizes would.
+    ``raw`` holds as many samples as an ``abslog`` spectrum of these sizes without a margin would.
 
     Raises:
         UserError: if the mode is unknown or a size is outside its limits.
@@ -33,8 +40,12 @@ def codec_for(img_mode: str, sample_rate: int, n_fft: int | None, hop_length: in
     given = {"sample_rate": sample_rate, "n_fft": n_fft, "hop_length": hop_length, "frames": frames}
     sizes = {name: size for name, size in given.items() if size is not None}
     if img_mode != "raw":
-        return build_codec(img_mode, **sizes)
-    return build_codec("raw", sample_rate=sample_rate, samples=build_codec("abslog", **sizes).samples)
+        return build_codec(img_mode, **sizes, margin=margin)
+    if margin:
+        raise UserError(
+            f"margin {margin} has no effect with img_mode raw, which has no frames; allowed: 0, or leave it out"
+        )
+    return build_codec("raw", sample_rate=sample_rate, samples=build_codec("abslog", **sizes, margin=0).samples)
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,8 @@ class WaveDataset(DepthDataset):
     """
 
     codec: Codec
+    earlier_values: ClassVar[Mapping[str, Any]] = {"margin": 0}
+    """What a stored config means where it lacks these parameters, because its run is older than they are."""
 
     def __init__(
         self,

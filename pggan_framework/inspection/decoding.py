@@ -32,7 +32,7 @@ class Decoding:
         seed: of the first phases.
     """
 
-    griffin_lim_iter: int = 100
+    griffin_lim_iter: int = 32
     phase_start: PhaseStart = "auto"
     refine_iter: int = 16
     seed: int = 0
@@ -95,11 +95,8 @@ def alternatives(codec: Codec, picture: NDArray[np.float32], usual: Decoding) ->
         yield f"--SoundSaver.griffin_lim_iter {more}", replace(usual, griffin_lim_iter=more)
     if usual.refine_iter and reads(refine_iter=1):
         yield "--SoundSaver.refine_iter 0", replace(usual, refine_iter=0)
-    if usual.phase_start != "pghi" and reads(phase_start="pghi"):
-        yield (
-            "--SoundSaver.phase_start pghi --SoundSaver.griffin_lim_iter 32",
-            replace(usual, phase_start="pghi", griffin_lim_iter=32),
-        )
+    if reads(phase_start="pghi"):
+        yield "--SoundSaver.phase_start pghi", replace(usual, phase_start="pghi")
 
 
 def quality(decibels: float) -> str:

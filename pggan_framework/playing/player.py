@@ -30,7 +30,7 @@ PEAK = 10 ** (-1 / 20)
 class Decoding:
     """How pictures become sound; see `audio.base.Codec.decode`."""
 
-    griffin_lim_iter: int = 100
+    griffin_lim_iter: int = 32
     phase_start: PhaseStart = "auto"
     refine_iter: int = 16
 

@@ -32,11 +32,10 @@ class SoundSaver(Postprocessor):
 
     Args:
         samples_path: folder of the sound files, inside the run's folder.
-        griffin_lim_iter: steps in search of the phases, for codecs that keep none; more sound better and take longer.
+        griffin_lim_iter: steps in search of the phases, for codecs that keep none.
         seed: of the first phases; the same seed gives the same files.
         phase_start: phases that the search starts from: ``auto``, those in the picture (``if``, ``ifmel``) or else
-            random ones; ``random``; or ``pghi``, phase-gradient heap integration: several dB better, 0.07 to 0.17 s a
-            sample.
+            ``pghi``, phase-gradient heap integration; or ``random``: several dB worse at equal steps.
         refine_iter: Griffin-Lim steps from the phases in a picture of ``if`` or ``ifmel``; they make generated phases
             fit the magnitudes.
         sample_rate: optional, Hz; if given, it must be the codec's.
@@ -51,7 +50,7 @@ class SoundSaver(Postprocessor):
     def __init__(
         self,
         samples_path: str = "sound",
-        griffin_lim_iter: int = 100,
+        griffin_lim_iter: int = 32,
         seed: int = 0,
         phase_start: PhaseStart = "auto",
         refine_iter: int = 16,

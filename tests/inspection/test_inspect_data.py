@@ -115,9 +115,9 @@ def test_the_round_trip_is_that_of_the_pictures_the_networks_get():
         original, decoded = (found.sounds[f"clip_{number:02d}_{kind}.wav"] for kind in ("original", "decoded"))
         assert decibels == pytest.approx(spectral_convergence(original, decoded))
         assert any(np.array_equal(original, data.wave(index)) for index in range(5))
-    more = trip["others"]["--SoundSaver.griffin_lim_iter 300"]
+    more = trip["others"]["--SoundSaver.griffin_lim_iter 96"]
     assert more["seconds_a_clip"] > 0
-    better = inspect_data(data, "tones", decoding=Decoding(griffin_lim_iter=300), clips=3)
+    better = inspect_data(data, "tones", decoding=Decoding(griffin_lim_iter=96), clips=3)
     gained = np.mean(trip["clips_db"][:2]) - np.mean(figures(better)["round_trip"]["clips_db"][:2])
     assert more["better_db"] == pytest.approx(gained)
 
@@ -139,14 +139,14 @@ def test_a_poor_codec_warns():
 
 
 @pytest.mark.parametrize(
-    ("mode", "read"), [("abslog", ["griffin_lim_iter 300", "phase_start"]), ("if", ["refine_iter", "phase_start"])]
+    ("mode", "read"), [("abslog", ["griffin_lim_iter 96"]), ("if", ["refine_iter", "phase_start"])]
 )
 def test_only_settings_a_codec_reads_are_compared(mode, read):
     data = Waves([sine(0.5)], mode, n_fft=64, hop_length=32, frames=32)
     flags = [flags for flags, _ in alternatives(data.codec, data.image(0).astype(np.float32), Decoding())]
-    assert len(flags) == 2 and all(name in flag for name, flag in zip(read, flags, strict=True))
-    again = [flags for flags, _ in alternatives(data.codec, data.image(0)[:], Decoding(phase_start="pghi"))]
-    assert not any("phase_start" in flags for flags in again)
+    assert len(flags) == len(read) and all(name in flag for name, flag in zip(read, flags, strict=True))
+    again = [flags for flags, _ in alternatives(data.codec, data.image(0)[:], Decoding(phase_start="random"))]
+    assert "--SoundSaver.phase_start pghi" in again
 
 
 def test_all_silent():
