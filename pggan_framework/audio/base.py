@@ -109,6 +109,10 @@ class Codec(ABC):
         """The centre frequency of each row in Hz, [bins], rising, all below Nyquist; None where rows are none."""
         return None
 
+    def time_range(self) -> tuple[float, float]:
+        """Seconds at the left and at the right edge of a picture, 0 where the wave starts."""
+        return 0.0, self.samples / self.sample_rate
+
     def clipped_share(self, wave: Wave) -> float:
         """Share, 0 to 1, of the values that `encode` clips because they lie outside the fitted range."""
         return 0.0

@@ -81,6 +81,11 @@ class SpectralCodec(Codec):
         """The bins' frequencies, [n_fft / 2]: 0 Hz to one bin below Nyquist."""
         return np.linspace(0, self.sample_rate / 2, self.n_fft // 2, endpoint=False)
 
+    def time_range(self) -> tuple[float, float]:
+        """Seconds at the left and at the right edge of a picture; the margins are before 0 and after the wave."""
+        column = self.hop_length / self.sample_rate
+        return -self.margin * column, (self.frames - self.margin) * column
+
     @abstractmethod
     def _values(self, wave: Wave) -> NDArray[np.float64]:
         """The numbers a picture shows on its logarithmic curve, linear, of any shape."""

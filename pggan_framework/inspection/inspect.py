@@ -190,9 +190,10 @@ def _axes(codec: Codec) -> dict[str, str]:
     steps = np.diff(hertz)
     even = len(steps) > 0 and np.allclose(steps, steps[0])
     row = f"{steps[0]:.5g} Hz" if even else "a band of its own width"
+    left, right = codec.time_range()
     return {
         "a row": f"{row}, centres from {hertz[0]:.5g} to {hertz[-1]:.5g} Hz",
-        "a column": f"{seconds / columns:.5g} s, {seconds:.4g} s in all",
+        "a column": f"{(right - left) / columns:.5g} s, {seconds:.4g} s in all",
     }
 
 

@@ -21,10 +21,11 @@ def nice_step(span: float, count: float) -> float:
     return next(step for factor in (1, 2, 5, 10) if (step := factor * power) >= least * (1 - 1e-9))
 
 
-def time_ticks(seconds: float, count: float) -> list[Tick]:
-    """Round times from 0 to `seconds`, at most `count` steps between them."""
+def time_ticks(seconds: float, count: float, before: float = 0.0) -> list[Tick]:
+    """Round times from 0 on, in an image of `seconds` of which `before` precede 0; at most `count` steps."""
     step = nice_step(seconds, count)
-    return [(index * step, index * step / seconds) for index in range(floor(seconds / step + 1e-9) + 1)]
+    last = floor((seconds - before) / step + 1e-9)
+    return [(index * step, (before + index * step) / seconds) for index in range(last + 1)]
 
 
 def frequency_ticks(row_hz: NDArray[np.float64], nyquist: float, count: float) -> list[Tick]:

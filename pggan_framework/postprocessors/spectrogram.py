@@ -134,8 +134,9 @@ class _Ruler:
         row_hz = codec.row_hz()
         assert row_hz is not None
         self.hz = frequency_ticks(row_hz, codec.sample_rate / 2, panel[0] / (2 * self.em))
-        seconds = frames * codec.samples / (codec.shape[2] * codec.sample_rate)
-        self.seconds = time_ticks(seconds, panel[1] / (3 * self.em))
+        left, right = codec.time_range()
+        seconds = frames * (right - left) / codec.shape[2]
+        self.seconds = time_ticks(seconds, panel[1] / (3 * self.em), -left)
         self.hz_width = max(self._width(f"{value:g}") for value, _ in self.hz)
 
     def _width(self, text: str) -> int:

@@ -15,7 +15,7 @@ from pggan_framework.cli.main import main
 from pggan_framework.data.prepared import save_prepared
 from pggan_framework.data.tones import TonesDataset
 
-SIZES = ["--SoundImageDataset.n_fft", "64", "--SoundImageDataset.hop_length", "32"]  # 1024 samples, 64 ms
+SIZES = ["--SoundImageDataset.n_fft", "64", "--SoundImageDataset.hop_length", "32", "--SoundImageDataset.margin", "0"]
 RESIZE = ["--DefaultImageFolderDataset.size", "16", "--DefaultImageFolderDataset.resize", "crop"]
 
 

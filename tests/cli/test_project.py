@@ -172,7 +172,7 @@ def test_a_sound(model, tmp_path, capsys):
     assert names(tmp_path / "out") == [*parts, "target.png", "target.wav", "way.png"]
     for name in ("target", "projected", "projected_1"):
         wave, rate = soundfile.read(tmp_path / "out" / f"{name}.wav")
-        assert (rate, len(wave)) == (8000, 128)
+        assert (rate, len(wave)) == (8000, (16 - 2 * 2) * 8)
     heard, _ = soundfile.read(tmp_path / "out" / "target.wav")
     np.testing.assert_allclose(heard, soundfile.read(tmp_path / "tone.wav")[0][:128], atol=1e-4)
     figures = json.loads((tmp_path / "out" / "projection.json").read_text())

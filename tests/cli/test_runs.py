@@ -116,11 +116,11 @@ def test_the_sheet_and_the_sounds_have_the_size_of_the_data(place: Path) -> None
     with Image.open(folder / "images" / "fakes_000000.png") as sheet:
         assert 3 * 32 < sheet.width < 6 * 32 and 2 * 32 < sheet.height < 5 * 32
         assert len(np.unique(np.asarray(sheet))) > 10
-    # Samples, and all of them with a quarter of a second between.
-    assert soundfile.info(str(folder / "sound" / "fakes_sound_000000_all.wav")).frames == 6 * 512 + 5 * 4000
+    # Samples without the margins of 2 columns, and all of them with a quarter of a second between.
+    assert soundfile.info(str(folder / "sound" / "fakes_sound_000000_all.wav")).frames == 6 * 448 + 5 * 4000
     for path in sorted((folder / "sound").glob("*_0?.wav")):
         info = soundfile.info(str(path))
-        assert (info.samplerate, info.frames, info.channels) == (16000, 32 * 16, 1)
+        assert (info.samplerate, info.frames, info.channels) == (16000, (32 - 2 * 2) * 16, 1)
         assert np.abs(soundfile.read(str(path))[0]).max() > 0
 
 

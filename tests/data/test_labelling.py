@@ -10,7 +10,7 @@ from pggan_framework.data.labelling import read_labels
 from pggan_framework.data.sound import SoundImageDataset
 from pggan_framework.errors import UserError
 
-SMALL = {"n_fft": 64, "hop_length": 32, "frequency": 8000, "too_long": "slices", "jobs": 1}
+SMALL = {"n_fft": 64, "hop_length": 32, "margin": 0, "frequency": 8000, "too_long": "slices", "jobs": 1}
 FILES = {"bell/a_m060_v20.wav": 1, "bell/b_m72_v90.wav": 2, "drum/kick/c_m60_v90.wav": 1}  # how many slices each
 PATTERN = r"_m(?P<pitch>\d+)_v(?P<velocity>\d+)"
 TABLE = "file,pitch,player\nbell/a_m060_v20.wav,60,Ann\ndrum\\kick\\c_m60_v90.wav,60,Bo\n./bell/b_m72_v90.wav,72,Ann\n"

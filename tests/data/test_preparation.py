@@ -41,7 +41,7 @@ class Noise(WaveDataset):
     def __init__(self, seen: Path, parts=PARTS, fails_at=None, salt="", codec=None, **keywords):
         self.seen, self.sizes, self.fails_at, self.salt = seen, parts, fails_at, salt
         self.clips, self.facts = [], []
-        super().__init__(codec or build_codec("abslog", n_fft=16, hop_length=8), **keywords)
+        super().__init__(codec or build_codec("abslog", n_fft=16, hop_length=8, margin=0), **keywords)
 
     def source_count(self):
         return len(self.sizes)
@@ -107,7 +107,7 @@ def test_the_bits_are_the_same_on_every_way(tmp_path, seen, at_once, jobs):
     plain = Noise(seen)
     assert len(plain) == 11 and plain.shape == (1, 8, 8)
     waves = [plain.wave(index) for index in range(11)]
-    assert plain.codec.statistics == build_codec("abslog", n_fft=16, hop_length=8).fit(waves).statistics
+    assert plain.codec.statistics == build_codec("abslog", n_fft=16, hop_length=8, margin=0).fit(waves).statistics
     by_hand = [plain.codec.encode(wave).astype(np.float16) for wave in waves]
     assert plain.images(range(11), 1).tobytes() == np.stack(by_hand).tobytes()
     expected = bits(plain)
@@ -203,7 +203,7 @@ def test_other_files_or_parameters_are_other_preparations(tmp_path, seen, at_onc
     keywords = {"prepared_dir": tmp_path / "kept"}
     Noise(seen, **keywords)
     Noise(seen, salt="other", **keywords)
-    Noise(seen, codec=build_codec("abslog", n_fft=16, hop_length=8, frames=16), **keywords)
+    Noise(seen, codec=build_codec("abslog", n_fft=16, hop_length=8, frames=16, margin=0), **keywords)
     Noise(seen, model_dataset_depth_offset=1, **keywords)
     assert read(seen) == sorted([*range(7)] * 4)
     Noise(seen, **keywords)
@@ -428,7 +428,7 @@ def peak():  # kB
 
 preparation.PATIENCE = 0.0
 folder, count = Path(sys.argv[2]), int(sys.argv[3])
-codec = build_codec("abslog", n_fft=256, hop_length=128)  # 16384 samples, 32 kB pictures
+codec = build_codec("abslog", n_fft=256, hop_length=128, margin=0)  # 16384 samples, 32 kB pictures
 Loud(folder / "seen", parts=(4,) * count, codec=codec, prepared_dir=folder / "kept", jobs=2).prepare()
 print(peak())
 """

@@ -12,7 +12,7 @@ import soundfile
 from pggan_framework.data.sound import SoundImageDataset
 from pggan_framework.errors import UserError
 
-SMALL = {"n_fft": 64, "hop_length": 32, "frequency": 8000, "jobs": 1}  # 32 x 32, 1024 samples, 0.128 s
+SMALL = {"n_fft": 64, "hop_length": 32, "margin": 0, "frequency": 8000, "jobs": 1}  # 32 x 32, 1024 samples, 0.128 s
 SOUND = np.random.default_rng(1).uniform(-0.5, 0.5, 5000).astype(np.float32)
 
 
@@ -41,7 +41,7 @@ def test_a_random_stretch_follows_from_seed_and_name(tmp_path):
     (tmp_path / "a.wav").unlink()  # the others' stretches do not depend on how many files there are
     program = (
         "from pggan_framework.data.sound import SoundImageDataset as S; import sys;"
-        "d = S(sys.argv[1], n_fft=64, hop_length=32, frequency=8000, jobs=1, too_long='random');"
+        "d = S(sys.argv[1], n_fft=64, hop_length=32, margin=0, frequency=8000, jobs=1, too_long='random');"
         "sys.stdout.buffer.write(b''.join(d.wave(i).tobytes() for i in range(7)))"
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, check=True)
@@ -168,7 +168,15 @@ def test_44100_hz_stereo(tmp_path, frequency):
     time = np.arange(3 * 44100) / 44100
     sound = np.stack([0.5 * np.sin(2 * np.pi * 1000 * time), 0.25 * np.sin(2 * np.pi * 3000 * time)], axis=1)
     soundfile.write(tmp_path / "a.flac", sound, 44100, subtype="PCM_24")
-    how = {"n_fft": 1024, "hop_length": 256, "frames": 64, "channels": "both", "too_long": "slices", "jobs": 1}
+    how = {
+        "n_fft": 1024,
+        "hop_length": 256,
+        "frames": 64,
+        "margin": 0,
+        "channels": "both",
+        "too_long": "slices",
+        "jobs": 1,
+    }
     data = SoundImageDataset(tmp_path, frequency=frequency, **how)
     assert data.shape == (2, 512, 64) and len(data) == 3 * frequency // (64 * 256)
     for index in (0, len(data) - 1):

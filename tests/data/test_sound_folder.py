@@ -10,7 +10,7 @@ from pggan_framework.audio import estimate_pitch
 from pggan_framework.data.sound import SoundImageDataset
 from pggan_framework.errors import UserError
 
-SMALL = {"n_fft": 64, "hop_length": 32, "frequency": 8000}  # 32 x 32, 1024 samples, 0.128 s
+SMALL = {"n_fft": 64, "hop_length": 32, "margin": 0, "frequency": 8000}  # 32 x 32, 1024 samples, 0.128 s
 
 
 def tone(pitch: float, rate: int = 8000, seconds: float = 0.128) -> np.ndarray:

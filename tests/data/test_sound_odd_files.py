@@ -13,7 +13,7 @@ from pggan_framework.data.sound import SoundImageDataset
 from pggan_framework.errors import UserError
 
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"
-SMALL = {"n_fft": 64, "hop_length": 32, "frequency": 8000, "too_long": "slices", "jobs": 1}  # 1024 samples
+SMALL = {"n_fft": 64, "hop_length": 32, "margin": 0, "frequency": 8000, "too_long": "slices", "jobs": 1}  # 1024 samples
 SOUND = np.random.default_rng(0).uniform(-0.5, 0.5, 4096).astype(np.float32)
 
 

@@ -16,7 +16,7 @@ def tones() -> TonesDataset:
 
 
 def test_defaults(tones):
-    assert tones.shape == (1, 32, 32) and len(tones) == 120 and tones.codec.samples == 1024
+    assert tones.shape == (1, 32, 32) and len(tones) == 120 and tones.codec.samples == 30 * 32
     picture = tones.image(0)
     assert picture.dtype == np.float16 and picture.shape == (1, 32, 32)
     assert "pitches" in tones.summary()

@@ -26,7 +26,7 @@ class Waves(WaveDataset):
 
     def __init__(self, waves, mode="abslog", **sizes):
         self.given, self.asked = np.asarray(waves, np.float32), []
-        super().__init__(build_codec(mode, sample_rate=8000, **(sizes or {"n_fft": 64, "hop_length": 32})))
+        super().__init__(build_codec(mode, sample_rate=8000, **(sizes or {"n_fft": 64, "hop_length": 32, "margin": 0})))
 
     def __len__(self):
         return len(self.given)

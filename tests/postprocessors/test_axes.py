@@ -28,6 +28,7 @@ def test_times_are_counted_from_the_left_edge():
     assert [value for value, _ in ticks] == [0, 1, 2, 3, 4]
     assert [place for _, place in ticks] == pytest.approx([0, 1 / 4.096, 2 / 4.096, 3 / 4.096, 4 / 4.096])
     assert [value for value, _ in time_ticks(4.0, 4)] == [0, 1, 2, 3, 4]
+    assert time_ticks(5.0, 5, before=0.5) == [(index, (index + 0.5) / 5) for index in range(5)]
 
 
 def test_linear_rows_are_numbered_at_their_centres():

@@ -81,7 +81,7 @@ def test_a_short_sound_is_filled_with_silence(tmp_path):
     codec = build_codec("abslog", sample_rate=RATE, n_fft=64, hop_length=16, frames=32, channels=2)
     codec.statistics = {"peak": 30.0}
     target = read_target(sound(tmp_path / "short.flac.wav", 0.01), model_of(codec.shape, codec))
-    assert target.wave.shape == (2, 512) and not target.wave[:, 80:].any() and target.wave[:, :80].any()
+    assert target.wave.shape == (2, 448) and not target.wave[:, 80:].any() and target.wave[:, :80].any()
     assert target.remarks == ("0.01 s, filled with silence to 0.06 s",)
 
 
