@@ -18,6 +18,10 @@ EXPLORING = 0.0, 1.0
 """Momentum alone: slower, and it goes on moving, out of places where drums would stay for any number of steps."""
 SETTLING_STEPS = 64
 """Steps at the end that settle; those before explore."""
+QUIETEST = 1e-10
+"""Energy of the quietest frame that `frame_gains` tells apart, over the loudest: -100 dB."""
+EARLY_GAIN, LATE_GAIN = 1.0, 0.75
+"""Powers of `frame_gains`: the first makes attacks sharp, the second then fits the loud frames."""
 COARSE = 8
 """Windows that overlap this often are twice as many as a search needs: half of them still overlap by three quarters."""
 
@@ -32,15 +36,26 @@ class TorchStft:
         device: where the tensors are.
         every: take the first of each so many frames and leave the others out; ``every * hop_length`` is at most
             n_fft / 4 unless `every` is 1.
+        gains: [N, frames], how much each frame counts where frames overlap; by default all count the same. Spectra
+            given to `inverse` must be multiplied by them already.
     """
 
-    def __init__(self, n_fft: int, hop_length: int, frames: int, device: torch.device, every: int = 1) -> None:
+    def __init__(
+        self,
+        n_fft: int,
+        hop_length: int,
+        frames: int,
+        device: torch.device,
+        every: int = 1,
+        gains: Tensor | None = None,
+    ) -> None:
         self.n_fft, self.hop_length, self.frames = n_fft, hop_length * every, -(-frames // every)
         self.samples = frames * hop_length
         self.before = edges(n_fft, hop_length)[0]
         self.after = (self.frames - 1) * self.hop_length + n_fft - self.before - self.samples
         window = torch.from_numpy(np.array(hann(n_fft)))
-        squares = self._overlap_add(window.expand(1, self.frames, n_fft), window)
+        counts = torch.ones(1, self.frames) if gains is None else gains.cpu()
+        squares = self._overlap_add(window * counts[..., None], window)
         self.window = window.to(device, torch.float32)
         self.weight = squares.reciprocal().to(device, torch.float32)
 
@@ -70,10 +85,14 @@ class TorchStft:
 class _Projection:
     """One step of Griffin-Lim: the signals nearest to the phases of the given ones and to the target magnitudes."""
 
-    def __init__(self, target: Tensor, n_fft: int, hop_length: int, silent: int = 0, every: int = 1) -> None:
-        self.transform, self.every = TorchStft(n_fft, hop_length, target.shape[1], target.device, every), every
+    def __init__(
+        self, target: Tensor, n_fft: int, hop_length: int, silent: int = 0, every: int = 1, power: float = 0.0
+    ) -> None:
+        chosen = target[:, ::every]
+        gains = frame_gains(chosen, power) if power else None
+        self.transform, self.every = TorchStft(n_fft, hop_length, target.shape[1], target.device, every, gains), every
         # As complex numbers: torch multiplies two complex arrays several times faster than a complex and a real one.
-        self.target = target[:, ::every].to(torch.complex64)
+        self.target = (chosen if gains is None else chosen * gains[..., None]).to(torch.complex64)
         self.silent = silent
 
     def start(self, phases: Tensor) -> Tensor:
@@ -99,6 +118,17 @@ class _Projection:
         return self._supported(self.transform.inverse(spectra.mul_(scale)))
 
 
+def frame_gains(magnitudes: Tensor, power: float) -> Tensor:
+    """[N, frames, bins] -> [N, frames]: (energy / that of the loudest frame) ** -power.
+
+    Before an attack, a frame that only just reaches it and is quiet knows better what the samples are than the loud
+    frames that overlap it: an error of 1 % in these is louder than all of the quiet one, and is heard as a pre-echo.
+    """
+    energies = magnitudes.square().sum(dim=-1)
+    relative = energies / energies.amax(dim=1, keepdim=True).clamp(min=1e-30)
+    return (relative + QUIETEST) ** -power
+
+
 def griffin_lim(
     magnitudes: Tensor,
     n_fft: int,
@@ -121,21 +151,24 @@ def griffin_lim(
     one signal depends neither on its neighbours nor on the device's generator; or they are `phases`, shaped as
     `magnitudes`, in radians. Where random phases are to settle and windows overlap `COARSE` times, the first five
     eighths of the steps take every second frame: they cost half, and end as near to all magnitudes.
+    First phases that are given are refined in the least squares of frames weighted by `frame_gains`, strongly in the
+    first three quarters of the steps: 2 ms before an attack after silence, that is worth 5 to 15 dB.
     T is ``frames * hop_length``. The first and the last `silent` samples are 0: each step also projects onto that.
     """
     target = magnitudes.transpose(1, 2).to(torch.float32).contiguous()
-    project = _Projection(target, n_fft, hop_length, silent)
-    coarse, coarse_steps, exploring_steps = project, 0, 0
+    project = _Projection(target, n_fft, hop_length, silent, power=0.0 if phases is None else LATE_GAIN)
+    early, early_steps, exploring_steps = project, 0, 0
     if phases is None:
         generator = torch.Generator().manual_seed(seed)
         first = torch.rand(target.shape[1:], generator=generator)[None] * (2 * np.pi)
         if COARSE * hop_length <= n_fft:
-            coarse, coarse_steps = _Projection(target, n_fft, hop_length, silent, every=2), iterations * 5 // 8
+            early, early_steps = _Projection(target, n_fft, hop_length, silent, every=2), iterations * 5 // 8
         else:
             exploring_steps = iterations - SETTLING_STEPS
     else:
         first = phases.transpose(1, 2).contiguous()
-    found = moved = outer = previous = (coarse if coarse_steps else project).start(first)
+        early, early_steps = _Projection(target, n_fft, hop_length, silent, power=EARLY_GAIN), iterations * 3 // 4
+    found = moved = outer = previous = (early if early_steps else project).start(first)
     for step in range(iterations):
         if step:
             outer_momentum, relaxation = EXPLORING if step < exploring_steps else SETTLING
@@ -143,5 +176,5 @@ def griffin_lim(
             change = current - previous
             moved, outer = current + MOMENTUM * change, current + outer_momentum * change
             previous = current
-        found = coarse(moved) if step < coarse_steps else project(moved)
+        found = early(moved) if step < early_steps else project(moved)
     return found

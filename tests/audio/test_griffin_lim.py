@@ -21,25 +21,33 @@ def test_every_second_frame_is_enough_to_invert(n_fft, hop, frames):
 
 
 def reference(
-    magnitudes: np.ndarray, phases: np.ndarray, n_fft: int, hop: int, every: list[int], exploring: int = 0
+    magnitudes: np.ndarray,
+    phases: np.ndarray,
+    n_fft: int,
+    hop: int,
+    every: list[int],
+    exploring: int = 0,
+    powers: tuple[float, ...] = (),
 ) -> np.ndarray:
     """Nenov et al. 2023, algorithm 1 in float64, on spectra [bins, frames]; the inverse by a dense least squares.
 
-    Before step `exploring` beta is 0 and gamma 1: Perraudin et al. 2013.
+    Before step `exploring` beta is 0 and gamma 1: Perraudin et al. 2013. The least squares count each frame by its
+    energy to the power -`powers`, one a step.
     """
     samples = magnitudes.shape[1] * hop
 
-    def inverse(spectra: np.ndarray, step: int) -> np.ndarray:
+    def inverse(spectra: np.ndarray, step: int, power: float) -> np.ndarray:
         columns = [stft(unit, n_fft, hop)[:, ::step].ravel() for unit in np.eye(samples)]
         # Every bin but the first and last stands for two of the full transform.
         weight = np.full(spectra.shape, np.sqrt(2))
         weight[[0, -1]] = 1
+        weight *= (magnitudes[:, ::step] ** 2).sum(axis=0) ** (-power / 2)
         system, wanted = np.stack(columns, 1) * weight.ravel()[:, None], (spectra * weight).ravel()
         parts = np.concatenate([system.real, system.imag]), np.concatenate([wanted.real, wanted.imag])
         return np.linalg.lstsq(*parts, rcond=None)[0]
 
-    first = every[0]
-    wave = inverse((magnitudes * np.exp(1j * phases))[:, ::first], first)
+    first, powers = every[0], powers or (0,) * len(every)
+    wave = inverse((magnitudes * np.exp(1j * phases))[:, ::first], first, powers[0])
     moved = outer = previous = stft(wave, n_fft, hop)
     for number, step in enumerate(every):
         if number:
@@ -48,18 +56,29 @@ def reference(
             moved = current + 0.99 * (current - previous)
             outer = current + beta * (current - previous)
             previous = current
-        wave = inverse((magnitudes * np.exp(1j * np.angle(moved)))[:, ::step], step)
+        wave = inverse((magnitudes * np.exp(1j * np.angle(moved)))[:, ::step], step, powers[number])
     return wave
 
 
-def test_steps_from_given_phases_are_those_of_the_paper():
+def test_steps_from_given_phases_are_those_of_the_paper_by_weighted_frames():
     n_fft, hop = 16, 4
     random = np.random.default_rng(1)
     magnitudes, phases = random.uniform(0.5, 1, (9, 8)), random.uniform(0, 6, (9, 8))
+    magnitudes *= random.uniform(0.1, 1, 8)
     phases[[0, -1]] = 0
     given, start = (torch.from_numpy(plane).float()[None] for plane in (magnitudes, phases))
     found = griffin_lim(given, n_fft, hop, 4, seed=0, phases=start)[0].numpy()
-    np.testing.assert_allclose(found, reference(magnitudes, phases, n_fft, hop, [1] * 4), atol=1e-3)
+    want = reference(magnitudes, phases, n_fft, hop, [1] * 4, powers=(1, 1, 1, 0.75))
+    np.testing.assert_allclose(found, want, atol=1e-3)
+
+
+def test_known_silence_at_both_ends_is_kept():
+    wave = np.zeros((1, 256))
+    wave[0, 32:-32] = np.random.default_rng(5).normal(size=192)
+    magnitudes = torch.from_numpy(np.abs(stft(wave, 32, 8))).float()
+    for phases in (None, torch.zeros_like(magnitudes)):
+        found = griffin_lim(magnitudes, 32, 8, 6, seed=0, phases=phases, silent=32)[0].numpy()
+        assert not found[:32].any() and not found[-32:].any() and np.abs(found[32:-32]).min() > 0
 
 
 def test_steps_from_random_phases_begin_on_every_second_frame():
