@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -22,6 +24,8 @@ QUIETEST = 1e-10
 """Energy of the quietest frame that `frame_gains` tells apart, over the loudest: -100 dB."""
 EARLY_GAIN, LATE_GAIN = 1.0, 0.75
 """Powers of `frame_gains`: the first makes attacks sharp, the second then fits the loud frames."""
+LOUDEST_STEP = 30.0
+"""Most that one step amplifies a bin by, where only bands of bins are known."""
 COARSE = 8
 """Windows that overlap this often are twice as many as a search needs: half of them still overlap by three quarters."""
 
@@ -118,6 +122,44 @@ class _Projection:
         return self._supported(self.transform.inverse(spectra.mul_(scale)))
 
 
+class _BandProjection(_Projection):
+    """The same where only bands of magnitudes are known: a step scales the signals' own spectra to these bands.
+
+    Magnitudes found once from bands are among many that fit them, and rarely those of any signal. Here the signals
+    decide, within the bands, so that their bands end several times nearer to the target's.
+
+    Args:
+        bands: [N, frames, bands], the target.
+        matrix: [bands, n_fft / 2 + 1], the weight of each bin in each band.
+    """
+
+    def __init__(
+        self,
+        bands: Tensor,
+        matrix: Tensor,
+        target: Tensor,
+        n_fft: int,
+        hop_length: int,
+        silent: int = 0,
+        every: int = 1,
+        power: float = 0.0,
+    ) -> None:
+        super().__init__(target, n_fft, hop_length, silent, every, power)
+        chosen = target[:, ::every]
+        self.bands, self.into = bands[:, ::every], matrix.T.contiguous()
+        # A bin is scaled by the mean of what its bands want, by their weights there; a bin of no band is silent.
+        self.back = matrix / matrix.sum(dim=0, keepdim=True).clamp(min=1e-9)
+        self.gains = frame_gains(chosen, power)[..., None] if power else None
+        self.least = 1e-9 * bands.amax(dim=(1, 2), keepdim=True) + 1e-30
+
+    def __call__(self, signals: Tensor) -> Tensor:
+        """[N, T] -> [N, T]."""
+        spectra = self.transform.forward(signals)
+        scale = ((self.bands / (spectra.abs() @ self.into + self.least)) @ self.back).clamp(max=LOUDEST_STEP)
+        scale = scale if self.gains is None else scale * self.gains
+        return self._supported(self.transform.inverse(spectra * scale))
+
+
 def frame_gains(magnitudes: Tensor, power: float) -> Tensor:
     """[N, frames, bins] -> [N, frames]: (energy / that of the loudest frame) ** -power.
 
@@ -137,6 +179,8 @@ def griffin_lim(
     seed: int,
     phases: Tensor | None = None,
     silent: int = 0,
+    bands: Tensor | None = None,
+    matrix: Tensor | None = None,
 ) -> Tensor:
     """Find signals [N, T] whose short-time magnitudes are near `magnitudes` [N, n_fft / 2 + 1, frames].
 
@@ -154,20 +198,26 @@ def griffin_lim(
     First phases that are given are refined in the least squares of frames weighted by `frame_gains`, strongly in the
     first three quarters of the steps: 2 ms before an attack after silence, that is worth 5 to 15 dB.
     T is ``frames * hop_length``. The first and the last `silent` samples are 0: each step also projects onto that.
+    Where `bands` [N, bands, frames] and their `matrix` [bands, n_fft / 2 + 1] are given, they are the target, and
+    `magnitudes`, which fit them, are only the start.
     """
     target = magnitudes.transpose(1, 2).to(torch.float32).contiguous()
-    project = _Projection(target, n_fft, hop_length, silent, power=0.0 if phases is None else LATE_GAIN)
+    projection = _Projection
+    if bands is not None and matrix is not None:
+        wanted = bands.transpose(1, 2).to(torch.float32).contiguous()
+        projection = partial(_BandProjection, wanted, matrix)  # type: ignore[assignment]
+    project = projection(target, n_fft, hop_length, silent, power=0.0 if phases is None else LATE_GAIN)
     early, early_steps, exploring_steps = project, 0, 0
     if phases is None:
         generator = torch.Generator().manual_seed(seed)
         first = torch.rand(target.shape[1:], generator=generator)[None] * (2 * np.pi)
         if COARSE * hop_length <= n_fft:
-            early, early_steps = _Projection(target, n_fft, hop_length, silent, every=2), iterations * 5 // 8
+            early, early_steps = projection(target, n_fft, hop_length, silent, every=2), iterations * 5 // 8
         else:
             exploring_steps = iterations - SETTLING_STEPS
     else:
         first = phases.transpose(1, 2).contiguous()
-        early, early_steps = _Projection(target, n_fft, hop_length, silent, power=EARLY_GAIN), iterations * 3 // 4
+        early, early_steps = projection(target, n_fft, hop_length, silent, power=EARLY_GAIN), iterations * 3 // 4
     found = moved = outer = previous = (early if early_steps else project).start(first)
     for step in range(iterations):
         if step:

@@ -32,6 +32,11 @@ class MagnitudeCodec(SpectralCodec):
         """[T] or [channels, T] -> [channels, rows, frames] in [-1, 1]; any T, the last hop filled with zeros."""
         return (2 * compress(self._values(wave), self.statistic("peak"), KNEE) - 1).astype(np.float32)
 
+    @property
+    def _matrix(self) -> NDArray[np.float64] | None:
+        """The weights [rows, n_fft / 2] of the bins in each row; None where a row is a bin."""
+        return None
+
     @abstractmethod
     def _magnitudes(self, values: NDArray[np.float64], device: str) -> NDArray[np.float64]:
         """A batch of what `_values` gave [N, channels, rows, frames] -> [N, channels, n_fft / 2, frames]."""
@@ -51,5 +56,7 @@ class MagnitudeCodec(SpectralCodec):
         """
         batch = as_batch(array, self.channels, self.shape[1])
         values = expand((batch + 1) / 2, self.statistic("peak"), KNEE)
-        waves = self._search(self._magnitudes(values, device), griffin_lim_iter, seed, device, phase_start)
+        bands, matrix = (None, None) if self._matrix is None else (values, self._matrix)
+        magnitudes = self._magnitudes(values, device)
+        waves = self._search(magnitudes, griffin_lim_iter, seed, device, phase_start, bands, matrix)
         return as_waves(waves, np.ndim(array) == 4)

@@ -23,6 +23,8 @@ def from_magnitudes(
     device: str,
     start: PhaseStart | NDArray[Any],
     silent: int = 0,
+    bands: NDArray[Any] | None = None,
+    matrix: NDArray[Any] | None = None,
 ) -> NDArray[np.float32]:
     """Magnitudes [N, channels, n_fft / 2, frames], linear, -> [N, channels, T]; the Nyquist bin is silent.
 
@@ -36,6 +38,8 @@ def from_magnitudes(
         start: ``pghi`` or ``auto`` for phase-gradient heap integration, ``random``, or phases as an array like
             `magnitudes`, counted from each frame's centre.
         silent: samples at both ends that are known to be silent.
+        bands: [N, channels, bands, frames], linear: the target, where only bands of magnitudes are known.
+        matrix: [bands, n_fft / 2], the weight of each bin in each band.
     """
     import torch
 
@@ -51,11 +55,16 @@ def from_magnitudes(
     elif start != "random":
         phases = _from_start(np.stack([integrate_phases(plane[:-1], n_fft, hop_length, seed) for plane in target]))
     size = max(AT_ONCE // ((bins + 1) * frames), 1)
+    weights = None if matrix is None else torch.from_numpy(np.pad(matrix, [(0, 0), (0, 1)])).float().to(device)
     waves = []
     for first in range(0, len(target), size):
         part = torch.from_numpy(target[first : first + size]).to(device)
         known = None if phases is None else torch.from_numpy(phases[first : first + size]).to(device)
-        waves.append(griffin_lim(part, n_fft, hop_length, iterations, seed, known, silent).cpu().numpy())
+        wanted = None
+        if bands is not None:
+            wanted = torch.from_numpy(bands.reshape(-1, *bands.shape[2:])[first : first + size]).to(device)
+        found = griffin_lim(part, n_fft, hop_length, iterations, seed, known, silent, wanted, weights)
+        waves.append(found.cpu().numpy())
     return np.concatenate(waves).reshape(number, channels, -1)
 
 

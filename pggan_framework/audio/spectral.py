@@ -149,8 +149,12 @@ class SpectralCodec(Codec):
         seed: int,
         device: str,
         start: PhaseStart | NDArray[np.float64],
+        bands: NDArray[np.float64] | None = None,
+        matrix: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float32]:
         """Magnitudes [N, channels, n_fft / 2, frames] -> [N, channels, T]; see `phases.from_magnitudes`."""
         silent = self.margin * self.hop_length
-        waves = from_magnitudes(magnitudes, self.n_fft, self.hop_length, iterations, seed, device, start, silent)
+        waves = from_magnitudes(
+            magnitudes, self.n_fft, self.hop_length, iterations, seed, device, start, silent, bands, matrix
+        )
         return self._without_margins(waves)
