@@ -78,7 +78,7 @@ def write_model_folder(
     if model.codec is not None:
         for seed in range(SOUNDS):
             sounds.append(f"{player.stem(seed, player.label(seed))}.wav")
-            write_sound(folder / sounds[-1], player.clip(seed), model.codec.sample_rate)
+            write_sound(folder / sounds[-1], player.finished(player.clip(seed)), model.codec.sample_rate)
     figures, settings = read_figures(checkpoint.parent / "metrics.jsonl", checkpoint.name, model.nimg)
     figures = figures if measured else {}
     builtin = not REGISTRY.get(details["generator"], "generator").module.startswith(USER_PACKAGE)

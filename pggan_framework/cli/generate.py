@@ -57,7 +57,7 @@ _FOR = {
     "fps": ("interpolate",),
 }
 """Flags that only some modes read."""
-_SOUND = ("format", "griffin_lim_iter", "phase_start", "refine_iter")
+_SOUND = ("format", "no_fade", "griffin_lim_iter", "phase_start", "refine_iter")
 """Flags for models of sound."""
 _LEAST = {
     "count": 1,
@@ -184,6 +184,7 @@ def _parser() -> Parser:
     add("--release_ms", type=float, metavar="MS", help="--play, --kit: fade-out when the key is up; 150")
     add("--layers", type=int, metavar="N", help="--kit: most velocity layers; 4")
     add("--format", metavar="NAME", help="of sounds: wav, flac, ogg (Opus), mp3; wav")
+    add("--no_fade", action="store_true", help="of sounds: keep both ends as generated, for clips that loop")
     add("--griffin_lim_iter", type=int, metavar="N", help="steps in search of phases, where pictures hold none; 32")
     add("--phase_start", choices=("auto", "random", "pghi"), help="what that search starts from; auto")
     add("--refine_iter", type=int, metavar="N", help="steps from the phases that pictures hold; 16")
@@ -269,7 +270,9 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
         check_format(given.format)
         if given.kit and given.format not in kit.FORMATS:
             raise UserError(f"--format {given.format} is given; allowed for a kit: {', '.join(kit.FORMATS)}")
-    named = {name: getattr(given, name) for name in _SOUND[1:] if getattr(given, name) is not None}
+    named = {name: getattr(given, name) for name in _SOUND[2:] if getattr(given, name) is not None}
+    if given.no_fade:
+        named["fade"] = False
     if given.latents is not None:
         from pggan_framework.playing.latents import StoredPlayer, read_latents
 

@@ -26,6 +26,7 @@ class Clips:
         pictures: the pictures [N, C, H, W] in [-1, 1] they were decoded from.
         codec: what decoded them.
         midi: the pitch each was to have, MIDI numbers [N], 69 for 440 Hz.
+        decoded: the waves before `audio.finish.finished`, where that changed them: what `pictures` are compared with.
 
     Raises:
         ValueError: if a shape does not fit, or a sample is not finite.
@@ -36,13 +37,14 @@ class Clips:
     pictures: NDArray[np.float32] | None = None
     codec: Codec | None = None
     midi: NDArray[np.float64] | None = None
+    decoded: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if self.waves.ndim not in (2, 3) or self.waves.shape[-1] == 0:
             raise ValueError(f"waves of shape {self.waves.shape} are not [N, T] or [N, channels, T]")
         if not np.all(np.isfinite(self.waves)):
             raise ValueError("the waves hold samples that are not finite")
-        for name in ("pictures", "midi"):
+        for name in ("pictures", "midi", "decoded"):
             given = getattr(self, name)
             if given is not None and len(given) != len(self):
                 raise ValueError(f"{len(given)} {name} do not fit {len(self)} waves")
@@ -54,7 +56,8 @@ class Clips:
         """Some of the clips."""
         pictures = None if self.pictures is None else self.pictures[part]
         midi = None if self.midi is None else self.midi[part]
-        return Clips(self.waves[part], self.sample_rate, pictures, self.codec, midi)
+        decoded = None if self.decoded is None else self.decoded[part]
+        return Clips(self.waves[part], self.sample_rate, pictures, self.codec, midi, decoded)
 
     @property
     def mono(self) -> NDArray[np.float32]:

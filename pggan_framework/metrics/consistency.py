@@ -53,7 +53,8 @@ class Consistency(Metric):
     def features(self, clips: Clips) -> Features:
         """The difference in dB of each clip, [N, 1]."""
         assert clips.codec is not None and clips.pictures is not None
-        again = np.stack([clips.codec.encode(wave) for wave in clips.waves])
+        waves = clips.waves if clips.decoded is None else clips.decoded
+        again = np.stack([clips.codec.encode(wave) for wave in waves])
         wanted, found = (magnitudes(clips.codec, each) for each in (np.clip(clips.pictures, -1, 1), again))
         assert wanted is not None and found is not None
         norm, distance = (np.linalg.norm(each.reshape(len(clips), -1), axis=1) for each in (wanted, wanted - found))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Codec
+from pggan_framework.audio.finish import finished
 from pggan_framework.labels import Labels, LabelSpace
 from pggan_framework.metrics.base import Clips
 
@@ -17,7 +18,7 @@ def decoded(
     griffin_lim_iter: int = 32,
     device: str = "cpu",
 ) -> Clips:
-    """Pictures [N, C, h, w] in [-1, 1] of any depth, enlarged to full size and decoded.
+    """Images [N, C, h, w] in [-1, 1] of any depth, enlarged to full size and decoded as for a file.
 
     Args:
         codec: the fitted codec of the data.
@@ -29,7 +30,7 @@ def decoded(
     _, height, width = codec.shape
     full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
     waves = codec.decode(full, griffin_lim_iter=griffin_lim_iter, device=device, refine_iter=16)
-    return Clips(waves, codec.sample_rate, full, codec, midi)
+    return Clips(finished(waves, codec.sample_rate), codec.sample_rate, full, codec, midi, waves)
 
 
 def midi_of(space: LabelSpace | None, labels: Labels | None) -> NDArray[np.float64] | None:

@@ -128,7 +128,7 @@ def _encoded(
     """The bytes of a file and its ending."""
     if player.model.codec is not None:
         path = spare / f"sound.{format}"
-        write_sound(path, player.wave(picture, seed), player.codec.sample_rate, format)
+        write_sound(path, player.finished(player.wave(picture, seed)), player.codec.sample_rate, format)
         return path.read_bytes(), format
     stream = BytesIO()
     tile(picture).save(stream, format="PNG")

@@ -83,7 +83,7 @@ def make_kit(
     parts = _tuned(player, seeds[0], velocities) if pitched else _pads(player, seeds)
     clips: list[Wave] = []
     for done, (_, seed, values) in enumerate(parts, 1):
-        clips.append(player.clip(seed, values))
+        clips.append(player.finished(player.clip(seed, values)))
         if progress:
             progress(done, len(parts))
     gain = np.float32(common_gain(max(float(np.abs(clip).max(initial=0.0)) for clip in clips)))

@@ -28,11 +28,12 @@ PEAK = 10 ** (-1 / 20)
 
 @dataclass(frozen=True)
 class Decoding:
-    """How pictures become sound; see `audio.base.Codec.decode`."""
+    """How images become sound; see `audio.base.Codec.decode`, and for `fade` `audio.finish.finished`."""
 
     griffin_lim_iter: int = 32
     phase_start: PhaseStart = "auto"
     refine_iter: int = 16
+    fade: bool = True
 
 
 class Player:
@@ -180,6 +181,13 @@ class Player:
         waves = self.model.decode(picture[None], seed, how.griffin_lim_iter, how.phase_start, how.refine_iter)
         wave: Wave = waves[0]
         return wave if wave.ndim == 2 else wave[None]
+
+    def finished(self, wave: Wave) -> Wave:
+        """A sound [channels, T] as written to a file: not clipped, its ends faded unless `Decoding.fade` is off."""
+        from pggan_framework.audio.finish import finished
+
+        clip: Wave = finished(wave[None], self.codec.sample_rate, fade=self.decoding.fade)[0]
+        return clip
 
     def clip(self, seed: int, values: Mapping[str, object] | None = None) -> Wave:
         """The sound [channels, T] of a seed's latent under `label`'s label."""

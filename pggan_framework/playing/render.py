@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Wave
+from pggan_framework.audio.finish import raised_cosine
 from pggan_framework.playing.player import Player, common_gain
 from pggan_framework.playing.score import Note, fit
 
@@ -46,11 +47,6 @@ class _Sound:
     seed: int
     values: tuple[tuple[str, int], ...]
     semitones: int
-
-
-def raised_cosine(samples: int) -> NDArray[np.float32]:
-    """A rise [samples] from above 0 to below 1, half a period of a cosine."""
-    return (0.5 - 0.5 * np.cos(np.pi * (np.arange(samples) + 0.5) / max(samples, 1))).astype(np.float32)
 
 
 def envelope(held: int, attack: int, release: int, longest: int) -> NDArray[np.float32]:

@@ -149,7 +149,7 @@ def _write_one(player: Player, picture: NDArray[np.float32], seed: int, stem: Pa
         return
     draw(player, picture[None], path)
     sound = stem.with_name(f"{stem.name}.{format}")
-    write_sound(sound, player.wave(picture, seed), player.codec.sample_rate, format)
+    write_sound(sound, player.finished(player.wave(picture, seed)), player.codec.sample_rate, format)
 
 
 def room_for(player: Player) -> int:

@@ -204,6 +204,8 @@ def _write_sounds(
     hop = _hop(player, count, way)
     waves: Iterator[Wave] = (player.wave(row[0], seed) for row in rows)
     wave = crossfade(waves, count, hop, way.loop)
+    # Only the two ends of the whole are ends; a loop has none.
+    wave = wave if way.loop else player.finished(wave)
     gain = np.float32(min(common_gain(float(np.abs(wave).max())), 1.0))
     name = f"interpolation.{format}"
     write_sound(folder / name, wave * gain, player.codec.sample_rate, format)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Codec, PhaseStart, Wave
+from pggan_framework.audio.finish import finished
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.growth import Growth
 from pggan_framework.postprocessors.base import Artifact, Postprocessor
@@ -28,7 +29,8 @@ class SoundSaver(Postprocessor):
     """Saves each sample of a tick as a sound file, decoded by the codec of the data, and all of them as one.
 
     Pictures of every depth are enlarged to full size before they are decoded, so that pitch and length are right from
-    the first depth on. Levels are the data's unless a gain is asked for; what is beyond full scale is held there.
+    the first depth on. Levels are the data's unless a gain is requested; a clip that would exceed full scale is scaled
+    down as a whole. The first 0.5 ms and the last 3 ms are faded, so that clips begin and end without clicks.
 
     Args:
         samples_path: folder of the sound files, inside the run's folder.
@@ -44,6 +46,7 @@ class SoundSaver(Postprocessor):
             container, resampled to 48 kHz and the like where Opus has no such rate.
         gain: ``keep``, the data's level; ``common``, one gain for all samples of a tick that puts the loudest peak at
             -1 dB of full scale; or ``peak``, which does so with each sample by itself.
+        fade: fade both ends of each clip; False for data that loop, whose ends must meet.
         strip: also write all samples one after another, a quarter of a second apart, as ``..._all``.
     """
 
@@ -58,6 +61,7 @@ class SoundSaver(Postprocessor):
         hop_length: int | None = None,
         format: SoundFormat = "wav",
         gain: Gain = "keep",
+        fade: bool = True,
         strip: bool = True,
     ) -> None:
         for name, steps in (("griffin_lim_iter", griffin_lim_iter), ("refine_iter", refine_iter)):
@@ -72,7 +76,7 @@ class SoundSaver(Postprocessor):
         self.griffin_lim_iter, self.seed = griffin_lim_iter, seed
         self.phase_start, self.refine_iter = phase_start, refine_iter
         self.sample_rate, self.hop_length = sample_rate, hop_length
-        self.format, self.gain, self.strip = format, gain, strip
+        self.format, self.gain, self.fade, self.strip = format, gain, fade, strip
 
     def setup(self, directory: Path, growth: Growth, codec: Codec | None) -> None:
         """See `Postprocessor.setup`.
@@ -107,7 +111,7 @@ class SoundSaver(Postprocessor):
         waves = self.codec.decode(
             full, self.seed, self.griffin_lim_iter, phase_start=self.phase_start, refine_iter=self.refine_iter
         )
-        waves = with_gain(waves, self.gain)
+        waves = with_gain(finished(waves, self.codec.sample_rate, fade=self.fade), self.gain)
         sounds = {f"{number:02d}": wave for number, wave in enumerate(waves)}
         if self.strip and len(waves) > 1:
             sounds["all"] = joined(waves, round(PAUSE * self.codec.sample_rate))

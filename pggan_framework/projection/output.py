@@ -55,7 +55,7 @@ def write_projection(
         write_sound(folder / "target.wav", target.wave, rate, "wav")
         for index, picture in enumerate(found.pictures[:keep]):
             name = f"projected_{index}.wav" if index else "projected.wav"
-            write_sound(folder / name, player.wave(picture, 0), rate, "wav")
+            write_sound(folder / name, player.finished(player.wave(picture, 0)), rate, "wav")
     text = json.dumps(figures(player, target, found, stored, keep) | dict(about), indent=2)
     (folder / "projection.json").write_text(text + "\n", encoding="utf-8")
     return stored

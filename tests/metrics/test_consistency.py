@@ -63,3 +63,13 @@ def test_what_shows_no_magnitudes_is_refused() -> None:
         Consistency()(Clips(waves, 8000, pictures, codec), Clips(waves, 8000, pictures, codec))
     with pytest.raises(UserError, match="the pictures that the sounds were decoded from"):
         Consistency()(Clips(waves, 8000), Clips(waves, 8000))
+
+
+def test_it_compares_clips_as_they_were_decoded_and_not_as_they_are_finished() -> None:
+    codec, waves, pictures = fitted("complex")
+    clips = decoded(codec, pictures)
+    assert clips.decoded is not None and not np.array_equal(clips.waves, clips.decoded)
+    exact = Clips(clips.decoded, 8000, pictures, codec)
+    np.testing.assert_allclose(Consistency().features(clips), Consistency().features(exact))
+    np.testing.assert_allclose(Consistency().features(clips[1:]), Consistency().features(exact)[1:])
+    assert np.abs(clips.waves[:, -1]).max() < np.abs(waves[:, -1]).max()

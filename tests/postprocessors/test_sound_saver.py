@@ -130,12 +130,20 @@ def test_same_seed_same_bytes(tmp_path, tone_codec, format):
     assert all(one != other for one, other in zip(contents[0], contents[2], strict=True))
 
 
-def test_what_is_too_loud_is_held_at_full_scale(tmp_path):
+def test_what_is_too_loud_is_scaled_down_as_a_whole(tmp_path):
     codec = build_codec("raw", samples=16).fit([np.full(16, 2.0, "f")])
     picture = np.array([1, -1, 0.25, -0.25] * 4, "f").reshape(1, 1, 4, 4)
-    (artifact,) = saver(tmp_path, codec).save(picture, "fakes", 0)
+    (artifact,) = saver(tmp_path, codec, fade=False).save(picture, "fakes", 0)
     pcm, _ = soundfile.read(artifact.path, dtype="int16")
-    assert pcm[:4].tolist() == [32767, -32768, 16384, -16384]
+    assert pcm[:4].tolist() == [round(0.98 * 32768 * value) for value in (1, -1, 0.25, -0.25)]
+
+
+def test_both_ends_are_faded_unless_the_data_loop(tmp_path):
+    for fade in (True, False):
+        saves, codec = raw_saver(tmp_path, fade=fade)
+        (artifact,) = saves.save(np.full((1, *codec.shape), 0.5, "f"), "fakes", fade)
+        wave, _ = soundfile.read(artifact.path)
+        assert np.all(wave[1:-5] == 0.5) and (wave[-1] < 0.05) == fade and (wave[0] < 0.5) == fade
 
 
 def test_silence_is_silent(tmp_path, tone_codec):
@@ -147,7 +155,7 @@ def test_silence_is_silent(tmp_path, tone_codec):
 def test_stereo(tmp_path):
     stereo = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 64)).astype(np.float32)
     codec = build_codec("raw", samples=64, channels=2).fit([stereo])
-    (artifact,) = saver(tmp_path, codec).save(codec.encode(stereo)[None], "fakes", 0)
+    (artifact,) = saver(tmp_path, codec, fade=False).save(codec.encode(stereo)[None], "fakes", 0)
     np.testing.assert_allclose(soundfile.read(artifact.path)[0].T, stereo, atol=1e-4)
 
 
@@ -159,7 +167,7 @@ def raw_saver(path, channels=1, samples=1600, **flags):
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_strip_holds_all_samples_and_short_pauses(tmp_path, channels):
-    saves, codec = raw_saver(tmp_path, channels)
+    saves, codec = raw_saver(tmp_path, channels, fade=False)
     levels = np.linspace(0.1, 0.8, 3 * channels, dtype=np.float32).reshape(3, channels, 1, 1)
     artifacts = saves.save(np.broadcast_to(levels, (3, *codec.shape)).copy(), "fakes", 7)
     assert [a.path.name for a in artifacts][-1] == "fakes_sound_000007_all.wav" and len(artifacts) == 4
