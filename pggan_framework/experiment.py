@@ -19,6 +19,7 @@ from pggan_framework.building import (
     make,
 )
 from pggan_framework.config import Config
+from pggan_framework.config.general import TOTAL_KIMG
 from pggan_framework.config.tables import OWNERS
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader, Part
@@ -31,6 +32,7 @@ from pggan_framework.postprocessors.base import Postprocessor
 from pggan_framework.runs import checkpoint_folder
 from pggan_framework.schedules.plan import Plan
 from pggan_framework.training.allocation import keep_freed_memory
+from pggan_framework.training.budget import Budget, BudgetKeeper, training_seconds
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.chunks import micro_batch_notes
 from pggan_framework.training.compiling import Compiling
@@ -40,6 +42,9 @@ from pggan_framework.training.precision import choose_precision
 from pggan_framework.training.selfcheck import check_gradients
 from pggan_framework.training.step import TrainingStep
 from pggan_framework.training.trainer import Parts, Trainer
+
+UNLIMITED_KIMG = 1e9
+"""Length of a run that a clock alone ends."""
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:
@@ -63,11 +68,13 @@ class Experiment:
     Args:
         config: the resolved configuration.
         world: the processes that train together.
+        budget: wall-clock time of this start of the program; None: no limit.
     """
 
-    def __init__(self, config: Config, world: World | None = None) -> None:
+    def __init__(self, config: Config, world: World | None = None, budget: Budget | None = None) -> None:
         general = config.general
         self.config = config
+        self.budget = budget
         self.world = world or World()
         self.device = choose_device(general.device, self.world.local_rank)
         if general.minibatch_size < 1 or general.num_data_workers < 0 or not general.total_kimg > 0:
@@ -120,14 +127,21 @@ class Experiment:
         if self.manager is None:
             return None
         repeats = self.config.components["Trainer"]["D_training_repeats"]
-        return self.manager.plan(self.dataset.growth.max_depth, len(self.dataset), repeats)
+        return self.manager.plan(
+            self.dataset.growth.max_depth, len(self.dataset), repeats, training_seconds(self.budget)
+        )
 
     def _total_kimg(self) -> float:
-        """As the general flags have it, or less where the schedule ends before."""
+        """As the general flags have it, less where the schedule ends before, no limit where a clock alone ends it."""
         plan, general = self.plan(), self.config.general
         epochs = general.total_epochs
+        given = bool(self.config.explicit & {"total_kimg", "total_epochs"})
+        longer = self.budget is not None and bool(general.resume) and not given
         total = general.total_kimg if epochs is None else epochs * len(self.dataset) / 1000
-        return total if plan is None or plan.unit != "image" else min(total, plan.end / 1000)
+        by_clock = self.budget is not None or (plan is not None and plan.unit == "second")
+        if longer or (by_clock and epochs is None and total == TOTAL_KIMG):
+            total = UNLIMITED_KIMG
+        return total if longer or plan is None or plan.unit != "image" else min(total, plan.end / 1000)
 
     def latents(self, count: int) -> Tensor:
         """Latents [count, latent_size] from the global generator, on the device."""
@@ -177,6 +191,7 @@ class Experiment:
         tables = {name if "." in name else f"{OWNERS[name]}.{name}": table for name, table in general.by_depth.items()}
         plugins: list[Plugin] = [
             *schedule,
+            *([BudgetKeeper(self.budget)] if self.budget is not None else []),
             *([DepthTables(tables, {**self._made, "LRScheduler": lr_scheduler})] if tables else []),
             lr_scheduler,
             self._compiling(),
@@ -209,6 +224,7 @@ class Experiment:
             config=config.to_dict(),
             directory=folder,
             logger=logger,
+            budget=self.budget,
         )
         trainer: Trainer = make(config, "Trainer", parts=parts)
         trainer.setup()
@@ -225,7 +241,7 @@ class Experiment:
         depth, total = self.dataset.growth.max_depth, self.total_kimg * 1000
 
         def lengths(nimg: int) -> dict[tuple[int, bool], float]:
-            return {(depth, False): total - nimg} if plan is None else plan.phases(nimg, total)
+            return {(depth, False): total - nimg} if manager is None else manager.phases_left(total)
 
         def batch(depth: int) -> int:
             return manager.minibatch(depth) if manager else general.minibatch_size

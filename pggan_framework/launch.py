@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pggan_framework.runs import (
     stored_config,
     write_run_files,
 )
+from pggan_framework.training.budget import Budget
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.distributed import World, launcher, restarted
 from pggan_framework.training.signals import stop_on_signals
@@ -34,9 +36,9 @@ from pggan_framework.training.trainer import Trainer
 
 MAY_CHANGE = frozenset(
     {
-        "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "num_data_workers", "device",
-        "micro_batch", "activation_checkpointing", "compile", "comet_key", "comet_project_name", "save_dataset",
-        "load_dataset", "resume", "resume_network", "dry_run",
+        "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "minutes", "num_data_workers",
+        "device", "micro_batch", "activation_checkpointing", "compile", "comet_key", "comet_project_name",
+        "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
         "debug", "allow_config_change", "plugin_dirs", "Trainer.write_in_background", "HTMLReport",
     }
 )  # fmt: skip
@@ -85,7 +87,8 @@ def run(
 def resumed_config(config: Config) -> dict[str, Any]:
     """The stored configuration of the run that ``--resume`` names, to lie under the flags given now."""
     folder, _ = _find_run(config)
-    return stored_config(folder)
+    # Minutes are those of one start: the next one has its own, or none.
+    return {name: value for name, value in stored_config(folder).items() if name != "minutes"}
 
 
 def _find_run(config: Config) -> tuple[Path, Path]:
@@ -124,12 +127,13 @@ class Start:
     notes: Sequence[str] = ()
 
 
-def prepare(config: Config, world: World | None = None) -> Start:
+def prepare(config: Config, world: World | None = None, budget: Budget | None = None) -> Start:
     """Read data and checkpoints and build everything but the trainer; makes no folder.
 
     Args:
         config: the resolved configuration.
         world: the processes that train together; this one alone by default.
+        budget: wall-clock time of this start; None: no limit.
 
     Raises:
         UserError: if something in the input is wrong.
@@ -137,33 +141,38 @@ def prepare(config: Config, world: World | None = None) -> Start:
     general = config.general
     check_name(general.exp_name or "run")
     if not general.resume:
-        experiment = Experiment(config, world)
+        experiment = Experiment(config, world, budget)
         if general.resume_network:
             experiment.load_weights(Path(general.resume_network))
         return Start(experiment)
     folder, snapshot = _find_run(config)
     state = load_checkpoint(snapshot)
-    experiment = Experiment(config, world)
+    experiment = Experiment(config, world, budget)
     notes = changes(config, state, experiment.dataset)
     if notes and not general.allow_config_change:
         raise UserError(
             f"resume: the configuration differs from the run's: {'; '.join(notes)};"
-            " allowed: the same, another total_kimg, or --allow_config_change True"
+            " allowed: the same, another total_kimg, minutes, or --allow_config_change True"
         )
     return Start(experiment, folder, state, notes)
 
 
-def run_config(config: Config) -> RunResult:
+def run_config(config: Config, age: float = 0.0) -> RunResult:
     """Train as `config` says, in a new run folder or, with resume, in the old one.
+
+    Args:
+        config: the resolved configuration.
+        age: seconds of the general flag minutes that are gone already.
 
     Raises:
         UserError: if something in the input is wrong; no new run folder is left behind then.
     """
+    budget = None if config.general.minutes is None else Budget(config.general.minutes, age)
     world = World.from_environment()
     if restarted() and (own := find_launched(Path(config.general.result_dir), launcher())):
         config = replace(config, general=replace(config.general, resume=str(own)))
     # The processes meet when each has found nothing wrong: until then none has written anything.
-    start = prepare(config, world)
+    start = prepare(config, world, budget)
     with world.connected(start.experiment.device):
         return _run(config, start, world)
 
@@ -187,6 +196,8 @@ def _run(config: Config, start: Start, world: World) -> RunResult:
         checkpoint_folder(folder, general.checkpoints_dir).mkdir(parents=True, exist_ok=True)
         if start.state is not None:
             _load_state(trainer, start.state)
+            if trainer.complete:
+                return _nothing_left(start, trainer, folder)
         world.spread(
             [
                 each
@@ -199,6 +210,18 @@ def _run(config: Config, start: Start, world: World) -> RunResult:
         if world.main and start.folder is None and (trainer is None or trainer.iteration == 0):
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _nothing_left(start: Start, trainer: Trainer, folder: Path) -> RunResult:
+    """Say that a resumed run is complete, and what makes it longer; nothing is written."""
+    experiment = start.experiment
+    if experiment.world.main:
+        print(
+            f"{folder} is complete: {trainer.kimg:g} kimg are trained, and there is nothing left to do;"
+            f" to train on: --resume {folder} --minutes 10, or --total_kimg with more than {trainer.kimg:g}"
+        )
+    stats = {"nimg": trainer.nimg, "kimg": trainer.kimg, "depth": trainer.depth}
+    return RunResult(folder, trainer.nimg, stats, 0, _files(folder, experiment.config, experiment))
 
 
 def _load_state(trainer: Trainer, state: dict[str, Any]) -> None:
@@ -227,7 +250,7 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
     experiment = start.experiment
     config = experiment.config
     world = experiment.world
-    facts, plan, text = environment(str(experiment.device)), experiment.plan(), config.to_yaml()
+    facts, text = environment(str(experiment.device)), config.to_yaml()
     if world.size > 1:
         facts |= {"processes": str(world.size), "launcher": launcher()}
     if world.main:
@@ -244,7 +267,7 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
             resumed_nimg=trainer.nimg if start.state is not None else None,
             logged_nimg=trainer.tick_start_nimg,
             environment=facts,
-            seconds=None if plan is None or plan.unit == "image" else sum(stage.length for stage in plan.stages),
+            seconds=trainer.seconds_left if isfinite(trainer.seconds_left) else None,
         )
     )
     changed = [f"configuration changed: {note}" for note in start.notes]

@@ -44,7 +44,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "IterationSchedule": {"iterations": {0: 2}, "alpha_jumps": {0: 1}, "alpha_jump_length": {0: 1}},
     "StaircaseSchedule": {"iterations": {0: 3}, "delay": {0: 1}, "interval": 1, "jumps": {0: 1}},
     "StageSchedule": {"cycles": {0: [[1, 0.4]]}, "freeze": True},
-    "WallClockSchedule": {"minutes": 5},
+    "WallClockSchedule": {"minutes": 5, "min_steps": 0},
 }
 
 

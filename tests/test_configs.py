@@ -50,7 +50,7 @@ REDUCED: dict[str, dict[str, Any]] = {
     "IterationSchedule": {"iterations": {0: 3}, "alpha_jumps": {0: 2}, "alpha_jump_length": {0: 1}},
     "StaircaseSchedule": {"iterations": {0: 4}, "delay": {0: 1}, "interval": 1, "jumps": {0: 2}},
     "StageSchedule": {"cycles": {0: [[1, 0.5], [0.1, 0.5]]}},
-    "WallClockSchedule": {"minutes": 0.3},  # of a clock that counts steps
+    "WallClockSchedule": {"minutes": 0.3, "min_steps": 0},  # of a clock that counts steps
     "PitchMonitor": {"count": 2, "every_ticks": 100},
 }
 """Small networks, and schedules that reach every depth in a few steps."""

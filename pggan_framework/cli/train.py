@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from pggan_framework.discovery import DEFAULT_PLUGIN_DIRS
 from pggan_framework.errors import UserError
@@ -18,8 +19,10 @@ def run(argv: list[str]) -> int:
             return _help_component(argv, position)
     from pggan_framework.cli.threads import share_cores
     from pggan_framework.config import resolve
+    from pggan_framework.training.age import program_age
 
     share_cores()
+    called = time.monotonic() - program_age(argv)
     words = [word for word in argv if word != "--print_config"]
     config = resolve(words)
     if config.general.resume:
@@ -36,7 +39,7 @@ def run(argv: list[str]) -> int:
         return dry_run(config) if main_process else 0
     from pggan_framework.launch import run_config
 
-    result = run_config(config)
+    result = run_config(config, time.monotonic() - called)
     for what, path in result.files.items() if main_process else ():
         print(f"{what:<9} {path}")
     return result.exit_status

@@ -36,6 +36,7 @@ class General:
         activation_checkpointing: auto: maps from 512x512 on are computed again, not kept; never; always.
         total_kimg: length of the run in thousand real images.
         total_epochs: length of the run in passes over the data; in place of total_kimg.
+        minutes: wall-clock time for this start of the program, start-up and saving included.
         lr_rampup_kimg: length of the learning rates' ramp-up at the start, in thousand images.
         G_lr_max: learning rate of the generator after the ramp-up.
         D_lr_max: learning rate of the discriminator after the ramp-up.
@@ -79,6 +80,7 @@ class General:
     activation_checkpointing: Literal["auto", "never", "always"] = "auto"
     total_kimg: float = TOTAL_KIMG
     total_epochs: float | None = None
+    minutes: float | None = None
     lr_rampup_kimg: float = 40.0
     G_lr_max: float = 0.001
     D_lr_max: float = 0.001
@@ -107,8 +109,9 @@ class General:
         for name in ("minibatch_size", "total_kimg"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} {getattr(self, name)} is not above 0")
-        if self.total_epochs is not None and not self.total_epochs > 0:
-            raise UserError(f"total_epochs {self.total_epochs} is not above 0")
+        for name in ("total_epochs", "minutes"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise UserError(f"{name} {getattr(self, name)} is not above 0")
         if self.total_epochs is not None and self.total_kimg != TOTAL_KIMG:
             raise UserError(
                 f"total_kimg {self.total_kimg:g} and total_epochs {self.total_epochs:g} are given; allowed: one of them"

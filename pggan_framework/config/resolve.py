@@ -22,7 +22,7 @@ from pggan_framework.config.general import LOSS_ALIASES, General
 from pggan_framework.config.parameters import INJECTED, Parameter, default_of, parameters
 from pggan_framework.config.tables import checked_tables
 from pggan_framework.config.text import load_file
-from pggan_framework.config.used import canonical, components_in_use
+from pggan_framework.config.used import canonical, components_in_use, with_clock
 from pggan_framework.discovery import load_all
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.registry import REGISTRY, Component
@@ -85,7 +85,7 @@ def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] |
         return Config(_name(general, paths), {}, frozenset(given), named)
     load_all(general.plugin_dirs)
     layers.insert(0, Layer(tuple(parse_mapping(_earlier(base or {}), "stored config: ")), given=False))
-    general = _name(canonical(general), paths)
+    general = _name(canonical(general if base else with_clock(general)), paths)
     layers = [_known(layer, general) for layer in layers]
     explicit = {setting.dotted for layer in layers if layer.given for setting in layer.settings if setting.name}
     settings = [setting for layer in layers for setting in layer.settings]

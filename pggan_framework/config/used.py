@@ -44,6 +44,12 @@ DEFAULT_POSTPROCESSORS = ("ImageSaver", "SoundSaver")
 """The savers of which the data decide; so the flags of both count."""
 
 
+def with_clock(general: General) -> General:
+    """`general` with a schedule by the clock where a new run has minutes, grows, and has no schedule."""
+    wanted = general.minutes is not None and general.progressive_growing and general.schedule is None
+    return replace(general, schedule="WallClockSchedule") if wanted else general
+
+
 def canonical(general: General) -> General:
     """`general` with every component under its registered name, and CometLogger where its key is given.
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pggan_framework.errors import UserError
@@ -11,8 +14,11 @@ from pggan_framework.growth import by_depth
 from pggan_framework.registry import register
 from pggan_framework.schedules.base import Facts, Schedule
 from pggan_framework.schedules.phases import phases
-from pggan_framework.schedules.plan import Plan
+from pggan_framework.schedules.plan import Curve, Plan, Stage
+from pggan_framework.schedules.wall_clock import WallClockSchedule
+from pggan_framework.training.budget import training_seconds
 from pggan_framework.training.clock import Clock
+from pggan_framework.training.estimate import Training, estimate
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.schedule import lod
 
@@ -23,6 +29,8 @@ MINIBATCHES = {6: 14, 7: 6, 8: 3}
 """Real images a batch at 256, 512 and 1024 px, from the paper's Theano code (Karras et al. 2018)."""
 PHASE = 100_000
 """Images a fade, or what comes after it, takes."""
+_FEWEST, _RECENT = 5, 50
+"""Steps that are timed before their measured time counts, and how many of the last ones are."""
 TICKS = {3: 10, 4: 10, 5: 5, 6: 2, 7: 2, 8: 1}
 """Thousand images a tick at 32 px and above, from the same."""
 
@@ -107,13 +115,14 @@ class DepthManager(Plugin):
         """Whether the phases have other lengths than by default."""
         return (self.lod_training, self.lod_transition) != ((PHASE, {}), (PHASE, {}))
 
-    def plan(self, max_depth: int, pictures: int = 0, repeats: int = 1) -> Plan:
+    def plan(self, max_depth: int, pictures: int = 0, repeats: int = 1, seconds: float | None = None) -> Plan:
         """The plan for networks of `max_depth`.
 
         Args:
             max_depth: the deepest block.
             pictures: how many the data are, for a schedule that counts epochs.
             repeats: batches of reals a step, for one that counts steps.
+            seconds: what the run's budget leaves for training, for one that goes by the clock.
 
         Raises:
             UserError: if a table has a key that is no depth of such networks.
@@ -125,7 +134,7 @@ class DepthManager(Plugin):
         if self.schedule is None:
             (stable, stable_overrides), (transition, transition_overrides) = self.lod_training, self.lod_transition
             return phases(max_depth, stable, transition, stable_overrides, transition_overrides)
-        return self.schedule.plan(Facts(max_depth, pictures, self.minibatch, repeats))
+        return self.schedule.plan(Facts(max_depth, pictures, self.minibatch, repeats, seconds))
 
     def minibatch(self, depth: int) -> int:
         """Real images a batch at `depth`."""
@@ -138,7 +147,12 @@ class DepthManager(Plugin):
     def setup(self, trainer: Trainer) -> None:
         """Lay out the plan for the trainer's networks."""
         super().setup(trainer)
-        self._plan = self.plan(trainer.G.max_depth, len(trainer.parts.dataset), trainer.D_training_repeats)
+        self._plan = self.plan(
+            trainer.G.max_depth,
+            len(trainer.parts.dataset),
+            trainer.D_training_repeats,
+            training_seconds(trainer.budget),
+        )
         if self._plan.unit == "second" and trainer.world.size > 1:
             raise UserError(
                 f"schedule: {type(self.schedule).__name__} goes by the clock, and {trainer.world.size} processes have"
@@ -146,6 +160,11 @@ class DepthManager(Plugin):
             )
         self._clock: Clock | None = None
         self._seconds = 0.0
+        self._resumed = False
+        self._steps: deque[float] = deque(maxlen=_RECENT)
+        self._estimates: dict[int, float] = {}
+        self._ratio = 1.0
+        self._settled = False
         self._frozen_before = 0
         if self.depth_offset is None:
             self.depth_offset = trainer.parts.dataset.model_dataset_depth_offset
@@ -157,7 +176,11 @@ class DepthManager(Plugin):
         trainer = self.trainer
         if self._clock is None:  # what comes before the first step is no training
             self._clock = Clock(self._seconds, type(self).now)
+            if self._plan.unit == "second":
+                self._begin()
         position = trainer.nimg if self._plan.unit == "image" else self._clock.seconds
+        if self._plan.unit == "second":
+            self._follow_clock(position)
         if trainer.iteration % self.minibatch_repeats == 0:
             before = trainer.depth, trainer.G.fading
             trainer.grow_to(*self._plan.at(position))
@@ -168,7 +191,109 @@ class DepthManager(Plugin):
         trainer.minibatch_size = self.minibatch(trainer.depth)
         trainer.tick_nimg = self.tick_nimg(trainer.depth)
         if self._plan.unit == "second" and position >= self._plan.end:
-            trainer.stop("the schedule's time is used up")
+            trainer.finish("the schedule's time is used up")
+
+    @property
+    def position(self) -> float:
+        """How far training has come, in the unit of the plan."""
+        if self._plan.unit == "image":
+            return self.trainer.nimg
+        return self._seconds if self._clock is None else self._clock.seconds
+
+    @property
+    def complete(self) -> bool:
+        """Whether a plan in seconds is over and no budget gives it more."""
+        return self._plan.unit == "second" and self.position >= self._plan.end and self.trainer.budget is None
+
+    def seconds_left(self) -> float:
+        """What a plan in seconds has left."""
+        if self._plan.unit == "image":
+            return inf
+        if self._clock is None and self.trainer.budget is not None:
+            return self._allowed()
+        return self._plan.end - self.position
+
+    def phases_left(self, total: float) -> dict[tuple[int, bool], float]:
+        """What each phase has left, by its depth and whether that fades in: in images, or seconds.
+
+        Args:
+            total: where training ends, in images.
+        """
+        return self._plan.phases(self.position, total)
+
+    def _allowed(self) -> float:
+        """Seconds of training that remain."""
+        budget = self.trainer.budget
+        if budget is None:
+            return max(self._plan.end - self.position, 0.0)
+        own = getattr(self.schedule, "minutes", None)
+        limit = inf if own is None or self._resumed else own * 60 - self.position
+        return max(min(budget.training_left, limit), 0.0)
+
+    def _begin(self) -> None:
+        """Lay out the plan at the first step of a run, and at the first of each start with a budget."""
+        if self.trainer.budget is not None or self.trainer.iteration == 0:
+            entered = self._plan.stages[: self.trainer.depth + 1] if self._resumed else []
+            self._lay_out(entered)
+
+    def _follow_clock(self, position: float) -> None:
+        """Measure steps; lay the rest out anew where another depth is due."""
+        trainer = self.trainer
+        depth = trainer.depth
+        self._steps.append(position)
+        if trainer.iteration == 0 or position >= self._plan.end or self._plan.at(position)[0] <= depth:
+            return
+        stages = list(self._plan.stages[: depth + 1])
+        stages[depth] = Stage(position - self._plan.start(depth), stages[depth].fade, stages[depth].lr_factor)
+        self._lay_out(stages)
+        self._steps.clear()
+        if self._plan.at(position)[0] > depth:
+            # An average over as many images as earlier depths had would not forget their weights in time.
+            trainer.parts.ema.begin_anew(trainer.nimg)
+
+    def _lay_out(self, entered: Sequence[Stage]) -> None:
+        """Let the schedule divide the time that remains."""
+        trainer = self.trainer
+        schedule, left = self.schedule, self._allowed()
+        if not isinstance(schedule, WallClockSchedule):
+            return
+        facts = Facts(
+            trainer.G.max_depth,
+            len(trainer.parts.dataset),
+            self.minibatch,
+            trainer.D_training_repeats,
+            step_seconds=self._step_seconds if schedule.min_steps else None,
+        )
+        self._plan = schedule.lay_out(facts, entered, self.position, left)
+        last = self._plan.max_depth
+        if last == len(entered) - 1 < trainer.G.max_depth and not self._settled and facts.step_seconds:
+            self._settled = True
+            shape = trainer.G.growth.shape_at
+            here, there = ("x".join(map(str, shape(depth)[1:])) for depth in (last, last + 1))
+            steps = max(int(left / facts.step_seconds(last + 1)), 0)
+            trainer.parts.logger.message(
+                f"depth {last + 1} ({there}) is not entered: it would get about {steps} steps, and"
+                f" WallClockSchedule.min_steps is {schedule.min_steps}; training stays at {here}"
+            )
+
+    def _step_seconds(self, depth: int) -> float:
+        """About how long a step takes at `depth`: the estimate, corrected by the last steps measured."""
+        if len(self._steps) >= _FEWEST:
+            times = list(self._steps)
+            measured = sorted(after - before for before, after in zip(times, times[1:], strict=False))
+            self._ratio = measured[len(measured) // 2] / self._estimate(self.trainer.depth)
+        return self._ratio * self._estimate(depth)
+
+    def _estimate(self, depth: int) -> float:
+        if depth not in self._estimates:
+            step, repeats = self.trainer.parts.step, self.trainer.D_training_repeats
+            batch = self.minibatch(depth)
+            training = Training(
+                step.loss, step.G_optimizer, step.D_optimizer, repeats, self.trainer.nimg, step.micro_batch
+            )
+            guess = estimate(step.G, step.D, step.G.growth, depth, batch, training)
+            self._estimates[depth] = guess.seconds_per_kimg * batch * repeats / 1000
+        return self._estimates[depth]
 
     def _reset_optimizers(self, before: tuple[int, bool]) -> None:
         """Forget moments where depth or fading, as they were `before`, have changed as asked for."""
@@ -192,22 +317,36 @@ class DepthManager(Plugin):
         self._frozen_before = depth
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds trained, where the plan counts them."""
+        """Seconds trained and the plan, where it counts them."""
         if self._plan.unit != "second":
             return {}
-        return {"seconds": self._seconds if self._clock is None else self._clock.seconds}
+        return {"seconds": self.position, "stages": [_plain(stage) for stage in self._plan.stages]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on counting."""
-        self._clock, self._seconds = None, state.get("seconds", 0.0)
+        """Resume counting, with the plan that was laid out."""
+        self._clock, self._seconds, self._resumed = None, state.get("seconds", 0.0), True
+        if stages := state.get("stages"):
+            self._plan = replace(self._plan, stages=[_stage(*stage) for stage in stages])
 
     def on_tick(self) -> None:
-        """Report depth, alpha, lod and batch of the tick's last step."""
+        """Lay out the rest of a plan in seconds; report depth, alpha, lod and batch of the tick's last step."""
         assert self.max_lod is not None and self.depth_offset is not None
+        if self._plan.unit == "second" and self.trainer.budget is not None and not self.trainer.ending:
+            self._lay_out(self._plan.stages[: self.trainer.depth + 1])
         alpha = float(self.trainer.G.alpha)
         self.trainer.stats["alpha"] = alpha
         self.trainer.stats["lod"] = lod(self.trainer.depth, alpha, self.max_lod, self.depth_offset)
         self.trainer.stats["minibatch"] = self.trainer.minibatch_size
+
+
+def _plain(stage: Stage) -> list[Any]:
+    """A stage as lists of numbers, for a checkpoint: its length, then the points of its fade and of its lr_factor."""
+    return [stage.length, *([list(point) for point in curve.points] for curve in (stage.fade, stage.lr_factor))]
+
+
+def _stage(length: float, *curves: list[list[float]]) -> Stage:
+    """The stage that `_plain` gave."""
+    return Stage(length, *(Curve(tuple((place, value) for place, value in points)) for points in curves))
 
 
 def _above(name: str, value: float, least: float) -> None:

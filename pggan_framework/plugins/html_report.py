@@ -36,7 +36,7 @@ class HTMLReport(Plugin):
 
     def on_tick(self) -> None:
         """Have the page written, if it is time."""
-        if self.every_ticks and self.trainer.tick % self.every_ticks == 0:
+        if self.every_ticks and self.trainer.tick % self.every_ticks == 0 and not self.trainer.ending:
             self._start()
 
     def on_end(self) -> None:
@@ -60,7 +60,7 @@ class HTMLReport(Plugin):
                 return f"cannot write {folder / REPORT} ({error}); the run goes on"
             return ""
 
-        self.trainer.background.submit(page, self._tell)
+        self.trainer.background.submit(page, self._tell, "report")
 
     def _tell(self, problem: str) -> None:
         if problem:

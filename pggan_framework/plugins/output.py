@@ -78,7 +78,8 @@ class OutputGenerator(Plugin):
 
     def on_tick(self) -> None:
         """Write samples if they are due."""
-        if self.trainer.tick == 1 or self.trainer.tick % self.output_snapshot_ticks == 0:
+        due = self.trainer.tick == 1 or self.trainer.tick % self.output_snapshot_ticks == 0
+        if due and not self.trainer.ending:
             with self.trainer.timing.of("saving"):
                 self._start(self.fakes(), "fakes")
 
@@ -124,7 +125,7 @@ class OutputGenerator(Plugin):
                 elif artifact.kind == "audio":
                     self.logger.audio(artifact.name, artifact.path, nimg)
 
-        self.trainer.background.submit(write, tell)
+        self.trainer.background.submit(write, tell, "samples")
         if kind == "fakes":
             self._written = nimg
 

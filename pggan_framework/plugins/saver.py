@@ -46,7 +46,7 @@ class SaverPlugin(Plugin):
     def on_tick(self) -> None:
         """Save, in the background, if enough ticks or minutes have passed."""
         old = 0 < self.network_snapshot_minutes * 60 <= time.monotonic() - self._last
-        if self.trainer.tick % self.network_snapshot_ticks == 0 or old:
+        if (self.trainer.tick % self.network_snapshot_ticks == 0 or old) and not self.trainer.ending:
             with self.trainer.timing.of("saving"):
                 self._start()
 
@@ -74,6 +74,6 @@ class SaverPlugin(Plugin):
                     if old != path:
                         old.unlink(missing_ok=True)
 
-        self.trainer.background.submit(write)
+        self.trainer.background.submit(write, name="checkpoint")
         self._last = time.monotonic()
         return path

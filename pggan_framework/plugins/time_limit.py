@@ -41,6 +41,10 @@ class TimeLimit(Plugin):
         if self._clock.seconds >= self.minutes * 60:
             self.trainer.stop(f"{self.minutes:g} minutes are over")
 
+    def seconds_left(self) -> float:
+        """What is left of the time."""
+        return self.minutes * 60 - self._clock.seconds
+
     def state_dict(self) -> dict[str, Any]:
         """Seconds trained."""
         return {"seconds": self._clock.seconds}

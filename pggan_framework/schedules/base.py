@@ -22,12 +22,16 @@ class Facts:
         pictures: how many the data are; an epoch is as many real images.
         minibatch: real images a batch, by depth.
         repeats: batches of reals a step, `Trainer.D_training_repeats`.
+        seconds: what the run's budget leaves for training; None where there is no budget.
+        step_seconds: depth -> about how long a step takes there; None where that is not known.
     """
 
     max_depth: int
     pictures: int
     minibatch: Callable[[int], int]
     repeats: int = 1
+    seconds: float | None = None
+    step_seconds: Callable[[int], float] | None = None
 
     @property
     def depths(self) -> range:

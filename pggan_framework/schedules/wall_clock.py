@@ -1,48 +1,134 @@
-"""Growth by the clock: a budget of time, shared out among the depths."""
+"""Growth by the clock: a budget of time, divided among the depths."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from pggan_framework.growth import by_depth
 from pggan_framework.registry import register
 from pggan_framework.schedules.base import Facts, Schedule
-from pggan_framework.schedules.plan import Plan, Stage, linear_fade
+from pggan_framework.schedules.plan import WHOLE, Curve, Plan, Stage, linear_fade
+
+MINUTES = 60.0
+"""Length of a training that is given none."""
+LAST, LEAST = 0.6, 0.02
+"""Default fractions of the time: of the last depth, and the least of an earlier one."""
 
 
 @register("schedule")
 class WallClockSchedule(Schedule):
     """Reaches the full size within a budget of time, whatever the machine. Training ends when it is used up.
 
-    The time counted is that of training, over all resumes. Since the clock decides when a depth begins, two runs are
-    not equal bit for bit, and neither is a resumed one.
+    The time counted is that of training, over all resumes. Where a run has ``--minutes``, the remaining stages are laid
+    out anew at each start, for the time that is left. Since the clock decides when a depth begins, two runs are not
+    equal bit for bit, and neither is a resumed one.
 
     Args:
-        minutes: for all of the training.
-        shares: of the time, by depth; in proportion to their sum, and a share holds from its depth on.
+        minutes: of training; None: what the general --minutes leaves, or 60.
+        shares: fractions of the time by depth, in proportion to their sum; a value holds from its depth on. None: 60 %
+            for the last depth, and half as much for each depth as for the next.
         fade_share: of a depth's time that its fade takes.
+        min_steps: a depth that would get fewer steps is not entered; the depth before is trained to the end.
+        lr_decay_share: of the last depth's time over which the learning rates fall at the end; 0: they do not.
+        lr_decay_to: the factor they fall to.
 
     Raises:
         UserError: if a number is outside its limits.
     """
 
+    earlier_values: ClassVar[Mapping[str, Any]] = {"min_steps": 0}
+
     def __init__(
         self,
-        minutes: float = 60.0,
-        shares: dict[int, float] = {0: 1.0},  # noqa: B006  -- never changed
-        fade_share: float = 0.5,
+        minutes: float | None = None,
+        shares: dict[int, float] | None = None,
+        fade_share: float = 0.4,
+        min_steps: int = 400,
+        lr_decay_share: float = 0.0,
+        lr_decay_to: float = 0.1,
     ) -> None:
-        self.minutes, self.shares, self.fade_share = minutes, shares, fade_share
-        self.check("shares", shares.values())
-        if not minutes > 0:
+        self.minutes, self.shares, self.fade_share, self.min_steps = minutes, shares, fade_share, min_steps
+        self.lr_decay_share, self.lr_decay_to = lr_decay_share, lr_decay_to
+        self.check("shares", (shares or {}).values())
+        self.check("min_steps", [min_steps])
+        if minutes is not None and not minutes > 0:
             raise self.refuse("minutes", minutes, "above 0")
-        if not 0 <= fade_share <= 1:
-            raise self.refuse("fade_share", fade_share, "0 to 1")
+        for name in ("fade_share", "lr_decay_share", "lr_decay_to"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise self.refuse(name, getattr(self, name), "0 to 1")
 
     def plan(self, facts: Facts) -> Plan:
-        """Stages in seconds."""
-        table = self.table("shares", self.shares, facts)
-        shares = [by_depth(table, 0.0, depth) for depth in facts.depths]
-        if not sum(shares) > 0:
-            raise self.refuse("shares", self.shares, "one above 0")
-        seconds = [self.minutes * 60 * share / sum(shares) for share in shares]
-        stages = [Stage(length, linear_fade(length * self.fade_share)) for length in seconds]
+        """Stages in seconds, from the first step of a new run on."""
+        own = None if self.minutes is None else self.minutes * 60
+        given = [seconds for seconds in (own, facts.seconds) if seconds is not None]
+        return self.lay_out(facts, [], 0.0, max(min(given, default=MINUTES * 60), 0.0))
+
+    def lay_out(self, facts: Facts, entered: Sequence[Stage], position: float, left: float) -> Plan:
+        """The plan for the rest of a training.
+
+        The current depth keeps its fade, and has the fraction of its share that it has not had yet. The deepest depth
+        is the one that gets `min_steps` steps, or the current one where none below does.
+
+        Args:
+            facts: of data and networks.
+            entered: the stages of the depths entered so far, the current one last; none before the first step.
+            position: seconds trained.
+            left: seconds that remain.
+        """
+        depth = max(len(entered) - 1, 0)
+        for last in range(facts.max_depth, depth, -1):
+            stages = self._stages(facts, entered, position, left, last)
+            needed = self.min_steps * facts.step_seconds(last) if facts.step_seconds else 0.0
+            if stages[last].length > 0 and stages[last].length >= needed:
+                break
+        else:
+            stages = self._stages(facts, entered, position, left, depth)
         return Plan(stages, ends=True, unit="second")
+
+    def _stages(
+        self, facts: Facts, entered: Sequence[Stage], position: float, left: float, last: int
+    ) -> Sequence[Stage]:
+        """The stages `entered` and those up to `last`, which end in `left` seconds."""
+        shares = self._weights(facts, last)
+        kept, gone = list(entered[:-1]), 0.0
+        depth = len(kept)
+        if entered:
+            gone = max(position - sum(stage.length for stage in kept), 0.0)
+            length = entered[-1].length
+            shares[depth] *= max(1 - gone / length, 0.0) if length > 0 else 0.0
+        shares = shares[depth:]
+        if not sum(shares) > 0:  # the last depth has had its time and goes on
+            shares[-1] = 1.0
+        lengths = [left * share / sum(shares) for share in shares]
+        stages = [Stage(length, linear_fade(length * self.fade_share)) for length in lengths]
+        if entered:
+            stages[0] = Stage(gone + lengths[0], _shortened(entered[-1].fade, gone, gone + lengths[0]))
+        final = stages[-1]
+        stages[-1] = Stage(final.length, final.fade, self._decay(final.length, lengths[-1]))
+        return [*kept, *stages]
+
+    def _weights(self, facts: Facts, last: int) -> list[float]:
+        """Fractions of the time for the depths up to `last`."""
+        if self.shares is not None:
+            table = self.table("shares", self.shares, facts)
+            weights = [by_depth(table, 0.0, depth) for depth in range(last + 1)]
+            if not sum(by_depth(table, 0.0, depth) for depth in facts.depths) > 0:
+                raise self.refuse("shares", self.shares, "one above 0")
+            return weights
+        if last == 0:
+            return [1.0]
+        earlier = [(1 - LAST) * 2.0**depth / (2**last - 1) for depth in range(last)]
+        return [*(max(share, LEAST) for share in earlier), LAST]
+
+    def _decay(self, end: float, length: float) -> Curve:
+        """Factor of the learning rates in a last stage that ends at `end` and has `length` seconds left."""
+        fall = self.lr_decay_share * length
+        return Curve(((end - fall, 1.0), (end, self.lr_decay_to))) if fall > 0 else WHOLE
+
+
+def _shortened(fade: Curve, gone: float, end: float) -> Curve:
+    """The rest of a fade that must be over at `end` of its stage; alpha is the same at `gone`."""
+    if fade.points[-1][0] <= max(end, gone):
+        return fade
+    return Curve(((0.0, fade.at(0.0)), (gone, fade.at(gone)), (end, 1.0))) if gone > 0 else linear_fade(end)

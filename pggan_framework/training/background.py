@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
 from typing import Any, TypeVar
 
 import torch
@@ -23,18 +24,21 @@ class Background:
 
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
+        self.longest: dict[str, float] = {}
+        """Seconds that the longest task of each name took, since whoever reads them last cleared them."""
         self._pool: ThreadPoolExecutor | None = None
         self._running: list[tuple[Future[Any], Callable[[Any], None] | None]] = []
 
-    def submit(self, task: Callable[[], T], then: Callable[[T], None] | None = None) -> None:
+    def submit(self, task: Callable[[], T], then: Callable[[T], None] | None = None, name: str = "other") -> None:
         """Run `task` in the thread.
 
         Args:
             task: must not touch what training changes: copies of tensors, and no global random generator.
             then: called with the result by a later `collect`, in the caller's thread.
+            name: what kind of task it is, for `longest`.
         """
         if not self.enabled:
-            result = task()
+            result = self._timed(task, name)
             if then is not None:
                 then(result)
             return
@@ -43,7 +47,14 @@ class Background:
         finally:  # whatever an earlier task has raised, this one is not lost
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(1, "background")
-            self._running.append((self._pool.submit(task), then))
+            self._running.append((self._pool.submit(self._timed, task, name), then))
+
+    def _timed(self, task: Callable[[], T], name: str) -> T:
+        start = monotonic()
+        try:
+            return task()
+        finally:
+            self.longest[name] = max(self.longest.get(name, 0.0), monotonic() - start)
 
     def collect(self) -> None:
         """Take the results of the tasks that are done; waits for none."""

@@ -58,6 +58,10 @@ class EMA:
             half_life = min(half_life, nimg * self.rampup)
         return float(0.5 ** (batch / half_life)) if half_life > 0 else 0.0
 
+    def begin_anew(self, nimg: float) -> None:
+        """Ramp the half-life of every weight up again, as if its training began at `nimg` images."""
+        self.births = dict.fromkeys(self.births, nimg)
+
     @torch.no_grad()
     def update(self, G: GeneratorBase, nimg: float, batch: int) -> None:
         """Move the average towards `G` after a step of `batch` images; buffers, depth and alpha are copied."""

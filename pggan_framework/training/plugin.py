@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,6 +72,15 @@ class Plugin:
 
     def on_depth_change(self) -> None:
         """Called when the depth has changed, before the first step there."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether this plugin has nothing left to train, so that a resumed run ends before its first step."""
+        return False
+
+    def seconds_left(self) -> float:
+        """Seconds after which this plugin will have ended training; infinity where it does not look at the clock."""
+        return inf
 
     def on_diverged(self, error: DivergedError) -> bool:
         """Called when a plugin has raised `error`; True says that training can go on, and then no other is asked.

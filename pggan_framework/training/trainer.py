@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from pggan_framework.losses.context import Progress
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register
 from pggan_framework.training.background import Background
+from pggan_framework.training.budget import Budget
 from pggan_framework.training.ema import EMA
 from pggan_framework.training.plugin import Every, Plugin
 from pggan_framework.training.randomness import derive, seed_step
@@ -49,6 +51,7 @@ class Parts:
         config: the resolved configuration, for the checkpoints.
         directory: the run's folder, for plugins that write files.
         logger: hears of what plugins write and have to say.
+        budget: wall-clock time of this start of the program; None: no limit.
     """
 
     dataset: DepthDataset
@@ -63,6 +66,7 @@ class Parts:
     config: Mapping[str, Any] = field(default_factory=dict)
     directory: Path | None = None
     logger: Logger = field(default_factory=Logger)
+    budget: Budget | None = None
 
 
 @register("training")
@@ -118,7 +122,7 @@ class Trainer:
         self.lr_factors: dict[str, float] = {}
         """What the learning rates are multiplied by, by who asks for it."""
         self.stop_reason = self._wish = ""
-        self.failed = False
+        self.failed = self._finishing = False
         self.stream = 0
         """Which of the seed's streams of random numbers the steps draw from; another one repeats nothing exactly."""
         self.open_state: dict[str, Any] | None = None
@@ -163,6 +167,34 @@ class Trainer:
         else:
             self._wish = self._wish or reason
             self.parts.step.wish = True
+
+    def finish(self, reason: str) -> None:
+        """End training after the step that is under way as at `total_kimg`: its last, shorter tick is closed.
+
+        With several processes it is a `stop`, since their clocks differ and closing a tick is a common effort.
+        """
+        self._finishing = self._finishing or (self.world.size == 1 and not self.stop_reason)
+        self.stop(reason)
+
+    @property
+    def ending(self) -> bool:
+        """Whether the step or tick under way is the last: what `on_end` writes need not be written before."""
+        return bool(self.stop_reason) or self.nimg >= self.total_nimg
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run has come to its end, so that no step is left to take."""
+        return self.nimg >= self.total_nimg or any(plugin.complete for plugin in self.plugins)
+
+    @property
+    def budget(self) -> Budget | None:
+        """Wall-clock time of this start of the program; None where there is no limit."""
+        return self.parts.budget
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until a clock ends training, whichever is first; infinity where only images are counted."""
+        return min((plugin.seconds_left() for plugin in self.plugins), default=inf)
 
     def grow_to(self, depth: int, alpha: float) -> None:
         """Set depth and alpha of G, D and the averaged generator; tells the plugins where the depth has changed."""
@@ -226,7 +258,9 @@ class Trainer:
                 self.take_step()
                 if self.nimg - self.tick_start_nimg >= self.tick_nimg:
                     self.end_tick()
-            if not self.stop_reason and self.nimg > self.tick_start_nimg:
+            if self._finishing and self.nimg > self.tick_start_nimg:
+                self.end_tick()
+            elif not self.stop_reason and self.nimg > self.tick_start_nimg:
                 self.open_state = self.state_dict()
                 self.end_tick()
         except DivergedError as error:
@@ -312,6 +346,7 @@ class Trainer:
 
     def end_tick(self) -> None:
         """Close the tick: fresh `stats`, then every plugin's `on_tick` that is due."""
+        start = Budget.now()
         self.background.collect()
         if self.world.size > 1:
             networks = self.G, self.D, self.parts.ema.generator
@@ -324,6 +359,8 @@ class Trainer:
             ticks = [every.count for every in plugin.intervals() if every.unit == "tick"]
             if not ticks or any(self.tick % max(1, round(count)) == 0 for count in ticks):
                 plugin.on_tick()
+        if self.budget is not None:
+            self.budget.note("tick", Budget.now() - start)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything an exact resume needs: plain values and tensors."""

@@ -138,7 +138,9 @@ def test_repeats_hold_depth_and_alpha(trace: Any) -> None:
 
 
 def test_the_clock_ends_a_run(trace: Any) -> None:
-    steps, result = trace(schedule="WallClockSchedule", WallClockSchedule__minutes=0.03, total_kimg=1000)
+    steps, result = trace(
+        schedule="WallClockSchedule", WallClockSchedule__minutes=0.03, WallClockSchedule__min_steps=0, total_kimg=1000
+    )
     assert result.exit_status == 0 and 0 < result.nimg < 1_000_000
     assert steps[0]["depth"] == 0 and steps[-1]["depth"] == 2
 
