@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio import Codec, Wave, build_codec
+from pggan_framework.audio.offset import AUDIBLE, find_offset
 from pggan_framework.audio.reading import Channels, SoundFile, UnreadableSound, read_wave
 from pggan_framework.data.clips import ClipPolicy, Normalize, Survey, TooLong, TooShort
 from pggan_framework.data.described import describe_recordings
@@ -77,6 +78,7 @@ class SoundImageDataset(WaveDataset):
             file that is silent altogether stays as it is.
         normalize: bring each file to one level, its ``peak`` to -1 dB or its ``rms`` to -20 dB of full scale. The
             networks then learn sound without its differences of level; `gain_db` keeps them.
+        remove_offset: subtract from each clip the constant offset that its quiet parts show; low notes are kept.
         labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
             pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
             the pattern's, or the only one of the table or the JSON.
@@ -99,6 +101,8 @@ class SoundImageDataset(WaveDataset):
             parameter is not allowed.
     """
 
+    earlier_values = {**WaveDataset.earlier_values, "remove_offset": False}
+
     def __init__(
         self,
         dir_path: Path,
@@ -119,6 +123,7 @@ class SoundImageDataset(WaveDataset):
         seed: int = 0,
         trim_db: float | None = None,
         normalize: Normalize = "none",
+        remove_offset: bool = True,
         labels: list[str] | None = None,
         continuous_labels: list[str] | None = None,
         labels_csv: Path | None = None,
@@ -132,6 +137,8 @@ class SoundImageDataset(WaveDataset):
     ) -> None:
         codec = _codec(img_mode, frequency, n_fft, hop_length, frames, bins, 2 if channels == "both" else 1, margin)
         self.dir_path, self.frequency, self.channels = Path(dir_path), frequency, channels
+        self.remove_offset = remove_offset
+        self._with_offset: set[int] = set()
         owner = type(self).__name__
         self._policy = ClipPolicy(
             owner, codec.samples, frequency, channels, too_short, too_long, overlap, seed, trim_db, normalize
@@ -191,17 +198,20 @@ class SoundImageDataset(WaveDataset):
         waves: list[Wave] = []
         starts = []
         fault, lost, full_scale = None, 0, 0
-        for offset in self._policy.offsets(self._recordings.files[file].name, survey.length)[part]:
-            clip = self._clip(file, survey, survey.begin + offset)
+        audible = False
+        for start in self._policy.offsets(self._recordings.files[file].name, survey.length)[part]:
+            clip = self._clip(file, survey, survey.begin + start)
             try:
-                wave = self._read(clip)
+                wave, offset = self._read(clip)
             except UnreadableSound as error:
                 fault, lost = fault or str(error), lost + 1
                 continue
             waves.append(_amplified(wave, clip.gain_db))
             starts.append(clip.start)
-            full_scale += int(np.count_nonzero(np.abs(wave) >= FULL_SCALE))
+            audible |= bool(np.abs(offset).max() > AUDIBLE)
+            full_scale += int(np.count_nonzero(np.abs(wave + offset) >= FULL_SCALE))
         facts = {"survey": list(survey), "starts": starts, "full_scale": full_scale, "lost": lost, "fault": fault}
+        facts["offset"] = audible
         return SourceRead(waves, facts)
 
     def add_source(self, index: int, parts: int, facts: dict[str, Any]) -> None:
@@ -216,6 +226,8 @@ class SoundImageDataset(WaveDataset):
         if survey is not None:
             self._clips += [self._clip(file, survey, start) for start in facts["starts"]]
             self._at_full_scale += facts["full_scale"]
+        if facts.get("offset"):
+            self._with_offset.add(file)
         if index == len(self._sources) - 1:
             self._recordings.check_any()
 
@@ -231,11 +243,15 @@ class SoundImageDataset(WaveDataset):
     def _clip(self, file: int, survey: Survey, start: int) -> Clip:
         return Clip(file, start, min(self._policy.samples, survey.end - start), survey.gain_db)
 
-    def _read(self, clip: Clip) -> Wave:
-        """A clip as it is in the file, filled with silence up to the length of a picture."""
+    def _read(self, clip: Clip) -> tuple[Wave, NDArray[np.float32]]:
+        """A clip filled with silence up to its length in a picture, and the offset [..., 1] subtracted before that."""
         wave = read_wave(self._header(clip.file), self.frequency, clip.start, clip.samples, self.channels)
+        offset = np.zeros((*wave.shape[:-1], 1), np.float32)
+        if self.remove_offset:
+            offset = find_offset(wave, self.frequency)
+            wave = wave - offset if offset.any() else wave
         missing = self._policy.samples - clip.samples
-        return np.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(0, missing)]) if missing else wave
+        return (np.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(0, missing)]) if missing else wave), offset
 
     def __len__(self) -> int:
         return len(self._clips)
@@ -248,7 +264,7 @@ class SoundImageDataset(WaveDataset):
         """
         clip = self._clips[index]
         try:
-            return _amplified(self._read(clip), clip.gain_db)
+            return _amplified(self._read(clip)[0], clip.gain_db)
         except UnreadableSound as error:
             path = self._header(clip.file).path
             raise UserError(f"{path} could be read at the start of the run, now it cannot: {error}") from error
@@ -257,6 +273,10 @@ class SoundImageDataset(WaveDataset):
         """What a person should know of the recordings, in words."""
         full_scale = self._at_full_scale / (len(self) * self._policy.samples * self.codec.channels)
         lines = describe_recordings(self._recordings, full_scale)
+        if self._with_offset:
+            lines["offset"] = (
+                f"{len(self._with_offset)} files had a constant offset above -50 dB of full scale, removed"
+            )
         if self._file_labels is not None and self.label_space is not None and self.labels is not None:
             lines["labels"] = self._file_labels.describe(self.label_space, self.labels, "sounds")
         return {**super().summary(), **lines}
@@ -264,6 +284,8 @@ class SoundImageDataset(WaveDataset):
     def sources_fingerprint(self) -> str:
         """Digest of how files are cut, and of each file's name in the folder, size, first and last 64 KiB."""
         digest = hashlib.sha256(repr((self._policy, SOURCE_SAMPLES)).encode())
+        # Nothing is added where it is off, so that fingerprints from before there was such a flag stay valid.
+        digest.update(b"offset removed" if self.remove_offset else b"")
         for recording in self._recordings.files:
             path = recording.header.path
             size = path.stat().st_size

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Codec, Wave
+from pggan_framework.audio.offset import find_offset
 from pggan_framework.audio.reading import Channels, SoundFile, UnreadableSound, read_header, read_wave
 from pggan_framework.data.base import box_mean
 from pggan_framework.data.clips import ClipPolicy
@@ -123,6 +124,8 @@ def _read_sound(path: Path, model: Pretrained, codec: Codec, known: dict[str, An
         survey = policy.survey(header)
         used = min(survey.length, samples)
         wave = read_wave(header, rate, survey.begin, used, channels)
+        # As the model's dataset does; a run from before there was such a flag has none.
+        wave = wave - find_offset(wave, rate) if known.get("remove_offset", False) else wave
     except UnreadableSound as error:
         raise UserError(f"{path} cannot be read as a sound: {error}") from error
     wave = np.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(0, samples - used)])

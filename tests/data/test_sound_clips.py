@@ -12,7 +12,8 @@ import soundfile
 from pggan_framework.data.sound import SoundImageDataset
 from pggan_framework.errors import UserError
 
-SMALL = {"n_fft": 64, "hop_length": 32, "margin": 0, "frequency": 8000, "jobs": 1}  # 32 x 32, 1024 samples, 0.128 s
+# 32 x 32, 1024 samples, 0.128 s, exactly as in the file
+SMALL = {"n_fft": 64, "hop_length": 32, "margin": 0, "frequency": 8000, "jobs": 1, "remove_offset": False}
 SOUND = np.random.default_rng(1).uniform(-0.5, 0.5, 5000).astype(np.float32)
 
 
@@ -41,7 +42,8 @@ def test_a_random_stretch_follows_from_seed_and_name(tmp_path):
     (tmp_path / "a.wav").unlink()  # the others' stretches do not depend on how many files there are
     program = (
         "from pggan_framework.data.sound import SoundImageDataset as S; import sys;"
-        "d = S(sys.argv[1], n_fft=64, hop_length=32, margin=0, frequency=8000, jobs=1, too_long='random');"
+        "d = S(sys.argv[1], n_fft=64, hop_length=32, margin=0, frequency=8000, jobs=1, too_long='random',"
+        " remove_offset=False);"
         "sys.stdout.buffer.write(b''.join(d.wave(i).tobytes() for i in range(7)))"
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, check=True)
