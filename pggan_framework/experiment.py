@@ -198,6 +198,7 @@ class Experiment:
             make(config, "EfficientLossMonitor"),
             make(config, "AbsoluteTimeMonitor"),
             *(make(config, name) for name in general.plugins),
+            make(config, "QualityMonitor"),
             Reporter(logger),
             make(config, "OutputGenerator", postprocessors=postprocessors, logger=logger),
             make(config, "SaverPlugin", directory=checkpoint_folder(folder, general.checkpoints_dir)),

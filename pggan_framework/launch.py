@@ -40,6 +40,7 @@ MAY_CHANGE = frozenset(
         "device", "micro_batch", "activation_checkpointing", "compile", "comet_key", "comet_project_name",
         "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
         "debug", "allow_config_change", "plugin_dirs", "Trainer.write_in_background", "HTMLReport",
+        "QualityMonitor",
     }
 )  # fmt: skip
 """What a resumed run may change: it says where and how long, not what."""

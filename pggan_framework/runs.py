@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from pggan_framework.best_checkpoint import use_best
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.files import atomic_path
 
@@ -138,9 +139,11 @@ def find_launched(result_dir: Path, launcher: str) -> Path | None:
 def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
     """The folder of a trained model and its checkpoint, for commands that use one.
 
+    Where a run's best checkpoint is not its last one, the best is used, and a line on standard error says so.
+
     Args:
-        model: a run's folder (its last checkpoint), a checkpoint or exported weights wherever they lie, the folder of
-            an exported model, or ``latest``.
+        model: a run's folder (its best checkpoint), a checkpoint or exported weights anywhere, the folder of an
+            exported model, or ``latest``.
         result_dir: where ``latest`` looks.
 
     Raises:
@@ -152,9 +155,13 @@ def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
     if (path / EXPORTED).is_file():
         return path, path / EXPORTED
     try:
-        return find_run(model, result_dir, None)
+        folder, snapshot = find_run(model, result_dir, None)
     except UserError as error:
         raise UserError(str(error).removeprefix("resume: ")) from error
+    checkpoint, why = use_best(folder, snapshot.parent, snapshot)
+    if why:
+        print(why, file=sys.stderr)
+    return folder, checkpoint
 
 
 def checkpoint_folder(folder: Path, checkpoints_dir: str) -> Path:

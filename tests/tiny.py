@@ -12,5 +12,6 @@ TONES: dict[str, object] = {
     "Discriminator.fmap_max": 4,
     "minibatch_size": 4,
     "postprocessors": [],
+    "QualityMonitor.every_ticks": 0,
     "loggers": ["JSONLLogger"],
 }

@@ -33,6 +33,7 @@ ALWAYS = (
     "OutputGenerator",
     "EfficientLossMonitor",
     "AbsoluteTimeMonitor",
+    "QualityMonitor",
     "HTMLReport",
 )
 """What every run has."""

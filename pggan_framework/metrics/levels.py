@@ -42,7 +42,7 @@ class Silence(Metric):
 
 @register("metric", "loudness")
 class Loudness(Metric):
-    """Level (root mean square, dB of full scale): quantiles, and the 1-Wasserstein distance to the reals' in dB."""
+    """Level (root mean square, dB of full scale): quantiles, spread, and the 1-Wasserstein distance to the reals'."""
 
     name = "loudness"
 
@@ -51,6 +51,7 @@ class Loudness(Metric):
         return level_db(clips)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``loudness.p5``, ``.p50``, ``.p95`` and ``.distance``, dB."""
+        """``loudness.p5``, ``.p50``, ``.p95``, ``.distance``, and ``.spread``, the range from 10 to 90 %, dB."""
         self.check_count(reals, others)
-        return describe(self.name, reals[:, 0], others[:, 0])
+        low, high = np.percentile(others[:, 0], (10, 90))
+        return {**describe(self.name, reals[:, 0], others[:, 0]), "loudness.spread": float(high - low)}

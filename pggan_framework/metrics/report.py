@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 import pggan_framework.metrics.centroid
 import pggan_framework.metrics.consistency
 import pggan_framework.metrics.copying
+import pggan_framework.metrics.edges
 import pggan_framework.metrics.embeddings
 import pggan_framework.metrics.fid
 import pggan_framework.metrics.frechet

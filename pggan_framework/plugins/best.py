@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,8 @@ from pggan_framework.training.checkpoint import save_checkpoint
 from pggan_framework.training.plugin import Plugin
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pggan_framework.training.trainer import Trainer
 
 BETTER: dict[str, Literal["lower", "higher"]] = {
@@ -93,23 +96,15 @@ class KeepBest(Plugin):
         if trainer.open_state is not None:
             # The state before a last, shorter tick, of which this is the best: a longer run must know of the file.
             trainer.open_state["plugins"][name] = self.state_dict()
-        state = frozen(trainer.open_state or trainer.state_dict())
         told = f"{self.path.name}: {self.figure} {value:.4g} at {trainer.kimg:.1f} kimg"
 
-        def write() -> str:
-            try:
-                save_checkpoint(self.path, state)
-            except UserError as error:
-                return f"{error}; the run goes on"
-            return ""
-
-        def then(error: str) -> None:
+        def failed() -> None:
             # After a full disk a later one may find room; the run has its own checkpoints.
-            if error and (self._best, self._depth) == (value, state["networks"]["depth"]):
+            if (self._best, self._depth) == now:
                 self._best, self._depth = earlier
-            trainer.parts.logger.message(error or told)
 
-        trainer.background.submit(write, then)
+        now = self._best, self._depth
+        write_best(trainer, self.path, lambda: None, failed, told)
 
     def _beats(self, value: float) -> bool:
         return value < self._best if self.better == "lower" else value > self._best
@@ -134,6 +129,41 @@ class KeepBest(Plugin):
         """Go on with the contest, if it is about the same figure."""
         if state.get("figure") == self.figure:
             self._best, self._depth, self._missed = state["best"], state["depth"], state["missed"]
+
+
+def write_best(
+    trainer: Trainer,
+    path: Path,
+    beside: Callable[[], None],
+    failed: Callable[[], None],
+    message: str = "",
+) -> None:
+    """Write the present state as a checkpoint in the background; an error costs one line in the log.
+
+    Args:
+        trainer: whose state.
+        path: the file.
+        beside: called in the background when the file is written, for another one next to it.
+        failed: called in the trainer's thread where the file could not be written.
+        message: a line for the log when it is written.
+    """
+    state = frozen(trainer.open_state or trainer.state_dict())
+
+    def write() -> str:
+        try:
+            save_checkpoint(path, state)
+            beside()
+        except (UserError, OSError) as error:
+            return f"{error}; the run goes on"
+        return ""
+
+    def then(error: str) -> None:
+        if error:
+            failed()
+        if error or message:
+            trainer.parts.logger.message(error or message)
+
+    trainer.background.submit(write, then, "checkpoint")
 
 
 def direction(figure: str) -> Literal["lower", "higher"] | None:

@@ -1,0 +1,73 @@
+"""The best checkpoint of a run by measured quality: its file, what is known of it, and when commands use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+BEST = "network-best.pt"
+"""The checkpoint with the best samples, next to the snapshots."""
+BEST_FACTS = "network-best.json"
+"""The measurement that chose it: metric, value, nimg, depth, alpha, n, seed, data."""
+QUALITY = "QualityMonitor"
+"""``by`` of this plugin's lines in metrics.jsonl."""
+MUCH = 1.5
+"""A distance this many times the best one is much worse; less may be chance."""
+_METRICS = {"sound.frechet": "Fréchet distance", "picture.swd.average": "sliced Wasserstein distance"}
+
+
+def read_best(folder: Path) -> dict[str, Any] | None:
+    """The measurement of the best checkpoint in `folder`; None where there is no such checkpoint."""
+    try:
+        facts = json.loads((folder / BEST_FACTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    known = isinstance(facts, dict) and {"metric", "value", "nimg", "depth", "alpha"} <= facts.keys()
+    return facts if known and (folder / BEST).is_file() else None
+
+
+def last_measured(run: Path) -> dict[str, Any] | None:
+    """The last measurement of a run's samples in metrics.jsonl; None where there is none."""
+    try:
+        lines = (run / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            facts = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(facts, dict) and facts.get("by") == QUALITY:
+            return facts
+    return None
+
+
+def described(facts: Mapping[str, Any]) -> str:
+    """The distance of a measurement in words: ``Fréchet distance 41.2``."""
+    value = facts.get("value")
+    return f"{_METRICS.get(facts['metric'], facts['metric'])} {'unknown' if value is None else format(value, '.4g')}"
+
+
+def much_worse(best: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether `other` is plainly worse than the best measurement."""
+    return other.get("value") is None or bool(other["value"] > MUCH * best["value"])
+
+
+def use_best(run: Path, folder: Path, snapshot: Path) -> tuple[Path, str]:
+    """The checkpoint that commands use where a run is named, and a line that says why; empty for the last snapshot.
+
+    Args:
+        run: the run's folder.
+        folder: where its checkpoints are.
+        snapshot: its last snapshot.
+    """
+    best, last = read_best(folder), last_measured(run)
+    if best is None or (last is not None and last.get("nimg") == best["nimg"]):
+        return snapshot, ""
+    there = "" if last is None else f"; the last measured state, {last['nimg'] / 1000:.1f} kimg, has {described(last)}"
+    return folder / BEST, (
+        f"using {BEST}: {described(best)} at {best['nimg'] / 1000:.1f} kimg{there};"
+        f" to use another checkpoint, give its file, such as {snapshot}"
+    )

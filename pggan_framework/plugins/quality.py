@@ -1,0 +1,268 @@
+"""QualityMonitor: how good the samples are, in the log, the report and the best checkpoint of every run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pggan_framework.best_checkpoint import BEST, BEST_FACTS, QUALITY, described, much_worse, read_best
+from pggan_framework.data.loader import to_network_range
+from pggan_framework.errors import UserError
+from pggan_framework.files import atomic_path
+from pggan_framework.metrics.base import BaseMetric, Clips, Features, Pictures
+from pggan_framework.metrics.centroid import Centroid
+from pggan_framework.metrics.consistency import Consistency
+from pggan_framework.metrics.decoding import decoded
+from pggan_framework.metrics.edges import Clipping, Edges
+from pggan_framework.metrics.frechet import Frechet
+from pggan_framework.metrics.levels import Loudness, Silence
+from pggan_framework.metrics.lines import FILE, append_line, drop_lines
+from pggan_framework.metrics.report import as_dict, compare, measure, usable
+from pggan_framework.metrics.swd import SlicedWasserstein
+from pggan_framework.metrics.verdict import Verdict, judge_images, judge_sound
+from pggan_framework.plugins.best import write_best
+from pggan_framework.plugins.metrics import SoundMetrics
+from pggan_framework.plugins.output import OutputGenerator
+from pggan_framework.plugins.picture_metrics import PictureMetrics
+from pggan_framework.plugins.saver import SaverPlugin
+from pggan_framework.postprocessors.picture import to_uint8
+from pggan_framework.registry import register
+from pggan_framework.training.plugin import Every, Plugin
+from pggan_framework.training.randomness import derive
+
+if TYPE_CHECKING:
+    from pggan_framework.training.trainer import Trainer
+
+_REALS, _FAKES = 31, 32  # which stream of the seed
+_BATCH = 32
+_PIXELS = 64 * 64
+_CLIPS, _IMAGES, _FEWEST, _LEAST = 128, 64, 16, 2
+"""Samples up to 64x64 pixels, samples of any larger size, and the fewest on each side that are measured at all."""
+
+
+@register("plugin")
+class QualityMonitor(Plugin):
+    """Measures a few dozen samples whenever samples are written, and when training ends; keeps the best checkpoint.
+
+    Sounds are compared by Fréchet distance, consistency, levels, clipping, edges, and spectral centroid; images of 16
+    pixels or more by the sliced Wasserstein distance. Values are in stats.jsonl as ``sound.frechet`` or
+    ``picture.swd.average``, in metrics.jsonl, and in words in the log. All samples are from the EMA generator, at the
+    current depth, and from the same latents each time; training itself does not change. ``network-best.pt`` is the
+    checkpoint with the lowest distance at the deepest, completely faded-in depth.
+
+    Args:
+        every_ticks: ticks between two measurements; 0 for none, None to follow OutputGenerator.
+        keep_best: write network-best.pt whenever the distance is the lowest so far.
+    """
+
+    main_process_only = True
+
+    def __init__(self, every_ticks: int | None = None, keep_best: bool = True) -> None:
+        if every_ticks is not None and every_ticks < 0:
+            raise UserError(f"QualityMonitor.every_ticks {every_ticks} is not allowed; allowed: 0 and up, or None")
+        self.every_ticks, self.keep_best = every_ticks, keep_best
+        self.every = Every(1, "tick")
+        self.count = 0
+        self._known: tuple[int, list[BaseMetric[Any]], dict[str, Features], dict[str, Features]] | None = None
+        self._best: dict[str, Any] | None = None
+        self._last: dict[str, Any] | None = None
+        self._verdict: Verdict | None = None
+
+    def setup(self, trainer: Trainer) -> None:
+        """Choose the number of samples and the reals."""
+        super().setup(trainer)
+        plugins, dataset = trainer.parts.plugins, trainer.parts.dataset
+        if self.every_ticks is None:
+            output = next((plugin for plugin in plugins if isinstance(plugin, OutputGenerator)), None)
+            self.every_ticks = 1 if output is None else output.output_snapshot_ticks
+        saver = next((plugin for plugin in plugins if isinstance(plugin, SaverPlugin)), None)
+        self._folder = trainer.parts.directory if saver is None else saver.directory
+        frechet = Frechet()
+        frechet.minimum = _LEAST  # the baseline is measured with as few clips, and tells how much they say
+        sound: list[BaseMetric[Any]] = [frechet, Consistency(), Silence(), Loudness(), Centroid(), Edges(), Clipping()]
+        self._metrics = [SlicedWasserstein()] if dataset.codec is None else sound
+        self.metric = "picture.swd.average" if dataset.codec is None else "sound.frechet"
+        # A plugin that measures more samples of the same has the names in stats.jsonl to itself.
+        self._others = any(isinstance(plugin, (SoundMetrics, PictureMetrics)) for plugin in plugins)
+        order = np.random.default_rng(derive(trainer.parts.seed, _REALS)).permutation(len(dataset))
+        order = dataset.present(order)
+        most = _IMAGES if dataset.codec is None else _CLIPS
+        wanted = min(max(most * _PIXELS // (dataset.shape[1] * dataset.shape[2]), _FEWEST), most)
+        self.count = min(wanted, len(order) // 2)
+        self._order: NDArray[np.int64] = order[: 2 * self.count]
+
+    def on_tick(self) -> None:
+        """Measure if samples are written at this tick, or it is the last."""
+        trainer = self.trainer
+        if self._measures and (trainer.tick == 1 or trainer.tick % (self.every_ticks or 1) == 0 or trainer.ending):
+            self._measure()
+
+    def on_end(self) -> None:
+        """Measure the last state if it was not, and summarize: the last and the best samples, and what to type next."""
+        trainer = self.trainer
+        if not self._measures or trainer.iteration == 0:
+            return
+        if not trainer.failed and (self._last is None or self._last["nimg"] != trainer.nimg):
+            self._measure()
+        for line in self._summary():
+            trainer.parts.logger.message(line)
+
+    @property
+    def _measures(self) -> bool:
+        return bool(self.every_ticks) and self.count >= _LEAST
+
+    def _measure(self) -> None:
+        """Measure samples of the present generator, log a line, and keep the checkpoint if it is the best."""
+        trainer = self.trainer
+        _, metrics, *sides = self._reals_at(trainer.depth)
+        if not metrics:
+            return
+        batches = list(self._fakes())
+        if sum(map(len, batches)) < self.count:
+            trainer.parts.logger.message(f"quality at {trainer.kimg:.1f} kimg: the samples are not finite")
+            return
+        figures = as_dict(compare(metrics, sides[0], sides[1], measure(metrics, batches, self.count)))
+        prefix = self.metric.partition(".")[0]
+        hidden = ("frechet", "silence", "loudness", "swd") if self._others else ()
+        shown = {name: value for name, value in figures.items() if not name.startswith(hidden)}
+        trainer.stats.update({f"{prefix}.{name}": value for name, value in shown.items() if _judged(name)})
+        facts = self._facts(figures)
+        self._last = facts
+        best = self._contest(facts)
+        self._verdict = judge_sound(figures, self.count) if prefix == "sound" else judge_images(figures)
+        size = trainer.parts.dataset.growth.shape_at(trainer.depth)[1:]
+        growing = f" ({size[0]}x{size[1]})" if trainer.depth < trainer.G.max_depth else ""
+        suffix = "; the best so far" if best else ""
+        trainer.parts.logger.message(f"quality at {trainer.kimg:.1f} kimg{growing}: {self._verdict.line}{suffix}")
+        if trainer.parts.directory is not None:
+            try:
+                append_line(trainer.parts.directory / FILE, facts, figures)
+            except UserError as error:
+                trainer.parts.logger.message(f"{error}; the run goes on")
+
+    def _facts(self, figures: Mapping[str, float]) -> dict[str, Any]:
+        """What identifies a measurement, and its distance."""
+        trainer = self.trainer
+        distance = figures.get(self.metric.partition(".")[2], float("nan"))
+        return {
+            "by": QUALITY,
+            "nimg": trainer.nimg,
+            "tick": trainer.tick,
+            "depth": trainer.depth,
+            "alpha": float(trainer.G.alpha),
+            "data": trainer.parts.dataset.fingerprint(),
+            "n": self.count,
+            "seed": trainer.parts.seed,
+            "metric": self.metric,
+            "value": distance if isfinite(distance) else None,
+        }
+
+    def _contest(self, facts: dict[str, Any]) -> bool:
+        """Whether this is the best measurement so far; its checkpoint is then written in the background."""
+        best = self._best if self._best is not None and _comparable(self._best, facts) else None
+        if facts["value"] is None or (best is not None and _rank(facts) >= _rank(best)):
+            return False
+        if not self.keep_best or self._folder is None:
+            return False
+        earlier, self._best = self._best, facts
+        path = self._folder / BEST
+
+        def beside() -> None:
+            with atomic_path(path.with_name(BEST_FACTS)) as temporary:
+                temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+        def failed() -> None:
+            if self._best is facts:
+                self._best = earlier
+
+        write_best(self.trainer, path, beside, failed)
+        return True
+
+    def _summary(self) -> list[str]:
+        """What the run has come to, as lines for the log."""
+        trainer, lines = self.trainer, []
+        best, last = self._best, self._last
+        if self._verdict is not None:
+            state = "before training failed" if trainer.failed else "at the end"
+            lines.append(f"quality {state}: {self._verdict.line}")
+        if best is not None and last is not None:
+            if best["nimg"] == last["nimg"]:
+                lines.append(f"the last checkpoint is the best: {described(best)}")
+            else:
+                worse = ", which is much worse" if much_worse(best, last) else ""
+                lines.append(
+                    f"the best checkpoint is {BEST}, from {best['nimg'] / 1000:.1f} kimg: {described(best)};"
+                    f" the last one has {described(last)}{worse}"
+                )
+        folder = trainer.parts.directory
+        if folder is not None and not trainer.failed:
+            lines.append(
+                f"next: pggan generate {folder} makes samples with the best checkpoint;"
+                f" pggan train --resume {folder} --minutes 10 continues from the last one"
+            )
+        return lines
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Read which checkpoint is the best, and drop lines of metrics.jsonl that will be written again."""
+        trainer = self.trainer
+        trainer.background.join()
+        self._best = None if self._folder is None else read_best(self._folder)
+        if trainer.parts.directory is not None:
+            last = trainer.tick_start_nimg
+            drop_lines(trainer.parts.directory / FILE, lambda line: line.get("by") == QUALITY and line["nimg"] > last)
+
+    def _reals_at(self, depth: int) -> tuple[int, list[BaseMetric[Any]], dict[str, Features], dict[str, Features]]:
+        """The metrics that can be measured at `depth`, and both halves of the reals; those of one depth are kept."""
+        if self._known is None or self._known[0] != depth:
+            halves = (self._order[: self.count], self._order[self.count :])
+            first = next(self._reals(halves[0][:1], depth))
+            metrics, _ = usable(self._metrics, self.count, first)
+            known, others = (measure(metrics, self._reals(half, depth), self.count) for half in halves)
+            self._known = depth, metrics, known, others
+        return self._known
+
+    def _reals(self, chosen: Sequence[int] | NDArray[np.int64], depth: int) -> Iterator[Clips | Pictures]:
+        dataset = self.trainer.parts.dataset
+        for start in range(0, len(chosen), _BATCH):
+            part = [int(number) for number in chosen[start : start + _BATCH]]
+            batch = torch.from_numpy(dataset.images(part, depth))
+            yield self._samples(to_network_range(batch, dataset.range_in, (-1, 1)).numpy())
+
+    def _fakes(self) -> Iterator[Clips | Pictures]:
+        """Always from the same latents, so that two measurements differ by the network alone; none if not finite."""
+        for start in range(0, self.count, _BATCH):
+            seed = derive(self.trainer.parts.seed, _FAKES, start)
+            images, _ = self.trainer.sample(min(_BATCH, self.count - start), seed)
+            if not np.all(np.isfinite(images)):
+                return
+            yield self._samples(images)
+
+    def _samples(self, images: NDArray[np.float32]) -> Clips | Pictures:
+        """Images [N, C, h, w] in [-1, 1] as what the metrics compare."""
+        parts = self.trainer.parts
+        codec = parts.dataset.codec
+        return (
+            Pictures(to_uint8(images))
+            if codec is None
+            else decoded(codec, images.clip(-1, 1), device=str(parts.device))
+        )
+
+
+def _judged(name: str) -> bool:
+    """Whether a value is needed to judge samples; the others are in metrics.jsonl alone."""
+    return name.removesuffix(".floor").rpartition(".")[2] not in ("p5", "p95", "distance")
+
+
+def _rank(facts: Mapping[str, Any]) -> tuple[int, bool, float]:
+    """Lower is better: the deeper, then a depth that has faded in, then the smaller distance."""
+    return -facts["depth"], facts["alpha"] < 1, facts["value"]
+
+
+def _comparable(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    return all(first.get(name) == second[name] for name in ("metric", "data", "n", "seed"))
