@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,6 +141,8 @@ def _parse(argv: Sequence[str]) -> Given:
 
 def _dataset_words(given: Given) -> list[str]:
     """The flags that DATA stands for."""
+    from pggan_framework.planning.survey import folder_kind
+
     data = given.data
     if data.is_file() and data.suffix.lower() in YAML:
         return ["--config", str(data)]
@@ -150,7 +151,7 @@ def _dataset_words(given: Given) -> list[str]:
             raise UserError(f"{data} is no data; allowed: a folder, a prepared file (.h5), a config file (.yaml)")
         name = "OldH5Dataset"
     else:
-        name = _chosen(given.rest) or _folder_kind(data)
+        name = _chosen(given.rest) or folder_kind(data)
     if name not in PATHS:
         raise UserError(
             f"dataset_class {name} takes no folder from inspect; allowed: {', '.join(PATHS)}, or a config file as DATA"
@@ -164,22 +165,6 @@ def _chosen(words: Sequence[str]) -> str | None:
 
     found = [str(s.value) for s in parse_argv(words).settings if s.dotted == "dataset_class"]
     return found[-1] if found else None
-
-
-def _folder_kind(folder: Path) -> str:
-    """The dataset for a folder: of what it holds more, recordings or pictures."""
-    from pggan_framework.audio.reading import SUFFIXES as SOUNDS
-    from pggan_framework.data.picture_files import SUFFIXES as PICTURES
-
-    endings = Counter(path.suffix.lower() for path in folder.rglob("*") if path.is_file())
-    sounds, pictures = (sum(endings[ending] for ending in kind) for kind in (SOUNDS, PICTURES))
-    if not sounds and not pictures:
-        others = f"its {endings.total()} files end in {', '.join(sorted(endings)[:5])}" if endings else "it is empty"
-        raise UserError(
-            f"{folder} holds neither recordings nor pictures: {others};"
-            " allowed: wav, flac, ogg, mp3, aiff ... or png, jpg, gif ..."
-        )
-    return "SoundImageDataset" if sounds >= pictures else "DefaultImageFolderDataset"
 
 
 def _decoding(config: Config) -> Decoding:

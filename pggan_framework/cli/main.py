@@ -15,7 +15,8 @@ from pggan_framework import __version__
 from pggan_framework.errors import LocalError, UserError, nearest
 
 COMMANDS = {
-    "train": "train a network; 'pggan train -h' lists its flags",
+    "train": "train a network: 'pggan train DIR --minutes 10' on a folder; 'pggan train -h' lists its flags",
+    "plan": "the configuration that 'pggan train DIR' would use, as a file to edit",
     "components": "list the components, or the flags of one",
     "generate": "pictures, sounds, tunes, walks and sampler kits from a trained model",
     "video": "how a run learnt, as a GIF, WebP or MP4",

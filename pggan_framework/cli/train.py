@@ -24,7 +24,18 @@ def run(argv: list[str]) -> int:
     share_cores()
     called = time.monotonic() - program_age(argv)
     words = [word for word in argv if word != "--print_config"]
-    config = resolve(words)
+    main_process = os.environ.get("RANK", "0") == "0"
+    if words and not words[0].startswith("-"):
+        from pggan_framework.planning.command import plan_folder
+
+        folder, *words = words
+        choice = plan_folder(folder, words)
+        config = resolve(words, base=choice.config)
+        # Where the resolved config is printed, standard output holds nothing else.
+        for line in choice.lines if main_process else ():
+            print(line, file=sys.stderr if "--print_config" in argv else sys.stdout, flush=True)
+    else:
+        config = resolve(words)
     if config.general.resume:
         from pggan_framework.launch import resumed_config
 
@@ -32,11 +43,10 @@ def run(argv: list[str]) -> int:
     if len(words) < len(argv):
         sys.stdout.write(config.to_yaml())
         return 0
-    main_process = os.environ.get("RANK", "0") == "0"
     if config.general.dry_run:
         from pggan_framework.dry_run import dry_run
 
-        return dry_run(config) if main_process else 0
+        return dry_run(config, time.monotonic() - called) if main_process else 0
     from pggan_framework.launch import run_config
 
     result = run_config(config, time.monotonic() - called)

@@ -22,6 +22,7 @@ _COMMAND_FLAGS = (
 )
 _TRAIN_EXAMPLES = """
 examples:
+  pggan train datasets/piano --minutes 10
   pggan train --config configs/tones.yaml
   pggan train --config configs/cats.yaml --exp_name cats --total_kimg 20 --dry_run
   pggan train --config configs/tones.yaml --total_kimg 40 --resume latest
@@ -32,7 +33,8 @@ def train_help(entries: Iterable[Entry]) -> str:
     """The general flags, a line each, and the components by kind."""
     rows = [*_COMMAND_FLAGS, *((f"--{flag.name}", _general_help(flag)) for flag in parameters(General).values())]
     lines = [
-        "usage: pggan train [--config FILE ...] [--FLAG VALUE ...] [--Component.parameter VALUE ...]",
+        "usage: pggan train [DIR] [--config FILE ...] [--FLAG VALUE ...] [--Component.parameter VALUE ...]",
+        "DIR, a folder of recordings or images, needs no config: data, machine and --minutes (10) decide the rest.",
         "",
         *(_row(left, right, 24) for left, right in rows),
         "",

@@ -1,0 +1,50 @@
+"""What ``pggan train DIR`` and ``pggan plan DIR`` share: from their words to a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pggan_framework.config.arguments import is_alone, parse_argv, parse_mapping
+from pggan_framework.config.text import load_file, load_value
+from pggan_framework.errors import UserError
+from pggan_framework.planning.choose import MINUTES, Choice, choose
+from pggan_framework.planning.speed import measure_speed
+from pggan_framework.planning.survey import ImageSurvey, survey
+
+
+def plan_folder(folder: str, words: Sequence[str]) -> Choice:
+    """Look at `folder`, measure the machine, and choose what `words` leave open.
+
+    Args:
+        folder: of recordings or images.
+        words: the flags of the command line, those of config files among them.
+
+    Raises:
+        UserError: if the folder or a flag cannot be used.
+    """
+    given = given_values(words)
+    for flag in ("resume", "load_dataset"):
+        if given.get(flag):
+            raise UserError(f"--{flag} {given[flag]} and the folder {folder} are given; allowed: one of them")
+    minutes = given.get("minutes", MINUTES)
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not minutes > 0:
+        raise UserError(f"--minutes {minutes} is not allowed; allowed: a number above 0, such as --minutes 10")
+    found = survey(Path(folder))
+    speed = measure_speed(3 if isinstance(found, ImageSurvey) else 1)
+    choice = choose(folder, found, speed, float(minutes), given)
+    return replace(choice, config={"exp_name": Path(folder).resolve().name, **choice.config})
+
+
+def given_values(words: Sequence[str]) -> dict[str, Any]:
+    """The values of flags and of config files, by dotted name; the command line's are the stronger ones."""
+    line = parse_argv(words)
+    settings = [setting for file in line.configs for setting in parse_mapping(load_file(Path(file)), f"{file}: ")]
+    found: dict[str, Any] = {}
+    for setting in [*settings, *line.settings]:
+        if not setting.key:
+            value = True if is_alone(setting) else setting.value
+            found[setting.dotted] = load_value(value) if setting.text and isinstance(value, str) else value
+    return found
