@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,8 @@ BLOCK_SECONDS = 0.1
 LEAST_BLOCKS = 4
 CERTAIN = 3.0
 """Standard errors from 0 at which a mean is an offset, and no chance."""
+AGREEING = 0.75
+"""Fraction of the blocks whose means must have the sign of the offset."""
 AUDIBLE = 10 ** (-50 / 20)
 """Offset, -50 dB of full scale, from which removing it is worth a note."""
 NEGLIGIBLE = 1e-4
@@ -24,22 +28,36 @@ def find_offset(wave: Wave, sample_rate: int) -> NDArray[np.float32]:
     The mean over overlapping blocks of 0.1 s, each weighted by the inverse of its variance: quiet blocks show the
     offset best, and a drum with a silent end keeps it silent. It counts only where the blocks agree on it.
     """
-    length = max(min(round(BLOCK_SECONDS * sample_rate), wave.shape[-1] // LEAST_BLOCKS) // 2 * 2, 2)
-    if wave.shape[-1] < length:
-        return np.zeros((*wave.shape[:-1], 1), np.float32)
-    blocks = np.lib.stride_tricks.sliding_window_view(wave, length, axis=-1)[..., :: length // 2, :]
-    window = (hann(length) * (2 / length)).astype(np.float32)
-    means = blocks @ window
-    # Most recordings have no offset: means near 0 spare them the variances.
-    if np.abs(means).max() < NEGLIGIBLE:
-        return np.zeros((*wave.shape[:-1], 1), np.float32)
-    variances = np.maximum(np.square(blocks) @ window - means**2, 0)
+    half = min(round(BLOCK_SECONDS * sample_rate), wave.shape[-1] // LEAST_BLOCKS) // 2
+    none = np.zeros((*wave.shape[:-1], 1), np.float32)
+    if half < 1:
+        return none
+    # Sums over half blocks under both halves of the window; two halves in a row are a block.
+    parts = wave[..., : wave.shape[-1] // half * half].reshape(*wave.shape[:-1], -1, half)
+    halves = _halves(half)
+    sums = parts @ halves
+    means = sums[..., :-1, 0] + sums[..., 1:, 1]
+    # Most recordings have no offset, and this spares them the rest: one sign must prevail among the blocks.
+    above = np.count_nonzero(means > 0, axis=-1) / means.shape[-1]
+    agree = np.abs(above - 0.5) >= AGREEING - 0.5
+    if not np.any(agree):
+        return none
+    sums = np.square(parts) @ halves
+    variances = np.maximum(sums[..., :-1, 0] + sums[..., 1:, 1] - means * means, 0)
     weights = 1 / (variances + np.float32(1e-10))
     weights /= weights.sum(axis=-1, keepdims=True)
     offset = (weights * means).sum(axis=-1, keepdims=True)
     # The standard error of a weighted mean; where one block has nearly all the weight, nothing is certain.
-    spread = (np.square(weights) * np.square(means - offset)).sum(axis=-1, keepdims=True)
-    error = np.sqrt(spread / np.maximum(1 - np.square(weights).sum(axis=-1, keepdims=True), 1e-6))
-    certain = (np.abs(offset) >= NEGLIGIBLE) & (np.abs(offset) > CERTAIN * error)
-    found: NDArray[np.float32] = np.where(certain, offset, 0).astype(np.float32)
+    squares = weights * weights
+    spread = (squares * np.square(means - offset)).sum(axis=-1, keepdims=True)
+    error = np.sqrt(spread / np.maximum(1 - squares.sum(axis=-1, keepdims=True), 1e-6))
+    certain = np.asarray(agree)[..., None] & (np.abs(offset) > np.maximum(CERTAIN * error, NEGLIGIBLE))
+    found: NDArray[np.float32] = np.where(certain, offset, none)
     return found
+
+
+@cache
+def _halves(half: int) -> NDArray[np.float32]:
+    """Both halves of a Hann window whose samples sum to 1, side by side, [half, 2]."""
+    window = hann(2 * half) / half
+    return np.ascontiguousarray(window.reshape(2, half).T, dtype=np.float32)
