@@ -40,7 +40,7 @@ def run(argv: list[str]) -> int:
         from pggan_framework.launch import resumed_config
 
         config = resolve(words, base=resumed_config(config))
-    if len(words) < len(argv):
+    if "--print_config" in argv:
         sys.stdout.write(config.to_yaml())
         return 0
     if config.general.dry_run:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from math import log2
+from math import inf, log2
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 FMAP_BASE, FMAP_MAX, LATENTS = 512, 64, 64
 """Size of the networks of every plan: about 0.3 M weights each."""
-BATCH = 8
+BATCH, PENALTY = 8, 8
+"""Images a step, and how many updates share one penalty, as in the plans."""
 MEASURED = 32, 64
 """Sides, in pixels, that are measured."""
-BUSY = 1.25
-"""Wall-clock time over processor time of each thread, on an idle machine at most."""
+GAIN, MOST_GAIN = 0.7, 6.0
+"""What each further thread adds to the speed of one, and how often that of one is reached at most."""
 SECONDS = 1.2
 """Time a side gets."""
 
@@ -36,12 +41,32 @@ class Speed:
 def measure_speed(channels: int = 1) -> Speed:
     """Take training steps on random images, and time the fastest for each side of `MEASURED`.
 
-    The fastest step counts, by the wall clock or by `BUSY` times its processor time, whichever is less: another program
-    that is busy for a while does not spoil the result.
+    On a CPU the processor time of one thread is measured, since threads that wait for each other on a busy machine take
+    many times as long; the other threads of this process are added by `GAIN`.
 
     Args:
         channels: of the images.
     """
+    import torch
+
+    from pggan_framework.training.allocation import keep_freed_memory
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    torch.set_num_threads(1)
+    try:
+        found = {side: _seconds_per_step(side, channels, device) / BATCH for side in MEASURED}
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(state)
+    gain = 1.0 if device.type == "cuda" else min(1 + GAIN * (threads - 1), MOST_GAIN)
+    return Speed({side: seconds / gain for side, seconds in found.items()})
+
+
+def _seconds_per_step(side: int, channels: int, device: torch.device) -> float:
+    """The fastest step at full size, with its fraction of the lazy penalty."""
     import torch
     from torch.optim import Adam
 
@@ -51,31 +76,31 @@ def measure_speed(channels: int = 1) -> Speed:
     from pggan_framework.networks import Discriminator, Generator
     from pggan_framework.training.step import TrainingStep
 
-    found = {}
-    state = torch.get_rng_state()
-    for side in MEASURED:
-        shape = channels, side, side
-        G = Generator(shape, fmap_base=FMAP_BASE, fmap_max=FMAP_MAX, latent_size=LATENTS)
-        D = Discriminator(shape, fmap_base=FMAP_BASE, fmap_max=FMAP_MAX)
-        for network in (G, D):
-            network.depth, network.alpha = network.max_depth, 1.0
-        loss = LogisticGAN() + R1(weight=1.0, interval=8).terms
-        step = TrainingStep(
-            G, D, loss, Adam(G.parameters()), Adam(D.parameters()), lambda count: torch.randn(count, LATENTS)
-        )
-        reals = torch.rand(BATCH, *shape) * 2 - 1
-        times = []
-        began = time.perf_counter()
-        # Step 0 has the penalty and warms up; one in eight has it in training too.
-        for number in range(100):
-            start, used = time.perf_counter(), time.process_time()
-            step.discriminator_update(reals, None, Progress(0, number), BATCH)
-            step.generator_update(BATCH, Progress(0, number))
-            used = (time.process_time() - used) / torch.get_num_threads()
-            times.append(min(time.perf_counter() - start, BUSY * used))
-            if time.perf_counter() - began > SECONDS and number >= 2:
-                break
-        # A step with the penalty takes about half as long again.
-        found[side] = min(times[1:]) / BATCH * (1 + 0.5 / 8)
-    torch.set_rng_state(state)
-    return Speed(found)
+    shape = channels, side, side
+    G = Generator(shape, fmap_base=FMAP_BASE, fmap_max=FMAP_MAX, latent_size=LATENTS).to(device)
+    D = Discriminator(shape, fmap_base=FMAP_BASE, fmap_max=FMAP_MAX).to(device)
+    for network in (G, D):
+        network.depth, network.alpha = network.max_depth, 1.0
+    loss = LogisticGAN() + R1(weight=1.0, interval=PENALTY).terms
+    step = TrainingStep(
+        G, D, loss, Adam(G.parameters()), Adam(D.parameters()), lambda count: torch.randn(count, LATENTS, device=device)
+    )
+    reals = torch.rand(BATCH, *shape, device=device) * 2 - 1
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    plain, penalised = inf, inf
+    began = clock()
+    for number in range(100):
+        start = clock()
+        step.discriminator_update(reals, None, Progress(0, number), BATCH)
+        step.generator_update(BATCH, Progress(0, number))
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        taken = clock() - start
+        # Step 0 warms up.
+        if number % PENALTY:
+            plain = min(plain, taken)
+        elif number:
+            penalised = min(penalised, taken)
+        if clock() - began > SECONDS and number > PENALTY:
+            break
+    return plain + (penalised - plain) / PENALTY
