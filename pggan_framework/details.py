@@ -14,6 +14,7 @@ from pggan_framework.exported import ENDING, VERSION, about_path, growth_from, r
 from pggan_framework.growth import Growth
 from pggan_framework.label_maps import MapSpace, space_from_state
 from pggan_framework.labels import Labels, LabelSpace
+from pggan_framework.loggers.base import UNLIMITED_KIMG
 
 Details = dict[str, Any]
 """What JSON holds."""
@@ -51,6 +52,7 @@ def _describe_checkpoint(path: Path) -> Details:
     growth = Growth(stored["channels"], tuple(stored["seed"]), doubles)
     labels, codec = state.get("labels"), state["codec"]
     planned = state["trainer"].get("total_nimg")
+    total = config.get("total_kimg") if planned is None else planned / 1000
     return {
         "kind": "checkpoint",
         "format_version": VERSION,
@@ -63,7 +65,7 @@ def _describe_checkpoint(path: Path) -> Details:
         "shape_at_depth": list(growth.shape_at(networks["depth"])),
         "nimg": nimg,
         "kimg": nimg / 1000,
-        "total_kimg": config.get("total_kimg") if planned is None else planned / 1000,
+        "total_kimg": None if total is None or total >= UNLIMITED_KIMG else total,
         "tick": state["tick"],
         "generator": config["generator"],
         "generator_parameters": count_parameters(networks["G"]),

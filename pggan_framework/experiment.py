@@ -24,7 +24,7 @@ from pggan_framework.config.tables import OWNERS
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader, Part
 from pggan_framework.errors import UserError
-from pggan_framework.loggers.base import Logger
+from pggan_framework.loggers.base import UNLIMITED_KIMG, Logger
 from pggan_framework.loggers.group import LoggerGroup
 from pggan_framework.plugins.reporter import Reporter
 from pggan_framework.plugins.tables import DepthTables
@@ -42,9 +42,6 @@ from pggan_framework.training.precision import choose_precision
 from pggan_framework.training.selfcheck import check_gradients
 from pggan_framework.training.step import TrainingStep
 from pggan_framework.training.trainer import Parts, Trainer
-
-UNLIMITED_KIMG = 1e9
-"""Length of a run that a clock alone ends."""
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:

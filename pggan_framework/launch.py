@@ -168,12 +168,11 @@ def run_config(config: Config, age: float = 0.0) -> RunResult:
     Raises:
         UserError: if something in the input is wrong; no new run folder is left behind then.
     """
-    budget = None if config.general.minutes is None else Budget(config.general.minutes, age)
     world = World.from_environment()
     if restarted() and (own := find_launched(Path(config.general.result_dir), launcher())):
         config = replace(config, general=replace(config.general, resume=str(own)))
     # The processes meet when each has found nothing wrong: until then none has written anything.
-    start = prepare(config, world, budget)
+    start = prepare(config, world, Budget.of(config.general.minutes, age))
     with world.connected(start.experiment.device):
         return _run(config, start, world)
 
@@ -196,7 +195,7 @@ def _run(config: Config, start: Start, world: World) -> RunResult:
         trainer, logger = start.experiment.trainer(folder)
         checkpoint_folder(folder, general.checkpoints_dir).mkdir(parents=True, exist_ok=True)
         if start.state is not None:
-            _load_state(trainer, start.state)
+            continue_from(trainer, start.state)
             if trainer.complete:
                 return _nothing_left(start, trainer, folder)
         world.spread(
@@ -213,19 +212,24 @@ def _run(config: Config, start: Start, world: World) -> RunResult:
         raise
 
 
+def complete_line(folder: Path, trainer: Trainer) -> str:
+    """What to tell whoever resumes a run that has nothing left to do, and what to type."""
+    more = f"--resume {folder} --minutes 10"
+    if trainer.nimg >= trainer.total_nimg:
+        more += f", or --total_kimg above {trainer.kimg:g}"
+    return f"{folder} is complete: {trainer.kimg:g} kimg are trained, nothing is left to do; to train longer: {more}"
+
+
 def _nothing_left(start: Start, trainer: Trainer, folder: Path) -> RunResult:
     """Say that a resumed run is complete, and what makes it longer; nothing is written."""
     experiment = start.experiment
     if experiment.world.main:
-        print(
-            f"{folder} is complete: {trainer.kimg:g} kimg are trained, and there is nothing left to do;"
-            f" to train on: --resume {folder} --minutes 10, or --total_kimg with more than {trainer.kimg:g}"
-        )
+        print(complete_line(folder, trainer))
     stats = {"nimg": trainer.nimg, "kimg": trainer.kimg, "depth": trainer.depth}
     return RunResult(folder, trainer.nimg, stats, 0, _files(folder, experiment.config, experiment))
 
 
-def _load_state(trainer: Trainer, state: dict[str, Any]) -> None:
+def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
     """Go on from `state`, which after an allowed change need not fit."""
     try:
         trainer.load_state_dict(state)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+UNLIMITED_KIMG = 1e9
+"""Length of a run that a clock alone ends, in thousand images."""
+
+
 @dataclass(frozen=True)
 class Histogram:
     """How often values lie in each of some bins.
@@ -40,10 +44,10 @@ class RunInfo:
         config_text: the same as YAML, as in config.yaml.
         data: the dataset's summary, in words.
         networks: for each network its table: a row (layer, output shape, parameters) a layer.
-        total_kimg: how long the run is, in thousand images.
+        total_kimg: how long the run is, in thousand images; `UNLIMITED_KIMG` where a clock alone ends it.
         resumed_nimg: where a resumed run goes on, in images; None for a new run.
         logged_nimg: where its last whole tick ended: figures after it will be given again.
-        seconds: how long it trains where it is a schedule by the clock that ends it.
+        seconds: how long this start trains at most where a clock ends it.
     """
 
     directory: Path

@@ -25,8 +25,8 @@ _WINDOW = 10
 class ProgressLogger(Logger):
     """Shows progress on standard error: a bar with the remaining time on a terminal, plain lines in a file or pipe.
 
-    The remaining time follows the recent rate, so it grows when a depth is added. Where a schedule by the clock ends a
-    run, there is no share of images to show, and a new run's remaining time is what the schedule has left.
+    The remaining time follows the recent rate, so it grows when a depth is added. Where a clock ends a run (a budget, a
+    schedule by the clock, a time limit), the remaining time is what the clock leaves, and there is no percentage.
 
     Args:
         seconds: time between two plain lines, in seconds; above 0.
@@ -40,12 +40,12 @@ class ProgressLogger(Logger):
         self._marks: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
         self._due = float("inf")
         self._nimg = 0
+        self._depth = ""
 
     def start(self, run: RunInfo) -> None:
         """Draw the bar, or set the clock for the first line."""
         self._total = max(round(run.total_kimg * 1000), 1)
         self._seconds = run.seconds
-        self._resumed = run.resumed_nimg is not None
         self._nimg = run.resumed_nimg or 0
         if sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
@@ -61,19 +61,23 @@ class ProgressLogger(Logger):
                 dynamic_ncols=True,
                 file=sys.stderr,
             )
-        else:
-            now = self._start = time.monotonic()
+        now = self._start = time.monotonic()
+        if self._bar is None:
             self._marks.append((now, self._nimg))
             self._due = now + self.seconds
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
         """Show the depth and the fade beside the bar."""
         if self._bar is not None and "depth" in stats:
-            self._bar.set_postfix_str(f"depth {stats['depth']:.0f}, alpha {stats.get('alpha', 1):.2f}", refresh=False)
+            self._depth = f"depth {stats['depth']:.0f}, alpha {stats.get('alpha', 1):.2f}"
+            self._bar.set_postfix_str(self._depth, refresh=False)
 
     def progress(self, nimg: int) -> None:
         """Move on to `nimg`."""
         if self._bar is not None:
+            if self._seconds is not None:
+                words = f"{duration(self._rest(time.monotonic()))} left"
+                self._bar.set_postfix_str(f"{self._depth}, {words}" if self._depth else words, refresh=False)
             try:
                 self._bar.update(nimg - self._nimg)
             except PLAIN_ERRORS:  # the terminal was closed
@@ -98,12 +102,15 @@ class ProgressLogger(Logger):
         self._due = now + self.seconds
         with suppress(*PLAIN_ERRORS):
             if self._seconds is not None:
-                rest = max(self._start + self._seconds - now, 0)
-                words = "" if self._resumed else f", {duration(rest)} left"
-                say(f"{nimg / 1000:.2f} kimg{words}", sys.stderr)
+                say(f"{nimg / 1000:.2f} kimg, {duration(self._rest(now))} left", sys.stderr)
                 return
             share = min(nimg / self._total, 1)
             say(f"{share:4.0%}  {nimg / 1000:.2f} of {self._total / 1000:g} kimg{left}", sys.stderr)
+
+    def _rest(self, now: float) -> float:
+        """Seconds that the clock leaves."""
+        assert self._seconds is not None
+        return max(self._start + self._seconds - now, 0)
 
     def _drop_bar(self) -> None:
         if self._bar is not None:

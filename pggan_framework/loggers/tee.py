@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from pggan_framework.loggers.base import Logger, RunInfo
+from pggan_framework.loggers.base import UNLIMITED_KIMG, Logger, RunInfo
 from pggan_framework.loggers.terminal import PLAIN_ERRORS, abandon_stdout, duration, say, warn
 from pggan_framework.registry import register
 
@@ -18,6 +18,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "lod": ("lod", "{:4.2f}".format),
     "minibatch": ("minibatch", "{:<3.0f}".format),
     "time": ("time", lambda seconds: f"{duration(seconds):<11}"),
+    "sec.left": ("left", lambda seconds: f"{duration(seconds):<7}"),
     "sec.tick": ("sec/tick", "{:<6.1f}".format),
     "sec.kimg": ("sec/kimg", "{:<7.2f}".format),
     "D_loss": ("D_loss", "{:<8.3g}".format),
@@ -131,7 +132,9 @@ def _head(run: RunInfo, now: str) -> str:
 
 def _gist(run: RunInfo) -> str:
     """The head's few lines that a person wants on the terminal."""
-    lines = {"run": f"{run.name}, {run.total_kimg:g} kimg, in {run.directory}"}
+    lengths = [] if run.total_kimg >= UNLIMITED_KIMG else [f"{run.total_kimg:g} kimg"]
+    lengths += [] if run.seconds is None else [f"{duration(run.seconds)} of training"]
+    lines = {"run": f"{run.name}, {' or '.join(lengths)}, in {run.directory}"}
     lines["data"] = ", ".join(f"{name} {value}" for name, value in run.data.items())
     for name, rows in run.networks.items():
         lines[name] = f"{sum(row[2] for row in rows):,} parameters"

@@ -14,7 +14,7 @@ from pggan_framework.growth import by_depth
 from pggan_framework.registry import register
 from pggan_framework.schedules.base import Facts, Schedule
 from pggan_framework.schedules.phases import phases
-from pggan_framework.schedules.plan import Curve, Plan, Stage
+from pggan_framework.schedules.plan import Curve, Plan, Stage, Unit
 from pggan_framework.schedules.wall_clock import WallClockSchedule
 from pggan_framework.training.budget import training_seconds
 from pggan_framework.training.clock import Clock
@@ -192,6 +192,16 @@ class DepthManager(Plugin):
         trainer.tick_nimg = self.tick_nimg(trainer.depth)
         if self._plan.unit == "second" and position >= self._plan.end:
             trainer.finish("the schedule's time is used up")
+
+    def prepare(self) -> None:
+        """Lay out a plan in seconds as the first step would; for a dry run."""
+        if self._plan.unit == "second" and self._clock is None:
+            self._begin()
+
+    @property
+    def unit(self) -> Unit:
+        """What the plan counts."""
+        return self._plan.unit
 
     @property
     def position(self) -> float:

@@ -43,6 +43,11 @@ class Budget:
         self._began = type(self).now() - spent
         self._costs: dict[str, deque[float]] = {}
 
+    @classmethod
+    def of(cls, minutes: float | None, spent: float = 0.0) -> Budget | None:
+        """The budget of a run with the general flag `minutes`; None without."""
+        return None if minutes is None else cls(minutes, spent)
+
     @property
     def spent(self) -> float:
         """Seconds since the start of the program."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -88,7 +89,7 @@ class Compiling(Plugin):
         self.phase = phase
         self._made.clear()
         self._captures.forget()
-        self._captures.enabled = self.chosen.get(phase, False)
+        self._captures.enabled = self.chosen.get(phase, False) and self._fits(phase)
 
     def _start(self) -> None:
         trainer = self.trainer
@@ -128,6 +129,21 @@ class Compiling(Plugin):
         size = "x".join(map(str, self.trainer.G.growth.shape_at(depth)[1:]))
         return f"{size} fading" if fading else size
 
+    def _fits(self, phase: Phase) -> bool:
+        """Whether a phase that begins now can still be compiled before a clock ends training, and it pays."""
+        left = self.trainer.seconds_left
+        if not isfinite(left):
+            return True
+        if self.wish == "auto":
+            return self._pays(*phase, self.lengths(self.trainer.nimg).get(phase, 0.0))
+        seconds, _ = self.record.of(self._name(phase)) or (_cost(phase[0]), 0.0)
+        if seconds > left:
+            self.trainer.parts.logger.message(
+                f"compile always: {self._words(phase)} is not compiled, which takes about {seconds:.0f} s: training has"
+                f" {max(left, 0):.0f} s left"
+            )
+        return seconds <= left
+
     def _is_long(self, phase: Phase, length: float) -> bool:
         """Whether it can be that compiling pays."""
         if self.clock:
@@ -147,7 +163,8 @@ class Compiling(Plugin):
             _cost(depth),
             _SAVED + _SAVED_OVERHEAD * guess.overhead,
         )
-        return saved * length * (1 if self.clock else guess.seconds_per_kimg / 1000) > _MARGIN * seconds
+        length *= 1 if self.clock else guess.seconds_per_kimg / 1000
+        return saved * min(length, self.trainer.seconds_left) > _MARGIN * seconds
 
     @property
     def record(self) -> Record:
@@ -190,6 +207,6 @@ class Compiling(Plugin):
         return {"total": self._total, "compiled": [list(phase) for phase, yes in self.chosen.items() if yes]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Keep to what was chosen, unless the run has another length now."""
-        if state.get("total") == self._total and self.wish == "auto":
+        """Keep to what was chosen, unless the run has another length now, or a clock ends it."""
+        if state.get("total") == self._total and self.wish == "auto" and not isfinite(self.trainer.seconds_left):
             self.chosen = dict.fromkeys(((depth, fading) for depth, fading in state["compiled"]), True)
