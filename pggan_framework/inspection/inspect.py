@@ -18,6 +18,7 @@ from pggan_framework.inspection.files import add_picture_files, add_recordings, 
 from pggan_framework.inspection.labelling import add_labels
 from pggan_framework.inspection.report import Report
 from pggan_framework.inspection.sound import add_clips, add_round_trip
+from pggan_framework.inspection.warnings import DataFacts, alike_fraction, data_warnings
 from pggan_framework.postprocessors.picture import save_png
 from pggan_framework.postprocessors.soundfiles import write_sound
 
@@ -101,11 +102,29 @@ def inspect_data(
     else:
         _inspect_pictures(inspection, dataset, measured)
     add_labels(report, dataset)
+    _add_warnings(report, dataset, measured)
     if not report.warnings:
         blind = dataset.codec is not None and not isinstance(dataset, WaveDataset)
         limit = ", as far as a file without the originals tells" if blind else ""
-        report.verdict.insert(0, f"nothing stands out that should be mended before training{limit}")
+        report.verdict.insert(0, f"nothing stands out that should be fixed before training{limit}")
     return inspection
+
+
+def _add_warnings(report: Report, dataset: DepthDataset, measured: Sequence[int]) -> None:
+    """Warn of too few, mostly padded, mostly silent and nearly equal examples."""
+    contents = report.figures.get("contents", {})
+    alike = alike_fraction(dataset, measured)
+    report.figures["alike"] = alike
+    facts = DataFacts(
+        count=len(dataset),
+        sound=dataset.codec is not None,
+        padding=contents.get("padding", 0.0),
+        silence=contents.get("silence", 0.0),
+        alike=alike,
+        frames=dataset.shape[2] if dataset.codec is not None else None,
+        dataset=type(dataset).__name__,
+    )
+    report.warnings[:0] = data_warnings(facts)
 
 
 def _inspect_sound(

@@ -23,6 +23,7 @@ from pggan_framework.inspection.decoding import (
 from pggan_framework.inspection.files import CLIPPED
 from pggan_framework.inspection.levels import QUANTILES, SILENT_DB, Level, level_counts, measure, quantiles
 from pggan_framework.inspection.report import Report, histogram
+from pggan_framework.inspection.warnings import padding_and_silence
 
 
 def add_clips(
@@ -34,13 +35,16 @@ def add_clips(
         Which clips were chosen, and their waves.
     """
     levels: dict[int, Level] = {}
-    clipped = []
+    clipped, contents = [], []
     for index in measured:
         wave = dataset.wave(index)
+        contents.append(padding_and_silence(wave, dataset.codec.sample_rate))
         levels[index] = measure(wave)
         clipped.append(dataset.codec.clipped_share(wave))
     _add_levels(report, levels, len(dataset))
     _add_clipped(report, float(np.mean(clipped)))
+    padding, silence = (float(np.mean(fractions)) for fractions in zip(*contents, strict=True))
+    report.figures["contents"] = {"padding": padding, "silence": silence}
     shown = by_level(levels, count)
     report.add(
         "clips to look at and listen to",

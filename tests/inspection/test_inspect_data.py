@@ -93,9 +93,8 @@ def test_samples_at_full_scale_warn_above_a_thousandth(cut, warns):
     wave[:cut] = 1
     found = inspect_data(Waves([wave], "raw", samples=8000, height=16), "waves", clips=1)
     assert figures(found)["levels"]["full_scale_share"] == cut / 8000
-    assert [f"{cut / 8000:.2%} of the clips' samples are at full scale" in w for w in found.report.warnings] == [
-        True
-    ] * warns
+    said = [w for w in found.report.warnings if "at full scale" in w]
+    assert [f"{cut / 8000:.2%} of the clips' samples are at full scale" in w for w in said] == [True] * warns
 
 
 def test_values_beyond_the_codecs_range_warn():
@@ -123,7 +122,7 @@ def test_the_round_trip_is_that_of_the_pictures_the_networks_get():
 
 
 def test_exact_codecs_have_nothing_to_compare():
-    found = inspect_data(TonesDataset(count=3, img_mode="complex"), "tones", clips=2)
+    found = inspect_data(TonesDataset(count=60, img_mode="complex"), "tones", clips=2, max_clips=3)
     trip = figures(found)["round_trip"]
     assert trip["mean_db"] < -40 and trip["others"] == {}
     assert "hard to tell from the original" in found.report.verdict[-1]

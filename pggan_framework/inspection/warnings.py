@@ -1,0 +1,116 @@
+"""What makes data hard or impossible to learn from, each with its number and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pggan_framework.audio.base import Wave
+from pggan_framework.data.base import DepthDataset
+
+FEW = 50
+"""Clips or images below which a network memorizes rather than learns."""
+MOSTLY = 0.5
+"""Fraction of padding, or of silence, above which there is a warning."""
+ALIKE = 0.5
+"""Fraction of near duplicates above which there is a warning."""
+PADDING = 1e-4
+"""Absolute sample values below this at the end of a clip are padding, -80 dB of full scale."""
+QUIET_DB = 60.0
+"""A stretch this far below the loudest stretch of its clip is silent."""
+STRETCH_SECONDS = 0.02
+NEAR = 0.02
+"""Two examples are near duplicates when their distance is below this fraction of the median distance."""
+SIDE = 32
+"""Examples are compared at no more than this many pixels a side."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Numbers that `data_warnings` judges.
+
+    Args:
+        count: clips or images.
+        sound: whether they are clips.
+        padding: mean fraction of a clip that is silence at its end.
+        silence: mean fraction of a clip, without that padding, that is silent.
+        alike: fraction of the examples that nearly equal another one.
+        frames: frames of a clip's spectrogram, for the advice; None if unknown.
+        dataset: name of the dataset, for the advice.
+    """
+
+    count: int
+    sound: bool
+    padding: float = 0.0
+    silence: float = 0.0
+    alike: float = 0.0
+    frames: int | None = None
+    dataset: str = "SoundImageDataset"
+
+
+def data_warnings(facts: DataFacts) -> list[str]:
+    """One line for each problem: what, the number, and what to type; [] for data without one."""
+    found = []
+    what = "clips" if facts.sound else "images"
+    if facts.count < FEW:
+        more = "recordings, or use shorter clips" if facts.sound else "images, or try --augmentations ADA"
+        found.append(
+            f"there are only {facts.count} {what}: a network copies so few instead of learning from them;"
+            f" add more {more}; {FEW} are the least, 500 are better"
+        )
+    if facts.padding > MOSTLY:
+        frames = "N, with a smaller N" if facts.frames is None else fitting_frames(facts.frames, facts.padding)
+        found.append(
+            f"the clips are {facts.padding:.0%} padding on average: their sounds are shorter; use shorter clips:"
+            f" --{facts.dataset}.frames {frames}"
+        )
+    if facts.silence > MOSTLY:
+        found.append(
+            f"the clips are {facts.silence:.0%} silence on average: cut quiet beginnings and ends off with"
+            f" --{facts.dataset}.trim_db 60, or remove silent recordings"
+        )
+    if facts.alike > ALIKE:
+        found.append(
+            f"{facts.alike:.0%} of the {what} nearly equal another one: samples will be as alike; remove duplicates,"
+            " and add different ones"
+        )
+    return found
+
+
+def fitting_frames(frames: int, padding: float) -> int:
+    """The power of two that holds the mean sound of clips of `frames`, less than `frames` and 16 or more."""
+    used = max(int(frames * (1 - padding)), 1)
+    return max(min(1 << (used - 1).bit_length(), frames // 2), 16)
+
+
+def padding_and_silence(wave: Wave, sample_rate: int) -> tuple[float, float]:
+    """Fraction of a clip [T] or [channels, T] that is padding at its end, and fraction of the rest that is silent.
+
+    A clip that is silent throughout has a padding of 0 and a silence of 1.
+    """
+    size = np.abs(np.atleast_2d(wave)).max(axis=0)
+    loud = np.flatnonzero(size >= PADDING)
+    if not len(loud):
+        return 0.0, 1.0
+    used = size[: int(loud[-1]) + 1]
+    length = max(round(STRETCH_SECONDS * sample_rate), 1)
+    peaks = np.maximum.reduceat(used, np.arange(0, len(used), length))
+    return 1 - len(used) / len(size), float(np.mean(peaks < peaks.max() * 10 ** (-QUIET_DB / 20)))
+
+
+def alike_fraction(dataset: DepthDataset, chosen: Sequence[int]) -> float:
+    """Fraction of the `chosen` examples that nearly equal another of them, compared at up to 32 pixels a side."""
+    if len(chosen) < 2:
+        return 0.0
+    growth = dataset.growth
+    depth = max(d for d in range(growth.max_depth + 1) if d == 0 or max(growth.shape_at(d)[1:]) <= SIDE)
+    flat = dataset.images(list(chosen), depth).reshape(len(chosen), -1).astype(np.float64)
+    flat -= flat.mean(axis=0)
+    norms = (flat**2).sum(axis=1)
+    squares = norms[:, None] + norms[None] - 2 * flat @ flat.T
+    between = np.sqrt(np.maximum(squares, 0))
+    typical = float(np.median(between[np.triu_indices(len(chosen), 1)]))
+    np.fill_diagonal(between, np.inf)
+    return float(np.mean(between.min(axis=1) <= NEAR * typical))
