@@ -52,12 +52,13 @@ ALLOWED = {
     "reporting": BASE | {"loggers", "postprocessors", "runs", "metrics", "best_checkpoint"},
     "preparing": BASE | {"data", "postprocessors"},
     "projection": BASE | {"audio", "data", "metrics", "playing", "postprocessors", "pretrained"},
+    "planning": BASE | {"audio", "config", "data", "losses", "networks", "training"},
     "inspection": BASE | {"audio", "data", "postprocessors"},
     "playing": BASE | {"audio", "pretrained", "postprocessors", "runs", "training"},
     "__main__": {"cli"},
     "cli": BASE
     | {"inspection", "experiment", "playing", "postprocessors", "metrics", "audio", "data", "pretrained", "runs"}
-    | {"details", "exporting", "importing", "model_folder", "reporting"}
+    | {"details", "exporting", "importing", "model_folder", "planning", "reporting"}
     | {"training", "building", "config", "launch", "dry_run", "recipes", "discovery", "preparing", "projection"},
 }
 

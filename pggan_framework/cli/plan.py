@@ -52,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
         own.out.write_text(as_yaml(choice, command), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {own.out}: {error.strerror}") from error
-    print(f"written to {own.out}; train with it: {command}{''.join(f' {word}' for word in rest)}")
+    print(f"written to {own.out}; train with it: {command}")
     return 0
 
 

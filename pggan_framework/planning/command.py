@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pggan_framework.config.arguments import is_alone, parse_argv, parse_mapping
+from pggan_framework.config.arguments import COMMAND_FLAGS, is_alone, parse_argv, parse_mapping
+from pggan_framework.config.general import UNSTORED
 from pggan_framework.config.text import load_file, load_value
 from pggan_framework.errors import UserError
 from pggan_framework.planning.choose import MINUTES, Choice, choose
@@ -16,7 +17,7 @@ from pggan_framework.planning.survey import ImageSurvey, survey
 
 
 def plan_folder(folder: str, words: Sequence[str]) -> Choice:
-    """Look at `folder`, measure the machine, and choose what `words` leave open.
+    """Look at `folder`, measure the machine, and choose what `words` leave open; the choice holds those flags too.
 
     Args:
         folder: of recordings or images.
@@ -35,7 +36,16 @@ def plan_folder(folder: str, words: Sequence[str]) -> Choice:
     found = survey(Path(folder))
     speed = measure_speed(3 if isinstance(found, ImageSurvey) else 1)
     choice = choose(folder, found, speed, float(minutes), given)
-    return replace(choice, config={"exp_name": Path(folder).resolve().name, **choice.config})
+    config: dict[str, Any] = {"exp_name": Path(folder).resolve().name, **choice.config}
+    for name, value in given.items():
+        if name in UNSTORED or name in COMMAND_FLAGS:
+            continue
+        owner, _, parameter = name.partition(".")
+        if parameter:
+            config[owner] = {**config.get(owner, {}), parameter: value}
+        else:
+            config[owner] = value
+    return replace(choice, config=config)
 
 
 def given_values(words: Sequence[str]) -> dict[str, Any]:

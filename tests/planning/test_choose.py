@@ -1,0 +1,106 @@
+"""The choice of a configuration: pure, so that every input is written down here."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from pggan_framework.config import resolve_overrides
+from pggan_framework.planning.choose import affordable_side, choose
+from pggan_framework.planning.speed import Speed
+from pggan_framework.planning.survey import ImageSurvey, SoundSurvey
+from pggan_framework.planning.text import as_yaml
+
+LAPTOP = Speed({32: 0.008, 64: 0.015})
+WORDS = SoundSurvey(seconds=[0.7] * 1000, rate=22050, bandwidth=9000.0)
+
+
+def sounds(found=WORDS, minutes=10.0, **given):
+    given = {name.replace("__", "."): value for name, value in given.items()}
+    return choose("words", found, LAPTOP, minutes, given)
+
+
+def test_the_side_grows_with_the_budget_and_the_speed():
+    # 0.6 * (600 - 15) s / 0.015 s = 23,400 images of 64 px, more than 12,800; 128 px would need 36,000.
+    assert affordable_side(LAPTOP, 10) == 64
+    # 0.6 * 105 / 0.008 = 7,900 images of 32 px, more than 4,500; 4,200 of 64 px are too few.
+    assert affordable_side(LAPTOP, 2) == 32
+    assert affordable_side(LAPTOP, 60) >= 128
+    assert affordable_side(Speed({32: 0.0001, 64: 0.0002}), 10) == 256
+    assert affordable_side(LAPTOP, 10, largest=32) == 32
+    assert affordable_side(Speed({32: 1.0, 64: 2.0}), 1) == 16
+
+
+def test_speed_of_other_sides_follows_the_measured_ones():
+    speed = Speed({32: 0.01, 64: 0.02})
+    assert speed.at(64) == 0.02
+    assert speed.at(128) == pytest.approx(0.04)
+    assert speed.at(16) == pytest.approx(0.005)
+
+
+def test_clips_last_as_long_as_most_recordings_up_to_a_second():
+    dataset = sounds().config["SoundImageDataset"]
+    columns = dataset["frames"] - 2 * dataset["margin"]
+    assert 0.7 <= columns * dataset["hop_length"] / dataset["frequency"] < 0.72
+    assert (dataset["frequency"], dataset["bins"], dataset["frames"]) == (16000, 64, 64)
+    longer = sounds(SoundSurvey([4.0] * 300, 44100, 15000.0)).config["SoundImageDataset"]
+    assert 0.9 < (longer["frames"] - 2 * longer["margin"]) * longer["hop_length"] / longer["frequency"] <= 1.01
+
+
+def test_narrow_recordings_stay_narrow():
+    assert sounds(SoundSurvey([1.0] * 300, 44100, 3400.0)).config["SoundImageDataset"]["frequency"] == 8000
+    assert sounds(SoundSurvey([1.0] * 300, 12000, 6000.0)).config["SoundImageDataset"]["frequency"] == 12000
+
+
+def test_many_files_are_events_and_few_long_ones_are_cut():
+    assert sounds().config["SoundImageDataset"]["too_long"] == "first"
+    hours = sounds(SoundSurvey([3600.0] * 3, 44100, 15000.0)).config["SoundImageDataset"]
+    assert (hours["too_long"], hours["overlap"]) == ("slices", 0.0)
+    single = sounds(SoundSurvey([20.0], 44100, 15000.0))
+    assert single.config["SoundImageDataset"]["too_long"] == "slices"
+    assert single.config["SoundImageDataset"]["overlap"] == 0.75
+    assert any("few" in line and "augmented" in line for line in single.lines)
+
+
+def test_folders_become_labels_where_each_has_enough_files():
+    even = SoundSurvey([0.7] * 60, 22050, 9000.0, folders={"a": 30, "b": 30})
+    assert sounds(even).config["SoundImageDataset"]["labels"] == ["folder"]
+    assert sounds(even).config["AuxiliaryClassifier"] == {"weight": 1.0}
+    uneven = SoundSurvey([0.7] * 60, 22050, 9000.0, folders={"a": 56, "b": 4})
+    assert "labels" not in sounds(uneven).config["SoundImageDataset"]
+    assert any(line.startswith("labels: none") for line in sounds(uneven).lines)
+
+
+def test_what_is_given_is_kept_and_the_rest_chosen_around_it():
+    dataset = sounds(SoundImageDataset__frequency=22050, SoundImageDataset__frames=128).config["SoundImageDataset"]
+    assert (dataset["frequency"], dataset["frames"], dataset["n_fft"]) == (22050, 128, 512)
+    seconds = (128 - 2 * dataset["margin"]) * dataset["hop_length"] / 22050
+    assert seconds >= 0.7 or dataset["hop_length"] == dataset["n_fft"] // 4
+    other = sounds(SoundImageDataset__img_mode="abslog").config["SoundImageDataset"]
+    assert (other["img_mode"], other["n_fft"], other["hop_length"]) == ("abslog", 128, 32)
+    assert "bins" not in other
+
+
+def test_images_are_not_enlarged():
+    small = choose("pets", ImageSurvey([28] * 5000), LAPTOP, 60, {})
+    assert small.config["DefaultImageFolderDataset"]["size"] == 16
+    large = choose("pets", ImageSurvey([500] * 5000), LAPTOP, 10, {})
+    assert large.config["DefaultImageFolderDataset"]["size"] == 64
+    assert large.config["augmentations"] == []
+    few = choose("pets", ImageSurvey([500] * 12, unreadable=2, sounds=3), LAPTOP, 10, {})
+    assert few.config["augmentations"] == ["DiffAugment"]
+    assert "2 unreadable, 3 recordings ignored" in few.lines[0]
+    assert any("copies" in line for line in few.lines)
+
+
+@pytest.mark.parametrize("minutes", [0.5, 2, 10, 60, 600])
+@pytest.mark.parametrize("found", [WORDS, SoundSurvey([20.0], 8000, 4000.0), ImageSurvey([64] * 12, {"a": 6, "b": 6})])
+def test_every_choice_is_a_config_of_at_most_ten_lines(found, minutes):
+    choice = choose("data", found, LAPTOP, minutes, {})
+    assert len(choice.lines) <= 10
+    config = resolve_overrides(None, choice.config)
+    assert config.general.minutes == minutes
+    assert config.general.schedule == "WallClockSchedule"
+    text = as_yaml(choice, "pggan train --config data.yaml")
+    assert yaml.safe_load(text) == choice.config
+    assert text.startswith("# pggan train --config data.yaml\n# found: ")
