@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
         raise UserError(f"-o {own.out} exists already; give a new file, or remove it first")
     from pggan_framework.cli.threads import share_cores
     from pggan_framework.config import resolve
-    from pggan_framework.planning.command import plan_folder
+    from pggan_framework.planning.command import plan_folder, with_given
     from pggan_framework.planning.text import as_yaml
 
     share_cores()
@@ -49,7 +49,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
     command = f"pggan train --config {own.out}"
     try:
-        own.out.write_text(as_yaml(choice, command), encoding="utf-8")
+        own.out.write_text(as_yaml(with_given(choice, rest), command), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {own.out}: {error.strerror}") from error
     print(f"written to {own.out}; train with it: {command}")

@@ -17,7 +17,7 @@ from pggan_framework.planning.survey import ImageSurvey, survey
 
 
 def plan_folder(folder: str, words: Sequence[str]) -> Choice:
-    """Look at `folder`, measure the machine, and choose what `words` leave open; the choice holds those flags too.
+    """Look at `folder`, measure the machine, and choose what `words` leave open.
 
     Args:
         folder: of recordings or images.
@@ -36,15 +36,18 @@ def plan_folder(folder: str, words: Sequence[str]) -> Choice:
     found = survey(Path(folder))
     speed = measure_speed(3 if isinstance(found, ImageSurvey) else 1)
     choice = choose(folder, found, speed, float(minutes), given)
-    config: dict[str, Any] = {"exp_name": Path(folder).resolve().name, **choice.config}
-    for name, value in given.items():
-        if name in UNSTORED or name in COMMAND_FLAGS:
-            continue
+    return replace(choice, config={"exp_name": Path(folder).resolve().name, **choice.config})
+
+
+def with_given(choice: Choice, words: Sequence[str]) -> Choice:
+    """The choice with the flags of `words` in its config, but for those of one call only; they must be valid."""
+    config = dict(choice.config)
+    for name, value in given_values(words).items():
         owner, _, parameter = name.partition(".")
         if parameter:
             config[owner] = {**config.get(owner, {}), parameter: value}
-        else:
-            config[owner] = value
+        elif name not in UNSTORED and name not in COMMAND_FLAGS:
+            config[name] = value
     return replace(choice, config=config)
 
 
