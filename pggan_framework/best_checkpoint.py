@@ -47,7 +47,9 @@ def last_measured(run: Path) -> dict[str, Any] | None:
 def described(facts: Mapping[str, Any]) -> str:
     """The distance of a measurement in words: ``Fréchet distance 41.2``."""
     value = facts.get("value")
-    return f"{_METRICS.get(facts['metric'], facts['metric'])} {'unknown' if value is None else format(value, '.4g')}"
+    if value is None:
+        return "no finite samples"
+    return f"{_METRICS.get(facts['metric'], facts['metric'])} {value:.4g}"
 
 
 def much_worse(best: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

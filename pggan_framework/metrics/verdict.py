@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 GOOD, FAIR = 5.0, 12.0
 """Fréchet distances over their real-vs-real baseline, at `CLIPS` clips, up to which samples are good, or fair."""
@@ -42,7 +43,12 @@ class Verdict:
 _GRADES = {"good": "good", "fair": "fair", "poor": "still far from the data"}
 
 
-def judge_sound(figures: Mapping[str, float | None], n: int) -> Verdict:
+def judge(line: Mapping[str, Any]) -> Verdict:
+    """The verdict on a line that QualityMonitor has written to metrics.jsonl."""
+    return judge_images(line) if "swd.average" in line else judge_sound(line, line["n"])
+
+
+def judge_sound(figures: Mapping[str, Any], n: int) -> Verdict:
     """The verdict on generated sounds.
 
     Args:
@@ -99,7 +105,7 @@ def judge_sound(figures: Mapping[str, float | None], n: int) -> Verdict:
     return _verdict(found, comparable, (GOOD, FAIR), _distance(ratio_of, "recordings"))
 
 
-def judge_images(figures: Mapping[str, float | None]) -> Verdict:
+def judge_images(figures: Mapping[str, Any]) -> Verdict:
     """The verdict on generated images.
 
     Args:
@@ -131,7 +137,7 @@ def _verdict(
     return Verdict(grade, problems, distance)
 
 
-def _finite(figures: Mapping[str, float | None]) -> dict[str, float]:
+def _finite(figures: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in figures.items() if isinstance(value, (int, float)) and isfinite(value)}
 
 

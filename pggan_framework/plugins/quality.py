@@ -25,7 +25,7 @@ from pggan_framework.metrics.levels import Loudness, Silence
 from pggan_framework.metrics.lines import FILE, append_line, drop_lines
 from pggan_framework.metrics.report import as_dict, compare, measure, usable
 from pggan_framework.metrics.swd import SlicedWasserstein
-from pggan_framework.metrics.verdict import Verdict, judge_images, judge_sound
+from pggan_framework.metrics.verdict import Verdict, judge
 from pggan_framework.plugins.best import write_best
 from pggan_framework.plugins.metrics import SoundMetrics
 from pggan_framework.plugins.output import OutputGenerator
@@ -107,6 +107,10 @@ class QualityMonitor(Plugin):
         """Measure the last state if it was not, and summarize: the last and the best samples, and what to type next."""
         trainer = self.trainer
         if not self._measures or trainer.iteration == 0:
+            if self.every_ticks and trainer.iteration > 0:
+                few = len(trainer.parts.dataset)
+                logger = trainer.parts.logger
+                logger.message(f"quality is not measured: {few} examples are too few; {2 * _LEAST} are the least")
             return
         if not trainer.failed and (self._last is None or self._last["nimg"] != trainer.nimg):
             self._measure()
@@ -124,10 +128,9 @@ class QualityMonitor(Plugin):
         if not metrics:
             return
         batches = list(self._fakes())
-        if sum(map(len, batches)) < self.count:
-            trainer.parts.logger.message(f"quality at {trainer.kimg:.1f} kimg: the samples are not finite")
-            return
-        figures = as_dict(compare(metrics, sides[0], sides[1], measure(metrics, batches, self.count)))
+        finite = sum(map(len, batches)) == self.count
+        fakes = measure(metrics, batches, self.count) if finite else {}
+        figures = as_dict(compare(metrics, sides[0], sides[1], fakes)) if finite else {}
         prefix = self.metric.partition(".")[0]
         hidden = ("frechet", "silence", "loudness", "swd") if self._others else ()
         shown = {name: value for name, value in figures.items() if not name.startswith(hidden)}
@@ -135,7 +138,7 @@ class QualityMonitor(Plugin):
         facts = self._facts(figures)
         self._last = facts
         best = self._contest(facts)
-        self._verdict = judge_sound(figures, self.count) if prefix == "sound" else judge_images(figures)
+        self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",), "")
         size = trainer.parts.dataset.growth.shape_at(trainer.depth)[1:]
         growing = f" ({size[0]}x{size[1]})" if trainer.depth < trainer.G.max_depth else ""
         suffix = "; the best so far" if best else ""

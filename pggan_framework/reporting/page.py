@@ -10,7 +10,9 @@ from typing import Any
 
 import yaml
 
+from pggan_framework.best_checkpoint import BEST, QUALITY, described, much_worse
 from pggan_framework.loggers.terminal import duration
+from pggan_framework.metrics.verdict import SHOWN, judge
 from pggan_framework.reporting.panels import panels_of
 from pggan_framework.reporting.record import Record
 from pggan_framework.reporting.svg import colour_of, svg_chart
@@ -60,7 +62,10 @@ def _run(record: Record, name: str, sheets: int, sounds: int) -> dict[str, Any]:
         "sounds": [_embedded(path) for path in record.sounds[1][:sounds]] if record.sounds else [],
         "sounds_kimg": record.sounds[0] if record.sounds else None,
         "pictures": [{"name": path.stem, "data": _embedded(path)} for path in record.pictures],
-        "evaluations": [_evaluation(figures) for figures in reversed(record.evaluations)],
+        "quality": _quality(record),
+        "evaluations": [
+            _evaluation(figures) for figures in reversed(record.evaluations) if figures.get("by") != QUALITY
+        ],
         "config": yaml.safe_dump(dict(record.config), sort_keys=False, default_flow_style=None, width=100),
     }
 
@@ -78,6 +83,25 @@ def _state(record: Record) -> str:
     if isinstance(last.get("time"), (int, float)):
         parts.append(duration(last["time"]))
     return ", ".join(parts)
+
+
+def _quality(record: Record) -> list[str]:
+    """What the last measurement of the samples means, and which checkpoint is the best; empty if none was measured."""
+    measured = [each for each in record.evaluations if each.get("by") == QUALITY]
+    if not measured:
+        return []
+    last, best = measured[-1], record.best
+    verdict = judge(last)
+    lines = [f"at {last['nimg'] / 1000:.1f} kimg: {verdict.line}", *verdict.problems[SHOWN:]]
+    if best is not None and best["nimg"] != last["nimg"]:
+        worse = ", much worse" if much_worse(best, last) else ""
+        lines.append(
+            f"best checkpoint: {BEST}, from {best['nimg'] / 1000:.1f} kimg: {described(best)};"
+            f" the last one has {described(last)}{worse}"
+        )
+    elif best is not None:
+        lines.append("the last checkpoint is the best")
+    return lines
 
 
 def _charts(runs: Mapping[str, Record]) -> list[dict[str, Any]]:

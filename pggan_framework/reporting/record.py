@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pggan_framework.best_checkpoint import read_best
 from pggan_framework.errors import UserError
 from pggan_framework.postprocessors.moving import sheets_in
-from pggan_framework.runs import stored_config
+from pggan_framework.runs import checkpoint_folder, stored_config
 
 _SOUND = re.compile(r"fakes_sound_(\d{6,})_(\d+|all)\.(wav|flac|ogg|opus|mp3)")
 REPORT = "report.html"
@@ -34,6 +35,7 @@ class Record:
         reals: the sheet of real ones.
         sounds: the last samples' sounds, and the kimg they are of.
         pictures: further ones, drawn by plugins.
+        best: the measurement of the best checkpoint.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class Record:
     reals: Path | None
     sounds: tuple[int, list[Path]] | None
     pictures: list[Path]
+    best: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -75,6 +78,7 @@ def read_run(folder: Path) -> Record:
         reals if reals.is_file() else None,
         _last_sounds(folder / _path(config, "SoundSaver", "sound")),
         [path for name in PICTURES if (path := folder / name).is_file()],
+        read_best(checkpoint_folder(folder, config.get("checkpoints_dir") or "")),
     )
 
 
