@@ -190,9 +190,9 @@ def edges(clips: Clips) -> None:
             first = _level(ends[:, :short]) - _level(whole[:, :short])
             last = _level(ends[:, -long:]) - _level(whole[:, -long:])
             print(
-                f"abslog {rate} Hz n_fft {n_fft} hop {hop} margin {codec.parameters.get('margin', 0)}: 2 ms before an attack"
-                f" {np.median(before):.1f} dB, first 2 ms {np.median(np.abs(first)):.1f} dB off, last 4 ms"
-                f" {np.median(np.abs(last)):.1f} dB off",
+                f"abslog {rate} Hz n_fft {n_fft} hop {hop} margin {codec.parameters.get('margin', 0)}:"
+                f" 2 ms before an attack {np.median(before):.1f} dB,"
+                f" first 2 ms {np.median(np.abs(first)):.1f} dB off, last 4 ms {np.median(np.abs(last)):.1f} dB off",
                 flush=True,
             )
 
