@@ -7,6 +7,12 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/.installed
 	$(BIN)/python train.py --config configs/tones.yaml
+	@echo
+	@echo "Open the report above in a browser to see and hear the samples. Next, with sounds or images of your own:"
+	@echo "  . $(BIN)/activate                          makes the command pggan available in this shell"
+	@echo "  pggan train FOLDER --minutes 10             trains on a folder of recordings or images"
+	@echo "  pggan generate latest                       makes new samples"
+	@echo "  pggan train --resume latest --minutes 10    trains ten minutes more"
 
 test: $(VENV)/.installed-dev lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal

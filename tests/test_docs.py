@@ -46,6 +46,8 @@ DATA: dict[str, dict[str, Any]] = {
 }
 SAVERS = {"ImageSaver": {"ImageSaver.resolution": 16}, "SoundSaver": {"SoundSaver.griffin_lim_iter": 1}}
 LONG = {"PitchMonitor": {"PitchMonitor.count": 2}, "SoundMetrics": {"TonesDataset.count": 130}}
+PLANNED: dict[str, Any] = {"SoundImageDataset.frames": 16, "SoundImageDataset.bins": 16}
+"""For trainings whose config is chosen by the data, or was and is in a file now."""
 KIMG = 0.05
 """Just beyond where 32x32, the largest of the stand-ins, begins."""
 
@@ -162,6 +164,8 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
         words = ["pggan", "train", *words[2:]]
     assert words[0] == "pggan", f"{line}: neither 'python train.py' nor 'pggan'"
     command, words = words[1], words[2:]
+    if command == "plan":
+        words = [*words, *flags(PLANNED)]
     before = set(runs(Path("results")))
     trains = command == "train" and not {"-h", "--help", "--help_component", "--print_config"} & set(words)
     recipe = command == "prepare" and words[0] in RECIPES
@@ -175,6 +179,8 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
         words[at] = str(float(words[at]) / 128)  # so much shorter than 4.1 s are the clips of the stand-ins
     elif command == "project":
         words = [*words, "--random", "20", "--restarts", "2", "--steps", "3"]
+    elif trains and not words[0].startswith("-"):
+        words = [*words, *flags({"total_kimg": KIMG, **SHORT, **PLANNED})]
     elif trains:
         words = [*words, *cut_short(words)]
     if command == "generate" and words[0] in ("results/007-piano", "results/003-notes"):
