@@ -20,13 +20,18 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from machine import machine_facts
 from numpy.typing import NDArray
 
 from pggan_framework.audio.reading import UnreadableSound, find_files, read_header, read_wave
 from pggan_framework.metrics.base import Clips
 from pggan_framework.metrics.frechet import frechet_distance, standardised
 from pggan_framework.metrics.mel_features import statistics
+
+HERE = Path(__file__).resolve().parent
+if str(HERE.parent) not in sys.path:
+    sys.path.insert(0, str(HERE.parent))
+
+from benchmarks.machine import machine_facts  # noqa: E402  -- it is found only now
 
 LEVEL = 0.1
 """Root mean square that each clip is brought to, by 40 dB at most, before its statistics: -20 dB of full scale."""
