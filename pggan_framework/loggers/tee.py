@@ -32,13 +32,17 @@ _LEFT_OUT = frozenset(
     {"nimg", "G_lr", "D_lr", "drift", "ms.data", "ms.saving", "gradient_norm", "D_wasserstein", "G_wasserstein"}
 )
 """What a person rarely looks at; stats.jsonl has it."""
+_BASELINE = ".floor"
+"""Real-vs-real baselines, which hardly change: stats.jsonl and the report have them."""
 
 
 def tick_line(stats: Mapping[str, float]) -> str:
     """One tick's figures as one line: the known ones in fixed columns, a plugin's own appended as ``name value``."""
     known = [f"{label} {form(float(stats[key]))}" for key, (label, form) in _COLUMNS.items() if key in stats]
     others = [
-        f"{key} {float(value):.4g}" for key, value in stats.items() if key not in _COLUMNS and key not in _LEFT_OUT
+        f"{key} {float(value):.4g}"
+        for key, value in stats.items()
+        if key not in _COLUMNS and key not in _LEFT_OUT and not key.endswith(_BASELINE)
     ]
     return " ".join(known + others).rstrip()
 

@@ -12,7 +12,7 @@ GOOD, FAIR = 5.0, 12.0
 GOOD_SWD, FAIR_SWD = 2.5, 5.0
 """The same for the sliced Wasserstein distance of images."""
 CLIPS = 300
-"""The number of clips that `GOOD` and `FAIR` refer to."""
+"""The number of clips that `GOOD`, `FAIR` and the distance in words refer to."""
 SILENT_EDGE = -60.0
 """dB relative to the whole clip below which a start or an end is called silent."""
 SHOWN = 2
@@ -101,8 +101,8 @@ def judge_sound(figures: Mapping[str, Any], n: int) -> Verdict:
         note(ratio / 1.25, f"too {what}: spectral centroid {fake:.0f} Hz, the recordings have {real:.0f}")
     ratio_of = _ratio(values, "frechet")
     # The baseline is a bias that falls as 1 / n: the same samples have a larger ratio where n is larger.
-    comparable = None if ratio_of is None else 1 + (ratio_of - 1) * CLIPS / n
-    return _verdict(found, comparable, (GOOD, FAIR), _distance(ratio_of, "recordings"))
+    comparable = None if ratio_of is None else max(1 + (ratio_of - 1) * CLIPS / n, 1.0)
+    return _verdict(found, comparable, (GOOD, FAIR), _distance(comparable, "recordings"))
 
 
 def judge_images(figures: Mapping[str, Any]) -> Verdict:
@@ -158,4 +158,4 @@ def _factor(value: float, other: float) -> tuple[float, float]:
 
 
 def _distance(ratio: float | None, data: str) -> str:
-    return "" if ratio is None else f"{ratio:.1f} times the distance between two halves of the {data}"
+    return "" if ratio is None else f"about {ratio:.1f} times the distance between two halves of the {data}"

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 _REALS, _FAKES = 31, 32  # which stream of the seed
 _BATCH = 32
 _PIXELS = 64 * 64
-_CLIPS, _IMAGES, _FEWEST, _LEAST = 128, 64, 16, 2
-"""Samples up to 64x64 pixels, samples of any larger size, and the fewest on each side that are measured at all."""
+_CLIPS, _IMAGES, _FEWEST, _LEAST = 96, 64, 16, 2
+"""Clips and images up to 64x64 pixels, samples of any larger size, and the fewest on each side that are measured."""
 
 
 @register("plugin")
@@ -118,6 +118,12 @@ class QualityMonitor(Plugin):
             trainer.parts.logger.message(line)
 
     @property
+    def _n(self) -> int:
+        """Samples on each side: half as many before the final depth, which matters most."""
+        final = self.trainer.depth == self.trainer.G.max_depth
+        return self.count if final else max(self.count // 2, min(self.count, _FEWEST))
+
+    @property
     def _measures(self) -> bool:
         return bool(self.every_ticks) and self.count >= _LEAST
 
@@ -128,8 +134,8 @@ class QualityMonitor(Plugin):
         if not metrics:
             return
         batches = list(self._fakes())
-        finite = sum(map(len, batches)) == self.count
-        fakes = measure(metrics, batches, self.count) if finite else {}
+        finite = sum(map(len, batches)) == self._n
+        fakes = measure(metrics, batches, self._n) if finite else {}
         figures = as_dict(compare(metrics, sides[0], sides[1], fakes)) if finite else {}
         prefix = self.metric.partition(".")[0]
         hidden = ("frechet", "silence", "loudness", "swd") if self._others else ()
@@ -160,7 +166,7 @@ class QualityMonitor(Plugin):
             "depth": trainer.depth,
             "alpha": float(trainer.G.alpha),
             "data": trainer.parts.dataset.fingerprint(),
-            "n": self.count,
+            "n": self._n,
             "seed": trainer.parts.seed,
             "metric": self.metric,
             "value": distance if isfinite(distance) else None,
@@ -223,10 +229,11 @@ class QualityMonitor(Plugin):
     def _reals_at(self, depth: int) -> tuple[int, list[BaseMetric[Any]], dict[str, Features], dict[str, Features]]:
         """The metrics that can be measured at `depth`, and both halves of the reals; those of one depth are kept."""
         if self._known is None or self._known[0] != depth:
-            halves = (self._order[: self.count], self._order[self.count :])
+            n = self._n
+            halves = self._order[:n], self._order[n : 2 * n]
             first = next(self._reals(halves[0][:1], depth))
-            metrics, _ = usable(self._metrics, self.count, first)
-            known, others = (measure(metrics, self._reals(half, depth), self.count) for half in halves)
+            metrics, _ = usable(self._metrics, n, first)
+            known, others = (measure(metrics, self._reals(half, depth), n) for half in halves)
             self._known = depth, metrics, known, others
         return self._known
 
@@ -239,9 +246,9 @@ class QualityMonitor(Plugin):
 
     def _fakes(self) -> Iterator[Clips | Pictures]:
         """Always from the same latents, so that two measurements differ by the network alone; none if not finite."""
-        for start in range(0, self.count, _BATCH):
+        for start in range(0, self._n, _BATCH):
             seed = derive(self.trainer.parts.seed, _FAKES, start)
-            images, _ = self.trainer.sample(min(_BATCH, self.count - start), seed)
+            images, _ = self.trainer.sample(min(_BATCH, self._n - start), seed)
             if not np.all(np.isfinite(images)):
                 return
             yield self._samples(images)
