@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
 
-RUN = "a run's folder (its last checkpoint), a checkpoint, an exported model, or latest"
+RUN = "a run's folder (its best checkpoint), a checkpoint, an exported model, or latest"
 
 
 def checkpoint_parser(name: str, description: str, examples: str, what: str = RUN, metavar: str = "RUN") -> Parser:

@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("model", metavar="RUN", help="a run's folder (its last checkpoint), a checkpoint, or latest")
+    add("model", metavar="RUN", help="a run's folder (its best checkpoint), a checkpoint, or latest")
     add("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
     add("--data", type=Path, metavar="PATH", help="where the data are now, if they were moved: a folder or .h5 file")
     add("--count", type=int, default=1000, metavar="N", help="sounds or pictures a side, at most half the data; 1000")
