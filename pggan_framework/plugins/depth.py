@@ -164,7 +164,7 @@ class DepthManager(Plugin):
         self._steps: deque[float] = deque(maxlen=_RECENT)
         self._estimates: dict[int, float] = {}
         self._ratio = 1.0
-        self._settled = False
+        self._settled = self._over = False
         self._frozen_before = 0
         if self.depth_offset is None:
             self.depth_offset = trainer.parts.dataset.model_dataset_depth_offset
@@ -213,7 +213,8 @@ class DepthManager(Plugin):
     @property
     def complete(self) -> bool:
         """Whether a plan in seconds is over and no budget gives it more."""
-        return self._plan.unit == "second" and self.position >= self._plan.end and self.trainer.budget is None
+        over = self._over or self.position >= self._plan.end
+        return self._plan.unit == "second" and over and self.trainer.budget is None
 
     def seconds_left(self) -> float:
         """What a plan in seconds has left."""
@@ -330,11 +331,13 @@ class DepthManager(Plugin):
         """Seconds trained and the plan, where it counts them."""
         if self._plan.unit != "second":
             return {}
-        return {"seconds": self.position, "stages": [_plain(stage) for stage in self._plan.stages]}
+        stages = [_plain(stage) for stage in self._plan.stages]
+        return {"seconds": self.position, "stages": stages, "over": self.trainer.finishing}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume counting, with the plan that was laid out."""
         self._clock, self._seconds, self._resumed = None, state.get("seconds", 0.0), True
+        self._over = state.get("over", False)
         if stages := state.get("stages"):
             self._plan = replace(self._plan, stages=[_stage(*stage) for stage in stages])
 

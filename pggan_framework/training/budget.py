@@ -13,9 +13,9 @@ from pggan_framework.training.plugin import Plugin
 _EXIT = 1.5
 """Seconds from the last file until the process is gone: loggers, worker threads, the interpreter."""
 _ASSUMED = 0.02
-"""Fraction of the budget that writing a file of each kind takes, where it was not measured yet; at most 5 s."""
-_FILES = ("samples", "checkpoint", "report")
-"""What is written when training ends."""
+"""Fraction of the budget that each part of the ending takes, where it was not measured yet; at most 5 s."""
+_PARTS = ("tick", "samples", "checkpoint", "report")
+"""What every ending consists of."""
 _MARGIN = 1.2
 """How much longer ending may take than measured."""
 _KEPT = 6
@@ -63,7 +63,7 @@ class Budget:
         """Seconds that ending takes, as far as it was measured: the last tick, samples, checkpoint, report, exit."""
         guess = min(_ASSUMED * self.seconds, 5.0)
         known = sum(max(costs) for costs in self._costs.values())
-        return _EXIT + _MARGIN * known + guess * sum(name not in self._costs for name in _FILES)
+        return _EXIT + _MARGIN * known + guess * sum(name not in self._costs for name in _PARTS)
 
     @property
     def training_left(self) -> float:

@@ -122,7 +122,9 @@ class Trainer:
         self.lr_factors: dict[str, float] = {}
         """What the learning rates are multiplied by, by who asks for it."""
         self.stop_reason = self._wish = ""
-        self.failed = self._finishing = False
+        self.failed = False
+        self.finishing = False
+        """Whether a clock ends training as planned."""
         self.stream = 0
         """Which of the seed's streams of random numbers the steps draw from; another one repeats nothing exactly."""
         self.open_state: dict[str, Any] | None = None
@@ -173,7 +175,7 @@ class Trainer:
 
         With several processes it is a `stop`, since their clocks differ and closing a tick is a common effort.
         """
-        self._finishing = self._finishing or (self.world.size == 1 and not self.stop_reason)
+        self.finishing = self.finishing or (self.world.size == 1 and not self.stop_reason)
         self.stop(reason)
 
     @property
@@ -258,7 +260,7 @@ class Trainer:
                 self.take_step()
                 if self.nimg - self.tick_start_nimg >= self.tick_nimg:
                     self.end_tick()
-            if self._finishing and self.nimg > self.tick_start_nimg:
+            if self.finishing and self.nimg > self.tick_start_nimg:
                 self.end_tick()
             elif not self.stop_reason and self.nimg > self.tick_start_nimg:
                 self.open_state = self.state_dict()
