@@ -220,6 +220,8 @@ def train_ours(given: argparse.Namespace, seed: int, now: Callable[[], float], f
         "DefaultImageFolderDataset.size": given.side,
         "random_seed": seed,
         "WallClockSchedule.minutes": given.seconds * given.share / 60,
+        "WallClockSchedule.min_steps": 0,
+        "QualityMonitor.every_ticks": 0,
         "result_dir": str(folder),
     }
     for network in ("Generator", "Discriminator"):

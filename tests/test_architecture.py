@@ -41,7 +41,7 @@ ALLOWED = {
     "dry_run": BASE | MIDDLE | {"training", "plugins", "config", "runs", "experiment", "launch"},
     "exported": BASE | {"audio", "discovery", "pretrained", "runs"},
     "pretrained": BASE | {"audio", "networks", "training", "discovery", "exported"},
-    "details": BASE | {"data", "exported", "training"},
+    "details": BASE | {"data", "exported", "loggers", "training"},
     "exporting": BASE | {"exported", "networks", "pretrained"},
     "hub": BASE | {"exported", "pretrained", "runs"},
     "model_card": BASE | {"details"},

@@ -16,7 +16,6 @@ EXAMPLES = """Every flag of training may follow; it is kept, and the rest is cho
 examples:
   pggan plan datasets/piano
   pggan plan datasets/piano --minutes 30 -o piano.yaml
-  pggan train --config piano.yaml
 """
 
 

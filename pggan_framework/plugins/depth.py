@@ -178,8 +178,10 @@ class DepthManager(Plugin):
             self._clock = Clock(self._seconds, type(self).now)
             if self._plan.unit == "second":
                 self._begin()
-        position = trainer.nimg if self._plan.unit == "image" else self._clock.seconds
+        position = float(trainer.nimg)
         if self._plan.unit == "second":
+            # Read once a step, so that all that follows agrees on where training is.
+            position = self._seconds = self._clock.seconds
             self._follow_clock(position)
         if trainer.iteration % self.minibatch_repeats == 0:
             before = trainer.depth, trainer.G.fading
@@ -208,7 +210,7 @@ class DepthManager(Plugin):
         """How far training has come, in the unit of the plan."""
         if self._plan.unit == "image":
             return self.trainer.nimg
-        return self._seconds if self._clock is None else self._clock.seconds
+        return self._seconds
 
     @property
     def complete(self) -> bool:

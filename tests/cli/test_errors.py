@@ -139,7 +139,7 @@ CASES = {
     "sounds-empty": (f"{SOUNDS} empty", "SoundImageDataset.dir_path empty has no readable sound: it is empty; allowed"),
     "sounds-unreadable": (f"{SOUNDS} unreadable", "no readable sound: none of 1 can be read, for example broken.wav"),
     "sounds-none": (f"{SOUNDS} texts", "no readable sound: its 1 files have other endings, for example letter.txt"),
-    "sounds-short": (f"{SOUNDS} short", "click.wav is shorter than one picture: 800 samples (0.050 s), needed are 65"),
+    "sounds-short": (f"{SOUNDS} short", "click.wav is shorter than one picture: 800 samples (0.050 s), needed are 645"),
     "prepared-missing": ("--load_dataset piano.h5", "no file piano.h5"),
     "prepared-other": ("--load_dataset pictures/0.png", "pictures/0.png is no HDF5 file"),
     # tables by depth; 8x8 has the depths 0 and 1

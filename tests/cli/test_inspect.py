@@ -137,7 +137,7 @@ def test_a_prepared_file_has_no_originals(root, capsys):
         (["tones", "--dataset_class", "TonesDataset"], "TonesDataset takes no folder from inspect"),
         (["tones", "photos"], "unexpected 'photos'"),
         (["photos"], "resize"),
-        (["empty"], "neither recordings nor pictures: it is empty"),
+        (["empty"], "neither recordings nor images: it is empty"),
         (["texts"], "its 1 files end in .txt"),
         (["texts/a.txt"], "allowed: a folder, a prepared file (.h5), a config file (.yaml)"),
         (["bad.yaml"], "unknown key 'dataset_clas'"),
