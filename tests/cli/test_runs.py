@@ -94,8 +94,8 @@ def test_deepsounds_command_gives_every_file(place: Path) -> None:
     sheets = {"images/fakes_000000.png"}
     sounds = {f"sound/fakes_sound_000000_{which}.wav" for which in ("00", "01", "02", "03", "04", "05", "all")}
     reals = {f"sound/reals_sound_{which}.wav" for which in ("00", "01", "02", "03", "04", "all")}
-    logs = {"log.txt", "stats.jsonl", "config.yaml", "environment.json", "report.html", "network-snapshot-000000.pt"}
-    logs.add("reals.png")
+    logs = {"log.txt", "stats.jsonl", "metrics.jsonl", "config.yaml", "environment.json", "report.html"}
+    logs |= {"reals.png", "network-snapshot-000000.pt", "network-best.pt", "network-best.json"}
     assert found == sheets | sounds | reals | logs
     assert [tick["nimg"] for tick in stats(folder)] == [40, 80, 120, 160, 200]
     # Depth 1 begins at 24 images, 2 at 72, 3 at 120; the tick's last step is the one 8 images before its end.
@@ -181,6 +181,7 @@ def test_a_run_from_python_equals_one_from_the_command_line(here: Path) -> None:
         "DepthManager.lod_transition_nimg": 24,
         "DepthManager.tick_kimg_default": 0.04,
         "DepthManager.tick_kimg_overrides": {},
+        "OutputGenerator.output_snapshot_ticks": 2,
         "postprocessors": ["ImageSaver"],
     }
     result = run(config="tones.yaml", overrides=overrides)

@@ -119,6 +119,9 @@ TOYS: list[tuple[str, str, type]] = [
     ("AuxiliaryClassifier", "penalty", Bare),
     *((name, "training", Bare) for name in ("Trainer", "EMA")),
     *((name, "plugin", Bare) for name in ("LRScheduler", "SaverPlugin", "OutputGenerator")),
-    *((name, "plugin", Bare) for name in ("EfficientLossMonitor", "AbsoluteTimeMonitor", "HTMLReport")),
+    *(
+        (name, "plugin", Bare)
+        for name in ("EfficientLossMonitor", "AbsoluteTimeMonitor", "QualityMonitor", "HTMLReport")
+    ),
     *((name, "logger", Bare) for name in ("TeeLogger", "JSONLLogger", "ProgressLogger")),
 ]
