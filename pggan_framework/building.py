@@ -198,6 +198,6 @@ def depth_manager(config: Config) -> DepthManager | None:
     general = config.general
     schedule = None if general.schedule is None else make(config, general.schedule)
     manager: DepthManager = make(config, "DepthManager", minibatch_size=general.minibatch_size, schedule=schedule)
-    if schedule is not None and manager.phases_given:
+    if schedule is not None and manager.phases_given and general.minutes is None:
         print(f"note: DepthManager.lod_... is given but {general.schedule} is used", file=sys.stderr)
     return manager

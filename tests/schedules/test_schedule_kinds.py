@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pggan_framework.errors import UserError
@@ -65,6 +67,61 @@ def test_the_clock_shares_out_minutes() -> None:
     assert plan.unit == "second" and plan.end == 600
     assert [plan.start(depth) for depth in range(3)] == [0, 120, 360]
     assert plan.at(150) == (1, 0.5) and plan.at(180) == (1, 1.0) and plan.at(0) == (0, 1.0)
+
+
+@pytest.mark.parametrize("max_depth", range(9))
+def test_the_last_depth_gets_most_of_the_time(max_depth: int) -> None:
+    plan = WallClockSchedule(10).plan(facts(max_depth))
+    lengths = [stage.length for stage in plan.stages]
+    assert sum(lengths) == pytest.approx(600) and lengths[-1] >= 0.55 * 600
+    assert min(lengths) >= 0.015 * 600 and lengths == sorted(lengths)
+    if max_depth > 1:
+        assert lengths[-3] == pytest.approx(lengths[-2] / 2)
+
+
+def test_minutes_come_from_the_schedule_the_budget_or_are_sixty() -> None:
+    given = replace(facts(), seconds=90.0)
+    assert WallClockSchedule().plan(facts()).end == 3600
+    assert WallClockSchedule().plan(given).end == pytest.approx(90)
+    assert WallClockSchedule(1).plan(given).end == pytest.approx(60)
+    assert WallClockSchedule(10).plan(given).end == pytest.approx(90)
+
+
+def test_depths_that_would_get_too_few_steps_are_left_out() -> None:
+    # 60 % of 100 s at 0.3 s a step are 200 steps.
+    costs = replace(facts(), seconds=100.0, step_seconds=lambda depth: 0.1 * (depth + 1))
+    assert [WallClockSchedule(min_steps=least).plan(costs).max_depth for least in (0, 199, 202, 299, 302)] == [
+        2, 2, 1, 1, 0
+    ]  # fmt: skip
+
+
+def test_laying_out_again_without_a_change_changes_nothing() -> None:
+    schedule = WallClockSchedule(10, lr_decay_share=0.5)
+    plan = schedule.plan(facts())
+    for depth, position in ((0, 20.0), (1, 100.0), (2, 300.0)):
+        again = schedule.lay_out(facts(), plan.stages[: depth + 1], position, 600 - position)
+        for mine, theirs in zip(again.stages, plan.stages, strict=True):
+            assert mine.length == pytest.approx(theirs.length)
+        for moment in (position, 170.0, 250.0, 400.0):
+            assert moment < position or again.at(moment) == (plan.at(moment)[0], pytest.approx(plan.at(moment)[1]))
+
+
+def test_less_time_than_planned_keeps_alpha_and_most_of_it_for_the_last_depth() -> None:
+    schedule = WallClockSchedule(10, fade_share=0.5)
+    plan = schedule.plan(facts())
+    position = plan.start(1) + 20
+    again = schedule.lay_out(facts(), plan.stages[:2], position, 50)
+    assert again.at(position) == plan.at(position) and again.end == pytest.approx(position + 50)
+    assert again.at(again.start(2) - 1e-6) == (1, pytest.approx(1, abs=1e-3))
+    assert again.stages[2].length > 0.55 * 50
+
+
+def test_a_last_depth_that_had_its_time_gets_more() -> None:
+    schedule = WallClockSchedule(10, lr_decay_share=0.2)
+    plan = schedule.plan(facts())
+    longer = schedule.lay_out(facts(), plan.stages, 600.0, 300.0)
+    assert longer.end == 900 and longer.at(600) == (2, 1.0)
+    assert [longer.lr_factor(x) for x in (600, 839, 870, 900)] == pytest.approx([1, 1, 0.55, 0.1])
 
 
 @pytest.mark.parametrize(
