@@ -14,7 +14,7 @@ class RemoteLogger(Logger):
     """Base of loggers that hand a run's figures to a service: Comet and the like.
 
     A subclass simply lets its exceptions out: in a `LoggerGroup` they become one warning, with the `secrets` masked,
-    and the run goes on.
+    and training continues.
     """
 
     secrets: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ class LoggerGroup(Logger):
             except Exception as error:
                 self._warn(logger, error)
 
-    def _warn(self, logger: Logger, error: Exception, outcome: str = "the run goes on") -> None:
+    def _warn(self, logger: Logger, error: Exception, outcome: str = "training continues") -> None:
         if id(logger) in self._warned:
             return
         self._warned.add(id(logger))

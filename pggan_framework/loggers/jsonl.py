@@ -28,7 +28,7 @@ class JSONLLogger(Logger):
         self._torn = False
 
     def start(self, run: RunInfo) -> None:
-        """Begin the file, or cut it back to where the run goes on."""
+        """Begin the file, or cut it back to where the run continues."""
         self.path = run.directory / self.filename
         kept = [] if run.resumed_nimg is None else _lines_until(self.path, run.logged_nimg)
         with atomic_path(self.path) as temporary:

@@ -113,7 +113,7 @@ class TeeLogger(Logger):
         except OSError as error:
             if not self._file_warned:
                 self._file_warned = True
-                warn(f"cannot write {self._path} ({error}); the run goes on")
+                warn(f"cannot write {self._path} ({error}); training continues")
 
     def _print(self, text: str) -> None:
         if not self._terminal_open:

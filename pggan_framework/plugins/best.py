@@ -134,7 +134,7 @@ class KeepBest(Plugin):
 def write_best(
     trainer: Trainer,
     path: Path,
-    beside: Callable[[], None],
+    companion: Callable[[], None],
     failed: Callable[[], None],
     message: str = "",
 ) -> None:
@@ -143,7 +143,7 @@ def write_best(
     Args:
         trainer: whose state.
         path: the file.
-        beside: called in the background when the file is written, for another one next to it.
+        companion: called in the background once the file is written, to write a file next to it.
         failed: called in the trainer's thread where the file could not be written.
         message: a line for the log when it is written.
     """
@@ -152,9 +152,9 @@ def write_best(
     def write() -> str:
         try:
             save_checkpoint(path, state)
-            beside()
+            companion()
         except (UserError, OSError) as error:
-            return f"{error}; the run goes on"
+            return f"{error}; training continues"
         return ""
 
     def then(error: str) -> None:

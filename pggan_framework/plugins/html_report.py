@@ -57,7 +57,7 @@ class HTMLReport(Plugin):
                 with atomic_path(folder / REPORT) as path:
                     path.write_text(text, encoding="utf-8")
             except OSError as error:
-                return f"cannot write {folder / REPORT} ({error}); the run goes on"
+                return f"cannot write {folder / REPORT} ({error}); training continues"
             return ""
 
         self.trainer.background.submit(page, self._tell, "report")

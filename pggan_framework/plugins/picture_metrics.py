@@ -112,7 +112,7 @@ class PictureMetrics(Plugin):
         try:
             append_line(trainer.parts.directory / FILE, facts, figures)
         except UserError as error:
-            trainer.parts.logger.message(f"{error}; the run goes on")
+            trainer.parts.logger.message(f"{error}; training continues")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Drop the lines of metrics.jsonl that were written after the checkpoint: they will be written again."""

@@ -34,7 +34,7 @@ def show(trainer: Trainer, image: Image, filename: str) -> None:
     try:
         save_png(image, path)
     except OSError as error:
-        trainer.parts.logger.message(f"cannot write {path} ({error}); the run goes on")
+        trainer.parts.logger.message(f"cannot write {path} ({error}); training continues")
     else:
         trainer.parts.logger.image(path.stem, path, trainer.nimg)
 

@@ -153,7 +153,7 @@ class QualityMonitor(Plugin):
             try:
                 append_line(trainer.parts.directory / FILE, facts, figures)
             except UserError as error:
-                trainer.parts.logger.message(f"{error}; the run goes on")
+                trainer.parts.logger.message(f"{error}; training continues")
 
     def _facts(self, figures: Mapping[str, float]) -> dict[str, Any]:
         """What identifies a measurement, and its distance."""
@@ -182,7 +182,7 @@ class QualityMonitor(Plugin):
         earlier, self._best = self._best, facts
         path = self._folder / BEST
 
-        def beside() -> None:
+        def companion() -> None:
             with atomic_path(path.with_name(BEST_FACTS)) as temporary:
                 temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
@@ -190,7 +190,7 @@ class QualityMonitor(Plugin):
             if self._best is facts:
                 self._best = earlier
 
-        write_best(self.trainer, path, beside, failed)
+        write_best(self.trainer, path, companion, failed)
         return True
 
     def _summary(self) -> list[str]:

@@ -98,7 +98,7 @@ class TimeLapse(Plugin):
                     frames = sheet_frames(sheets, self.longest_side)
                     write_moving(temporary, ending, frames, self.seconds, _HOLD * self.seconds)
             except OSError as error:
-                self.trainer.parts.logger.message(f"cannot write {path} ({error}); the run goes on")
+                self.trainer.parts.logger.message(f"cannot write {path} ({error}); training continues")
             else:
                 written.append(path)
         return written

@@ -98,7 +98,7 @@ class WallClockSchedule(Schedule):
             length = entered[-1].length
             shares[depth] *= max(1 - gone / length, 0.0) if length > 0 else 0.0
         shares = shares[depth:]
-        if not sum(shares) > 0:  # the last depth has had its time and goes on
+        if not sum(shares) > 0:  # the last depth has used its time and continues
             shares[-1] = 1.0
         lengths = [left * share / sum(shares) for share in shares]
         stages = [Stage(length, linear_fade(length * self.fade_share)) for length in lengths]

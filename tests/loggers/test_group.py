@@ -83,7 +83,7 @@ def test_a_failing_logger_costs_one_warning_without_its_secret():
     assert recorder.calls == [*expected, ("log", {}, 20)]
     assert failing.logged == 2
     (warning,) = recorder.messages
-    assert warning == "Failing failed, the run goes on (ConnectionError: cannot log in with ***)"
+    assert warning == "Failing failed, training continues (ConnectionError: cannot log in with ***)"
 
 
 def test_a_logger_that_cannot_start_is_left_out():
@@ -129,7 +129,7 @@ def test_without_a_logger_that_prints_warnings_go_to_standard_error(capsys):
     LoggerGroup([Failing()]).log({}, 0)
     assert (
         capsys.readouterr().err
-        == "warning: Failing failed, the run goes on (ConnectionError: cannot log in with ***)\n"
+        == "warning: Failing failed, training continues (ConnectionError: cannot log in with ***)\n"
     )
 
 

@@ -45,7 +45,7 @@ def test_a_disk_that_is_full_costs_a_message(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("pggan_framework.plugins.html_report.atomic_path", full)
     folder = run(config=[], overrides={**SHORT, "result_dir": str(tmp_path)}).path
-    assert "report.html ([Errno 28] No space left on device); the run goes on" in capsys.readouterr().err
+    assert "report.html ([Errno 28] No space left on device); training continues" in capsys.readouterr().err
     assert list(folder.glob("network-snapshot-*.pt"))
 
 

@@ -190,7 +190,7 @@ def test_a_full_disk_costs_a_message(
     folder = run(overrides={**flags, "loggers": ["TeeLogger"], "Trainer.write_in_background": False}).path
     assert tried == [8, 16, 24]
     assert torch.load(folder / "network-best-fid_random.pt", weights_only=True)["nimg"] == 24
-    assert "no space left on device; the run goes on" in (folder / "log.txt").read_text()
+    assert "no space left on device; training continues" in (folder / "log.txt").read_text()
 
 
 def test_higher_is_better_of_some(growing: dict[str, Any], scripted: dict[int, float]) -> None:
