@@ -1,8 +1,8 @@
 """What ``pggan train DIR --minutes 10`` gives, a row a folder; no setting is chosen for any of them.
 
-    python benchmarks/ten_minutes.py datasets/drums datasets/digits [--minutes 10] [--count 300]
+    python benchmarks/ten_minutes.py datasets/drums datasets/digits [--minutes 10] [--count 300] [--out DIR]
 
-Each folder is trained on, and `count` samples are generated from the best checkpoint. Sounds are compared with the
+Each folder is trained on, and `count` samples are generated from the best checkpoint; `--out` keeps both. Sounds are compared with the
 recordings, read at the run's own rate and length and again at 16 kHz over one second (shorter clips padded), by the
 Frechet distance of log-mel statistics, each clip at equal level; images by the sliced Wasserstein distance. A ratio is
 over the same distance between two halves of the data.
@@ -45,30 +45,30 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--out", type=Path, help="new folder for the runs and the samples; temporary by default")
     given = parser.parse_args()
     print(machine_facts(torch.get_num_threads()))
-    for folder in given.folders:
-        print(row(folder, given.minutes, given.count), flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        for folder in given.folders:
+            print(row(folder, given.minutes, given.count, (given.out or Path(temporary)) / folder.name), flush=True)
 
 
-def row(folder: Path, minutes: float, count: int) -> str:
-    """Train on `folder` and describe what came out."""
-    with tempfile.TemporaryDirectory() as place:
-        began = time.monotonic()
-        command("train", folder.resolve(), "--minutes", minutes, "--result_dir", place)
-        took = time.monotonic() - began
-        (run,) = Path(place).iterdir()
-        head = f"{folder.name}: {minutes:g} min took {took / 60:.1f} min"
-        if not (run / "sound").is_dir():
-            text = command("evaluate", run, "--count", 1000, "--metrics", "swd")
-            return f"{head}\n{text}"
-        command("generate", run, "--count", count, "--out", Path(place) / "fakes", "--only", "files")
-        files = sorted((Path(place) / "fakes").glob("*.wav"))
-        fakes = [soundfile.read(file, dtype="float32")[0] for file in files]
-        rate = int(soundfile.info(files[0]).samplerate)
-        own = compared(folder, np.stack([mono(wave) for wave in fakes]), rate)
-        wide = compared(folder, np.stack([at_16k(mono(wave), rate) for wave in fakes]), 16000)
-        return f"{head}, {len(fakes[0]) / rate:.2f} s at {rate} Hz\n  own rate and length: {own}\n  16 kHz, 1 s: {wide}"
+def row(folder: Path, minutes: float, count: int, place: Path) -> str:
+    """Train on `folder` with results in `place`, and describe what came out."""
+    began = time.monotonic()
+    command("train", folder.resolve(), "--minutes", minutes, "--result_dir", place / "results")
+    took = time.monotonic() - began
+    (run,) = (place / "results").iterdir()
+    head = f"{folder.name}: {minutes:g} min took {took / 60:.1f} min"
+    if not (run / "sound").is_dir():
+        return f"{head}\n{command('evaluate', run, '--count', 1000, '--metrics', 'swd')}"
+    command("generate", run, "--count", count, "--out", place / "samples", "--only", "files")
+    files = sorted((place / "samples").glob("*.wav"))
+    fakes = [soundfile.read(file, dtype="float32")[0] for file in files]
+    rate = int(soundfile.info(files[0]).samplerate)
+    own = compared(folder, np.stack([mono(wave) for wave in fakes]), rate)
+    wide = compared(folder, np.stack([at_16k(mono(wave), rate) for wave in fakes]), 16000)
+    return f"{head}, {len(fakes[0]) / rate:.2f} s at {rate} Hz\n  own rate and length: {own}\n  16 kHz, 1 s: {wide}"
 
 
 def compared(folder: Path, fakes: NDArray[np.float32], rate: int) -> str:
