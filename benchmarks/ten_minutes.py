@@ -2,10 +2,10 @@
 
     python benchmarks/ten_minutes.py datasets/drums datasets/digits [--minutes 10] [--count 300] [--out DIR]
 
-Each folder is trained on, and `count` samples are generated from the best checkpoint; `--out` keeps both. Sounds are compared with the
-recordings, read at the run's own rate and length and again at 16 kHz over one second (shorter clips padded), by the
-Frechet distance of log-mel statistics, each clip at equal level; images by the sliced Wasserstein distance. A ratio is
-over the same distance between two halves of the data.
+Each folder is trained on, and `count` samples are generated from the best checkpoint; `--out` keeps both. Sounds are
+compared with the recordings, read at the run's own rate and length and again at 16 kHz over one second (shorter clips
+padded), by the Frechet distance of log-mel statistics, each clip at equal level; images by the sliced Wasserstein
+distance. A ratio is over the same distance between two halves of the data.
 """
 
 from __future__ import annotations
