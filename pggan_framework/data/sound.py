@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.audio import Codec, Wave, build_codec
+from pggan_framework.audio import Wave
 from pggan_framework.audio.offset import AUDIBLE, find_offset
 from pggan_framework.audio.reading import Channels, SoundFile, UnreadableSound, read_wave
 from pggan_framework.data.clips import ClipPolicy, Normalize, Survey, TooLong, TooShort
@@ -135,7 +135,8 @@ class SoundImageDataset(WaveDataset):
         seed_shape: tuple[int, int] | None = None,
         range_out: tuple[float, float] = (-1, 1),
     ) -> None:
-        codec = _codec(img_mode, frequency, n_fft, hop_length, frames, bins, 2 if channels == "both" else 1, margin)
+        both = 2 if channels == "both" else 1
+        codec = codec_for(img_mode, frequency, n_fft, hop_length, frames, margin, bins, both)
         self.dir_path, self.frequency, self.channels = Path(dir_path), frequency, channels
         self.remove_offset = remove_offset
         self._with_offset: set[int] = set()
@@ -301,37 +302,6 @@ class SoundImageDataset(WaveDataset):
         labels = None if self._file_labels is None else self._file_labels.identity()
         parts = [type(self).__name__, self.sources_fingerprint(), self.codec.state_dict(), labels]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-def _codec(
-    img_mode: str,
-    frequency: int,
-    n_fft: int | None,
-    hop_length: int | None,
-    frames: int | None,
-    bins: int | None,
-    channels: int,
-    margin: int | None,
-) -> Codec:
-    """The codec of these sizes; `bins` are rows, however the mode calls them."""
-    changed: dict[str, int] = {"channels": channels}
-    if bins is not None and img_mode in ("mellog", "ifmel"):
-        changed["mels"] = bins
-    elif bins is not None and img_mode == "raw":
-        changed["height"] = bins
-    elif bins is not None:
-        if bins < 4 or bins & (bins - 1):
-            raise UserError(f"SoundImageDataset.bins {bins} is not a power of two; allowed: 4, 8 ... 512, 1024 ...")
-        if n_fft not in (None, 2 * bins):
-            raise UserError(
-                f"SoundImageDataset.bins {bins} and n_fft {n_fft} do not agree: bins are n_fft / 2;"
-                f" allowed: one of them, or n_fft {2 * bins}"
-            )
-        n_fft = 2 * bins
-    codec = codec_for(img_mode, frequency, n_fft, hop_length, frames, margin)
-    # A margin of 0 is not among the parameters.
-    known = {} if img_mode == "raw" else {"margin": 0}
-    return build_codec(img_mode, **{**known, **codec.parameters, **changed})
 
 
 def _amplified(wave: Wave, gain_db: float) -> Wave:

@@ -35,6 +35,7 @@ class TonesDataset(WaveDataset):
             (frames - 2 * margin) * hop_length samples.
         margin: columns before and after the sound that show silence and are cut off in decoding; by default
             n_fft / (2 * hop_length) for ``abslog`` and ``mellog``, else 0.
+        bins: rows of a picture: mel bands in mel modes, rows the waveform is folded into in ``raw``, else n_fft / 2.
         img_mode: what a picture shows: ``abslog``, log magnitudes of the spectrum; ``mellog``, those in mel bands;
             ``if``, magnitudes and instantaneous frequencies; ``ifmel``, those in mel bands, for single notes;
             ``complex``, real and imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
@@ -60,6 +61,7 @@ class TonesDataset(WaveDataset):
         hop_length: int = 32,
         frames: int | None = None,
         margin: int | None = None,
+        bins: int | None = None,
         img_mode: ImgMode = "abslog",
         low_hz: float = 400,
         high_hz: float = 1600,
@@ -81,7 +83,7 @@ class TonesDataset(WaveDataset):
                 f"TonesDataset.low_hz {low_hz} and high_hz {high_hz} are no range of pitches;"
                 f" allowed: above 0 and below half the sample rate, {frequency / 2:g} Hz, low_hz first"
             )
-        codec = codec_for(img_mode, frequency, n_fft, hop_length, frames, margin)
+        codec = codec_for(img_mode, frequency, n_fft, hop_length, frames, margin, bins)
         self.low_hz, self.high_hz, self.partials, self.seed = low_hz, high_hz, partials, seed
         self.pitch_hz: NDArray[np.float64] = np.array([self._random(index)[1] for index in range(count)])
         """Pitch of each tone, Hz, [count]."""

@@ -29,23 +29,50 @@ def codec_for(
     hop_length: int | None,
     frames: int | None,
     margin: int | None = None,
+    bins: int | None = None,
+    channels: int = 1,
 ) -> Codec:
     """The codec of a picture mode; None leaves a size to the mode's own default.
 
     ``raw`` holds as many samples as an ``abslog`` spectrum of these sizes without a margin would.
 
+    Args:
+        img_mode: a codec's name.
+        sample_rate: Hz.
+        n_fft: window length, samples.
+        hop_length: samples from column to column.
+        frames: columns.
+        margin: columns at each end that decoding cuts off.
+        bins: rows of a picture, whatever the mode calls them.
+        channels: channels of a wave.
+
     Raises:
-        UserError: if the mode is unknown or a size is outside its limits.
+        UserError: if the mode is unknown, a size is outside its limits, or `bins` and `n_fft` do not agree.
     """
+    own: dict[str, int] = {"channels": channels}
+    if bins is not None and img_mode in ("mellog", "ifmel"):
+        own["mels"] = bins
+    elif bins is not None and img_mode == "raw":
+        own["height"] = bins
+    elif bins is not None:
+        if bins < 4 or bins & (bins - 1):
+            raise UserError(f"bins {bins} is not a power of two; allowed: 4, 8 ... 512, 1024 ...")
+        if n_fft not in (None, 2 * bins):
+            raise UserError(
+                f"bins {bins} and n_fft {n_fft} do not agree: bins are n_fft / 2;"
+                f" allowed: one of them, or n_fft {2 * bins}"
+            )
+        n_fft = 2 * bins
     given = {"sample_rate": sample_rate, "n_fft": n_fft, "hop_length": hop_length, "frames": frames}
     sizes = {name: size for name, size in given.items() if size is not None}
     if img_mode != "raw":
-        return build_codec(img_mode, **sizes, margin=margin)
+        return build_codec(img_mode, **sizes, margin=margin, **own)
     if margin:
         raise UserError(
             f"margin {margin} has no effect with img_mode raw, which has no frames; allowed: 0, or leave it out"
         )
-    return build_codec("raw", sample_rate=sample_rate, samples=build_codec("abslog", **sizes, margin=0).samples)
+    samples = build_codec("abslog", **sizes, margin=0).samples
+    return build_codec("raw", sample_rate=sample_rate, samples=samples, **own)
 
 
 @dataclass(frozen=True)
