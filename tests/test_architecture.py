@@ -52,7 +52,7 @@ ALLOWED = {
     "reporting": BASE | {"loggers", "postprocessors", "runs", "metrics", "best_checkpoint"},
     "preparing": BASE | {"data", "postprocessors"},
     "projection": BASE | {"audio", "data", "metrics", "playing", "postprocessors", "pretrained"},
-    "planning": BASE | {"audio", "config", "data", "losses", "networks", "training"},
+    "planning": BASE | {"audio", "config", "data", "inspection", "losses", "networks", "training"},
     "inspection": BASE | {"audio", "data", "postprocessors"},
     "playing": BASE | {"audio", "pretrained", "postprocessors", "runs", "training"},
     "__main__": {"cli"},

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pggan_framework.inspection.warnings import FEW as COPIED
 from pggan_framework.planning.speed import FMAP_BASE, FMAP_MAX, LATENTS, Speed
 from pggan_framework.planning.survey import ImageSurvey, SoundSurvey
 
@@ -256,7 +257,7 @@ def _label_line(labels: Sequence[str], folders: Mapping[str, int]) -> list[str]:
 def _few_line(count: int, what: str, files: str) -> list[str]:
     if count >= FEW:
         return []
-    copies = "; with fewer than 50, samples will be close to copies" if count < 50 else ""
+    copies = f"; with fewer than {COPIED}, samples will be close to copies" if count < COPIED else ""
     return [f"few: {count} {what}, so that they are augmented{copies}; more {files} help more than more time"]
 
 
