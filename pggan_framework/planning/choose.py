@@ -85,7 +85,7 @@ def affordable_side(speed: Speed, minutes: float, largest: int = SIDES[-1]) -> i
 
 
 def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: Mapping[str, Any]) -> Choice:
-    own = {name.partition(".")[2]: value for name, value in given.items() if name.startswith("SoundImageDataset.")}
+    own = _own(given, "SoundImageDataset")
     side = affordable_side(speed, minutes, 128)
     narrow = found.bandwidth <= NARROW_HZ or found.rate <= 11025
     rate = int(own.get("frequency", 8000 if narrow else min(SOUND_RATE, found.rate)))
@@ -107,7 +107,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
     clip = (frames - 2 * int(dataset.get("margin", 0))) * hop / rate
     policy, clips = _stretches(found.seconds, clip)
     dataset |= {"too_short": "pad", **policy}
-    labels = _labels(found.folders)
+    labels = _labels(found.folders, own)
     if labels:
         dataset["labels"] = labels
     few = clips < FEW
@@ -128,7 +128,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         + _ignored(found.unreadable, found.images, "images"),
         f"clips: {clips} of {clip:.2f} s at {rate} Hz ({_policy_words(policy)}; shorter recordings are padded)",
         _size_line(side, speed, minutes, f"spectrograms of {dataset.get('bins', n_fft // 2)} bands x {frames} frames"),
-        *_label_line(labels, found.folders),
+        *_label_line(labels, found.folders, own),
         *_few_line(clips, "clips", "recordings"),
         "longer clips: --SoundImageDataset.frames 128; a higher rate: --SoundImageDataset.frequency 22050; both need"
         " more --minutes",
@@ -143,11 +143,12 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
 
 
 def _images(data: str, found: ImageSurvey, speed: Speed, minutes: float, given: Mapping[str, Any]) -> Choice:
+    own = _own(given, "DefaultImageFolderDataset")
     typical = int(np.percentile(found.sides, 25))
     largest = max((side for side in SIDES if side <= max(typical, SIDES[0])), default=SIDES[0])
     side = affordable_side(speed, minutes, largest)
-    size = given.get("DefaultImageFolderDataset.size", side)
-    labels = _labels(found.folders)
+    size = own.get("size", side)
+    labels = _labels(found.folders, own)
     few = len(found.sides) < FEW
     dataset: dict[str, Any] = {"dir_path": data, "preload": True, "size": size, "resize": "crop"}
     if labels:
@@ -164,7 +165,7 @@ def _images(data: str, found: ImageSurvey, speed: Speed, minutes: float, given: 
         f"found: {len(found.sides)} images{kinds}, shorter side {min(found.sides)} to {max(found.sides)} px"
         + _ignored(found.unreadable, found.sounds, "recordings"),
         _size_line(side, speed, minutes, f"images of {size} px"),
-        *_label_line(labels, found.folders),
+        *_label_line(labels, found.folders, own),
         *_few_line(len(found.sides), "images", "images"),
         "larger images: --DefaultImageFolderDataset.size 128 and more --minutes",
     ]
@@ -210,9 +211,15 @@ def _networks(labelled: bool) -> dict[str, Any]:
     return networks | ({"AuxiliaryClassifier": {"weight": 1.0}} if labelled else {})
 
 
-def _labels(folders: Mapping[str, int]) -> list[str]:
-    """Labels by folder where there are several, each with enough files."""
-    return ["folder"] if 2 <= len(folders) <= LABEL_VALUES and min(folders.values()) >= LABEL_FILES else []
+def _own(given: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """The parameters of one component that the user set."""
+    return {name.partition(".")[2]: value for name, value in given.items() if name.startswith(f"{owner}.")}
+
+
+def _labels(folders: Mapping[str, int], own: Mapping[str, Any]) -> list[str]:
+    """Labels by folder where there are several, each with enough files, and the user says nothing of labels."""
+    enough = 2 <= len(folders) <= LABEL_VALUES and min(folders.values()) >= LABEL_FILES
+    return ["folder"] if enough and not any(name.startswith("labels") for name in own) else []
 
 
 def _stretches(seconds: Sequence[float], clip: float) -> tuple[dict[str, Any], int]:
@@ -244,10 +251,10 @@ def _size_line(side: int, speed: Speed, minutes: float, what: str) -> str:
     )
 
 
-def _label_line(labels: Sequence[str], folders: Mapping[str, int]) -> list[str]:
+def _label_line(labels: Sequence[str], folders: Mapping[str, int], own: Mapping[str, Any]) -> list[str]:
     if labels:
         return [f"labels: the {len(folders)} folders; generate one with --label folder={next(iter(folders))}"]
-    if len(folders) > 1:
+    if len(folders) > 1 and not any(name.startswith("labels") for name in own):
         return [
             f"labels: none; folders become labels where each of 2 to {LABEL_VALUES} has {LABEL_FILES} files or more"
         ]

@@ -66,6 +66,9 @@ def test_folders_become_labels_where_each_has_enough_files():
     even = SoundSurvey([0.7] * 60, 22050, 9000.0, folders={"a": 30, "b": 30})
     assert sounds(even).config["SoundImageDataset"]["labels"] == ["folder"]
     assert sounds(even).config["AuxiliaryClassifier"] == {"weight": 1.0}
+    kept = sounds(even, SoundImageDataset__labels=None)
+    assert "labels" not in kept.config["SoundImageDataset"]
+    assert not any(line.startswith("labels") for line in kept.lines)
     uneven = SoundSurvey([0.7] * 60, 22050, 9000.0, folders={"a": 56, "b": 4})
     assert "labels" not in sounds(uneven).config["SoundImageDataset"]
     assert any(line.startswith("labels: none") for line in sounds(uneven).lines)
