@@ -33,6 +33,14 @@ class MagnitudeCodec(SpectralCodec):
         return (2 * compress(self._values(wave), self.statistic("peak"), KNEE) - 1).astype(np.float32)
 
     @property
+    def _finer(self) -> int:
+        """How many frames decoding works with for each column: 2 for bands whose windows overlap by less than 75 %.
+
+        With so few frames a search has too much freedom within a band, and the level flutters from frame to frame.
+        """
+        return 2 if self._matrix is not None and self.n_fft < 4 * self.hop_length and self.hop_length % 2 == 0 else 1
+
+    @property
     def _matrix(self) -> NDArray[np.float64] | None:
         """The weights [rows, n_fft / 2] of the bins in each row; None where a row is a bin."""
         return None
@@ -55,8 +63,20 @@ class MagnitudeCodec(SpectralCodec):
         Any number of frames is decoded. See `Codec.decode` for the arguments.
         """
         batch = as_batch(array, self.channels, self.shape[1])
+        finer = self._finer
+        if finer == 2:
+            batch = with_frames_between(batch)
         values = expand((batch + 1) / 2, self.statistic("peak"), KNEE)
         bands, matrix = (None, None) if self._matrix is None else (values, self._matrix)
         magnitudes = self._magnitudes(values, device)
-        waves = self._search(magnitudes, griffin_lim_iter, seed, device, phase_start, bands, matrix)
+        waves = self._search(magnitudes, griffin_lim_iter, seed, device, phase_start, bands, matrix, finer)
         return as_waves(waves, np.ndim(array) == 4)
+
+
+def with_frames_between(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log magnitudes [..., frames] -> [..., 2 * frames] at half the hop, linear between the frames' centres."""
+    before = np.concatenate([array[..., :1], array[..., :-1]], axis=-1)
+    after = np.concatenate([array[..., 1:], array[..., -1:]], axis=-1)
+    # The new frames are centred a quarter of a hop before and after each old one.
+    both = np.stack([0.75 * array + 0.25 * before, 0.75 * array + 0.25 * after], axis=-1)
+    return both.reshape(*array.shape[:-1], -1)

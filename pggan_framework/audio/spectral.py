@@ -151,10 +151,12 @@ class SpectralCodec(Codec):
         start: PhaseStart | NDArray[np.float64],
         bands: NDArray[np.float64] | None = None,
         matrix: NDArray[np.float64] | None = None,
+        finer: int = 1,
     ) -> NDArray[np.float32]:
-        """Magnitudes [N, channels, n_fft / 2, frames] -> [N, channels, T]; see `phases.from_magnitudes`."""
-        silent = self.margin * self.hop_length
-        waves = from_magnitudes(
-            magnitudes, self.n_fft, self.hop_length, iterations, seed, device, start, silent, bands, matrix
-        )
+        """Magnitudes [N, channels, n_fft / 2, frames] -> [N, channels, T]; see `phases.from_magnitudes`.
+
+        There are `finer` frames for each column of an image.
+        """
+        silent, hop = self.margin * self.hop_length, self.hop_length // finer
+        waves = from_magnitudes(magnitudes, self.n_fft, hop, iterations, seed, device, start, silent, bands, matrix)
         return self._without_margins(waves)
