@@ -117,7 +117,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         "augmentations": ["SpectrogramAugment"] if few else [],
         "postprocessors": ["ImageSaver", "SoundSaver"],
         "SoundImageDataset": dataset,
-        **_networks(bool(labels), side, own),
+        **_networks(bool(labels), min(frames, int(dataset.get("bins", n_fft // 2))), own),
         **({"SpectrogramAugment": {"time_shift": 0.0}} if few else {}),
     }
     total = sum(found.seconds)
@@ -158,7 +158,7 @@ def _images(data: str, found: ImageSurvey, speed: Speed, minutes: float, given: 
         **_common(minutes, 0.006 if side <= 32 else 0.004),
         "augmentations": ["DiffAugment"] if few else [],
         "DefaultImageFolderDataset": dataset,
-        **_networks(bool(labels), side, own),
+        **_networks(bool(labels), min(size) if isinstance(size, list | tuple) else int(size), own),
     }
     kinds = f" in {len(found.folders)} folders" if found.folders else ""
     lines = [
@@ -199,6 +199,7 @@ def _common(minutes: float, rate: float) -> dict[str, Any]:
 
 
 def _networks(labelled: bool, side: int, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Networks, optimization and output; `side` is the shorter side at full size, `own` the dataset's given flags."""
     # A step of 16 images takes hardly longer than one of 8 up to 32x32; at 64x64, depth 4, it takes twice as long.
     halved = {4: 8} if side >= 64 and "seed_shape" not in own and "model_dataset_depth_offset" not in own else {}
     networks: dict[str, Any] = {

@@ -84,6 +84,14 @@ def test_what_is_given_is_kept_and_the_rest_chosen_around_it():
     assert "bins" not in other
 
 
+def test_batches_are_halved_only_at_depths_that_there_are():
+    assert sounds().config["DepthManager"]["minibatch_overrides"] == {4: 8}
+    assert sounds(SoundImageDataset__bins=16).config["DepthManager"]["minibatch_overrides"] == {}
+    assert sounds(minutes=2).config["DepthManager"]["minibatch_overrides"] == {}
+    wide = choose("pets", ImageSurvey([500] * 5000), LAPTOP, 10, {"DefaultImageFolderDataset.size": [32, 64]})
+    assert wide.config["DepthManager"]["minibatch_overrides"] == {}
+
+
 def test_images_are_not_enlarged():
     small = choose("pets", ImageSurvey([28] * 5000), LAPTOP, 60, {})
     assert small.config["DefaultImageFolderDataset"]["size"] == 16
