@@ -16,7 +16,9 @@ from pggan_framework.registry import register
 class MelLogCodec(MagnitudeCodec):
     """`abslog` in mel bands: half the rows, placed as the ear hears; high partials are told apart less finely.
 
-    Decoding finds the bins by non-negative least squares, then phases as `abslog` does.
+    Decoding starts from bins found by non-negative least squares and from phases as `abslog` does; each step of the
+    search then scales the wave's own bins to the given bands. Where windows overlap by less than 75 %, it works with a
+    frame between two columns, linear in dB.
 
     Args:
         sample_rate: samples a second.
