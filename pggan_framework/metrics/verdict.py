@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, sqrt
 from typing import Any
 
 GOOD, FAIR = 5.0, 12.0
 """Fréchet distances over their real-vs-real baseline, at `CLIPS` clips, up to which samples are good, or fair."""
 GOOD_SWD, FAIR_SWD = 2.5, 5.0
 """The same for the sliced Wasserstein distance of images."""
-CLIPS = 300
-"""The number of clips that `GOOD`, `FAIR` and the distance in words refer to."""
+CLIPS, IMAGES = 300, 1000
+"""The numbers of clips and of images that the limits and the distance in words refer to."""
 SILENT_EDGE = -60.0
 """dB relative to the whole clip below which a start or an end is called silent."""
 SHOWN = 2
@@ -45,7 +45,7 @@ _GRADES = {"good": "good", "fair": "fair", "poor": "still far from the data"}
 
 def judge(line: Mapping[str, Any]) -> Verdict:
     """The verdict on a line that QualityMonitor has written to metrics.jsonl."""
-    return judge_images(line) if "swd.average" in line else judge_sound(line, line["n"])
+    return judge_images(line, line["n"]) if "swd.average" in line else judge_sound(line, line["n"])
 
 
 def judge_sound(figures: Mapping[str, Any], n: int) -> Verdict:
@@ -105,18 +105,29 @@ def judge_sound(figures: Mapping[str, Any], n: int) -> Verdict:
     return _verdict(found, comparable, (GOOD, FAIR), _distance(comparable, "recordings"))
 
 
-def judge_images(figures: Mapping[str, Any]) -> Verdict:
+def judge_images(figures: Mapping[str, Any], n: int) -> Verdict:
     """The verdict on generated images.
 
     Args:
         figures: ``swd.64``, ``swd.32`` ... and ``swd.average``, each with ``.floor`` for the training images; a metric
             that is missing or not finite is not judged.
+        n: images on each side.
     """
     values = _finite(figures)
-    ratio = _ratio(values, "swd.average")
+
+    def comparable(name: str) -> float | None:
+        """The ratio as `IMAGES` images would give it.
+
+        The squares of the distance add up from a part that does not depend on n and from the baseline's, which falls
+        as 1 / n: measured from 64 to 1,000 images a side.
+        """
+        ratio = _ratio(values, name)
+        return None if ratio is None else sqrt(1 + max(ratio**2 - 1, 0) * IMAGES / n)
+
+    ratio = comparable("swd.average")
     found: list[tuple[float, str]] = []
     sides = sorted(int(name[4:]) for name in values if name.startswith("swd.") and name[4:].isdecimal())
-    ratios = {side: each for side in sides if (each := _ratio(values, f"swd.{side}")) is not None}
+    ratios = {side: each for side in sides if (each := comparable(f"swd.{side}")) is not None}
     if len(ratios) > 1 and ratio is not None and ratio > GOOD_SWD:
         worst = max(ratios, key=lambda side: ratios[side])
         what = {max(ratios): "fine detail", min(ratios): "large shapes"}.get(worst, f"structure at {worst} pixels")
