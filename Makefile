@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.installed
-	$(BIN)/python train.py --config configs/tones.yaml
+	$(BIN)/python train.py --config configs/demo.yaml
 	@echo
 	@echo "Open the report above in a browser to see and hear the samples. Next, with sounds or images of your own:"
 	@echo "  . $(BIN)/activate                          makes the command pggan available in this shell"
