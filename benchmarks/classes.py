@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from pggan_framework.data.images import DefaultImageFolderDataset
+from pggan_framework.data.datasets.images import DefaultImageFolderDataset
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import UserError
-from pggan_framework.pretrained import load_generator
-from pggan_framework.runs import find_checkpoint
+from pggan_framework.models.pretrained import load_generator
+from pggan_framework.runs.folders import find_checkpoint
 
 HELD_OUT = 10
 """Every so many-th picture of a random order is held out."""

@@ -31,10 +31,10 @@ import numpy as np
 import torch
 
 from pggan_framework.data.base import DepthDataset, box_means
-from pggan_framework.data.h5 import OldH5Dataset
-from pggan_framework.data.images import DefaultImageFolderDataset
+from pggan_framework.data.datasets.h5 import OldH5Dataset
+from pggan_framework.data.datasets.images import DefaultImageFolderDataset
 from pggan_framework.data.loader import BatchLoader
-from pggan_framework.growth import Growth
+from pggan_framework.schedules.growth import Growth
 
 SIDE = 64
 GROWTH = Growth.of((3, SIDE, SIDE), (4, 4))

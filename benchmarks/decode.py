@@ -32,9 +32,9 @@ if str(HERE.parent) not in sys.path:
 
 from benchmarks.machine import processor  # noqa: E402  -- it is found only now
 from pggan_framework.audio.reading import find_files, read_header, read_wave  # noqa: E402
-from pggan_framework.data import png  # noqa: E402
-from pggan_framework.data.images import DefaultImageFolderDataset  # noqa: E402
-from pggan_framework.data.pixel_loops import loops  # noqa: E402
+from pggan_framework.data.datasets.images import DefaultImageFolderDataset  # noqa: E402
+from pggan_framework.data.images import png  # noqa: E402
+from pggan_framework.data.images.pixel_loops import loops  # noqa: E402
 
 Read = Callable[[int], NDArray[Any]]
 """File number -> its array."""

@@ -115,9 +115,9 @@ def model(flops: float, bandwidth: float, latency: float) -> None:
     """Print the table for the paper's networks, batch by depth as in the paper."""
     import torch
 
-    from pggan_framework.growth import Growth
     from pggan_framework.losses.wgan import WGANGP
     from pggan_framework.networks import Discriminator, Generator
+    from pggan_framework.schedules.growth import Growth
     from pggan_framework.training.step import TrainingStep
 
     print(f"GPU {flops / 1e12:g} TFLOP/s reached, link {bandwidth / 1e9:g} GB/s, {latency * 1e6:g} us a message")

@@ -47,7 +47,7 @@ from benchmarks.machine import machine_facts  # noqa: E402  -- it is found only 
 from pggan_framework import register, run  # noqa: E402
 from pggan_framework.config import resolve_overrides  # noqa: E402
 from pggan_framework.data.loader import to_network_range  # noqa: E402
-from pggan_framework.experiment import Experiment  # noqa: E402
+from pggan_framework.launch.experiment import Experiment  # noqa: E402
 from pggan_framework.registry import REGISTRY  # noqa: E402
 from pggan_framework.training.plugin import Plugin  # noqa: E402
 

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from pggan_framework.config.parameters import parameters
-from pggan_framework.data.label_maps import LabelMapDataset
+from pggan_framework.data.datasets.label_maps import LabelMapDataset
 from pggan_framework.data.loader import to_network_range
-from pggan_framework.label_maps import MapSpace
+from pggan_framework.labels.maps import MapSpace
+from pggan_framework.models.pretrained import Pretrained, load_generator
 from pggan_framework.postprocessors.picture import enlarge, picture_tiles, save_png, sheet, to_uint8
-from pggan_framework.pretrained import Pretrained, load_generator
 
 Numbers = NDArray[np.int64]
 

@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import machine as computer  # noqa: E402
 from benchmarks.contestants.ours import stepper, training_step  # noqa: E402
 from pggan_framework import losses  # noqa: E402
-from pggan_framework.training.allocation import keep_freed_memory  # noqa: E402
+from pggan_framework.cpu.allocation import keep_freed_memory  # noqa: E402
+from pggan_framework.cpu.pool import use_pool  # noqa: E402
 from pggan_framework.training.estimate import Training, estimate  # noqa: E402
-from pggan_framework.training.pool import use_pool  # noqa: E402
 
 _ROW = "{:>5} {:>10} {:>6} {:>6} {:>9} {:>14} {:>9} {:>10} {:>10} {:>7} {:>9}"
 

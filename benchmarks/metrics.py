@@ -30,7 +30,7 @@ if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.machine import processor  # noqa: E402  -- it is found only now
-from pggan_framework.discovery import load_all  # noqa: E402
+from pggan_framework.config.discovery import load_all  # noqa: E402
 from pggan_framework.metrics import ms_ssim, sliced_wasserstein  # noqa: E402
 from pggan_framework.metrics.base import BaseMetric, Clips, Metric  # noqa: E402
 from pggan_framework.metrics.frechet import frechet_distance  # noqa: E402

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from pggan_framework import DepthDataset, register
 from pggan_framework.config import resolve_overrides
-from pggan_framework.experiment import Experiment
+from pggan_framework.launch.experiment import Experiment
 
 SIDE, BARS = 8, 4
 """Pixels of a picture's side, and the places a bar has along it."""

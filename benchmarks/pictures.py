@@ -106,7 +106,7 @@ def _load(file: Path) -> None:
 
 def prepare(given: argparse.Namespace) -> float:
     """Seconds that preparing takes."""
-    from pggan_framework import preparing
+    from pggan_framework.recipes import preparing
 
     begun = time.perf_counter()
     preparing.prepare(given.folder / "pictures", given.out / "out.h5", jobs=given.jobs, overwrite=True)
@@ -175,7 +175,7 @@ def check(given: argparse.Namespace) -> tuple[int, int]:
     """How many pictures were compared, and how many are different."""
     from PIL import Image
 
-    from pggan_framework.data.h5 import OldH5Dataset
+    from pggan_framework.data.datasets.h5 import OldH5Dataset
 
     dataset = OldH5Dataset(given.out / "out.h5")
     files = sorted(path for path in (given.folder / "pictures").iterdir() if path.suffix != ".txt")

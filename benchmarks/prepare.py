@@ -155,8 +155,8 @@ class Watch:
 
 def child(given: argparse.Namespace) -> None:
     """What a training does before it starts."""
-    from pggan_framework.data import preparation
-    from pggan_framework.data.sound import SoundImageDataset
+    from pggan_framework.data.datasets.sound import SoundImageDataset
+    from pggan_framework.data.prepare import sounds as preparation
 
     preparation.PATIENCE = 0.0  # small folders too leave something to watch
     SoundImageDataset(

@@ -29,15 +29,15 @@ import torch
 from numpy.typing import NDArray
 
 from pggan_framework.audio import estimate_pitch, spectral_convergence
+from pggan_framework.generate.samples import drawn
 from pggan_framework.metrics.extractors import Extractor, build_extractor
 from pggan_framework.metrics.pitch import hertz
-from pggan_framework.playing.samples import drawn
-from pggan_framework.pretrained import Pretrained, load_generator
+from pggan_framework.models.pretrained import Pretrained, load_generator
 from pggan_framework.projection.projecting import Projection, project
 from pggan_framework.projection.search import Search
 from pggan_framework.projection.targets import Target, read_target
 from pggan_framework.projection.views import feature_term, picture_terms
-from pggan_framework.runs import find_checkpoint
+from pggan_framework.runs.folders import find_checkpoint
 
 Pair = tuple[float, float]
 Picture = NDArray[np.float32]

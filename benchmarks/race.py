@@ -43,12 +43,12 @@ from benchmarks.end_to_end import plugin  # noqa: E402
 from benchmarks.machine import machine_facts  # noqa: E402
 from pggan_framework import run  # noqa: E402
 from pggan_framework.data.base import Pixels  # noqa: E402
-from pggan_framework.data.images import DefaultImageFolderDataset  # noqa: E402
+from pggan_framework.data.datasets.images import DefaultImageFolderDataset  # noqa: E402
 from pggan_framework.metrics import sliced_wasserstein  # noqa: E402
+from pggan_framework.models.pretrained import load_generator  # noqa: E402
 from pggan_framework.plugins.depth import DepthManager  # noqa: E402
 from pggan_framework.postprocessors.picture import enlarge, picture_tiles, save_png, sheet, to_uint8  # noqa: E402
-from pggan_framework.pretrained import load_generator  # noqa: E402
-from pggan_framework.runs import snapshots  # noqa: E402
+from pggan_framework.runs.folders import snapshots  # noqa: E402
 from pggan_framework.schedules.plan import Plan, Stage, linear_fade  # noqa: E402
 from pggan_framework.training.plugin import Plugin  # noqa: E402
 

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Codec
 from pggan_framework.audio.measure import estimate_pitch
-from pggan_framework.building import build_dataset
 from pggan_framework.config import resolve_overrides
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.data.sampling import indices
-from pggan_framework.pretrained import load_generator
-from pggan_framework.runs import find_run
+from pggan_framework.launch.build import build_dataset
+from pggan_framework.models.pretrained import load_generator
+from pggan_framework.runs.folders import find_run
 
 
 def main() -> None:

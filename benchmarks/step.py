@@ -39,8 +39,8 @@ if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.machine import convolution_rate, copy_rate, load_libraries, machine_facts, resident  # noqa: E402
+from pggan_framework.cpu.allocation import keep_freed_memory  # noqa: E402
 from pggan_framework.postprocessors.chart import Curves, curves_chart  # noqa: E402
-from pggan_framework.training.allocation import keep_freed_memory  # noqa: E402
 from pggan_framework.training.costing import Ledger  # noqa: E402
 
 OURS = [HERE / "contestants" / f"{name}.py" for name in ("plain", "ours", "ours_compiled")]

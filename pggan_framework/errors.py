@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib.util import find_spec
 
 
 class UserError(Exception):
@@ -30,3 +31,22 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     folded = {candidate.lower(): candidate for candidate in names}
     match = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     return f" (did you mean '{folded[match[0]]}'?)" if match else ""
+
+
+def require(package: str, extra: str, component: str) -> None:
+    """See that an optional package is installed, without importing it.
+
+    Args:
+        package: its import name.
+        extra: the extra of this package that brings it.
+        component: who needs it.
+
+    Raises:
+        UserError: if it is not installed.
+    """
+    spec = find_spec(package)
+    # A mere folder of that name where the run starts, such as wandb leaves behind, has no loader of its own.
+    if spec is None or spec.origin is None:
+        raise UserError(
+            f"{component} needs the package {package}, which is not installed; pip install 'pggan_framework[{extra}]'"
+        )

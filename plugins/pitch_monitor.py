@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pggan_framework import Every, Plugin, UserError, register
 from pggan_framework.audio.measure import estimate_pitch
-from pggan_framework.labels import Labels
+from pggan_framework.labels.attributes import Labels
 from pggan_framework.training.randomness import derive
 
 

@@ -19,7 +19,7 @@ os.environ["PGGAN_CACHE"] = ""
 @pytest.fixture(autouse=True)
 def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine, the few files of a test may take so long to read that a dataset keeps what it found."""
-    monkeypatch.setattr("pggan_framework.data.preparation.PATIENCE", float("inf"))
+    monkeypatch.setattr("pggan_framework.data.prepare.sounds.PATIENCE", float("inf"))
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from pggan_framework.discovery import USER_PACKAGE
+from pggan_framework.config.discovery import USER_PACKAGE
 from pggan_framework.registry import REGISTRY, Component
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from pggan_framework.audio import build_codec
-from pggan_framework.growth import Growth
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.labels.attributes import Attribute, LabelSpace
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.networks.base import GeneratorBase
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.schedules.growth import Growth
 
 RATE = 16000
 SECONDS = 0.512

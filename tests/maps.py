@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pggan_framework.label_maps import Map, MapResize, MapSpace, default_classes
+from pggan_framework.labels.maps import Map, MapResize, MapSpace, default_classes
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 

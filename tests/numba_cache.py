@@ -26,7 +26,7 @@ HEAVY = "librosa.util.utils"
 FILL = """
 import librosa
 import numpy as np
-from pggan_framework.data.pixel_loops import loops
+from pggan_framework.data.images.pixel_loops import loops
 
 wave = np.sin(np.arange(8000, dtype=np.float32) / 10)
 librosa.feature.melspectrogram(y=wave, sr=8000, n_fft=256)

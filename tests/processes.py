@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pggan_framework.discovery import index
+from pggan_framework.config.discovery import index
 
-COMMON = ["pytest", "hypothesis", "pggan_framework.cli.train", "pggan_framework.launch", "torch._dynamo"]
+COMMON = ["pytest", "hypothesis", "pggan_framework.cli.train", "pggan_framework.launch.run", "torch._dynamo"]
 
 
 def forking() -> Any:

@@ -14,8 +14,8 @@ def program(modules: str, work: str) -> str:
 import sys, time
 from pathlib import Path
 from pggan_framework.data import {modules}
-from pggan_framework.data.fitting import Fitting
-from pggan_framework.data.picture_plan import Options, make_plan
+from pggan_framework.data.images.fitting import Fitting
+from pggan_framework.data.prepare.image_plan import Options, make_plan
 from pggan_framework.data.sources.opening import open_source
 picture_preparation.BLOCK = 1
 picture = Fitting.picture

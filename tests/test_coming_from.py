@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pggan_framework.config.discovery import load_builtin
 from pggan_framework.config.general import General
 from pggan_framework.config.parameters import parameters
-from pggan_framework.discovery import load_builtin
 from pggan_framework.registry import REGISTRY
 
 ROOT = Path(__file__).parents[1]

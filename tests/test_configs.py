@@ -18,10 +18,10 @@ from PIL import Image
 from pggan_framework import run
 from pggan_framework.cli.main import main
 from pggan_framework.config import resolve_overrides
-from pggan_framework.dry_run import dry_run
+from pggan_framework.launch.dry_run import dry_run
+from pggan_framework.models.pretrained import load_generator
 from pggan_framework.plugins.depth import DepthManager
-from pggan_framework.pretrained import load_generator
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 GANSYNTH = next(path for path in CONFIGS if path.stem == "gansynth")

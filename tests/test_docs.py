@@ -14,12 +14,12 @@ from forgotten import forgotten_plugins
 from page_stand_ins import data, installed
 from pages import blocks, commands, pages_with
 
-from pggan_framework import launch
 from pggan_framework.cli.main import main
 from pggan_framework.config import resolve_overrides
 from pggan_framework.config.resolve import resolve_general
+from pggan_framework.launch.run import run as launch
 from pggan_framework.recipes import RECIPES
-from pggan_framework.runs import runs, stored_config
+from pggan_framework.runs.folders import runs, stored_config
 
 SHORT: dict[str, Any] = {
     "Generator.fmap_base": 64,

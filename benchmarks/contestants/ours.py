@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pggan_framework.cpu.allocation import keep_freed_memory
 from pggan_framework.losses import WGANGP
 from pggan_framework.networks import Discriminator, Generator
-from pggan_framework.training.allocation import keep_freed_memory
 from pggan_framework.training.ema import EMA
 from pggan_framework.training.optimizers import Adam
 from pggan_framework.training.step import TrainingStep

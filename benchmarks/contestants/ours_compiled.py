@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.contestants.ours import stepper, training_step
-from pggan_framework.training.allocation import keep_freed_memory
+from pggan_framework.cpu.allocation import keep_freed_memory
 from pggan_framework.training.backward import Captures
 from pggan_framework.training.compiler import compiler
 

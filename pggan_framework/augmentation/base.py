@@ -14,7 +14,7 @@ from pggan_framework.registry import REGISTRY
 
 if TYPE_CHECKING:
     from pggan_framework.audio.base import Codec
-    from pggan_framework.labels import LabelSpace
+    from pggan_framework.labels.attributes import LabelSpace
 
 
 class Augmentation(ABC):

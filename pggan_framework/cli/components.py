@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from pggan_framework.config.discovery import DEFAULT_PLUGIN_DIRS, index, load_all
 from pggan_framework.config.help import component_help, components_help
-from pggan_framework.discovery import DEFAULT_PLUGIN_DIRS, index, load_all
 from pggan_framework.errors import UserError
 from pggan_framework.registry import REGISTRY
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pggan_framework import __version__
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError, nearest
-from pggan_framework.runs import find_checkpoint
+from pggan_framework.runs.folders import find_checkpoint
 
 if TYPE_CHECKING:
     from pggan_framework.cli.sides import Sides
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pggan_framework.metrics.base import BaseMetric
     from pggan_framework.metrics.deep import Eye
     from pggan_framework.metrics.report import Figure
-    from pggan_framework.pretrained import Pretrained
+    from pggan_framework.models.pretrained import Pretrained
 
 DESCRIPTION = """Compare a trained model's sounds or pictures with the data it was trained on. Every figure stands
 beside its floor: the same figure for other real ones in the place of the generated ones. A line with all of them is
@@ -55,9 +55,9 @@ def run(argv: Sequence[str]) -> int:
         if getattr(given, name) < least:
             raise UserError(f"--{name} is {getattr(given, name)}; allowed: {least} or more")
     folder, checkpoint = find_checkpoint(given.model, Path(given.result_dir))
-    from pggan_framework.building import choose_device
     from pggan_framework.cli.threads import share_cores
-    from pggan_framework.pretrained import load_generator
+    from pggan_framework.launch.build import choose_device
+    from pggan_framework.models.pretrained import load_generator
     from pggan_framework.training.distributed import World
     from pggan_framework.training.team import Team
 
@@ -221,8 +221,8 @@ def _dataset(trained: Pretrained, moved: Path | None) -> DepthDataset:
     Raises:
         UserError: if they are not there, or do not fit the model.
     """
-    from pggan_framework.building import build_dataset
     from pggan_framework.config import resolve_overrides
+    from pggan_framework.launch.build import build_dataset
 
     name = trained.config["dataset_class"]
     own = trained.config.get(name, {})

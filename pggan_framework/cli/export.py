@@ -11,11 +11,11 @@ from pggan_framework.cli.checkpoint_arguments import add_depth, add_weights, che
 from pggan_framework.cli.outputs import out_file, out_folder
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
-from pggan_framework.runs import find_checkpoint
+from pggan_framework.runs.folders import find_checkpoint
 
 if TYPE_CHECKING:
-    from pggan_framework.exporting import Format
-    from pggan_framework.pretrained import Pretrained
+    from pggan_framework.models.exporting import Format
+    from pggan_framework.models.pretrained import Pretrained
 
 ENDINGS: dict[Format, str] = {"safetensors": ".safetensors", "torch": ".pt2", "onnx": ".onnx"}
 FOLDER: Literal["huggingface"] = "huggingface"
@@ -74,7 +74,7 @@ def _format(given: argparse.Namespace) -> Format | Literal["huggingface"]:
     if given.format == FOLDER:
         if given.out.suffix in ENDINGS.values():
             raise UserError(f"{given.out} is given with --format {FOLDER}; allowed: a new folder")
-        from pggan_framework.model_folder import check_license
+        from pggan_framework.generate.model_folder import check_license
 
         check_license(given.license)
         return FOLDER
@@ -92,14 +92,14 @@ def _format(given: argparse.Namespace) -> Format | Literal["huggingface"]:
 
 
 def _model(given: argparse.Namespace, checkpoint: Path) -> Pretrained:
-    from pggan_framework.pretrained import load_generator
+    from pggan_framework.models.pretrained import load_generator
 
     model = load_generator(checkpoint, given.weights)
     return model if given.depth is None else model.at_depth(given.depth)
 
 
 def _export_file(given: argparse.Namespace, format: Format, checkpoint: Path) -> None:
-    from pggan_framework.exporting import check_packages, export
+    from pggan_framework.models.exporting import check_packages, export
 
     check_packages(format)
     about = given.out.with_name(f"{given.out.name}.json")
@@ -113,8 +113,8 @@ def _export_file(given: argparse.Namespace, format: Format, checkpoint: Path) ->
 
 
 def _export_folder(given: argparse.Namespace, run_folder: Path, checkpoint: Path) -> None:
-    from pggan_framework.exporting import check_packages
-    from pggan_framework.model_folder import write_model_folder
+    from pggan_framework.generate.model_folder import write_model_folder
+    from pggan_framework.models.exporting import check_packages
 
     check_packages("safetensors")
     with out_folder(given.out, run_folder) as (out, folder):

@@ -12,14 +12,14 @@ from pggan_framework.cli.checkpoint_arguments import add_depth, add_label, add_w
 from pggan_framework.cli.outputs import bar, out_file, out_folder
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
-from pggan_framework.label_maps import MAP, Map, MapSpace
-from pggan_framework.playing.seeds import MOST_SEEDS, parse_seeds, seeds_from
-from pggan_framework.runs import find_checkpoint
+from pggan_framework.generate.seeds import MOST_SEEDS, parse_seeds, seeds_from
+from pggan_framework.labels.maps import MAP, Map, MapSpace
+from pggan_framework.runs.folders import find_checkpoint
 
 if TYPE_CHECKING:
-    from pggan_framework.playing.player import Player
+    from pggan_framework.generate.player import Player
+    from pggan_framework.models.pretrained import Pretrained
     from pggan_framework.postprocessors.soundfiles import SoundFormat
-    from pggan_framework.pretrained import Pretrained
     from pggan_framework.training.team import Team
 
 EXAMPLES = """examples:
@@ -256,9 +256,9 @@ def _seeds(given: argparse.Namespace) -> list[int]:
 def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
     """The model, once it is known that it can do what is asked."""
     labels = labels_of(given.label)
-    from pggan_framework.playing import kit, player
+    from pggan_framework.generate import kit, player
+    from pggan_framework.models.pretrained import load_generator
     from pggan_framework.postprocessors.soundfiles import check_format
-    from pggan_framework.pretrained import load_generator
 
     model = load_generator(checkpoint, given.weights)
     if given.depth is not None:
@@ -274,7 +274,7 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
     if given.no_fade:
         named["fade"] = False
     if given.latents is not None:
-        from pggan_framework.playing.latents import StoredPlayer, read_latents
+        from pggan_framework.generate.latents import StoredPlayer, read_latents
 
         return StoredPlayer(read_latents(given.latents), model, player.Decoding(**named), labels, given.every)
     maps = None if given.maps is None else _read_maps(given.maps, model)
@@ -286,7 +286,7 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
 
 def _stored_seeds(given: argparse.Namespace, player: Player, seeds: list[int]) -> list[int]:
     """Which of the latents in a file are meant, all where nothing is said."""
-    from pggan_framework.playing.latents import StoredPlayer
+    from pggan_framework.generate.latents import StoredPlayer
 
     assert isinstance(player, StoredPlayer)
     return player.seeds(None if {given.seeds, given.count, given.seed, given.play} == {None} else seeds)
@@ -294,7 +294,7 @@ def _stored_seeds(given: argparse.Namespace, player: Player, seeds: list[int]) -
 
 def _read_maps(path: Path, model: Pretrained) -> Map:
     """The maps in a file or a folder, of the model's size and classes."""
-    from pggan_framework.data.map_files import read_maps
+    from pggan_framework.data.images.map_files import read_maps
 
     space = model.label_space
     if not isinstance(space, MapSpace):
@@ -307,9 +307,9 @@ def _make(
     given: argparse.Namespace, player: Player, seeds: list[int], checkpoint: Path, folder: Path, team: Team
 ) -> list[str]:
     """Write what is asked for into `folder`, or to this path as a zip; returns what to say of it."""
-    from pggan_framework.playing import kit, samples, tune, walks
-    from pggan_framework.playing.archive import write_archive
-    from pggan_framework.playing.render import Touch
+    from pggan_framework.generate import kit, samples, tune, walks
+    from pggan_framework.generate.archive import write_archive
+    from pggan_framework.generate.render import Touch
 
     form: SoundFormat = given.format or "wav"
     progress = bar("samples") if team.main else None

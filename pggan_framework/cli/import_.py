@@ -34,8 +34,8 @@ def run(argv: Sequence[str]) -> int:
     if out.suffix != ".pt":
         raise UserError(f"{out} is given; allowed: a new file that ends in .pt")
     from pggan_framework.config.text import dump
-    from pggan_framework.importing.convert import settings, write_checkpoint
-    from pggan_framework.importing.detect import read_foreign
+    from pggan_framework.models.importing.convert import settings, write_checkpoint
+    from pggan_framework.models.importing.detect import read_foreign
 
     config = out.with_suffix(".yaml")
     with out_file(out, config) as (path, text):

@@ -9,7 +9,7 @@ from typing import Any
 
 from pggan_framework.cli.checkpoint_arguments import checkpoint_parser
 from pggan_framework.cli.parser import Parser
-from pggan_framework.runs import find_checkpoint
+from pggan_framework.runs.folders import find_checkpoint
 
 EXAMPLES = """examples:
   pggan info latest
@@ -32,7 +32,7 @@ def run(argv: Sequence[str]) -> int:
     path = Path(given.model)
     if not path.is_file():
         _, path = find_checkpoint(given.model, Path(given.result_dir))
-    from pggan_framework.details import describe_file
+    from pggan_framework.models.details import describe_file
 
     details = describe_file(path)
     print(json.dumps(details, indent=2) if given.json else "\n".join(_lines(details)))

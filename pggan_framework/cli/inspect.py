@@ -79,8 +79,8 @@ def run(argv: Sequence[str]) -> int:
     name = given.data.stem if given.data.is_file() else given.data.resolve().name
     result_dir = Path(config.general.result_dir)
     out = given.out or next(path for path in _numbered(result_dir / f"inspect-{name}") if not path.exists())
-    from pggan_framework.building import build_dataset
     from pggan_framework.inspection import inspect_data
+    from pggan_framework.launch.build import build_dataset
 
     dataset = build_dataset(config)
     found = inspect_data(dataset, str(given.data), _decoding(config), given.clips, given.max_clips)

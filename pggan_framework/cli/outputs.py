@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pggan_framework.errors import UserError
-from pggan_framework.files import atomic_path
 from pggan_framework.recipes import new_folder
+from pggan_framework.storage.atomic import atomic_path
 
 if TYPE_CHECKING:
     from tqdm import tqdm

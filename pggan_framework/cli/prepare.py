@@ -49,9 +49,9 @@ def run(argv: Sequence[str]) -> int:
 
 def _prepare(given: argparse.Namespace) -> int:
     """Prepare the pictures of a source."""
-    from pggan_framework.data.picture_plan import Options
+    from pggan_framework.data.prepare.image_plan import Options
     from pggan_framework.data.sources.base import LabelChoice
-    from pggan_framework.preparing import beside, prepare
+    from pggan_framework.recipes.preparing import beside, prepare
 
     options = Options(
         size=_pair("size", given.size),

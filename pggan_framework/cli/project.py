@@ -11,13 +11,13 @@ from pggan_framework.cli.checkpoint_arguments import add_depth, add_weights, che
 from pggan_framework.cli.outputs import bar, out_folder
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
-from pggan_framework.label_maps import MAP, MapSpace
-from pggan_framework.labels import number
-from pggan_framework.runs import find_checkpoint
+from pggan_framework.labels.attributes import number
+from pggan_framework.labels.maps import MAP, MapSpace
+from pggan_framework.runs.folders import find_checkpoint
 
 if TYPE_CHECKING:
-    from pggan_framework.playing.player import Player
-    from pggan_framework.pretrained import Pretrained
+    from pggan_framework.generate.player import Player
+    from pggan_framework.models.pretrained import Pretrained
     from pggan_framework.projection.projecting import Projection
     from pggan_framework.projection.search import Search
     from pggan_framework.projection.targets import Target
@@ -52,8 +52,8 @@ def run(argv: Sequence[str]) -> int:
     from pggan_framework.cli.threads import share_cores
 
     share_cores()
-    from pggan_framework.playing.player import Player
-    from pggan_framework.pretrained import load_generator
+    from pggan_framework.generate.player import Player
+    from pggan_framework.models.pretrained import load_generator
     from pggan_framework.projection.search import Search
     from pggan_framework.projection.targets import read_target
 
@@ -174,7 +174,7 @@ def _with_maps(
         raise UserError("--maps needs a model that draws label maps; this one was trained on none")
     if labels:
         raise UserError(f"--label {MAP} is given with --maps, which has maps of its own; leave one out")
-    from pggan_framework.data.map_files import read_maps
+    from pggan_framework.data.images.map_files import read_maps
 
     maps = read_maps(given.maps, space.size, [entry.colour for entry in space.classes], "--maps")
     if len(maps) not in (1, count):
@@ -193,7 +193,7 @@ def _make(
     keep: int,
 ) -> list[str]:
     """Look for each target, write what is found; returns what to say of it."""
-    from pggan_framework.playing.latents import joined
+    from pggan_framework.generate.latents import joined
     from pggan_framework.projection.output import write_projection, write_several
     from pggan_framework.projection.projecting import project
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from pggan_framework.cli.outputs import out_file
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
-from pggan_framework.files import atomic_path
-from pggan_framework.runs import find_folder
+from pggan_framework.runs.folders import find_folder
+from pggan_framework.storage.atomic import atomic_path
 
 EXAMPLES = """examples:
   pggan report latest

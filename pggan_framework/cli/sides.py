@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pggan_framework.metrics.base import BaseMetric, Clips, Features, Pictures
     from pggan_framework.metrics.cache import FeatureCache
     from pggan_framework.metrics.deep import Eye
-    from pggan_framework.pretrained import Pretrained
+    from pggan_framework.models.pretrained import Pretrained
 
 BATCH = 32
 """Clips or pictures made and measured at a time."""

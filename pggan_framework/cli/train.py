@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from pggan_framework.discovery import DEFAULT_PLUGIN_DIRS
+from pggan_framework.config.discovery import DEFAULT_PLUGIN_DIRS
 from pggan_framework.errors import UserError
 
 
@@ -37,17 +37,17 @@ def run(argv: list[str]) -> int:
     else:
         config = resolve(words)
     if config.general.resume:
-        from pggan_framework.launch import resumed_config
+        from pggan_framework.launch.run import resumed_config
 
         config = resolve(words, base=resumed_config(config))
     if "--print_config" in argv:
         sys.stdout.write(config.to_yaml())
         return 0
     if config.general.dry_run:
-        from pggan_framework.dry_run import dry_run
+        from pggan_framework.launch.dry_run import dry_run
 
         return dry_run(config, time.monotonic() - called) if main_process else 0
-    from pggan_framework.launch import run_config
+    from pggan_framework.launch.run import run_config
 
     result = run_config(config, time.monotonic() - called)
     for what, path in result.files.items() if main_process else ():
@@ -57,16 +57,16 @@ def run(argv: list[str]) -> int:
 
 def _help(argv: list[str]) -> int:
     """The general flags and the components; imports no component, so that it is quick."""
+    from pggan_framework.config.discovery import index
     from pggan_framework.config.help import train_help
-    from pggan_framework.discovery import index
 
     sys.stdout.write(train_help(index(_plugin_dirs(argv))))
     return 0
 
 
 def _help_component(argv: list[str], position: int) -> int:
+    from pggan_framework.config.discovery import load_all
     from pggan_framework.config.help import component_help
-    from pggan_framework.discovery import load_all
     from pggan_framework.registry import REGISTRY
 
     _, equals, name = argv[position].partition("=")

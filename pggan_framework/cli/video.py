@@ -11,8 +11,8 @@ from pggan_framework.cli.checkpoint_arguments import add_label, add_weights, che
 from pggan_framework.cli.outputs import bar, out_file
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
-from pggan_framework.playing.seeds import parse_seeds
-from pggan_framework.runs import find_folder
+from pggan_framework.generate.seeds import parse_seeds
+from pggan_framework.runs.folders import find_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -90,7 +90,7 @@ def _kind(given: argparse.Namespace) -> Moving:
 
 
 def _frames(given: argparse.Namespace, folder: Path) -> Iterator[Image]:
-    from pggan_framework.playing import training_video as video
+    from pggan_framework.generate import training_video as video
 
     if given.of == "sheets":
         return video.frames_of_sheets(video.sheets_of(folder), given.size or 1024, given.caption)

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from pggan_framework.config.convert import describe, plain
+from pggan_framework.config.discovery import Entry
 from pggan_framework.config.general import General
 from pggan_framework.config.parameters import Parameter, default_of, parameters
 from pggan_framework.config.text import dump_line
-from pggan_framework.discovery import Entry
 from pggan_framework.registry import Component
 
 WIDTH = 118

@@ -18,12 +18,12 @@ from pggan_framework.config.arguments import (
 )
 from pggan_framework.config.config import Config
 from pggan_framework.config.convert import convert, merge
+from pggan_framework.config.discovery import load_all
 from pggan_framework.config.general import LOSS_ALIASES, General
 from pggan_framework.config.parameters import INJECTED, Parameter, default_of, parameters
 from pggan_framework.config.tables import checked_tables
 from pggan_framework.config.text import load_file
 from pggan_framework.config.used import canonical, components_in_use, with_clock
-from pggan_framework.discovery import load_all
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.registry import REGISTRY, Component
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import Labels, LabelSpace
+from pggan_framework.labels.attributes import Labels, LabelSpace
+from pggan_framework.schedules.growth import Growth
 
 if TYPE_CHECKING:
     from pggan_framework.audio.base import Codec

@@ -81,7 +81,7 @@ def add_picture_files(report: Report, directory: Path) -> None:
     """Report on all picture files below `directory`: sizes and modes, from their headers."""
     from PIL import Image
 
-    from pggan_framework.data.picture_files import SUFFIXES, header_size
+    from pggan_framework.data.images.files import SUFFIXES, header_size
 
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()

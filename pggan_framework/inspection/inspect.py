@@ -11,7 +11,7 @@ import numpy as np
 
 from pggan_framework.audio.base import Codec, Wave
 from pggan_framework.data.base import DepthDataset, Pixels
-from pggan_framework.data.wave import WaveDataset
+from pggan_framework.data.datasets.wave import WaveDataset
 from pggan_framework.inspection.decoding import Decoding
 from pggan_framework.inspection.drawing import draw, draw_depths
 from pggan_framework.inspection.files import add_picture_files, add_recordings, spread

@@ -8,7 +8,7 @@ import numpy as np
 
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.inspection.report import Report
-from pggan_framework.label_maps import MapSpace
+from pggan_framework.labels.maps import MapSpace
 
 FEW = 12
 """Up to so many values are all named in the text."""

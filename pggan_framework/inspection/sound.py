@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Codec, Wave
-from pggan_framework.data.wave import WaveDataset
+from pggan_framework.data.datasets.wave import WaveDataset
 from pggan_framework.inspection.decoding import (
     ALIKE,
     COMPARED,

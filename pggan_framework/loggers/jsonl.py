@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pggan_framework.files import atomic_path
 from pggan_framework.loggers.base import Logger, RunInfo
 from pggan_framework.registry import register
+from pggan_framework.storage.atomic import atomic_path
 
 
 @register("logger")

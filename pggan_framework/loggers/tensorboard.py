@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pggan_framework.extras import require
+from pggan_framework.errors import require
 from pggan_framework.loggers.base import Histogram, Logger, RunInfo
 from pggan_framework.registry import register
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from pggan_framework.errors import UserError
-from pggan_framework.extras import require
-from pggan_framework.files import atomic_path
+from pggan_framework.errors import UserError, require
 from pggan_framework.loggers.base import Histogram, RunInfo
 from pggan_framework.loggers.flat import flat
 from pggan_framework.loggers.group import RemoteLogger
 from pggan_framework.registry import register
+from pggan_framework.storage.atomic import atomic_path
 
 _ID_FILE = "wandb.json"
 _LAST_UPLOAD = 120.0

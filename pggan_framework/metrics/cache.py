@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.files import atomic_path
+from pggan_framework.storage.atomic import atomic_path
 
 VARIABLE = "PGGAN_CACHE"
 """Environment variable: the folder of the cache; empty for none at all."""

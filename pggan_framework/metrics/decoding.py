@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Codec
 from pggan_framework.audio.finish import finished
-from pggan_framework.labels import Labels, LabelSpace
+from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.metrics.base import Clips
 
 

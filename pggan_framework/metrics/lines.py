@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pggan_framework.errors import UserError
-from pggan_framework.files import atomic_path
+from pggan_framework.storage.atomic import atomic_path
 
 FILE = "metrics.jsonl"
 

@@ -8,12 +8,12 @@ from typing import Literal
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import LabelSpace
+from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import Verdict
 from pggan_framework.networks.layers import ScaledLinear
 from pggan_framework.networks.pggan import Discriminator, Generator
 from pggan_framework.registry import register
+from pggan_framework.schedules.growth import Growth
 
 
 @register("discriminator")

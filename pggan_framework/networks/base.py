@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import LabelSpace
+from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.recompute import RecomputeWish, pixels_for, recomputed
+from pggan_framework.schedules.growth import Growth
 
 
 def growth_of(shape: Sequence[int] | Growth) -> Growth:

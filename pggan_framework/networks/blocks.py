@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
 from pggan_framework.networks.functional import EPSILON, Pair, downsample, leaky_relu, pixel_norm, upsample
 from pggan_framework.networks.layers import RELU_GAIN, ScaledConv, ScaledLinear
 from pggan_framework.networks.norms import BlockNorm
 from pggan_framework.networks.stddev import group_stddev
+from pggan_framework.schedules.growth import Growth
 
 LEAK = 0.2
 

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import LabelSpace
+from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, GrowingNetwork, Verdict, growth_of
 from pggan_framework.networks.blocks import LEAK, check_share
 from pggan_framework.networks.functional import Pair, convolve, leaky_relu
 from pggan_framework.networks.norms import FeatureNorm, Norm, SpectralNorm
 from pggan_framework.registry import register
+from pggan_framework.schedules.growth import Growth
 
 STD = 0.02
 """Standard deviation of all weights at the start (Radford et al. 2015, section 4)."""

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from pggan_framework.networks import winograd
-from pggan_framework.networks.weight_gradients import apart, weight_gradient
+from pggan_framework.cpu import winograd
+from pggan_framework.cpu.weight_gradients import apart, weight_gradient
 
 Pair = tuple[int, int]
 EPSILON = 1e-8

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import LabelSpace
+from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, FeatureMaps, GeneratorBase, Verdict, growth_of
 from pggan_framework.networks.blocks import DiscriminatorBlock, GeneratorBlock, Head, Layers, SeedBlock, check_share
 from pggan_framework.networks.functional import downsample, pixel_norm, upsample
 from pggan_framework.networks.norms import BlockNorm
 from pggan_framework.registry import register
+from pggan_framework.schedules.growth import Growth
 
 
 @register("generator")

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import LabelSpace
+from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import Verdict
 from pggan_framework.networks.layers import effective
 from pggan_framework.networks.norms import SpectralNorm
 from pggan_framework.networks.pggan import Discriminator
 from pggan_framework.registry import register
+from pggan_framework.schedules.growth import Growth
 
 
 class LabelEmbedding(nn.Module):

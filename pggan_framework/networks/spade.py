@@ -11,15 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.label_maps import MapResize, MapSpace
-from pggan_framework.labels import LabelSpace
+from pggan_framework.labels.attributes import LabelSpace
+from pggan_framework.labels.maps import MapResize, MapSpace
 from pggan_framework.networks.base import FeatureMaps, GeneratorBase, Verdict, growth_of
 from pggan_framework.networks.functional import Pair, downsample, upsample
 from pggan_framework.networks.layers import RELU_GAIN, ScaledConv, ScaledLinear
 from pggan_framework.networks.norms import EPSILON
 from pggan_framework.networks.pggan import Discriminator
 from pggan_framework.registry import register
+from pggan_framework.schedules.growth import Growth
 
 LEAK = 0.2
 _MODULATION_GAIN = 0.5

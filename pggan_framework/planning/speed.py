@@ -49,7 +49,7 @@ def measure_speed(channels: int = 1) -> Speed:
     """
     import torch
 
-    from pggan_framework.training.allocation import keep_freed_memory
+    from pggan_framework.cpu.allocation import keep_freed_memory
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":

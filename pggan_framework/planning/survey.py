@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pggan_framework.audio.reading import SUFFIXES as SOUNDS
 from pggan_framework.audio.reading import SoundFile, UnreadableSound, find_files, read_header, read_wave
-from pggan_framework.data.picture_files import SUFFIXES as IMAGES
-from pggan_framework.data.picture_files import header_size
+from pggan_framework.data.images.files import SUFFIXES as IMAGES
+from pggan_framework.data.images.files import header_size
 from pggan_framework.errors import UserError, nearest
 
 LISTENED = 24

@@ -14,7 +14,7 @@ from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.plugins.saver import SaverPlugin
 from pggan_framework.registry import register
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.randomness import derive

@@ -10,9 +10,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import by_depth
 from pggan_framework.registry import register
 from pggan_framework.schedules.base import Facts, Schedule
+from pggan_framework.schedules.growth import by_depth
 from pggan_framework.schedules.phases import phases
 from pggan_framework.schedules.plan import Curve, Plan, Stage, Unit
 from pggan_framework.schedules.wall_clock import WallClockSchedule

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pggan_framework.errors import UserError
-from pggan_framework.files import atomic_path
 from pggan_framework.registry import register
 from pggan_framework.reporting.record import REPORT, read_run
+from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.training.plugin import Plugin
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import UserError
-from pggan_framework.label_maps import MapSpace
-from pggan_framework.labels import Labels
+from pggan_framework.labels.attributes import Labels
+from pggan_framework.labels.maps import MapSpace
 from pggan_framework.loggers.base import Logger
 from pggan_framework.postprocessors.base import Artifact, Postprocessor
 from pggan_framework.registry import register

@@ -11,10 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pggan_framework.best_checkpoint import BEST, BEST_FACTS, QUALITY, described, much_worse, read_best
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import UserError
-from pggan_framework.files import atomic_path
 from pggan_framework.metrics.base import BaseMetric, Clips, Features, Pictures
 from pggan_framework.metrics.centroid import Centroid
 from pggan_framework.metrics.consistency import Consistency
@@ -33,6 +31,8 @@ from pggan_framework.plugins.picture_metrics import PictureMetrics
 from pggan_framework.plugins.saver import SaverPlugin
 from pggan_framework.postprocessors.picture import to_uint8
 from pggan_framework.registry import register
+from pggan_framework.runs.best_checkpoint import BEST, BEST_FACTS, QUALITY, described, much_worse, read_best
+from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.training.plugin import Every, Plugin
 from pggan_framework.training.randomness import derive
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
-from pggan_framework.runs import snapshot_name, snapshots
+from pggan_framework.runs.folders import snapshot_name, snapshots
 from pggan_framework.training.background import frozen
 from pggan_framework.training.checkpoint import save_checkpoint
 from pggan_framework.training.plugin import Every, Plugin

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import by_depth
+from pggan_framework.schedules.growth import by_depth
 from pggan_framework.training.plugin import Plugin
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pggan_framework.errors import UserError
-from pggan_framework.files import atomic_path
 from pggan_framework.plugins.output import OutputGenerator
 from pggan_framework.plugins.pictures import run_folder
 from pggan_framework.postprocessors.image import ImageSaver
 from pggan_framework.postprocessors.moving import Moving, check_moving, sheet_frames, sheets_in, write_moving
 from pggan_framework.registry import register
+from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.training.plugin import Every, Plugin
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.growth import Growth
+from pggan_framework.schedules.growth import Growth
 
 if TYPE_CHECKING:
     from pggan_framework.audio.base import Codec

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.errors import UserError
-from pggan_framework.extras import require
+from pggan_framework.errors import UserError, require
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.files import atomic_path
 from pggan_framework.postprocessors.colours import Bytes
+from pggan_framework.storage.atomic import atomic_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image

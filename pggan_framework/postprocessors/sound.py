@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pggan_framework.audio.base import Codec, PhaseStart, Wave
 from pggan_framework.audio.finish import finished
 from pggan_framework.errors import UserError, nearest
-from pggan_framework.growth import Growth
 from pggan_framework.postprocessors.base import Artifact, Postprocessor
 from pggan_framework.postprocessors.soundfiles import SoundFormat, check_format, write_sound
 from pggan_framework.registry import register
+from pggan_framework.schedules.growth import Growth
 
 Gain = Literal["keep", "common", "peak"]
 """How loud files are; see `with_gain`."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from pggan_framework.audio.base import Wave
 from pggan_framework.errors import UserError, nearest
-from pggan_framework.files import atomic_path
+from pggan_framework.storage.atomic import atomic_path
 
 SoundFormat = Literal["wav", "flac", "ogg", "opus", "mp3"]
 """Endings of sound files that are written; ``ogg`` and ``opus`` are both Opus in an Ogg container."""

@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.label_maps import MAP, MapSpace
-from pggan_framework.labels import Labels, LabelSpace
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.labels.attributes import Labels, LabelSpace
+from pggan_framework.labels.maps import MAP, MapSpace
+from pggan_framework.models.pretrained import Pretrained
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.label_maps import MapSpace
-from pggan_framework.playing.latents import StoredLatents, Values
-from pggan_framework.playing.player import Player
-from pggan_framework.playing.samples import drawn, tile
+from pggan_framework.generate.latents import StoredLatents, Values
+from pggan_framework.generate.player import Player
+from pggan_framework.generate.samples import drawn, tile
+from pggan_framework.labels.maps import MapSpace
 from pggan_framework.postprocessors.soundfiles import write_sound
 from pggan_framework.projection.projecting import Projection
 from pggan_framework.projection.targets import Target

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 from torch import Tensor
 
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.models.pretrained import Pretrained
 
 
 class Painter:

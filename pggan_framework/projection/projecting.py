@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pggan_framework.labels import Labels
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.labels.attributes import Labels
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.projection.candidates import Candidates
 from pggan_framework.projection.distance import Distance
 from pggan_framework.projection.search import Points, Search, Seeker

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.labels import Labels
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.labels.attributes import Labels
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.projection.candidates import Candidates
 from pggan_framework.projection.distance import Distance
 from pggan_framework.projection.painter import Painter

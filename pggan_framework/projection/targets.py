@@ -15,11 +15,11 @@ from pggan_framework.audio.base import Codec, Wave
 from pggan_framework.audio.offset import find_offset
 from pggan_framework.audio.reading import Channels, SoundFile, UnreadableSound, read_header, read_wave
 from pggan_framework.data.base import box_mean
-from pggan_framework.data.clips import ClipPolicy
-from pggan_framework.data.images import DefaultImageFolderDataset
-from pggan_framework.data.picture_files import header_size, reason
+from pggan_framework.data.datasets.images import DefaultImageFolderDataset
+from pggan_framework.data.images.files import header_size, reason
+from pggan_framework.data.recordings.clips import ClipPolicy
 from pggan_framework.errors import UserError
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.models.pretrained import Pretrained
 
 Fit = Literal["stretch", "crop", "pad"]
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}

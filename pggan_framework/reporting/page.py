@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
-from pggan_framework.best_checkpoint import BEST, QUALITY, described, much_worse
 from pggan_framework.loggers.terminal import duration
 from pggan_framework.metrics.verdict import SHOWN, judge
 from pggan_framework.reporting.panels import panels_of
 from pggan_framework.reporting.record import Record
 from pggan_framework.reporting.svg import colour_of, svg_chart
+from pggan_framework.runs.best_checkpoint import BEST, QUALITY, described, much_worse
 
 _TYPES = {
     ".png": "image/png", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".opus": "audio/ogg",

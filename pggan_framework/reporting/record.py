@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pggan_framework.best_checkpoint import read_best
 from pggan_framework.errors import UserError
 from pggan_framework.postprocessors.moving import sheets_in
-from pggan_framework.runs import checkpoint_folder, stored_config
+from pggan_framework.runs.best_checkpoint import read_best
+from pggan_framework.runs.folders import checkpoint_folder, stored_config
 
 _SOUND = re.compile(r"fakes_sound_(\d{6,})_(\d+|all)\.(wav|flac|ogg|opus|mp3)")
 REPORT = "report.html"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pggan_framework.growth import by_depth
 from pggan_framework.registry import register
 from pggan_framework.schedules.base import Facts, Schedule
+from pggan_framework.schedules.growth import by_depth
 from pggan_framework.schedules.plan import Curve, Plan, Stage
 
 ZOO_ITERATIONS = {0: 48_000, 1: 96_000, 8: 200_000}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pggan_framework.growth import by_depth
+from pggan_framework.schedules.growth import by_depth
 from pggan_framework.schedules.plan import Plan, Stage, linear_fade
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pggan_framework.growth import by_depth
 from pggan_framework.registry import register
 from pggan_framework.schedules.base import Facts, Schedule
+from pggan_framework.schedules.growth import by_depth
 from pggan_framework.schedules.plan import Curve, Plan, Stage, linear_fade
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from pggan_framework.growth import by_depth
 from pggan_framework.registry import register
 from pggan_framework.schedules.base import Facts, Schedule
+from pggan_framework.schedules.growth import by_depth
 from pggan_framework.schedules.plan import WHOLE, Curve, Plan, Stage, linear_fade
 
 MINUTES = 60.0

@@ -11,7 +11,7 @@ from warnings import catch_warnings, simplefilter
 import torch
 
 from pggan_framework.errors import UserError
-from pggan_framework.files import atomic_path
+from pggan_framework.storage.atomic import atomic_path
 
 FORMAT = "pggan_framework checkpoint"
 VERSION = 1

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pggan_framework.files import atomic_path
-from pggan_framework.networks import native
+from pggan_framework.cpu import native
+from pggan_framework.storage.atomic import atomic_path
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from pggan_framework.networks import native, winograd
+from pggan_framework.cpu import native, winograd
 from pggan_framework.training.backward import Captures, obstacle
 from pggan_framework.training.capture import Captured
 from pggan_framework.training.compiler import Record, compiler, has_compiler

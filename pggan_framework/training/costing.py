@@ -15,9 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from pggan_framework.networks import winograd
+from pggan_framework.cpu import winograd
+from pggan_framework.cpu.weight_gradients import CACHED, by_products
 from pggan_framework.networks.functional import convolve
-from pggan_framework.networks.weight_gradients import CACHED, by_products
 
 
 @dataclass(frozen=True)

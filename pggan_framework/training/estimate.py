@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from pggan_framework.growth import Growth
+from pggan_framework.cpu.memory import resident_bytes
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
 from pggan_framework.losses.base import Loss, Sum
 from pggan_framework.losses.context import Progress, Side, StepContext
 from pggan_framework.losses.wgan import WGANGP
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.describe import meta_copy
+from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.costing import Ledger, Work, speed
-from pggan_framework.training.memory import resident_bytes
 from pggan_framework.training.step import TrainingStep
 
 _CALL_SECONDS = 50e-6

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pggan_framework.data.base import DepthDataset
-from pggan_framework.label_maps import MapSpace
+from pggan_framework.labels.maps import MapSpace
 from pggan_framework.training.randomness import random_state, restore_random_state
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from torch import Tensor
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader, to_network_range
 from pggan_framework.errors import DivergedError, UserError
-from pggan_framework.labels import Labels
+from pggan_framework.labels.attributes import Labels
 from pggan_framework.loggers.base import Logger
 from pggan_framework.losses.context import Progress
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase

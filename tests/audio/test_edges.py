@@ -7,7 +7,7 @@ import pytest
 
 from pggan_framework.audio import build_codec, codec_from_state
 from pggan_framework.audio.base import Codec
-from pggan_framework.data.tones import TonesDataset
+from pggan_framework.data.datasets.tones import TonesDataset
 from pggan_framework.errors import UserError
 
 GOALS = [(8000, 128, 64, 64), (8000, 128, 32, 128), (16000, 512, 128, 128)]

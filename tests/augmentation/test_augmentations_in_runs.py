@@ -10,7 +10,7 @@ from tiny import TONES
 
 from pggan_framework import run
 from pggan_framework.cli.main import main
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 
 SMALL = {
     **{name: value for name, value in TONES.items() if "TonesDataset" not in str((name, value))},

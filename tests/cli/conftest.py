@@ -7,9 +7,9 @@ from instrument import sines
 from written import midi_file, names
 
 from pggan_framework.cli.main import main
-from pggan_framework.growth import Growth
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.networks import Generator
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.schedules.growth import Growth
 
 SPAN = tuple(range(57, 70))
 
@@ -18,7 +18,7 @@ SPAN = tuple(range(57, 70))
 def model(tmp_path, monkeypatch):
     """Sets what a checkpoint is taken to hold; by default a model of sines, conditioned on pitch."""
     held = [sines(pitch=SPAN)]
-    monkeypatch.setattr("pggan_framework.pretrained.load_generator", lambda path, weights=None: held[0])
+    monkeypatch.setattr("pggan_framework.models.pretrained.load_generator", lambda path, weights=None: held[0])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.pt").touch()
     return lambda other: held.__setitem__(0, other)

@@ -14,7 +14,7 @@ from tiny import TONES
 
 from pggan_framework import __version__, run
 from pggan_framework.cli.main import main
-from pggan_framework.discovery import load_all
+from pggan_framework.config.discovery import load_all
 from pggan_framework.registry import REGISTRY
 
 QUICK = ["--griffin_lim_iter", "2", "--device", "cpu"]
@@ -79,7 +79,7 @@ def test_a_generator_that_plays_the_data_is_at_the_floor(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The pictures of other tones of the same kind in the place of generated ones."""
-    from pggan_framework.pretrained import Pretrained
+    from pggan_framework.models.pretrained import Pretrained
 
     load_all([])
     others = REGISTRY.get("TonesDataset").cls(count=100, seed=9)
@@ -199,7 +199,7 @@ def test_a_generator_that_copies_the_data_is_at_the_floor(
 ) -> None:
     """The very pictures of the floor's half in the place of generated ones give its very figures."""
     from pggan_framework.data.sampling import indices
-    from pggan_framework.pretrained import Pretrained
+    from pggan_framework.models.pretrained import Pretrained
 
     folder = shutil.copytree(drawn, tmp_path / drawn.name)
     files = sorted((drawn.parents[1] / "pictures").glob("*.png"))

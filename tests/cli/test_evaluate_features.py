@@ -16,7 +16,7 @@ from tiny import TONES
 from pggan_framework import run
 from pggan_framework.cli.main import main
 from pggan_framework.metrics.deep import Eye
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.models.pretrained import Pretrained
 
 COUNT, SIDE = 150, 16
 RANDOM = ["--extractor", "random", "--device", "cpu"]

@@ -7,13 +7,13 @@ from safetensors.torch import load_file
 
 from pggan_framework.cli.main import main
 from pggan_framework.errors import UserError
-from pggan_framework.exporting import export
-from pggan_framework.growth import Growth
-from pggan_framework.label_maps import space_from_state
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.labels.attributes import Attribute, LabelSpace
+from pggan_framework.labels.maps import space_from_state
+from pggan_framework.models.exporting import export
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.networks import Generator
 from pggan_framework.networks.base import GeneratorBase
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.schedules.growth import Growth
 
 SIZES = {"fmap_base": 32, "fmap_max": 4, "latent_size": 6}
 CONFIG = {"generator": "Generator", "Generator": SIZES}
@@ -33,7 +33,7 @@ def conditioned(range_out=(-1.0, 1.0)):
 @pytest.fixture
 def model(tmp_path, monkeypatch):
     held = conditioned()
-    monkeypatch.setattr("pggan_framework.pretrained.load_generator", lambda path, weights="ema": held)
+    monkeypatch.setattr("pggan_framework.models.pretrained.load_generator", lambda path, weights="ema": held)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.pt").touch()
     return held
@@ -129,7 +129,7 @@ def test_a_missing_package_is_named(model, tmp_path, monkeypatch, capsys):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr("pggan_framework.exporting.import_module", absent)
+    monkeypatch.setattr("pggan_framework.models.exporting.import_module", absent)
     assert main(["export", "net.pt", "a.onnx"]) == 2
     assert "needs onnx, onnxscript, onnxruntime: pip install onnx onnxscript onnxruntime" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.pt"]

@@ -16,9 +16,9 @@ from written import names
 from pggan_framework import run as train
 from pggan_framework.cli.main import main
 from pggan_framework.errors import UserError
-from pggan_framework.hub import load
-from pggan_framework.pretrained import Pretrained, load_generator
-from pggan_framework.runs import snapshots
+from pggan_framework.models.hub import load
+from pggan_framework.models.pretrained import Pretrained, load_generator
+from pggan_framework.runs.folders import snapshots
 
 
 @pytest.fixture(scope="module")
@@ -154,13 +154,13 @@ def test_from_the_hugging_face_hub(folder, monkeypatch):
             return str(folder)
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
-    monkeypatch.setattr("pggan_framework.pretrained.require", lambda *names: None)
+    monkeypatch.setattr("pggan_framework.models.pretrained.require", lambda *names: None)
     model = Pretrained.from_hub("me/bells", "v1")
     assert asked == [("me/bells", "v1", ["model.safetensors", "config.json"])] and model.codec is not None
     with pytest.raises(UserError, match="nobody/nothing cannot be had from the Hugging Face Hub: 404"):
         Pretrained.from_hub("nobody/nothing")
     monkeypatch.undo()
-    monkeypatch.setattr("pggan_framework.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("pggan_framework.errors.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"needs the package huggingface_hub.*pggan_framework\[huggingface\]"):
         Pretrained.from_hub("me/bells")
 

@@ -13,10 +13,10 @@ from pggan_framework import run as train
 from pggan_framework.cli.generate import run
 from pggan_framework.cli.main import main
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.labels.attributes import Attribute, LabelSpace
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.networks import Generator
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.schedules.growth import Growth
 
 SPAN = tuple(range(57, 70))
 

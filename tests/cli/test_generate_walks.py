@@ -7,11 +7,11 @@ from PIL import Image
 from written import names
 
 from pggan_framework.cli.generate import run
-from pggan_framework.growth import Growth
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.generate.interpolate import slerp
+from pggan_framework.labels.attributes import Attribute, LabelSpace
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.networks import Generator
-from pggan_framework.playing.interpolate import slerp
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.schedules.growth import Growth
 
 
 def test_a_walk_as_one_sound(model, tmp_path, capsys):
@@ -165,7 +165,7 @@ def test_a_walk_whose_video_cannot_be_finished_is_not_there(pictures, tmp_path, 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pggan_framework.playing.walks.write_moving", full)
+    monkeypatch.setattr("pggan_framework.generate.walks.write_moving", full)
     refused(["net.pt", "--interpolate", "2", "--video", "gif", "--out", "new"], "cannot write new: No space left")
 
 
@@ -208,7 +208,7 @@ def test_walks_through_sounds_that_cannot_be(words, message, model, refused):
 
 
 def test_what_an_mp4_needs_is_named(pictures, monkeypatch, refused):
-    monkeypatch.setattr("pggan_framework.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("pggan_framework.errors.find_spec", lambda name: None)
     message = (
         "--video mp4 needs the package imageio_ffmpeg, which is not installed; pip install 'pggan_framework[video]'"
     )

@@ -11,10 +11,10 @@ from written import names
 
 from pggan_framework.cli.generate import run
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.labels.attributes import Attribute, LabelSpace
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.networks import Generator
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.schedules.growth import Growth
 
 SPAN = tuple(range(57, 70))
 
@@ -61,7 +61,7 @@ def test_a_zip_that_cannot_be_finished_is_not_there(model, tmp_path, monkeypatch
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pggan_framework.playing.archive._encoded", full)
+    monkeypatch.setattr("pggan_framework.generate.archive._encoded", full)
     with pytest.raises(UserError, match="cannot write a.zip: No space left on device"):
         run(["net.pt", "--out", "a.zip"])
     assert names(tmp_path) == ["net.pt"]

@@ -11,8 +11,8 @@ import pytest
 
 from pggan_framework.cli.main import COMMANDS, main
 from pggan_framework.cli.parser import Parser
+from pggan_framework.config.discovery import load_builtin
 from pggan_framework.config.parameters import parameters
-from pggan_framework.discovery import load_builtin
 from pggan_framework.errors import UserError
 from pggan_framework.planning.choose import Choice
 from pggan_framework.recipes import RECIPES

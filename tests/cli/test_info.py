@@ -10,11 +10,11 @@ from tiny import TONES
 
 from pggan_framework import run as train
 from pggan_framework.cli.main import main
-from pggan_framework.data.prepared import save_prepared
-from pggan_framework.data.tones import TonesDataset
-from pggan_framework.details import count_parameters
+from pggan_framework.data.datasets.tones import TonesDataset
+from pggan_framework.data.store.prepared import save_prepared
+from pggan_framework.models.details import count_parameters
 from pggan_framework.networks import Discriminator, Generator
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 
 
 @pytest.fixture(scope="module")

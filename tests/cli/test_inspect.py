@@ -12,8 +12,8 @@ import soundfile
 from PIL import Image
 
 from pggan_framework.cli.main import main
-from pggan_framework.data.prepared import save_prepared
-from pggan_framework.data.tones import TonesDataset
+from pggan_framework.data.datasets.tones import TonesDataset
+from pggan_framework.data.store.prepared import save_prepared
 
 SIZES = ["--SoundImageDataset.n_fft", "64", "--SoundImageDataset.hop_length", "32", "--SoundImageDataset.margin", "0"]
 RESIZE = ["--DefaultImageFolderDataset.size", "16", "--DefaultImageFolderDataset.resize", "crop"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pggan_framework.cli.prepare import run
-from pggan_framework.data.label_maps import LabelMapDataset
+from pggan_framework.data.datasets.label_maps import LabelMapDataset
 from pggan_framework.errors import UserError
 from pggan_framework.recipes.avatars import CLASSES, PACKAGES, snap
 

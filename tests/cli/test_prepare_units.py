@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pggan_framework.cli.prepare import run
-from pggan_framework.data.images import DefaultImageFolderDataset
+from pggan_framework.data.datasets.images import DefaultImageFolderDataset
 from pggan_framework.errors import UserError
 from pggan_framework.recipes import units
 

@@ -13,13 +13,13 @@ from tiny import TONES
 from pggan_framework import run as train
 from pggan_framework.audio import build_codec
 from pggan_framework.cli.main import main
-from pggan_framework.growth import Growth
-from pggan_framework.label_maps import MapSpace, default_classes
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.generate.samples import tile
+from pggan_framework.labels.attributes import Attribute, LabelSpace
+from pggan_framework.labels.maps import MapSpace, default_classes
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.networks import DCGANGenerator, Generator
 from pggan_framework.networks.spade import SPADEGenerator
-from pggan_framework.playing.samples import tile
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.schedules.growth import Growth
 
 SHORT = ["--random", "30", "--restarts", "2", "--steps", "12"]
 
@@ -58,7 +58,7 @@ def sounds():
 def model(tmp_path, monkeypatch):
     """Sets what a checkpoint is taken to hold; by default a model of pictures."""
     held = [of(small())]
-    monkeypatch.setattr("pggan_framework.pretrained.load_generator", lambda path, weights="ema": held[0])
+    monkeypatch.setattr("pggan_framework.models.pretrained.load_generator", lambda path, weights="ema": held[0])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.pt").touch()
     draw(held[0], tmp_path / "target.png")

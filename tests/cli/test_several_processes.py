@@ -20,19 +20,19 @@ from pggan_framework import run
 from pggan_framework.cli.main import main
 from pggan_framework.cli.sides import Sides
 from pggan_framework.data.base import DepthDataset
-from pggan_framework.data.prepared import save_prepared
+from pggan_framework.data.store.prepared import save_prepared
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.generate.archive import write_archive
+from pggan_framework.generate.player import Player
+from pggan_framework.generate.samples import write_samples
+from pggan_framework.labels.attributes import Attribute, LabelSpace
 from pggan_framework.metrics.base import PictureMetric
 from pggan_framework.metrics.cache import FeatureCache
 from pggan_framework.metrics.deep import attach
 from pggan_framework.metrics.report import metric_class
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.networks import Generator
-from pggan_framework.playing.archive import write_archive
-from pggan_framework.playing.player import Player
-from pggan_framework.playing.samples import write_samples
-from pggan_framework.pretrained import Pretrained
+from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.team import Team
 
 

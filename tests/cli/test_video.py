@@ -7,10 +7,10 @@ from written import names
 
 from pggan_framework import run as train
 from pggan_framework.cli.main import main
-from pggan_framework.playing.player import Player
-from pggan_framework.playing.samples import drawn
-from pggan_framework.pretrained import load_generator
-from pggan_framework.runs import snapshots
+from pggan_framework.generate.player import Player
+from pggan_framework.generate.samples import drawn
+from pggan_framework.models.pretrained import load_generator
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.checkpoint import save_checkpoint
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_components import TOYS
 
-from pggan_framework.discovery import load_plugin_dirs
+from pggan_framework.config.discovery import load_plugin_dirs
 from pggan_framework.registry import REGISTRY, Component
 
 

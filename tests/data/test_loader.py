@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pggan_framework.data.base import DepthDataset
-from pggan_framework.data.h5 import OldH5Dataset
-from pggan_framework.data.images import DefaultImageFolderDataset
+from pggan_framework.data.datasets.h5 import OldH5Dataset
+from pggan_framework.data.datasets.images import DefaultImageFolderDataset
 from pggan_framework.data.loader import BatchLoader, to_network_range
-from pggan_framework.data.prepared import save_prepared
 from pggan_framework.data.sampling import indices
+from pggan_framework.data.store.prepared import save_prepared
 from pggan_framework.errors import UserError
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
 
 
 class Numbers(DepthDataset):

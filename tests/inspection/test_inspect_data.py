@@ -9,14 +9,14 @@ import pytest
 
 from pggan_framework.audio import build_codec, spectral_convergence
 from pggan_framework.data.base import DepthDataset
-from pggan_framework.data.tones import TonesDataset
-from pggan_framework.data.wave import WaveDataset
+from pggan_framework.data.datasets.tones import TonesDataset
+from pggan_framework.data.datasets.wave import WaveDataset
 from pggan_framework.inspection import Decoding, Report, inspect_data
 from pggan_framework.inspection.decoding import alternatives
 from pggan_framework.inspection.levels import level_counts, measure
 from pggan_framework.inspection.report import histogram
 from pggan_framework.inspection.sound import by_level
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
 
 SAMPLES = 1024
 

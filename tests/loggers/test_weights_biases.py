@@ -181,7 +181,7 @@ def test_timeout_must_be_above_zero() -> None:
 
 def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "wandb", raising=False)
-    monkeypatch.setattr("pggan_framework.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("pggan_framework.errors.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"WandbLogger needs the package wandb.*pip install 'pggan_framework\[wandb\]'"):
         WandbLogger()
 
@@ -189,7 +189,7 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_folder_that_wandb_left_behind_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wandb_stand_in").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
-    from pggan_framework.extras import require
+    from pggan_framework.errors import require
 
     with pytest.raises(UserError, match="not installed"):
         require("wandb_stand_in", "wandb", "WandbLogger")

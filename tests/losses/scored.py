@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from pggan_framework.growth import Growth
 from pggan_framework.losses import Loss, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
+from pggan_framework.schedules.growth import Growth
 
 PIXEL = Growth(1, (1, 1), ())
 

@@ -13,8 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scored import context, total
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
 from pggan_framework.losses import (
     BEGAN,
     LSGAN,
@@ -28,6 +27,7 @@ from pggan_framework.losses.auxiliary import AuxiliaryClassifier
 from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import AutoencoderDiscriminator, Discriminator, Generator
 from pggan_framework.registry import REGISTRY
+from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.optimizers import Adam
 from pggan_framework.training.step import TrainingStep, fade_reals
 

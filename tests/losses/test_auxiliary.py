@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pggan_framework import UserError
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
 from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.wgan import WGANGP

@@ -14,7 +14,7 @@ from pggan_framework import UserError, run
 from pggan_framework.losses import BEGAN
 from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import AutoencoderDiscriminator, Discriminator, Generator
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.optimizers import Adam
 from pggan_framework.training.step import TrainingStep

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
 from pggan_framework.losses import R1, R2, GradientPenalty, StepContext, ZeroGP
 from pggan_framework.networks import Discriminator, Generator
 from pggan_framework.networks.base import DiscriminatorBase, Verdict
+from pggan_framework.schedules.growth import Growth
 
 GROWTH = Growth(1, (2, 2), ())
 A = np.array([[0.5, -1.0], [2.0, 0.25]])

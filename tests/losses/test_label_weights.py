@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from pggan_framework import UserError
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier, balanced
 from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import Discriminator, Generator, ProjectionDiscriminator

@@ -11,7 +11,7 @@ import torch
 from tiny import TONES
 
 from pggan_framework import UserError, run
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.checkpoint import load_checkpoint
 
 GROWING: dict[str, Any] = {

@@ -11,7 +11,7 @@ from pggan_framework.cli.main import main
 from pggan_framework.config import resolve
 from pggan_framework.losses import R1, WGANGP, GradientPenalty, HingeGAN, Progress, StepContext, ZeroGP
 from pggan_framework.networks import Discriminator, Generator
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 
 SHORT = {**TONES, "DepthManager.lod_training_nimg": 12, "DepthManager.lod_transition_nimg": 12, "exp_name": "short"}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pggan_framework import UserError
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.labels.attributes import Attribute, LabelSpace
 from pggan_framework.metrics import evaluate_sounds
 from pggan_framework.metrics.base import Clips
 from pggan_framework.metrics.decoding import midi_of

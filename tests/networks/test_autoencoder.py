@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
 from pggan_framework.losses import WGANGP
 from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import AutoencoderDiscriminator, Generator, describe
 from pggan_framework.registry import REGISTRY
+from pggan_framework.schedules.growth import Growth
 
 SMALL: dict[str, Any] = {"fmap_base": 64, "fmap_max": 8, "hidden_size": 5}
 RECTANGLE = Growth(1, (2, 8), ((False, True), (True, True), (True, False)))

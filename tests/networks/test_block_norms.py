@@ -14,8 +14,7 @@ from tiny import TONES
 from torch import Tensor
 
 from pggan_framework import UserError, run
-from pggan_framework.growth import Growth
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
 from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.unrolled import UnrolledD
 from pggan_framework.losses.wgan import WGANGP
@@ -28,7 +27,8 @@ from pggan_framework.networks import (
 )
 from pggan_framework.networks.layers import ScaledConv, ScaledLinear
 from pggan_framework.networks.norms import LocalResponseNorm, SpectralNorm
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
+from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.ema import EMA
 

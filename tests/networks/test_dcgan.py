@@ -12,15 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pggan_framework import UserError, run
-from pggan_framework.growth import Growth
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
 from pggan_framework.losses import WGANGP, UnrolledD
 from pggan_framework.losses.context import StepContext
+from pggan_framework.models.pretrained import load_generator
 from pggan_framework.networks import DCGANDiscriminator, DCGANGenerator, GrowingNetwork, describe
 from pggan_framework.networks.dcgan import StridedConv
 from pggan_framework.networks.norms import Norm, SpectralNorm
-from pggan_framework.pretrained import load_generator
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
+from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.ema import EMA
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
 from pggan_framework.networks import Discriminator, Generator, describe
 from pggan_framework.networks.stddev import group_stddev
+from pggan_framework.schedules.growth import Growth
 
 SMALL = {"fmap_base": 64, "fmap_max": 8}
 RECTANGLE = Growth(2, (2, 8), ((False, True), (True, True), (True, False)))

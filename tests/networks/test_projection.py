@@ -12,12 +12,12 @@ from tiny import TONES
 from torch import Tensor
 
 from pggan_framework import UserError, run
-from pggan_framework.growth import Growth
-from pggan_framework.labels import LabelSpace, collect
+from pggan_framework.labels.attributes import LabelSpace, collect
 from pggan_framework.losses import WGANGP
 from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import Discriminator, Generator, ProjectionDiscriminator, describe
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
+from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.checkpoint import load_checkpoint
 
 SPACE, LABELS = collect({"pitch": [60, 61, 62, 60], "kind": ["a", "b", "b", "a"]})

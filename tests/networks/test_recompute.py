@@ -13,7 +13,7 @@ import torch
 from maps import random_maps, space_of
 from torch import Tensor, nn
 
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.labels.attributes import Attribute, LabelSpace
 from pggan_framework.losses import BEGAN, R1, WGANGP, HingeGAN, UnrolledD
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
 from pggan_framework.losses.base import Loss

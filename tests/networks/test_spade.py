@@ -11,13 +11,13 @@ from maps import random_maps, space_of
 from torch import Tensor
 
 from pggan_framework import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.label_maps import MapResize, MapSpace
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
+from pggan_framework.labels.maps import MapResize, MapSpace
 from pggan_framework.losses import WGANGP
 from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import Discriminator, MapDiscriminator, SPADEGenerator, describe
 from pggan_framework.networks.spade import SPADE, PlainNorm, shrink_maps
+from pggan_framework.schedules.growth import Growth
 
 GROWTH = Growth.of((3, 16, 16))
 SMALL: dict[str, Any] = {"fmap_base": 64, "fmap_max": 8}

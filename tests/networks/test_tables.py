@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pggan_framework.growth import Growth
 from pggan_framework.networks import Discriminator, Generator
 from pggan_framework.networks import describe as describe_network
 from pggan_framework.networks.describe import Tables
+from pggan_framework.schedules.growth import Growth
 
 
 def test_tables_are_made_when_asked_for_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tiny import TONES
 
 from pggan_framework import UserError, run
-from pggan_framework.discovery import load_all
+from pggan_framework.config.discovery import load_all
 from pggan_framework.registry import REGISTRY
 
 PLUGINS = str(Path(__file__).resolve().parents[2] / "plugins")

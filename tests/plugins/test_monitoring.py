@@ -19,7 +19,7 @@ from pggan_framework.plugins.gradient_flow import GradientFlow
 from pggan_framework.plugins.histograms import WeightHistograms, histogram
 from pggan_framework.plugins.timelapse import TimeLapse
 from pggan_framework.registry import REGISTRY
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 
 SMALL: dict[str, Any] = {
     **TONES,
@@ -189,7 +189,7 @@ def test_sheets_are_needed_for_a_time_lapse(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_for_mp4_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pggan_framework.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("pggan_framework.errors.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"TimeLapse with mp4 needs the package imageio_ffmpeg.*framework\[video\]"):
         TimeLapse(formats=["mp4"])
 

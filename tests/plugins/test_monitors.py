@@ -13,7 +13,7 @@ from tiny import TONES
 
 from pggan_framework import Plugin, register, run
 from pggan_framework.registry import REGISTRY
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 
 SMALL = {
     **TONES,

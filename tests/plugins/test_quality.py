@@ -14,11 +14,11 @@ from PIL import Image
 from tiny import TONES
 
 from pggan_framework import Plugin, UserError, register, run
-from pggan_framework.best_checkpoint import much_worse, read_best
 from pggan_framework.cli.main import main
 from pggan_framework.plugins.quality import QualityMonitor
 from pggan_framework.registry import REGISTRY
-from pggan_framework.runs import find_checkpoint
+from pggan_framework.runs.best_checkpoint import much_worse, read_best
+from pggan_framework.runs.folders import find_checkpoint
 
 BASE = {name: value for name, value in TONES.items() if name != "QualityMonitor.every_ticks"}
 OFF = {"QualityMonitor.every_ticks": 0}

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from tiny import TONES
 
 from pggan_framework import register, run
+from pggan_framework.models.pretrained import load_generator
 from pggan_framework.postprocessors.base import Artifact, Postprocessor
-from pggan_framework.pretrained import load_generator
 from pggan_framework.registry import REGISTRY
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 
 SMALL = {
     **TONES,

@@ -6,9 +6,9 @@ from PIL import Image
 
 from pggan_framework.audio import build_codec
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
 from pggan_framework.postprocessors.image import ImageSaver
 from pggan_framework.postprocessors.picture import GAP
+from pggan_framework.schedules.growth import Growth
 
 
 def saver(directory, shape, codec=None, **options) -> ImageSaver:

@@ -80,7 +80,7 @@ def test_an_mp4_that_cannot_be_written_is_an_error(tmp_path):
 
 
 def test_what_cannot_be_written_is_refused_before(monkeypatch):
-    monkeypatch.setattr("pggan_framework.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("pggan_framework.errors.find_spec", lambda name: None)
     check_moving("gif", "--video gif")
     with pytest.raises(UserError, match=r"--video mp4 needs the package imageio_ffmpeg.*pggan_framework\[video\]"):
         check_moving("mp4", "--video mp4")

@@ -9,8 +9,8 @@ import soundfile
 from pggan_framework.audio import build_codec
 from pggan_framework.data.base import box_mean
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
 from pggan_framework.postprocessors.sound import SoundSaver
+from pggan_framework.schedules.growth import Growth
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,15 @@ import pytest
 import torch
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.label_maps import MapSpace, default_classes
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.labels.attributes import Attribute, LabelSpace
+from pggan_framework.labels.maps import MapSpace, default_classes
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.networks import DCGANGenerator, Generator
 from pggan_framework.networks.base import GeneratorBase
-from pggan_framework.pretrained import Pretrained
 from pggan_framework.projection.projecting import project
 from pggan_framework.projection.search import BAND, Search
 from pggan_framework.projection.views import picture_terms
+from pggan_framework.schedules.growth import Growth
 
 QUICK = Search(random=40, restarts=3, steps=60, lr=0.3)
 KINDS = Attribute("kind", ("boot", "bag", "coat", "shirt"))

@@ -4,13 +4,13 @@ import soundfile
 from PIL import Image
 
 from pggan_framework.audio import build_codec
-from pggan_framework.data.images import DefaultImageFolderDataset
-from pggan_framework.data.sound import SoundImageDataset
+from pggan_framework.data.datasets.images import DefaultImageFolderDataset
+from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.networks import Generator
-from pggan_framework.pretrained import Pretrained
 from pggan_framework.projection.targets import read_target
+from pggan_framework.schedules.growth import Growth
 
 RATE = 8000
 

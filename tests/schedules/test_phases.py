@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pggan_framework.growth import by_depth
+from pggan_framework.schedules.growth import by_depth
 from pggan_framework.schedules.phases import phases
 
 

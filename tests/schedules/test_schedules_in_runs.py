@@ -14,7 +14,7 @@ from pggan_framework import Plugin, register, run
 from pggan_framework.cli.main import main
 from pggan_framework.errors import UserError
 from pggan_framework.registry import REGISTRY
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 
 TRACE: list[dict[str, Any]] = []
 
@@ -275,8 +275,8 @@ def test_phases_beside_a_schedule_are_noted(trace: Any, capsys: pytest.CaptureFi
 
 
 def test_every_schedulable_parameter_can_be_set(tmp_path: Path) -> None:
+    from pggan_framework.config.discovery import load_builtin
     from pggan_framework.config.parameters import parameters
-    from pggan_framework.discovery import load_builtin
 
     load_builtin()
     found = 0

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pggan_framework import UserError, register, run
 from pggan_framework.postprocessors.base import Artifact, Postprocessor
 from pggan_framework.registry import REGISTRY
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.background import Background, frozen
 
 TINY = {
@@ -150,7 +150,7 @@ def test_a_saver_that_fails_ends_the_run_with_its_error(tmp_path: Path) -> None:
 def test_waiting_is_logged_and_slow_data_are_told_of_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import time
 
-    from pggan_framework.data.tones import TonesDataset
+    from pggan_framework.data.datasets.tones import TonesDataset
 
     class SlowTones(TonesDataset):
         """Tones that take their time."""

@@ -20,7 +20,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.plugins import depth as depth_module
 from pggan_framework.plugins.depth import DepthManager
 from pggan_framework.registry import REGISTRY
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.age import program_age
 from pggan_framework.training.budget import Budget
 from pggan_framework.training.ema import EMA

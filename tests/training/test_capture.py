@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pggan_framework.growth import Growth
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
 from pggan_framework.losses import BEGAN, WGANGP, StandardGAN
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
 from pggan_framework.losses.base import Loss, Term
@@ -19,6 +18,7 @@ from pggan_framework.losses.gradient_penalties import R1, GradientPenalty
 from pggan_framework.losses.unrolled import UnrolledD
 from pggan_framework.networks import Discriminator, Generator
 from pggan_framework.networks.functional import plain_operations
+from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.backward import Captures, backward, obstacle
 
 SMALL = {"fmap_base": 64, "fmap_max": 8}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pggan_framework.errors import UserError
-from pggan_framework.files import atomic_path
+from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 
 PARTS = (

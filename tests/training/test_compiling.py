@@ -13,9 +13,9 @@ from tiny import TONES
 from pggan_framework import run
 from pggan_framework.config import resolve_overrides
 from pggan_framework.errors import UserError
-from pggan_framework.experiment import Experiment
+from pggan_framework.launch.experiment import Experiment
 from pggan_framework.loggers.base import Logger
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.schedules.plan import Curve, Plan, Stage, linear_fade
 from pggan_framework.training import compiler, compiling
 from pggan_framework.training.compiler import Record, has_compiler

@@ -11,12 +11,12 @@ import torch
 from tiny import TONES
 
 from pggan_framework import UserError, register, run
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
+from pggan_framework.models.pretrained import load_generator
 from pggan_framework.networks import Generator
 from pggan_framework.plugins.output import evenly
-from pggan_framework.pretrained import load_generator
 from pggan_framework.registry import REGISTRY
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.checkpoint import load_checkpoint
 
 LABELLED: dict[str, Any] = {

@@ -13,11 +13,11 @@ from PIL import Image
 from pggan_framework import UserError, run
 from pggan_framework.cli.main import main
 from pggan_framework.config import resolve_overrides
-from pggan_framework.data.images import DefaultImageFolderDataset
-from pggan_framework.data.prepared import load_prepared, save_prepared
-from pggan_framework.experiment import Experiment
-from pggan_framework.pretrained import load_generator
-from pggan_framework.runs import snapshots
+from pggan_framework.data.datasets.images import DefaultImageFolderDataset
+from pggan_framework.data.store.prepared import load_prepared, save_prepared
+from pggan_framework.launch.experiment import Experiment
+from pggan_framework.models.pretrained import load_generator
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.checkpoint import load_checkpoint
 
 COUNT = 12

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from processes import forking, free_port
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.labels.attributes import Attribute, LabelSpace
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
 from pggan_framework.losses.base import Loss, Sum
 from pggan_framework.losses.began import BEGAN
@@ -25,6 +24,7 @@ from pggan_framework.networks import Discriminator, Generator
 from pggan_framework.networks.autoencoder import AutoencoderDiscriminator
 from pggan_framework.networks.base import DiscriminatorBase
 from pggan_framework.networks.stddev import group_stddev
+from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.distributed import World, launcher, restarted
 from pggan_framework.training.randomness import seed_step
 from pggan_framework.training.step import TrainingStep

@@ -13,11 +13,11 @@ from PIL import Image
 
 from pggan_framework import UserError, register, run
 from pggan_framework.cli.main import main
-from pggan_framework.label_maps import MapSpace
+from pggan_framework.labels.maps import MapSpace
+from pggan_framework.models.pretrained import load_generator
 from pggan_framework.networks import Discriminator
-from pggan_framework.pretrained import load_generator
 from pggan_framework.registry import REGISTRY
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.checkpoint import load_checkpoint
 
 SMALL: dict[str, Any] = {

@@ -15,13 +15,14 @@ import torch
 from tiny import TONES
 
 from pggan_framework.config import resolve_overrides
-from pggan_framework.dry_run import dry_run
+from pggan_framework.cpu import memory
+from pggan_framework.cpu.memory import free_bytes, resident_bytes
+from pggan_framework.launch.dry_run import dry_run
 from pggan_framework.losses import WGANGP
 from pggan_framework.networks import Discriminator, Generator
-from pggan_framework.training import costing, memory
+from pggan_framework.training import costing
 from pggan_framework.training.costing import workspace
 from pggan_framework.training.estimate import Training, estimate
-from pggan_framework.training.memory import free_bytes, resident_bytes
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "memory.py"
 CPU = torch.device("cpu")
@@ -93,7 +94,7 @@ def test_free_memory_is_what_the_machine_and_the_control_group_leave(tmp_path: P
 
 def advice(free: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **flags: Any) -> list[str]:
     """What is said of memory, of a run that has but 32 px."""
-    monkeypatch.setattr("pggan_framework.dry_run.free_bytes", lambda device: free)
+    monkeypatch.setattr("pggan_framework.launch.dry_run.free_bytes", lambda device: free)
     sizes = {
         "minibatch_size": 24,
         **{f"{kind}.fmap_{at}": 256 for kind in ("Generator", "Discriminator") for at in ("base", "max")},

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from pggan_framework import UserError, run
 from pggan_framework.augmentation.ada import ADA
 from pggan_framework.augmentation.base import Augmentation, Augmentations
-from pggan_framework.growth import Growth
-from pggan_framework.labels import Attribute, LabelSpace
+from pggan_framework.labels.attributes import Attribute, LabelSpace
 from pggan_framework.losses import (
     BEGAN,
     R1,
@@ -31,6 +30,7 @@ from pggan_framework.losses.base import Loss, Sum
 from pggan_framework.losses.context import Progress
 from pggan_framework.networks import AutoencoderDiscriminator, DCGANGenerator, Discriminator, Generator
 from pggan_framework.networks.stddev import group_stddev, stddev_groups
+from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.backward import Captures
 from pggan_framework.training.chunks import chunks, micro_batch_notes
 from pggan_framework.training.distributed import World

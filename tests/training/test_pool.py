@@ -12,8 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pggan_framework.networks import native
-from pggan_framework.training import pool
+from pggan_framework.cpu import native, pool
 
 LARGE = 1 << 17
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import torch
 
-from pggan_framework.training.allocation import keep_freed_memory
+from pggan_framework.cpu.allocation import keep_freed_memory
 from pggan_framework.training.precision import choose_precision, has_bf16
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ import torch
 
 from pggan_framework import Plugin, UserError, register, run
 from pggan_framework.registry import REGISTRY
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 
 TINY = {
     "dataset_class": "TonesDataset",

@@ -7,7 +7,7 @@ import torch
 from tiny import TONES
 
 from pggan_framework import UserError, run
-from pggan_framework.labels import collect
+from pggan_framework.labels.attributes import collect
 from pggan_framework.losses import (
     GDPP,
     R1,
@@ -26,7 +26,7 @@ from pggan_framework.losses import (
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
 from pggan_framework.losses.base import Sum
 from pggan_framework.networks import Discriminator, Generator
-from pggan_framework.runs import snapshots
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.optimizers import Adam
 from pggan_framework.training.selfcheck import check_gradients
 from pggan_framework.training.step import TrainingStep
@@ -145,6 +145,6 @@ def test_a_run_is_the_same_without_it(tmp_path, monkeypatch):
     for name in ("with", "without"):
         done = run(overrides={**flags, "result_dir": str(tmp_path / name)})
         weights.append(torch.load(snapshots(done.path)[-1], weights_only=True)["networks"])
-        monkeypatch.setattr("pggan_framework.experiment.check_gradients", lambda step: None)
+        monkeypatch.setattr("pggan_framework.launch.experiment.check_gradients", lambda step: None)
     for network in "GD":
         assert all(torch.equal(weights[0][network][name], value) for name, value in weights[1][network].items())

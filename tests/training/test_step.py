@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pggan_framework.errors import UserError
-from pggan_framework.growth import Growth
 from pggan_framework.losses import WGANGP
 from pggan_framework.networks import Discriminator, Generator
+from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.optimizers import Adam
 from pggan_framework.training.step import TrainingStep, fade_reals
 

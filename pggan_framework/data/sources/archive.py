@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any
 
-from pggan_framework.data.headers import HEAD, plain_size
-from pggan_framework.data.picture_files import SUFFIXES
+from pggan_framework.data.images.files import SUFFIXES
+from pggan_framework.data.images.headers import HEAD, plain_size
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
 from pggan_framework.errors import UserError
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pggan_framework.data.labelling import read_labels
-from pggan_framework.data.picture_files import orientation
+from pggan_framework.data.images.files import orientation
+from pggan_framework.data.labels.labelling import read_labels
 from pggan_framework.errors import UserError, nearest
 
 if TYPE_CHECKING:

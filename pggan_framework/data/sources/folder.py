@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pggan_framework.data.headers import HEAD, plain_size
-from pggan_framework.data.picture_files import SUFFIXES, TAIL
+from pggan_framework.data.images.files import SUFFIXES, TAIL
+from pggan_framework.data.images.headers import HEAD, plain_size
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
 from pggan_framework.errors import UserError
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pggan_framework.data.h5 import OldH5Dataset
-from pggan_framework.data.h5_file import read_levels
+from pggan_framework.data.datasets.h5 import OldH5Dataset
 from pggan_framework.data.sources.arrays import CHANNELS, to_picture
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_of_own
+from pggan_framework.data.store.h5_file import read_levels
 from pggan_framework.errors import UserError
-from pggan_framework.labels import LabelSpace
+from pggan_framework.labels.attributes import LabelSpace
 
 if TYPE_CHECKING:
     from PIL.Image import Image

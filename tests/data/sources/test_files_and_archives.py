@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pggan_framework.data.parallel import in_order
-from pggan_framework.data.picture_files import upright
+from pggan_framework.data.images.files import upright
+from pggan_framework.data.prepare.parallel import in_order
 from pggan_framework.data.sources.archive import TarSource, ZipSource
 from pggan_framework.data.sources.base import LabelChoice, PictureSource
 from pggan_framework.data.sources.folder import FolderSource

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from pggan_framework import UserError
-from pggan_framework.data.images import DefaultImageFolderDataset
-from pggan_framework.data.prepared import save_prepared
+from pggan_framework.data.datasets.images import DefaultImageFolderDataset
 from pggan_framework.data.sources.base import LabelChoice
 from pggan_framework.data.sources.h5 import H5Source
 from pggan_framework.data.sources.opening import open_source
+from pggan_framework.data.store.prepared import save_prepared
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 8), dtype=np.uint8)
 

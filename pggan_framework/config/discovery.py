@@ -1,0 +1,204 @@
+"""Where components come from: the package itself, installed plugin packages, and folders of a user's own files."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module, invalidate_caches
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+from pggan_framework.errors import UserError, nearest
+from pggan_framework.registry import KINDS, REGISTRY
+
+PACKAGE = Path(__file__).parents[1]
+USER_PACKAGE = "pggan_user_plugins"
+ENTRY_POINTS = "pggan_framework.plugins"
+DEFAULT_PLUGIN_DIRS = ("plugins",)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the source of a component says of it.
+
+    Args:
+        name: its registered name.
+        kind: its kind.
+        module: the module that defines it.
+        summary: the first line of its docstring.
+        aliases: its other names.
+    """
+
+    name: str
+    kind: str
+    module: str
+    summary: str
+    aliases: tuple[str, ...] = ()
+
+
+def index(plugin_dirs: Iterable[str | Path] = ()) -> tuple[Entry, ...]:
+    """List the built-in components, and those in `plugin_dirs`, by kind and name, without importing anything.
+
+    Files that are no valid Python are passed over here; `load_plugin_dirs` is what complains about them.
+    """
+    files = [(_module_name(path), path) for path in sorted(PACKAGE.rglob("*.py"))]
+    for folder in plugin_dirs:
+        files += [(f"{USER_PACKAGE}.{path.stem}", path) for path in _plugin_files(Path(folder))]
+    entries = [entry for module, path in files for entry in _entries(module, path)]
+    order = {kind: position for position, kind in enumerate(KINDS)}
+    return tuple(sorted(entries, key=lambda entry: (order.get(entry.kind, len(order)), entry.name.lower())))
+
+
+def load_builtin() -> None:
+    """Import every module of the package that registers a component."""
+    for module in dict.fromkeys(entry.module for entry in index()):
+        import_module(module)
+
+
+def load_entry_points() -> None:
+    """Import what installed packages offer under the entry point group ``pggan_framework.plugins``.
+
+    Raises:
+        UserError: if one of them cannot be imported.
+    """
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            point.load()
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"the installed plugin '{point.name}' ({point.value}) does not load: {type(error).__name__}: {error}"
+            ) from error
+
+
+def load_plugin_dirs(plugin_dirs: Iterable[str | Path]) -> None:
+    """Import every .py file in `plugin_dirs` whose name has no leading underscore, as ``pggan_user_plugins.<stem>``.
+
+    A file is imported once, however often it is asked for. The default folder ``plugins`` need not exist.
+
+    Raises:
+        UserError: if a folder is missing, a file fails (its name and line are given), or two files share a name.
+    """
+    for folder in map(Path, plugin_dirs):
+        if not folder.is_dir():
+            if str(folder) in DEFAULT_PLUGIN_DIRS:
+                continue
+            siblings = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
+            raise UserError(f"plugin_dirs: there is no folder '{folder}'{nearest(folder.name, siblings)}")
+        package = _user_package()
+        if str(folder.resolve()) not in package.__path__:
+            package.__path__.append(str(folder.resolve()))
+        for path in _plugin_files(folder):
+            _load_plugin(path.resolve())
+
+
+def load_all(plugin_dirs: Sequence[str | Path] = DEFAULT_PLUGIN_DIRS) -> None:
+    """Fill the registry from everywhere: the package, installed plugin packages, `plugin_dirs`."""
+    load_builtin()
+    load_entry_points()
+    load_plugin_dirs(plugin_dirs)
+
+
+def _module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _plugin_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+
+
+def _entries(module: str, path: Path) -> tuple[Entry, ...]:
+    """The components in one file, which is read again only where it has changed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return _read_entries(module, path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _read_entries(module: str, path: Path, changed: int, size: int) -> tuple[Entry, ...]:
+    """The components in one file. Most files have none, so they are searched as text before they are parsed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if "register(" not in text:
+            return ()
+        tree = ast.parse(text)
+    except (OSError, ValueError, SyntaxError):
+        return ()
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    found = [_read_decorator(module, node, call) for node in classes for call in node.decorator_list]
+    return tuple(entry for entries in found for entry in entries)
+
+
+def _read_decorator(module: str, node: ast.ClassDef, call: ast.expr) -> list[Entry]:
+    """``@register("kind", "name", aliases=("a",))`` as an entry; nothing for any other decorator."""
+    if not isinstance(call, ast.Call):
+        return []
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if called != "register":
+        return []
+    given = dict(zip(("kind", "name"), call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
+    try:
+        values = {key: ast.literal_eval(value) for key, value in given.items()}
+    except ValueError:
+        return []
+    summary = (ast.get_docstring(node) or "").partition("\n")[0]
+    return [
+        Entry(
+            values.get("name") or node.name, values.get("kind", ""), module, summary, tuple(values.get("aliases", ()))
+        )
+    ]
+
+
+def _user_package() -> ModuleType:
+    """The package that users' files are modules of, so that one can import another."""
+    if USER_PACKAGE not in sys.modules:
+        package = ModuleType(USER_PACKAGE, "Plugin files of the user.")
+        package.__path__ = []
+        sys.modules[USER_PACKAGE] = package
+    return sys.modules[USER_PACKAGE]
+
+
+def _load_plugin(path: Path) -> None:
+    name = f"{USER_PACKAGE}.{path.stem}"
+    if name in sys.modules:
+        other = Path(sys.modules[name].__file__ or "")
+        if other != path:
+            raise UserError(f"two plugin files are called {path.name}: {other} and {path}; rename one")
+        return
+    invalidate_caches()
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path} cannot be imported as a plugin")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        for component in [c for c in REGISTRY if c.module == name]:
+            REGISTRY.remove(component.name)
+        if isinstance(error, UserError | KeyboardInterrupt):
+            raise
+        raise UserError(f"plugin file {_place(error, path)}: {type(error).__name__}: {_message(error)}") from error
+
+
+def _place(error: BaseException, path: Path) -> str:
+    """``file:line`` of what went wrong: the line of a syntax error, else the last line run in the user's file."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return f"{error.filename}:{error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{path}:{lines[-1]}" if lines else str(path)
+
+
+def _message(error: BaseException) -> str:
+    return error.msg if isinstance(error, SyntaxError) else str(error)

@@ -1,0 +1,1 @@
+"""What makes training fast on CPUs: kernels of our own, and how memory is kept."""

@@ -1,0 +1,35 @@
+"""How the C library's allocator treats large buffers; what training asks of it."""
+
+from __future__ import annotations
+
+import ctypes
+
+from pggan_framework.cpu.pool import use_pool
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # from glibc's malloc.h
+_MIB = 1 << 20
+
+
+def keep_freed_memory(keep: bool = True) -> bool:
+    """Let glibc keep the memory of freed tensors for the next ones, rather than give it back to the system each time.
+
+    Every step frees and asks for the same buffers. Those above 32 MiB are mapped afresh each time, and a page of new
+    memory costs more than what a layer then does with it. It concerns the whole process, and its resident memory does
+    not shrink between steps. On Linux large tensors lie in the pool meanwhile, if it can be had.
+
+    Args:
+        keep: False sets what glibc arrives at by itself in a program that frees large buffers.
+
+    Returns:
+        Whether there is such an allocator (Linux with glibc); else nothing is done.
+    """
+    use_pool(keep)
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return False
+    if keep:
+        settings = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 64 * _MIB}
+    else:
+        settings = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 * _MIB, _TRIM_THRESHOLD: 64 * _MIB, _TOP_PAD: 128 * 1024}
+    return all(mallopt(name, value) for name, value in settings.items())

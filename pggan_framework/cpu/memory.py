@@ -1,0 +1,51 @@
+"""What the tensors of a step take of the machine's memory, and how much of that there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from pggan_framework.cpu.pool import load
+
+_HOLES, _FIXED = 1.12, 8 << 20
+"""With the pool: address space for each byte alive at the peak of a step, holes between blocks included, and what code
+and small objects take. By benchmarks/memory.py, 16 to 512 px, on a CPU with AVX2."""
+
+_GLIBC = 2.2
+"""The same without it: glibc gives no aligned block from a hole of its own size, so that about as much again lies
+unused. From one run to the next it varies by a tenth and more. By the same, glibc 2.36."""
+
+
+def resident_bytes(kept: int, peak: int, device: torch.device) -> int:
+    """Most memory that training takes on `device`, beyond what PyTorch itself does.
+
+    Args:
+        kept: bytes that stay from step to step: weights, their average, the optimisers' state.
+        peak: most bytes of other tensors, and of what convolutions need besides, that are alive at once.
+        device: a CPU's allocator leaves some unused; of a GPU's nothing was measured, and nothing is added.
+    """
+    if device.type != "cpu":
+        return kept + peak
+    return kept + (round(_HOLES * peak) + _FIXED if load() is not None else round(_GLIBC * peak))
+
+
+def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
+    """Bytes that can still be had on `device`; None where the system does not say.
+
+    Args:
+        device: where the networks are.
+        root: of the file system in which Linux says it: the machine's, and what the control group may still have.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    found = []
+    try:
+        lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
+        found += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+        group = root / "sys/fs/cgroup"
+        limit, used = ((group / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
+        found.append(int(limit) - int(used))
+    except (OSError, ValueError):
+        pass  # no such group, or one without a limit
+    return min(found) if found else None

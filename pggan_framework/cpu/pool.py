@@ -1,0 +1,60 @@
+"""Where large CPU tensors lie: one range of addresses in which freed blocks are used again, on Linux.
+
+glibc leaves about as much unused as tensors take: see ``pool.cpp``, which is compiled once on a machine. Without a
+compiler glibc's allocator is used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from pggan_framework.cpu import native
+
+SOURCE = Path(__file__).with_name("pool.cpp")
+_TORCH = Path(torch.__file__).parent
+FLAGS = (
+    "-O2",
+    "-std=c++20",
+    "-fPIC",
+    "-shared",
+    f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
+    f"-I{_TORCH / 'include'}",
+    f"-L{_TORCH / 'lib'}",
+    "-lc10",
+)
+
+
+def use_pool(wanted: bool = True) -> bool:
+    """Let large tensors on the CPU lie in the pool from now on, or no longer; where they lie does not change them.
+
+    Returns:
+        Whether there is one; else nothing is done.
+    """
+    library = load()
+    return library is not None and bool(library.use_pool(ctypes.c_bool(wanted)))
+
+
+@lru_cache(maxsize=1)
+def load() -> ctypes.CDLL | None:
+    """The compiled code, which is made where there is none; None where it cannot be had."""
+    found = native.compiler()
+    key = hashlib.sha256(SOURCE.read_bytes() + repr((FLAGS, found, torch.__version__)).encode()).hexdigest()[:16]
+    path = native.folder() / f"pool_{key}.so"
+    try:
+        if not sys.platform.startswith("linux") or not (path.exists() or found):
+            return None
+        if not path.exists():
+            native.build(path, [str(found), str(SOURCE), *FLAGS])
+        # Global: the convolutions' workspaces look for it by name.
+        library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    library.use_pool.restype = ctypes.c_bool
+    return library

@@ -1,0 +1,269 @@
+"""Convolutions by minimal filtering (Winograd), for CPUs on which the library has none.
+
+A 3x3 convolution takes 36 products for 16 outputs in place of 144, one of 4x4 with stride 2 takes 100 in place of 256
+(Lavin & Gray 2015, arXiv 1509.09308), and so do their gradients. The values are those of the convolution, in exact
+arithmetic; in float32 they round about as the library's do. The code is in ``winograd.cpp``; it is compiled once on a
+machine, when a convolution first asks for it. Without a compiler, or where it turns out to be no quicker, the library's
+convolutions are used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from pggan_framework.cpu import native
+
+Pair = tuple[int, int]
+
+FEWEST_CHANNELS = 32
+"""With fewer, transforming costs what it saves."""
+
+# The C++ file's list of kinds: for each, outputs a side of a tile, of its smaller and of its larger algorithm.
+_SAME, _DOWN, _UP = 0, 2, 4
+_TILES = {_SAME: (2, 4), _DOWN: (2, 4), _UP: (4, 8)}
+# Fewest tiles for the two. A kernel is transformed whatever their number.
+_FEWEST = {_SAME: (32, 48), _DOWN: (128, 256), _UP: (64, 256)}
+_FEWEST_FOR_WEIGHTS = {_SAME: (32, 48), _DOWN: (64, 64)}
+
+_QUICKER = 1.1
+"""How many times as fast as the library it must be in a trial."""
+_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
+
+# For so many channels, in and out together, so many tiles at a time: some are to stay in the cache beside a kernel.
+_BLOCKS = (128, 12), (256, 24), (512, 48), (sys.maxsize, 72)
+
+_library: Any = torch.library.Library("pggan", "FRAGMENT")  # type: ignore[no-untyped-call]
+_library.define("channels_last(Tensor x) -> Tensor")
+_library.define("winograd(Tensor x, Tensor weight, Tensor? bias, bool transposed, float slope) -> Tensor")
+
+
+def note(device: torch.device, channels: int) -> str:
+    """Compile, if need be and if networks of at most so many feature maps use it; what there is to say of it."""
+    if device.type != "cpu" or not native.processor() or channels < FEWEST_CHANNELS:
+        return ""
+    path, start = native.file(torch.float32), time.perf_counter()
+    there = path.exists()
+    if load(torch.float32) is None:
+        if path.exists():
+            return "" if there else "convolutions: the library's, which are the quickest on this machine"
+        reason = "compiling quicker ones failed" if native.compiler() else "there is no C++ compiler for quicker ones"
+        return f"convolutions: the library's, because {reason}; steps take up to twice as long"
+    return "" if there else f"convolutions: compiled for this machine in {time.perf_counter() - start:.0f} s"
+
+
+@lru_cache(maxsize=2)
+def load(number: torch.dtype) -> Any:
+    """The compiled code for float32 or float64, which is made where there is none; None where it is not to be used."""
+    code = native.code(number)
+    if code is None or not native.on_trial():
+        return code
+    return code if native.passed(number, lambda: _trial_apart(code, number)) else None
+
+
+def _trial_apart(code: Any, number: torch.dtype) -> bool:
+    """`_trial` in a thread of its own, where nothing traces, counts or casts what it computes."""
+    threads = torch.get_num_threads()
+
+    def work() -> bool:
+        torch.set_num_threads(threads)
+        return _trial(code, number)
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def _trial(code: Any, number: torch.dtype) -> bool:
+    """Whether a convolution of the middle sizes has the library's values and takes less time than the library's."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(16, 128, 16, 16, generator=generator, dtype=number).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(128, 128, 3, 3, generator=generator, dtype=number).contiguous(
+        memory_format=torch.channels_last
+    )
+    ways: list[Callable[[], Tensor]] = [
+        lambda: torch.nn.functional.conv2d(x, weight, padding=1),
+        lambda: _convolved(code, x, weight, None, False, 1.0),
+    ]
+    theirs, mine = (way() for way in ways)
+    if not float((theirs - mine).abs().max() / theirs.abs().max()) < _TOLERANCE[number]:
+        return False
+    times: list[list[float]] = [[], []]
+    for _ in range(7):
+        for way, taken in zip(ways, times, strict=True):
+            start = time.perf_counter()
+            way()
+            taken.append(time.perf_counter() - start)
+    return min(times[0]) > _QUICKER * min(times[1])
+
+
+def _kind(kernel: Pair, stride: Pair, padding: Pair, transposed: bool) -> int | None:
+    """Which convolution it is; None for those that have no such algorithm here."""
+    if padding != (1, 1):
+        return None
+    if kernel == (3, 3) and stride == (1, 1):
+        return _SAME
+    if kernel == (4, 4) and stride == (2, 2):
+        return _UP if transposed else _DOWN
+    return None
+
+
+def _algorithm(kind: int, shape: tuple[int, ...], fewest: dict[int, Pair]) -> tuple[int, int] | None:
+    """The algorithm for outputs [N, C, h, w], larger tiles before smaller ones, and a tile's side; None for neither."""
+    samples, _, height, width = shape
+    for larger in (1, 0):
+        side = _TILES[kind][larger]
+        tiles = samples * (height // side) * (width // side)
+        if height % side == 0 and width % side == 0 and tiles >= fewest[kind][larger]:
+            return kind + larger, side
+    return None
+
+
+def _fits(x: Tensor, *channels: int) -> bool:
+    if x.device.type != "cpu" or x.dtype not in native.NUMBERS or torch.compiler.is_compiling():
+        return False
+    return min(channels) >= FEWEST_CHANNELS
+
+
+def _output(x: Tensor, weight: Tensor, transposed: bool) -> tuple[int, int, int, int]:
+    """Shape of the output of the convolution that `weight` is for."""
+    samples, _, height, width = x.shape
+    if weight.shape[2] == 4:
+        height, width = (2 * height, 2 * width) if transposed else (height // 2, width // 2)
+    return samples, weight.shape[1 if transposed else 0], height, width
+
+
+def suits(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bool) -> bool:
+    """Whether `winograd` computes this convolution, and faster than the library.
+
+    Args:
+        x: [N, C, h, w].
+        weight: [C', C, kh, kw], or [C, C', kh, kw] if `transposed`.
+        stride: step along height and width.
+        padding: zeros added along height and width.
+        transposed: the adjoint of the convolution with this geometry.
+    """
+    if not _fits(x, weight.shape[0], weight.shape[1]):
+        return False
+    kind = _kind((weight.shape[2], weight.shape[3]), stride, padding, transposed)
+    if kind is None or (kind == _DOWN and (x.shape[2] % 2 or x.shape[3] % 2)):
+        return False
+    return _algorithm(kind, _output(x, weight, transposed), _FEWEST) is not None and load(x.dtype) is not None
+
+
+def suits_weights(x: Tensor, gradient: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> bool:
+    """Whether `weights` computes this weight gradient, and faster than matrix products.
+
+    Args:
+        x: the input [N, C, h, w].
+        gradient: of the output, [N, C', h', w'].
+        kernel: height and width.
+        stride: step along height and width.
+        padding: zeros added along height and width.
+    """
+    if not _fits(x, x.shape[1], gradient.shape[1]):
+        return False
+    kind = _kind(kernel, stride, padding, False)
+    if kind is None or any(x.shape[axis] != gradient.shape[axis] * stride[0] for axis in (2, 3)):
+        return False
+    return _algorithm(kind, tuple(gradient.shape), _FEWEST_FOR_WEIGHTS) is not None and load(x.dtype) is not None
+
+
+def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float | None) -> Tensor:
+    """A convolution that `suits`, with bias and leaky ReLU; one operator to PyTorch, without derivatives.
+
+    Args:
+        x: [N, C, h, w].
+        weight: [C', C, k, k], or [C, C', k, k] if `transposed`; k is 3 with stride 1, 4 with stride 2.
+        bias: [C'] or None.
+        transposed: the adjoint of the convolution.
+        slope: of the leaky ReLU below zero; None for a linear layer.
+
+    Returns:
+        [N, C', h', w'] in channels_last memory order.
+    """
+    return cast(Tensor, torch.ops.pggan.winograd(x, weight, bias, transposed, 1.0 if slope is None else slope))
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
+    return _convolved(load(x.dtype), x, weight, bias, transposed, slope)
+
+
+def _convolved(code: Any, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
+    shape = _output(x, weight, transposed)
+    kind = _SAME if weight.shape[2] == 3 else _UP if transposed else _DOWN
+    chosen = _algorithm(kind, shape, _FEWEST)
+    if chosen is None:
+        raise RuntimeError(f"no algorithm for an output of {shape}")
+    x = x.contiguous(memory_format=torch.channels_last)
+    bias = None if bias is None else bias.contiguous()
+    y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+    strides, start = list(weight.stride()), weight.data_ptr()
+    if transposed:
+        strides[:2] = strides[1::-1]
+        if kind == _SAME:  # the adjoint of stride 1 has the kernel turned round
+            start += 2 * (strides[2] + strides[3]) * weight.element_size()
+            strides[2:] = [-strides[2], -strides[3]]
+    channels = x.shape[1] + shape[1]
+    block = next(block for most, block in _BLOCKS if channels <= most)
+    code.convolve(
+        chosen[0], _address(x), ctypes.c_void_p(start), _address(bias), _address(y),
+        *_geometry(shape, chosen[1], x.shape[1], strides), ctypes.c_double(slope), ctypes.c_long(block),
+        torch.get_num_threads(),
+    )  # fmt: skip
+    return y
+
+
+def _shape_only(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
+    return torch.empty(
+        _output(x, weight, transposed), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
+    )
+
+
+def weights(x: Tensor, gradient: Tensor, kernel: Pair) -> Tensor:
+    """A weight gradient that `suits_weights`: [C', C, k, k] in channels_last memory order.
+
+    Args:
+        x: the input [N, C, h, w].
+        gradient: of the output, [N, C', h', w'].
+        kernel: 3x3, with stride 1, or 4x4, with stride 2.
+    """
+    shape = tuple(gradient.shape)
+    chosen = _algorithm(_SAME if kernel == (3, 3) else _DOWN, shape, _FEWEST_FOR_WEIGHTS)
+    if chosen is None:
+        raise RuntimeError(f"no algorithm for an output of {shape}")
+    x = x.contiguous(memory_format=torch.channels_last)
+    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    result = torch.empty(shape[1], x.shape[1], *kernel, dtype=x.dtype, memory_format=torch.channels_last)
+    load(x.dtype).weights(
+        chosen[0], _address(x), _address(gradient), _address(result),
+        *_geometry(shape, chosen[1], x.shape[1], result.stride()),
+        ctypes.c_long(48 if x.shape[1] <= 64 else 96), torch.get_num_threads(),
+    )  # fmt: skip
+    return result
+
+
+def _address(tensor: Tensor | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
+
+
+def _geometry(output: tuple[int, ...], side: int, channels: int, strides: Any) -> tuple[Any, Any]:
+    """What the C++ functions take as shape and strides."""
+    samples, out, height, width = output
+    return (ctypes.c_long * 5)(samples, height // side, width // side, channels, out), (ctypes.c_long * 4)(*strides)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.clone(memory_format=torch.channels_last)
+
+
+_library.impl("channels_last", _channels_last, "CompositeExplicitAutograd")
+_library.impl("winograd", _convolve, "CPU")
+_library.impl("winograd", _shape_only, "Meta")

@@ -1,0 +1,222 @@
+"""HDF5 files that hold every picture at several sizes: the original tool's, and those `save_prepared` writes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.data.base import DepthDataset, Pixels, box_mean
+from pggan_framework.data.store.h5_file import H5File, Level, find_levels, open_h5, read_record
+from pggan_framework.data.machine import Machine
+from pggan_framework.data.sampling import Own
+from pggan_framework.data.store.shards import Shards
+from pggan_framework.errors import UserError
+from pggan_framework.schedules.growth import Growth
+from pggan_framework.labels.maps import space_from_state
+from pggan_framework.labels.attributes import collect
+from pggan_framework.registry import register
+
+
+@register("dataset")
+class OldH5Dataset(DepthDataset):
+    """An HDF5 file of data sets ``data{h}x{w}``, [N, C, h, w] in uint8 or float16, one for each size.
+
+    Reads the files of the original PGGAN tool (``data{r}x{r}``, r = R, R/2 ... 1, with ``<file>-labels.npy`` beside
+    them) and prepared files. Pictures are read when asked for, at the size asked for, so that memory stays flat
+    however large the file is. A size that is not stored is the box mean of the next larger one.
+
+    Args:
+        h5_path: the file.
+        max_images: use only the first so many.
+        resolution: longer side of the pictures at full depth; larger stored ones are left alone.
+        use_labels: condition networks on the file's labels, classes as numbers [N] or one-hot rows [N, K]; a prepared
+            file knows by itself whether it is to.
+        model_dataset_depth_offset: log2 of the pictures' side at depth 0; a prepared file knows its own.
+        range_out: value range the networks see.
+        own_shards: of a set in shards, let each machine show its own share of them, and need no others.
+
+    Raises:
+        UserError: if the file is missing, truncated, no HDF5 or has no such data sets, or a shard of it is.
+    """
+
+    def __init__(
+        self,
+        h5_path: Path,
+        max_images: int | None = None,
+        resolution: int | None = None,
+        use_labels: bool = False,
+        model_dataset_depth_offset: int = 2,
+        range_out: tuple[float, float] = (-1, 1),
+        own_shards: bool = False,
+    ) -> None:
+        self.h5_path = Path(h5_path)
+        if max_images is not None and max_images < 1:
+            raise UserError(f"max_images is {max_images}; it must be at least 1")
+        with open_h5(self.h5_path) as file:
+            self._record = read_record(file, self.h5_path)
+            self._levels = find_levels(file, self.h5_path)
+            stored = file["labels"][:] if "labels" in file else None
+        self._file = self._open(own_shards)
+        top = self._top(resolution)
+        growth = self._prepared_growth(top)
+        range_in = (0.0, 255.0) if top.dtype == np.uint8 else (-1.0, 1.0)
+        super().__init__(
+            top.shape[1:],
+            model_dataset_depth_offset if growth is None else min(growth.seed).bit_length() - 1,
+            None if growth is None else growth.seed,
+            tuple(self._record.get("range_in", range_in)),
+            range_out,
+        )
+        if growth is not None:
+            self.growth = growth
+        self._stored = top.shape[0]
+        self._length = min(self._stored, max_images or self._stored)
+        self.own = self._own()
+        self._resolution = resolution
+        self._sources = [self._source(depth) for depth in range(self.growth.max_depth + 1)]
+        if use_labels or self._record.get("label_space"):
+            self._take_labels(stored if stored is not None else self._beside())
+        if state := self._record.get("codec"):
+            from pggan_framework.audio import codec_from_state
+
+            self.codec = codec_from_state(state)
+
+    def _take_labels(self, stored: NDArray[Any] | None) -> None:
+        """Set the labels to what the file has: indices into its own label space, or classes."""
+        if stored is None:
+            raise UserError(f"{self.h5_path} has no labels, in it or beside it; leave use_labels out")
+        stored = stored[: self._length]
+        if space := self._record.get("label_space"):
+            self.label_space = space_from_state(space)
+            self.labels = self.label_space.typed(stored)
+            return
+        classes = stored.reshape(len(stored), -1)
+        if classes.shape[1] > 1:
+            if not np.array_equal(np.sort(classes, axis=1)[:, -2:], np.tile([0, 1], (len(classes), 1))):
+                raise UserError(
+                    f"the labels of {self.h5_path} are no classes: allowed: numbers [N] or one-hot rows [N, K]"
+                )
+            classes = classes.argmax(axis=1)[:, None]
+        self.label_space, self.labels = collect({"class": classes[:, 0].tolist()})
+
+    def __len__(self) -> int:
+        return self._length
+
+    def image(self, index: int) -> Pixels:
+        """One picture at full depth, [C, H, W]."""
+        picture: Pixels = self.images([index], self.growth.max_depth)[0]
+        return picture
+
+    def images(self, indices: Sequence[int], depth: int) -> Pixels:
+        """A batch [N, C, h, w] at `depth`, read from the level of that size."""
+        level = self._sources[depth]
+        stored = self._read(level, indices)
+        size = self.growth.shape_at(depth)[1:]
+        if level.shape[2:] == size:
+            return stored
+        return np.stack([box_mean(picture, size) for picture in stored])
+
+    def summary(self) -> dict[str, str]:
+        """What was said of the data when they were prepared; the file, and the sizes it holds."""
+        sizes = ", ".join(f"{level.shape[2]}x{level.shape[3]}" for level in self._levels)
+        told: dict[str, str] = self._record.get("summary", {})
+        lines = told | super().summary() | {"file": str(self.h5_path), "stored sizes": sizes}
+        return lines | self._file.summary() if isinstance(self._file, Shards) else lines
+
+    def fingerprint(self) -> str:
+        """A prepared file's own; else a digest of the levels and of 16 pictures."""
+        known: str | None = self._record.get("fingerprint")
+        if isinstance(self._file, Shards) and self._file.machine is not None:
+            # No machine can see all pictures, and in which shards they are decides which are shown when.
+            cuts = [shard.pictures for shard in self._file.files]
+            return hashlib.sha256(repr((known, self._length, self.shape, cuts)).encode()).hexdigest()[:16]
+        if known is not None and self._length == self._stored and self._resolution is None:
+            return known
+        shapes = [(level.shape, str(level.dtype)) for level in self._levels]
+        digest = hashlib.sha256(repr((known, self._length, self.shape, shapes)).encode())
+        spread = np.unique(np.linspace(0, self._length - 1, 16).astype(np.int64))
+        digest.update(self.images(spread.tolist(), self.growth.max_depth).tobytes())
+        return digest.hexdigest()[:16]
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Look into every shard, of a set in shards: what is wrong with one is found before a training, not in it."""
+        if isinstance(self._file, Shards):
+            self._file.check()
+
+    def _top(self, resolution: int | None) -> Level:
+        """The level that is the full depth."""
+        if resolution is None:
+            return self._levels[0]
+        for level in self._levels:
+            if max(level.shape[2:]) == resolution:
+                return level
+        sides = ", ".join(str(max(level.shape[2:])) for level in self._levels)
+        raise UserError(f"{self.h5_path} has no pictures of resolution {resolution}; allowed: {sides}")
+
+    def _prepared_growth(self, top: Level) -> Growth | None:
+        """The growth a prepared file was written with, up to the level `top`."""
+        if not self._record:
+            return None
+        seed, doubles = self._record["seed"], self._record["doubles"]
+        growth = Growth(top.shape[1], (seed[0], seed[1]), tuple((bool(down), bool(across)) for down, across in doubles))
+        for depth in range(growth.max_depth + 1):
+            if growth.shape_at(depth) == top.shape[1:]:
+                return Growth(growth.channels, growth.seed, growth.doubles[:depth])
+        raise UserError(f"{self.h5_path}: {top.name} is no depth of the prepared file")
+
+    def _source(self, depth: int) -> Level:
+        """The smallest stored level from which `depth` can be had."""
+        _, height, width = self.growth.shape_at(depth)
+        fitting = [
+            level
+            for level in self._levels
+            if level.shape[2] >= height
+            and level.shape[3] >= width
+            and not (level.shape[2] % height or level.shape[3] % width)
+        ]
+        return min(fitting, key=lambda level: level.shape[2] * level.shape[3])
+
+    def _read(self, level: Level, indices: Sequence[int]) -> Pixels:
+        """Pictures of a level, [N, C, h, w]."""
+        order = np.asarray(indices, np.int64)
+        if order.size and not 0 <= order.min() <= order.max() < self._length:
+            raise IndexError(f"picture {order.max()} of {self._length}")
+        return self._file.read(level.name, order)
+
+    def _open(self, own_shards: bool) -> H5File | Shards:
+        """What the pictures are read from."""
+        if "shards" in self._record:
+            machine = Machine.from_environment() if own_shards else None
+            return Shards(self.h5_path, self._record, self._levels, machine)
+        if own_shards:
+            raise UserError(f"own_shards is given, but {self.h5_path} has none; 'pggan prepare --shards' makes some")
+        return H5File(self.h5_path, self._levels)
+
+    def _own(self) -> Own | None:
+        """The pictures of this machine, where others have others."""
+        file = self._file
+        if not isinstance(file, Shards) or file.machine is None or len(file.own) == len(file.files):
+            return None
+        ranges = file.own_pictures(self._length)
+        if not ranges:
+            raise UserError(f"max_images is {self._length}; none of these is in the shards of this machine")
+        return Own(ranges, file.machine.processes, file.machine.world)
+
+    def _beside(self) -> NDArray[Any] | None:
+        """Labels from ``<file>-labels.npy``, with or without the ending ``.h5``."""
+        for path in (self.h5_path.with_suffix(""), self.h5_path):
+            file = path.with_name(path.name + "-labels.npy")
+            if file.is_file():
+                try:
+                    labels: NDArray[Any] = np.load(file, allow_pickle=False)
+                except (OSError, ValueError, EOFError) as error:
+                    raise UserError(f"cannot read the labels {file}: {error}") from error
+                if labels.ndim == 0 or len(labels) != self._stored:
+                    raise UserError(f"{file} has labels of shape {labels.shape}; there are {self._stored} pictures")
+                return labels
+        return None

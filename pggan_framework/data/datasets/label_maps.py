@@ -1,0 +1,183 @@
+"""Pairs of a picture and its label map, in two folders."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pggan_framework.data.datasets.images import DefaultImageFolderDataset
+from pggan_framework.data.images.map_files import MapReader, scan_maps
+from pggan_framework.data.images.files import SUFFIXES, colour, header_size, tail
+from pggan_framework.errors import UserError
+from pggan_framework.labels.maps import Map, MapResize, MapSpace, default_classes
+from pggan_framework.registry import register
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@register("dataset", aliases=("Pix2pixDataset",))
+class LabelMapDataset(DefaultImageFolderDataset):
+    """Pictures in one folder, and for each a label map of the same name in another: what is where.
+
+    A map is a palette or grey picture whose values are the classes' numbers, or one in colours that are named. A
+    picture and its map have the same size and are resized alike: the map without blending classes, in ``pad`` with
+    class 0 around it.
+
+    Args:
+        image_dir: folder of the pictures, and folders below it.
+        label_dir: folder of the maps, laid out as that of the pictures; a map may be of another kind of file.
+        label_colours: the colour of each class, from class 0 on, for maps in colours: names such as white, or #rrggbb.
+        label_names: what the classes are called, from class 0 on; class 0, class 1 ... if not given.
+        classes: how many classes there are. If not given, as many as there are colours, or one more than the highest
+            number in any map, for which every map is read at the start.
+        map_resize: what maps of lower depths hold: the class of each box's first pixel (nearest, as in SPADE), or the
+            share of each class in the box (shares), which keeps what is small.
+        mirror: use each pair's mirror image, left for right, as one more pair; all of them come after the last.
+        preload: keep all pictures and maps in memory, the pictures at every depth. The batches are the same either way.
+        max_images: use only the first so many.
+        options: those of `DefaultImageFolderDataset`.
+
+    Raises:
+        UserError: if a folder is missing, a picture or a map has no partner or one of another size, or a map has a
+            colour or a number that is no class.
+    """
+
+    def __init__(
+        self,
+        image_dir: Path,
+        label_dir: Path,
+        label_colours: list[str] | None = None,
+        label_names: list[str] | None = None,
+        classes: int | None = None,
+        map_resize: MapResize = "nearest",
+        mirror: bool = False,
+        preload: bool = False,
+        max_images: int | None = None,
+        **options: Any,
+    ) -> None:
+        self.label_dir = Path(label_dir)
+        super().__init__(
+            dir_path=image_dir,
+            mirror=mirror,
+            preload=preload,
+            max_images=max_images,
+            labels=None,
+            labels_csv=None,
+            labels_pattern=None,
+            labels_json=None,
+            continuous_labels=None,
+            **options,
+        )
+        if not self.label_dir.is_dir():
+            raise UserError(f"no folder {self.label_dir}, LabelMapDataset.label_dir")
+        self._map_files = self._partners(whole=max_images is None)
+        colours = None if label_colours is None else [colour(name) for name in label_colours]
+        self._reader = MapReader(self._fit_map, colours, classes, "LabelMapDataset")
+        count, palette = (len(colours), None) if colours else scan_maps(self._map_files, classes, self._reader)
+        if label_names is not None and len(label_names) != count:
+            raise UserError(f"LabelMapDataset.label_names has {len(label_names)} names; there are {count} classes")
+        self._reader.classes = count
+        self._maps: Map | None = None
+        self.label_space = MapSpace.of(
+            default_classes(count, colours or palette, label_names or ()),
+            self.label_map,
+            len(self),
+            (self.shape[1], self.shape[2]),
+            map_resize,
+        )
+        self.labels = np.arange(len(self), dtype=np.int64)[:, None]
+        if preload:
+            self._maps = np.stack([self._reader.read(file) for file in self._map_files])
+
+    def label_map(self, index: int) -> Map:
+        """The map [H, W] of one picture, 0 <= index < len.
+
+        Raises:
+            UserError: if its file cannot be decoded, or has what is no class.
+        """
+        mirrored, number = divmod(index, len(self._map_files))
+        found = self._reader.read(self._map_files[number]) if self._maps is None else self._maps[number]
+        return np.ascontiguousarray(found[:, ::-1]) if mirrored else found
+
+    def summary(self) -> dict[str, str]:
+        """That of the pictures, and the classes."""
+        assert isinstance(self.label_space, MapSpace)
+        names = ", ".join(entry.name for entry in self.label_space.classes)
+        return super().summary() | {
+            "label maps": f"{len(self.label_space.classes)} classes ({names}) in {self.label_dir}"
+        }
+
+    def fingerprint(self) -> str:
+        """Digest of the pictures' and of the maps' files and parameters."""
+        assert isinstance(self.label_space, MapSpace)
+        given = (self._reader.colours, len(self.label_space.classes), self.label_space.resize)
+        digest = hashlib.sha256(f"{super().fingerprint()} {given}".encode())
+        for file in self._map_files:
+            name = file.relative_to(self.label_dir).as_posix()
+            digest.update(f"\n{name} {file.stat().st_size} ".encode() + tail(file))
+        return digest.hexdigest()[:16]
+
+    def _partners(self, whole: bool) -> list[Path]:
+        """The map of every picture, in their order; `whole`: all pictures are used, so that no map may be left."""
+        maps, pictures = _by_stem(self.label_dir), _by_stem(self.dir_path)
+        found: list[Path] = []
+        for file, size in zip(self._files, self._sizes, strict=True):
+            name = _stem(file, self.dir_path)
+            if name not in maps:
+                raise UserError(f"{file} has no label map: there is no picture {name}.* in {self.label_dir}")
+            partner = maps[name]
+            try:
+                other = header_size(partner)
+            except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
+                raise UserError(f"the label map {partner} cannot be read: {error}") from error
+            if other != size:
+                raise UserError(
+                    f"{partner} is {other[0]}x{other[1]}, but its picture {file.name} is {size[0]}x{size[1]};"
+                    " allowed: the same size"
+                )
+            found.append(partner)
+        surplus = sorted(maps.keys() - pictures.keys()) if whole else []
+        if surplus:
+            more = f", nor have {len(surplus) - 1} more" if len(surplus) > 1 else ""
+            raise UserError(f"the label map {maps[surplus[0]]} has no picture {surplus[0]}.* in {self.dir_path}{more}")
+        return found
+
+    def _fit_map(self, image: Image) -> Image:
+        """To the full size, by the policy of the pictures; no class is blended with another."""
+        from PIL import Image as pillow
+        from PIL import ImageOps
+
+        size, nearest = (self.shape[2], self.shape[1]), pillow.Resampling.NEAREST
+        if self.resize == "stretch":
+            return image.resize(size, nearest)
+        if self.resize == "crop":
+            return ImageOps.fit(image, size, nearest)
+        if self.resize == "pad":
+            small = ImageOps.contain(image, size, nearest)
+            image = pillow.new("L", size)
+            image.paste(small, ((size[0] - small.width) // 2, (size[1] - small.height) // 2))
+        return image
+
+
+def _stem(file: Path, folder: Path) -> str:
+    """A file's name in its folder, without the ending."""
+    return file.relative_to(folder).with_suffix("").as_posix()
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """The pictures in a folder and below it by their names without endings.
+
+    Raises:
+        UserError: if two differ in their endings only.
+    """
+    found: dict[str, Path] = {}
+    for file in sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file()):
+        name = _stem(file, folder)
+        if name in found:
+            raise UserError(f"{found[name]} and {file.name} have one name; allowed: one file of each name")
+        found[name] = file
+    return found

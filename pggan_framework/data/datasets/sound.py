@@ -1,0 +1,309 @@
+"""A folder of recordings as a dataset."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.audio import Wave
+from pggan_framework.audio.offset import AUDIBLE, find_offset
+from pggan_framework.audio.reading import Channels, SoundFile, UnreadableSound, read_wave
+from pggan_framework.data.recordings.clips import ClipPolicy, Normalize, Survey, TooLong, TooShort
+from pggan_framework.data.recordings.summary import describe_recordings
+from pggan_framework.data.labels.labelling import read_labels
+from pggan_framework.data.recordings.folder import BadFiles, Recordings
+from pggan_framework.data.datasets.wave import ImgMode, SourceRead, WaveDataset, codec_for
+from pggan_framework.errors import UserError
+from pggan_framework.registry import register
+
+FULL_SCALE = 32767 / 32768
+"""Samples from here on were, in all likelihood, cut off in recording."""
+HASHED = 1 << 16
+"""Bytes of each file's start and end that go into the fingerprint."""
+SOURCE_SAMPLES = 1 << 22
+"""Samples that are read at once at most, 16 MB; a longer file is several sources."""
+
+
+class Clip(NamedTuple):
+    """One sound: the file's number, where it starts, how many samples the file has for it, and its gain in dB."""
+
+    file: int
+    start: int
+    samples: int
+    gain_db: float
+
+
+@register("dataset")
+class SoundImageDataset(WaveDataset):
+    r"""Recordings of a folder and its subfolders, each as a picture: wav, flac, ogg, mp3, aiff ..., any sample rate.
+
+    Files are taken in the order of their names and resampled (soxr). What was resampled, cut, padded or skipped is said
+    in the summary.
+
+    Args:
+        dir_path: the folder of recordings.
+        preload: keep all encoded pictures in memory instead of reading and encoding at each access.
+        n_fft: window length of the spectrum in samples, a power of two; a picture has half as many rows. By default
+            1024, and 2048 where img_mode is ``if`` or ``ifmel``.
+        hop_length: samples from one column of the picture to the next, at most n_fft / 2; by default 128, 512 for
+            ``if`` and ``ifmel``.
+        frequency: sample rate the recordings are brought to, Hz.
+        img_mode: what a picture shows: ``abslog``, log magnitudes of the spectrum; ``mellog``, those in mel bands;
+            ``if``, magnitudes and instantaneous frequencies; ``ifmel``, those in mel bands, for single notes;
+            ``complex``, real and imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
+        bins: rows of a picture: n_fft / 2, so that it takes the place of n_fft and agrees with it where both are given.
+            In mel modes the number of bands, in ``raw`` the rows the waveform is folded into; n_fft is apart there.
+        frames: columns of the spectrum; n_fft / 2 by default, a square; 128 for ``if`` and ``ifmel``. One picture is
+            (frames - 2 * margin) * hop_length samples.
+        margin: columns before and after the sound that show silence and are cut off in decoding, so that clips begin
+            and end as the recordings do; by default n_fft / (2 * hop_length) for ``abslog`` and ``mellog``, else 0.
+        channels: what of a stereo file is used: ``mix``, the mean of all its channels; ``left``, the first; ``both``,
+            the first two, each with layers of its own; a file with one gives both the same.
+        max_files: use only the first files, by name; by default all.
+        bad_files: what happens to files that cannot be read, in whole or in the part used: ``skip`` leaves them out
+            and names them in the summary, ``error`` stops.
+        too_short: what happens to a sound shorter than one picture: ``error`` stops, ``pad`` adds silence at its end,
+            ``reject`` leaves it out.
+        too_long: what is used of a longer one: ``first``, its beginning; ``random``, one stretch anywhere in it, chosen
+            by the seed and the file's name; or ``slices``, all parts of one picture's length. A rest shorter than that
+            is left out.
+        overlap: share of each of the slices that the next one repeats, 0 to below 1.
+        seed: another seed, other random stretches.
+        trim_db: cut what is quieter than this many dB below the file's own peak off its beginning and end, e.g. 60. A
+            file that is silent altogether stays as it is.
+        normalize: bring each file to one level, its ``peak`` to -1 dB or its ``rms`` to -20 dB of full scale. The
+            networks then learn sound without its differences of level; `gain_db` keeps them.
+        remove_offset: subtract from each clip the constant offset that its quiet parts show; low notes are kept.
+        labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
+            pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
+            the pattern's, or the only one of the table or the JSON.
+        continuous_labels: those of the labels that are numbers in a range, such as a brightness or an angle, and not
+            one of several values.
+        labels_csv: a table of labels: CSV with a header, one column the files' names relative to dir_path, called
+            ``file`` or the first.
+        labels_pattern: a regular expression with named groups that finds labels in the files' names relative to
+            dir_path, such as ``_m(?P<pitch>\d+)_``.
+        labels_json: a JSON file that maps the files' names to attributes, ``{"a.wav": {"pitch": 60}}``, or as
+            StyleGAN2-ADA's dataset.json to a ``class``, ``{"labels": [["a.wav", 3]]}``.
+        prepared_dir: folder where what was measured and encoded is kept for the next start; None keeps nothing.
+        jobs: how many processes read and encode; by default as many as there are processors.
+        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
+        seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
+        range_out: value range the networks see.
+
+    Raises:
+        UserError: if the folder is missing or has no readable sound, a sound is too short or has no label, or a
+            parameter is not allowed.
+    """
+
+    earlier_values = {**WaveDataset.earlier_values, "remove_offset": False}
+
+    def __init__(
+        self,
+        dir_path: Path,
+        preload: bool = False,
+        n_fft: int | None = None,
+        hop_length: int | None = None,
+        frequency: int = 16000,
+        img_mode: ImgMode = "abslog",
+        bins: int | None = None,
+        frames: int | None = None,
+        margin: int | None = None,
+        channels: Channels = "mix",
+        max_files: int | None = None,
+        bad_files: BadFiles = "skip",
+        too_short: TooShort = "error",
+        too_long: TooLong = "first",
+        overlap: float = 0.0,
+        seed: int = 0,
+        trim_db: float | None = None,
+        normalize: Normalize = "none",
+        remove_offset: bool = True,
+        labels: list[str] | None = None,
+        continuous_labels: list[str] | None = None,
+        labels_csv: Path | None = None,
+        labels_pattern: str | None = None,
+        labels_json: Path | None = None,
+        prepared_dir: Path | None = Path("datasets/prepared"),
+        jobs: int | None = None,
+        model_dataset_depth_offset: int = 2,
+        seed_shape: tuple[int, int] | None = None,
+        range_out: tuple[float, float] = (-1, 1),
+    ) -> None:
+        both = 2 if channels == "both" else 1
+        codec = codec_for(img_mode, frequency, n_fft, hop_length, frames, margin, bins, both)
+        self.dir_path, self.frequency, self.channels = Path(dir_path), frequency, channels
+        self.remove_offset = remove_offset
+        self._with_offset: set[int] = set()
+        owner = type(self).__name__
+        self._policy = ClipPolicy(
+            owner, codec.samples, frequency, channels, too_short, too_long, overlap, seed, trim_db, normalize
+        )
+        self._recordings = Recordings(self.dir_path, self._policy, bad_files, max_files)
+        names = self._recordings.names
+        table, json_file = (None if path is None else Path(path) for path in (labels_csv, labels_json))
+        self._file_labels = read_labels(names, labels, table, labels_pattern, owner, json_file, continuous_labels)
+        if self._file_labels is not None:
+            self._file_labels.collect()  # refuses before hours of reading
+        self._sources = self._divide()
+        self._clips: list[Clip] = []
+        self._at_full_scale = 0
+        self._surveyed: tuple[int, Survey] | None = None
+        super().__init__(
+            codec,
+            preload,
+            prepared_dir=prepared_dir,
+            jobs=jobs,
+            model_dataset_depth_offset=model_dataset_depth_offset,
+            seed_shape=seed_shape,
+            range_out=range_out,
+        )
+        if self._file_labels is not None:
+            self.label_space, self.labels = self._file_labels.collect([clip.file for clip in self._clips])
+
+    @property
+    def gain_db(self) -> NDArray[np.float64]:
+        """How much louder each sound was made, dB, [len]; 0 everywhere unless files are normalised."""
+        return np.array([clip.gain_db for clip in self._clips])
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Files that could not be read, and why."""
+        return self._recordings.skipped
+
+    def _divide(self) -> list[tuple[int, slice]]:
+        """The sources: which clips of which file are read at once, by the lengths in the headers."""
+        at_once = max(SOURCE_SAMPLES // self._policy.samples, 1)
+        sources = []
+        for number, file in enumerate(self._recordings.files):
+            clips = len(self._policy.offsets(file.name, file.header.length_at(self.frequency)))
+            sources += [(number, slice(first, first + at_once)) for first in range(0, max(clips, 1), at_once)]
+        return sources
+
+    def source_count(self) -> int:
+        """How many stretches are read: one of each file, more of a long one that is cut into slices."""
+        return len(self._sources)
+
+    def read_source(self, index: int) -> SourceRead:
+        """The clips of a stretch, those that cannot be read left out."""
+        file, part = self._sources[index]
+        try:
+            survey = self._survey(file)
+        except UnreadableSound as error:
+            return SourceRead([], {"survey": None, "starts": [], "full_scale": 0, "lost": 1, "fault": str(error)})
+        waves: list[Wave] = []
+        starts = []
+        fault, lost, full_scale = None, 0, 0
+        audible = False
+        for start in self._policy.offsets(self._recordings.files[file].name, survey.length)[part]:
+            clip = self._clip(file, survey, survey.begin + start)
+            try:
+                wave, offset = self._read(clip)
+            except UnreadableSound as error:
+                fault, lost = fault or str(error), lost + 1
+                continue
+            waves.append(_amplified(wave, clip.gain_db))
+            starts.append(clip.start)
+            audible |= bool(np.abs(offset).max() > AUDIBLE)
+            full_scale += int(np.count_nonzero(np.abs(wave + offset) >= FULL_SCALE))
+        facts = {"survey": list(survey), "starts": starts, "full_scale": full_scale, "lost": lost, "fault": fault}
+        facts["offset"] = audible
+        return SourceRead(waves, facts)
+
+    def add_source(self, index: int, parts: int, facts: dict[str, Any]) -> None:
+        """Learn which clips a stretch has given.
+
+        Raises:
+            UserError: if the file is too short or cannot be read and that is an error, or if no file gave any clip.
+        """
+        file, _ = self._sources[index]
+        survey = Survey(*facts["survey"]) if facts["survey"] else None
+        self._recordings.note(file, survey, parts, facts["lost"], facts["fault"])
+        if survey is not None:
+            self._clips += [self._clip(file, survey, start) for start in facts["starts"]]
+            self._at_full_scale += facts["full_scale"]
+        if facts.get("offset"):
+            self._with_offset.add(file)
+        if index == len(self._sources) - 1:
+            self._recordings.check_any()
+
+    def _survey(self, file: int) -> Survey:
+        """What of a file is used. That of the last one is remembered, since a long file is several sources."""
+        if self._surveyed is None or self._surveyed[0] != file:
+            self._surveyed = file, self._policy.survey(self._header(file))
+        return self._surveyed[1]
+
+    def _header(self, file: int) -> SoundFile:
+        return self._recordings.files[file].header
+
+    def _clip(self, file: int, survey: Survey, start: int) -> Clip:
+        return Clip(file, start, min(self._policy.samples, survey.end - start), survey.gain_db)
+
+    def _read(self, clip: Clip) -> tuple[Wave, NDArray[np.float32]]:
+        """A clip filled with silence up to its length in a picture, and the offset [..., 1] subtracted before that."""
+        wave = read_wave(self._header(clip.file), self.frequency, clip.start, clip.samples, self.channels)
+        offset = np.zeros((*wave.shape[:-1], 1), np.float32)
+        if self.remove_offset:
+            offset = find_offset(wave, self.frequency)
+            wave = wave - offset if offset.any() else wave
+        missing = self._policy.samples - clip.samples
+        return (np.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(0, missing)]) if missing else wave), offset
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def wave(self, index: int) -> Wave:
+        """One part of a recording, float32 [codec.samples], or [2, codec.samples] where both channels are used.
+
+        Raises:
+            UserError: if the file has gone or changed since it was first read.
+        """
+        clip = self._clips[index]
+        try:
+            return _amplified(self._read(clip)[0], clip.gain_db)
+        except UnreadableSound as error:
+            path = self._header(clip.file).path
+            raise UserError(f"{path} could be read at the start of the run, now it cannot: {error}") from error
+
+    def summary(self) -> dict[str, str]:
+        """What a person should know of the recordings, in words."""
+        full_scale = self._at_full_scale / (len(self) * self._policy.samples * self.codec.channels)
+        lines = describe_recordings(self._recordings, full_scale)
+        if self._with_offset:
+            lines["offset"] = (
+                f"{len(self._with_offset)} files had a constant offset above -50 dB of full scale, removed"
+            )
+        if self._file_labels is not None and self.label_space is not None and self.labels is not None:
+            lines["labels"] = self._file_labels.describe(self.label_space, self.labels, "sounds")
+        return {**super().summary(), **lines}
+
+    def sources_fingerprint(self) -> str:
+        """Digest of how files are cut, and of each file's name in the folder, size, first and last 64 KiB."""
+        digest = hashlib.sha256(repr((self._policy, SOURCE_SAMPLES)).encode())
+        # Nothing is added where it is off, so that fingerprints from before there was such a flag stay valid.
+        digest.update(b"offset removed" if self.remove_offset else b"")
+        for recording in self._recordings.files:
+            path = recording.header.path
+            size = path.stat().st_size
+            digest.update(f"{recording.name}\0{size}\0".encode())
+            with path.open("rb") as file:
+                digest.update(file.read(HASHED))
+                file.seek(max(size - HASHED, 0))
+                digest.update(file.read(HASHED))
+        return digest.hexdigest()[:16]
+
+    def fingerprint(self) -> str:
+        """Digest of the files, of how they are cut and encoded, and of their labels."""
+        labels = None if self._file_labels is None else self._file_labels.identity()
+        parts = [type(self).__name__, self.sources_fingerprint(), self.codec.state_dict(), labels]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _amplified(wave: Wave, gain_db: float) -> Wave:
+    amplified: Wave = wave * np.float32(10 ** (gain_db / 20)) if gain_db else wave
+    return amplified

@@ -1,0 +1,249 @@
+"""Datasets whose pictures are encoded sounds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from pggan_framework.audio import Codec, Wave, build_codec
+from pggan_framework.data.base import DepthDataset, Pixels, box_means
+from pggan_framework.data.datasets.h5 import OldH5Dataset
+from pggan_framework.data.prepare.parallel import processors
+from pggan_framework.data.prepare.sounds import FORMAT, PICTURES, encode_to_memory, read_sources, write_pictures
+from pggan_framework.errors import UserError
+
+ImgMode = Literal["abslog", "mellog", "if", "ifmel", "complex", "reallog", "raw"]
+
+
+def codec_for(
+    img_mode: str,
+    sample_rate: int,
+    n_fft: int | None,
+    hop_length: int | None,
+    frames: int | None,
+    margin: int | None = None,
+    bins: int | None = None,
+    channels: int = 1,
+) -> Codec:
+    """The codec of a picture mode; None leaves a size to the mode's own default.
+
+    ``raw`` holds as many samples as an ``abslog`` spectrum of these sizes without a margin would.
+
+    Args:
+        img_mode: a codec's name.
+        sample_rate: Hz.
+        n_fft: window length, samples.
+        hop_length: samples from column to column.
+        frames: columns.
+        margin: columns at each end that decoding cuts off.
+        bins: rows of a picture, whatever the mode calls them.
+        channels: channels of a wave.
+
+    Raises:
+        UserError: if the mode is unknown, a size is outside its limits, or `bins` and `n_fft` do not agree.
+    """
+    own: dict[str, int] = {"channels": channels}
+    if bins is not None and img_mode in ("mellog", "ifmel"):
+        own["mels"] = bins
+    elif bins is not None and img_mode == "raw":
+        own["height"] = bins
+    elif bins is not None:
+        if bins < 4 or bins & (bins - 1):
+            raise UserError(f"bins {bins} is not a power of two; allowed: 4, 8 ... 512, 1024 ...")
+        if n_fft not in (None, 2 * bins):
+            raise UserError(
+                f"bins {bins} and n_fft {n_fft} do not agree: bins are n_fft / 2;"
+                f" allowed: one of them, or n_fft {2 * bins}"
+            )
+        n_fft = 2 * bins
+    given = {"sample_rate": sample_rate, "n_fft": n_fft, "hop_length": hop_length, "frames": frames}
+    sizes = {name: size for name, size in given.items() if size is not None}
+    if img_mode != "raw":
+        return build_codec(img_mode, **sizes, margin=margin, **own)
+    if margin:
+        raise UserError(
+            f"margin {margin} has no effect with img_mode raw, which has no frames; allowed: 0, or leave it out"
+        )
+    samples = build_codec("abslog", **sizes, margin=0).samples
+    return build_codec("raw", sample_rate=sample_rate, samples=samples, **own)
+
+
+@dataclass(frozen=True)
+class SourceRead:
+    """What was read of one source.
+
+    Args:
+        waves: its clips in order, each [codec.samples] or [channels, codec.samples]; none where it gives none.
+        facts: what the dataset wants to remember of it, as plain JSON values (numbers, strings, lists, dicts, None).
+    """
+
+    waves: list[Wave]
+    facts: dict[str, Any]
+
+
+class WaveDataset(DepthDataset):
+    """Base of the datasets made of sound: a subclass gives the waves, this fits the codec to them and encodes.
+
+    A subclass sets what its methods need, then calls ``super().__init__``. There all sources are read once, in
+    parallel, and the codec is fitted to their sounds. Encoded pictures are float16 in (-1, 1), and equal bit for bit
+    whether they are kept in memory, come from a prepared file, or are made when asked for, in a worker process or here.
+
+    The simplest subclass gives `__len__` and `wave` (each sound is a source). One that reads files gives
+
+    - `source_count`, how many sources there are, known from the files' headers;
+    - `read_source`, which runs in worker processes and must not change the dataset. A source is what is read at once:
+      a file, or a stretch of a long one. It should be at most a few minutes of sound, since a few of them are in
+      memory for each process. Reading one twice gives the same bits. What cannot be read is no error: it gives no
+      waves, and the reason among the facts;
+    - `add_source`, which is called in the main process, once for each source and in order, be it freshly read or
+      remembered from an earlier start: here, and nowhere else, the dataset learns which sounds it has. After the last
+      one `__len__` and `wave` must work, and sound number i of all sources is ``wave(i)``, bit for bit;
+    - `sources_fingerprint`, so that what was found can be used again.
+
+    Args:
+        codec: turns waves into pictures; fitted here.
+        preload: keep all encoded pictures in memory instead of encoding at each access.
+        prepared_dir: folder where what was measured and encoded is kept for the next start; None keeps nothing.
+        jobs: how many processes read and encode; by default as many as there are processors.
+        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
+        seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
+        range_out: value range the networks see.
+    """
+
+    codec: Codec
+    earlier_values: ClassVar[Mapping[str, Any]] = {"margin": 0}
+    """What a stored config means where it lacks these parameters, because its run is older than they are."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        preload: bool = False,
+        prepared_dir: Path | None = None,
+        jobs: int | None = 1,
+        model_dataset_depth_offset: int = 2,
+        seed_shape: tuple[int, int] | None = None,
+        range_out: tuple[float, float] = (-1, 1),
+    ) -> None:
+        if jobs is not None and jobs < 1:
+            raise UserError(f"{type(self).__name__}.jobs {jobs} is not allowed; allowed: 1 or more")
+        super().__init__(codec.shape, model_dataset_depth_offset, seed_shape, (-1, 1), range_out)
+        self.codec = codec
+        self.jobs = processors() if jobs is None else jobs
+        self._pictures: Pixels | None = None
+        self._file: OldH5Dataset | None = None
+        self._folder = self._preparation(prepared_dir)
+        self._parts: list[int] = []
+        self._fit()
+        if self._folder is not None and (self._folder / PICTURES).is_file():
+            self._file = OldH5Dataset(self._folder / PICTURES)
+        if preload:
+            self._pictures = self._load()
+
+    def _preparation(self, prepared_dir: Path | None) -> Path | None:
+        """The folder for these sources and parameters, named after a digest of them."""
+        sources = self.sources_fingerprint() if prepared_dir is not None else None
+        if prepared_dir is None or sources is None:
+            return None
+        growth = [self.growth.seed, self.growth.doubles]
+        known = [FORMAT, type(self).__name__, self.codec.name, self.codec.parameters, growth, sources]
+        return Path(prepared_dir) / hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _fit(self) -> None:
+        """The one pass over all sources."""
+        rows = read_sources(self, self._folder, self.jobs)
+        for index, row in enumerate(rows):
+            self._parts.append(len(row["measures"]))
+            self.add_source(index, self._parts[-1], row["facts"])
+        self.codec.fit_measures(measured for row in rows for measured in row["measures"])
+
+    def _load(self) -> Pixels:
+        """All pictures at full size."""
+        if self._file is None:
+            return encode_to_memory(self, self._parts, self.jobs)
+        return self._file.images(range(len(self)), self.growth.max_depth)
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Encode all sounds, at every depth, into a file that `images` reads from then on.
+
+        It stays in `prepared_dir` for the next start, and takes some room; where it is interrupted, the next call goes
+        on. With preload, or without prepared_dir, there is nothing to do.
+
+        Args:
+            progress: called with how many pictures are done, and of how many.
+
+        Raises:
+            UserError: if the disk is full or cannot be written, or the recordings have changed.
+        """
+        if self._folder is None or self._pictures is not None or self._file is not None:
+            return
+        self._file = OldH5Dataset(write_pictures(self, self._parts, self._folder, self.jobs, progress))
+
+    @abstractmethod
+    def wave(self, index: int) -> Wave:
+        """One sound as long as a picture, [codec.samples]; the same bits each time."""
+
+    def source_count(self) -> int:
+        """How many sources there are; by default one for each sound."""
+        return len(self)
+
+    def read_source(self, index: int) -> SourceRead:
+        """Read source `index`; by default sound `index`. Runs in a worker process; must not change the dataset."""
+        return SourceRead([self.wave(index)], {})
+
+    def add_source(self, index: int, parts: int, facts: dict[str, Any]) -> None:  # noqa: B027 - nothing to do by default
+        """Learn, in the main process and in order, that source `index` has `parts` sounds, and its facts."""
+
+    def sources_fingerprint(self) -> str | None:
+        """Digest of the files and of every parameter that decides what `read_source` gives, known before it is read.
+
+        None, the default, keeps nothing in `prepared_dir`. The codec's parameters need not go in.
+        """
+        return None
+
+    def encode(self, wave: Wave) -> Pixels:
+        """A sound as its picture, float16 [C, bins, frames] in (-1, 1)."""
+        return self.codec.encode(wave).astype(np.float16)
+
+    def image(self, index: int) -> Pixels:
+        """One encoded sound, float16 [C, bins, frames] in (-1, 1)."""
+        if self._pictures is not None:
+            picture: Pixels = self._pictures[index]
+            return picture
+        return self._file.image(index) if self._file is not None else self.encode(self.wave(index))
+
+    def images(self, indices: Sequence[int], depth: int) -> Pixels:
+        """A batch [N, C, h, w] at `depth`, from the prepared file where there is one."""
+        if self._file is not None and self._pictures is None:
+            return self._file.images(indices, depth)
+        return super().images(indices, depth)
+
+    def pyramid(self, indices: Sequence[int]) -> list[Pixels]:
+        """What `images` gives at every depth, smallest first."""
+        return box_means([self.image(index) for index in indices], self.growth)
+
+    def summary(self) -> dict[str, str]:
+        """What a person should know of the data, in words."""
+        codec = self.codec
+        parameters = ", ".join(f"{key} {value}" for key, value in codec.parameters.items())
+        fitted = ", ".join(f"{key} {value:.6g}" for key, value in codec.statistics.items())
+        channels, height, width = self.shape
+        return {
+            "sounds": f"{len(self)} of {codec.samples} samples ({codec.samples / codec.sample_rate:.3f} s) at"
+            f" {codec.sample_rate} Hz",
+            "pictures": f"{len(self)}, {channels} x {height} x {width}, values -1 to 1, {self._whereabouts()}",
+            "codec": f"{codec.name} ({parameters}), fitted to all sounds: {fitted}",
+        }
+
+    def _whereabouts(self) -> str:
+        if self._pictures is not None:
+            return "kept in memory"
+        if self._file is not None:
+            return f"prepared in {self._file.h5_path}"
+        return "encoded at each access" if self._folder is None else f"encoded before a training, in {self._folder}"

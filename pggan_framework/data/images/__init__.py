@@ -1,0 +1,1 @@
+"""Files of images: found, measured, decoded, made alike."""

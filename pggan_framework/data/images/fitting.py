@@ -1,0 +1,113 @@
+"""Pictures of any kind made alike: 8 bit, upright, of one colour mode and one size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.data.images.files import upright
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Mode = Literal["RGB", "L", "RGBA"]
+Policy = Literal["none", "stretch", "crop", "pad"]
+Filter = Literal["lanczos", "bicubic", "bilinear", "hamming", "box", "nearest"]
+
+CHANNELS: dict[str, int] = {"RGB": 3, "L": 1, "RGBA": 4}
+POLICIES = "stretch, crop (scale the shorter side, cut the middle), pad (fit, fill with the background)"
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What is done to each picture.
+
+    Args:
+        mode: channels of the result.
+        size: [H, W] of the result; heeded by all policies but ``none``.
+        policy: what to do with pictures of other sizes; see `POLICIES`.
+        background: red, green and blue, 0 to 255, under transparent pictures and around padded ones.
+        filter: how pixels are weighted in resizing.
+        cut: what is used of the upright picture: left, top, width, height in pixels, or the side of a square in the
+            middle; all of it by default.
+    """
+
+    mode: Mode
+    size: tuple[int, int]
+    policy: Policy = "none"
+    background: tuple[int, int, int] = (255, 255, 255)
+    filter: Filter = "lanczos"
+    cut: tuple[int, int, int, int] | int | None = None
+
+    def picture(self, image: Image) -> Image:
+        """A picture as it was stored -> one of `mode` and, but for the policy ``none``, `size`.
+
+        Raises:
+            ValueError: if its pixels have no defined range, or what is to be cut out reaches beyond it.
+            Exception: of many kinds, from Pillow, if it cannot be decoded.
+        """
+        if image.mode == "F":
+            raise ValueError("32-bit float")
+        image.load()
+        return self._fit(self._flatten(self._cut(upright(image))))
+
+    def pixels(self, image: Image) -> NDArray[np.uint8]:
+        """The same as uint8 [C, H, W]."""
+        pixels = np.asarray(self.picture(image))
+        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        return np.ascontiguousarray(planes)
+
+    def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of what is used of an upright picture of `size`, [H, W].
+
+        Raises:
+            ValueError: if it reaches beyond the picture.
+        """
+        height, width = size
+        if self.cut is None:
+            return 0, 0, width, height
+        if isinstance(self.cut, int):
+            left, top, across, down = (width - self.cut) // 2, (height - self.cut) // 2, self.cut, self.cut
+        else:
+            left, top, across, down = self.cut
+        if min(left, top) < 0 or left + across > width or top + down > height:
+            raise ValueError(f"it is {height}x{width}, and what is to be cut out reaches beyond it")
+        return left, top, left + across, top + down
+
+    def _cut(self, image: Image) -> Image:
+        return image if self.cut is None else image.crop(self.box((image.height, image.width)))
+
+    def _flatten(self, image: Image) -> Image:
+        """To 8 bit: ``RGB`` or ``L`` without transparency, or ``RGBa`` (premultiplied) for ``RGBA``."""
+        from PIL import Image as pillow
+
+        if image.mode.startswith("I"):  # 16-bit grey
+            image = pillow.fromarray(
+                np.rint(np.asarray(image).astype(np.float32).clip(0, 65535) / 257).astype(np.uint8)
+            )
+        if self.mode == "RGBA":
+            return image.convert("RGBA").convert("RGBa")
+        if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+            paper = pillow.new("RGBA", image.size, (*self.background, 255))
+            image = pillow.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
+        return image if image.mode == self.mode else image.convert(self.mode)
+
+    def _fit(self, image: Image) -> Image:
+        """To the full size, by the policy."""
+        from PIL import Image as pillow
+        from PIL import ImageOps
+
+        size, method = (self.size[1], self.size[0]), pillow.Resampling[self.filter.upper()]
+        if self.policy == "stretch":
+            image = image.resize(size, method)
+        elif self.policy == "crop":
+            image = ImageOps.fit(image, size, method)
+        elif self.policy == "pad":
+            small = ImageOps.contain(image, size, method)
+            paper = pillow.new("RGB", size, self.background).convert(self.mode)
+            image = pillow.new("RGBa", size) if image.mode == "RGBa" else paper
+            image.paste(small, ((size[0] - small.width) // 2, (size[1] - small.height) // 2))
+        return image.convert("RGBA") if image.mode == "RGBa" else image

@@ -1,0 +1,1 @@
+"""Labels of files: from folders, names, tables and JSON."""

@@ -1,0 +1,181 @@
+"""What files are labelled with: by the folder they lie in, by their names, by a table, or by JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pggan_framework.data.labels.tables import read_json, read_table
+from pggan_framework.errors import UserError, nearest
+from pggan_framework.labels.attributes import Labels, LabelSpace, collect, number
+
+FOLDER = "folder"
+"""The attribute every file in a folder has: the first folder below the dataset's."""
+
+
+@dataclass(frozen=True)
+class FileLabels:
+    """The value of every attribute for every file, as text.
+
+    Args:
+        columns: for each attribute the values, in the order of the files.
+        source: where they come from, in words.
+        continuous: the attributes that are numbers in a range.
+    """
+
+    columns: dict[str, list[str]]
+    source: str
+    continuous: tuple[str, ...] = ()
+
+    def collect(self, files: Sequence[int] | None = None) -> tuple[LabelSpace, Labels]:
+        """The space and the labels [N, A] of these files, by their numbers; of all by default.
+
+        Raises:
+            UserError: if an attribute is the same everywhere.
+        """
+        rows = self.columns
+        if files is not None:
+            rows = {name: [values[file] for file in files] for name, values in rows.items()}
+        return collect(rows, self.continuous)
+
+    def identity(self) -> Any:
+        """Plain values that differ where the labels do, for a fingerprint."""
+        return [self.columns, self.continuous] if self.continuous else self.columns
+
+    def describe(self, space: LabelSpace, labels: Labels, what: str) -> str:
+        """The attributes, how many values each has, and how many of what is labelled a value, in words.
+
+        Args:
+            space: what `collect` made of them.
+            labels: [N, A].
+            what: is labelled: sounds, pictures.
+        """
+        words = []
+        for attribute, counts in zip(space.attributes, space.counts(labels), strict=True):
+            if attribute.span is not None or counts is None:
+                low, high = attribute.span or (0.0, 0.0)
+                words.append(f"{attribute.name}, continuous, {low:g} to {high:g}")
+                continue
+            words.append(
+                f"{attribute.name}, {len(attribute.values)} values from {attribute.values[0]} to"
+                f" {attribute.values[-1]}, {counts.min()} to {counts.max()} {what} each"
+            )
+        return f"{'; '.join(words)}; from {self.source}"
+
+
+def read_labels(
+    names: Sequence[str],
+    wanted: Sequence[str] | None,
+    table: Path | None,
+    pattern: str | None,
+    owner: str,
+    json: Path | None = None,
+    continuous: Sequence[str] | None = None,
+) -> FileLabels | None:
+    """Find the labels of files; None where none are asked for.
+
+    Args:
+        names: the files, relative to the dataset's folder, with ``/``.
+        wanted: the attributes. By default the pattern's groups, or the only one that the table or the JSON has.
+        table: a CSV file with a header; commas, semicolons or tabs.
+        pattern: a regular expression with named groups, searched in each name.
+        owner: the dataset's name, for messages.
+        json: a JSON file; see `read_json`.
+        continuous: those of the attributes that are numbers in a range.
+
+    Raises:
+        UserError: if a file has no label, or no number for a continuous one, an attribute or a column is not there, the
+            expression is none, a file cannot be read, or several of table, pattern and JSON are given.
+    """
+    given = [name for name, value in (("csv", table), ("pattern", pattern), ("json", json)) if value is not None]
+    if len(given) > 1:
+        raise UserError(f"{owner}.labels_{given[0]} and labels_{given[1]} are both given; allowed: one of them")
+    find: Callable[[str], Mapping[str, str | None]]
+    if table is not None or json is not None:
+        path = table or json
+        assert path is not None
+        available, rows = read_table(path, owner) if table is not None else read_json(path, owner)
+        find, source = (lambda name: rows.get(name, {})), f"{'the table ' if table is not None else ''}{path}"
+        if wanted is None and len(available) != 1:
+            kind = "columns of labels" if table is not None else "attributes"
+            raise UserError(f"{path} has {len(available)} {kind}: {', '.join(available)}; choose with {owner}.labels")
+    elif pattern is not None:
+        search = _compiled(pattern, owner)
+        available, source = list(search.groupindex), f"the files' names by {pattern}"
+        find = lambda name: match.groupdict() if (match := search.search(name)) else {}  # noqa: E731
+    elif wanted is not None:
+        available, find, source = [], (lambda name: {}), "the folders they lie in"
+    elif continuous:
+        raise UserError(f"{owner}.continuous_labels {', '.join(continuous)} is given without {owner}.labels")
+    else:
+        return None
+    chosen = available if wanted is None else list(dict.fromkeys(wanted))
+    allowed = [*available, *([] if FOLDER in available else [FOLDER])]
+    for attribute in chosen:
+        if attribute not in allowed:
+            needs = "" if given else "; others need labels_csv, labels_pattern or labels_json"
+            raise UserError(
+                f"{owner}.labels '{attribute}' is not known{nearest(attribute, allowed)};"
+                f" allowed: {', '.join(allowed)}{needs}"
+            )
+    for attribute in continuous or ():
+        if attribute not in chosen:
+            raise UserError(
+                f"{owner}.continuous_labels '{attribute}' is no label{nearest(attribute, chosen)};"
+                f" allowed: {', '.join(chosen)}"
+            )
+    columns = _columns(names, chosen, available, find, source)
+    for attribute in continuous or ():
+        for name, value in zip(names, columns[attribute], strict=True):
+            if number(value) is None:
+                raise UserError(
+                    f"{name} has the {attribute} '{value}' in {source}; allowed for a continuous label: a number"
+                )
+    return FileLabels(columns, source, tuple(dict.fromkeys(continuous or ())))
+
+
+def _columns(
+    names: Sequence[str],
+    chosen: Sequence[str],
+    available: Sequence[str],
+    find: Callable[[str], Mapping[str, str | None]],
+    source: str,
+) -> dict[str, list[str]]:
+    columns: dict[str, list[str]] = {attribute: [] for attribute in chosen}
+    without: list[tuple[str, str]] = []
+    for name in names:
+        values = find(name)
+        for attribute in chosen:
+            value = values.get(attribute) if attribute in available else _folder(name)
+            columns[attribute].append((value or "").strip())
+            if not columns[attribute][-1]:
+                without.append((name, attribute))
+    if without:
+        name, attribute = without[0]
+        files = len({name for name, _ in without})
+        raise UserError(
+            f"{name} has no label {attribute} in {source}"
+            + (f", nor have {files - 1} more files a label" if files > 1 else "")
+            + f"; of {len(names)} files {len(names) - files} are labelled, and all must be"
+        )
+    return columns
+
+
+def _compiled(pattern: str, owner: str) -> re.Pattern[str]:
+    try:
+        search = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"{owner}.labels_pattern '{pattern}' is no regular expression: {error}") from error
+    if not search.groupindex:
+        raise UserError(
+            f"{owner}.labels_pattern '{pattern}' has no named group; allowed: one or more, such as _m(?P<pitch>\\d+)_"
+        )
+    return search
+
+
+def _folder(name: str) -> str:
+    """The first folder of a name; empty for a file that lies in none."""
+    return name.partition("/")[0] if "/" in name else ""

@@ -1,0 +1,1 @@
+"""Whole datasets decoded or encoded once, and written to prepared files."""

@@ -1,0 +1,223 @@
+"""Pictures into one prepared file: in parallel, stopped and continued at any time.
+
+While it is being written there is a folder ``OUT.h5.partial`` beside it, with ``pictures.h5``, laid out as it is to be;
+``blocks.jsonl``, which says how far that has come; and ``lock``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pggan_framework.data.prepare.block_writer import BlockWriter
+from pggan_framework.data.prepare.image_plan import FORMAT, Plan
+from pggan_framework.data.prepare.journal import Journal
+from pggan_framework.data.prepare.meter import Meter
+from pggan_framework.data.prepare.parallel import in_order
+from pggan_framework.data.store.h5_file import Level, read_levels
+from pggan_framework.data.store.prepared import write_layout
+from pggan_framework.errors import UserError
+from pggan_framework.storage.atomic import atomic_path, move_synced
+from pggan_framework.storage.rows import RowLog, load_rows, locked
+
+PICTURES, BLOCKS, COMPACT = "pictures.h5", "blocks.jsonl", "compact.h5"
+BLOCK = 4 << 20
+"""Bytes of full-size pictures in a block: they stay in the processor's cache until they are written."""
+COPIED = 8 << 20
+"""Bytes that are copied at a time."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What has been prepared.
+
+    Args:
+        record: what the file says of itself.
+        names: of the pictures in the file, as many as there are.
+        unreadable: what was left out, by name, and why.
+    """
+
+    record: dict[str, Any]
+    names: list[str]
+    unreadable: dict[str, str]
+
+
+def prepare_pictures(
+    plan: Plan, out: Path, jobs: int, finish: Callable[[Path, Result], None], overwrite: bool = False
+) -> Result:
+    """Write the pictures of a plan at every depth into the prepared file `out`, or go on where that was stopped.
+
+    Workers write into the file themselves, each block at its place. What is broken in the middle, which only decoding
+    shows, is left out, and the file closed up behind it.
+
+    Args:
+        plan: from `make_plan`.
+        out: the file.
+        jobs: how many processes.
+        finish: called with the finished file, before it gets its name.
+        overwrite: whether to replace `out`, when all is done.
+
+    Raises:
+        UserError: if `out` is there, the disk is full or cannot be written, or no picture can be decoded.
+    """
+    folder = partial_folder(out)
+    try:
+        with locked(folder, "preparing the same file"):
+            folder.mkdir(exist_ok=True)  # another process may have finished it meanwhile
+            if out.exists() and not overwrite:
+                shutil.rmtree(folder)
+                raise UserError(f"{out} exists already; give a new file, or --overwrite")
+            whole, result, _ = finished_file(plan, folder, jobs)
+            finish(whole, result)
+            move_synced(whole, out)
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror or error}") from error
+    return result
+
+
+def finished_file(plan: Plan, folder: Path, jobs: int) -> tuple[Path, Result, dict[int, str]]:
+    """Write the pictures of a plan into a file in `folder`, or go on where that was stopped.
+
+    Returns:
+        The file, what is in it, and which of the chosen pictures, by their places, were broken, and why.
+
+    Raises:
+        UserError: if the disk is full, or no picture can be decoded.
+        OSError: if the file cannot be written.
+    """
+    broken = _write_blocks(plan, folder, jobs)
+    return (*_close_up(plan, folder, broken), broken)
+
+
+def partial_folder(out: Path) -> Path:
+    """Where the file `out` is while it is not finished."""
+    return out.with_name(f"{out.name}.partial")
+
+
+def _write_blocks(plan: Plan, folder: Path, jobs: int) -> dict[int, str]:
+    """Write what is not written yet; returns what turned out to be broken, by place among the chosen, and why."""
+    partial, journal = folder / PICTURES, folder / BLOCKS
+    count = len(plan.chosen)
+    size = max(1, BLOCK // int(np.prod(plan.growth.shape)))
+    header = {"format": FORMAT, "fingerprint": plan.fingerprint, "pictures": count, "block": size}
+    if plan.shard is not None:
+        header["shard"] = list(plan.shard)
+    if load_rows(journal, header) is None or not partial.is_file():
+        journal.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+        _check_space(plan, folder)
+        with atomic_path(partial) as temporary:
+            _lay_out(plan, temporary, {})
+    writer = BlockWriter(plan, partial, size)
+    with RowLog(journal, header) as log, Journal(partial, log) as safe:
+        rows = list(log.rows)
+        where = "" if plan.shard is None else f"shard {plan.shard[0]} of {plan.shard[1]}: "
+        meter = Meter(f"{where}preparing", f"{where}prepared", count, "pictures", min(len(rows) * size, count))
+        with closing(in_order(writer.write, range(len(rows), -(-count // size)), jobs)) as results:
+            for broken in results:
+                rows.append({"broken": broken})
+                safe.append(rows[-1])
+                meter.update(min(len(rows) * size, count))
+        meter.finish()
+    return {place: why for row in rows for place, why in row["broken"]}
+
+
+def _close_up(plan: Plan, folder: Path, broken: dict[int, str]) -> tuple[Path, Result]:
+    """The finished file, where pictures were broken without their places, and what is in it."""
+    good = [index for place, index in enumerate(plan.chosen) if place not in broken]
+    if not good:
+        first = ", ".join(f"{plan.source.name(plan.chosen[place])} ({why})" for place, why in list(broken.items())[:5])
+        shutil.rmtree(folder)
+        raise UserError(f"no picture in {plan.where} can be decoded: {first}")
+    unreadable = plan.unreadable | {plan.chosen[place]: why for place, why in broken.items()}
+    names = [plan.source.name(index) for index in good]
+    result = Result(
+        record_of(plan, unreadable),
+        names * 2 if plan.options.mirror else names,
+        {plan.source.name(index): unreadable[index] for index in sorted(unreadable)},
+    )
+    whole = folder / PICTURES
+    if broken:
+        kept = [place for place in range(len(plan.chosen)) if place not in broken]
+        if plan.options.mirror:
+            kept += [len(plan.chosen) + place for place in kept]
+        with atomic_path(folder / COMPACT) as compact:
+            _lay_out(plan, compact, unreadable)
+            with whole.open("rb") as old, compact.open("r+b") as new:
+                for before, after in zip(read_levels(whole), read_levels(compact), strict=True):
+                    _copy(old, before, new, after, kept)
+        whole = folder / COMPACT
+    return whole, result
+
+
+def _lay_out(plan: Plan, path: Path, unreadable: dict[int, str]) -> None:
+    """Write the file without the pictures; `unreadable` are left out of it."""
+    good = [index for index in plan.chosen if index not in unreadable]
+    names = [plan.source.name(index) for index in good]
+    # Which values there are is known when all shards are finished: the index has their labels.
+    found = plan.labels(good) if plan.shard is None else None
+    labels = None if found is None else found[1]
+    if plan.options.mirror:
+        names = names * 2
+        labels = None if labels is None else np.concatenate([labels, labels])
+    record = record_of(plan, plan.unreadable | unreadable)
+    write_layout(path, record, plan.growth, len(names), np.dtype(np.uint8), labels, names)
+
+
+def record_of(plan: Plan, unreadable: dict[int, str]) -> dict[str, Any]:
+    """What the file says of itself, without the pictures that are `unreadable`, by their numbers in the source."""
+    if plan.shard is not None:
+        number, count = plan.shard
+        return {
+            "codec": None,
+            "fingerprint": hashlib.sha256(f"{plan.fingerprint} {number} {count}".encode()).hexdigest()[:16],
+            "range_in": [0, 255],
+            "summary": {"shard": f"{number} of {count} of the set {plan.fingerprint}"},
+            "label_space": None,
+            "shard": {"set": plan.fingerprint, "number": number, "of": count},
+        }
+    found = plan.labels([index for index in plan.chosen if index not in unreadable])
+    return {
+        "codec": None,
+        "fingerprint": plan.fingerprint,
+        "range_in": [0, 255],
+        "summary": plan.summary(unreadable),
+        "label_space": found[0].state_dict() if found else None,
+    }
+
+
+def _copy(old: Any, before: Level, new: Any, after: Level, kept: Sequence[int]) -> None:
+    """Copy the pictures `kept` of a level to the same level of another file, in runs."""
+    assert before.offset is not None and after.offset is not None
+    stride = int(np.prod(before.shape[1:]))
+    most = max(1, COPIED // stride)
+    place = 0
+    while place < len(kept):
+        run = 1
+        while place + run < len(kept) and run < most and kept[place + run] == kept[place] + run:
+            run += 1
+        old.seek(before.offset + kept[place] * stride)
+        new.seek(after.offset + place * stride)
+        new.write(old.read(run * stride))
+        place += run
+
+
+def _check_space(plan: Plan, folder: Path) -> None:
+    """Refuse at once what the disk has no room for."""
+    sizes = [int(np.prod(plan.growth.shape_at(depth))) for depth in range(plan.growth.max_depth + 1)]
+    needed, free = plan.total(len(plan.chosen)) * sum(sizes), shutil.disk_usage(folder).free
+    if needed > free:
+        with suppress(OSError):
+            shutil.rmtree(folder)
+        raise UserError(
+            f"{folder.parent} has no room: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free; give a file"
+            " on another disk"
+        )

@@ -1,0 +1,1 @@
+"""Recordings: which files, and which stretches of them."""

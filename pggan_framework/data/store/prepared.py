@@ -1,0 +1,126 @@
+"""Prepared files: a dataset at every depth in one HDF5 file, with all that is needed to train on it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pggan_framework.data.base import DepthDataset
+from pggan_framework.data.datasets.h5 import OldH5Dataset
+from pggan_framework.data.store.h5_file import FORMAT, RECORD, open_h5
+from pggan_framework.errors import UserError
+from pggan_framework.labels.attributes import Labels
+from pggan_framework.schedules.growth import Growth
+from pggan_framework.storage.atomic import atomic_path
+
+CHUNK = 32 << 20
+"""Bytes of full-size pictures that are in memory at a time."""
+
+
+def save_prepared(dataset: DepthDataset, path: Path, progress: Callable[[int, int], None] | None = None) -> None:
+    """Write a dataset as ``data{h}x{w}``, [N, C, h, w], one contiguous data set for each depth.
+
+    The scalar string ``pggan_framework`` holds, as JSON, the codec's state, the growth, the value range, the summary
+    and the fingerprint. The file appears under its name when it is complete; an older one is replaced then.
+
+    Args:
+        dataset: what to write.
+        path: the file.
+        progress: called with how many pictures are written, and of how many.
+
+    Raises:
+        UserError: if the file cannot be written, or what the dataset raises.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            _write(dataset, temporary, progress)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error}") from error
+
+
+def load_prepared(path: Path, range_out: tuple[float, float] = (-1, 1)) -> DepthDataset:
+    """The dataset in a file of `save_prepared`: the same pictures, codec and fingerprint.
+
+    Raises:
+        UserError: if it is no such file, or is truncated.
+    """
+    with open_h5(Path(path)) as file:
+        if "format_version" not in file.attrs:
+            raise UserError(f"{path} is no prepared file; read other HDF5 files with dataset_class OldH5Dataset")
+    return OldH5Dataset(path, range_out=range_out)
+
+
+def lay_out(dataset: DepthDataset, path: Path) -> None:
+    """Write a prepared file that has all but the pictures; their places are taken, and hold anything."""
+    record = {
+        "codec": dataset.codec.state_dict() if dataset.codec else None,
+        "fingerprint": dataset.fingerprint(),
+        "range_in": list(dataset.range_in),
+        "summary": dataset.summary(),
+        "label_space": dataset.label_space.state_dict() if dataset.label_space else None,
+    }
+    write_layout(path, record, dataset.growth, len(dataset), dataset.image(0).dtype, dataset.labels)
+
+
+def write_layout(
+    path: Path,
+    record: Mapping[str, Any],
+    growth: Growth,
+    total: int,
+    kind: np.dtype[Any],
+    labels: Labels | None = None,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Write a prepared file that has all but the pictures: what `lay_out` does of a dataset, of its parts.
+
+    Args:
+        path: the file.
+        record: what it says of itself, but for the growth.
+        growth: the shapes of the pictures.
+        total: how many pictures there are.
+        kind: uint8 or float16.
+        labels: [total, A].
+        names: where each picture comes from.
+    """
+    import h5py
+
+    grown = {"seed": list(growth.seed), "doubles": [list(pair) for pair in growth.doubles]}
+    storage = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    storage.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    storage.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    storage.set_obj_track_times(False)  # the same data, the same bytes
+    with h5py.File(path, "w") as file:
+        file.attrs["format_version"] = FORMAT
+        file.create_dataset(RECORD, data=json.dumps({**record, **grown}))
+        if labels is not None:
+            file.create_dataset("labels", data=labels)
+        if names is not None:
+            file.create_dataset("names", data=np.array([name.encode("utf-8", "surrogateescape") for name in names]))
+        for depth in range(growth.max_depth + 1):
+            shape = growth.shape_at(depth)
+            space = h5py.h5s.create_simple((total, *shape))
+            name = f"data{shape[1]}x{shape[2]}".encode()
+            h5py.h5d.create(file.id, name, h5py.h5t.py_create(kind), space, storage)
+
+
+def _write(dataset: DepthDataset, path: Path, progress: Callable[[int, int], None] | None) -> None:
+    import h5py
+
+    lay_out(dataset, path)
+    growth, total = dataset.growth, len(dataset)
+    with h5py.File(path, "r+") as file:
+        shapes = [growth.shape_at(depth) for depth in range(growth.max_depth + 1)]
+        levels = [file[f"data{shape[1]}x{shape[2]}"] for shape in shapes]
+        step = max(1, CHUNK // (int(np.prod(growth.shape)) * levels[-1].dtype.itemsize))
+        for start in range(0, total, step):
+            end = min(start + step, total)
+            for level, pictures in zip(levels, dataset.pyramid(range(start, end)), strict=True):
+                level[start:end] = pictures
+            if progress:
+                progress(end, total)

@@ -1,0 +1,158 @@
+"""Samples of a model as files: a picture each, a sound each, a sheet of all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.errors import UserError
+from pggan_framework.generate.player import Player
+from pggan_framework.generate.render import Progress
+from pggan_framework.labels.maps import MapSpace
+from pggan_framework.postprocessors.image import ImageSaver
+from pggan_framework.postprocessors.picture import picture_tiles, sheet, to_uint8
+from pggan_framework.postprocessors.soundfiles import SoundFormat, write_sound
+from pggan_framework.training.team import Team
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from pggan_framework.labels.attributes import Labels
+    from pggan_framework.models.pretrained import Pretrained
+
+Only = Literal["files", "sheet"]
+"""What is written of samples where not both are."""
+
+RESOLUTION = 512
+"""About how many pixels a sheet's shorter side has."""
+ON_A_SHEET = 64
+"""Most pictures on a sheet."""
+_SHEET_VALUES = 1 << 24
+"""Most numbers in them, which are held in memory."""
+
+
+def drawn(
+    model: Pretrained, pictures: NDArray[np.float32], resolution: int = RESOLUTION, columns: int | None = None
+) -> Image:
+    """Pictures [N, C, h, w] in [-1, 1] on one sheet, as `ImageSaver` draws them: spectrograms where they are sound.
+
+    Args:
+        model: whose pictures they are.
+        pictures: of any of its depths.
+        resolution: about how many pixels the sheet's shorter side has; nothing is made smaller.
+        columns: how many pictures are in a row; by default the sheet is about square.
+    """
+    saver = ImageSaver(resolution=resolution)
+    saver.setup(Path(), model.growth, model.codec)
+    return saver.sheet(pictures, columns)
+
+
+def draw(
+    player: Player,
+    pictures: NDArray[np.float32],
+    path: Path,
+    resolution: int = RESOLUTION,
+    columns: int | None = None,
+) -> None:
+    """`drawn` pictures as a PNG."""
+    drawn(player.model, pictures, resolution, columns).save(path, format="PNG")
+
+
+def tile(picture: NDArray[np.float32]) -> Image:
+    """A picture [C, h, w] pixel by pixel; with 2 or more than 4 channels these stand side by side."""
+    return sheet(picture_tiles(to_uint8(picture[None])), (1, 1))
+
+
+def write_samples(
+    player: Player,
+    seeds: Sequence[int],
+    folder: Path,
+    format: SoundFormat = "wav",
+    progress: Progress | None = None,
+    only: Only | None = None,
+    resolution: int = RESOLUTION,
+    team: Team | None = None,
+) -> str:
+    """Write ``seed0007_pitch60.png`` for each sample, its sound beside it, and ``sheet.png`` of the first 64.
+
+    Where each seed is made with every value of a label, the sheet has a row for each seed and a column for each value.
+    Where the model draws label maps, ``maps.png`` has theirs. A sheet of very large pictures has fewer. Levels are the
+    model's own. Memory holds what is on the sheet.
+
+    Args:
+        player: the model.
+        seeds: which samples.
+        folder: where to write.
+        format: of sounds.
+        progress: called after each sample of this process.
+        only: leave out the sheet (files), or all but the sheet, which has all samples on it then (sheet).
+        resolution: about how many pixels the sheet's shorter side has.
+        team: the processes that share the work; sheets are the main one's.
+
+    Returns:
+        What was written, in words.
+
+    Raises:
+        UserError: if a file cannot be written, or a sheet is to have more samples than fit.
+    """
+    team = team or Team()
+    sound, columns, total = player.model.codec, player.variants, len(seeds) * player.variants
+    room = room_for(player)
+    if only == "sheet" and total > room:
+        raise UserError(f"{total} samples are asked for on one sheet; allowed for this model: up to {room}")
+    if columns <= room:
+        room -= room % columns  # whole rows
+    shown: list[NDArray[np.float32]] = []
+    labels: list[Labels | None] = []
+    files = range(0) if only == "sheet" else team.share(total)
+    # A picture is the same whoever makes it: the main process makes some that others have made too.
+    on_sheet = range(min(room, total) if only != "files" and team.main else 0)
+    wanted = len(files) + len(set(on_sheet) - set(files[:room]))
+    done = 0
+    for number, (seed, label) in enumerate(player.asked(seeds)):
+        if number not in files and number not in on_sheet:
+            continue
+        picture = player.picture(player.latent(seed), label)
+        if number in files:
+            _write_one(player, picture, seed, folder / player.stem(seed, label), format)
+        if number in on_sheet:
+            shown.append(picture)
+            labels.append(label)
+        done += 1
+        if progress:
+            progress(done, wanted)
+    count = f"{total} picture{'s' * (total != 1)}{' and sounds' * (sound is not None and only != 'sheet')}"
+    if only == "files" or not team.main:
+        return count
+    wide = columns if 1 < columns <= room else None
+    draw(player, np.stack(shown), folder / "sheet.png", resolution, wide)
+    more = ""
+    if isinstance(player.space, MapSpace):
+        painted = player.space.paint(np.array(labels)).astype(np.float32) / 127.5 - 1
+        draw(player, painted, folder / "maps.png", resolution, wide)
+        more = ", their label maps in maps.png"
+    of = f" of the first {len(shown)}" if len(shown) < total else ""
+    if wide and player.every is not None:
+        more += f"; a row for each seed, a column for each {player.every.name}: {', '.join(player.every.values)}"
+    return f"{count}, sheet.png{of}{more}"
+
+
+def _write_one(player: Player, picture: NDArray[np.float32], seed: int, stem: Path, format: SoundFormat) -> None:
+    """A picture of its own size, or a spectrogram as large as on a sheet and its sound."""
+    path = stem.with_name(f"{stem.name}.png")
+    if player.model.codec is None:
+        tile(picture).save(path, format="PNG")
+        return
+    draw(player, picture[None], path)
+    sound = stem.with_name(f"{stem.name}.{format}")
+    write_sound(sound, player.finished(player.wave(picture, seed)), player.codec.sample_rate, format)
+
+
+def room_for(player: Player) -> int:
+    """How many of the model's pictures go on a sheet."""
+    channels, height, width = player.model.growth.shape
+    return min(max(_SHEET_VALUES // (channels * height * width), 4), ON_A_SHEET)

@@ -1,0 +1,274 @@
+"""A resolved Config -> everything a run is made of. Components are built here and in `building`, nowhere else."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pggan_framework.config import Config
+from pggan_framework.config.general import TOTAL_KIMG
+from pggan_framework.config.tables import OWNERS
+from pggan_framework.cpu.allocation import keep_freed_memory
+from pggan_framework.data.base import DepthDataset
+from pggan_framework.data.loader import BatchLoader, Part
+from pggan_framework.errors import UserError
+from pggan_framework.launch.build import (
+    build_augmentations,
+    build_dataset,
+    build_loss,
+    build_networks,
+    choose_device,
+    depth_manager,
+    make,
+)
+from pggan_framework.loggers.base import UNLIMITED_KIMG, Logger
+from pggan_framework.loggers.group import LoggerGroup
+from pggan_framework.plugins.reporter import Reporter
+from pggan_framework.plugins.tables import DepthTables
+from pggan_framework.postprocessors.base import Postprocessor
+from pggan_framework.runs.folders import checkpoint_folder
+from pggan_framework.schedules.plan import Plan
+from pggan_framework.training.budget import Budget, BudgetKeeper, training_seconds
+from pggan_framework.training.checkpoint import load_checkpoint
+from pggan_framework.training.chunks import micro_batch_notes
+from pggan_framework.training.compiling import Compiling
+from pggan_framework.training.distributed import World
+from pggan_framework.training.plugin import Plugin
+from pggan_framework.training.precision import choose_precision
+from pggan_framework.training.selfcheck import check_gradients
+from pggan_framework.training.step import TrainingStep
+from pggan_framework.training.trainer import Parts, Trainer
+
+
+def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:
+    """The postprocessors asked for; by default those that fit the data."""
+    if config.general.postprocessors is not None:
+        return config.general.postprocessors
+    return ["ImageSaver", "SoundSaver"] if dataset.codec is not None else ["ImageSaver"]
+
+
+def logger_names(config: Config) -> list[str]:
+    """The loggers asked for, and CometLogger where its key is given."""
+    names = list(config.general.loggers)
+    if config.general.comet_key and "CometLogger" not in names:
+        names.append("CometLogger")
+    return names
+
+
+class Experiment:
+    """Everything a run is made of.
+
+    Args:
+        config: the resolved configuration.
+        world: the processes that train together.
+        budget: wall-clock time of this start of the program; None: no limit.
+    """
+
+    def __init__(self, config: Config, world: World | None = None, budget: Budget | None = None) -> None:
+        general = config.general
+        self.config = config
+        self.budget = budget
+        self.world = world or World()
+        self.device = choose_device(general.device, self.world.local_rank)
+        if general.minibatch_size < 1 or general.num_data_workers < 0 or not general.total_kimg > 0:
+            raise UserError("minibatch_size, total_kimg: allowed: above 0; num_data_workers: 0 and up")
+        self.dataset = build_dataset(config)
+        self.manager = depth_manager(config)
+        self.total_kimg = self._total_kimg()
+        generator, discriminator = build_networks(config, self.dataset)
+        self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
+        for network in (self.generator, self.discriminator):
+            network.checkpoint_activations(general.activation_checkpointing)
+        self._made: dict[str, Any] = {}
+        self.loss = build_loss(config, self.dataset, self._made)
+        self.loss.check(self.generator, self.discriminator)
+        self._check_label_sampling()
+        adam = make(config, "Adam")
+        self.step = TrainingStep(
+            self.generator,
+            self.discriminator,
+            self.loss,
+            adam.build(self.generator.parameters(), general.G_lr_max),
+            adam.build(self.discriminator.parameters(), general.D_lr_max, "D"),
+            self.latents,
+            labels=None if self.dataset.label_space is None else self.labels,
+            augmentations=build_augmentations(config, self.dataset),
+            guard=adam.guard,
+            world=self.world,
+            micro_batch=general.micro_batch,
+        )
+        self.notes = micro_batch_notes(self.step, self.batches())
+        """What there is to say at the start."""
+        self.step.precision, self._note = choose_precision(general.precision, self.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        check_gradients(self.step)
+        self.ema = self._made["EMA"] = make(config, "EMA")
+        self.ema.attach(self.generator)
+
+    def batches(self) -> set[int]:
+        """The batches of real images, over all processes, that the run has."""
+        if self.manager is None:
+            return {self.config.general.minibatch_size}
+        plan, end = self.plan(), self.total_kimg * 1000
+        assert plan is not None
+        depths = range(self.dataset.growth.max_depth + 1)
+        return {self.manager.minibatch(depth) for depth in depths if plan.unit != "image" or plan.start(depth) < end}
+
+    def plan(self) -> Plan | None:
+        """When the networks grow; None where they do not."""
+        if self.manager is None:
+            return None
+        repeats = self.config.components["Trainer"]["D_training_repeats"]
+        return self.manager.plan(
+            self.dataset.growth.max_depth, len(self.dataset), repeats, training_seconds(self.budget)
+        )
+
+    def _total_kimg(self) -> float:
+        """As the general flags have it, less where the schedule ends before, no limit where a clock alone ends it."""
+        plan, general = self.plan(), self.config.general
+        epochs = general.total_epochs
+        given = bool(self.config.explicit & {"total_kimg", "total_epochs"})
+        longer = self.budget is not None and bool(general.resume) and not given
+        total = general.total_kimg if epochs is None else epochs * len(self.dataset) / 1000
+        by_clock = self.budget is not None or (plan is not None and plan.unit == "second")
+        if longer or (by_clock and epochs is None and total == TOTAL_KIMG):
+            total = UNLIMITED_KIMG
+        return total if longer or plan is None or plan.unit != "image" else min(total, plan.end / 1000)
+
+    def latents(self, count: int) -> Tensor:
+        """Latents [count, latent_size] from the global generator, on the device."""
+        source = self.world.generator(self.device)
+        return torch.randn(count, self.generator.latent_size, device=self.device, generator=source)
+
+    def labels(self, count: int) -> Tensor:
+        """Labels [count, width] or maps [count, K, h, w], drawn by the global generator, on the device.
+
+        As `Trainer.label_sampling` says: as often as the data have them, or every value as often as any other.
+        """
+        space, labels = self.dataset.label_space, self.dataset.labels
+        assert space is not None and labels is not None
+        source = self.world.generator(torch.device("cpu"))
+        if self.config.components["Trainer"]["label_sampling"] == "uniform":
+            uniform = torch.rand(count, len(space.attributes), dtype=torch.float64, generator=source)
+            drawn = space.uniform(uniform.numpy())
+        else:
+            drawn = labels[torch.randint(len(labels), (count,), generator=source).numpy()]
+        return torch.from_numpy(space.condition(drawn, self.generator.size)).to(self.device)
+
+    def _check_label_sampling(self) -> None:
+        """See that G's labels are drawn at all where it is said how."""
+        if self.config.components["Trainer"]["label_sampling"] == "data":
+            return
+        why = "" if self.dataset.label_space is not None else "the data have no labels; name some of the dataset's"
+        if not why and self.loss.needs_reals_for_G:
+            why = f"{self.config.general.loss} compares G's fakes with reals, and they have their labels; allowed: data"
+        if why:
+            raise UserError(f"Trainer.label_sampling 'uniform' is given, but {why}")
+
+    def trainer(self, folder: Path) -> tuple[Trainer, Logger]:
+        """A trainer with its plugins, which is to write to `folder`, and its loggers; nothing is written yet.
+
+        Raises:
+            UserError: if one of them refuses its parameters or the data.
+        """
+        config, general = self.config, self.config.general
+        loggers = [_make_logger(config, name) for name in logger_names(config)]
+        logger = LoggerGroup(loggers) if self.world.main else Logger()
+        postprocessors: list[Postprocessor] = [make(config, name) for name in postprocessor_names(config, self.dataset)]
+        for postprocessor in postprocessors:
+            postprocessor.setup(folder, self.dataset.growth, self.dataset.codec)
+        schedule: list[Plugin] = [self.manager] if self.manager is not None else []
+        rates = {name: getattr(general, name) for name in ("lr_rampup_kimg", "G_lr_max", "D_lr_max")}
+        lr_scheduler: Plugin = make(config, "LRScheduler", **rates)
+        tables = {name if "." in name else f"{OWNERS[name]}.{name}": table for name, table in general.by_depth.items()}
+        plugins: list[Plugin] = [
+            *schedule,
+            *([BudgetKeeper(self.budget)] if self.budget is not None else []),
+            *([DepthTables(tables, {**self._made, "LRScheduler": lr_scheduler})] if tables else []),
+            lr_scheduler,
+            self._compiling(),
+            make(config, "EfficientLossMonitor"),
+            make(config, "AbsoluteTimeMonitor"),
+            *(make(config, name) for name in general.plugins),
+            make(config, "QualityMonitor"),
+            Reporter(logger),
+            make(config, "OutputGenerator", postprocessors=postprocessors, logger=logger),
+            make(config, "SaverPlugin", directory=checkpoint_folder(folder, general.checkpoints_dir)),
+            make(config, "HTMLReport"),
+        ]
+        loader = BatchLoader(
+            self.dataset,
+            general.random_seed,
+            general.num_data_workers,
+            pin_memory=self.device.type == "cuda",
+            part=None if self.world.size == 1 else partial(self.world.part, group=self.discriminator.stddev_group),
+            machine_part=self._machine_part(),
+        )
+        parts = Parts(
+            dataset=self.dataset,
+            loader=loader,
+            step=self.step,
+            ema=self.ema,
+            plugins=plugins,
+            device=self.device,
+            minibatch_size=general.minibatch_size,
+            total_kimg=self.total_kimg,
+            seed=general.random_seed,
+            config=config.to_dict(),
+            directory=folder,
+            logger=logger,
+            budget=self.budget,
+        )
+        trainer: Trainer = make(config, "Trainer", parts=parts)
+        trainer.setup()
+        return trainer, logger
+
+    def _machine_part(self) -> Part | None:
+        """Which pictures of a batch all processes of this machine get, where it has but its own."""
+        own = self.dataset.own
+        return None if own is None else partial(self.world.parts, own.processes, group=self.discriminator.stddev_group)
+
+    def _compiling(self) -> Compiling:
+        """Compiles the phases of the run as asked for."""
+        general, manager, plan = self.config.general, self.manager, self.plan()
+        depth, total = self.dataset.growth.max_depth, self.total_kimg * 1000
+
+        def lengths(nimg: int) -> dict[tuple[int, bool], float]:
+            return {(depth, False): total - nimg} if manager is None else manager.phases_left(total)
+
+        def batch(depth: int) -> int:
+            return manager.minibatch(depth) if manager else general.minibatch_size
+
+        clock = plan is not None and plan.unit == "second"
+        return Compiling(general.compile, lengths, batch, clock, [self._note])
+
+    def load_weights(self, path: Path) -> None:
+        """Take the weights, and nothing else, from a checkpoint.
+
+        Raises:
+            UserError: if they do not fit these networks.
+        """
+        state = load_checkpoint(path)
+        try:
+            self.generator.load_state_dict(state["networks"]["G"])
+            self.discriminator.load_state_dict(state["networks"]["D"])
+            self.ema.load_state_dict(state["ema"])
+            # Weights that were trained there have an average worth keeping.
+            names = state.get("trainer", {}).get("ema_births", [name for name, _ in self.generator.named_parameters()])
+            self.ema.births = dict.fromkeys(names, 0.0)
+        except (RuntimeError, KeyError) as error:
+            detail = [line.strip() for line in str(error).splitlines() if line.strip()]
+            raise UserError(f"resume_network: {path} does not fit these networks: {detail[-1]}") from error
+
+
+def _make_logger(config: Config, name: str) -> Any:
+    """A logger; Comet's alone is given the key, which is in no configuration."""
+    if name != "CometLogger":
+        return make(config, name)
+    general = config.general
+    return make(config, name, comet_key=general.comet_key, comet_project_name=general.comet_project_name)

@@ -1,0 +1,1 @@
+"""What a trained model is: loaded, exported, imported, described."""

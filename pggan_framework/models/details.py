@@ -1,0 +1,203 @@
+"""What a checkpoint or a file of data is, as plain values: read without running code of the file or of plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.errors import UserError
+from pggan_framework.labels.attributes import Labels, LabelSpace
+from pggan_framework.labels.maps import MapSpace, space_from_state
+from pggan_framework.loggers.base import UNLIMITED_KIMG
+from pggan_framework.models.exported import ENDING, VERSION, about_path, growth_from, read_about
+from pggan_framework.schedules.growth import Growth
+
+Details = dict[str, Any]
+"""What JSON holds."""
+
+_BUFFERS = ("running_mean", "running_var", "direction")
+"""Ends of the names of what our networks store beside their parameters."""
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def describe_file(path: Path) -> Details:
+    """What a checkpoint, an exported model, a prepared file or an HDF5 file of pictures is.
+
+    Raises:
+        UserError: if it is none of these, is damaged, or holds code.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_HDF5))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    others = _describe_exported if path.suffix == ENDING else _describe_checkpoint
+    describe = _describe_h5 if start == _HDF5 else others
+    try:
+        return {"file": str(path), **describe(path), "bytes": path.stat().st_size}
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+        raise UserError(f"{path} is damaged: what it says of itself cannot be read ({error})") from error
+
+
+def _describe_checkpoint(path: Path) -> Details:
+    from pggan_framework.training.checkpoint import VERSION, load_checkpoint
+
+    state = load_checkpoint(path)
+    config, networks, stored, nimg = state["config"], state["networks"], state["growth"], state["nimg"]
+    doubles = tuple((bool(down), bool(across)) for down, across in stored["doubles"])
+    growth = Growth(stored["channels"], tuple(stored["seed"]), doubles)
+    labels, codec = state.get("labels"), state["codec"]
+    planned = state["trainer"].get("total_nimg")
+    total = config.get("total_kimg") if planned is None else planned / 1000
+    return {
+        "kind": "checkpoint",
+        "format_version": VERSION,
+        "run": config.get("exp_name"),
+        "imported": state.get("imported"),
+        "shape": list(growth.shape),
+        "depth": networks["depth"],
+        "max_depth": growth.max_depth,
+        "alpha": float(networks["alpha"]),
+        "shape_at_depth": list(growth.shape_at(networks["depth"])),
+        "nimg": nimg,
+        "kimg": nimg / 1000,
+        "total_kimg": None if total is None or total >= UNLIMITED_KIMG else total,
+        "tick": state["tick"],
+        "generator": config["generator"],
+        "generator_parameters": count_parameters(networks["G"]),
+        "discriminator": config["discriminator"],
+        "discriminator_parameters": count_parameters(networks["D"]),
+        "loss": config["loss"],
+        "penalties": list(config.get("penalties") or []),
+        "augmentations": list(config.get("augmentations") or []),
+        "schedule": config.get("schedule") or "DepthManager's phases",
+        "dataset": config["dataset_class"],
+        "data_fingerprint": state["data"],
+        "labels": None
+        if labels is None
+        else _labels(space_from_state(labels["space"]), labels["rows"].numpy(), labels["counts"].numpy()),
+        "codec": _codec(codec),
+    }
+
+
+def _describe_exported(path: Path) -> Details:
+    about = read_about(about_path(path))
+    growth, labels = growth_from(about["growth"]), about["labels"]
+    space = None if labels is None else space_from_state(labels["space"])
+    rows, counts = np.zeros((0, 1)), np.zeros(0, np.int64)
+    if labels is not None and "rows" in labels:
+        rows, counts = np.array(labels["rows"]), np.array(labels["counts"], np.int64)
+    return {
+        "kind": "exported model",
+        "format_version": VERSION,
+        "shape": list(growth.shape),
+        "depth": about["depth"],
+        "max_depth": growth.max_depth,
+        "shape_at_depth": list(growth.shape_at(about["depth"])),
+        "nimg": about["nimg"],
+        "kimg": about["nimg"] / 1000,
+        "generator": about["generator"],
+        "weights": about["weights"],
+        "labels": None if space is None else _labels(space, rows, counts),
+        "codec": _codec(about["codec"]),
+    }
+
+
+def _describe_h5(path: Path) -> Details:
+    from pggan_framework.data.datasets.h5 import OldH5Dataset
+    from pggan_framework.data.store.h5_file import FORMAT, open_h5, read_record
+
+    with open_h5(path) as file:
+        prepared = "format_version" in file.attrs
+        record = read_record(file, path)
+        levels = {name: list(data.shape) for name, data in file.items() if name.startswith("data")}
+    if "shards" in record:
+        return _describe_index(path, record, levels)
+    dataset = OldH5Dataset(path)
+    space, labels = dataset.label_space, dataset.labels
+    rows = None
+    if space is not None and labels is not None:
+        rows = _labels(space, labels, np.ones(len(labels), np.int64))
+    return {
+        "kind": _kind(record) if prepared else "HDF5 file of pictures",
+        "format_version": FORMAT if prepared else None,
+        "pictures": len(dataset),
+        "shape": list(dataset.shape),
+        "dtype": str(dataset.image(0).dtype),
+        "max_depth": dataset.growth.max_depth,
+        "levels": levels,
+        "data_fingerprint": dataset.fingerprint(),
+        "labels": rows,
+        "codec": _codec(None if dataset.codec is None else dataset.codec.state_dict()),
+    }
+
+
+def _kind(record: Details) -> str:
+    """What a prepared file is: a whole set, or a shard of one."""
+    shard = record.get("shard")
+    if shard is None:
+        return "prepared data"
+    return f"shard {shard['number']} of {shard['of']} (from 0 on) of the prepared data {shard['set']}"
+
+
+def _describe_index(path: Path, record: Details, levels: Details) -> Details:
+    """The same of an index of shards, which need not be here."""
+    from pggan_framework.data.store.h5_file import FORMAT, open_h5, read_levels
+    from pggan_framework.data.store.shards import read_shards
+
+    top = read_levels(path)[0]
+    files, _ = read_shards(path, record, top.shape[0])
+    labels = None
+    if record["label_space"] is not None:
+        space = space_from_state(record["label_space"])
+        with open_h5(path) as file:
+            rows = space.typed(file["labels"][:])
+        labels = _labels(space, rows, np.ones(len(rows), np.int64))
+    return {
+        "kind": f"index of prepared data in {len(files)} shards",
+        "format_version": FORMAT,
+        "pictures": top.shape[0],
+        "shape": list(top.shape[1:]),
+        "dtype": str(top.dtype),
+        "max_depth": len(record["doubles"]),
+        "levels": levels,
+        "shards": [shard._asdict() for shard in files],
+        "missing": [shard.file for shard in files if not path.with_name(shard.file).is_file()],
+        "data_fingerprint": record["fingerprint"],
+        "labels": labels,
+        "codec": _codec(record["codec"]),
+    }
+
+
+def count_parameters(state: Mapping[str, Any]) -> int:
+    """Numbers that training changes in a network's state."""
+    return sum(value.numel() for name, value in state.items() if name.rpartition(".")[2] not in _BUFFERS)
+
+
+def _codec(state: Mapping[str, Any] | None) -> Details | None:
+    return None if state is None else {key: state[key] for key in ("name", "parameters", "statistics")}
+
+
+def _labels(space: LabelSpace, rows: Labels, counts: NDArray[np.int64]) -> list[Details]:
+    """For each attribute its name, and the count of each value, or the range of its numbers.
+
+    Args:
+        space: the attributes.
+        rows: [K, A], labels.
+        counts: [K], how often each occurs.
+    """
+    if isinstance(space, MapSpace):
+        return [{"name": "map", "maps": len(space), "classes": [entry.name for entry in space.classes]}]
+    found: list[Details] = []
+    for attribute, column in zip(space.attributes, rows.T, strict=True):
+        if attribute.span is not None:
+            found.append({"name": attribute.name, "span": list(attribute.span)})
+            continue
+        sums = np.zeros(attribute.size, np.int64)
+        np.add.at(sums, column.astype(np.int64), counts)
+        found.append({"name": attribute.name, "values": dict(zip(attribute.values, sums.tolist(), strict=True))})
+    return found

@@ -1,0 +1,229 @@
+"""Files of ``torch.save``, of whole modules too, as data: tensors, plain values, and what a module's fields were."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pggan_framework.errors import UserError
+from pggan_framework.models.importing import arrays
+from pggan_framework.models.importing.pickles import Allowed, Made, Name, damaged, mapping, read_pickle
+
+LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""What a file of torch before 1.6 starts with: a pickle of a magic number."""
+ZIP = b"PK\x03\x04"
+"""What a file of torch since 1.6 starts with."""
+_STORAGES = {
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+_NAMES = arrays.NAMES | {
+    ("collections", "OrderedDict"),
+    ("builtins", "set"),
+    ("__builtin__", "set"),
+    ("torch", "Size"),
+    ("torch._utils", "_rebuild_tensor"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+    ("torch._utils", "_rebuild_parameter"),
+    ("torch.nn.parameter", "Parameter"),
+    ("torch.nn.backends.thnn", "_get_thnn_function_backend"),
+    *((module, storage) for module in ("torch", "torch.cuda") for storage in _STORAGES),
+}
+
+
+class Storage:
+    """The numbers behind some of a file's tensors; read when they are needed.
+
+    Args:
+        dtype: their type.
+        count: how many there are.
+        read: gives their bytes.
+    """
+
+    __slots__ = ("count", "dtype", "read")
+
+    def __init__(self, dtype: torch.dtype, count: int, read: Callable[[], bytes]) -> None:
+        self.dtype, self.count, self.read = dtype, count, read
+
+
+def read_torch_file(path: Path, allowed: Allowed) -> Any:
+    """The object in a file of ``torch.save``, with `Made` in the place of all but plain values.
+
+    Args:
+        path: the file.
+        allowed: the classes it may name beside those of tensors, numbers and mappings.
+
+    Raises:
+        UserError: if it names others, is cut short or damaged, or cannot be read.
+    """
+
+    def known(module: str, attribute: str) -> bool:
+        return (module, attribute) in _NAMES or allowed(module, attribute)
+
+    try:
+        data = path.read_bytes()
+        return _read_zip(path, data, known) if data.startswith(ZIP) else _read_legacy(path, data, known)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (zipfile.BadZipFile, ValueError, TypeError, KeyError, IndexError, EOFError) as error:
+        raise damaged(path, error) from error
+
+
+def _read_zip(path: Path, data: bytes, allowed: Allowed) -> Any:
+    """A file of torch 1.6 or later: a zip of a pickle and, uncompressed, the storages."""
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        roots = [name.removesuffix("data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(roots) != 1:
+            raise UserError(f"{path} is a zip, but none that torch.save has written")
+        (root,) = roots
+
+        def entry(name: str) -> bytes:
+            if archive.getinfo(root + name).compress_type != zipfile.ZIP_STORED:
+                raise ValueError("compressed, which torch.save does not do")
+            return archive.read(root + name)
+
+        if f"{root}byteorder" in archive.namelist() and entry("byteorder") != b"little":
+            raise UserError(f"{path} was written on a big-endian machine; allowed: little-endian")
+
+        def storage(key: str, size: int) -> Callable[[], bytes]:
+            content = entry(f"data/{key}")
+            if len(content) != size:
+                raise ValueError(f"{len(content)} bytes in storage {key}, due are {size}")
+            return lambda: content
+
+        return read_pickle(BytesIO(entry("data.pkl")), path, allowed, _persistent(storage))
+
+
+def _read_legacy(path: Path, data: bytes, allowed: Allowed) -> Any:
+    """A file of torch before 1.6.
+
+    It has pickles of a magic number, a version, the machine, the object and the storages' names; then the storages, the
+    length of each first.
+    """
+    stream = BytesIO(data)
+
+    def nothing(module: str, attribute: str) -> bool:
+        return False
+
+    read_pickle(stream, path, nothing)
+    version, machine = read_pickle(stream, path, nothing), read_pickle(stream, path, nothing)
+    if version != 1001 or not machine["little_endian"]:
+        raise UserError(f"{path} is of torch's file version {version}, or of a big-endian machine, which are not read")
+    sizes: dict[str, int] = {}
+    places: dict[str, int] = {}
+
+    def storage(key: str, size: int) -> Callable[[], bytes]:
+        sizes[key] = size
+        return lambda: data[places[key] : places[key] + sizes[key]]
+
+    found = read_pickle(stream, path, allowed, _persistent(storage))
+    at = None
+    for key in read_pickle(stream, path, nothing):
+        at = (stream.tell() if at is None else at) + 8
+        places[key] = at
+        at += sizes[key]
+        if at > len(data):
+            raise ValueError(f"storage {key} is not all there")
+    return found
+
+
+def _persistent(storage: Callable[[str, int], Callable[[], bytes]]) -> Callable[[Any], Any]:
+    """What torch's persistent ids stand for: storages, and classes with their source, which is not looked at."""
+    if sys.byteorder != "little":
+        raise UserError("files of torch.save are read on little-endian machines only")
+    known: dict[str, Storage] = {}
+
+    def resolve(pid: Any) -> Any:
+        if pid[0] == "module":
+            return pid[1]
+        kind, which, key, _, count, *view = pid
+        if kind != "storage" or not isinstance(which, Name) or any(part is not None for part in view):
+            raise ValueError(f"a reference to a {kind}")
+        if key not in known:
+            dtype = _STORAGES[which.attribute]
+            count = int(count)
+            known[key] = Storage(dtype, count, storage(key, count * dtype.itemsize))
+        return known[key]
+
+    return resolve
+
+
+def as_tensor(value: Any) -> Tensor:
+    """The tensor, in float64, that a file would have had torch make; a parameter's too.
+
+    Raises:
+        TypeError: if it is none.
+        ValueError: if it does not lie within its storage.
+    """
+    while isinstance(value, Made) and value.by.attribute in ("_rebuild_parameter", "Parameter"):
+        value = value.args[0]
+    if not isinstance(value, Made) or value.by.attribute not in ("_rebuild_tensor", "_rebuild_tensor_v2"):
+        raise TypeError("a tensor is due")
+    storage, offset, size, stride = value.args[:4]
+    if not isinstance(storage, Storage):
+        raise TypeError("a tensor is due")
+    size, stride = _sides(size), _sides(stride)
+    last = int(offset) + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
+    if min((int(offset), *size, *stride)) < 0 or (0 not in size and last >= storage.count):
+        raise ValueError("a tensor that reaches beyond its storage")
+    if not storage.count:
+        return torch.zeros(size, dtype=torch.float64)
+    numbers = torch.frombuffer(bytearray(storage.read()), dtype=storage.dtype)
+    return numbers.as_strided(size, stride, int(offset)).to(torch.float64, copy=True)
+
+
+def as_number(value: Any) -> float:
+    """A number: Python's, numpy's or a tensor of one.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if isinstance(value, Made) and value.by.module.startswith("torch"):
+        tensor = as_tensor(value)
+        if tensor.numel() != 1:
+            raise TypeError("a number is due")
+        return float(np.float64(tensor.item()))
+    return arrays.as_number(value)
+
+
+def fields_of(value: Any, *names: str) -> dict[Any, Any]:
+    """The fields of a module that would have been made of one of these classes: its parameters and modules by name.
+
+    Raises:
+        TypeError: if it is none of them.
+    """
+    if not isinstance(value, Made) or value.by.attribute not in names or not isinstance(value.state, dict):
+        raise TypeError(f"a {' or '.join(names)} is due")
+    parts = [mapping(value.state.get(part, {})) for part in ("_parameters", "_buffers", "_modules")]
+    return {**value.state, **parts[0], **parts[1], **parts[2]}
+
+
+def _sides(value: Any) -> tuple[int, ...]:
+    """A tensor's size or stride."""
+    if isinstance(value, Made) and value.by == Name("torch", "Size"):
+        value = value.args[0]
+    return tuple(int(side) for side in value)
+
+
+def keys(value: Any) -> list[Any]:
+    """The keys of a mapping; none of anything else."""
+    try:
+        return list(mapping(value))
+    except TypeError:
+        return []

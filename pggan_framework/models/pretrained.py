@@ -1,0 +1,287 @@
+"""A trained generator from a checkpoint, with all that is needed to use it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pggan_framework.config.discovery import load_all
+from pggan_framework.errors import UserError, require
+from pggan_framework.labels.attributes import Labels, LabelSpace
+from pggan_framework.labels.maps import Map, MapSpace, space_from_state
+from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, read_exported
+from pggan_framework.networks.base import GeneratorBase
+from pggan_framework.registry import REGISTRY
+from pggan_framework.schedules.growth import Growth
+from pggan_framework.training.checkpoint import load_checkpoint
+
+if TYPE_CHECKING:
+    from pggan_framework.audio.base import Codec, PhaseStart, Wave
+
+Weights = Literal["ema", "raw"]
+"""Which of a checkpoint's generators: the averaged one, or the one that was trained."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A generator out of a checkpoint.
+
+    Args:
+        generator: the averaged generator or the raw one, at the depth it was trained to or a smaller one.
+        codec: turns its pictures into sound; None for pictures.
+        nimg: real images it was trained on.
+        config: the configuration it was trained with.
+        range_out: value range of the pictures it makes.
+        label_rows: [K, A], the labels of the training data, each once; None where it is not conditioned.
+        label_counts: [K], how often each occurred.
+        weights: which of a checkpoint's generators it is.
+    """
+
+    generator: GeneratorBase
+    codec: Codec | None
+    nimg: int
+    config: dict[str, Any]
+    range_out: tuple[float, float] = (-1.0, 1.0)
+    label_rows: Labels | None = None
+    label_counts: NDArray[np.int64] | None = None
+    weights: Weights = "ema"
+
+    @classmethod
+    def from_folder(cls, path: str | Path) -> Pretrained:
+        """A model from a folder that ``pggan export --format huggingface`` has made.
+
+        Raises:
+            UserError: if the folder holds no such model.
+        """
+        return read_exported(Path(path) / WEIGHTS)
+
+    @classmethod
+    def from_hub(cls, repository: str, revision: str | None = None) -> Pretrained:
+        """The same from the Hugging Face Hub; its two files are downloaded once.
+
+        Args:
+            repository: ``user/name``.
+            revision: a branch, tag or commit; the newest by default.
+
+        Raises:
+            UserError: if the package huggingface_hub is not installed, the files cannot be had, or are no such model.
+        """
+        require("huggingface_hub", "huggingface", "Pretrained.from_hub")
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = snapshot_download(repository, revision=revision, allow_patterns=[WEIGHTS, CONFIG])
+        except (OSError, ValueError) as error:
+            raise UserError(f"{repository} cannot be had from the Hugging Face Hub: {error}") from error
+        return cls.from_folder(folder)
+
+    @property
+    def growth(self) -> Growth:
+        """The shapes of its pictures."""
+        return self.generator.growth
+
+    @property
+    def label_space(self) -> LabelSpace | None:
+        """What it is conditioned on, if it is."""
+        return self.generator.label_space
+
+    def latents(self, count: int, seed: int = 0, truncation: float | None = None) -> torch.Tensor:
+        """`count` latents [count, F]; the same seed gives the same ones, and a larger count begins with them.
+
+        Args:
+            count: how many.
+            seed: of the draw.
+            truncation: psi; numbers beyond -psi or psi are drawn again until none is, which gives a truncated normal
+                distribution (BigGAN, Brock et al. 2019, arXiv 1809.11096). The others stay as they were.
+
+        Raises:
+            ValueError: if `truncation` is not above 0.
+        """
+        if truncation is not None and not truncation > 0:
+            raise ValueError(f"truncation {truncation} is not above 0")
+        random = torch.Generator().manual_seed(seed)
+        latents = [torch.randn(self.generator.latent_size, generator=random) for _ in range(count)]
+        if truncation is not None:
+            # Redrawn from a stream of each latent's own, so that a larger count still begins with a smaller one's.
+            for index, latent in enumerate(latents):
+                _redraw(latent, truncation, seed * 0x9E3779B1 + index + 1)
+        return torch.stack(latents)
+
+    def at_depth(self, depth: int) -> Pretrained:
+        """The same at a depth that is trained; a smaller one than it has now is whole, not fading.
+
+        Raises:
+            UserError: if it is deeper than was trained, or the generator cannot be so shallow.
+        """
+        own = self.generator.depth
+        if depth == own:
+            return self
+        allowed = [trained for trained in self.generator.depths if trained <= own]
+        if depth not in allowed:
+            first, last = ("x".join(map(str, self.growth.shape_at(trained)[1:])) for trained in (allowed[0], own))
+            span = f"{own} ({last})" if len(allowed) == 1 else f"{allowed[0]} ({first}) to {own} ({last})"
+            raise UserError(f"depth {depth} is given, and the model is trained up to depth {own}; allowed: {span}")
+        generator = deepcopy(self.generator)
+        generator.depth, generator.alpha = depth, 1.0
+        return replace(self, generator=generator)
+
+    def draw_labels(self, count: int, seed: int = 0) -> Labels | None:
+        """`count` labels [count, A], each as often as in the training data; None where it is not conditioned."""
+        if self.label_rows is None or self.label_counts is None:
+            return None
+        share = self.label_counts / self.label_counts.sum()
+        drawn: Labels = self.label_rows[np.random.default_rng(seed).choice(len(share), count, p=share)]
+        return drawn
+
+    def with_maps(self, maps: Map) -> Pretrained:
+        """The same, for a generator that draws label maps, with these maps [M, H, W] in place of the stored ones.
+
+        Raises:
+            ValueError: if it draws none, or they are not of its pictures' full size or have what is no class.
+        """
+        space = self.label_space
+        if not isinstance(space, MapSpace):
+            raise ValueError("the generator draws no label maps")
+        if maps.shape[1:] != self.growth.shape[1:] or int(maps.max()) >= len(space.classes):
+            raise ValueError(f"maps {maps.shape} up to class {maps.max()}; due are {space.size}, {len(space.classes)}")
+        generator = deepcopy(self.generator)
+        generator.label_space = space.with_maps(maps)
+        rows = np.arange(len(maps), dtype=np.int64)[:, None]
+        return replace(self, generator=generator, label_rows=rows, label_counts=np.ones(len(maps), np.int64))
+
+    def generate(self, latents: torch.Tensor, labels: Labels | None = None, batch: int = 64) -> NDArray[np.float32]:
+        """Pictures [N, C, h, w] in [-1, 1], at the depth it was trained to.
+
+        Args:
+            latents: [N, F].
+            labels: [N, A]; due where it is conditioned, and only there.
+            batch: how many pictures are made at a time.
+
+        Raises:
+            ValueError: if labels are missing, or given to a generator that is not conditioned.
+        """
+        return self.draw(latents, self.condition(labels), batch)
+
+    def condition(self, labels: Labels | None) -> torch.Tensor | None:
+        """What the generator sees of labels [N, A]: numbers [N, width], or maps [N, K, h, w]; None of None.
+
+        Raises:
+            ValueError: if it is not conditioned.
+        """
+        if labels is None:
+            return None
+        if self.label_space is None:
+            raise ValueError("the generator is not conditioned: it takes no labels")
+        return torch.from_numpy(self.label_space.condition(labels, self.generator.size))
+
+    def draw(
+        self, latents: torch.Tensor, conditions: torch.Tensor | None = None, batch: int = 64
+    ) -> NDArray[np.float32]:
+        """Pictures [N, C, h, w] in [-1, 1] of what the generator sees, which may lie between two labels.
+
+        Args:
+            latents: [N, F].
+            conditions: [N, width] or [N, K, h, w], as `condition` gives them.
+            batch: how many pictures are made at a time.
+
+        Raises:
+            ValueError: if conditions are missing, or given to a generator that is not conditioned.
+        """
+        device = next(self.generator.parameters()).device
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(latents), batch):
+                part = None if conditions is None else conditions[start : start + batch].to(device)
+                parts.append(self.generator(latents[start : start + batch].to(device), part).float().cpu().numpy())
+        low, high = self.range_out
+        pictures: NDArray[np.float32] = (np.concatenate(parts) - low) * np.float32(2 / (high - low)) - 1
+        return np.clip(pictures, -1, 1)
+
+    def sample(self, count: int, seed: int = 0, batch: int = 64, labels: Labels | None = None) -> NDArray[np.float32]:
+        """`count` pictures [count, C, h, w] in [-1, 1]; the same seed gives the same ones.
+
+        Where it is conditioned and no labels are given, they are drawn as often as the training data had them.
+        """
+        labels = self.draw_labels(count, seed) if labels is None else labels
+        return self.generate(self.latents(count, seed), labels, batch)
+
+    def decode(
+        self,
+        pictures: NDArray[np.float32],
+        seed: int = 0,
+        griffin_lim_iter: int = 32,
+        phase_start: PhaseStart = "auto",
+        refine_iter: int = 16,
+    ) -> Wave:
+        """Pictures [N, C, h, w] of any depth as sound, [N, T] or [N, channels, T]; see `audio.base.Codec.decode`.
+
+        They are enlarged to full size first, so that pitch and length are right.
+
+        Raises:
+            ValueError: if it was not trained on sound.
+        """
+        if self.codec is None:
+            raise ValueError("the generator makes pictures, no sound: there is no codec in its checkpoint")
+        height, width = self.growth.shape[1:]
+        full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
+        return self.codec.decode(full, seed, griffin_lim_iter, phase_start=phase_start, refine_iter=refine_iter)
+
+
+def _redraw(latent: torch.Tensor, limit: float, seed: int) -> None:
+    """Draw the numbers of a latent [F] that lie beyond `limit` again until none does."""
+    random = torch.Generator().manual_seed(seed % 2**63)
+    while (beyond := latent.abs() > limit).any():
+        latent[beyond] = torch.randn(int(beyond.sum()), generator=random)
+
+
+def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
+    """Read a generator from a checkpoint, or from exported weights (``.safetensors``), onto the CPU.
+
+    Args:
+        path: the file.
+        weights: the averaged generator (ema), or the one that was trained (raw); by default ema, or of exported weights
+            whichever they are.
+
+    Raises:
+        UserError: if the file is no whole checkpoint, or no exported model.
+    """
+    if path.suffix == ENDING:
+        return read_exported(path, weights)
+    weights = weights or "ema"
+    state = load_checkpoint(path)
+    config = state["config"]
+    load_all(config["plugin_dirs"])
+    growth = Growth(
+        state["growth"]["channels"],
+        tuple(state["growth"]["seed"]),
+        tuple((bool(down), bool(across)) for down, across in state["growth"]["doubles"]),
+    )
+    component = REGISTRY.get(config["generator"], "generator")
+    labels = state.get("labels")
+    extra = {} if labels is None else {"label_space": space_from_state(labels["space"])}
+    generator = component.cls(shape=growth, **config[component.name], **extra)
+    generator.load_state_dict(state["ema"] if weights == "ema" else state["networks"]["G"])
+    generator.depth = state["networks"]["depth"]
+    generator.alpha = state["networks"]["alpha"]
+    codec = None
+    if state["codec"] is not None:
+        from pggan_framework.audio import codec_from_state
+
+        codec = codec_from_state(state["codec"])
+    low, high = state["growth"]["range_out"]
+    return Pretrained(
+        generator.eval(),
+        codec,
+        state["nimg"],
+        config,
+        (float(low), float(high)),
+        None if labels is None else labels["rows"].numpy(),
+        None if labels is None else labels["counts"].numpy(),
+        weights,
+    )

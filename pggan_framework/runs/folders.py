@@ -1,0 +1,228 @@
+"""Run folders: ``results/NNN-exp_name``, numbered one above the highest."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pggan_framework.errors import UserError, nearest
+from pggan_framework.runs.best_checkpoint import use_best
+from pggan_framework.storage.atomic import atomic_path
+
+_SNAPSHOT = re.compile(r"network-snapshot-(\d{6,})\.pt")
+_NAME = re.compile(r"(\d{3,})-(.+)")
+EXPORTED = "model.safetensors"
+"""The weights in the folder of an exported model."""
+
+
+def runs(result_dir: Path, exp_name: str | None = None) -> list[Path]:
+    """The run folders in `result_dir`, oldest number first; only those of `exp_name` where it is given."""
+    if not result_dir.is_dir():
+        return []
+    found = []
+    for path in result_dir.iterdir():
+        match = _NAME.fullmatch(path.name)
+        if match and path.is_dir() and exp_name in (None, match[2]):
+            found.append((int(match[1]), path))
+    return [path for _, path in sorted(found)]
+
+
+def check_name(exp_name: str) -> None:
+    """Refuse a run's name that is no folder name.
+
+    Raises:
+        UserError: if it is none.
+    """
+    if not exp_name or Path(exp_name).name != exp_name:
+        raise UserError(f"exp_name: '{exp_name}' is given; allowed: a name without slashes")
+
+
+def make_run_folder(result_dir: Path, exp_name: str) -> Path:
+    """Make and return the next run folder; safe where two runs start at once.
+
+    Raises:
+        UserError: if `exp_name` is no folder name, or the folder cannot be made.
+    """
+    check_name(exp_name)
+    try:
+        result_dir.mkdir(parents=True, exist_ok=True)
+        while True:
+            highest = max((int(path.name.split("-")[0]) for path in runs(result_dir)), default=-1)
+            folder = result_dir / f"{highest + 1:03d}-{exp_name}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+    except OSError as error:
+        raise UserError(f"result_dir: cannot make a run folder in {result_dir}: {error.strerror}") from error
+
+
+def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path, Path]:
+    """The run's folder and its checkpoint that ``--resume`` means.
+
+    Args:
+        resume: ``latest``, a run's folder or a checkpoint in it.
+        result_dir: where ``latest`` looks.
+        exp_name: which runs ``latest`` looks at; None for all.
+
+    Raises:
+        UserError: if there is no such run, or it has no checkpoint.
+    """
+    if resume != "latest":
+        path = Path(resume)
+        if path.is_file():
+            folder = next((p for p in (path.parent, path.parent.parent) if (p / "config.yaml").is_file()), None)
+            if folder is None:
+                raise UserError(
+                    f"resume: {path} lies in no run's folder (no config.yaml beside it); use resume_network"
+                )
+            return folder, path
+        if not path.is_dir():
+            names = [str(run) for run in runs(path.parent)]
+            raise UserError(
+                f"resume: {path} does not exist{nearest(str(path), names)};"
+                " allowed: latest, a run's folder, a checkpoint in it"
+            )
+        return path, _last_snapshot(path)
+    of_name = f"'{exp_name}' " if exp_name else ""
+    for folder in reversed(runs(result_dir, exp_name)):
+        if (folder / "config.yaml").is_file() and _snapshots_of(folder):
+            return folder, _last_snapshot(folder)
+    raise UserError(f"resume: there is no run {of_name}with a checkpoint in {result_dir}")
+
+
+def find_folder(run: str, result_dir: Path) -> Path:
+    """The folder of a run that need not have a checkpoint.
+
+    Args:
+        run: the folder, or ``latest``.
+        result_dir: where ``latest`` looks.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if run == "latest":
+        found = [folder for folder in runs(result_dir) if (folder / "config.yaml").is_file()]
+        if not found:
+            raise UserError(f"there is no run in {result_dir}")
+        return found[-1]
+    path = Path(run)
+    if not path.is_dir():
+        names = [str(folder) for folder in runs(path.parent)]
+        what = "is a file" if path.is_file() else f"does not exist{nearest(run, names)}"
+        raise UserError(f"{path} {what}; allowed: a run's folder, or latest")
+    return path
+
+
+def find_launched(result_dir: Path, launcher: str) -> Path | None:
+    """The newest run that was begun by this start of torchrun and has a checkpoint; None where there is none."""
+    for folder in reversed(runs(result_dir)):
+        try:
+            facts = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if launcher and isinstance(facts, dict) and facts.get("launcher") == launcher and _snapshots_of(folder):
+            return folder
+    return None
+
+
+def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
+    """The folder of a trained model and its checkpoint, for commands that use one.
+
+    Where a run's best checkpoint is not its last one, the best is used, and a line on standard error says so.
+
+    Args:
+        model: a run's folder (its best checkpoint), a checkpoint or exported weights anywhere, the folder of an
+            exported model, or ``latest``.
+        result_dir: where ``latest`` looks.
+
+    Raises:
+        UserError: if there is no such run or file, or the run has no checkpoint.
+    """
+    path = Path(model)
+    if path.is_file():
+        return path.parent, path
+    if (path / EXPORTED).is_file():
+        return path, path / EXPORTED
+    try:
+        folder, snapshot = find_run(model, result_dir, None)
+    except UserError as error:
+        raise UserError(str(error).removeprefix("resume: ")) from error
+    checkpoint, why = use_best(folder, snapshot.parent, snapshot)
+    if why:
+        print(why, file=sys.stderr)
+    return folder, checkpoint
+
+
+def checkpoint_folder(folder: Path, checkpoints_dir: str) -> Path:
+    """Where a run's checkpoints are: its own folder, or one of its name in checkpoints_dir."""
+    return Path(checkpoints_dir) / folder.name if checkpoints_dir else folder
+
+
+def snapshot_name(nimg: int) -> str:
+    """``network-snapshot-000120.pt`` for 120 thousand images."""
+    return f"network-snapshot-{nimg // 1000:06d}.pt"
+
+
+def snapshots(folder: Path) -> list[Path]:
+    """The checkpoints in `folder`, oldest first."""
+    found = [(int(match[1]), path) for path in folder.glob("*.pt") if (match := _SNAPSHOT.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def _snapshots_of(run: Path) -> list[Path]:
+    return snapshots(checkpoint_folder(run, stored_config(run).get("checkpoints_dir") or ""))
+
+
+def _last_snapshot(run: Path) -> Path:
+    found = _snapshots_of(run)
+    if not found:
+        raise UserError(f"resume: {run} holds no checkpoint (network-snapshot-*.pt)")
+    return found[-1]
+
+
+def stored_config(folder: Path) -> dict[str, Any]:
+    """The resolved configuration a run was started with.
+
+    Raises:
+        UserError: if the folder has none.
+    """
+    path = folder / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"resume: {path} cannot be read: {folder} is no run's folder") from error
+    return config if isinstance(config, dict) else {}
+
+
+def environment(device: str) -> dict[str, str]:
+    """Versions, machine and device, for environment.json and the log; nothing that names a person or a path."""
+    from importlib.metadata import version
+
+    packages = ("torch", "torchvision", "numpy", "h5py", "librosa", "soundfile")
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "pggan_framework": version("pggan_framework"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": str(os.cpu_count()),
+        "device": device,
+        **{package: version(package) for package in packages if package in sys.modules or package == "torch"},
+    }
+
+
+def write_run_files(folder: Path, config_text: str, facts: Mapping[str, str]) -> None:
+    """Write config.yaml and environment.json; a resumed run that dies meanwhile keeps the older ones."""
+    for name, text in (("config.yaml", config_text), ("environment.json", json.dumps(dict(facts), indent=2) + "\n")):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")

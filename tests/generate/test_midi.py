@@ -1,0 +1,104 @@
+import struct
+
+import mido
+import pytest
+
+from pggan_framework.errors import UserError
+from pggan_framework.generate.midi import read_midi
+from pggan_framework.generate.score import Note
+
+
+def chunk(name, data):
+    return name + struct.pack(">I", len(data)) + data
+
+
+def midi(path, *tracks, division=480, kind=1):
+    """Write tracks of raw bytes, each ended as it must be."""
+    header = chunk(b"MThd", struct.pack(">HHH", kind, len(tracks), division))
+    path.write_bytes(header + b"".join(chunk(b"MTrk", track + b"\x00\xff\x2f\x00") for track in tracks))
+    return path
+
+
+def close(notes, expected):
+    assert [(n.pitch, n.velocity, n.channel, n.program) for n in notes] == [
+        (n.pitch, n.velocity, n.channel, n.program) for n in expected
+    ]
+    for note, wanted in zip(notes, expected, strict=True):
+        assert (note.onset, note.duration) == pytest.approx((wanted.onset, wanted.duration), abs=1e-9)
+
+
+def test_running_status_note_on_of_velocity_0_and_a_tempo_change(tmp_path):
+    # By hand: 120 beats a minute, after one beat 60; 0x83 0x60 is 480 ticks, one beat.
+    tempo = b"\x83\x60\xff\x51\x03\x0f\x42\x40"
+    notes = b"\x00\x90\x3c\x64" + b"\x83\x60\x3c\x00" + b"\x00\x40\x50" + b"\x83\x60\x40\x00"
+    score = read_midi(midi(tmp_path / "a.mid", tempo, notes))
+    close(score.notes, [Note(0.0, 0.5, 60, 100), Note(0.5, 1.0, 64, 80)])
+    assert score.drums == 0
+
+
+def test_several_tracks_programs_and_drums(tmp_path):
+    first = b"\x00\xc0\x28" + b"\x00\x90\x3c\x64" + b"\x83\x60\x80\x3c\x40"
+    second = b"\x81\x70\x91\x30\x40" + b"\x83\x60\x81\x30\x00"  # from half a beat on
+    drums = b"\x00\x99\x24\x64" + b"\x10\x99\x26\x64" + b"\x10\x99\x24\x00" + b"\x10\x99\x26\x00"
+    score = read_midi(midi(tmp_path / "a.mid", first, second, drums))
+    close(score.notes, [Note(0.0, 0.5, 60, 100, 0, 40), Note(0.25, 0.5, 48, 64, 1, 0)])
+    assert score.drums == 2
+
+
+def test_the_sustain_pedal_holds_notes(tmp_path):
+    track = b"\x00\x90\x3c\x64" + b"\x00\xb0\x40\x7f" + b"\x83\x60\x80\x3c\x00" + b"\x83\x60\xb0\x40\x00"
+    track += b"\x00\x90\x3c\x64" + b"\x83\x60\x80\x3c\x00"  # without it
+    close(read_midi(midi(tmp_path / "a.mid", track)).notes, [Note(0.0, 1.0, 60, 100), Note(1.0, 0.5, 60, 100)])
+
+
+def test_a_pitch_struck_twice_and_notes_never_released(tmp_path):
+    track = b"\x00\x90\x3c\x64" + b"\x83\x60\x90\x3c\x50" + b"\x83\x60\x80\x3c\x00" + b"\x83\x60\x90\x40\x10"
+    end = b"\x83\x60\xb0\x07\x64"  # a controller that ends the file one beat later
+    notes = read_midi(midi(tmp_path / "a.mid", track + end)).notes
+    close(notes, [Note(0.0, 1.0, 60, 100), Note(0.5, 1.5, 60, 80), Note(1.5, 0.5, 64, 16)])
+
+
+def test_smpte_time(tmp_path):
+    # 25 frames a second, 40 ticks a frame: 480 ticks are 0.48 s, whatever the tempo.
+    track = b"\x00\xff\x51\x03\x0f\x42\x40" + b"\x00\x90\x3c\x64" + b"\x83\x60\x80\x3c\x00"
+    path = midi(tmp_path / "a.mid", track, division=(256 - 25) << 8 | 40)
+    close(read_midi(path).notes, [Note(0.0, 0.48, 60, 100)])
+
+
+def test_what_mido_writes_is_read_with_its_times(tmp_path):
+    file = mido.MidiFile(ticks_per_beat=96)
+    track = file.add_track()
+    track.append(mido.MetaMessage("set_tempo", tempo=600_000))
+    for pitch in (60, 64, 67):
+        track.append(mido.Message("note_on", note=pitch, velocity=90, time=7))
+        track.append(mido.Message("note_off", note=pitch, time=41))
+    file.save(tmp_path / "a.mid")
+    beat = 0.6
+    expected = [Note((48 * k + 7) / 96 * beat, 41 / 96 * beat, p, 90) for k, p in enumerate((60, 64, 67))]
+    close(read_midi(tmp_path / "a.mid").notes, expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "cannot be read as a MIDI file: MThd not found"),
+        (b"", "cannot be read as a MIDI file: it ends too early"),
+        (chunk(b"MThd", struct.pack(">HHH", 1, 1, 480)) + b"MTrk\x00\x00\x00\xff\x00\x90", "cannot be read"),
+        (chunk(b"MThd", struct.pack(">HHH", 1, 1, 480)) + chunk(b"MTrk", b"\x00\x3c\x40"), "running status"),
+        (chunk(b"MThd", struct.pack(">HHH", 1, 0, 480)), "holds no notes"),
+    ],
+)
+def test_files_that_are_no_music(content, message, tmp_path):
+    (tmp_path / "a.mid").write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        read_midi(tmp_path / "a.mid")
+    assert "a.mid" in str(error.value)
+
+
+def test_a_missing_file_only_drums_and_one_that_lasts_for_hours(tmp_path):
+    with pytest.raises(UserError, match="there is no MIDI file .*none.mid"):
+        read_midi(tmp_path / "none.mid")
+    with pytest.raises(UserError, match="holds no notes but 1 of drums"):
+        read_midi(midi(tmp_path / "a.mid", b"\x00\x99\x24\x64\x10\x99\x24\x00"))
+    with pytest.raises(UserError, match="longer than 60 minutes"):
+        read_midi(midi(tmp_path / "a.mid", b"\xff\xff\xff\x7f\x90\x3c\x64\x10\x80\x3c\x00"))
