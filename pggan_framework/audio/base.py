@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ class Codec(ABC):
     """The constructor's arguments, resolved: plain numbers and strings."""
     statistics: dict[str, float]
     """What `fit` found; empty before."""
+    rows_parameter: ClassVar[str | None] = None
+    """The constructor's parameter for the number of rows; None where that is n_fft / 2."""
 
     @property
     @abstractmethod

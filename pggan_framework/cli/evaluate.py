@@ -238,7 +238,7 @@ def _dataset(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) ->
             changed |= {"load_dataset": "", f"{name}.{place}": str(moved)}
     try:
         # Only what makes the data: the plugins and losses of the run need not be there.
-        stored = {flag: trained.config[flag] for flag in ("dataset_class", "load_dataset") if flag in trained.config}
+        stored: dict[str, Any] = {"dataset_class": name, "load_dataset": trained.config.get("load_dataset", "")}
         dataset = build_dataset(resolve_overrides(None, changed, base={**stored, name: own}))
     except UserError as error:
         hint = "" if moved is not None else "; --data PATH says where the data are now"

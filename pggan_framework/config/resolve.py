@@ -20,7 +20,7 @@ from pggan_framework.config.config import Config
 from pggan_framework.config.convert import convert, merge
 from pggan_framework.config.discovery import load_all
 from pggan_framework.config.general import LOSS_ALIASES, General
-from pggan_framework.config.parameters import INJECTED, Parameter, default_of, parameters
+from pggan_framework.config.parameters import Parameter, default_of, injected, parameters
 from pggan_framework.config.presets import find_config
 from pggan_framework.config.tables import checked_tables
 from pggan_framework.config.text import load_file
@@ -247,7 +247,7 @@ def _unknown(setting: Setting) -> UserError:
 
 def _unknown_parameter(setting: Setting, owner: Component) -> UserError:
     flags = _flags(owner)
-    if setting.name in INJECTED.get(owner.name, ()) and setting.name in GENERAL_FLAGS:
+    if setting.name in injected(owner.cls) and setting.name in GENERAL_FLAGS:
         return UserError(f"{setting.where}: {owner.name} takes it from the general flag {setting.name}")
     hint = nearest(f"{owner.name}.{setting.name}", flags)
     return UserError(

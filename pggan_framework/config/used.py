@@ -17,6 +17,7 @@ CHOSEN: Mapping[str, str] = {
     "penalties": "penalty",
     "augmentations": "augmentation",
     "schedule": "schedule",
+    "optimizer": "optimizer",
     "plugins": "plugin",
     "postprocessors": "postprocessor",
     "loggers": "logger",
@@ -26,7 +27,6 @@ CHOSEN: Mapping[str, str] = {
 ALWAYS = (
     "Trainer",
     "EMA",
-    "Adam",
     "AuxiliaryClassifier",
     "LRScheduler",
     "SaverPlugin",

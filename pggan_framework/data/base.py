@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ class DepthDataset(ABC):
         range_out: value range the networks see.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("shape",)
     codec: Codec | None = None
     """What turns a picture back into sound, for data that are sound."""
     label_space: LabelSpace | None = None

@@ -67,7 +67,7 @@ def growth_from(state: Mapping[str, Any]) -> Growth:
 
 
 def _tensors(path: Path) -> dict[str, Any]:
-    require("safetensors", "export", str(path))
+    require("safetensors", str(path))
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -73,7 +73,7 @@ class Pretrained:
         Raises:
             UserError: if the package huggingface_hub is not installed, the files cannot be had, or are no such model.
         """
-        require("huggingface_hub", "huggingface", "Pretrained.from_hub")
+        require("huggingface_hub", "Pretrained.from_hub")
         from huggingface_hub import snapshot_download
 
         try:

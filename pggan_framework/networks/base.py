@@ -58,6 +58,7 @@ class GrowingNetwork(nn.Module):
         label_space: what it is conditioned on, if it is.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("shape", "growth", "label_space")
     grows: ClassVar[bool] = True
     """Whether it can be at a lower depth than the deepest, and fade."""
     takes_maps: ClassVar[bool] = False
