@@ -49,12 +49,16 @@ class Component:
         """Whether it is part of this package, not of a user's file or another package."""
         return self.module.startswith("pggan_framework.")
 
-    def check(self, base: type) -> None:
-        """See that the class derives from `base` and defines what that leaves open.
+    def check(self, base: type | None = None) -> None:
+        """See that the class derives from the base of its kind and defines what that leaves open.
+
+        Args:
+            base: another base than the one that `contract` names.
 
         Raises:
             UserError: if it does not.
         """
+        base = base or BASES.get(self.kind, object)
         place = f"{base.__module__}.{base.__name__}"
         if not issubclass(self.cls, base):
             raise UserError(f"{self.kind} {self.name} in {self.module} does not derive from {place}")
@@ -123,6 +127,18 @@ class Registry:
 
 REGISTRY = Registry()
 """The registry that `register` fills and every command reads."""
+BASES: dict[str, type] = {}
+"""The class that all components of a kind derive from; `contract` fills it."""
+
+
+def contract(kind: str) -> Callable[[Class], Class]:
+    """Declare the decorated class the base of a kind: components that do not derive from it are refused."""
+
+    def decorate(cls: Class) -> Class:
+        BASES[kind] = cls
+        return cls
+
+    return decorate
 
 
 def register(kind: str, name: str | None = None, *, aliases: tuple[str, ...] = ()) -> Callable[[Class], Class]:

@@ -9,12 +9,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pggan_framework.registry import contract
+
 Wave = NDArray[np.float32]
 """float32 samples, full scale 1: [T], or [channels, T]."""
 PhaseStart = Literal["auto", "random", "pghi"]
 """Phases that decoding starts from; see `Codec.decode`."""
 
 
+@contract("codec")
 class Codec(ABC):
     """Turns waves into arrays [C, bins, frames] in [-1, 1] and back; owned by the dataset.
 

@@ -29,7 +29,7 @@ def build_codec(name: str, **parameters: Any) -> Codec:
         UserError: if the name or a parameter is unknown, or a value is outside its limits.
     """
     component = REGISTRY.get(name, "codec")
-    component.check(Codec)
+    component.check()
     cls = component.cls
     allowed = list(inspect.signature(cls).parameters)
     for parameter in parameters:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Labels, LabelSpace
+from pggan_framework.registry import contract
 from pggan_framework.schedules.growth import Growth
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Pixels = NDArray[Any]
 """uint8 or float16 pictures, [N, C, h, w] or [C, h, w]."""
 
 
+@contract("dataset")
 class DepthDataset(ABC):
     """Pictures that can be had at every depth.
 

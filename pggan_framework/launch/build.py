@@ -17,7 +17,7 @@ from pggan_framework.config.used import CHOSEN
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.errors import UserError
 from pggan_framework.labels.maps import MapSpace
-from pggan_framework.launch.contracts import check_class, check_dataset, check_discriminator, check_generator
+from pggan_framework.launch.contracts import check_dataset, check_discriminator, check_generator
 from pggan_framework.losses.base import Loss, Term
 from pggan_framework.losses.penalty import Penalty
 from pggan_framework.plugins.depth import DepthManager
@@ -40,10 +40,9 @@ def make(config: Config, name: str, **known: Any) -> Any:
         known: what can be injected, besides the general flags that name no component.
 
     Raises:
-        UserError: if its class is not what its kind must be, or it refuses a parameter, by this or by a ValueError.
+        UserError: if its constructor lacks a parameter or refuses one, by this or by a ValueError.
     """
     component = REGISTRY.get(name)
-    check_class(component)
     flags = {flag: value for flag, value in vars(config.general).items() if flag not in CHOSEN}
     passed = {n: value for n, value in {**flags, **known}.items() if n in injected(component.cls)}
     given = {**passed, **config.components[component.name]}

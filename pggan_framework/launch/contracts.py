@@ -1,10 +1,9 @@
-"""What a component must be and do, checked when it is built: what is wrong is one line that names the class."""
+"""What datasets and networks must do, checked when they are built: what is wrong is one line that names the class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -15,35 +14,10 @@ from pggan_framework.data.base import DepthDataset
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, GrowingNetwork, Verdict
-from pggan_framework.registry import Component
 
-BASES: Mapping[str, str] = {
-    "dataset": "data.base.DepthDataset",
-    "generator": "networks.base.GeneratorBase",
-    "discriminator": "networks.base.DiscriminatorBase",
-    "loss": "losses.base.Loss",
-    "augmentation": "augmentation.base.Augmentation",
-    "schedule": "schedules.base.Schedule",
-    "optimizer": "training.optimizers.OptimizerFactory",
-    "plugin": "training.plugin.Plugin",
-    "postprocessor": "postprocessors.base.Postprocessor",
-    "logger": "loggers.base.Logger",
-}
-"""The class that those of a kind derive from, in pggan_framework. A penalty needs no base, but `terms` as Penalty's."""
 _EXAMPLES = 8
 """Images that are looked at, evenly spread over the data."""
 _BATCH = 2
-
-
-def check_class(component: Component) -> None:
-    """See that a component's class derives from the base of its kind and defines what that leaves open.
-
-    Raises:
-        UserError: if it does not.
-    """
-    if component.kind in BASES:
-        module, _, base = f"pggan_framework.{BASES[component.kind]}".rpartition(".")
-        component.check(getattr(import_module(module), base))
 
 
 def check_dataset(dataset: DepthDataset) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pggan_framework.registry import contract
 from pggan_framework.schedules.growth import Growth
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Artifact:
     path: Path
 
 
+@contract("postprocessor")
 class Postprocessor:
     """Base of the savers."""
 

@@ -11,10 +11,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from pggan_framework.errors import UserError
-from pggan_framework.registry import register
+from pggan_framework.registry import contract, register
 from pggan_framework.training.gradients import GradientGuard
 
 
+@contract("optimizer")
 class OptimizerFactory(ABC):
     """Base of optimisers. A subclass is registered with ``@register("optimizer")`` and gives `build`."""
 
