@@ -28,8 +28,8 @@ CLIP_SECONDS = 0.25, 1.0
 """Shortest and longest clip."""
 PATCH = 2
 """Pixels per side of the patches that networks draw and see: feature maps have half the height and width of a
-spectrogram, so that 128 bands x 128 columns cost what 64 x 64 do. With 64 bands, decoding alone puts notes four times as
-far from the recordings as with 128."""
+spectrogram, so that 128 bands x 128 columns cost what 64 x 64 do. Decoding 64 bands alone puts notes four times as far
+from the recordings as decoding 128."""
 MARGIN = 2
 """Columns at each end that decoding cuts off: what zero padding spoils is not heard."""
 FEW = 500
@@ -113,6 +113,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         dataset |= {"n_fft": n_fft, "hop_length": hop, "frames": frames}
     if not {"seed_shape", "model_dataset_depth_offset"} & set(own):
         dataset["model_dataset_depth_offset"] = 2 + ceil(log2(patch))
+    bins = int(dataset.get("bins", n_fft // 2))
     clip = (frames - 2 * int(dataset.get("margin", 0))) * hop / rate
     policy, clips = _stretches(found.seconds, clip)
     dataset |= {"too_short": "pad", **policy}
@@ -126,7 +127,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         "augmentations": ["SpectrogramAugment"] if few else [],
         "postprocessors": ["ImageSaver", "SoundSaver"],
         "SoundImageDataset": dataset,
-        **_networks(bool(labels), min(frames, int(dataset.get("bins", n_fft // 2))), patch, own),
+        **_networks(bool(labels), min(frames, bins), patch, own),
         **({"SpectrogramAugment": {"time_shift": 0.0}} if few else {}),
     }
     total = sum(found.seconds)
@@ -273,8 +274,8 @@ def _policy_words(policy: Mapping[str, Any]) -> str:
 def _size_line(side: int, speed: Speed, minutes: float, what: str) -> str:
     shown = LAST * max(60 * minutes - START_UP, 1.0) / speed.at(side)
     return (
-        f"size: {what}; this machine trains {1 / speed.at(side):.0f} of {side}x{side} a second, so that {minutes:g}"
-        f" minutes show about {shown / 1000:.0f} thousand at full size"
+        f"size: {what}; this machine trains {1 / speed.at(side):.0f} a second, so that {minutes:g} minutes show about"
+        f" {shown / 1000:.0f} thousand at full size"
     )
 
 
