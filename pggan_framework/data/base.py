@@ -54,6 +54,8 @@ class DepthDataset(ABC):
     ) -> None:
         self.growth = Growth.of(shape, seed_shape, model_dataset_depth_offset)
         self.model_dataset_depth_offset = model_dataset_depth_offset
+        self.replaced: dict[int, tuple[int, str]] = {}
+        """Examples that turned out to be damaged: the number of the one that is used instead, and why, with a name."""
         self.range_in = range_in
         self.range_out = range_out
 

@@ -16,8 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any
 
-from pggan_framework.data.images.files import SUFFIXES
-from pggan_framework.data.images.headers import HEAD, plain_size
+from pggan_framework.data.images.files import SUFFIXES, open_image
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
 from pggan_framework.data.walk import tree_of
 from pggan_framework.errors import UserError
@@ -59,10 +58,10 @@ class ArchiveSource(PictureSource):
         if twice := next((name for name in self._names if len(places[name]) > 1), None):
             raise UserError(f"{path} holds {twice} twice; allowed: once")
         if not self._names:
-            raise UserError(f"no picture in {path}; endings: {' '.join(sorted(SUFFIXES))}")
+            raise UserError(f"no readable image in {path}; endings: {' '.join(sorted(SUFFIXES))}")
         self._places = [places[name][0] for name in self._names]
         self._handle: tuple[int, Any] | None = None
-        self.labels, self.continuous, self._labels_from = labels_by_name(self._names, labels)
+        self.labels, self.continuous, self.labels_from = labels_by_name(self._names, labels)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -73,25 +72,15 @@ class ArchiveSource(PictureSource):
 
     def read(self, index: int) -> Image:
         """The member, read into memory and opened."""
-        from PIL import Image
-
-        return Image.open(io.BytesIO(self.content(index)))
-
-    def content(self, index: int) -> bytes:
-        """The member's bytes."""
         try:
-            return self._member(self._places[index])
+            content = self._member(self._places[index])
         except (*BROKEN, RuntimeError) as error:  # RuntimeError: it is encrypted
             raise ValueError(str(error)) from error
-
-    def size(self, index: int) -> tuple[int, int]:
-        """[H, W] of the upright picture; of the common kinds from a look at the first bytes."""
-        return plain_size(self.content(index)[:HEAD]) or super().size(index)
+        return open_image(io.BytesIO(content), self.most_pixels)
 
     def described(self) -> dict[str, str]:
-        """What is not used, and where the labels come from."""
-        lines = {"labels from": self._labels_from} if self.labels else {}
-        return lines | self._tree.described(self._others, "images")
+        """What is not used."""
+        return self._tree.described(self._others, "images")
 
     @abstractmethod
     def _member(self, place: int) -> bytes:

@@ -49,7 +49,7 @@ class StyleGANZip(ZipSource):
         super().__init__(path, LabelChoice() if own else labels)
         if rows is not None and own:
             self.labels, self.continuous = _chosen(rows, self._names, labels, path)
-            self._labels_from = FILE
+            self.labels_from = FILE
 
 
 class StyleGANFolder(FolderSource):
@@ -74,7 +74,7 @@ class StyleGANFolder(FolderSource):
         super().__init__(path, LabelChoice() if own else labels)
         if rows is not None and own:
             self.labels, self.continuous = _chosen(rows, self._names, labels, path)
-            self._labels_from = FILE
+            self.labels_from = FILE
 
 
 def is_stylegan_zip(path: Path) -> bool:
@@ -123,7 +123,7 @@ def _chosen(
     rows: Rows, names: Sequence[str], labels: LabelChoice, path: Path
 ) -> tuple[dict[str, list[str]] | None, tuple[str, ...]]:
     """`PictureSource.labels` and `PictureSource.continuous` from ``dataset.json``."""
-    if labels == LabelChoice():
+    if not labels.any:
         return None, ()
     missing = [name for name in names if name not in rows]
     if missing:

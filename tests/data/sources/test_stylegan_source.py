@@ -45,7 +45,7 @@ def test_numbers_are_classes(tmp_path: Path) -> None:
         assert by_name == dict(zip(NAMES, ("6", "0", "6", "10"), strict=True))
         for index in range(4):
             np.testing.assert_array_equal(np.asarray(source.read(index)), PICTURES[NAMES.index(source.name(index))])
-        assert source.described()["labels from"] == "dataset.json"
+        assert source.labels_from == "dataset.json"
 
 
 def test_lists_are_attributes(tmp_path: Path) -> None:
