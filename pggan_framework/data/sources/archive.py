@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any
 
 from pggan_framework.data.images.files import SUFFIXES, open_image
+from pggan_framework.data.labels.tables import Table
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
 from pggan_framework.data.walk import tree_of
 from pggan_framework.errors import UserError
@@ -43,12 +44,13 @@ class ArchiveSource(PictureSource):
         path: the file.
         labels: which labels are asked for; ``folder`` is the first folder inside that a picture lies in.
         names: of all members that are files.
+        inside: labels that came with the images.
 
     Raises:
         UserError: if a member's path leads out of the archive, there is no picture, or one has no label.
     """
 
-    def __init__(self, path: Path, labels: LabelChoice, names: Sequence[str]) -> None:
+    def __init__(self, path: Path, labels: LabelChoice, names: Sequence[str], inside: Table | None = None) -> None:
         self.path = path
         places: dict[str, list[int]] = {}
         for place, given in enumerate(names):
@@ -61,7 +63,7 @@ class ArchiveSource(PictureSource):
             raise UserError(f"no readable image in {path}; endings: {' '.join(sorted(SUFFIXES))}")
         self._places = [places[name][0] for name in self._names]
         self._handle: tuple[int, Any] | None = None
-        self.labels, self.continuous, self.labels_from = labels_by_name(self._names, labels)
+        self.labels, self.continuous, self.labels_from = labels_by_name(self._names, labels, inside)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -106,6 +108,7 @@ class ZipSource(ArchiveSource):
     Args:
         path: the file.
         labels: which labels are asked for.
+        inside: labels that came with the images.
 
     Raises:
         UserError: if it is damaged, or as `ArchiveSource`.
@@ -113,13 +116,13 @@ class ZipSource(ArchiveSource):
 
     words = "a zip of pictures"
 
-    def __init__(self, path: Path, labels: LabelChoice) -> None:
+    def __init__(self, path: Path, labels: LabelChoice, inside: Table | None = None) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
                 self._members = [member for member in archive.infolist() if not member.is_dir()]
         except BROKEN as error:
             raise UserError(f"{path} is damaged: {error}") from error
-        super().__init__(path, labels, [member.filename for member in self._members])
+        super().__init__(path, labels, [member.filename for member in self._members], inside)
 
     def identity(self) -> bytes:
         """Digest of each picture's name, length and checksum."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pggan_framework.data.images.files import MOST_PIXELS, Header, read_header, reason
 from pggan_framework.data.labels.labelling import read_labels
+from pggan_framework.data.labels.tables import Table
 from pggan_framework.data.prepare.parallel import in_order
 from pggan_framework.errors import UserError, nearest
 
@@ -126,12 +127,15 @@ class PictureSource(ABC):
             return reason(error)
 
 
-def labels_by_name(names: Sequence[str], choice: LabelChoice) -> tuple[Columns | None, tuple[str, ...], str]:
+def labels_by_name(
+    names: Sequence[str], choice: LabelChoice, inside: Table | None = None
+) -> tuple[Columns | None, tuple[str, ...], str]:
     """Labels of pictures with names: by folder, by the names themselves, from a table or from JSON.
 
     Args:
         names: of all pictures, relative to the source, with ``/``.
         choice: what is asked for.
+        inside: labels that came with the pictures.
 
     Returns:
         `PictureSource.labels`, `PictureSource.continuous`, and where they come from, in words.
@@ -140,7 +144,9 @@ def labels_by_name(names: Sequence[str], choice: LabelChoice) -> tuple[Columns |
         UserError: as `labelling.read_labels`.
     """
     try:
-        found = read_labels(names, choice.names, choice.csv, choice.pattern, "prepare", choice.json, choice.continuous)
+        found = read_labels(
+            names, choice.names, choice.csv, choice.pattern, "prepare", choice.json, choice.continuous, inside
+        )
     except UserError as error:
         raise UserError(str(error).replace("prepare.", choice.owner)) from error
     return (found.columns, found.continuous, found.source) if found else (None, (), "")

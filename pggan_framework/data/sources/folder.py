@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pggan_framework.data.images.files import SUFFIXES, Header, open_image
+from pggan_framework.data.labels.tables import Table
 from pggan_framework.data.manifest import Manifest, hash_file
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
 from pggan_framework.data.walk import walk
@@ -28,6 +29,7 @@ class FolderSource(PictureSource):
     Args:
         path: the folder.
         labels: which labels are asked for; ``folder`` is the first folder below `path` that a file lies in.
+        inside: labels that came with the images.
 
     Raises:
         UserError: if there is no image, or one has no label.
@@ -35,7 +37,7 @@ class FolderSource(PictureSource):
 
     words = "a folder of images"
 
-    def __init__(self, path: Path, labels: LabelChoice) -> None:
+    def __init__(self, path: Path, labels: LabelChoice, inside: Table | None = None) -> None:
         self.path = path
         try:
             self._tree = walk(path)
@@ -46,7 +48,7 @@ class FolderSource(PictureSource):
             unused = "; ".join(f"{kind}: {words}" for kind, words in self.described().items()) or "it is empty"
             raise UserError(f"no readable image in {path}: {unused}; endings: {' '.join(sorted(SUFFIXES))}")
         self._manifest: Manifest | None = None
-        self.labels, self.continuous, self.labels_from = labels_by_name(self._names, labels)
+        self.labels, self.continuous, self.labels_from = labels_by_name(self._names, labels, inside)
 
     def __len__(self) -> int:
         return len(self._names)
