@@ -9,7 +9,9 @@ from statistics import median
 
 import numpy as np
 
-from pggan_framework.audio.reading import SoundFile, UnreadableSound, find_files, read_header
+from pggan_framework.audio.reading import SUFFIXES as SOUNDS
+from pggan_framework.audio.reading import SoundFile, UnreadableSound, read_header
+from pggan_framework.data.walk import walk
 from pggan_framework.inspection.levels import FULL_SCALE
 from pggan_framework.inspection.report import Report, counted
 
@@ -31,7 +33,7 @@ def add_recordings(report: Report, directory: Path, at_most: int) -> None:
     Counts, lengths and rates are exact, from the headers; the share at full scale is that of the first 30 s of at most
     `at_most` files, as they were recorded: before anything is mixed or resampled.
     """
-    sounds, _ = find_files(directory)
+    sounds, _ = walk(directory).paths(SOUNDS)
     headers = []
     for path in sounds:
         try:
@@ -85,9 +87,7 @@ def add_picture_files(report: Report, directory: Path) -> None:
 
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
-    for path in directory.rglob("*"):
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
-            continue
+    for path in walk(directory).paths(SUFFIXES)[0]:
         try:
             sizes[header_size(path)] += 1
             with Image.open(path) as image:

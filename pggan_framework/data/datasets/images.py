@@ -15,6 +15,7 @@ from pggan_framework.data.base import DepthDataset, Pixels, box_means
 from pggan_framework.data.images.fitting import CHANNELS, POLICIES, Fitting
 from pggan_framework.data.labels.labelling import read_labels
 from pggan_framework.data.images.files import SUFFIXES, colour, header_size, reason, tail
+from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError
 from pggan_framework.schedules.growth import Growth
 from pggan_framework.registry import register
@@ -145,7 +146,7 @@ class DefaultImageFolderDataset(DepthDataset):
             summary["skipped"] = f"{len(self._skipped)} unreadable: " + ", ".join(
                 f"{name} ({reason})" for name, reason in self._skipped.items()
             )
-        return summary
+        return summary | self._tree.described(self._others, "images")
 
     def fingerprint(self) -> str:
         """Digest of the parameters, of each file's name, length and last bytes, and of the labels."""
@@ -171,8 +172,9 @@ class DefaultImageFolderDataset(DepthDataset):
         self._files: list[Path] = []
         self._sizes: list[tuple[int, int]] = []
         self._skipped: dict[str, str] = {}
-        candidates = [f for f in self.dir_path.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file()]
-        for file in sorted(candidates, key=self._name):
+        self._tree = walk(self.dir_path)
+        names, self._others = self._tree.split(SUFFIXES)
+        for file in (self.dir_path / name for name in names):
             if len(self._files) == max_images:
                 break
             try:

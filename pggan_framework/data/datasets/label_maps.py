@@ -11,6 +11,7 @@ import numpy as np
 from pggan_framework.data.datasets.images import DefaultImageFolderDataset
 from pggan_framework.data.images.map_files import MapReader, scan_maps
 from pggan_framework.data.images.files import SUFFIXES, colour, header_size, tail
+from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError
 from pggan_framework.labels.maps import Map, MapResize, MapSpace, default_classes
 from pggan_framework.registry import register
@@ -175,7 +176,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         UserError: if two differ in their endings only.
     """
     found: dict[str, Path] = {}
-    for file in sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file()):
+    for file in walk(folder).paths(SUFFIXES)[0]:
         name = _stem(file, folder)
         if name in found:
             raise UserError(f"{found[name]} and {file.name} have one name; allowed: one file of each name")

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pggan_framework.data.images.files import SUFFIXES
 from pggan_framework.data.images.headers import HEAD, plain_size
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
+from pggan_framework.data.walk import tree_of
 from pggan_framework.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,19 +51,16 @@ class ArchiveSource(PictureSource):
 
     def __init__(self, path: Path, labels: LabelChoice, names: Sequence[str]) -> None:
         self.path = path
-        found: dict[str, int] = {}
+        places: dict[str, list[int]] = {}
         for place, given in enumerate(names):
-            name = _inside(given, path)
-            if not is_picture(name):
-                continue
-            if name in found:
-                raise UserError(f"{path} holds {name} twice; allowed: once")
-            found[name] = place
-        if not found:
+            places.setdefault(_inside(given, path), []).append(place)
+        self._tree = tree_of(path, sorted(places))
+        self._names, self._others = self._tree.split(SUFFIXES)
+        if twice := next((name for name in self._names if len(places[name]) > 1), None):
+            raise UserError(f"{path} holds {twice} twice; allowed: once")
+        if not self._names:
             raise UserError(f"no picture in {path}; endings: {' '.join(sorted(SUFFIXES))}")
-        self._names = sorted(found)
-        self._places = [found[name] for name in self._names]
-        self._others = len(names) - len(found)
+        self._places = [places[name][0] for name in self._names]
         self._handle: tuple[int, Any] | None = None
         self.labels, self.continuous, self._labels_from = labels_by_name(self._names, labels)
 
@@ -91,9 +89,9 @@ class ArchiveSource(PictureSource):
         return plain_size(self.content(index)[:HEAD]) or super().size(index)
 
     def described(self) -> dict[str, str]:
-        """Members that are no pictures, and where the labels come from."""
+        """What is not used, and where the labels come from."""
         lines = {"labels from": self._labels_from} if self.labels else {}
-        return lines | ({"other files": f"{self._others}, not looked at"} if self._others else {})
+        return lines | self._tree.described(self._others, "images")
 
     @abstractmethod
     def _member(self, place: int) -> bytes:
@@ -210,16 +208,6 @@ def is_tar(path: Path) -> bool:
         return path.is_file() and tarfile.is_tarfile(path)
     except BROKEN:
         return False
-
-
-def is_picture(name: str) -> bool:
-    """Whether a member's name, with ``/``, is that of a picture, and not of what a file manager has hidden."""
-    path = PurePosixPath(name)
-    return (
-        path.suffix.lower() in SUFFIXES
-        and "__MACOSX" not in path.parts
-        and not any(part.startswith(".") for part in path.parts)
-    )
 
 
 def _inside(name: str, archive: Path) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pggan_framework.data.images.files import SUFFIXES, TAIL
 from pggan_framework.data.images.headers import HEAD, plain_size
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
+from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,15 +32,13 @@ class FolderSource(PictureSource):
 
     def __init__(self, path: Path, labels: LabelChoice) -> None:
         self.path = path
-        self._names: list[str] = []
-        self._others = 0
         try:
-            self._find("")
+            self._tree = walk(path)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}, {error.filename}") from error
+        self._names, self._others = self._tree.split(SUFFIXES)
         if not self._names:
             raise UserError(f"no picture in {path}; endings: {' '.join(sorted(SUFFIXES))}")
-        self._names.sort()
         self.labels, self.continuous, self._labels_from = labels_by_name(self._names, labels)
 
     def __len__(self) -> int:
@@ -80,21 +79,9 @@ class FolderSource(PictureSource):
         return digest.digest()
 
     def described(self) -> dict[str, str]:
-        """Files that are no pictures, and where the labels come from."""
+        """What is not used, and where the labels come from."""
         lines = {"labels from": self._labels_from} if self.labels else {}
-        return lines | ({"other files": f"{self._others}, not looked at"} if self._others else {})
-
-    def _find(self, inner: str) -> None:
-        """Take the pictures in a folder inside, and in those in it."""
-        with os.scandir(os.path.join(self.path, inner)) as entries:
-            for entry in entries:
-                name = f"{inner}{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    self._find(f"{name}/")
-                elif os.path.splitext(name)[1].lower() in SUFFIXES and entry.is_file():
-                    self._names.append(name)
-                else:
-                    self._others += 1
+        return lines | self._tree.described(self._others, "images")
 
     def _file(self, index: int) -> str:
         return os.path.join(self.path, self._names[index])

@@ -80,7 +80,10 @@ def test_all_kinds_give_the_same_pictures(tmp_path: Path, name: str) -> None:
     assert type(source) is kind
     assert [source.name(index) for index in range(len(source))] == ["a/x.PNG", "b/10.png", "b/2.png"]
     assert source.labels == {"folder": ["a", "b", "b"]}
-    assert source.described() == {"labels from": "the folders they lie in", "other files": "1, not looked at"}
+    assert source.described() == {
+        "labels from": "the folders they lie in",
+        "other files": "1: 1 .txt (b/notes.txt); not read as images",
+    }
     read = pickle.loads(pickle.dumps(source))
 
     def look(index: int) -> tuple[tuple[int, int], list[int], bytes | None]:
