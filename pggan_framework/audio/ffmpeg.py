@@ -69,7 +69,7 @@ class FfmpegSound:
         program = find_program()
         if program is None:
             raise OSError(HINT)
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         # Files can name other files and addresses to read; only this one is opened.
         command = [program, "-nostdin", "-v", "error", "-threads", "1", "-protocol_whitelist", "file"]
         command += ["-i", f"file:{path}", "-map", "0:a:0", "-f", "wav", "-c:a", "pcm_f32le", "-bitexact", "-"]

@@ -1,4 +1,4 @@
-"""Recordings as they are on disk: found, measured, read, converted to the requested channels and sample rate."""
+"""Recordings as they are on disk: measured, read, converted to the requested channels and sample rate."""
 
 from __future__ import annotations
 
@@ -91,17 +91,6 @@ class SoundFile:
     def opened(self) -> Source:
         """What is opened to read it."""
         return self.source or Source(self.path)
-
-
-def find_files(directory: Path) -> tuple[list[Path], list[Path]]:
-    """All files below `directory` in the order of their names: those that may be sounds, and the others.
-
-    Hidden files and folders count as neither; a link that leads nowhere counts as a file.
-    """
-    files = sorted(path for path in directory.rglob("*") if path.is_file() or _is_broken_link(path))
-    files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(directory).parts)]
-    sounds = [path for path in files if path.suffix.lower() in SUFFIXES]
-    return sounds, [path for path in files if path.suffix.lower() not in SUFFIXES]
 
 
 def read_header(path: Path) -> SoundFile:
@@ -290,10 +279,6 @@ def _chosen(block: NDArray[np.float32], channels: Channels) -> NDArray[np.float3
     if not np.all(np.isfinite(block)):
         raise UnreadableSound("it holds values that are no finite numbers")
     return np.ascontiguousarray(block)
-
-
-def _is_broken_link(path: Path) -> bool:
-    return path.is_symlink() and not path.exists()
 
 
 def _reason(error: Exception) -> str:
