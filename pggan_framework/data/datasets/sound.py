@@ -185,6 +185,11 @@ class SoundImageDataset(WaveDataset):
         """Files that could not be read, and why."""
         return self._recordings.skipped
 
+    @property
+    def headers(self) -> list[SoundFile]:
+        """What is known of each readable file."""
+        return [recording.header for recording in self._recordings.files]
+
     def _divide(self) -> list[tuple[int, slice]]:
         """The sources: which clips of which file are read at once, by the lengths in the headers."""
         at_once = max(SOURCE_SAMPLES // self._policy.samples, 1)

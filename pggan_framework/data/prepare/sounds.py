@@ -60,7 +60,10 @@ def read_sources(dataset: WaveDataset, folder: Path | None, jobs: int) -> list[R
 
     def read(index: int) -> Row:
         source = dataset.read_source(index)
-        row = {"facts": source.facts, "measures": [dataset.codec.measure(wave) for wave in source.waves]}
+        try:
+            row = {"facts": source.facts, "measures": [dataset.codec.measure(wave) for wave in source.waves]}
+        except ValueError as error:
+            raise UserError(f"source {index} of {type(dataset).__name__} cannot be used: {error}") from error
         # What is fresh is to be the same as what comes from the file: lists for tuples, text for keys.
         plain: Row = json.loads(json.dumps(row))
         return plain
