@@ -90,7 +90,7 @@ class _Levels:
             times, gains = self._times[event.channel], self._gains[event.channel]
             if times and times[-1] == event.seconds:
                 gains[-1] = gain
-            else:
+            elif gain != (gains[-1] if gains else 1.0):
                 times.append(event.seconds)
                 gains.append(gain)
 
