@@ -126,7 +126,7 @@ class Stream:
         if self.fault is not None:
             return np.zeros((0, self.channels), np.float32)
         try:
-            block = self._sound.read(frames, dtype="float32", always_2d=True)
+            block: NDArray[np.float32] = self._sound.read(frames, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, OSError) as error:
             self.fault = error
             block = self._salvage(frames)

@@ -106,7 +106,8 @@ def _moments(block: NDArray[np.float32], moment: int) -> NDArray[np.float64]:
         parts = block[:, channel].reshape(-1, moment)
         energy = np.einsum("ij,ij->i", parts, parts, dtype=np.float64)
         found.append([parts.min(axis=1), parts.max(axis=1), parts.sum(axis=1, dtype=np.float64), energy])
-    return np.array(found, np.float64).swapaxes(0, 1)
+    moments: NDArray[np.float64] = np.array(found, np.float64).swapaxes(0, 1)
+    return moments
 
 
 def _offset(

@@ -65,10 +65,10 @@ def envelope(held: int, attack: int, release: int, longest: int) -> NDArray[np.f
     return gain
 
 
-def gain_curve(event: Event, length: int, glide: int) -> NDArray[np.float32] | np.float32:
+def gain_curve(event: Event, length: int, glide: int) -> NDArray[np.float32] | float:
     """The gain of an event over time, [length]: each new one is reached in `glide` samples; one number without any."""
     if not event.changes:
-        return np.float32(event.gain)
+        return event.gain
     times, gains, now = [0], [event.gain], event.gain
     for at, gain in event.changes:
         start = max(at, times[-1])

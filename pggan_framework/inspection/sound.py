@@ -172,7 +172,7 @@ def _add_clipped(report: Report, fraction: float, beyond: Mapping[int, float]) -
     report.add("the codec", rows)
     report.figures["codec_clipped_share"] = fraction
     report.figures["outliers"] = len(beyond)
-    if fraction > CLIPPED and not beyond:
+    if fraction > CLIPPED:
         report.warnings.append(
             f"the codec clips {fraction:.2%} of the values: they lie outside the range it was fitted to"
         )

@@ -370,7 +370,7 @@ class SoundImageDataset(WaveDataset):
 
     def is_current(self, index: int, facts: dict[str, Any]) -> bool:
         """Whether a source's file has not been touched since these facts were found; its ends are the same anyway."""
-        return facts["state"] == list(self._recordings.files[self._sources[index][0]].state)
+        return bool(facts["state"] == list(self._recordings.files[self._sources[index][0]].state))
 
     def fingerprint(self) -> str:
         """Digest of the files' names and ends, of all sounds read from them, of the encoding, and of the labels."""
@@ -419,7 +419,7 @@ class _Found:
         self._full_scale += int(np.count_nonzero(recorded >= FULL_SCALE)) if peak >= FULL_SCALE else 0
         if np.abs(wave).max() < SILENT:
             self._silent.append(len(self._checksums))
-        self._checksums.append(zlib.crc32(np.ascontiguousarray(wave).view(np.uint8)))
+        self._checksums.append(zlib.crc32(np.ascontiguousarray(wave).data))
 
     def facts(self) -> dict[str, Any]:
         """As plain values."""
