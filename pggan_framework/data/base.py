@@ -123,6 +123,10 @@ class DepthDataset(ABC):
     def fingerprint(self) -> str:
         """A short hex digest of the files and parameters: the same data give the same digest."""
 
+    def has_fingerprint(self, fingerprint: str) -> bool:
+        """Whether these are the data that a stored fingerprint is of."""
+        return fingerprint == self.fingerprint()
+
 
 def box_mean(image: Pixels, size: Sequence[int]) -> Pixels:
     """Shrink [..., H, W] to [..., h, w] by the mean over each box, rounded to nearest.

@@ -106,7 +106,7 @@ def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> 
         for key, old, new in config.difference(stored)
         if not allowed & {key, key.split(".")[0]}
     ]
-    if state["data"] != dataset.fingerprint():
+    if not dataset.has_fingerprint(state["data"]):
         found.append("the data: other files or parameters than before")
     return found
 
