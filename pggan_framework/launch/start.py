@@ -73,7 +73,7 @@ def run(
     """Train from Python.
 
     Args:
-        config: a YAML file, or several; a later one overrides an earlier one.
+        config: a YAML file or the name of a preset, or several; a later one overrides an earlier one.
         overrides: flags, as ``{"total_kimg": 20, "Adam.betas": (0.0, 0.9)}`` or nested.
 
     Raises:

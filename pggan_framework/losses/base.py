@@ -13,6 +13,7 @@ from torch import Tensor
 from pggan_framework.losses.context import Side, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.layers import shared_kernels
+from pggan_framework.registry import contract
 
 
 class Term(ABC):
@@ -63,6 +64,7 @@ class Term(ABC):
         """Take back what `state_dict` gave."""
 
 
+@contract("loss")
 class Loss(ABC):
     """A sum of terms. A subclass is registered with ``@register("loss")`` and gives `terms`."""
 
