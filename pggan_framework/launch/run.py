@@ -37,7 +37,7 @@ from pggan_framework.training.trainer import Trainer
 MAY_CHANGE = frozenset(
     {
         "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "minutes", "num_data_workers",
-        "device", "micro_batch", "activation_checkpointing", "compile", "comet_key", "comet_project_name",
+        "device", "micro_batch", "activation_checkpointing", "compile", "kernels", "comet_key", "comet_project_name",
         "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
         "debug", "allow_config_change", "plugin_dirs", "Trainer.write_in_background", "HTMLReport",
         "QualityMonitor",
@@ -188,7 +188,7 @@ def _run(config: Config, start: Start, world: World) -> RunResult:
     folder = start.folder
     if folder is None:
         made = make_run_folder(Path(general.result_dir), general.exp_name or "run") if world.main else None
-        folder = world.tell(made)
+        folder = world.broadcast_object(made)
         assert folder is not None
     trainer: Trainer | None = None
     try:
@@ -198,7 +198,7 @@ def _run(config: Config, start: Start, world: World) -> RunResult:
             continue_from(trainer, start.state)
             if trainer.complete:
                 return _nothing_left(start, trainer, folder)
-        world.spread(
+        world.broadcast(
             [
                 each
                 for network in (trainer.G, trainer.D, trainer.parts.ema.generator)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 from typing import Any, ClassVar, cast
 
 from torch import Tensor
 
-from pggan_framework.losses.context import Side, StepContext
+from pggan_framework.losses.context import POINTS, Need, Side, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
-from pggan_framework.networks.layers import shared_kernels
 
 
 class Term(ABC):
@@ -22,21 +21,39 @@ class Term(ABC):
         name: its name in the logs.
         side: which network it trains.
         weight: what it is multiplied by.
-        needs_reals: whether a term of G looks at reals too; D's always may.
+        needs: what it takes from the context, by the context's names; None: D's scores, and whatever else it asks for.
+        needs_reals: whether a term of G that declares no `needs` looks at reals too; D's always may.
         compares: whether it compares the samples of a batch, so that the mean of two halves' values is not the whole's.
-        alone: whether, of all that D computes, it looks at the gradients of its score only.
     """
 
     name: ClassVar[str]
     side: ClassVar[Side]
     weight: float = 1.0
+    needs: Sequence[Need] | None = None
     needs_reals: ClassVar[bool] = False
     compares: ClassVar[bool] = False
-    alone: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean over the batch, without the weight."""
+
+    @property
+    def all_needs(self) -> Sequence[Need]:
+        """What is to be computed before it is called."""
+        if self.needs is not None:
+            return self.needs
+        return ("real_verdict", "fake_verdict") if self.side == "D" or self.needs_reals else ("fake_verdict",)
+
+    @property
+    def sees_reals(self) -> bool:
+        """Whether it needs the reals themselves, D's scores of them, or gradients there."""
+        of_fakes = ("fakes", "fake_verdict", "fake_gradients")
+        return self.needs_reals or any(need not in of_fakes for need in self.all_needs)
+
+    @property
+    def sees_gradients_only(self) -> bool:
+        """Whether, of all that D computes, it needs the gradients of its score only."""
+        return bool(self.all_needs) and all(need in POINTS for need in self.all_needs)
 
     def weight_in(self, context: StepContext) -> float:
         """What it is multiplied by in this update; 0: it is not computed."""
@@ -52,7 +69,7 @@ class Term(ABC):
     def after_update(self, context: StepContext) -> None:  # noqa: B027  -- most terms keep nothing
         """Take note of the update that was just made with `context`, for a term that keeps a state of its own.
 
-        The context's figures are those of the whole batch, however it was divided.
+        The context's statistics are those of the whole batch, however it was divided.
         """
 
     def state_dict(self) -> dict[str, Any]:
@@ -78,7 +95,7 @@ class Loss(ABC):
     @property
     def needs_reals_for_G(self) -> bool:
         """Whether G's update is to see reals: those of D's last one."""
-        return any(term.needs_reals for term in self.terms if term.side == "G")
+        return any(term.sees_reals for term in self.terms if term.side == "G")
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
         """See that every term suits these networks.
@@ -90,7 +107,7 @@ class Loss(ABC):
             term.check(G, D)
 
     def after_update(self, context: StepContext) -> None:
-        """Tell the terms of the network that was just updated."""
+        """Notify the terms of the network that was just updated."""
         for term in self.terms:
             if term.side == context.side:
                 term.after_update(context)
@@ -106,6 +123,18 @@ class Loss(ABC):
             if term.name in state:
                 term.load_state_dict(state[term.name])
 
+    def groups(self, context: StepContext) -> list[Sequence[Term]]:
+        """The terms of this update in the groups they are differentiated in: those that see scores, then gradients only.
+
+        Raises:
+            RuntimeError: if no term trains this network.
+        """
+        due = [term for term in self.terms if term.side == context.side and weight_of(term, context) is not None]
+        if not due:
+            raise RuntimeError(f"the loss has no term for {context.side}")
+        apart = [[term for term in due if term.sees_gradients_only == only] for only in (False, True)]
+        return [group for group in apart if group]
+
     def total(self, context: StepContext) -> Tensor:
         """The scalar that the network being updated minimises; logs it as ``D_loss`` or ``G_loss``.
 
@@ -114,36 +143,26 @@ class Loss(ABC):
         Raises:
             RuntimeError: if no term trains this network.
         """
-        return reduce(add, self.summands(context))
+        total = reduce(add, [weighted_sum(group, context) for group in self.groups(context)])
+        context.log(f"{context.side}_loss", total)
+        return total
 
-    def summands(self, context: StepContext) -> Iterator[Tensor]:
-        """Scalars whose sum is `total`, computed one after the other; it logs what `total` does.
 
-        Their graphs have nothing in common but the weights. Where each is differentiated before the next is asked for,
-        what D has computed for its scores and what it has for the penalties do not lie in memory together.
+def weight_of(term: Term, context: StepContext) -> float | Tensor | None:
+    """What a term is multiplied by in this update; None where it is not computed."""
+    return (term.weight_in(context) or None) if context.weights is None else context.weights.get(term.name)
 
-        Raises:
-            RuntimeError: if no term trains this network.
-        """
-        weighted = [(term, context.weight_of(term)) for term in self.terms]
-        found = [(term, weight) for term, weight in weighted if weight is not None]
-        if not found:
-            raise RuntimeError(f"the loss has no term for {context.side}")
-        whole: Tensor | None = None
-        for alone in (False, True):
-            total: Tensor | None = None
-            with shared_kernels():
-                for term, weight in found:
-                    if term.alone == alone:
-                        value = term(context)
-                        context.log(term.name, value)
-                        total = value * weight if total is None else total + value * weight
-                        del value
-            context.forget_gradients()
-            if total is not None:
-                whole = total.detach() if whole is None else whole + total.detach()
-                yield total
-        context.log(f"{context.side}_loss", cast(Tensor, whole))
+
+def weighted_sum(terms: Sequence[Term], context: StepContext) -> Tensor:
+    """sum_i weight_i * term_i, after what all of them need was computed; logs each term under its name."""
+    context.compute({need for term in terms for need in term.all_needs})
+    values = []
+    for term in terms:
+        value = term(context)
+        context.log(term.name, value)
+        values.append(value * cast(float, weight_of(term, context)))
+    context.forget_gradients()
+    return reduce(add, values)
 
 
 class Sum(Loss):

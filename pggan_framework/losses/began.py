@@ -37,6 +37,7 @@ class BalancedErrors(Term):
 
     name = "D_began"
     side = "D"
+    needs = ("reals", "fakes", "real_verdict", "fake_verdict")
 
     def __init__(self, gamma: float, lambda_k: float) -> None:
         self.gamma, self.lambda_k = gamma, lambda_k
@@ -84,6 +85,7 @@ class FakeError(Term):
 
     name = "G_began"
     side = "G"
+    needs = ("fakes", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean error."""

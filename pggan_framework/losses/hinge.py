@@ -18,6 +18,7 @@ class HingeD(Term):
 
     name = "D_hinge"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar sum of both means."""
@@ -30,6 +31,7 @@ class HingeG(Term):
 
     name = "G_hinge"
     side = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar negative mean."""

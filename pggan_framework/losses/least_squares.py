@@ -17,6 +17,7 @@ class LeastSquaresD(Term):
 
     name = "D_least_squares"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar sum of both means."""
@@ -29,6 +30,7 @@ class LeastSquaresG(Term):
 
     name = "G_least_squares"
     side = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean."""

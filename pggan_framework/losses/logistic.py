@@ -21,6 +21,7 @@ class LogisticD(Term):
 
     name = "D_logistic"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar sum of both means."""
@@ -33,6 +34,7 @@ class LogisticG(Term):
 
     name = "G_logistic"
     side = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean."""

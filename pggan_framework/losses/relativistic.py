@@ -24,6 +24,7 @@ class RelativisticD(Term):
 
     name = "D_relativistic"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __init__(self, tricks: LabelTricks) -> None:
         self.tricks = tricks
@@ -39,7 +40,7 @@ class RelativisticG(Term):
 
     name = "G_relativistic"
     side = "G"
-    needs_reals = True
+    needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean over the pairs."""
@@ -55,6 +56,7 @@ class AverageD(Term):
 
     name = "D_relativistic_average"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
     compares = True
 
     def __init__(self, tricks: LabelTricks) -> None:
@@ -73,7 +75,7 @@ class AverageG(Term):
 
     name = "G_relativistic_average"
     side = "G"
-    needs_reals = True
+    needs = ("real_verdict", "fake_verdict")
     compares = True
 
     def __call__(self, context: StepContext) -> Tensor:

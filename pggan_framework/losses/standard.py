@@ -24,6 +24,7 @@ class StandardD(Term):
 
     name = "D_standard"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __init__(self, tricks: LabelTricks) -> None:
         self.tricks = tricks
@@ -39,6 +40,7 @@ class StandardG(Term):
 
     name = "G_standard"
     side = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean."""

@@ -23,6 +23,7 @@ class CriticTerm(Term):
 
     name = "D_wasserstein"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar difference."""
@@ -35,6 +36,7 @@ class ActorTerm(Term):
 
     name = "G_wasserstein"
     side = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar negative mean."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
+from pggan_framework.networks.execution import DEFAULT, Execution
 from pggan_framework.networks.functional import EPSILON, Pair, downsample, leaky_relu, pixel_norm, upsample
 from pggan_framework.networks.layers import RELU_GAIN, ScaledConv, ScaledLinear
 from pggan_framework.networks.norms import BlockNorm
@@ -186,6 +187,8 @@ class Head(nn.Module):
         dropout: share of the values left out before the dense layer.
     """
 
+    execution: Execution = DEFAULT
+
     def __init__(
         self, channels: Pair, size: Pair, layers: Layers, mbstd: str, mbstd_group: int, dropout: float
     ) -> None:
@@ -204,7 +207,7 @@ class Head(nn.Module):
             x = x.permute(0, 2, 3, 1)
             x = torch.cat([x, deviation.view(-1, 1, 1, 1).expand(*x.shape[:3], 1)], 3).permute(0, 3, 1, 2)
         x = self.dropout(self.conv(x, parts).flatten(1))
-        return leaky_relu(self.dense(x), self.slope)
+        return leaky_relu(self.dense(x), self.slope, self.execution)
 
     def deviation(self, x: Tensor) -> Tensor:
         """[N, C, h, w] -> [N]; not in 16 bits, in which differences from a mean are too coarse."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, cast
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -91,6 +91,11 @@ class Generator(GeneratorBase):
         """The blocks and layers towards the picture below the current depth."""
         return [*self.blocks[: self.depth], *self.to_rgb[: self.depth]]
 
+    def used(self) -> Iterable[nn.Module]:
+        """The blocks up to the current depth, and the layers to the images of this depth and, in a fade, the last."""
+        images = self.to_rgb[self.depth - self.fading : self.depth + 1]
+        return [module for part in (*self.blocks[: self.depth + 1], *images) for module in part.modules()]
+
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents [N, latent_size], labels [N, width] or None -> pictures [N, C, h, w] at the current depth.
 
@@ -102,11 +107,11 @@ class Generator(GeneratorBase):
         x = self.blocks[0](pixel_norm(inputs) if self.normalize_latents else inputs)
         before = x
         for depth in range(1, self.depth):
-            before, x = x, self.run(depth, [self.blocks[depth]], self.blocks[depth], x, apart=True)
+            before, x = x, self.run(depth, lambda block, x: block(x), [self.blocks[depth]], x, apart=True)
         if self.depth > 0:
             # The layer to the picture too: what it is computed from need not be kept either.
-            last = nn.Sequential(self.blocks[self.depth], self.to_rgb[self.depth])
-            before, x = x, self.run(self.depth, [last], last, x, apart=True)
+            last = [self.blocks[self.depth], self.to_rgb[self.depth]]
+            before, x = x, self.run(self.depth, lambda block, to_rgb, x: to_rgb(block(x)), last, x, apart=True)
         else:
             x = self.to_rgb[0](x)
         if self.fading:
@@ -194,6 +199,12 @@ class Discriminator(DiscriminatorBase):
         """The blocks and layers from the picture below the current depth, but for the end, which gives the score."""
         return [*self.blocks[1 : self.depth], *self.from_rgb[: self.depth]]
 
+    def used(self) -> Iterable[nn.Module]:
+        """The blocks up to the current depth, the layers from images of this depth and, in a fade, the last; the end."""
+        images = self.from_rgb[self.depth - self.fading : self.depth + 1]
+        rest = [part for name, part in self.named_children() if name not in ("blocks", "from_rgb")]
+        return [module for part in (*self.blocks[: self.depth + 1], *images, *rest) for module in part.modules()]
+
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
         """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] at the current depth.
 
@@ -233,12 +244,10 @@ class Discriminator(DiscriminatorBase):
     def _block(self, depth: int, x: Tensor, parts: int) -> Tensor:
         """What the block of a depth makes of [N, C, h, w]: of pictures at the current depth, else of feature maps."""
         block = self.blocks[depth]
-        first = self.from_rgb[depth] if depth == self.depth else nn.Identity()
-
-        def work(x: Tensor) -> Tensor:
-            return cast(Tensor, block(first(x), parts))
-
-        return self.run(depth, [first, block], work, x, apart=True)
+        if depth == self.depth:
+            both = [self.from_rgb[depth], block]
+            return self.run(depth, lambda first, block, x: block(first(x), parts), both, x, apart=True)
+        return self.run(depth, lambda block, x: block(x, parts), [block], x, apart=True)
 
     def _shrink(self, images: Tensor, factor: tuple[int, int]) -> Tensor:
         """What the depth before sees of pictures [N, C, h, w]."""

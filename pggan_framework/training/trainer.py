@@ -312,7 +312,7 @@ class Trainer:
         self.losses = {**self.losses, **G_losses}
         parts.ema.update(self.G, self.nimg, self.nimg - before)
         self.iteration += 1
-        self.share = parts.step.share(self.minibatch_size)
+        self.share = parts.step.division(self.minibatch_size).rank.share
         if self.world.agreed():
             self.stop_reason = self._wish or "another process was asked to stop"
         for plugin in self.plugins:
@@ -352,7 +352,7 @@ class Trainer:
         self.background.collect()
         if self.world.size > 1:
             networks = self.G, self.D, self.parts.ema.generator
-            self.world.spread([buffer for network in networks for buffer in network.buffers()])
+            self.world.broadcast([buffer for network in networks for buffer in network.buffers()])
             self.world.check_equal([weight for network in networks for weight in network.parameters()])
         self.tick += 1
         self.tick_start_nimg = self.nimg
