@@ -1,6 +1,6 @@
 """What makes training fast on CPUs: convolutions of our own, and how memory is kept. All that other rooms use of it.
 
-Nothing here stops or changes a run: where something is missing or broken PyTorch's library computes, and `note` says so.
+Nothing here stops or changes a run: where something is missing or broken, PyTorch's library computes, and `note` tells.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 Kernels = Literal["auto", "native", "torch"]
-"""Whose convolutions a CPU uses: PyTorch's library's (torch); our own wherever they can be compiled (native); or our own
-on CPUs on which they are known to be quicker, or have been in a trial (auto)."""
+"""Whose convolutions a CPU uses: those of PyTorch's library (torch); our own wherever they can be compiled (native); or
+our own on CPUs on which they are known to be quicker, or were in a trial (auto)."""
 
 _aten: Any = torch.ops.aten
 
@@ -128,10 +128,18 @@ def _apart(x: Tensor, kernels: Kernels) -> bool:
     return kernels != "torch" and (by_products(x) or winograd.ready(x, kernels))
 
 
-def facts(kernels: Kernels) -> dict[str, str]:
-    """What a run's results depend on to the last bit: whose convolutions, how many threads, which instructions."""
+def facts(channels: int, kernels: Kernels) -> dict[str, str]:
+    """What a run's results depend on to the last bit: whose convolutions, how many threads, which instructions.
+
+    Args:
+        channels: most feature maps of a layer: with few, our convolutions are never used.
+        kernels: the flag.
+    """
+    used = "torch" if kernels == "torch" or not by_products(torch.empty(0)) else "products"
+    if channels >= winograd.FEWEST_CHANNELS and winograd.load(torch.float32, kernels) is not None:
+        used = "native"
     return {
-        "kernels": "torch" if winograd.load(torch.float32, kernels) is None else "native",
+        "kernels": used,
         "threads": str(torch.get_num_threads()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }

@@ -1,9 +1,9 @@
 """The weight gradient of a convolution as matrix products, where the library's own is slow.
 
-On CPUs without AVX-512, oneDNN computes weight gradients at about half the speed of a matrix product. So what `winograd`
-does not suit is a product there: shifted copies of the input are laid out as rows, a few samples at a time so that they
-stay in the cache, and multiplied with the output's gradient. It is one operator to PyTorch, so that a captured graph
-holds one node for it.
+On CPUs without AVX-512, oneDNN computes weight gradients at about half the speed of a matrix product. There, what
+`winograd` does not suit is a product: shifted copies of the input are laid out as rows, a few samples at a time so that
+they stay in the cache, and multiplied with the output's gradient. It is one operator to PyTorch, so that a captured
+graph holds one node for it.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ def load(number: torch.dtype, kernels: str = "auto") -> Any:
 
     Args:
         number: the type.
-        kernels: ``torch``: never; ``native``: wherever there is code that computes the library's values; ``auto``: where
-            it is quicker, too.
+        kernels: ``torch``: never; ``native``: where there is code that computes the library's values; ``auto``: where
+            that is quicker, too.
     """
     code = None if kernels == "torch" else native.code(number)
     if code is None or (kernels == "auto" and not native.on_trial()):
@@ -278,6 +278,8 @@ def _channels_last(x: Tensor) -> Tensor:
 
 
 _library.impl("channels_last", _channels_last, "CompositeExplicitAutograd")
+
+
 def _weights_shape_only(x: Tensor, gradient: Tensor, kernel: Sequence[int]) -> Tensor:
     shape = gradient.shape[1], x.shape[1], *kernel
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)

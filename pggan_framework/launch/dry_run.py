@@ -15,8 +15,8 @@ from pggan_framework.loggers.base import UNLIMITED_KIMG
 from pggan_framework.networks.stddev import stddev_groups
 from pggan_framework.plugins.tables import DepthTables
 from pggan_framework.training.budget import Budget
-from pggan_framework.training.portions import micro_batches
 from pggan_framework.training.estimate import Training, estimate
+from pggan_framework.training.portions import micro_batches
 from pggan_framework.training.step import TrainingStep
 from pggan_framework.training.trainer import Trainer
 

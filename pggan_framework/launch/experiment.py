@@ -109,6 +109,8 @@ class Experiment:
         """What there is to say at the start."""
         kernels = [p.shape[0] for network in networks for p in network.parameters() if p.dim() == 4]
         convolutions = cpu.note(self.device, max(kernels, default=0), general.kernels)
+        self.machine = cpu.facts(max(kernels, default=0), general.kernels) if self.device.type == "cpu" else {}
+        """What results depend on to the last bit, besides the configuration."""
         self.notes += [note for note in (precision_note, convolutions) if note]
         if self.device.type == "cpu":
             cpu.keep_freed_memory(pool=general.kernels != "torch")
@@ -228,6 +230,7 @@ class Experiment:
             directory=folder,
             logger=logger,
             budget=self.budget,
+            machine=self.machine,
         )
         trainer: Trainer = make(config, "Trainer", parts=parts)
         trainer.setup()

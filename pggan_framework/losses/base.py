@@ -124,7 +124,7 @@ class Loss(ABC):
                 term.load_state_dict(state[term.name])
 
     def groups(self, context: StepContext) -> list[Sequence[Term]]:
-        """The terms of this update in the groups they are differentiated in: those that see scores, then gradients only.
+        """The terms of this update as they are differentiated: those that see scores; those that see gradients only.
 
         Raises:
             RuntimeError: if no term trains this network.

@@ -205,7 +205,7 @@ class StepContext:
         return verdict if self.D.execution.precision == torch.float32 else verdict.float()
 
     def score_gradients(self, images: Tensor) -> Tensor:
-        """grad D(x) [N, C, h, w] at images x, differentiable in D's weights, in float32 whatever the precision."""
+        """Grad D(x) [N, C, h, w] at images x, differentiable in D's weights, in float32 whatever the precision."""
         # A node of its own: where a loss looks ahead, D's weights too depend on the fakes.
         points = images.view_as(images) if images.requires_grad else images.detach().requires_grad_()
         D = self.D

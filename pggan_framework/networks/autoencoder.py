@@ -122,7 +122,7 @@ class AutoencoderDiscriminator(Discriminator):
     def used(self) -> Iterable[nn.Module]:
         """Those of the encoder and of the decoder."""
         decoder = self._decoder()
-        deeper = {module for module in decoder.modules()} - {*decoder.used()}
+        deeper = set(decoder.modules()) - {*decoder.used()}
         return [module for module in super().used() if module not in deeper]
 
     def _decoder(self) -> Generator:

@@ -150,7 +150,7 @@ class GrowingNetwork(nn.Module):
         *inputs: Tensor,
         apart: bool = False,
     ) -> Tensor:
-        """``work(*modules, *inputs)``, of which only the inputs are kept for the backward pass where `depth` recomputes.
+        """``work(*modules, *inputs)``; where `depth` recomputes, only the inputs are kept for the backward pass.
 
         Args:
             depth: that of its feature maps.

@@ -200,7 +200,7 @@ class Discriminator(DiscriminatorBase):
         return [*self.blocks[1 : self.depth], *self.from_rgb[: self.depth]]
 
     def used(self) -> Iterable[nn.Module]:
-        """The blocks up to the current depth, the layers from images of this depth and, in a fade, the last; the end."""
+        """The blocks up to the current depth, the layers from images of this depth and in a fade the last; the end."""
         images = self.from_rgb[self.depth - self.fading : self.depth + 1]
         rest = [part for name, part in self.named_children() if name not in ("blocks", "from_rgb")]
         return [module for part in (*self.blocks[: self.depth + 1], *images, *rest) for module in part.modules()]

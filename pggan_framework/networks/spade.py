@@ -204,7 +204,12 @@ class SPADEGenerator(GeneratorBase):
     def used(self) -> Iterable[nn.Module]:
         """All but what belongs to depths above the current one, and to layers to other depths' images."""
         noise = [] if self.noise is None else [self.noise]
-        parts = [self.seed, *noise, *self.blocks[: self.depth + 1], *self.to_rgb[self.depth - self.fading : self.depth + 1]]
+        parts = [
+            self.seed,
+            *noise,
+            *self.blocks[: self.depth + 1],
+            *self.to_rgb[self.depth - self.fading : self.depth + 1],
+        ]
         return [module for part in parts for module in part.modules()]
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -1,9 +1,9 @@
 """The whole gradient of an update as one graph: traced through the penalty's double backward, then compiled.
 
-``torch.compile`` cannot follow a gradient that is differentiated again. So the eager step's own function, `step.backward`,
-runs once under ``make_fx``, which records every operation of the forward, the backward and the backward of the backward,
-and the record is compiled like any other function of tensors: weights, buffers, images, latents, alpha and the terms'
-weights go in, gradients and what is logged come out. The optimiser stays outside.
+``torch.compile`` cannot follow a gradient that is differentiated again. So the eager step's own function,
+`step.backward`, runs once under ``make_fx``, which records every operation of the forward, the backward and the
+backward of the backward, and the record is compiled like any other function of tensors: weights, buffers, images,
+latents, alpha and the terms' weights go in, gradients and what is logged come out. The optimiser stays outside.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pggan_framework.training.step import backward
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
+
 
 class CannotCaptureError(Exception):
     """Why an update has no graph, in words that complete "it is not compiled, because ..."."""

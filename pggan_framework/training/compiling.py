@@ -20,8 +20,8 @@ Phase = tuple[int, bool]
 AUTO_STEPS, AUTO_SECONDS = 10_000, 1800.0
 """``auto`` compiles a phase of so many steps or more; where a clock ends it or the run, one of so many seconds or more.
 
-Compiling both updates takes 30 to 120 s and brings 5 % of the time with large networks and more with small ones: after so
-many steps, or so long, it has paid in every measurement of docs/performance.md."""
+Compiling both updates takes 30 to 120 s, and brings 5 % of the time with large networks and more with small ones: after
+so many steps, or so long, it has paid in every measurement of docs/performance.md."""
 
 
 def seconds_to_compile(depth: int) -> float:
@@ -69,7 +69,8 @@ def gradient_source(
         if wish == "auto":
             return (depth, fading) in long and left >= AUTO_SECONDS
         if isfinite(left) and left < cost:
-            say(f"compile always: depth {depth} is not compiled, which takes about {cost:.0f} s: {max(left, 0):.0f} s left")
+            cannot = f"depth {depth} is not compiled, which takes about {cost:.0f} s: {max(left, 0):.0f} s are left"
+            say(f"compile always: {cannot}")
         return left >= cost
 
-    return Captures(compiler(device), say, worth)
+    return Captures(compiler(device), say, worth, say)

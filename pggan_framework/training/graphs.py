@@ -1,4 +1,4 @@
-"""Gradients from captured graphs, one for each kind of update: what the flag ``compile`` puts in eager autograd's place."""
+"""Gradients from captured graphs, one for each kind of update: what ``compile`` puts in the place of eager autograd."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ class Captures:
 
     Args:
         compiler: graph -> function.
-        say: is told what has no graph, and why; and of each graph that is made.
+        say: is told what has no graph, and why.
         worth: depth, whether it fades -> whether to capture its updates; all by default.
+        made: is told of each graph that is made.
         most: how many graphs may be made for one phase before further kinds are left alone.
     """
 
@@ -42,9 +43,10 @@ class Captures:
         compiler: Callable[[GraphModule], Callable[..., Sequence[Tensor]]],
         say: Callable[[str], None] = lambda text: None,
         worth: Callable[[int, bool], bool] = lambda depth, fading: True,
+        made: Callable[[str], None] = lambda text: None,
         most: int = 8,
     ) -> None:
-        self.compiler, self.say, self.worth, self.most = compiler, say, worth, most
+        self.compiler, self.say, self.worth, self.made, self.most = compiler, say, worth, made, most
         self.graphs: dict[Any, Captured | None] = {}
         self._phase: tuple[int, bool] | None = None
         self._enabled = False
@@ -83,7 +85,7 @@ class Captures:
             self.say(f"{context.side}'s update is not compiled, because {reason}")
             return None
         size = "x".join(map(str, context.G.size)) + (" fading" if context.G.fading else "")
-        self.say(f"compiled {context.side}'s update at {size} in {captured.seconds:.0f} s")
+        self.made(f"compiled {context.side}'s update at {size} in {captured.seconds:.0f} s")
         return captured
 
 

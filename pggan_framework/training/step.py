@@ -5,9 +5,9 @@ With reals x, latents z, fakes G(z), and x_i = x + t (G(z) - x) for t uniform in
     D:  E D(G(z)) - E D(x) + epsilon E D(x)^2  +  lambda E (||grad D(x_i)|| - target)^2 / target^2
     G:  - E D(G(z))
 
-Any other loss is another list of terms (`losses`). A term declares what it needs of all that. The step computes what the
-terms in use need, each once, and differentiates: first the terms that see D's scores, then those that see gradients of
-the score only, so that what the two groups keep for their backward passes is not in memory together.
+Any other loss is another list of terms (`losses`). A term declares what it needs of all that. The step computes what
+the terms in use need, each once, and differentiates: first the terms that see D's scores, then those that see gradients
+of the score only, so that what the two groups keep for their backward passes is not in memory together.
 
 The same step in ordinary PyTorch, without anything that makes it fast: ``benchmarks/contestants/plain.py``;
 ``tests/training/test_step.py`` holds this one's gradients against it.
@@ -162,8 +162,8 @@ class TrainingStep:
         count = total or reals.shape[0]
         division = self.division(count)
 
-        # Reals. While a block fades in, they fade with it, by the same alpha as G and D: else D could tell the two kinds
-        # apart by detail that G cannot make yet. After collation, so that data workers need not know alpha.
+        # Reals. While a block fades in, they fade with it, by the same alpha as G and D: else D could tell fakes by
+        # detail that G cannot make yet. It is done on the batch, so that data workers need not know alpha.
         if self.D.fading:
             reals = fade_reals(reals, self.D.alpha, self.D.growth.factor(self.D.depth))
         reals = self.augmentations.of_reals(reals).contiguous(memory_format=torch.channels_last)
