@@ -68,7 +68,7 @@ def convolution(
     Returns:
         [N, C', h', w'] in channels_last memory order.
     """
-    if winograd.suits(x, weight, *geometry, kernels):
+    if kernels != "torch" and winograd.suits(x, weight, *geometry, kernels):
         return winograd.winograd(x, weight, bias, geometry.transposed, slope)
     y: Tensor = _aten.convolution(
         x, weight, bias, geometry.stride, geometry.padding, (1, 1), geometry.transposed, (0, 0), 1
@@ -91,7 +91,8 @@ def convolution_backward(
         wanted: which of the three.
         kernels: whose convolutions are used.
     """
-    if not _apart(gradient, kernels):
+    # Where weight gradients are ours, the library has no use for computing both together.
+    if kernels == "torch" or not (by_products(gradient) or winograd.ready(gradient, kernels)):
         channels = [gradient.shape[1]] if wanted[2] else None
         found: tuple[Tensor | None, Tensor | None, Tensor | None] = _aten.convolution_backward(
             gradient, x, weight, channels, geometry.stride, geometry.padding, (1, 1), geometry.transposed, (0, 0), 1,
@@ -111,7 +112,7 @@ def weight_gradient(x: Tensor, gradient: Tensor, weight: Tensor, geometry: Geome
     kernel = (weight.shape[2], weight.shape[3])
     # The adjoint's input and output change places.
     both = (gradient, x) if transposed else (x, gradient)
-    if winograd.suits_weights(*both, kernel, stride, padding, kernels):
+    if kernels != "torch" and winograd.suits_weights(*both, kernel, stride, padding, kernels):
         native_found: Tensor = torch.ops.pggan.weights(*both, kernel)
         return native_found
     if kernel != (1, 1) and kernels != "torch" and by_products(x):
@@ -121,11 +122,6 @@ def weight_gradient(x: Tensor, gradient: Tensor, weight: Tensor, geometry: Geome
         gradient, x, weight, None, stride, padding, (1, 1), transposed, (0, 0), 1, (False, True, False)
     )[1]
     return whole
-
-
-def _apart(x: Tensor, kernels: Kernels) -> bool:
-    """Whether the gradients of weight and input are better computed apart than by the library together."""
-    return kernels != "torch" and (by_products(x) or winograd.ready(x, kernels))
 
 
 def facts(channels: int, kernels: Kernels) -> dict[str, str]:

@@ -160,7 +160,7 @@ def suits(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bo
         transposed: the adjoint of the convolution with this geometry.
         kernels: see `load`.
     """
-    if kernels == "torch" or not _fits(x, weight.shape[0], weight.shape[1]):
+    if not _fits(x, weight.shape[0], weight.shape[1]):
         return False
     kind = _kind((weight.shape[2], weight.shape[3]), stride, padding, transposed)
     if kind is None or (kind == _DOWN and (x.shape[2] % 2 or x.shape[3] % 2)):
@@ -181,7 +181,7 @@ def suits_weights(
         padding: zeros added along height and width.
         kernels: see `load`.
     """
-    if kernels == "torch" or not _fits(x, x.shape[1], gradient.shape[1]):
+    if not _fits(x, x.shape[1], gradient.shape[1]):
         return False
     kind = _kind(kernel, stride, padding, False)
     if kind is None or any(x.shape[axis] != gradient.shape[axis] * stride[0] for axis in (2, 3)):

@@ -13,6 +13,9 @@ from torch import Tensor
 from pggan_framework.losses.context import POINTS, Need, Side, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 
+OF_FAKES = frozenset({"fakes", "fake_verdict", "fake_gradients"})
+"""Needs that no reals are for."""
+
 
 class Term(ABC):
     """One summand of a loss.
@@ -43,17 +46,6 @@ class Term(ABC):
         if self.needs is not None:
             return self.needs
         return ("real_verdict", "fake_verdict") if self.side == "D" or self.needs_reals else ("fake_verdict",)
-
-    @property
-    def sees_reals(self) -> bool:
-        """Whether it needs the reals themselves, D's scores of them, or gradients there."""
-        of_fakes = ("fakes", "fake_verdict", "fake_gradients")
-        return self.needs_reals or any(need not in of_fakes for need in self.all_needs)
-
-    @property
-    def sees_gradients_only(self) -> bool:
-        """Whether, of all that D computes, it needs the gradients of its score only."""
-        return bool(self.all_needs) and all(need in POINTS for need in self.all_needs)
 
     def weight_in(self, context: StepContext) -> float:
         """What it is multiplied by in this update; 0: it is not computed."""
@@ -95,7 +87,8 @@ class Loss(ABC):
     @property
     def needs_reals_for_G(self) -> bool:
         """Whether G's update is to see reals: those of D's last one."""
-        return any(term.sees_reals for term in self.terms if term.side == "G")
+        of_G = [term for term in self.terms if term.side == "G"]
+        return any(term.needs_reals or not OF_FAKES.issuperset(term.all_needs) for term in of_G)
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
         """See that every term suits these networks.
@@ -132,8 +125,9 @@ class Loss(ABC):
         due = [term for term in self.terms if term.side == context.side and weight_of(term, context) is not None]
         if not due:
             raise RuntimeError(f"the loss has no term for {context.side}")
-        apart = [[term for term in due if term.sees_gradients_only == only] for only in (False, True)]
-        return [group for group in apart if group]
+        # One that declares no needs may ask for anything, and is among the first.
+        apart = [term for term in due if term.needs and POINTS.keys() >= set(term.needs)]
+        return [group for group in ([term for term in due if term not in apart], apart) if group]
 
     def total(self, context: StepContext) -> Tensor:
         """The scalar that the network being updated minimises; logs it as ``D_loss`` or ``G_loss``.
@@ -163,6 +157,14 @@ def weighted_sum(terms: Sequence[Term], context: StepContext) -> Tensor:
         values.append(value * cast(float, weight_of(term, context)))
     context.forget_gradients()
     return reduce(add, values)
+
+
+def logged_scores(context: StepContext) -> tuple[Tensor, Tensor]:
+    """D's scores [N] of the reals and of the fakes; logs their means as ``D_real`` and ``D_fake``."""
+    real, fake = context.real_verdict.scores, context.fake_verdict.scores
+    context.log("D_real", real.mean())
+    context.log("D_fake", fake.mean())
+    return real, fake
 
 
 class Sum(Loss):

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.base import Loss, Term, logged_scores
 from pggan_framework.losses.context import StepContext
-from pggan_framework.losses.scores import logged_scores
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
 from pggan_framework.networks.describe import meta_copy, meta_inputs
 from pggan_framework.registry import register

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
@@ -137,14 +138,14 @@ class StepContext:
         Raises:
             RuntimeError: if reals are needed and the update was given none.
         """
-        due = {need for need in needs if not self.has(need)}
-        due |= {POINTS[need] for need in due if need in POINTS}
+        due = {need for need in needs if need not in self.__dict__}
+        due |= {POINTS[need] for need in due if need in POINTS and POINTS[need] not in self.__dict__}
         if "interpolates" in due:
             due.add("fakes")
-        if due & {"real_verdict", "reals", "interpolates"} and not self.has("reals"):
+        if due & {"real_verdict", "reals", "interpolates"} and "reals" not in self.__dict__:
             raise RuntimeError(f"the update of {self.side} was given no reals")
 
-        if due & {"fakes", "fake_verdict"} and not self.has("fakes"):
+        if due & {"fakes", "fake_verdict"} and "fakes" not in self.__dict__:
             # x_f = G(z). D's update does not train G, so that no graph is kept there.
             with torch.set_grad_enabled(self.side == "G"):
                 self.fakes = self.generate()
@@ -185,11 +186,18 @@ class StepContext:
         for need in POINTS:
             self.__dict__.pop(need, None)
 
+    def _precision(self, low: bool = True) -> AbstractContextManager[None]:
+        """Within it the networks compute in the update's precision or, unless it may be `low`, in float32."""
+        precision = self.D.execution.precision
+        if precision == torch.float32:
+            return nullcontext()
+        return cast(AbstractContextManager[None], torch.autocast(self.latents.device.type, precision, low))
+
     def generate(self) -> Tensor:
         """Images [N, C, h, w] made from the latents, in the update's precision, augmented as D is to see them."""
-        with self.G.execution.autocast(self.latents.device):
+        with self._precision():
             fakes: Tensor = self.G(self.latents, self.labels)
-        fakes = fakes if self.G.execution.precision == torch.float32 else fakes.float()
+        fakes = fakes if self.D.execution.precision == torch.float32 else fakes.float()
         return fakes if self.augment is None else self.augment(fakes)
 
     def judge(self, images: Tensor, parts: int = 1) -> Verdict:
@@ -200,7 +208,7 @@ class StepContext:
             parts: how many batches they are; each has the labels, and what D computes over a batch stays within each.
         """
         labels = self.labels if self.labels is None or parts == 1 else torch.cat([self.labels] * parts)
-        with self.D.execution.autocast(images.device):
+        with self._precision():
             verdict = self.D.judge(images, labels, parts)
         return verdict if self.D.execution.precision == torch.float32 else verdict.float()
 
@@ -213,7 +221,7 @@ class StepContext:
             # What a gradient that is differentiated again is computed from is kept for that anyway: recomputing it
             # would only add copies.
             D = shallow_copy(D, {D: {"execution": replace(D.execution, recompute_from=None)}})
-        with D.execution.full_precision(images.device):
+        with self._precision(low=False):
             scores = D.judge(points, self.labels).scores
         (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
         return gradients

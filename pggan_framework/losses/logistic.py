@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.base import Loss, Term, logged_scores
 from pggan_framework.losses.context import StepContext
-from pggan_framework.losses.scores import logged_scores
 from pggan_framework.registry import register
 
 

@@ -8,11 +8,10 @@ from typing import ClassVar, TypeVar
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.base import Loss, Term, logged_scores
 from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.gradient_penalties import GradientPenalty
 from pggan_framework.losses.score_penalties import Drift
-from pggan_framework.losses.scores import logged_scores
 from pggan_framework.registry import register
 
 Present = TypeVar("Present", bound=Term)

@@ -159,8 +159,9 @@ class GrowingNetwork(nn.Module):
             inputs: tensors [N, ...].
             apart: whether it draws nothing and sees each sample by itself, but for layers that `recomputed` knows.
         """
-        recompute = self.recomputes(depth) and torch.is_grad_enabled()
-        return recomputed(work, modules, *inputs, apart=apart) if recompute else work(*modules, *inputs)
+        if self.execution.recompute_from is not None and self.recomputes(depth) and torch.is_grad_enabled():
+            return recomputed(work, modules, *inputs, apart=apart)
+        return work(*modules, *inputs)
 
     def used(self) -> Iterable[nn.Module]:
         """The modules in use at the current depth and alpha, and all that are in them."""

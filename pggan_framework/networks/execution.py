@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 
@@ -39,18 +38,6 @@ class Execution:
     kernels: Kernels = "auto"
     recompute_from: int | None = None
     reference: bool = False
-
-    def autocast(self, device: torch.device) -> AbstractContextManager[None]:
-        """Within it a pass computes in `precision`."""
-        if self.precision == torch.float32:
-            return nullcontext()
-        return cast(AbstractContextManager[None], torch.autocast(device.type, self.precision))
-
-    def full_precision(self, device: torch.device) -> AbstractContextManager[None]:
-        """Within it a pass computes in float32, for gradients that are differentiated again."""
-        if self.precision == torch.float32:
-            return nullcontext()
-        return cast(AbstractContextManager[None], torch.autocast(device.type, enabled=False))
 
 
 DEFAULT = Execution()

@@ -49,7 +49,7 @@ class Folding(Generic[N]):
     """Computes with the kernels."""
 
     def __init__(self, network: N, leaves: bool = True) -> None:
-        layers = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.folds]
+        layers = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.spectral is None]
         self._folded = [layer.folded() for layer in layers]
         self._leaves = self._folded
         if leaves:

@@ -27,19 +27,17 @@ from pggan_framework.networks.torch_private import is_wanted
 Geometry = cpu.Geometry
 Pair = tuple[int, int]
 EPSILON = 1e-8
+AUTOCAST = ("cpu", "cuda")
+"""Devices that have it."""
 
 _aten: Any = torch.ops.aten
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[None]:
     """Within it nothing is computed in 16 bits because of an autocast for the device of `x`: for weights."""
-    if not _casts(x):
+    if x.device.type not in AUTOCAST or not torch.is_autocast_enabled(x.device.type):
         return nullcontext()
     return cast(AbstractContextManager[None], torch.autocast(x.device.type, enabled=False))
-
-
-def _casts(x: Tensor) -> bool:
-    return x.device.type in ("cpu", "cuda") and torch.is_autocast_enabled(x.device.type)
 
 
 class _Slope(Function):
@@ -99,9 +97,9 @@ class _WeightGradient(Function):
             return (None,) * 5
         to_x = to_gradient = None
         if ctx.needs_input_grad[0]:
-            to_x = _convolve(gradient, weight, None, ctx.geometry.adjoint(), None, ctx.execution)
+            to_x = _Convolution.apply(gradient, weight, None, ctx.geometry.adjoint(), None, ctx.execution)
         if ctx.needs_input_grad[1]:
-            to_gradient = _convolve(x, weight, None, ctx.geometry, None, ctx.execution)
+            to_gradient = _Convolution.apply(x, weight, None, ctx.geometry, None, ctx.execution)
         return to_x, to_gradient, None, None, None
 
 
@@ -134,22 +132,17 @@ class _Convolution(Function):
             gradient = _Slope.apply(gradient, y, ctx.slope)
         geometry, execution = ctx.geometry, ctx.execution
         # A penalty's inner gradient, autograd.grad(scores, images), has no use for those of weights and biases.
-        wanted = [needed and is_wanted(ctx.next_functions[place][0]) for place, needed in enumerate(_needs(ctx))]
+        nodes = [node for node, _ in ctx.next_functions] + [None]  # there is none for a bias that is not there
+        wanted = [needed and is_wanted(nodes[at]) for at, needed in enumerate(ctx.needs_input_grad[:3])]
         if torch.is_grad_enabled():
             parts = (
-                _convolve(gradient, weight, None, geometry.adjoint(), None, execution) if wanted[0] else None,
+                _Convolution.apply(gradient, weight, None, geometry.adjoint(), None, execution) if wanted[0] else None,
                 _WeightGradient.apply(x, gradient, weight, geometry, execution) if wanted[1] else None,
                 gradient.sum((0, 2, 3)) if wanted[2] else None,
             )
         else:
             parts = cpu.convolution_backward(gradient, x, weight, geometry, wanted, execution.kernels)
         return *parts, None, None, None
-
-
-def _needs(ctx: Any) -> tuple[bool, ...]:
-    """Whether input, weight and bias take a gradient at all."""
-    needs: tuple[bool, ...] = ctx.needs_input_grad[:3]
-    return needs
 
 
 def convolve(
@@ -177,22 +170,13 @@ def convolve(
     if execution.reference:
         x = (F.conv_transpose2d if transposed else F.conv2d)(x, weight, bias, stride, padding)
         return x if slope is None else F.leaky_relu(x, slope)
-    if _casts(x):
+    if x.device.type in AUTOCAST and torch.is_autocast_enabled(x.device.type):
         # Which autocast does for PyTorch's own operations.
         kind = torch.get_autocast_dtype(x.device.type)
         x, weight, bias = x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
-    return _convolve(x, weight, bias, geometry, slope, execution)
-
-
-def _convolve(
-    x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, slope: float | None, execution: Execution
-) -> Tensor:
-    return cast(Tensor, _Convolution.apply(x, _inner(weight), _inner(bias), geometry, slope, execution))
-
-
-def _inner(weight: Any) -> Any:
-    """A weight as a node of the graph that is no leaf: of leaves `is_wanted` cannot tell."""
-    return weight.view_as(weight) if weight is not None and weight.is_leaf and weight.requires_grad else weight
+    # As nodes of the graph that are no leaves: of leaves `is_wanted` cannot tell.
+    weight, bias = (p.view_as(p) if p is not None and p.is_leaf and p.requires_grad else p for p in (weight, bias))
+    return cast(Tensor, _Convolution.apply(x, weight, bias, geometry, slope, execution))
 
 
 def leaky_relu(x: Tensor, slope: float, execution: Execution = DEFAULT) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +14,6 @@ from pggan_framework.networks.functional import (
     Pair,
     convolve,
     downsample,
-    full_precision,
     leaky_relu,
     upsample,
 )
@@ -38,14 +36,6 @@ def _resizing(kernel: int, factor: int, up: bool) -> Tensor:
     if factor == 1:
         return eye
     return (F.pad(eye, (0, 1)) + F.pad(eye, (1, 0))) / (1 if up else 2)
-
-
-def effective(weight: Tensor, scale: float, spectral: SpectralNorm | None) -> Tensor:
-    """What a layer computes with: its weight scaled, then divided by the largest singular value if that is wished."""
-    if spectral is None:
-        return weight * scale
-    with full_precision(weight):
-        return cast(Tensor, spectral(weight * scale))
 
 
 class ScaledConv(nn.Module):
@@ -121,18 +111,13 @@ class ScaledConv(nn.Module):
             x = x if self.slope is None else leaky_relu(x, self.slope, self.execution)
         return x if self.response is None else self.response(x)
 
-    @property
-    def folds(self) -> bool:
-        """Whether its kernel is the same in all passes of an update, and may be folded once for them."""
-        return self.spectral is None and not self.execution.reference
-
     def folded(self) -> Tensor:
         """The kernel: the weight scaled, and the resize folded into it."""
-        weight = effective(self.weight, self.scale, self.spectral)
+        weight = self.weight * self.scale  # the equalised learning rate
+        if self.spectral is not None:
+            weight = self.spectral(weight)
         if self.resized:
-            with full_precision(weight):
-                weight = weight.flatten(2) @ self.resize
-            weight = weight.view(*weight.shape[:2], *self.kernel_out)
+            weight = (weight.flatten(2) @ self.resize).view(*weight.shape[:2], *self.kernel_out)
             weight = weight.transpose(0, 1) if self.geometry.transposed else weight
         # In the images' memory order; else each convolution would copy it first.
         return weight.contiguous(memory_format=torch.channels_last)
@@ -141,7 +126,8 @@ class ScaledConv(nn.Module):
         """What the folded convolution computes, in PyTorch's own operations."""
         stride, padding, enlarges = self.geometry
         x = upsample(x, stride) if enlarges else x
-        x = F.conv2d(x, effective(self.weight, self.scale, self.spectral), self.bias, padding=padding)
+        weight = self.weight * self.scale
+        x = F.conv2d(x, weight if self.spectral is None else self.spectral(weight), self.bias, padding=padding)
         return x if enlarges else downsample(x, stride)
 
 
@@ -182,4 +168,5 @@ class ScaledLinear(nn.Module):
         if self.spectral is None and not self.execution.reference:
             # The same, and there are fewer inputs than weights.
             return F.linear(x * self.scale, self.weight, bias)
-        return F.linear(x, effective(self.weight, self.scale, self.spectral), bias)
+        weight = self.weight * self.scale
+        return F.linear(x, weight if self.spectral is None else self.spectral(weight), bias)

@@ -232,22 +232,18 @@ class Discriminator(DiscriminatorBase):
 
     def _features(self, images: Tensor, parts: int) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
-        x = images if self.depth > 0 else self.from_rgb[0](images)
-        for depth in range(self.depth, 0, -1):
-            x = self._block(depth, x, parts)
-            if depth == self.depth and self.fading:
-                old = self.from_rgb[depth - 1](self._shrink(images, self.growth.factor(depth)))
-                x = torch.lerp(old, x, self.alpha.to(x.dtype))
+        if self.depth == 0:
+            head: Tensor = self.blocks[0](self.from_rgb[0](images), parts)
+            return head
+        newest = [self.from_rgb[self.depth], self.blocks[self.depth]]
+        x = self.run(self.depth, lambda first, block, x: block(first(x), parts), newest, images, apart=True)
+        if self.fading:
+            old = self.from_rgb[self.depth - 1](self._shrink(images, self.growth.factor(self.depth)))
+            x = torch.lerp(old, x, self.alpha.to(x.dtype))
+        for depth in range(self.depth - 1, 0, -1):
+            x = self.run(depth, lambda block, x: block(x, parts), [self.blocks[depth]], x, apart=True)
         features: Tensor = self.blocks[0](x, parts)
         return features
-
-    def _block(self, depth: int, x: Tensor, parts: int) -> Tensor:
-        """What the block of a depth makes of [N, C, h, w]: of pictures at the current depth, else of feature maps."""
-        block = self.blocks[depth]
-        if depth == self.depth:
-            both = [self.from_rgb[depth], block]
-            return self.run(depth, lambda first, block, x: block(first(x), parts), both, x, apart=True)
-        return self.run(depth, lambda block, x: block(x, parts), [block], x, apart=True)
 
     def _shrink(self, images: Tensor, factor: tuple[int, int]) -> Tensor:
         """What the depth before sees of pictures [N, C, h, w]."""

@@ -64,6 +64,15 @@ def shallow_copy(module: M, changes: Mapping[nn.Module, Mapping[str, Any]]) -> M
     return whole
 
 
+def lerp_(tensors: Sequence[Tensor], towards: Sequence[Tensor], weight: float) -> None:
+    """Move each tensor towards another, in place; one call for all where there is one."""
+    if hasattr(torch, "_foreach_lerp_"):
+        torch._foreach_lerp_(list(tensors), list(towards), weight)
+        return
+    for tensor, other in zip(tensors, towards, strict=True):
+        tensor.lerp_(other, weight)
+
+
 def trace(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> GraphModule:
     """Every operation that a function of tensors does, its backward passes included, as a graph.
 

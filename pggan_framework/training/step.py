@@ -68,17 +68,6 @@ def backward(loss: Loss, context: StepContext) -> None:
     (folded_D if context.side == "D" else folded_G).backward()
 
 
-def fade_reals(reals: Tensor, alpha: Tensor, factor: tuple[int, int]) -> Tensor:
-    """Blend reals [N, C, h, w] with what the depth before saw of them: lerp(up(down(x)), x, alpha).
-
-    Args:
-        reals: [N, C, h, w].
-        alpha: scalar tensor, that of G and D.
-        factor: how much taller and wider this depth is than the one before.
-    """
-    return fade(reals, alpha, factor)
-
-
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
     """Within it no weight of `network` takes a gradient, so that none is computed."""
@@ -165,14 +154,16 @@ class TrainingStep:
         # Reals. While a block fades in, they fade with it, by the same alpha as G and D: else D could tell fakes by
         # detail that G cannot make yet. It is done on the batch, so that data workers need not know alpha.
         if self.D.fading:
-            reals = fade_reals(reals, self.D.alpha, self.D.growth.factor(self.D.depth))
-        reals = self.augmentations.of_reals(reals).contiguous(memory_format=torch.channels_last)
+            reals = fade(reals, self.D.alpha, self.D.growth.factor(self.D.depth))
+        if self.augmentations.parts:
+            reals = self.augmentations.of_reals(reals)
+        reals = reals.contiguous(memory_format=torch.channels_last)
         if self.loss.needs_reals_for_G:
             self._last_reals = reals, labels
 
         # What is random is drawn for the whole batch on every rank, from the same seed, and each takes its portion: the
         # gradients are then those of one process.
-        source = self.generator or self.world.generator(reals.device)
+        source = self.generator if self.world.size == 1 else self.world.generator(reals.device)
         mixing = torch.rand(count, 1, 1, 1, device=reals.device, dtype=reals.dtype, generator=source)
         latents = division.rank.of(self.latents(count))
 
@@ -185,7 +176,7 @@ class TrainingStep:
             labels,
             division.rank.of(mixing),
             progress,
-            augment=self.augmentations.of_fakes,
+            augment=self.augmentations.of_fakes if self.augmentations.parts else None,
         )
         scores = self._compute(context, division)
         stats = self._apply(context, self.D_optimizer, division)
@@ -226,7 +217,7 @@ class TrainingStep:
             labels,
             progress=progress,
             D_optimizer=self.D_optimizer,
-            augment=self.augmentations.of_fakes,
+            augment=self.augmentations.of_fakes if self.augmentations.parts else None,
         )
         with _frozen(self.D):
             self._compute(context, division)
