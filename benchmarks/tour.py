@@ -72,12 +72,9 @@ def tour(resolution: int = 16, kernels: str = "torch", batch: int = 8) -> dict[s
 
 
 def table(found: dict[str, dict[str, int]]) -> str:
-    """A line for each file, with its functions and how often each was called."""
-    functions = sum(map(len, found.values()))
-    lines = [f"{len(found)} files, {functions} functions, {sum(sum(f.values()) for f in found.values())} calls"]
-    for file, names in found.items():
-        lines.append(f"{file}: " + ", ".join(f"{name} {count}" for name, count in names.items()))
-    return "\n".join(lines)
+    """A line for each file, with its functions, in the order they are first entered."""
+    lines = [f"{len(found)} files, {sum(map(len, found.values()))} functions"]
+    return "\n".join([*lines, *(f"{file}: {', '.join(names)}" for file, names in found.items())])
 
 
 def main() -> None:
