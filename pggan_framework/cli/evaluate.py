@@ -74,9 +74,10 @@ def run(argv: Sequence[str]) -> int:
     if n < 1:
         raise UserError(f"the data hold one {what}; allowed: two or more, to compare reals with reals")
     from pggan_framework.cli.sides import Sides
-    from pggan_framework.metrics.cache import FeatureCache, cache_folder
+    from pggan_framework.metrics.cache import FeatureCache
     from pggan_framework.metrics.lines import append_line
     from pggan_framework.metrics.report import as_dict, table
+    from pggan_framework.storage.cache import cache_folder
 
     cache = FeatureCache(None if given.cache == NO_CACHE else Path(given.cache) if given.cache else cache_folder())
     sides = Sides(trained, dataset, n, given.seed, given.griffin_lim_iter, str(device), eye, cache, team=team)

@@ -111,7 +111,7 @@ def run(argv: Sequence[str]) -> int:
         raise UserError(f"--{mode} makes one thing, and {team.world.size} processes are there; allowed: one process")
     with team.together(), ExitStack() as stack:
         place = stack.enter_context(_target(given, run_folder)) if team.main else (Path(), Path())
-        out, path = team.tell(place)
+        out, path = team.broadcast(place)
         said = _make(given, player, seeds, checkpoint, path, team)
         team.meet()
     if not team.main:

@@ -56,7 +56,8 @@ class General:
         allow_config_change: resume although the config has changed.
         device: auto, cpu, cuda or cuda:1.
         precision: fp32, bf16 (the gradient penalty in fp32), or auto: bf16 on a GPU made for it.
-        compile: never, always, or auto: compile each depth's gradients where that saves time.
+        compile: never, always, or auto: compile the gradients of long phases.
+        kernels: CPU convolutions: auto, native (our own) or torch (PyTorch's).
         dry_run: check data and config, print the plan, train nothing.
         debug: show tracebacks of errors.
     """
@@ -102,6 +103,7 @@ class General:
     device: str = "auto"
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     compile: Literal["auto", "never", "always"] = "auto"
+    kernels: Literal["auto", "native", "torch"] = "auto"
     dry_run: bool = False
     debug: bool = False
 

@@ -57,6 +57,8 @@ class DepthDataset(ABC):
     ) -> None:
         self.growth = Growth.of(shape, seed_shape, model_dataset_depth_offset)
         self.model_dataset_depth_offset = model_dataset_depth_offset
+        self.replaced: dict[int, tuple[int, str]] = {}
+        """Examples that turned out to be damaged: the number of the one that is used instead, and why, with a name."""
         self.range_in = range_in
         self.range_out = range_out
 
@@ -123,6 +125,10 @@ class DepthDataset(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A short hex digest of the files and parameters: the same data give the same digest."""
+
+    def has_fingerprint(self, fingerprint: str) -> bool:
+        """Whether these are the data that a stored fingerprint is of."""
+        return fingerprint == self.fingerprint()
 
 
 def box_mean(image: Pixels, size: Sequence[int]) -> Pixels:

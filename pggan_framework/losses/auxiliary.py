@@ -94,6 +94,7 @@ class RealLabels(_LabelTerm):
 
     name: ClassVar[str] = "D_label"
     side: ClassVar[Side] = "D"
+    needs = ("real_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar error of the reals' labels."""
@@ -105,6 +106,7 @@ class FakeLabels(_LabelTerm):
 
     name: ClassVar[str] = "G_label"
     side: ClassVar[Side] = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar error of the labels the fakes were made for."""

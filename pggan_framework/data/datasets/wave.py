@@ -8,6 +8,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import log10
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -144,6 +145,7 @@ class WaveDataset(DepthDataset):
         self._file: OldH5Dataset | None = None
         self._folder = self._preparation(prepared_dir)
         self._parts: list[int] = []
+        self._loudness: list[float] = []
         self._fit()
         if self._folder is not None and (self._folder / PICTURES).is_file():
             self._file = OldH5Dataset(self._folder / PICTURES)
@@ -162,10 +164,20 @@ class WaveDataset(DepthDataset):
     def _fit(self) -> None:
         """The one pass over all sources."""
         rows = read_sources(self, self._folder, self.jobs)
+        bad = self.find_bad([row["facts"] for row in rows])
         for index, row in enumerate(rows):
-            self._parts.append(len(row["measures"]))
-            self.add_source(index, self._parts[-1], row["facts"])
-        self.codec.fit_measures(measured for row in rows for measured in row["measures"])
+            measures = [] if index in bad else row["measures"]
+            self._parts.append(len(measures))
+            self.add_source(index, len(measures), {**row["facts"], **bad.get(index, {})})
+            self._loudness += [measured["peak"] for measured in measures]
+        self.codec.fit_measures({"peak": peak} for peak in self._loudness)
+
+    @property
+    def beyond_range(self) -> dict[int, float]:
+        """Sounds that reach above the range the codec was fitted to, loudest first, and by how many dB."""
+        limit = self.codec.statistic("peak")
+        above = {index: 20 * log10(peak / limit) for index, peak in enumerate(self._loudness) if peak > limit}
+        return dict(sorted(above.items(), key=lambda each: -each[1]))
 
     def _load(self) -> Pixels:
         """All pictures at full size."""
@@ -210,6 +222,14 @@ class WaveDataset(DepthDataset):
         None, the default, keeps nothing in `prepared_dir`. The codec's parameters need not go in.
         """
         return None
+
+    def find_bad(self, facts: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+        """Sources that are not to be used, known from the `facts` of all, and what is to be added to their facts."""
+        return {}
+
+    def is_current(self, index: int, facts: dict[str, Any]) -> bool:
+        """Whether `facts`, kept from an earlier start, are still those of source `index`; else it is read anew."""
+        return True
 
     def encode(self, wave: Wave) -> Pixels:
         """A sound as its picture, float16 [C, bins, frames] in (-1, 1)."""

@@ -57,7 +57,7 @@ class TFRecordsSource(PictureSource):
         self.one_size = (height, width)
         self._labels_file = next(iter(sorted(self.file.parent.glob("*.labels"))), None)
         available = {}
-        if labels != LabelChoice() and self._labels_file:
+        if labels.any and self._labels_file:
             available = load_labels(self._labels_file, len(self))
         self.labels = labels_of_own(available, labels, str(path))
         self.continuous = tuple(labels.continuous or ())
