@@ -50,7 +50,7 @@ def imports(folder: Path) -> set[str]:
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.split(".")[0])
-    return found - sys.stdlib_module_names - {"pggan_framework", "pggan_user_plugins"}
+    return found - sys.stdlib_module_names - {"pggan_framework", "pggan_user_plugins", "_typeshed"}
 
 
 def test_every_import_is_declared_and_every_declared_package_imported() -> None:
