@@ -136,11 +136,6 @@ class _Patches:
             batch = torch.from_numpy(np.array(images[start : start + _BATCH])).float()
             part = values[start * PATCHES : (start + len(batch)) * PATCHES]
             here, pixels = places[start : start + _BATCH], laplacian_level(batch, level)
-            if len(values) >= _MANY:
-                from pggan_framework.metrics.patches import cut
-
-                shape = (len(batch), PATCHES, SIDE, SIDE, channels)
-                return cut(pixels.contiguous().numpy(), here, part.reshape(shape))
             part[:] = _cut(pixels, here).reshape(part.shape)
             sums = np.einsum("ij->j", part, dtype=np.float64), np.einsum("ij,ij->j", part, part, dtype=np.float64)
             by_channel: NDArray[np.float64] = np.stack(sums).reshape(2, -1, channels).sum(1)
