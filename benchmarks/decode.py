@@ -31,8 +31,9 @@ if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.machine import processor  # noqa: E402  -- it is found only now
-from pggan_framework.audio.reading import find_files, read_header, read_wave  # noqa: E402
+from pggan_framework.audio.reading import SUFFIXES, read_header, read_wave  # noqa: E402
 from pggan_framework.data.datasets.images import DefaultImageFolderDataset  # noqa: E402
+from pggan_framework.data.walk import walk  # noqa: E402
 
 Read = Callable[[int], NDArray[Any]]
 """File number -> its array."""
@@ -83,7 +84,7 @@ def sound_ways(folder: Path) -> tuple[int, dict[str, Read]]:
     """How many sounds there are, and the ways to read them."""
     import soundfile
 
-    files, _ = find_files(folder)
+    files, _ = walk(folder).paths(SUFFIXES)
     headers = [read_header(file) for file in files]
 
     def plain(number: int) -> NDArray[np.float32]:
