@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pggan_framework.registry import contract
 
 Wave = NDArray[np.float32]
 """float32 samples, full scale 1: [T], or [channels, T]."""
@@ -33,6 +35,7 @@ def fitted_peak(peaks: Sequence[float]) -> float:
     return min(ordered[-1], usual * 10 ** (FAR_DB / 20)) if usual > 0 else ordered[-1]
 
 
+@contract("codec")
 class Codec(ABC):
     """Turns waves into arrays [C, bins, frames] in [-1, 1] and back; owned by the dataset.
 
@@ -52,6 +55,8 @@ class Codec(ABC):
     """The constructor's arguments, resolved: plain numbers and strings."""
     statistics: dict[str, float]
     """What `fit` found; empty before."""
+    rows_parameter: ClassVar[str | None] = None
+    """The constructor's parameter for the number of rows; None where that is n_fft / 2."""
 
     @property
     @abstractmethod

@@ -29,6 +29,7 @@ class RawCodec(Codec):
     """
 
     name = "raw"
+    rows_parameter = "height"
 
     def __init__(
         self, sample_rate: int = 16000, samples: int = 65536, height: int | None = None, channels: int = 1

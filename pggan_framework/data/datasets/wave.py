@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log10
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,8 +20,10 @@ from pggan_framework.data.datasets.h5 import OldH5Dataset
 from pggan_framework.data.prepare.parallel import processors
 from pggan_framework.data.prepare.sounds import FORMAT, PICTURES, encode_to_memory, read_sources, write_pictures
 from pggan_framework.errors import UserError
+from pggan_framework.registry import REGISTRY
 
-ImgMode = Literal["abslog", "mellog", "if", "ifmel", "complex", "reallog", "raw"]
+ImgMode = str
+"""The name of a registered codec: ``pggan components`` lists them."""
 
 
 def codec_for(
@@ -35,7 +38,7 @@ def codec_for(
 ) -> Codec:
     """The codec of a picture mode; None leaves a size to the mode's own default.
 
-    ``raw`` holds as many samples as an ``abslog`` spectrum of these sizes without a margin would.
+    A codec of samples rather than frames, ``raw``, holds as many as an ``abslog`` spectrum of these sizes without a margin would.
 
     Args:
         img_mode: a codec's name.
@@ -50,11 +53,17 @@ def codec_for(
     Raises:
         UserError: if the mode is unknown, a size is outside its limits, or `bins` and `n_fft` do not agree.
     """
-    own: dict[str, int] = {"channels": channels}
-    if bins is not None and img_mode in ("mellog", "ifmel"):
-        own["mels"] = bins
-    elif bins is not None and img_mode == "raw":
-        own["height"] = bins
+    try:
+        cls: type[Codec] = REGISTRY.get(img_mode, "codec").cls
+    except UserError as error:
+        raise UserError(f"img_mode: {error}") from error
+    taken = inspect.signature(cls).parameters
+    for name, size in (("margin", margin or 0), ("channels", channels - 1)):
+        if size and name not in taken:
+            raise UserError(f"img_mode {img_mode} has no {name}; leave {name} out, or choose another img_mode")
+    own = {name: size for name, size in (("margin", margin), ("channels", channels)) if name in taken}
+    if bins is not None and cls.rows_parameter is not None:
+        own[cls.rows_parameter] = bins
     elif bins is not None:
         if bins < 4 or bins & (bins - 1):
             raise UserError(f"bins {bins} is not a power of two; allowed: 4, 8 ... 512, 1024 ...")
@@ -66,14 +75,9 @@ def codec_for(
         n_fft = 2 * bins
     given = {"sample_rate": sample_rate, "n_fft": n_fft, "hop_length": hop_length, "frames": frames}
     sizes = {name: size for name, size in given.items() if size is not None}
-    if img_mode != "raw":
-        return build_codec(img_mode, **sizes, margin=margin, **own)
-    if margin:
-        raise UserError(
-            f"margin {margin} has no effect with img_mode raw, which has no frames; allowed: 0, or leave it out"
-        )
-    samples = build_codec("abslog", **sizes, margin=0).samples
-    return build_codec("raw", sample_rate=sample_rate, samples=samples, **own)
+    if "samples" in taken and "frames" not in taken:
+        sizes = {"sample_rate": sample_rate, "samples": build_codec("abslog", **sizes, margin=0).samples}
+    return build_codec(img_mode, **sizes, **own)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pggan_framework.data.base import Pixels, box_means
+from pggan_framework.data.base import Pixels
 from pggan_framework.data.prepare.meter import Meter
 from pggan_framework.data.prepare.parallel import in_order
-from pggan_framework.data.store.h5_file import read_levels
+from pggan_framework.data.store.level_writer import LevelWriter
 from pggan_framework.data.store.prepared import lay_out
 from pggan_framework.errors import UserError
 from pggan_framework.storage.atomic import atomic_path, move_synced
@@ -185,20 +184,12 @@ def write_pictures(
             _check_space(dataset, folder)
             with atomic_path(partial) as temporary:
                 lay_out(dataset, temporary)
-        levels = sorted(read_levels(partial), key=lambda level: level.shape[2] * level.shape[3])
+        levels = LevelWriter(partial, dataset.growth)
 
         def encode(index: int) -> None:
-            with partial.open("r+b") as file:
-
-                def put(start: int, pictures: list[Pixels]) -> None:
-                    for level, means in zip(levels, box_means(pictures, dataset.growth), strict=True):
-                        assert level.offset is not None
-                        file.seek(level.offset + start * means[0].nbytes)
-                        file.write(means.data)
-
-                _encode_block(dataset, blocks[index], parts, put)
-                file.flush()
-                os.fsync(file.fileno())
+            with levels as writer:
+                _encode_block(dataset, blocks[index], parts, writer.put)
+                writer.sync()
 
         with RowLog(folder / BLOCKS, header) as log:
             done = len(log.rows)
