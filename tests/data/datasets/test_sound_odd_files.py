@@ -212,11 +212,11 @@ ROWS: dict[str, tuple[Callable, Callable | str]] = {
     ),
     "two mp3 or ogg files joined": (
         mp3_of(lambda data: data + data),
-        counted(9, "wrong headers", "1: odd.mp3 (its header"),
+        counted(10, "wrong headers", "1: odd.mp3 (its header"),
     ),
     "an mp3 that was cut": (
         mp3_of(lambda data: data[: len(data) * 3 // 4]),
-        counted(3, "wrong headers", "1: odd.mp3 (its header says 9 frames, it holds "),
+        counted(3, "wrong headers", "1: odd.mp3 (its header says 10 frames, it holds "),
     ),
     "a wav whose header says 0 bytes, or too few": (
         header_of("odd.wav", lambda data: data.index(b"data") + 4, bytes(4)),
