@@ -3,8 +3,8 @@
     python benchmarks/odd_files.py
     python benchmarks/odd_files.py sounds
 
-Each module of benchmarks/odd has ``cases(folder)``, which writes files whose contents it knows, and ``check(case)``, which
-reads one and says ``read right``, ``named``, or what is wrong. An exception of another kind than UserError counts as wrong.
+Each module of benchmarks/odd has ``cases(folder)``, which writes files whose contents it knows, and ``check(case)``,
+which reads one and says ``read right``, ``named``, or what is wrong. An exception other than UserError counts as wrong.
 """
 
 from __future__ import annotations
