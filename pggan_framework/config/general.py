@@ -25,6 +25,7 @@ class General:
         penalties: what is added to the loss, by name.
         augmentations: random changes of what the discriminator sees, in order.
         schedule: when the networks grow; None: DepthManager's phases.
+        optimizer: what updates the weights of both networks.
         by_depth: values of parameters by depth, such as {G_lr_max: {0: 0.003, 5: 0.001}}.
         plugins: further trainer plugins, by name.
         plugin_dirs: folders whose .py files are loaded.
@@ -70,6 +71,7 @@ class General:
     penalties: list[str] = field(default_factory=list)
     augmentations: list[str] = field(default_factory=list)
     schedule: str | None = None
+    optimizer: str = "Adam"
     by_depth: dict[str, dict[int, Any]] = field(default_factory=dict)
     plugins: list[str] = field(default_factory=list)
     plugin_dirs: list[str] = field(default_factory=lambda: ["plugins"])

@@ -90,17 +90,17 @@ class Experiment:
         self.loss = build_loss(config, self.dataset, self._made)
         self.loss.check(self.generator, self.discriminator)
         self._check_label_sampling()
-        adam = make(config, "Adam")
+        optimizer = make(config, general.optimizer)
         self.step = TrainingStep(
             self.generator,
             self.discriminator,
             self.loss,
-            adam.build(self.generator.parameters(), general.G_lr_max),
-            adam.build(self.discriminator.parameters(), general.D_lr_max, "D"),
+            optimizer.build(self.generator.parameters(), general.G_lr_max),
+            optimizer.build(self.discriminator.parameters(), general.D_lr_max, "D"),
             self.latents,
             labels=None if self.dataset.label_space is None else self.labels,
             augmentations=build_augmentations(config, self.dataset),
-            guard=adam.guard,
+            guard=optimizer.guard,
             world=self.world,
             micro_batch=general.micro_batch,
         )
@@ -185,28 +185,28 @@ class Experiment:
             UserError: if one of them refuses its parameters or the data.
         """
         config, general = self.config, self.config.general
-        loggers = [_make_logger(config, name) for name in logger_names(config)]
+        loggers = [make(config, name) for name in logger_names(config)]
         logger = LoggerGroup(loggers) if self.world.main else Logger()
         postprocessors: list[Postprocessor] = [make(config, name) for name in postprocessor_names(config, self.dataset)]
         for postprocessor in postprocessors:
             postprocessor.setup(folder, self.dataset.growth, self.dataset.codec)
         schedule: list[Plugin] = [self.manager] if self.manager is not None else []
-        rates = {name: getattr(general, name) for name in ("lr_rampup_kimg", "G_lr_max", "D_lr_max")}
-        lr_scheduler: Plugin = make(config, "LRScheduler", **rates)
+        known = {
+            "postprocessors": postprocessors,
+            "logger": logger,
+            "directory": checkpoint_folder(folder, general.checkpoints_dir),
+        }
+        lr_scheduler: Plugin = make(config, "LRScheduler")
         tables = {name if "." in name else f"{OWNERS[name]}.{name}": table for name, table in general.by_depth.items()}
         plugins: list[Plugin] = [
             *schedule,
             *([BudgetKeeper(self.budget)] if self.budget is not None else []),
             *([DepthTables(tables, {**self._made, "LRScheduler": lr_scheduler})] if tables else []),
             lr_scheduler,
-            make(config, "EfficientLossMonitor"),
-            make(config, "AbsoluteTimeMonitor"),
-            *(make(config, name) for name in general.plugins),
-            make(config, "QualityMonitor"),
+            *(make(config, name, **known) for name in ("EfficientLossMonitor", "AbsoluteTimeMonitor")),
+            *(make(config, name, **known) for name in (*general.plugins, "QualityMonitor")),
             Reporter(logger),
-            make(config, "OutputGenerator", postprocessors=postprocessors, logger=logger),
-            make(config, "SaverPlugin", directory=checkpoint_folder(folder, general.checkpoints_dir)),
-            make(config, "HTMLReport"),
+            *(make(config, name, **known) for name in ("OutputGenerator", "SaverPlugin", "HTMLReport")),
         ]
         loader = BatchLoader(
             self.dataset,
@@ -278,11 +278,3 @@ class Experiment:
         except (RuntimeError, KeyError) as error:
             detail = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise UserError(f"resume_network: {path} does not fit these networks: {detail[-1]}") from error
-
-
-def _make_logger(config: Config, name: str) -> Any:
-    """A logger; Comet's alone is given the key, which is in no configuration."""
-    if name != "CometLogger":
-        return make(config, name)
-    general = config.general
-    return make(config, name, comet_key=general.comet_key, comet_project_name=general.comet_project_name)

@@ -74,7 +74,7 @@ def run(
     """Train from Python.
 
     Args:
-        config: a YAML file, or several; a later one overrides an earlier one.
+        config: a YAML file or the name of a preset, or several; a later one overrides an earlier one.
         overrides: flags, as ``{"total_kimg": 20, "Adam.betas": (0.0, 0.9)}`` or nested.
 
     Raises:
@@ -107,7 +107,7 @@ def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> 
         for key, old, new in config.difference(stored)
         if not allowed & {key, key.split(".")[0]}
     ]
-    if state["data"] != dataset.fingerprint():
+    if not dataset.has_fingerprint(state["data"]):
         found.append("the data: other files or parameters than before")
     return found
 

@@ -132,6 +132,7 @@ class AuxiliaryClassifier:
         UserError: if a weight is not above 0, or an attribute's is below.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("label_counts",)
     schedulable: ClassVar[tuple[str, ...]] = ("weight",)
 
     def __init__(

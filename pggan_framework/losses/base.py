@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pggan_framework.losses.context import POINTS, Need, Side, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
+from pggan_framework.registry import contract
 
 OF_FAKES = frozenset({"fakes", "fake_verdict", "fake_gradients"})
 """Needs that no reals are for."""
@@ -72,6 +73,7 @@ class Term(ABC):
         """Take back what `state_dict` gave."""
 
 
+@contract("loss")
 class Loss(ABC):
     """A sum of terms. A subclass is registered with ``@register("loss")`` and gives `terms`."""
 

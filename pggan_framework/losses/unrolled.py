@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -32,6 +32,8 @@ class UnrolledD(Loss):
     Raises:
         UserError: if `steps` is below 1.
     """
+
+    injected: ClassVar[tuple[str, ...]] = ("loss",)
 
     def __init__(self, loss: Loss, steps: int = 5, first_order: bool = False) -> None:
         if steps < 1:

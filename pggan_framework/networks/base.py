@@ -15,6 +15,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.execution import DEFAULT, Execution, RecomputeWish, pixels_for
 from pggan_framework.networks.recompute import recomputed
+from pggan_framework.registry import contract
 from pggan_framework.schedules.growth import Growth
 
 
@@ -59,6 +60,7 @@ class GrowingNetwork(nn.Module):
         label_space: what it is conditioned on, if it is.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("shape", "growth", "label_space")
     grows: ClassVar[bool] = True
     """Whether it can be at a lower depth than the deepest, and fade."""
     takes_maps: ClassVar[bool] = False
@@ -189,6 +191,7 @@ class GrowingNetwork(nn.Module):
             self.alpha_value.copy_(other.alpha_value)
 
 
+@contract("generator")
 class GeneratorBase(GrowingNetwork):
     """Base of generators.
 
@@ -207,6 +210,7 @@ class GeneratorBase(GrowingNetwork):
         """Latents [N, F], and labels [N, width] where it is conditioned -> pictures [N, C, h, w] at this depth."""
 
 
+@contract("discriminator")
 class DiscriminatorBase(GrowingNetwork):
     """Base of discriminators: a subclass gives `judge`."""
 

@@ -14,6 +14,7 @@ from pggan_framework.networks.base import DiscriminatorBase, FeatureMaps, Genera
 from pggan_framework.networks.blocks import DiscriminatorBlock, GeneratorBlock, Head, Layers, SeedBlock, check_share
 from pggan_framework.networks.functional import downsample, pixel_norm, upsample
 from pggan_framework.networks.norms import BlockNorm
+from pggan_framework.networks.statistics import RowStatistics
 from pggan_framework.registry import register
 from pggan_framework.schedules.growth import Growth
 
@@ -156,6 +157,8 @@ class Discriminator(DiscriminatorBase):
             (local_response). With batch, a score depends on the whole batch, which no gradient penalty means.
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
         patch_size: pixels per side of the patches that are channels to the first layer, as in the generator.
+        row_statistics: also judge each row's mean, deviation and change along the width, which are those of a frequency
+            along time where images are spectrograms.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -179,6 +182,7 @@ class Discriminator(DiscriminatorBase):
         norm: BlockNorm = "none",
         spectral_norm: bool = False,
         patch_size: int = 1,
+        row_statistics: bool = False,
     ) -> None:
         name, growth = type(self).__name__, growth_of(shape)
         inside = patched(name, growth, patch_size)
@@ -205,6 +209,7 @@ class Discriminator(DiscriminatorBase):
                 for depth in range(growth.max_depth + 1)
             ]
         )
+        self.rows = RowStatistics(growth, maps.at(-1), layers) if row_statistics else None
         self.score = layers.dense((maps.at(-1), 1), 1.0)
         self.classify = layers.dense((maps.at(-1), label_space.width), 1.0) if label_space else None
 
@@ -241,7 +246,8 @@ class Discriminator(DiscriminatorBase):
         expected = self.growth.shape_at(self.depth)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(f"pictures of shape {tuple(images.shape[1:])} at depth {self.depth}, not {expected}")
-        return self._features(images, parts)
+        features = self._features(images, parts)
+        return features if self.rows is None else features + self.rows(images)
 
     def _features(self, images: Tensor, parts: int) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)

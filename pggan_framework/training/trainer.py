@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -87,6 +87,8 @@ class Trainer:
     Raises:
         UserError: if a number is outside its limits.
     """
+
+    injected: ClassVar[tuple[str, ...]] = ("parts",)
 
     def __init__(
         self,
