@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -101,8 +102,8 @@ def test_many_tensors_move_at_once_or_one_by_one(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("there", [True, False])
 def test_a_trace_holds_the_backward_pass(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     if not there:
-        monkeypatch.setitem(__import__("sys").modules, "torch._guards", None)
-        monkeypatch.setitem(__import__("sys").modules, "torch._inductor.runtime.cache_dir_utils", None)
+        monkeypatch.delattr("torch._guards.tracing")
+        monkeypatch.setitem(sys.modules, "torch._inductor.runtime.cache_dir_utils", None)
         assert compiled_code() is None
 
     def slope(x: Tensor) -> list[Tensor]:
