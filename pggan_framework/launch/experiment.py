@@ -68,7 +68,11 @@ def check_paths(config: Config) -> None:
     """
     for name, values in config.components.items():
         component = REGISTRY.get(name)
-        own = component.module.startswith("pggan_framework.") and component.kind in ("postprocessor", "plugin", "logger")
+        own = component.module.startswith("pggan_framework.") and component.kind in (
+            "postprocessor",
+            "plugin",
+            "logger",
+        )
         for parameter in ("samples_path", "filename", "directory") if own else ():
             if isinstance(values.get(parameter), str):
                 inside(f"{name}.{parameter}", values[parameter])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,11 @@ from numpy.typing import NDArray
 from pggan_framework.config.discovery import DEFAULT_PLUGIN_DIRS, load_all
 from pggan_framework.errors import UserError, require
 from pggan_framework.labels.maps import MapSpace, space_from_state
+from pggan_framework.models.fitting import build_generator
 from pggan_framework.registry import REGISTRY
 from pggan_framework.runs.folders import EXPORTED
 from pggan_framework.schedules.growth import Growth
+from pggan_framework.storage.limits import MOST_JSON, parse_json, read_text
 
 if TYPE_CHECKING:
     from pggan_framework.labels.attributes import Labels
@@ -43,7 +44,7 @@ def read_exported(path: Path, weights: Weights | None = None) -> Pretrained:
     if weights not in (None, held):
         raise UserError(f"{path} holds the {held} weights; --weights {weights} needs the checkpoint it is from")
     try:
-        return _build(about, _tensors(path))
+        return _build(path, about, _tensors(path))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
         raise UserError(f"{beside} does not describe the generator in {path} ({error})") from error
 
@@ -61,7 +62,7 @@ def read_about(path: Path) -> dict[str, Any]:
         UserError: if it is missing, damaged or of another kind.
     """
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = parse_json(read_text(path, MOST_JSON))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; an exported model is its weights and it") from error
     except ValueError as error:
@@ -73,14 +74,7 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def growth_from(state: Mapping[str, Any]) -> Growth:
-    """The growth that JSON has as ``channels``, ``seed`` and ``doubles``."""
-    height, width = (int(side) for side in state["seed"])
-    doubles = tuple((bool(down), bool(across)) for down, across in state["doubles"])
-    return Growth(int(state["channels"]), (height, width), doubles)
-
-
-def _build(about: Mapping[str, Any], tensors: dict[str, Any]) -> Pretrained:
+def _build(path: Path, about: Mapping[str, Any], tensors: dict[str, Any]) -> Pretrained:
     from pggan_framework.models.pretrained import Pretrained
 
     load_all(DEFAULT_PLUGIN_DIRS)
@@ -88,8 +82,8 @@ def _build(about: Mapping[str, Any], tensors: dict[str, Any]) -> Pretrained:
     labels = about["labels"]
     space = None if labels is None else space_from_state(labels["space"])
     extra = {} if space is None else {"label_space": space}
-    generator = component.cls(shape=growth_from(about["growth"]), **about["parameters"], **extra)
-    generator.load_state_dict(tensors)
+    growth = Growth.from_state(about["growth"], str(path))
+    generator = build_generator(path, component.cls, {"shape": growth, **about["parameters"], **extra}, tensors)
     generator.depth, generator.alpha = about["depth"], about["alpha"]
     rows: Labels | None = None
     counts: NDArray[np.int64] | None = None

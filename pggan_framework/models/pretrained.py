@@ -16,6 +16,7 @@ from pggan_framework.errors import UserError, require
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import Map, MapSpace, space_from_state
 from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, read_exported
+from pggan_framework.models.fitting import build_generator
 from pggan_framework.networks.base import GeneratorBase
 from pggan_framework.registry import REGISTRY
 from pggan_framework.schedules.growth import Growth
@@ -268,16 +269,14 @@ def _build(path: Path, state: dict[str, Any], weights: Weights) -> Pretrained:
     _, folders = split_trusted(config.get("plugin_dirs"))
     if folders and config["generator"] not in REGISTRY:
         raise UserError(f"{path} needs the generator '{config['generator']}', which is not here; {code_note(folders)}")
-    growth = Growth(
-        state["growth"]["channels"],
-        tuple(state["growth"]["seed"]),
-        tuple((bool(down), bool(across)) for down, across in state["growth"]["doubles"]),
-    )
+    growth = Growth.from_state(state["growth"], str(path))
     component = REGISTRY.get(config["generator"], "generator")
     labels = state.get("labels")
     extra = {} if labels is None else {"label_space": space_from_state(labels["space"])}
-    generator = component.cls(shape=growth, **config[component.name], **extra)
-    generator.load_state_dict(state["ema"] if weights == "ema" else state["networks"]["G"])
+    given = {"shape": growth, **config[component.name], **extra}
+    generator = build_generator(
+        path, component.cls, given, state["ema"] if weights == "ema" else state["networks"]["G"]
+    )
     generator.depth = state["networks"]["depth"]
     generator.alpha = state["networks"]["alpha"]
     codec = None

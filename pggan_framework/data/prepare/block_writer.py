@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pggan_framework.data.base import Pixels, box_means
 from pggan_framework.data.images import png
 from pggan_framework.data.images.files import reason
 from pggan_framework.data.images.pixel_loops import Loops, Shrinker, fits, loops
 from pggan_framework.data.prepare.image_plan import Plan
-from pggan_framework.data.store.h5_file import Level, read_levels
+from pggan_framework.data.store.h5_file import read_levels
 from pggan_framework.errors import UserError
 
 WORTH_COMPILING = 256 << 20
@@ -98,13 +96,7 @@ class BlockWriter:
         with self.path.open("r+b") as file:
             for level, buffer in zip(self._levels, self._buffers, strict=True):
                 pictures = buffer[: len(places)]
-                _write_at(file, level, places.start, pictures)
+                level.write(file, places.start, pictures)
                 if self.plan.options.mirror:
                     mirrored = np.ascontiguousarray(pictures[..., ::-1])
-                    _write_at(file, level, len(self.plan.chosen) + places.start, mirrored)
-
-
-def _write_at(file: Any, level: Level, start: int, pictures: NDArray[np.uint8]) -> None:
-    assert level.offset is not None
-    file.seek(level.offset + start * pictures[:1].nbytes)
-    file.write(pictures.data)
+                    level.write(file, len(self.plan.chosen) + places.start, mirrored)

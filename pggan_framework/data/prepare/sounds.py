@@ -155,9 +155,7 @@ def write_pictures(
 
                 def put(start: int, pictures: list[Pixels]) -> None:
                     for level, means in zip(levels, box_means(pictures, dataset.growth), strict=True):
-                        assert level.offset is not None
-                        file.seek(level.offset + start * means[0].nbytes)
-                        file.write(means.data)
+                        level.write(file, start, means)
 
                 _encode_block(dataset, blocks[index], parts, put)
                 file.flush()

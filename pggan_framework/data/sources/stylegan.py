@@ -14,7 +14,9 @@ from pggan_framework.data.sources.archive import BROKEN, ZipSource
 from pggan_framework.data.sources.arrays import columns
 from pggan_framework.data.sources.base import LabelChoice, labels_of_own
 from pggan_framework.data.sources.folder import FolderSource
+from pggan_framework.data.sources.packed import read_member
 from pggan_framework.errors import UserError
+from pggan_framework.storage.limits import parse_json
 
 FILE = "dataset.json"
 FORM = '{"labels": [["00000/img00000000.png", 6], ...]}, each a number or all of them lists of numbers, or null'
@@ -42,7 +44,7 @@ class StyleGANZip(ZipSource):
     def __init__(self, path: Path, labels: LabelChoice) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
-                rows = _parse(archive.read(FILE), f"{path}, {FILE}")
+                rows = _parse(read_member(archive, FILE), f"{path}, {FILE}")
         except (*BROKEN, RuntimeError) as error:  # RuntimeError: it is encrypted
             raise UserError(f"{path} is damaged: {error}") from error
         own = rows is not None and _from_inside(labels)
@@ -105,7 +107,7 @@ def _parse(content: bytes, where: str) -> Rows | None:
         UserError: if they have another form.
     """
     try:
-        found = json.loads(content)
+        found = parse_json(content)
     except ValueError as error:
         raise UserError(f"{where} is no JSON: {error}") from error
     labels = found.get("labels") if isinstance(found, dict) else found
