@@ -17,7 +17,7 @@ from pggan_framework.config.text import load_file
 from pggan_framework.errors import DamagedError, UserError, nearest
 from pggan_framework.runs.best_checkpoint import use_best
 from pggan_framework.storage.atomic import atomic_path
-from pggan_framework.storage.zips import verify_zip
+from pggan_framework.storage.zips import verify_once
 
 _SNAPSHOT = re.compile(r"network-snapshot-(\d{6,})\.pt")
 _NAME = re.compile(r"(\d{3,})-(.+)")
@@ -261,7 +261,7 @@ def newest_intact(found: Sequence[Path]) -> Path:
     damaged: list[str] = []
     for path in reversed(found):
         try:
-            verify_zip(path)
+            verify_once(path)
         except DamagedError as error:
             damaged.append(f"{path} is damaged ({error})")
             continue
