@@ -27,7 +27,7 @@ def verify_zip(path: Path) -> None:
         size = path.stat().st_size
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise DamagedError("it is no zip, as torch.save writes them, or its start is lost; nothing in it was run")
+                raise DamagedError("it is no zip of torch.save, or its start is lost; nothing in it was run")
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if len({member.filename for member in members}) < len(members):
