@@ -27,10 +27,10 @@ def read_best(folder: Path) -> dict[str, Any] | None:
         facts = parse_json(read_text(folder / BEST_FACTS, MOST))
     except (OSError, ValueError):
         return None
-    return facts if _measured(facts, "depth", "alpha", "value") and (folder / BEST).is_file() else None
+    return facts if is_measurement(facts, "depth", "alpha", "value") and (folder / BEST).is_file() else None
 
 
-def _measured(facts: object, *numbers: str) -> bool:
+def is_measurement(facts: object, *numbers: str) -> bool:
     """Whether a line is a measurement: a metric's name and numbers, not anything else that a file may hold."""
     if not isinstance(facts, dict) or not isinstance(facts.get("metric"), str):
         return False
@@ -50,7 +50,7 @@ def last_measured(run: Path) -> dict[str, Any] | None:
             facts = parse_json(line)
         except ValueError:
             continue
-        if _measured(facts) and facts.get("by") == QUALITY:
+        if is_measurement(facts) and facts.get("by") == QUALITY:
             return dict(facts)
     return None
 
