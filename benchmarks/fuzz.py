@@ -11,6 +11,7 @@ death of the process, more than 10 s of processor time, and more than 1 GB of me
 from __future__ import annotations
 
 import argparse
+import gzip
 import io
 import json
 import os
@@ -23,6 +24,7 @@ import tempfile
 import time
 import traceback
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,8 +33,12 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-from fuzz_seeds import Reader, rewrite_checkpoint, seeds  # noqa: E402
+HERE = Path(__file__).resolve().parent
+if str(HERE.parent) not in sys.path:
+    sys.path.insert(0, str(HERE.parent))
+
+from benchmarks.fuzz_seeds import Reader, rewrite_checkpoint, seeds  # noqa: E402  -- it is found only now
+from pggan_framework.data.sources.crc32c import crc32c, masked  # noqa: E402
 
 SECONDS, MEMORY = 10, 1 << 30
 """Limits for one input, of processor time and of memory."""
@@ -74,13 +80,13 @@ class Outcome:
 
 
 def mutate(data: bytes, random: np.random.Generator) -> bytes:
-    """`data` with one to four changes."""
+    """`data` with one change, or up to four; half of them keep the length."""
     changed = bytearray(data)
-    for _ in range(int(random.integers(1, 5))):
+    for _ in range(1 if random.integers(0, 3) else int(random.integers(2, 5))):
         size = len(changed)
         at = int(random.integers(0, size + 1))
         length = int(random.integers(1, max(2, min(size, 64))))
-        kind = int(random.integers(0, 9))
+        kind = int(random.choice([0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 6, 6, 7, 8]))
         if kind == 0 and size:
             changed[at % size] ^= 1 << int(random.integers(0, 8))
         elif kind == 1 and size:
@@ -120,6 +126,50 @@ def mutate_zip(data: bytes, random: np.random.Generator) -> bytes:
     return stream.getvalue()
 
 
+def mutate_gzip(data: bytes, random: np.random.Generator) -> bytes:
+    """What is packed is changed, and packed again."""
+    return gzip.compress(mutate(gzip.decompress(data), random), 1)
+
+
+def mutate_png(data: bytes, random: np.random.Generator) -> bytes:
+    """A PNG one of whose chunks is changed, its checksum and its length right."""
+    chunks, place = [], 8
+    while place + 12 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        chunks.append((data[place + 4 : place + 8], data[place + 8 : place + 8 + length]))
+        place += 12 + length
+    at = int(random.integers(0, len(chunks)))
+    chunks[at] = (chunks[at][0], mutate(chunks[at][1], random))
+    packed = [
+        len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big") for name, body in chunks
+    ]
+    return data[:8] + b"".join(packed)
+
+
+def mutate_records(data: bytes, random: np.random.Generator) -> bytes:
+    """TFRecords one of which is changed, with the right checksums."""
+    records, place = [], 0
+    while place < len(data):
+        length = int.from_bytes(data[place : place + 8], "little")
+        records.append(data[place + 12 : place + 12 + length])
+        place += 16 + length
+    at = int(random.integers(0, len(records)))
+    records[at] = mutate(records[at], random)
+
+    def checked(part: bytes) -> bytes:
+        return part + masked(crc32c(part)).to_bytes(4, "little")
+
+    return b"".join(checked(len(record).to_bytes(8, "little")) + checked(record) for record in records)
+
+
+_INSIDE = {
+    b"PK\x03\x04": mutate_zip,
+    b"\x1f\x8b": mutate_gzip,
+    b"\x89PNG": mutate_png,
+}
+"""How what is inside a file that begins so is changed, and packed again as it is due."""
+
+
 _VALUES: list[Any] = [None, -1, 0, 2**31, 2**62, 1e300, float("nan"), "", "x" * 50, [], {}, [1, 2, 3], True, b"x"]
 
 
@@ -148,10 +198,11 @@ def write_input(path: Path, seed: Path, kind: str, number: int, base: int) -> No
         rewrite_checkpoint(path, lambda state: mutate_values(state, random))
     elif kind == "safetensors' json" and way < 2:
         path.write_text(json.dumps(mutate_values(json.loads(data), random)), encoding="utf-8")
-    elif data.startswith(b"PK\x03\x04") and way < 2:
-        path.write_bytes(mutate_zip(data, random))
     else:
-        path.write_bytes(mutate(data, random))
+        inside = mutate_records if kind == "tfrecords" else mutate
+        for start, change in _INSIDE.items():
+            inside = change if data.startswith(start) else inside
+        path.write_bytes((inside if way < 2 else mutate)(data, random))
 
 
 def fuzz(kind: str, reader: Reader, files: Sequence[Path], numbers: Sequence[int], base: int, folder: Path) -> Outcome:

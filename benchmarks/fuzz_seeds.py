@@ -21,13 +21,15 @@ from PIL import Image
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 Reader = Callable[[Path], object]
 """Reads a file of a kind, all of it; raises UserError for one that is damaged."""
+Kinds = dict[str, tuple[Reader, list[Path]]]
+"""For each kind what reads it, and its seeds."""
 RANDOM = np.random.default_rng(0)
 
 
-def seeds(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
+def seeds(folder: Path) -> Kinds:
     """Write the corpus into `folder`; for each kind what reads it and its files."""
     sys.path[:0] = [str(TESTS), str(TESTS / "models" / "importing")]
-    made: dict[str, tuple[Reader, list[Path]]] = {}
+    made: Kinds = {}
     for kinds in (_checkpoints, _prepared, _archives, _tools, _foreign, _texts, _sounds, _images):
         made |= kinds(folder)
     return made
@@ -40,9 +42,8 @@ def _file(folder: Path, kind: str, name: str, content: bytes) -> Path:
     return path
 
 
-def _checkpoints(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
-    from tiny import TONES
-
+def _checkpoints(folder: Path) -> Kinds:
+    tones = importlib.import_module("tiny").TONES
     from pggan_framework import run
     from pggan_framework.cli.main import main
     from pggan_framework.models.details import describe_file
@@ -52,7 +53,7 @@ def _checkpoints(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
     from pggan_framework.runs.best_checkpoint import described, use_best
     from pggan_framework.runs.folders import snapshots
 
-    flags = {**TONES, "Trainer.tick_nimg_default": 8, "total_kimg": 0.016, "plugin_dirs": []}
+    flags = {**tones, "Trainer.tick_nimg_default": 8, "total_kimg": 0.016, "plugin_dirs": []}
     result = run(overrides={**flags, "result_dir": str(folder / "run")})
     snapshot = snapshots(result.path)[-1]
     checkpoint = _file(folder, "checkpoint", "network-snapshot-000000.pt", snapshot.read_bytes())
@@ -133,7 +134,7 @@ def _read_source(path: Path) -> object:
     return prepare_pictures(plan, path.with_name("prepared.h5"), 1, lambda out, result: None)
 
 
-def _prepared(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
+def _prepared(folder: Path) -> Kinds:
     import h5py
 
     from pggan_framework.data.datasets.h5 import OldH5Dataset
@@ -158,9 +159,8 @@ def _prepared(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
     return {"prepared": (read, [prepared]), "hdf5": (read, [old])}
 
 
-def _archives(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
-    import foreign
-
+def _archives(folder: Path) -> Kinds:
+    foreign = importlib.import_module("foreign")
     content = {f"{'ab'[n % 2]}/{n}.png": _encoded("PNG") for n in range(3)}
     names = [f"00000/img{n:08}.png" for n in range(3)]
     pixels = RANDOM.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
@@ -177,9 +177,8 @@ def _archives(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
     }
 
 
-def _tools(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
-    import foreign
-
+def _tools(folder: Path) -> Kinds:
+    foreign = importlib.import_module("foreign")
     pixels = RANDOM.integers(0, 256, (3, 3, 8, 8), dtype=np.uint8)
     for name in ("tfrecords", "idx"):
         (folder / name).mkdir()
@@ -206,7 +205,7 @@ def _tools(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
     }
 
 
-def _foreign(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
+def _foreign(folder: Path) -> Kinds:
     import pytest
 
     from pggan_framework.models.importing.convert import build_discriminator, build_generator
@@ -216,7 +215,7 @@ def _foreign(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
         model = read_foreign(path)
         return build_generator(model), build_discriminator(model)
 
-    made = {}
+    made: Kinds = {}
     for kind in ("karras", "deepsound", "gan_zoo"):
         (folder / kind).mkdir()
         module = importlib.import_module(f"test_{kind}")
@@ -238,9 +237,8 @@ def _foreign(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
     return made
 
 
-def _texts(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
-    import written
-
+def _texts(folder: Path) -> Kinds:
+    written = importlib.import_module("written")
     from pggan_framework.config.text import load_file
     from pggan_framework.data.labels.tables import read_json, read_table
     from pggan_framework.generate.midi import read_midi
@@ -264,7 +262,7 @@ def _texts(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
     }
 
 
-def _sounds(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
+def _sounds(folder: Path) -> Kinds:
     import soundfile
 
     from pggan_framework.audio.reading import UnreadableSound, read_header, read_wave
@@ -276,7 +274,7 @@ def _sounds(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
             return None
 
     tone = 0.5 * np.sin(np.arange(2000) / 5)
-    made = {}
+    made: Kinds = {}
     for kind in ("wav", "flac", "mp3", "ogg"):
         path = folder / kind / f"a.{kind}"
         path.parent.mkdir()
@@ -291,7 +289,7 @@ def _sounds(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
     return made
 
 
-def _images(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
+def _images(folder: Path) -> Kinds:
     from pggan_framework.data.datasets.images import DefaultImageFolderDataset
 
     def read(path: Path) -> object:
@@ -302,7 +300,8 @@ def _images(folder: Path) -> dict[str, tuple[Reader, list[Path]]]:
         return data.image(0)
 
     kinds = {"png": "PNG", "jpg": "JPEG", "gif": "GIF", "tif": "TIFF", "webp": "WEBP", "bmp": "BMP"}
-    return {end: (read, [_file(folder, end, f"a.{end}", _encoded(kind))]) for end, kind in kinds.items()}
+    made: Kinds = {end: (read, [_file(folder, end, f"a.{end}", _encoded(kind))]) for end, kind in kinds.items()}
+    return made
 
 
 def rewrite_checkpoint(path: Path, change: Callable[[Any], Any]) -> None:
