@@ -124,7 +124,7 @@ def _encoded(kind: str, **options: Any) -> bytes:
 
 def _read_source(path: Path) -> object:
     """As `pggan prepare` does, up to the pixels."""
-    from pggan_framework.data.prepare.image_plan import Options, make_plan
+    from pggan_framework.data.images.plan import Options, make_plan
     from pggan_framework.data.prepare.images import prepare_pictures
     from pggan_framework.data.sources.base import LabelChoice
     from pggan_framework.data.sources.opening import open_source
