@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": "measure a trained model's sounds or pictures beside the data's",
     "prepare": "pictures from anywhere into one file to train on, and data sets by recipe",
     "import": "weights of the original PGGAN, deepsound's or the GAN zoo's as a checkpoint",
+    "doctor": "what this machine has, what a run uses of it, and what to do about the rest",
     "inspect": "look at data before training: figures, pictures, and what the codec keeps",
 }
 """The commands; each is the function ``run(argv) -> exit status`` of the module of its name, ``import_`` for import."""
