@@ -172,7 +172,7 @@ class _Batches(Dataset["_Batch | _Failure"]):
     def __getitem__(self, request: Request) -> _Batch | _Failure:
         order = self._order(request.nimg, request.size)
         try:
-            images = self.dataset.images(order, request.depth)
+            images = self.dataset.images_at(order, request.depth, self._epochs(request.nimg, request.size))
         except UserError as error:
             return _Failure(str(error))
         known = self.dataset.replaced
@@ -190,6 +190,12 @@ class _Batches(Dataset["_Batch | _Failure"]):
         known = self.dataset.replaced
         order = [known[index][0] if index in known else index for index in self._order(nimg, size)]
         return torch.from_numpy(space.condition(labels[order], (height, width)))
+
+    def _epochs(self, nimg: int, size: int) -> list[int]:
+        """How often all images have been shown before, for each image of the batch."""
+        places = np.arange(size) if self.part is None else self.part(size)
+        epochs: list[int] = ((nimg + places) // len(self.dataset)).tolist()
+        return epochs
 
     def _order(self, nimg: int, size: int) -> list[int]:
         own = self.dataset.own
