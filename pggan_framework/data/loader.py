@@ -175,6 +175,9 @@ class _Batches(Dataset["_Batch | _Failure"]):
             images = self.dataset.images_at(order, request.depth, self._epochs(request.nimg, request.size))
         except UserError as error:
             return _Failure(str(error))
+        if images.dtype.kind == "f" and self.dataset.codec is None and not np.isfinite(images).all():
+            bad = next(index for index, image in zip(order, images, strict=True) if not np.isfinite(image).all())
+            return _Failure(f"{type(self.dataset).__name__}: image {bad} holds NaN or infinite values; remove it")
         known = self.dataset.replaced
         # One layout in memory whatever the dataset's: convolutions round differently on another.
         return _Batch(
