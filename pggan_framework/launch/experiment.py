@@ -28,6 +28,7 @@ from pggan_framework.launch.build import (
 from pggan_framework.loggers.base import UNLIMITED_KIMG, Logger
 from pggan_framework.loggers.group import LoggerGroup
 from pggan_framework.plugins.reporter import Reporter
+from pggan_framework.plugins.run_state import RunState
 from pggan_framework.plugins.tables import DepthTables
 from pggan_framework.postprocessors.base import Postprocessor
 from pggan_framework.runs.folders import checkpoint_folder
@@ -199,6 +200,7 @@ class Experiment:
             Reporter(logger),
             make(config, "OutputGenerator", postprocessors=postprocessors, logger=logger),
             make(config, "SaverPlugin", directory=checkpoint_folder(folder, general.checkpoints_dir)),
+            RunState(),
             make(config, "HTMLReport"),
         ]
         loader = BatchLoader(

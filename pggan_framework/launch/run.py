@@ -17,7 +17,7 @@ from pggan_framework.launch.experiment import Experiment, postprocessor_names
 from pggan_framework.loggers.base import Logger, RunInfo
 from pggan_framework.networks.describe import Tables
 from pggan_framework.registry import REGISTRY
-from pggan_framework.reporting.record import REPORT
+from pggan_framework.reporting.run import REPORT
 from pggan_framework.runs.folders import (
     check_name,
     checkpoint_folder,
