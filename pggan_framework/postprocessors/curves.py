@@ -65,8 +65,7 @@ class Curve:
     @property
     def classes(self) -> str:
         """CSS classes of its colour and dash, ``s0 d1``."""
-        dash = "baseline" if self.baseline else f"d{self.style // COLOURS % DASHES}"
-        return f"s{self.style % COLOURS} {dash}"
+        return f"s{self.style % COLOURS} baseline" if self.baseline else look_of(self.style)
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,11 @@ class Chart:
     unit: str = ""
     note: str = ""
     log: bool = False
+
+
+def look_of(style: int) -> str:
+    """CSS classes of a curve's colour and dash."""
+    return f"s{style % COLOURS} d{style // COLOURS % DASHES}"
 
 
 def svg(chart: Chart, marks: Mapping[float, str] | None = None) -> str:

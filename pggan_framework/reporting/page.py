@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pggan_framework.postprocessors.curves import STYLE, svg
+from pggan_framework.postprocessors.curves import STYLE, look_of, svg
 from pggan_framework.postprocessors.picture import extent_of
 from pggan_framework.reporting import media
 from pggan_framework.reporting.head import facts_of, resume_command, trained
@@ -51,7 +51,7 @@ def render(runs: Sequence[Run], sheets: int = 12, sounds: int = 64, megabytes: f
         runs=shown,
         sections=_sections(experiments),
         means=[name for name, seeds in experiments.items() if len(seeds) > 1],
-        comparison=_comparison(runs, names),
+        comparison=_comparison(runs, names, list(experiments.values())),
         chart_style=STYLE,
         script=script,
     )
@@ -138,17 +138,27 @@ def _evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"about": ", ".join(about), "rows": rows}
 
 
-def _comparison(runs: Sequence[Run], names: Sequence[str]) -> dict[str, Any] | None:
+def _comparison(
+    runs: Sequence[Run], names: Sequence[str], experiments: Sequence[Sequence[Run]]
+) -> dict[str, Any] | None:
     """Runs as rows: length, best distance, and the settings that are not the same in all; None for one run."""
     if len(runs) == 1:
         return None
     flat = [dict(_flat(run.config)) for run in runs]
     keys = dict.fromkeys(key for settings in flat for key in settings)
     columns = [key for key in keys if len({settings.get(key, "") for settings in flat}) > 1]
+
+    def look(run: Run) -> str:
+        return look_of(next(number for number, seeds in enumerate(experiments) if run in seeds))
+
     return {
         "columns": ["Trained", "Best quality", *columns],
         "rows": [
-            (name, [trained(run), described(run.best) if run.best else "", *(own.get(key, "") for key in columns)])
+            (
+                name,
+                look(run),
+                [trained(run), described(run.best) if run.best else "", *(own.get(k, "") for k in columns)],
+            )
             for name, run, own in zip(names, runs, flat, strict=True)
         ],
     }
