@@ -9,11 +9,15 @@ import time
 from pggan_framework.config.discovery import DEFAULT_PLUGIN_DIRS
 from pggan_framework.errors import UserError
 
+_SHORT = {name: ["--verbosity", value] for value in ("quiet", "verbose") for name in (f"-{value[0]}", f"--{value}")}
+"""Short spellings of flags."""
+
 
 def run(argv: list[str]) -> int:
     """Print help, the resolved config or the plan, or train; returns the exit status."""
     if "-h" in argv or "--help" in argv:
         return _help([word for word in argv if word not in ("-h", "--help")])
+    argv = [word for short in argv for word in _SHORT.get(short, [short])]
     for position, word in enumerate(argv):
         if word.partition("=")[0] == "--help_component":
             return _help_component(argv, position)
@@ -32,7 +36,7 @@ def run(argv: list[str]) -> int:
         choice = plan_folder(folder, words)
         config = resolve(words, base=choice.config)
         # Where the resolved config is printed, standard output holds nothing else.
-        for line in choice.lines if main_process else ():
+        for line in choice.lines if main_process and config.general.verbosity != "quiet" else ():
             print(line, file=sys.stderr if "--print_config" in argv else sys.stdout, flush=True)
     else:
         config = resolve(words)
@@ -50,8 +54,11 @@ def run(argv: list[str]) -> int:
     from pggan_framework.launch.run import run_config
 
     result = run_config(config, time.monotonic() - called)
-    for what, path in result.files.items() if main_process else ():
-        print(f"{what:<9} {path}")
+    if main_process and config.general.verbosity == "quiet":
+        print(result.path)
+    elif main_process:
+        for what, path in result.files.items():
+            print(f"{what:<9} {path}")
     return result.exit_status
 
 

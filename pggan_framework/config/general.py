@@ -57,6 +57,7 @@ class General:
         precision: fp32, bf16 (the gradient penalty in fp32), or auto: bf16 on a GPU made for it.
         compile: never, always, or auto: compile each depth's gradients where that saves time.
         dry_run: check data and config, print the plan, train nothing.
+        verbosity: what is printed: quiet (-q), normal, or verbose (-v).
         debug: show tracebacks of errors.
     """
 
@@ -101,6 +102,7 @@ class General:
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     compile: Literal["auto", "never", "always"] = "auto"
     dry_run: bool = False
+    verbosity: Literal["quiet", "normal", "verbose"] = "normal"
     debug: bool = False
 
     def __post_init__(self) -> None:
@@ -124,5 +126,5 @@ class General:
 LOSS_ALIASES = ("iwass_lambda", "iwass_epsilon", "iwass_target")
 """General flags that are short for a parameter of the loss in use; resolved, they appear only as that."""
 
-UNSTORED = frozenset({"comet_key", "resume", "allow_config_change", "dry_run", "debug", *LOSS_ALIASES})
+UNSTORED = frozenset({"comet_key", "resume", "allow_config_change", "dry_run", "verbosity", "debug", *LOSS_ALIASES})
 """General flags that no resolved config holds: the secret, the aliases, and what concerns one call only."""

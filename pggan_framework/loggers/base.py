@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,30 @@ class Histogram:
     sum_squares: float
 
 
+Verbosity = Literal["quiet", "normal", "verbose"]
+"""How much a run prints to the terminal; files always have everything."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run is between two steps.
+
+    Args:
+        depth: index of the deepest block in use.
+        size: of the images there, ``16x16``.
+        alpha: how far that block has faded in, 1 when it has.
+        depth_left: how long training stays at this depth, in images, or in seconds where `by_clock`; None where it
+            does not say.
+        by_clock: whether the schedule counts seconds.
+    """
+
+    depth: int
+    size: str
+    alpha: float
+    depth_left: float | None = None
+    by_clock: bool = False
+
+
 @dataclass(frozen=True)
 class RunInfo:
     """What a logger is told at the start.
@@ -47,7 +71,11 @@ class RunInfo:
         total_kimg: how long the run is, in thousand images; `UNLIMITED_KIMG` where a clock alone ends it.
         resumed_nimg: where a resumed run goes on, in images; None for a new run.
         logged_nimg: where its last whole tick ended: figures after it will be given again.
+        environment: versions, machine and device.
         seconds: how long this start trains at most where a clock ends it.
+        data_line: the training data in one short line.
+        verbosity: how much is printed.
+        position: tells where the run is; cheap enough for twice a second.
     """
 
     directory: Path
@@ -61,6 +89,9 @@ class RunInfo:
     logged_nimg: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     seconds: float | None = None
+    data_line: str = ""
+    verbosity: Verbosity = "normal"
+    position: Callable[[], Position] | None = None
 
 
 class Logger:

@@ -16,6 +16,7 @@ from pggan_framework.config.discovery import load_all
 from pggan_framework.errors import UserError, require
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import Map, MapSpace, space_from_state
+from pggan_framework.metrics.base import as_array
 from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, read_exported
 from pggan_framework.networks.base import GeneratorBase
 from pggan_framework.postprocessors.soundfiles import Sound
@@ -196,6 +197,7 @@ class Pretrained:
             ValueError: if conditions are missing, or given to a generator that is not conditioned.
         """
         device = next(self.generator.parameters()).device
+        latents = torch.as_tensor(latents, dtype=torch.float32)
         parts = []
         with torch.no_grad():
             for start in range(0, len(latents), batch):
@@ -232,7 +234,7 @@ class Pretrained:
 
     def decode(
         self,
-        pictures: NDArray[np.float32],
+        pictures: NDArray[np.float32] | torch.Tensor,
         seed: int = 0,
         griffin_lim_iter: int = 32,
         phase_start: PhaseStart = "auto",
@@ -247,6 +249,7 @@ class Pretrained:
         """
         if self.codec is None:
             raise ValueError("the generator makes pictures, no sound: there is no codec in its checkpoint")
+        pictures = as_array(pictures)
         height, width = self.growth.shape[1:]
         full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
         return self.codec.decode(full, seed, griffin_lim_iter, phase_start=phase_start, refine_iter=refine_iter)

@@ -119,7 +119,7 @@ def svg(chart: Chart, marks: Mapping[float, str] | None = None) -> str:
         parts.append(f'<text x="{_x(across, value)}" y="{HEIGHT - 8}" class="across">{value:.4g}</text>')
     written = float(-_APART)
     for value, text in sorted((marks or {}).items()):
-        if across.low < value < across.high:
+        if across.low <= value < across.high:
             x = _x(across, value)
             parts.append(f'<line class="mark" data-x="{value:g}" x1="{x}" x2="{x}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
             if x - written >= _APART:
