@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pggan_framework.data.base import DepthDataset
     from pggan_framework.errors import UserError
-    from pggan_framework.launch.run import RunResult, run
+    from pggan_framework.launch.start import RunResult, run
     from pggan_framework.models.hub import load_generator
     from pggan_framework.models.pretrained import Pretrained
     from pggan_framework.postprocessors.soundfiles import Sound
@@ -31,12 +31,12 @@ _HOMES = {
     "Plugin": "training.plugin",
     "Pretrained": "models.pretrained",
     "Run": "reporting.run",
-    "RunResult": "launch.run",
+    "RunResult": "launch.start",
     "Sound": "postprocessors.soundfiles",
     "UserError": "errors",
     "load_generator": "models.hub",
     "register": "registry",
-    "run": "launch.run",
+    "run": "launch.start",
 }
 
 

@@ -17,7 +17,7 @@ from pggan_framework.reporting.run import Run
 from pggan_framework.runs.folders import find_checkpoint
 
 if TYPE_CHECKING:
-    from pggan_framework.launch.run import RunResult
+    from pggan_framework.launch.start import RunResult
 
 SCHEMES = ("http", "https", "file")
 
