@@ -28,6 +28,7 @@ COMMANDS = {
     "prepare": "pictures from anywhere into one file to train on, and data sets by recipe",
     "import": "weights of the original PGGAN, deepsound's or the GAN zoo's as a checkpoint",
     "inspect": "look at data before training: figures, pictures, and what the codec keeps",
+    "completion": "a script that completes commands, flags and components in bash, zsh or fish",
 }
 """The commands; each is the function ``run(argv) -> exit status`` of the module of its name, ``import_`` for import."""
 
