@@ -72,9 +72,7 @@ def _help(argv: list[str]) -> int:
 
 
 def _help_component(argv: list[str], position: int) -> int:
-    from pggan_framework.config.discovery import load_all
-    from pggan_framework.config.help import component_help
-    from pggan_framework.registry import REGISTRY
+    from pggan_framework.config.light import help_of
 
     _, equals, name = argv[position].partition("=")
     rest = argv[position + 1 :]
@@ -82,8 +80,7 @@ def _help_component(argv: list[str], position: int) -> int:
         if not rest or rest[0].startswith("--"):
             raise UserError("--help_component needs the name of a component; 'pggan components' lists them")
         name, *rest = rest
-    load_all(_plugin_dirs(argv[:position] + rest))
-    sys.stdout.write(component_help(REGISTRY.get(name)))
+    sys.stdout.write(help_of(name, _plugin_dirs(argv[:position] + rest)))
     return 0
 
 

@@ -105,18 +105,20 @@ class OutputGenerator(Plugin):
         dataset = parts.dataset
         random = np.random.default_rng(derive(parts.seed, _REALS))
         order = dataset.present(random.permutation(len(dataset)))
-        labels = self.labels if dataset.labels is not None else None
+        labels, known = self.labels, dataset.labels
         chosen: list[int] = []
         seen: dict[bytes, int] = {}
         for number in range(self.samples_count):
-            same = slice(None) if labels is None else np.all(dataset.labels[order] == labels[number], axis=1)
-            candidates = [int(index) for index in order[same] if int(index) not in chosen]
+            same = order
+            if labels is not None and known is not None:
+                same = order[np.all(known[order] == labels[number], axis=1)]
+            candidates = [int(index) for index in same if int(index) not in chosen]
             for index in candidates[:_TRIES]:
                 content = dataset.images([index], dataset.growth.max_depth).tobytes()
                 if seen.setdefault(content, index) == index:
                     candidates = [index]
                     break
-            chosen.append((candidates or order[same].tolist())[0])
+            chosen.append((candidates or same.tolist())[0])
         batch = torch.from_numpy(dataset.images(chosen, dataset.growth.max_depth))
         return to_network_range(batch, dataset.range_in, (-1, 1)).numpy()
 

@@ -69,7 +69,7 @@ class Sound:
     @property
     def seconds(self) -> float:
         """How long it is."""
-        return self.wave.shape[-1] / self.sample_rate
+        return float(self.wave.shape[-1] / self.sample_rate)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """The wave."""
@@ -149,16 +149,16 @@ def write_sound(path: Path, wave: Wave, sample_rate: int, format: SoundFormat | 
         import soxr
 
         frames = soxr.resample(frames, sample_rate, rate, quality="HQ")
-    frames = _pcm(frames.T) if subtype == "PCM_16" else np.clip(frames, -1.0, 1.0)
-    channels = 1 if frames.ndim == 1 else frames.shape[1]
+    values: NDArray[Any] = _pcm(frames.T) if subtype == "PCM_16" else np.clip(frames, -1.0, 1.0)
+    channels = 1 if values.ndim == 1 else values.shape[1]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
             atomic_path(path) as temporary,
             soundfile.SoundFile(str(temporary), "w", rate, channels, subtype, format=container) as file,
         ):
-            for start in range(0, len(frames), _BLOCK):
-                file.write(frames[start : start + _BLOCK])
+            for start in range(0, len(values), _BLOCK):
+                file.write(values[start : start + _BLOCK])
     except (OSError, soundfile.SoundFileError) as error:
         raise UserError(f"cannot write {path}: {error}") from error
 
@@ -171,4 +171,5 @@ def _finite(wave: Wave) -> Wave:
 
 def _pcm(wave: Wave) -> NDArray[np.int16]:
     """A wave [T] or [channels, T] as frames of 16 bits."""
-    return np.clip(np.rint(_finite(wave) * np.float32(32768)), -32768, 32767).astype(np.int16)
+    levels: NDArray[np.int16] = np.clip(np.rint(_finite(wave) * np.float32(32768)), -32768, 32767).astype(np.int16)
+    return levels

@@ -108,8 +108,8 @@ def spectrogram_sheet(
     image = Image.fromarray(canvas)
     image.putpalette(colours.tobytes())
     corners = [layout.corner(tile, 0) for tile in range(count)]
-    left, right = codec.time_range()
-    seconds = across * width * (right - left) / codec.shape[2]
+    begin, end = codec.time_range()
+    seconds = across * width * (end - begin) / codec.shape[2]
     record_tiles(
         image,
         [(x, y, layout.tile_width, panel[0]) for y, x in corners],
