@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.errors import UserError
 
 _NULL = "tag:yaml.org,2002:null"
 _FLOAT = "tag:yaml.org,2002:float"
@@ -73,14 +73,8 @@ def load_file(path: Path) -> dict[str, Any]:
     """The mapping in a config file; an empty file is an empty mapping.
 
     Raises:
-        UserError: if the file is missing, is no YAML, holds no mapping or gives a key twice.
+        UserError: if the file cannot be read, is no YAML, holds no mapping or gives a key twice.
     """
-    if not path.is_file():
-        folder = path.parent
-        if not folder.is_dir():
-            raise UserError(f"config file {path} does not exist: there is no folder {folder}")
-        names = [p.name for p in folder.iterdir() if p.suffix in (".yaml", ".yml")]
-        raise UserError(f"config file {path} does not exist{nearest(path.name, names)}")
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except yaml.MarkedYAMLError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
@@ -25,6 +26,7 @@ class SaverPlugin(Plugin):
             the ticks.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("directory",)
     main_process_only = True
 
     def __init__(
