@@ -29,7 +29,7 @@ class TrackioLogger(RemoteLogger):
     """
 
     def __init__(self, project: str = "pggan") -> None:
-        require("trackio", "trackio", "TrackioLogger")
+        require("trackio", "TrackioLogger")
         self.project = project
         self._run: Any = None
 
