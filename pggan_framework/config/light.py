@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -70,7 +70,7 @@ for _name in _OPERATORS:
 class _Module(ModuleType):
     """A library's module, without its contents."""
 
-    __path__: Sequence[str] = ()
+    __path__: MutableSequence[str] = []
     __version__ = "0"
     __file__ = ""
 
