@@ -1,4 +1,4 @@
-"""What a logger is: it hears of a run's start, its figures, its pictures and sounds, and its end."""
+"""The base of loggers: methods for the start of a run, its metrics, images and sounds, and its end."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Position:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a logger is told at the start.
+    """What a logger receives at the start.
 
     Args:
         directory: the run's folder.
@@ -71,13 +71,13 @@ class RunInfo:
         data: the dataset's summary, in words.
         networks: for each network its table: a row (layer, output shape, parameters) a layer.
         total_kimg: how long the run is, in thousand images; `UNLIMITED_KIMG` where a clock alone ends it.
-        resumed_nimg: where a resumed run goes on, in images; None for a new run.
-        logged_nimg: where its last whole tick ended: figures after it will be given again.
+        resumed_nimg: where a resumed run continues, in images; None for a new run.
+        logged_nimg: where its last complete tick ended; values after it are logged again.
         environment: versions, machine and device.
         seconds: how long this start trains at most where a clock ends it.
         data_line: the training data in one short line.
         verbosity: how much is printed.
-        position: tells where the run is; cheap enough for twice a second.
+        position: returns where the run is; cheap enough for twice a second.
     """
 
     directory: Path
@@ -104,13 +104,13 @@ class Logger:
         """Called once, before the first step."""
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Called each tick with the tick's figures: tick, kimg, depth, alpha, lod, minibatch, times, losses ..."""
+        """Called each tick with its values: tick, kimg, depth, alpha, lod, minibatch, times, losses ..."""
 
     def progress(self, nimg: int) -> None:
         """Called after every step; must cost next to nothing."""
 
     def image(self, name: str, path: Path, nimg: int) -> None:
-        """A picture was written to `path`."""
+        """An image was written to `path`."""
 
     def audio(self, name: str, path: Path, nimg: int) -> None:
         """A sound was written to `path`."""

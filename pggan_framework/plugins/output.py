@@ -38,9 +38,9 @@ class OutputGenerator(Plugin):
 
     Args:
         postprocessors: what turns samples into files; given by the experiment.
-        logger: hears of the files; given by the experiment.
+        logger: receives the paths of the files; given by the experiment.
         samples_count: how many samples.
-        output_snapshot_ticks: ticks between two sheets.
+        output_snapshot_ticks: ticks between two sample grids.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("postprocessors", "logger")
@@ -71,7 +71,7 @@ class OutputGenerator(Plugin):
         self.latents = torch.randn(self.samples_count, trainer.G.latent_size, generator=random)
 
     def before_step(self) -> None:
-        """Write the sheet of reals, and of label maps, before the first step."""
+        """Write the grid of reals, and of label maps, before the first step."""
         if self.trainer.iteration == 0:
             self._announce()
             self.save(self.reals(), "reals")
@@ -129,7 +129,7 @@ class OutputGenerator(Plugin):
         self.trainer.background.join()
 
     def _start(self, samples: NDArray[np.float32], kind: str) -> None:
-        """Hand `samples` to the background; the loggers hear of the files when they are written."""
+        """Hand `samples` to the background; the loggers receive the files once they are written."""
         nimg = self.trainer.nimg
 
         def write() -> list[Artifact]:
@@ -152,7 +152,7 @@ class OutputGenerator(Plugin):
         return {"latents": self.latents, "labels": labels}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the same latents."""
+        """Continue with the same latents."""
         self.latents = state["latents"]
         self.labels = None if state.get("labels") is None else state["labels"].numpy()
 

@@ -184,7 +184,7 @@ def test_sheets_are_needed_for_a_time_lapse(tmp_path: Path) -> None:
 
 def test_a_missing_package_for_mp4_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pggan_framework.errors.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"TimeLapse with mp4 needs the package imageio_ffmpeg.*framework\[video\]"):
+    with pytest.raises(UserError, match=r"TimeLapse with mp4 needs the package imageio_ffmpeg.*pip install"):
         TimeLapse(formats=["mp4"])
 
 
