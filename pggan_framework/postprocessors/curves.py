@@ -17,6 +17,8 @@ MOST_POINTS = 400
 """Of a curve; a longer one keeps the lowest and the highest of each stretch, so that no spike is lost."""
 COLOURS, DASHES = 6, 3
 """How many colours and dashes STYLE has; curves are distinct up to their product."""
+_LINE, _LETTER = 15, 6.6
+"""Height of a line of text and about the width of a letter, in a file."""
 _APART = 56
 """Least distance between the texts of two marks; one that would overlap is left out."""
 
@@ -107,9 +109,10 @@ def svg(chart: Chart, marks: Mapping[float, str] | None = None) -> str:
     up = Axis.around(np.concatenate(values), chart.log)
     last = ", ".join(f"{curve.name} {curve.y[-1]:.4g}" for curve in curves if not curve.baseline)
     label = escape(f"{chart.title} over kimg; last values: {last}", quote=True)
+    log = ' data-log=""' if chart.log else ""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
-        f' aria-label="{label}"{" data-log" if chart.log else ""}>'
+        f' aria-label="{label}"{log}>'
     ]
     for value in up.ticks(5):
         y = _y(up, value)
@@ -152,25 +155,28 @@ def svg_file(charts: Sequence[Chart], marks: Mapping[float, str] | None = None, 
         marks: x of vertical lines through all charts, and the text at each.
         x_name: name and unit of the horizontal axes.
     """
-    row = HEIGHT + 22
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {row * len(charts) + 4}"'
-        f' width="{2 * WIDTH}"><style>{STYLE}'
-        ".paper { fill: #fff; } text.key { fill: var(--c); text-anchor: end; }"
+    parts, top = [], 0.0
+    for chart in charts:
+        unit = f", {chart.unit}" if chart.unit else ""
+        top += _LINE
+        parts.append(f'<text x="6" y="{top}">{escape(chart.title + unit)} over {escape(x_name)}</text>')
+        end = float(WIDTH)
+        for curve in chart.curves:
+            width = _LETTER * len(curve.name) + 14
+            if end + width > WIDTH:
+                top, end = top + _LINE, float(LEFT)
+            parts.append(f'<text class="key {curve.classes}" x="{end}" y="{top}">{escape(curve.name)}</text>')
+            end += width
+        parts.append(f'<svg y="{top + 4}" width="{WIDTH}" height="{HEIGHT}">{svg(chart, marks)}</svg>')
+        top += HEIGHT + 10
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {top}"'
+        f' width="{2 * WIDTH}" height="{2 * top}"><style>{STYLE}'
+        ".paper { fill: #fff; } .chart text.key { fill: var(--c); }"
         " @media (prefers-color-scheme: dark) { .paper { fill: #181818; } }</style>"
         '<rect class="paper" width="100%" height="100%"/>'
-    ]
-    for number, chart in enumerate(charts):
-        unit = f", {chart.unit}" if chart.unit else ""
-        parts.append(f'<text x="6" y="{number * row + 16}">{escape(chart.title + unit)} over {escape(x_name)}</text>')
-        end = float(WIDTH - RIGHT)
-        for curve in reversed(chart.curves):
-            parts.append(
-                f'<text class="key {curve.classes}" x="{end}" y="{number * row + 16}">{escape(curve.name)}</text>'
-            )
-            end -= 6.5 * len(curve.name) + 10
-        parts.append(f'<svg y="{number * row + 20}" width="{WIDTH}" height="{HEIGHT}">{svg(chart, marks)}</svg>')
-    return "".join([*parts, "</svg>\n"])
+    )
+    return "".join([head, *parts, "</svg>\n"])
 
 
 def _x(axis: Axis, value: float) -> float:

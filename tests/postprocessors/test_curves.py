@@ -85,7 +85,10 @@ def test_a_curve_without_extent_is_drawn_within_the_chart(y):
 
 
 def test_a_file_is_whole_svg_with_every_title_and_name():
-    text = svg_file([Chart("Loss <1>", [curve([0, 1], [0, 1], "a & b")], unit="dB"), Chart("b", [curve([0], [1])])])
-    root = ElementTree.fromstring(text)
+    many = [curve([0], [1], f"a rather long name {number}") for number in range(9)]
+    charts = [Chart("Loss <1>", [curve([0, 1], [1, 2], "a & b")], unit="dB", log=True), Chart("b", many)]
+    root = ElementTree.fromstring(svg_file(charts))
+    places = [(key.get("x"), key.get("y")) for key in root.iter("{http://www.w3.org/2000/svg}text") if key.get("x")]
+    assert len(set(places)) == len(places) and all(float(x) < WIDTH for x, _ in places)
     words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"Loss <1>, dB over kimg", "a & b", "b over kimg", "G"} <= set(words)
+    assert {"Loss <1>, dB over kimg", "a & b", "b over kimg", "a rather long name 8"} <= set(words)
