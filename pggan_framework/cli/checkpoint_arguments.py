@@ -26,13 +26,7 @@ def checkpoint_parser(name: str, description: str, examples: str, what: str = RU
         what: the help of RUN; the word's value is ``model``.
         metavar: what RUN is called.
     """
-    parser = Parser(
-        prog=f"pggan {name}",
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(name, description, examples)
     parser.add_argument("model", metavar=metavar, help=what)
     parser.add_argument("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

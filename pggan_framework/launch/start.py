@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import isfinite
@@ -22,6 +23,7 @@ from pggan_framework.plugins.run_state import data_line
 from pggan_framework.registry import REGISTRY
 from pggan_framework.reporting.run import REPORT
 from pggan_framework.runs.folders import (
+    check_links,
     check_name,
     checkpoint_folder,
     environment,
@@ -31,6 +33,7 @@ from pggan_framework.runs.folders import (
     stored_config,
     write_run_files,
 )
+from pggan_framework.storage.locks import owned
 from pggan_framework.training.budget import Budget
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.distributed import World, launcher, restarted
@@ -151,6 +154,7 @@ def prepare(config: Config, world: World | None = None, budget: Budget | None = 
             experiment.load_weights(Path(general.resume_network))
         return Start(experiment)
     folder, snapshot = _find_run(config)
+    check_links(folder)
     state = load_checkpoint(snapshot)
     experiment = _experiment(config, world, budget)
     notes = changes(config, state, experiment.dataset)
@@ -182,13 +186,17 @@ def run_config(config: Config, age: float = 0.0) -> RunResult:
     if restarted() and (own := find_launched(Path(config.general.result_dir), launcher())):
         config = replace(config, general=replace(config.general, resume=str(own)))
     # The processes meet when each has found nothing wrong: until then none has written anything.
-    start = prepare(config, world, Budget.of(config.general.minutes, age))
-    with world.connected(start.experiment.device):
-        return _run(config, start, world)
+    with ExitStack() as owner:
+        if world.main and config.general.resume:
+            folder, _ = _find_run(config)
+            owner.enter_context(owned(folder, f"the run {folder}"))
+        start = prepare(config, world, Budget.of(config.general.minutes, age))
+        with world.connected(start.experiment.device):
+            return _run(config, start, world, owner)
 
 
-def _run(config: Config, start: Start, world: World) -> RunResult:
-    """Train; the main process first where files are made that the others read."""
+def _run(config: Config, start: Start, world: World, owner: ExitStack) -> RunResult:
+    """Train; the main process first where files are made that the others read. `owner` holds the run's folder."""
     general = config.general
     if world.main:
         start.experiment.dataset.prepare()
@@ -198,6 +206,8 @@ def _run(config: Config, start: Start, world: World) -> RunResult:
     folder = start.folder
     if folder is None:
         made = make_run_folder(Path(general.result_dir), general.exp_name or "run") if world.main else None
+        if made is not None:
+            owner.enter_context(owned(made, f"the run {made}"))
         folder = world.broadcast_object(made)
         assert folder is not None
     trainer: Trainer | None = None
@@ -243,12 +253,12 @@ def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
     """Go on from `state`, which after an allowed change need not fit."""
     try:
         trainer.load_state_dict(state)
-    except (RuntimeError, KeyError, ValueError) as error:
-        detail = [line.strip() for line in str(error).splitlines() if line.strip()]
+    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+        detail = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise UserError(f"resume: the checkpoint does not fit what has changed: {detail[-1]}") from error
 
 
-def _other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -> list[str]:
+def other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -> list[str]:
     """Notes what differs from where a checkpoint was made, so that the run does not continue bit for bit."""
     before = (state or {}).get("machine", {})
     differing = [
@@ -299,7 +309,7 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
         )
     )
     changed = [f"configuration changed: {note}" for note in start.notes]
-    changed += _other_machine(start.state, experiment.machine)
+    changed += other_machine(start.state, experiment.machine)
     for note in [*changed, *_split_groups(experiment), *experiment.notes]:
         logger.message(note)
     status, exit_status = "failed", 1

@@ -18,7 +18,8 @@ from pggan_framework.errors import UserError, nearest, require
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import Map, MapSpace, space_from_state
 from pggan_framework.metrics.base import as_array
-from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, about_path, growth_from, read_exported
+from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, about_path, read_exported
+from pggan_framework.models.fitting import build_generator
 from pggan_framework.networks.base import GeneratorBase
 from pggan_framework.postprocessors.soundfiles import Sound
 from pggan_framework.registry import REGISTRY
@@ -275,19 +276,21 @@ def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
         UserError: if the file is no whole checkpoint, or no exported model, or needs a class that is not registered.
     """
     load_for_models()
-    if path.suffix != ENDING:
-        return _from_checkpoint(path, load_checkpoint(path), weights or "ema")
-    about, tensors = read_exported(path, weights)
+    exported = path.suffix == ENDING
+    about = about_path(path) if exported else path
     try:
-        return _from_exported(path, about, tensors)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{about_path(path)} does not describe the generator in {path} ({error})") from error
+        if not exported:
+            return _from_checkpoint(path, load_checkpoint(path), weights or "ema")
+        return _from_exported(path, *read_exported(path, weights))
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+        # Its values are of any kind and size: it may come from a stranger.
+        raise UserError(f"{about} does not describe the generator in {path} ({error!r})") from error
 
 
 def _from_checkpoint(path: Path, state: Mapping[str, Any], weights: Weights) -> Pretrained:
     config, labels = state["config"], state.get("labels")
-    generator = _generator(path, config["generator"], config, state["growth"], labels)
-    generator.load_state_dict(state["ema"] if weights == "ema" else state["networks"]["G"])
+    stored = state["ema"] if weights == "ema" else state["networks"]["G"]
+    generator = _generator(path, config["generator"], config, state["growth"], labels, stored)
     generator.depth, generator.alpha = state["networks"]["depth"], state["networks"]["alpha"]
     rows, counts = (None, None) if labels is None else (labels["rows"].numpy(), labels["counts"].numpy())
     low, high = state["growth"]["range_out"]
@@ -299,8 +302,7 @@ def _from_checkpoint(path: Path, state: Mapping[str, Any], weights: Weights) -> 
 def _from_exported(path: Path, about: Mapping[str, Any], tensors: dict[str, Any]) -> Pretrained:
     config = {"generator": about["generator"], about["generator"]: about["parameters"]}
     labels = about["labels"]
-    generator = _generator(path, about["generator"], config, about["growth"], labels)
-    generator.load_state_dict(tensors)
+    generator = _generator(path, about["generator"], config, about["growth"], labels, tensors)
     generator.depth, generator.alpha = about["depth"], about["alpha"]
     rows: Labels | None = None
     counts: NDArray[np.int64] | None = None
@@ -316,13 +318,18 @@ def _from_exported(path: Path, about: Mapping[str, Any], tensors: dict[str, Any]
 
 
 def _generator(
-    path: Path, name: str, config: Mapping[str, Any], growth: Mapping[str, Any], labels: Mapping[str, Any] | None
+    path: Path,
+    name: str,
+    config: Mapping[str, Any],
+    growth: Mapping[str, Any],
+    labels: Mapping[str, Any] | None,
+    weights: Mapping[str, Any],
 ) -> GeneratorBase:
     _needs(path, "generator", name)
     component = REGISTRY.get(name, "generator")
     extra = {} if labels is None else {"label_space": space_from_state(labels["space"])}
-    generator: GeneratorBase = component.cls(shape=growth_from(growth), **config[component.name], **extra)
-    return generator
+    arguments = {"shape": Growth.from_state(growth, str(path)), **config[component.name], **extra}
+    return build_generator(path, component.cls, arguments, weights)
 
 
 def _codec(path: Path, state: Mapping[str, Any] | None) -> Codec | None:

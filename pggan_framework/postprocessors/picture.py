@@ -119,9 +119,10 @@ def tiles_of(path: Path) -> list[Tile]:
     with Image.open(path) as image:
         try:
             found = [(int(x), int(y), int(w), int(h)) for x, y, w, h in json.loads(image.info[_TILES])]
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
             found = []
-        return found or [(0, 0, *image.size)]
+        inside = all(0 <= x < x + w <= image.width and 0 <= y < y + h <= image.height for x, y, w, h in found)
+        return found if found and inside else [(0, 0, *image.size)]
 
 
 def extent_of(path: Path) -> str:

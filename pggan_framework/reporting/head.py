@@ -27,7 +27,8 @@ def facts_of(run: Run) -> list[tuple[str, str]]:
     ]
     parameters = run.state.get("parameters")
     if isinstance(parameters, dict):
-        rows.append(("Parameters", ", ".join(f"{name} {count:,}" for name, count in parameters.items())))
+        counted = [f"{name} {count:,}" for name, count in parameters.items() if isinstance(count, int)]
+        rows.append(("Parameters", ", ".join(counted)))
     rows += zip(("Quality", "Last checkpoint"), quality(run), strict=False)
     if "date" in run.environment:
         place = run.environment.get("device", "")

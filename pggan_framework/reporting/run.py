@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ from pggan_framework.errors import UserError
 from pggan_framework.postprocessors.moving import sheets_in
 from pggan_framework.postprocessors.picture import Tile, tiles_of
 from pggan_framework.postprocessors.soundfiles import Sound
-from pggan_framework.runs.best_checkpoint import read_best
+from pggan_framework.runs.best_checkpoint import QUALITY, is_measurement, read_best
 from pggan_framework.runs.folders import STATE, checkpoint_folder, find_folder, read_json, stored_config
+from pggan_framework.storage.limits import parse_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -94,7 +95,8 @@ class Run:
     @cached_property
     def ticks(self) -> list[dict[str, Any]]:
         """The values of each tick, in order, without those that a rollback has undone."""
-        return _ascending(_lines(self.path / self._parameter("JSONLLogger", "filename", "stats.jsonl")))
+        lines = _lines(self.path / self._parameter("JSONLLogger", "filename", "stats.jsonl"))
+        return _ascending([_numbers(line) for line in lines])
 
     @property
     def metrics(self) -> dict[str, list[Any]]:
@@ -105,7 +107,8 @@ class Run:
     @cached_property
     def evaluations(self) -> list[dict[str, Any]]:
         """The values of each measurement of samples, in order."""
-        return _lines(self.path / "metrics.jsonl")
+        lines = _lines(self.path / "metrics.jsonl")
+        return [line for line in lines if line.get("by") != QUALITY or is_measurement(line, "n")]
 
     @cached_property
     def best(self) -> dict[str, Any] | None:
@@ -115,7 +118,8 @@ class Run:
     @cached_property
     def labels(self) -> list[str]:
         """The label of each sample, in words; [] where the data have none."""
-        return [str(label) for label in read_json(self.path / SAMPLES).get("labels", [])]
+        found = read_json(self.path / SAMPLES).get("labels")
+        return [str(label) for label in found] if isinstance(found, list) else []
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -195,12 +199,17 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         return []
     for line in text.splitlines():
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:
             continue
         if isinstance(record, dict):
             found.append(record)
     return found
+
+
+def _numbers(tick: dict[str, Any]) -> dict[str, Any]:
+    """A tick without what is not a finite number."""
+    return {name: value for name, value in tick.items() if isinstance(value, (int, float)) and abs(value) < inf}
 
 
 def _ascending(ticks: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from folders import SIDE, make_run
 from PIL import Image
 
 from pggan_framework.cli.main import main
+from pggan_framework.postprocessors.picture import save_png
 from pggan_framework.reporting.page import render
 from pggan_framework.reporting.run import Run
 
@@ -143,6 +144,30 @@ def test_a_sheet_of_an_earlier_version_is_shown_whole(run):
     Image.new("RGB", (9, 5)).save(run / "images" / "fakes_000040.png")
     (shown,) = media(render([Run(run)]))
     assert shown["steps"][-1]["tiles"] == [[0, 0, 9, 5]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.json", '{"status": 3, "parameters": {"generator": "many"}, "total_kimg": "long", "data": null}'),
+        ("run.json", "[1]"),
+        ("samples.json", '{"labels": 7}'),
+        ("environment.json", "{"),
+        ("metrics.jsonl", '{"by": "QualityMonitor"}\n{"n": "x", "fid": [1]}\n'),
+        ("stats.jsonl", '{"kimg": "x"}\n{"kimg": 1e999, "G_loss": 1}\n{"kimg": 1, "depth": "deep", "time": null}\n'),
+    ],
+)
+def test_damaged_files_of_a_run_cost_what_they_said_not_the_page(run, name, content):
+    (run / name).write_text(content)
+    assert 'class="card"' in render([Run(run)])
+
+
+@pytest.mark.parametrize("tiles", ["[[0, 0, 99, 1]]", "[[-1, 0, 2, 2]]", "[[0, 0, Infinity, 1]]", "7", "[[1, 2]]", "{"])
+def test_tiles_outside_a_sheet_are_not_used(run, tiles):
+    sheet = Image.new("RGB", (9, 5))
+    sheet.info["tiles"] = tiles
+    save_png(sheet, run / "images" / "fakes_000040.png")
+    assert Run(run).steps[-1].tiles == [(0, 0, 9, 5)] and Run(run).samples[0].size == (9, 5)
 
 
 def test_labels_are_on_the_cards(run):
