@@ -30,6 +30,7 @@ COMMANDS = {
     "import": "weights of the original PGGAN, deepsound's or the GAN zoo's as a checkpoint",
     "doctor": "what this machine has, what a run uses of it, and what to do about the rest",
     "inspect": "look at data before training: figures, pictures, and what the codec keeps",
+    "completion": "a script that completes commands, flags and components in bash, zsh or fish",
 }
 """The commands; each is the function ``run(argv) -> exit status`` of the module of its name, ``import_`` for import."""
 

@@ -29,6 +29,7 @@ from pggan_framework.loggers.base import UNLIMITED_KIMG, Logger
 from pggan_framework.loggers.group import LoggerGroup
 from pggan_framework.networks.execution import Execution, pixels_for
 from pggan_framework.plugins.reporter import Reporter
+from pggan_framework.plugins.run_state import RunState
 from pggan_framework.plugins.tables import DepthTables
 from pggan_framework.postprocessors.base import Postprocessor
 from pggan_framework.registry import REGISTRY
@@ -226,7 +227,9 @@ class Experiment:
             *(make(config, name, **known) for name in ("EfficientLossMonitor", "AbsoluteTimeMonitor")),
             *(make(config, name, **known) for name in (*general.plugins, "QualityMonitor")),
             Reporter(logger),
-            *(make(config, name, **known) for name in ("OutputGenerator", "SaverPlugin", "HTMLReport")),
+            *(make(config, name, **known) for name in ("OutputGenerator", "SaverPlugin")),
+            RunState(),
+            make(config, "HTMLReport", **known),
         ]
         loader = BatchLoader(
             self.dataset,
