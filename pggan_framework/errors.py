@@ -21,6 +21,10 @@ class LocalError(UserError):
     """A mistake that other machines need not have: a file that is missing here. Each machine that has it tells it."""
 
 
+class DamagedError(UserError):
+    """A file's bytes are not those that were written: a checksum differs, or it is cut short."""
+
+
 class DivergedError(Exception):
     """A loss or a weight is no longer finite: the run ends with a message, and no checkpoint is overwritten."""
 

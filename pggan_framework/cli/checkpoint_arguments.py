@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from pggan_framework.cli.parser import Parser
+from pggan_framework.config.discovery import load_plugin_dirs
 from pggan_framework.errors import UserError
 
 RUN = "a run's folder (its best checkpoint), a checkpoint, an exported model, or latest"
+
+
+class _LoadPlugins(argparse.Action):
+    """Loads the folders at once: a checkpoint that names one is not believed, the command line is."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        load_plugin_dirs(values.split(","))
 
 
 def checkpoint_parser(name: str, description: str, examples: str, what: str = RUN, metavar: str = "RUN") -> Parser:
@@ -30,6 +41,9 @@ def checkpoint_parser(name: str, description: str, examples: str, what: str = RU
     )
     parser.add_argument("model", metavar=metavar, help=what)
     parser.add_argument("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
+    parser.add_argument(
+        "--plugin_dirs", action=_LoadPlugins, metavar="DIR,...", help="folders of your code that the model needs"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pggan_framework.config.arguments import (
 )
 from pggan_framework.config.config import Config
 from pggan_framework.config.convert import convert, merge
-from pggan_framework.config.discovery import load_all
+from pggan_framework.config.discovery import code_note, load_all, split_trusted
 from pggan_framework.config.general import LOSS_ALIASES, General
 from pggan_framework.config.parameters import INJECTED, Parameter, default_of, parameters
 from pggan_framework.config.tables import checked_tables
@@ -75,7 +76,7 @@ def resolve_overrides(
 
 def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] | None) -> Config:
     paths = [Path(file) for file in files]
-    layers = [Layer(tuple(parse_mapping(base or {}, "stored config: ")), given=False)]
+    layers = [_without_code(Layer(tuple(parse_mapping(base or {}, "stored config: ")), given=False))]
     layers += _file_layers(paths)
     layers.append(last)
     general = _general(layers)
@@ -102,7 +103,22 @@ def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] |
 
 
 def _file_layers(paths: Iterable[Path]) -> list[Layer]:
-    return [Layer(tuple(parse_mapping(load_file(path), f"{path}: "))) for path in paths]
+    return [_without_code(Layer(tuple(parse_mapping(load_file(path), f"{path}: ")))) for path in paths]
+
+
+def _without_code(layer: Layer) -> Layer:
+    """The layer of a file without the code folders that it names: the file may come from a stranger."""
+    settings = []
+    for setting in layer.settings:
+        if setting.dotted == "plugin_dirs":
+            trusted, others = split_trusted(setting.value)
+            if others:
+                print(f"note: {setting.where}: {code_note(others)}", file=sys.stderr)
+            if setting.key:  # `plugin_dirs.0` would change a list that the command line gives
+                continue
+            setting = replace(setting, value=trusted)
+        settings.append(setting)
+    return Layer(tuple(settings), layer.given)
 
 
 def _general(layers: Iterable[Layer]) -> General:

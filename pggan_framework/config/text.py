@@ -10,14 +10,67 @@ from typing import Any
 import yaml
 
 from pggan_framework.errors import UserError, nearest
+from pggan_framework.storage.limits import read_text
 
 _NULL = "tag:yaml.org,2002:null"
 _FLOAT = "tag:yaml.org,2002:float"
 _EXPONENT = re.compile(r"^[-+]?(?:[0-9][0-9_]*|[0-9]*\.[0-9]+|[0-9]+\.)[eE][-+]?[0-9]+$")
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe loader that refuses a key given twice; dates stay text."""
+LONGEST = 64 << 10
+"""Bytes of a config file; a resolved one has about ten thousand."""
+_MOST_VALUES, _DEEPEST, _LONGEST_NUMBER = 20_000, 32, 100
+"""Values in a config with its aliases written out, how deep they are nested, and characters of a number."""
+
+
+class _Limits(yaml.SafeLoader):
+    """Safe loader with limits: a few lines of aliases can stand for more values than a memory holds."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
+        self._sizes: dict[int, tuple[int, int]] = {}  # by node: how many values, how deep
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise yaml.MarkedYAMLError(
+                problem=f"values are nested more than {_DEEPEST} deep", problem_mark=self.peek_event().start_mark
+            )
+        alias = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if node is not None and not alias:
+            self._check_size(node)
+        elif node is not None and id(node) not in self._sizes:
+            raise yaml.MarkedYAMLError(problem="an alias refers to what it is in", problem_mark=node.start_mark)
+        return node
+
+    def _check_size(self, node: yaml.Node) -> None:
+        """Count the values of a node, its aliases written out; those below it have been counted."""
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            children = [each for pair in node.value for each in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        below = [self._sizes[id(child)] for child in children]
+        count, depth = 1 + sum(size for size, _ in below), 1 + max((deep for _, deep in below), default=0)
+        self._sizes[id(node)] = count, depth
+        if count > _MOST_VALUES or depth > _DEEPEST:
+            limits = f"allowed: {_MOST_VALUES:,}, nested {_DEEPEST} deep"
+            raise yaml.MarkedYAMLError(problem=f"too many values; {limits}", problem_mark=node.start_mark)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > _LONGEST_NUMBER:
+            raise yaml.MarkedYAMLError(problem="a number is too long", problem_mark=node.start_mark)
+        return int(super().construct_yaml_int(node))
+
+
+_Limits.add_constructor("tag:yaml.org,2002:int", _Limits.construct_yaml_int)
+
+
+class _Loader(_Limits):
+    """Safe loader with limits that refuses a key given twice; dates stay text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[tuple[str, str]] = set()
@@ -65,7 +118,7 @@ def load_words(text: str) -> Any:
     """As `load_value`, with every scalar left as text: ``[a, 1]`` is ``["a", "1"]``."""
     try:
         return yaml.load(text, yaml.BaseLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return text
 
 
@@ -82,7 +135,7 @@ def load_file(path: Path) -> dict[str, Any]:
         names = [p.name for p in folder.iterdir() if p.suffix in (".yaml", ".yml")]
         raise UserError(f"config file {path} does not exist{nearest(path.name, names)}")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = yaml.load(read_text(path, LONGEST), _Loader)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"config file {path}{line}: {error.problem}") from error

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pggan_framework.config.discovery import load_all
+from pggan_framework.config.discovery import code_note, load_all, split_trusted
 from pggan_framework.errors import UserError, require
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import Map, MapSpace, space_from_state
@@ -255,8 +255,19 @@ def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
         return read_exported(path, weights)
     weights = weights or "ema"
     state = load_checkpoint(path)
+    try:
+        return _build(path, state, weights)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
+        raise UserError(f"{path} does not describe its generator ({type(error).__name__}: {error})") from error
+
+
+def _build(path: Path, state: dict[str, Any], weights: Weights) -> Pretrained:
+    """The generator in a checkpoint, whose values are of any kind and size: it may come from a stranger."""
     config = state["config"]
-    load_all(config["plugin_dirs"])
+    load_all()
+    _, folders = split_trusted(config.get("plugin_dirs"))
+    if folders and config["generator"] not in REGISTRY:
+        raise UserError(f"{path} needs the generator '{config['generator']}', which is not here; {code_note(folders)}")
     growth = Growth(
         state["growth"]["channels"],
         tuple(state["growth"]["seed"]),

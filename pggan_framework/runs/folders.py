@@ -7,19 +7,22 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.config.text import load_file
+from pggan_framework.errors import DamagedError, UserError, nearest
 from pggan_framework.runs.best_checkpoint import use_best
 from pggan_framework.storage.atomic import atomic_path
+from pggan_framework.storage.zips import verify_zip
 
 _SNAPSHOT = re.compile(r"network-snapshot-(\d{6,})\.pt")
 _NAME = re.compile(r"(\d{3,})-(.+)")
+LONGEST_NAME = 200
+"""Bytes of a run's name; file systems end at 255 for the whole folder's."""
 EXPORTED = "model.safetensors"
 """The weights in the folder of an exported model."""
 
@@ -42,8 +45,12 @@ def check_name(exp_name: str) -> None:
     Raises:
         UserError: if it is none.
     """
-    if not exp_name or Path(exp_name).name != exp_name:
-        raise UserError(f"exp_name: '{exp_name}' is given; allowed: a name without slashes")
+    plain = exp_name.isprintable() and "\\" not in exp_name and len(os.fsencode(exp_name)) <= LONGEST_NAME
+    if not exp_name or not plain or exp_name in (".", "..") or Path(exp_name).name != exp_name:
+        raise UserError(
+            f"exp_name: {exp_name[:100]!r} is given; allowed: a name without slashes, line breaks and other control"
+            f" characters, of up to {LONGEST_NAME} bytes"
+        )
 
 
 def make_run_folder(result_dir: Path, exp_name: str) -> Path:
@@ -159,7 +166,8 @@ def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
     except UserError as error:
         raise UserError(str(error).removeprefix("resume: ")) from error
     checkpoint, why = use_best(folder, snapshot.parent, snapshot)
-    if why:
+    checkpoint = newest_intact([snapshot, checkpoint] if checkpoint != snapshot else [snapshot])
+    if why and checkpoint != snapshot:
         print(why, file=sys.stderr)
     return folder, checkpoint
 
@@ -172,6 +180,12 @@ def checkpoint_folder(folder: Path, checkpoints_dir: str) -> Path:
 def snapshot_name(nimg: int) -> str:
     """``network-snapshot-000120.pt`` for 120 thousand images."""
     return f"network-snapshot-{nimg // 1000:06d}.pt"
+
+
+def number_of(snapshot: Path) -> int:
+    """The thousand images in a checkpoint's name."""
+    match = _SNAPSHOT.fullmatch(snapshot.name)
+    return int(match[1]) if match else -1
 
 
 def snapshots(folder: Path) -> list[Path]:
@@ -188,7 +202,32 @@ def _last_snapshot(run: Path) -> Path:
     found = _snapshots_of(run)
     if not found:
         raise UserError(f"resume: {run} holds no checkpoint (network-snapshot-*.pt)")
-    return found[-1]
+    return newest_intact(found)
+
+
+def newest_intact(found: Sequence[Path]) -> Path:
+    """The last of some checkpoints whose checksums are right; a line on standard error names those that are damaged.
+
+    Raises:
+        DamagedError: if none is intact.
+    """
+    damaged: list[str] = []
+    for path in reversed(found):
+        try:
+            verify_zip(path)
+        except DamagedError as error:
+            damaged.append(f"{path} is damaged ({error})")
+            continue
+        for text in damaged:
+            _warn_once(f"warning: {text}; {path.name} is used instead")
+        return path
+    raise DamagedError(f"{damaged[0]}, and there is no intact checkpoint next to it")
+
+
+@lru_cache(maxsize=256)
+def _warn_once(text: str) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=sys.stderr, flush=True)
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
@@ -199,10 +238,9 @@ def stored_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.yaml"
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"resume: {path} cannot be read: {folder} is no run's folder") from error
-    return config if isinstance(config, dict) else {}
+        return load_file(path)
+    except UserError as error:
+        raise UserError(f"resume: {path} cannot be read: {folder} is no run's folder ({error})") from error
 
 
 def environment(device: str) -> dict[str, str]:
