@@ -37,11 +37,12 @@ from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.chunks import micro_batch_notes
 from pggan_framework.training.compiling import Compiling
 from pggan_framework.training.distributed import World
+from pggan_framework.training.parts import Parts
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.precision import choose_precision
 from pggan_framework.training.selfcheck import check_gradients
 from pggan_framework.training.step import TrainingStep
-from pggan_framework.training.trainer import Parts, Trainer
+from pggan_framework.training.trainer import Trainer
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:

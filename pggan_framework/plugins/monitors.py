@@ -30,10 +30,13 @@ class EfficientLossMonitor(Plugin):
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
+        self._gathered = True
+        """Whether the sums are of all ranks; otherwise each rank has those of its part of the batches."""
 
     def after_step(self) -> None:
         """Add the step's values."""
         share = self.trainer.share
+        self._gathered = False
         for name, value in self.trainer.losses.items():
             value = value if share == 1 else value * share
             self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
@@ -45,8 +48,9 @@ class EfficientLossMonitor(Plugin):
         Raises:
             DivergedError: if one of them is not finite.
         """
+        self._gather()
         names = sorted(self._sums)
-        values = self.trainer.world.mean(torch.stack([self._sums[n] for n in names]), 1.0).tolist() if names else []
+        values = torch.stack([self._sums[name] for name in names]).tolist() if names else []
         means = {name: value / self._counts[name] for name, value in zip(names, values, strict=True)}
         self._sums, self._counts = {}, {}
         self.trainer.stats.update(means)
@@ -57,13 +61,28 @@ class EfficientLossMonitor(Plugin):
                 " the last checkpoint is from before; try a lower G_lr_max and D_lr_max"
             )
 
+    def on_stop(self) -> None:
+        """All_reduce the sums of an unfinished tick, for the checkpoint; rank 0 continues with them alone."""
+        self._gather()
+        if not self.trainer.world.main:
+            self._sums = {name: torch.zeros_like(value) for name, value in self._sums.items()}
+
+    def _gather(self) -> None:
+        if self._sums:
+            names = sorted(self._sums)
+            values = self.trainer.world.mean(torch.stack([self._sums[name] for name in names]), 1.0)
+            self._sums = dict(zip(names, values.unbind(), strict=True))
+        self._gathered = True
+
     def state_dict(self) -> dict[str, Any]:
-        """The sums of an unfinished tick."""
-        return {"sums": dict(self._sums), "counts": dict(self._counts)}
+        """The sums of an unfinished tick; where a failure keeps ranks from adding them up, estimated from rank 0's."""
+        share = 1.0 if self._gathered else self.trainer.share
+        return {"sums": {name: value / share for name, value in self._sums.items()}, "counts": dict(self._counts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back the sums."""
-        self._sums = {name: value.to(self.trainer.parts.device) for name, value in state["sums"].items()}
+        """Take back the sums: rank 0 alone, since they are of all ranks."""
+        scale = 1.0 if self.trainer.world.main else 0.0
+        self._sums = {name: value.to(self.trainer.parts.device) * scale for name, value in state["sums"].items()}
         self._counts = dict(state["counts"])
 
 

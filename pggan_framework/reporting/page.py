@@ -145,7 +145,7 @@ def _flat(config: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, st
             yield before + name, str(value)
 
 
-def _spread(sheets: Sequence[tuple[int, Path]], most: int) -> list[tuple[int, Path]]:
+def _spread(sheets: Sequence[tuple[float, Path]], most: int) -> list[tuple[float, Path]]:
     """At most `most` of them, evenly, with the last one."""
     if len(sheets) <= most:
         return list(sheets)
