@@ -34,11 +34,11 @@ class MagnitudeCodec(SpectralCodec):
 
     @property
     def _finer(self) -> int:
-        """How many frames decoding works with for each column: 2 for bands whose windows overlap by less than 75 %.
+        """How many frames decoding works with for each column: 2 for bands whose windows overlap by less than 70 %.
 
         With so few frames a search has too much freedom within a band, and the level flutters from frame to frame.
         """
-        return 2 if self._matrix is not None and self.n_fft < 4 * self.hop_length and self.hop_length % 2 == 0 else 1
+        return 2 if self._matrix is not None and self.n_fft < self.hop_length / 0.3 and self.hop_length % 2 == 0 else 1
 
     @property
     def _matrix(self) -> NDArray[np.float64] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pggan_framework.config import Config
 from pggan_framework.cpu.memory import free_bytes
 from pggan_framework.launch.experiment import Experiment
-from pggan_framework.launch.run import complete_line, continue_from, prepare
+from pggan_framework.launch.start import complete_line, continue_from, prepare
 from pggan_framework.loggers.base import UNLIMITED_KIMG
 from pggan_framework.networks.stddev import stddev_groups
 from pggan_framework.plugins.tables import DepthTables

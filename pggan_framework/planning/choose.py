@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
 
 from pggan_framework.inspection.warnings import FEW as COPIED
+from pggan_framework.inspection.warnings import DataFacts, data_warnings
 from pggan_framework.planning.speed import FMAP_BASE, FMAP_MAX, LATENTS, Speed
 from pggan_framework.planning.survey import ImageSurvey, SoundSurvey
 
@@ -25,6 +26,10 @@ NARROW_HZ = 3700.0
 """Recordings with less bandwidth lose nothing at 8 kHz."""
 CLIP_SECONDS = 0.25, 1.0
 """Shortest and longest clip."""
+PATCH = 2
+"""Pixels per side of the patches that networks draw and see: feature maps have half the height and width of a
+spectrogram, so that 128 bands x 128 columns cost what 64 x 64 do. Decoding 64 bands alone puts notes four times as far
+from the recordings as decoding 128."""
 MARGIN = 2
 """Columns at each end that decoding cuts off: what zero padding spoils is not heard."""
 FEW = 500
@@ -86,7 +91,9 @@ def affordable_side(speed: Speed, minutes: float, largest: int = SIDES[-1]) -> i
 
 def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: Mapping[str, Any]) -> Choice:
     own = _own(given, "SoundImageDataset")
-    side = affordable_side(speed, minutes, 128)
+    patch = int(given.get("Generator.patch_size", given.get("Discriminator.patch_size", PATCH)))
+    affordable = affordable_side(speed, minutes, 128)
+    side = patch * affordable
     narrow = found.bandwidth <= NARROW_HZ or found.rate <= 11025
     rate = int(own.get("frequency", 8000 if narrow else min(SOUND_RATE, found.rate)))
     mode = str(own.get("img_mode", "mellog"))
@@ -96,7 +103,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         n_fft = int(own.get("n_fft", 1 << round(np.log2(0.032 * rate))))
         seconds = float(np.clip(np.percentile(found.seconds, 90), *CLIP_SECONDS))
         hop = int(
-            own.get("hop_length", np.clip(ceil(seconds * rate / max(frames - 2 * MARGIN, 1)), n_fft // 4, n_fft // 2))
+            own.get("hop_length", np.clip(ceil(seconds * rate / max(frames - 2 * MARGIN, 1)), n_fft // 8, n_fft // 2))
         )
         dataset |= {"n_fft": n_fft, "hop_length": hop, "frames": frames, "bins": int(own.get("bins", side))}
         dataset["margin"] = int(own.get("margin", MARGIN))
@@ -104,6 +111,9 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         n_fft = int(own.get("n_fft", 2 * int(own.get("bins", side))))
         hop = int(own.get("hop_length", n_fft // 4))
         dataset |= {"n_fft": n_fft, "hop_length": hop, "frames": frames}
+    if not {"seed_shape", "model_dataset_depth_offset"} & set(own):
+        dataset["model_dataset_depth_offset"] = 2 + ceil(log2(patch))
+    bins = int(dataset.get("bins", n_fft // 2))
     clip = (frames - 2 * int(dataset.get("margin", 0))) * hop / rate
     policy, clips = _stretches(found.seconds, clip)
     dataset |= {"too_short": "pad", **policy}
@@ -117,21 +127,24 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         "augmentations": ["SpectrogramAugment"] if few else [],
         "postprocessors": ["ImageSaver", "SoundSaver"],
         "SoundImageDataset": dataset,
-        **_networks(bool(labels), min(frames, int(dataset.get("bins", n_fft // 2))), own),
+        **_networks(bool(labels), min(frames, bins), patch, own),
         **({"SpectrogramAugment": {"time_shift": 0.0}} if few else {}),
     }
     total = sum(found.seconds)
     kinds = f" in {len(found.folders)} folders" if found.folders else ""
     lines = [
         f"found: {len(found.seconds)} recordings{kinds}, {_duration(total)} in all, {min(found.seconds):.2f} to"
-        f" {max(found.seconds):.2f} s each, {found.rate} Hz, energy up to {found.bandwidth:.0f} Hz"
-        + _ignored(found.unreadable, found.images, "images"),
+        f" {max(found.seconds):.2f} s each, {found.rate} Hz{_channel_words(found.channels, own)}, energy up to"
+        f" {found.bandwidth:.0f} Hz" + _ignored(found.unreadable, found.images, "images"),
         f"clips: {clips} of {clip:.2f} s at {rate} Hz ({_policy_words(policy)}; shorter recordings are padded)",
-        _size_line(side, speed, minutes, f"spectrograms of {dataset.get('bins', n_fft // 2)} bands x {frames} frames"),
+        _size_line(
+            affordable, speed, minutes, f"spectrograms of {dataset.get('bins', n_fft // 2)} bands x {frames} frames"
+        ),
         *_label_line(labels, found.folders, own),
         *_few_line(clips, "clips", "recordings"),
-        "longer clips: --SoundImageDataset.frames 128; a higher rate: --SoundImageDataset.frequency 22050; both need"
-        " more --minutes",
+        *_padding_line(found.seconds, clip, frames),
+        f"longer clips: --SoundImageDataset.frames {2 * frames}; a higher rate: --SoundImageDataset.frequency 22050;"
+        " both need more --minutes",
     ]
     comments = {
         "SoundImageDataset.frequency": "Hz; 16 kHz keeps speech and most of music, 8 kHz where recordings are narrow",
@@ -158,7 +171,7 @@ def _images(data: str, found: ImageSurvey, speed: Speed, minutes: float, given: 
         **_common(minutes, 0.006 if side <= 32 else 0.004),
         "augmentations": ["DiffAugment"] if few else [],
         "DefaultImageFolderDataset": dataset,
-        **_networks(bool(labels), min(size) if isinstance(size, list | tuple) else int(size), own),
+        **_networks(bool(labels), min(size) if isinstance(size, list | tuple) else int(size), 1, own),
     }
     kinds = f" in {len(found.folders)} folders" if found.folders else ""
     lines = [
@@ -177,6 +190,8 @@ _COMMENTS = {
     "minutes": "wall-clock time of the whole run",
     "schedule": "depths are entered by the clock; the last one gets 60 % of the time",
     "lr_rampup_kimg": "a short run cannot spare a ramp-up",
+    "Generator.patch_size": "draws patches of 2x2 pixels: the same size for a quarter of the time",
+    "Discriminator.patch_size": "sees patches of 2x2 pixels",
     "R1.interval": "the penalty costs half an update; every eighth update is enough",
     "EMA.half_life_kimg": "at most; it is 5 % of the images that a depth has seen",
     "DepthManager.minibatch_overrides": "from 64x64 on: half the batch, twice the updates",
@@ -198,13 +213,23 @@ def _common(minutes: float, rate: float) -> dict[str, Any]:
     }
 
 
-def _networks(labelled: bool, side: int, own: Mapping[str, Any]) -> dict[str, Any]:
-    """Networks, optimization and output; `side` is the shorter side at full size, `own` the dataset's given flags."""
-    # A step of 16 images takes hardly longer than one of 8 up to 32x32; at 64x64, depth 4, it takes twice as long.
-    halved = {4: 8} if side >= 64 and "seed_shape" not in own and "model_dataset_depth_offset" not in own else {}
+def _networks(labelled: bool, side: int, patch: int, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Networks, optimization and output.
+
+    Args:
+        labelled: whether there are labels.
+        side: shorter side of the images at full size.
+        patch: pixels per side of the networks' patches.
+        own: the dataset's flags that the user set.
+    """
+    # A step of 16 images takes hardly longer than one of 8 up to 32x32 features; at 64x64, depth 4, it takes twice as
+    # long.
+    usual = not {"seed_shape", "model_dataset_depth_offset"} & set(own)
+    halved = {4: 8} if side // patch >= 64 and usual else {}
+    patches = {"patch_size": patch} if patch > 1 else {}
     networks: dict[str, Any] = {
-        "Generator": {"fmap_base": FMAP_BASE, "fmap_max": FMAP_MAX, "latent_size": LATENTS},
-        "Discriminator": {"fmap_base": FMAP_BASE, "fmap_max": FMAP_MAX},
+        "Generator": {"fmap_base": FMAP_BASE, "fmap_max": FMAP_MAX, "latent_size": LATENTS, **patches},
+        "Discriminator": {"fmap_base": FMAP_BASE, "fmap_max": FMAP_MAX, **patches},
         "R1": {"weight": 1.0, "interval": 8},
         "EMA": {"half_life_kimg": 3.0},
         "DepthManager": {"minibatch_overrides": halved, "tick_kimg_default": 1, "tick_kimg_overrides": {}},
@@ -249,8 +274,8 @@ def _policy_words(policy: Mapping[str, Any]) -> str:
 def _size_line(side: int, speed: Speed, minutes: float, what: str) -> str:
     shown = LAST * max(60 * minutes - START_UP, 1.0) / speed.at(side)
     return (
-        f"size: {what}; this machine trains {1 / speed.at(side):.0f} of {side}x{side} a second, so that {minutes:g}"
-        f" minutes show about {shown / 1000:.0f} thousand at full size"
+        f"size: {what}; this machine trains {1 / speed.at(side):.0f} a second, so that {minutes:g} minutes show about"
+        f" {shown / 1000:.0f} thousand at full size"
     )
 
 
@@ -269,6 +294,18 @@ def _few_line(count: int, what: str, files: str) -> list[str]:
         return []
     copies = f"; with fewer than {COPIED}, samples will be close to copies" if count < COPIED else ""
     return [f"few: {count} {what}, so that they are augmented{copies}; more {files} help more than more time"]
+
+
+def _padding_line(seconds: Sequence[float], clip: float, frames: int) -> list[str]:
+    """A warning where most of an average clip would be padding."""
+    padding = float(np.mean([max(1 - length / clip, 0.0) for length in seconds]))
+    return [f"note: {line}" for line in data_warnings(DataFacts(COPIED, sound=True, padding=padding, frames=frames))]
+
+
+def _channel_words(channels: int, own: Mapping[str, Any]) -> str:
+    if channels == 1 or "channels" in own:
+        return ""
+    return f", {channels} channels (mixed to one; --SoundImageDataset.channels both keeps two)"
 
 
 def _ignored(unreadable: int, others: int, what: str) -> str:

@@ -242,7 +242,7 @@ def test_debug_shows_where_an_error_comes_from(
     assert main(["train", *TINY, *PICTURES.split(), "empty", "--debug"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
-    assert any("data/images.py" in line for line in lines)
+    assert any("datasets/images.py" in line for line in lines)
     assert lines[-1].startswith("error: no readable picture in empty")
 
 

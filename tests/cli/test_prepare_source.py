@@ -17,7 +17,7 @@ from PIL import Image
 from pggan_framework.cli.main import main
 from pggan_framework.data.datasets.h5 import OldH5Dataset
 from pggan_framework.data.prepare import images as picture_preparation
-from pggan_framework.launch.run import run
+from pggan_framework.launch.start import run
 from pggan_framework.recipes import preparing
 
 RANDOM = np.random.default_rng(0)

@@ -32,7 +32,7 @@ from pggan_framework.data.sources.opening import open_source
 from pggan_framework.errors import UserError
 
 RANDOM = np.random.default_rng(0)
-SLOW = program("picture_preparation", "picture_preparation.prepare_pictures(plan, out, 2, lambda path, result: None)")
+SLOW = program("images.prepare_pictures(plan, out, 2, lambda path, result: None)")
 
 
 def noise(*shape: int) -> NDArray[np.uint8]:

@@ -25,8 +25,7 @@ from pggan_framework.data.store import shards
 from pggan_framework.data.store.prepared import load_prepared
 
 SLOW = program(
-    "picture_preparation, shard_preparation",
-    "shard_preparation.prepare_shards(plan, out, 4, 2, lambda path, result: None)",
+    "shards.prepare_shards(plan, out, 4, 2, lambda path, result: None)",
 )
 
 
