@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,16 +22,17 @@ FAULTS = Path(__file__).parent / "faults"
 LIMIT = 600.0
 """Seconds after which a run counts as hung; a whole one takes two on an idle core."""
 CLOCKS = {"time", "sec.tick", "sec.kimg", "ms.data", "ms.saving"}
-FLAGS = (
-    "--dataset_class TonesDataset --TonesDataset.count 20 --Generator.fmap_base 32 --Generator.fmap_max 4"
-    " --Generator.latent_size 4 --Discriminator.fmap_base 32 --Discriminator.fmap_max 4 --minibatch_size 8"
-    " --total_kimg 0.16 --DepthManager.lod_training_nimg 32 --DepthManager.lod_transition_nimg 32"
-    " --DepthManager.tick_kimg_default 0.032 --DepthManager.tick_kimg_overrides {} --ImageSaver.resolution 32"
-    " --ImageSaver.axes False --SoundSaver.griffin_lim_iter 1 --OutputGenerator.output_snapshot_ticks 1"
-    " --OutputGenerator.samples_count 2 --SaverPlugin.network_snapshot_ticks 1 --QualityMonitor.every_ticks 0"
-    " --HTMLReport.write False --compile never --exp_name x"
-).split()
-"""20 steps of 8 images in 5 ticks, over two changes of depth; samples, sounds and a checkpoint at each tick."""
+_FLAGS = """
+--dataset_class TonesDataset --TonesDataset.count 20 --Generator.fmap_base 32 --Generator.fmap_max 4
+--Generator.latent_size 4 --Discriminator.fmap_base 32 --Discriminator.fmap_max 4 --minibatch_size 8
+--total_kimg 0.096 --DepthManager.lod_training_nimg 24 --DepthManager.lod_transition_nimg 24
+--DepthManager.tick_kimg_default 0.024 --DepthManager.tick_kimg_overrides {} --ImageSaver.resolution 32
+--ImageSaver.axes False --SoundSaver.griffin_lim_iter 1 --OutputGenerator.output_snapshot_ticks 1
+--OutputGenerator.samples_count 2 --SaverPlugin.network_snapshot_ticks 1 --QualityMonitor.every_ticks 0
+--HTMLReport.write False --loggers [JSONLLogger] --compile never --exp_name x
+"""
+FLAGS = _FLAGS.split()
+"""12 steps of 8 images in 4 ticks, over two changes of depth; samples, sounds and a checkpoint at each tick."""
 
 
 class HungError(AssertionError):
@@ -175,7 +175,9 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def differences(found: Result, oracle: Result, samples: str = "all") -> list[str]:
     """What differs from the oracle; `samples` "present" where some could not be written."""
-    wrong = [name for name in oracle.state.keys() | found.state.keys() if found.state.get(name) != oracle.state.get(name)]
+    wrong = [
+        name for name in oracle.state.keys() | found.state.keys() if found.state.get(name) != oracle.state.get(name)
+    ]
     wrong += [] if found.stats == oracle.stats else ["stats.jsonl"]
     names = oracle.samples.keys() if samples == "all" else oracle.samples.keys() & found.samples.keys()
     wrong += [name for name in names if found.samples.get(name) != oracle.samples[name]]
@@ -235,16 +237,17 @@ class Harness:
         if status != 0:
             return [f"exit status {status}: {self.launcher.error}"]
         wrong = differences(collect(runs(place)[-1]), oracle, samples)
-        return wrong + self.noise() + litter(place / "results")
+        return wrong + self.noise() + litter(runs(place)[-1])
 
     def noise(self) -> list[str]:
         """A traceback in what the last run has written."""
         return [self.launcher.error] if "Traceback" in self.launcher.error else []
 
-    def killed(self, place: Path, number: int, *more: str, delay: float | None = None, **fault: Any) -> list[str]:
+    def killed(self, place: Path, number: int, *more: str, delay: float | None = None, **order: Any) -> list[str]:
         """Send a signal after `delay` seconds, or set a fault; then the run must have ended by it, or be complete."""
         self.oracle(*more)
-        self.launcher.start(train(place, *more), place, **fault)
+        self.attempts += 1
+        self.launcher.start(train(place, *more), place, **order)
         session = self.launcher.pid
         if delay is not None:
             time.sleep(delay)
@@ -259,7 +262,7 @@ class Harness:
         return wrong + [f"process {each} is left" for each in orphans(session)] + self.noise()
 
     def failing(self, place: Path, kind: str, number: int, error: int, repeat: int = 1) -> list[str]:
-        """Let file operations fail: the run goes on and is complete, or is refused in one line before its first step."""
+        """Let file operations fail: the run is complete all the same, or refused in one line before its first step."""
         oracle = self.oracle()
         fault = {"kind": kind, "number": number, "action": error, "repeat": repeat}
         self.launcher.start(train(place), place, fault=fault)
@@ -267,7 +270,7 @@ class Harness:
         said = self.launcher.error
         wrong = self.noise()
         if status == 0:
-            return wrong + differences(collect(runs(place)[-1]), oracle, "present") + litter(place / "results")
+            return wrong + differences(collect(runs(place)[-1]), oracle, "present") + litter(runs(place)[-1])
         if status != 2 or len([line for line in said.splitlines() if line.startswith("error: ")]) != 1:
             wrong.append(f"exit status {status}: {said}")
         return wrong + self.finish(place, samples="present")
@@ -281,6 +284,3 @@ def harness(folder: Path, namespace: bool = False) -> Iterator[Harness]:
         yield Harness(folder, launcher)
     finally:
         launcher.close()
-
-
-Trial = Callable[[Harness, Path, random.Random], list[str]]
