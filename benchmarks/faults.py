@@ -22,8 +22,8 @@ from tempfile import mkdtemp
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
 
-from fault_kinds import KINDS, NEED_ROOT, Kind, chain  # noqa: E402
-from fault_runs import Harness, HungError, harness  # noqa: E402
+from fault_kinds import KINDS, NEED_ROOT, Kind, chain  # type: ignore[import-not-found]  # noqa: E402
+from fault_runs import Harness, HungError, harness  # type: ignore[import-not-found]  # noqa: E402
 
 CHAIN = 5
 
@@ -69,7 +69,8 @@ def main() -> None:
 
 def _judged(broken: Harness, kind: Kind, place: Path, draw: random.Random) -> list[str]:
     try:
-        return kind(broken, place, draw)
+        wrong: list[str] = kind(broken, place, draw)
+        return wrong
     except HungError as error:
         return [f"hung: {error}"]
     except Exception:

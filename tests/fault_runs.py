@@ -76,7 +76,7 @@ class Launcher:
         (said / "counts").unlink(missing_ok=True)
         common = {"words": list(words), "folder": str(folder), "out": str(said), "environment": {}}
         self._send({**common, "watched": str(folder / "results"), **order})
-        self.pid = self._read(60)["pid"]
+        self.pid = self._read(LIMIT)["pid"]  # the first one waits for all imports
         self._said = said
 
     def end(self, limit: float = LIMIT) -> int:
@@ -93,7 +93,7 @@ class Launcher:
     def shell(self, line: str) -> None:
         """Run a line in the launcher's namespace."""
         self._send({"shell": line})
-        answer = self._read(30)
+        answer = self._read(LIMIT)
         if answer["status"] != 0:
             raise RuntimeError(answer["said"])
 

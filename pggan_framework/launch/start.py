@@ -105,7 +105,7 @@ def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> 
     own = f"{config.general.dataset_class}."
     allowed = MAY_CHANGE | {own + name for name in MAY_CHANGE_IN_DATA}
     if config.general.moved_data:
-        # Which of its parameters are places, a dataset does not say; the fingerprint tells whether the data are the same.
+        # Which parameters are places, a dataset does not say; its fingerprint tells whether the data are the same.
         allowed |= {key for key, old, new in differences if key.startswith(own) and _is_place(old) and _is_place(new)}
     found = [f"{key}: {old} -> {new}" for key, old, new in differences if not allowed & {key, key.split(".")[0]}]
     if state["data"] != dataset.fingerprint():
