@@ -30,13 +30,10 @@ class EfficientLossMonitor(Plugin):
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
-        self._gathered = True
-        """Whether the sums are of all ranks; otherwise each rank has those of its part of the batches."""
 
     def after_step(self) -> None:
         """Add the step's values."""
         share = self.trainer.share
-        self._gathered = False
         for name, value in self.trainer.losses.items():
             value = value if share == 1 else value * share
             self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
@@ -72,12 +69,10 @@ class EfficientLossMonitor(Plugin):
             names = sorted(self._sums)
             values = self.trainer.world.mean(torch.stack([self._sums[name] for name in names]), 1.0)
             self._sums = dict(zip(names, values.unbind(), strict=True))
-        self._gathered = True
 
     def state_dict(self) -> dict[str, Any]:
-        """The sums of an unfinished tick; where a failure keeps ranks from adding them up, estimated from rank 0's."""
-        share = 1.0 if self._gathered else self.trainer.share
-        return {"sums": {name: value / share for name, value in self._sums.items()}, "counts": dict(self._counts)}
+        """The sums of an unfinished tick."""
+        return {"sums": dict(self._sums), "counts": dict(self._counts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back the sums: rank 0 alone, since they are of all ranks."""

@@ -94,7 +94,7 @@ class SaverPlugin(Plugin):
             return
         state = self.trainer.state_to_save()
         if state is None:
-            self.trainer.parts.logger.message("the last step is not complete: the checkpoint before it stays the last")
+            self.trainer.parts.logger.message("the last step cannot be saved; the checkpoint before it stays the last")
             return
         path = self._start(state)
         self.trainer.background.join()

@@ -166,7 +166,7 @@ class Trainer:
     def grow_to(self, depth: int, alpha: float) -> None:
         """Set depth and alpha of G, D and the averaged generator; tells the plugins where the depth has changed."""
         changed = depth != self.G.depth
-        if changed and self.iteration > 0 and self.world.main:
+        if changed and self.iteration > 0 and self.world.size == 1:
             self.open_state = frozen(self.state_dict())
         for network in (self.G, self.D, self.parts.ema.generator):
             network.depth = depth
@@ -215,8 +215,9 @@ class Trainer:
                 pass
         except BaseException as error:
             self.failed = True
-            # A second Ctrl-C ends at once; weights that are not finite replace no checkpoint.
-            if isinstance(error, DivergedError) or not isinstance(error, Exception):
+            # A second Ctrl-C ends at once; weights that are not finite replace no checkpoint; and of several ranks each
+            # has a part of the tick's sums, which a failure keeps them from gathering.
+            if isinstance(error, DivergedError) or not isinstance(error, Exception) or self.world.size > 1:
                 self.open_state, self._consistent = None, False
             raise
         finally:

@@ -1,4 +1,4 @@
-"""The crash harness, in short: one fault of each kind that needs no root and little time. benchmarks/faults.py has more."""
+"""The crash harness, in short: one fault of each kind that takes little time; benchmarks/faults.py has all, often."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def test_a_failure_loses_no_finished_step(
     folder = tmp_path / "parts" / "000-tiny"
     assert [torch.load(path, weights_only=True)["nimg"] for path in snapshots(folder)] == ([saved] if saved else [])
     if saved is None:
-        assert isinstance(error, DivergedError) or "the last step is not complete" in capsys.readouterr().err
+        assert isinstance(error, DivergedError) or "the last step cannot be saved" in capsys.readouterr().err
         return
     rest = run(overrides={"result_dir": str(tmp_path / "parts"), "resume": "latest"})
     _same(state, _last_state(rest.path))
