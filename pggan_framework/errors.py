@@ -37,12 +37,11 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     return f" (did you mean '{folded[match[0]]}'?)" if match else ""
 
 
-def require(package: str, extra: str, component: str) -> None:
+def require(package: str, component: str) -> None:
     """See that an optional package is installed, without importing it.
 
     Args:
-        package: its import name.
-        extra: the extra of this package that brings it.
+        package: its import name, which pip knows too.
         component: who needs it.
 
     Raises:
@@ -51,6 +50,4 @@ def require(package: str, extra: str, component: str) -> None:
     spec = find_spec(package)
     # A mere folder of that name where the run starts, such as wandb leaves behind, has no loader of its own.
     if spec is None or spec.origin is None:
-        raise UserError(
-            f"{component} needs the package {package}, which is not installed; pip install 'pggan_framework[{extra}]'"
-        )
+        raise UserError(f"{component} needs the package {package}, which is not installed; pip install {package}")

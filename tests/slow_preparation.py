@@ -7,14 +7,14 @@ def program(work: str) -> str:
     """Its text; arguments are the pictures' folder and the file to make.
 
     Args:
-        work: the call of `images` or `shards` that prepares `plan` into `out`.
+        work: the call that prepares `plan` into `out`.
     """
     return f"""
 import sys, time
 from pathlib import Path
 from pggan_framework.data.prepare import images, shards
 from pggan_framework.data.images.fitting import Fitting
-from pggan_framework.data.prepare.image_plan import Options, make_plan
+from pggan_framework.data.images.plan import Options, make_plan
 from pggan_framework.data.sources.opening import open_source
 images.BLOCK = 1
 picture = Fitting.picture

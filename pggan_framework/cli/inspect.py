@@ -72,8 +72,8 @@ def run(argv: Sequence[str]) -> int:
     from pggan_framework.recipes import new_folder
 
     share_cores()
-    # A dry run, so that nothing is saved where the config says save_dataset.
-    config = resolve([*_dataset_words(given), *given.rest, "--dry_run"])
+    # A dry run, so that nothing is saved where the config says save_dataset. Plugins are read where they are named.
+    config = resolve([*_dataset_words(given), *given.rest, "--dry_run"], base={"plugin_dirs": []})
     if config.general.resume:
         raise UserError("inspect takes no --resume; inspect the run's config.yaml instead")
     name = given.data.stem if given.data.is_file() else given.data.resolve().name

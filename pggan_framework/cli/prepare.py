@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pggan_framework.cli.parser import Parser
+from pggan_framework.data.images.files import MOST_PIXELS
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.recipes import RECIPES
 
@@ -49,7 +50,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _prepare(given: argparse.Namespace) -> int:
     """Prepare the pictures of a source."""
-    from pggan_framework.data.prepare.image_plan import Options
+    from pggan_framework.data.images.plan import Options
     from pggan_framework.data.sources.base import LabelChoice
     from pggan_framework.recipes.preparing import beside, prepare
 
@@ -64,6 +65,8 @@ def _prepare(given: argparse.Namespace) -> int:
         max_images=given.max_images,
         seed_shape=None if given.seed_shape is None else (given.seed_shape[0], given.seed_shape[1]),
         depth_offset=given.depth_offset,
+        bad_files=given.bad_files,
+        max_pixels=given.max_pixels,
     )
     labels = LabelChoice(
         given.labels, given.labels_csv, given.labels_pattern, given.labels_json, given.continuous_labels
@@ -142,6 +145,8 @@ def source_parser() -> argparse.ArgumentParser:
         help="write the pictures into N files, OUT-00000-of-0000N.h5 ..., one after the other; OUT.h5 is their index",
     )
     add("--jobs", type=int, metavar="N", help="processes; by default as many as there are processors")
+    add("--bad_files", choices=("skip", "error"), default="skip", help="images that cannot be read: named and skipped")
+    add("--max_pixels", type=int, default=MOST_PIXELS, metavar="N", help="of an image; a larger one cannot be read")
     add("--overwrite", action="store_true", help="replace files that are there, when all is done")
     return parser
 

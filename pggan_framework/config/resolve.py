@@ -21,7 +21,8 @@ from pggan_framework.config.config import Config
 from pggan_framework.config.convert import convert, merge
 from pggan_framework.config.discovery import code_note, load_all, split_trusted
 from pggan_framework.config.general import LOSS_ALIASES, General
-from pggan_framework.config.parameters import INJECTED, Parameter, default_of, parameters
+from pggan_framework.config.parameters import Parameter, default_of, injected, parameters
+from pggan_framework.config.presets import find_config
 from pggan_framework.config.tables import checked_tables
 from pggan_framework.config.text import load_file
 from pggan_framework.config.used import canonical, components_in_use, with_clock
@@ -52,7 +53,7 @@ def resolve_general(argv: Sequence[str]) -> General:
         UserError: as `resolve`, for the general flags.
     """
     line = parse_argv(argv)
-    return _general([*_file_layers(map(Path, line.configs)), Layer(tuple(line.settings))])
+    return _general([*_file_layers(map(find_config, line.configs)), Layer(tuple(line.settings))])
 
 
 def resolve_overrides(
@@ -63,7 +64,7 @@ def resolve_overrides(
     """Resolve config files and Python values, as `resolve` does a command line.
 
     Args:
-        config: a YAML file, or several.
+        config: a YAML file or the name of a preset, or several.
         overrides: flags, dotted or nested: ``{"total_kimg": 20, "Adam.betas": (0, 0.9)}``.
         base: a stored config that lies between the defaults and the config files.
 
@@ -75,7 +76,7 @@ def resolve_overrides(
 
 
 def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] | None) -> Config:
-    paths = [Path(file) for file in files]
+    paths = [find_config(file) for file in files]
     layers = [_without_code(Layer(tuple(parse_mapping(base or {}, "stored config: ")), given=False))]
     layers += _file_layers(paths)
     layers.append(last)
@@ -262,7 +263,7 @@ def _unknown(setting: Setting) -> UserError:
 
 def _unknown_parameter(setting: Setting, owner: Component) -> UserError:
     flags = _flags(owner)
-    if setting.name in INJECTED.get(owner.name, ()) and setting.name in GENERAL_FLAGS:
+    if setting.name in injected(owner.cls) and setting.name in GENERAL_FLAGS:
         return UserError(f"{setting.where}: {owner.name} takes it from the general flag {setting.name}")
     hint = nearest(f"{owner.name}.{setting.name}", flags)
     return UserError(

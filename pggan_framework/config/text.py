@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.errors import UserError
 from pggan_framework.storage.limits import read_text
 
 _NULL = "tag:yaml.org,2002:null"
@@ -126,14 +126,8 @@ def load_file(path: Path) -> dict[str, Any]:
     """The mapping in a config file; an empty file is an empty mapping.
 
     Raises:
-        UserError: if the file is missing, is no YAML, holds no mapping or gives a key twice.
+        UserError: if the file cannot be read, is no YAML, holds no mapping or gives a key twice.
     """
-    if not path.is_file():
-        folder = path.parent
-        if not folder.is_dir():
-            raise UserError(f"config file {path} does not exist: there is no folder {folder}")
-        names = [p.name for p in folder.iterdir() if p.suffix in (".yaml", ".yml")]
-        raise UserError(f"config file {path} does not exist{nearest(path.name, names)}")
     try:
         content = yaml.load(read_text(path, LONGEST), _Loader)
     except yaml.MarkedYAMLError as error:

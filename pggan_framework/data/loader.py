@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from pggan_framework.data.workers import Failure, Workers
 from pggan_framework.errors import UserError
 
 Part = Callable[[int], NDArray[np.int64]]
+Replaced = dict[int, tuple[int, str]]
 
 
 class Request(NamedTuple):
@@ -65,6 +67,7 @@ class BatchLoader:
         self._pin_memory = pin_memory
         self._prefetch = prefetch
         self._ahead: Workers | None = None
+        self._reported: set[str] = set()
         self._expected: Request | None = None
 
     def batch(self, nimg: int, depth: int, size: int) -> torch.Tensor:
@@ -84,7 +87,8 @@ class BatchLoader:
         """
         request = Request(nimg, depth, size)
         if self._workers == 0:
-            result: torch.Tensor | Failure = torch.from_numpy(self._batches.read(request))
+            pixels, replaced = self._batches.read(request)
+            result: tuple[torch.Tensor, Replaced] | Failure = torch.from_numpy(pixels), replaced
         else:
             if self._ahead is None or request != self._expected:
                 self._start(request)
@@ -94,14 +98,25 @@ class BatchLoader:
         if isinstance(result, Failure):
             self.close()
             raise (UserError if result.expected else RuntimeError)(result.message)
-        return result.pin_memory() if self._pin_memory else result
+        images, replaced = result
+        self._report(replaced)
+        return images.pin_memory() if self._pin_memory else images
 
     def labels(self, nimg: int, depth: int, size: int) -> torch.Tensor | None:
         """The labels of the batch at position `nimg` as networks see them at `depth`; None where the data have none.
 
-        They are [N, width], one-hot blocks, or label maps [N, K, h, w].
+        They are [N, width], one-hot blocks, or label maps [N, K, h, w]. Call it after `batch`: of a damaged example the
+        label is that of the one used instead, which is known when the batch is.
         """
         return self._batches.labels(nimg, depth, size)
+
+    def _report(self, replaced: Mapping[int, tuple[int, str]]) -> None:
+        """Print once which examples are damaged, and use the labels of others for them."""
+        self._batches.dataset.replaced.update(replaced)
+        for _, why in replaced.values():
+            if why not in self._reported:
+                self._reported.add(why)
+                print(f"cannot decode {why}; the next image is used instead", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """End the worker processes; a later call of `batch` starts new ones."""
@@ -137,24 +152,29 @@ class _Batches:
         self.part = part
         self.machine_part = machine_part
 
-    def ahead(self, first: Request, number: int) -> Pixels:
+    def ahead(self, first: Request, number: int) -> tuple[Pixels, Replaced]:
         """The batch `number` batches after the first."""
         return self.read(first._replace(nimg=first.nimg + number * first.size))
 
-    def read(self, request: Request) -> Pixels:
+    def read(self, request: Request) -> tuple[Pixels, Replaced]:
+        """A batch, and which examples in it are damaged: see `DepthDataset.replaced`."""
+        order = self._order(request.nimg, request.size)
         try:
-            images = self.dataset.images(self._order(request.nimg, request.size), request.depth)
+            images = self.dataset.images(order, request.depth)
         except (OSError, MemoryError) as error:
             raise UserError(f"the data cannot be read: {str(error) or type(error).__name__}") from error
+        known = self.dataset.replaced
         # One layout in memory whatever the dataset's: convolutions round differently on another.
-        return np.ascontiguousarray(images)
+        return np.ascontiguousarray(images), {index: known[index] for index in order if index in known}
 
     def labels(self, nimg: int, depth: int, size: int) -> torch.Tensor | None:
         space, labels = self.dataset.label_space, self.dataset.labels
         if space is None or labels is None:
             return None
         _, height, width = self.dataset.growth.shape_at(depth)
-        return torch.from_numpy(space.condition(labels[self._order(nimg, size)], (height, width)))
+        known = self.dataset.replaced
+        order = [known[index][0] if index in known else index for index in self._order(nimg, size)]
+        return torch.from_numpy(space.condition(labels[order], (height, width)))
 
     def _order(self, nimg: int, size: int) -> list[int]:
         own = self.dataset.own

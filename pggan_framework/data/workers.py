@@ -39,7 +39,7 @@ POLL = 1.0
 GRACE = 10.0
 """Seconds that a batch may still take once training is to end."""
 
-Read = Callable[[int], NDArray[Any]]
+Read = Callable[[int], tuple[NDArray[Any], Any]]
 
 
 class Failure(NamedTuple):
@@ -48,6 +48,14 @@ class Failure(NamedTuple):
     message: str
     expected: bool
     """Whether it is a UserError; otherwise the message is a traceback."""
+
+
+class _Shared(NamedTuple):
+    """A batch that is in the shared memory."""
+
+    shape: tuple[int, ...]
+    kind: np.dtype[Any]
+    known: Any
 
 
 class StoppedWaitingError(Exception):
@@ -66,7 +74,7 @@ class Workers:
     """Gives batch 0, 1, 2 ... of a sequence, each read by one of several processes.
 
     Args:
-        read: number of a batch -> array [N, C, h, w]; a pure function.
+        read: number of a batch -> array [N, C, h, w], and what is to be known of it; a pure function.
         count: how many processes.
         prefetch: batches that each reads ahead.
         batch_bytes: shared memory for a batch; a larger one is sent through a pipe.
@@ -102,8 +110,8 @@ class Workers:
         for number, worker in enumerate(self._workers):
             self._ask(worker, range(number, self._ahead, count))
 
-    def __next__(self) -> torch.Tensor | Failure:
-        """The next batch, on the CPU.
+    def __next__(self) -> tuple[torch.Tensor, Any] | Failure:
+        """The next batch, on the CPU, and what is to be known of it.
 
         Raises:
             UserError: if workers die again and again, or a batch takes longer than `PATIENCE`.
@@ -114,15 +122,15 @@ class Workers:
         worker = self._workers[place]
         worker.due.pop(0)
         self._next, self._lost = self._next + 1, 0
-        if isinstance(answer, tuple) and not isinstance(answer, Failure):
+        if isinstance(answer, _Shared):
             assert self._memory is not None
-            shape, kind = answer
+            shape, kind, known = answer
             start = self._slot(self._next - 1)
             count = int(np.prod(shape))
             shared = np.frombuffer(self._memory, kind, count, start).reshape(shape)
-            answer = shared.copy()  # the worker is about to write there again
+            answer = shared.copy(), known  # the worker is about to write there again
         self._ask(worker, [self._next - 1 + self._ahead])
-        return answer if isinstance(answer, Failure) else torch.from_numpy(answer)
+        return answer if isinstance(answer, Failure) else (torch.from_numpy(answer[0]), answer[1])
 
     def _answer(self, place: int) -> Any:
         """What the worker at `place` sends next; a dead one is replaced, and its batches are read again."""
@@ -212,16 +220,16 @@ def _work(read: Read, pipe: Connection, others: list[Connection], slots: Any, pa
         try:
             number = pipe.recv()
             answer: Any = _batch(read, number)
-            if slots is not None and isinstance(answer, np.ndarray) and answer.nbytes <= slots[2]:
-                memory, place = slots[0], slots[1](number)
-                np.frombuffer(memory, answer.dtype, answer.size, place).reshape(answer.shape)[:] = answer
-                answer = answer.shape, answer.dtype
+            if slots is not None and not isinstance(answer, Failure) and answer[0].nbytes <= slots[2]:
+                batch, memory, place = answer[0], slots[0], slots[1](number)
+                np.frombuffer(memory, batch.dtype, batch.size, place).reshape(batch.shape)[:] = batch
+                answer = _Shared(batch.shape, batch.dtype, answer[1])
             pipe.send(answer)
         except (EOFError, OSError):
             return
 
 
-def _batch(read: Read, number: int) -> NDArray[Any] | Failure:
+def _batch(read: Read, number: int) -> tuple[NDArray[Any], Any] | Failure:
     try:
         return read(number)
     except UserError as error:

@@ -33,13 +33,14 @@ from pggan_framework.storage.atomic import sweep
 from pggan_framework.training.budget import Budget
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.distributed import World, launcher, restarted
+from pggan_framework.training.randomness import GLOBAL_GENERATORS
 from pggan_framework.training.signals import stop_on_signals
 from pggan_framework.training.trainer import Trainer
 
 MAY_CHANGE = frozenset(
     {
         "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "minutes", "num_data_workers",
-        "device", "micro_batch", "activation_checkpointing", "compile", "comet_key", "comet_project_name",
+        "device", "micro_batch", "activation_checkpointing", "compile", "kernels", "comet_key", "comet_project_name",
         "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
         "debug", "allow_config_change", "moved_data", "plugin_dirs", "Trainer.write_in_background", "HTMLReport",
         "QualityMonitor",
@@ -75,7 +76,7 @@ def run(
     """Train from Python.
 
     Args:
-        config: a YAML file, or several; a later one overrides an earlier one.
+        config: a YAML file or the name of a preset, or several; a later one overrides an earlier one.
         overrides: flags, as ``{"total_kimg": 20, "Adam.betas": (0.0, 0.9)}`` or nested.
 
     Raises:
@@ -108,7 +109,7 @@ def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> 
         # Which parameters are places, a dataset does not say; its fingerprint tells whether the data are the same.
         allowed |= {key for key, old, new in differences if key.startswith(own) and _is_place(old) and _is_place(new)}
     found = [f"{key}: {old} -> {new}" for key, old, new in differences if not allowed & {key, key.split(".")[0]}]
-    if state["data"] != dataset.fingerprint():
+    if not dataset.has_fingerprint(state["data"]):
         found.append("the data: other files or parameters than before")
     return found
 
@@ -149,13 +150,13 @@ def prepare(config: Config, world: World | None = None, budget: Budget | None = 
     general = config.general
     check_name(general.exp_name or "run")
     if not general.resume:
-        experiment = Experiment(config, world, budget)
+        experiment = _experiment(config, world, budget)
         if general.resume_network:
             experiment.load_weights(Path(general.resume_network))
         return Start(experiment)
     folder, snapshot = _find_run(config)
     state = load_checkpoint(snapshot)
-    experiment = Experiment(config, world, budget)
+    experiment = _experiment(config, world, budget)
     notes = changes(config, state, experiment.dataset)
     if notes and not general.allow_config_change:
         raise UserError(
@@ -164,6 +165,12 @@ def prepare(config: Config, world: World | None = None, budget: Budget | None = 
             " or --allow_config_change True"
         )
     return Start(experiment, folder, state, notes)
+
+
+def _experiment(config: Config, world: World | None, budget: Budget | None) -> Experiment:
+    """Its weights are drawn from the global generators, which it seeds."""
+    with GLOBAL_GENERATORS:
+        return Experiment(config, world, budget)
 
 
 def run_config(config: Config, age: float = 0.0) -> RunResult:
@@ -196,7 +203,7 @@ def _run(config: Config, start: Start, world: World) -> RunResult:
     folder = start.folder
     if folder is None:
         made = make_run_folder(Path(general.result_dir), general.exp_name or "run") if world.main else None
-        folder = world.tell(made)
+        folder = world.broadcast_object(made)
         assert folder is not None
     trainer: Trainer | None = None
     try:
@@ -210,7 +217,7 @@ def _run(config: Config, start: Start, world: World) -> RunResult:
             continue_from(trainer, start.state)
             if trainer.complete:
                 return _nothing_left(start, trainer, folder)
-        world.spread(
+        world.broadcast(
             [
                 each
                 for network in (trainer.G, trainer.D, trainer.parts.ema.generator)
@@ -250,6 +257,15 @@ def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
         raise UserError(f"resume: the checkpoint does not fit what has changed: {detail[-1]}") from error
 
 
+def _other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -> list[str]:
+    """Notes what differs from where a checkpoint was made, so that the run does not continue bit for bit."""
+    before = (state or {}).get("machine", {})
+    differing = [
+        f"{name} {before[name]} -> {value}" for name, value in machine.items() if before.get(name, value) != value
+    ]
+    return [f"resume: not bit-exact, because of {', '.join(differing)}"] if differing else []
+
+
 def _split_groups(experiment: Experiment) -> list[str]:
     """Says at which batches a process sees other groups of the minibatch stddev than a single one would."""
     manager, group = experiment.manager, experiment.discriminator.stddev_group
@@ -268,6 +284,7 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
     config = experiment.config
     world = experiment.world
     facts, text = environment(str(experiment.device)), config.to_yaml()
+    facts |= experiment.machine
     if world.size > 1:
         facts |= {"processes": str(world.size), "launcher": launcher()}
     if world.main:
@@ -288,6 +305,7 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
         )
     )
     changed = [f"configuration changed: {note}" for note in start.notes]
+    changed += _other_machine(start.state, experiment.machine)
     for note in [*changed, *_split_groups(experiment), *experiment.notes]:
         logger.message(note)
     status, exit_status = "failed", 1

@@ -31,7 +31,7 @@ PATCH = 2
 spectrogram, so that 128 bands x 128 columns cost what 64 x 64 do. Decoding 64 bands alone puts notes four times as far
 from the recordings as decoding 128."""
 MARGIN = 2
-"""Columns at each end that decoding cuts off: what zero padding spoils is not heard."""
+"""Columns of feature maps at each end that decoding cuts off: what zero padding spoils is not heard."""
 FEW = 500
 """Clips or images below which what the discriminator sees is augmented."""
 CLIPS_WANTED = 1000
@@ -99,14 +99,15 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
     mode = str(own.get("img_mode", "mellog"))
     dataset: dict[str, Any] = {"dir_path": data, "preload": True, "img_mode": mode, "frequency": rate}
     frames = int(own.get("frames", side))
+    margin = int(own.get("margin", MARGIN * patch))
     if mode == "mellog":
         n_fft = int(own.get("n_fft", 1 << round(np.log2(0.032 * rate))))
         seconds = float(np.clip(np.percentile(found.seconds, 90), *CLIP_SECONDS))
         hop = int(
-            own.get("hop_length", np.clip(ceil(seconds * rate / max(frames - 2 * MARGIN, 1)), n_fft // 8, n_fft // 2))
+            own.get("hop_length", np.clip(ceil(seconds * rate / max(frames - 2 * margin, 1)), n_fft // 8, n_fft // 2))
         )
         dataset |= {"n_fft": n_fft, "hop_length": hop, "frames": frames, "bins": int(own.get("bins", side))}
-        dataset["margin"] = int(own.get("margin", MARGIN))
+        dataset["margin"] = margin
     else:
         n_fft = int(own.get("n_fft", 2 * int(own.get("bins", side))))
         hop = int(own.get("hop_length", n_fft // 4))
@@ -121,7 +122,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
     if labels:
         dataset["labels"] = labels
     few = clips < FEW
-    config = {
+    config: dict[str, Any] = {
         "dataset_class": "SoundImageDataset",
         **_common(minutes, 0.003),
         "augmentations": ["SpectrogramAugment"] if few else [],
@@ -130,6 +131,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         **_networks(bool(labels), min(frames, bins), patch, own),
         **({"SpectrogramAugment": {"time_shift": 0.0}} if few else {}),
     }
+    config["Discriminator"]["row_statistics"] = True
     total = sum(found.seconds)
     kinds = f" in {len(found.folders)} folders" if found.folders else ""
     lines = [
@@ -192,6 +194,7 @@ _COMMENTS = {
     "lr_rampup_kimg": "a short run cannot spare a ramp-up",
     "Generator.patch_size": "draws patches of 2x2 pixels: the same size for a quarter of the time",
     "Discriminator.patch_size": "sees patches of 2x2 pixels",
+    "Discriminator.row_statistics": "also judges each band's mean, deviation and change over the whole clip",
     "R1.interval": "the penalty costs half an update; every eighth update is enough",
     "EMA.half_life_kimg": "at most; it is 5 % of the images that a depth has seen",
     "DepthManager.minibatch_overrides": "from 64x64 on: half the batch, twice the updates",

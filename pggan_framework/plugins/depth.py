@@ -61,6 +61,7 @@ class DepthManager(Plugin):
         depth_offset: log2 of the resolution at depth 0, for the same; from the data where it is not given.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("minibatch_size", "schedule")
     now: ClassVar[Callable[[], float]] = time.monotonic
     """What a schedule in seconds counts."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
@@ -34,6 +34,7 @@ class SaverPlugin(Plugin):
             the ticks.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("directory",)
     main_process_only = True
 
     def __init__(

@@ -44,7 +44,7 @@ class Growth:
 
     def shape_at(self, depth: int) -> tuple[int, int, int]:
         """[C, h, w] at `depth`."""
-        if not 0 <= depth <= self.max_depth:
+        if not 0 <= depth <= len(self.doubles):
             raise ValueError(f"depth {depth} is outside 0 to {self.max_depth}")
         height, width = self.seed
         for down, across in self.doubles[:depth]:

@@ -36,6 +36,7 @@ class Parts:
         directory: the run's folder, for plugins that write files.
         logger: receives metrics and messages.
         budget: wall-clock time of this start of the program; None: no limit.
+        machine: what results depend on to the last bit besides the configuration, for the checkpoints.
     """
 
     dataset: DepthDataset
@@ -51,3 +52,4 @@ class Parts:
     directory: Path | None = None
     logger: Logger = field(default_factory=Logger)
     budget: Budget | None = None
+    machine: Mapping[str, str] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from pggan_framework.training.background import Background, frozen
 from pggan_framework.training.budget import Budget
 from pggan_framework.training.hooks import Hooks
 from pggan_framework.training.parts import Parts
-from pggan_framework.training.randomness import derive, seed_step
+from pggan_framework.training.randomness import GLOBAL_GENERATORS, derive, seed_step
 from pggan_framework.training.state import restore, state_of
 from pggan_framework.training.timing import Timing
 
@@ -44,6 +44,8 @@ class Trainer:
     Raises:
         UserError: if a number is outside its limits.
     """
+
+    injected: ClassVar[tuple[str, ...]] = ("parts",)
 
     def __init__(
         self,
@@ -227,7 +229,9 @@ class Trainer:
         """Train until the end or a `stop`; False where training has diverged and a plugin has put it right."""
         try:
             while self.nimg < self.total_nimg and not self.stop_reason:
-                self.take_step()
+                # Two runs in two threads share the global generators.
+                with GLOBAL_GENERATORS:
+                    self.take_step()
                 if self.nimg - self.tick_start_nimg >= self.tick_nimg:
                     self.end_tick()
             self._close_last_tick()
@@ -297,7 +301,7 @@ class Trainer:
         parts.ema.update(self.G, self.nimg, self.nimg - before)
         self.iteration += 1
         self.open_state, self._consistent = None, True
-        self.share = parts.step.share(size)
+        self.share = parts.step.division(size).rank.share
         if self.world.agreed():
             self.stop_reason = self._wish or "another process was asked to stop"
         self.hooks.after_step(self, before)
@@ -318,7 +322,7 @@ class Trainer:
         if self.world.size > 1:
             self._consistent = False
             networks = self.G, self.D, self.parts.ema.generator
-            self.world.spread([buffer for network in networks for buffer in network.buffers()])
+            self.world.broadcast([buffer for network in networks for buffer in network.buffers()])
             self.world.check_equal([weight for network in networks for weight in network.parameters()])
             self._consistent = True
         self.tick += 1

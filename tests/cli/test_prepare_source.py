@@ -69,7 +69,7 @@ def test_what_is_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["pictures"] == 12 and report["shape"] == [3, 16, 32]
     assert report["sizes"] == [[4, 8], [8, 16], [16, 32]]
     assert report["labels"] == {"folder": ["cat", "dog"]}
-    assert report["skipped"] == {"cat/broken.png": "no picture"}
+    assert report["skipped"] == {"cat/broken.png": "no image, or damaged at its beginning"}
     assert report["fingerprint"] == OldH5Dataset(Path("a.h5")).fingerprint()
     printed = capsys.readouterr().out
     assert all(name in printed and value in printed for name, value in report["summary"].items())

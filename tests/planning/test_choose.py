@@ -50,6 +50,7 @@ def test_clips_last_as_long_as_most_recordings_up_to_a_second():
 def test_networks_of_sound_draw_patches_so_that_depths_keep_their_cost():
     config = sounds().config
     assert config["Generator"]["patch_size"] == config["Discriminator"]["patch_size"] == 2
+    assert config["Discriminator"]["row_statistics"] is True
     # 8x8 images at depth 0 are 4x4 features; 128x128 images are 64x64 features at depth 4.
     assert config["SoundImageDataset"]["model_dataset_depth_offset"] == 3
     plain = sounds(Generator__patch_size=1, Discriminator__patch_size=1).config
@@ -99,8 +100,8 @@ def test_folders_become_labels_where_each_has_enough_files():
 def test_what_is_given_is_kept_and_the_rest_chosen_around_it():
     dataset = sounds(SoundImageDataset__frequency=22050, SoundImageDataset__frames=64).config["SoundImageDataset"]
     assert (dataset["frequency"], dataset["frames"], dataset["n_fft"]) == (22050, 64, 512)
-    seconds = (64 - 2 * dataset["margin"]) * dataset["hop_length"] / 22050
-    assert 0.69 < seconds < 0.71 and dataset["hop_length"] <= dataset["n_fft"] // 2
+    # 0.7 s over 64 - 8 columns would be steps of 276 samples; windows of 512 overlap by half at least.
+    assert (dataset["margin"], dataset["hop_length"]) == (4, 256)
     other = sounds(SoundImageDataset__img_mode="abslog").config["SoundImageDataset"]
     assert (other["img_mode"], other["n_fft"], other["hop_length"]) == ("abslog", 256, 64)
     assert "bins" not in other

@@ -46,7 +46,7 @@ class IDXSource(ArraySource):
         self.file = _chosen(path) if path.is_dir() else path
         pictures = read_idx(self.file, 3)
         available = {}
-        if labels != LabelChoice() and (beside := _labels_of(self.file)):
+        if labels.any and (beside := _labels_of(self.file)):
             classes = read_idx(beside, 1)
             if len(classes) != len(pictures):
                 raise UserError(f"{self.file} has {len(pictures)} pictures, but {beside} has {len(classes)} labels")

@@ -100,11 +100,12 @@ def shorter(data: SoundImageDataset) -> None:
 
 
 def not_opened(data: SoundImageDataset) -> None:
-    assert len(data) == 1 and data.summary()["other files"] == "1 not read as sound: odd.txt"
+    assert len(data) == 1 and data.summary()["other files"] == "1: 1 .txt (odd.txt); not read as recordings"
 
 
 def left_alone(data: SoundImageDataset) -> None:
     assert len(data) == 1 and data.skipped == {} and "other files" not in data.summary()
+    assert data.summary()["hidden or system files"] == "2: .git/, .odd.wav; left out"
 
 
 THREE = np.stack([SOUND, 0.5 * SOUND, np.zeros(4096, np.float32)], axis=1)

@@ -17,16 +17,14 @@ import pytest
 from slow_preparation import program
 
 from pggan_framework.data.datasets.h5 import OldH5Dataset
+from pggan_framework.data.images.plan import Options, make_plan
 from pggan_framework.data.loader import BatchLoader
-from pggan_framework.data.prepare.image_plan import Options, make_plan
 from pggan_framework.data.prepare.shards import prepare_shards, shard_paths
 from pggan_framework.data.sources.opening import open_source
 from pggan_framework.data.store import shards
 from pggan_framework.data.store.prepared import load_prepared
 
-SLOW = program(
-    "shards.prepare_shards(plan, out, 4, 2, lambda path, result: None)",
-)
+SLOW = program("shards.prepare_shards(plan, out, 4, 2, lambda path, result: None)")
 
 
 @pytest.mark.parametrize(("single", "index"), [("one", "five"), ("one_mirrored", "four_mirrored")])

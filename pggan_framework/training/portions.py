@@ -1,12 +1,14 @@
-"""Parts of a batch that are computed one after the other, where the whole does not fit: the flag ``micro_batch``."""
+"""Parts of a batch: those that ranks compute side by side, and micro-batches, which follow one another."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from torch import nn
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
 from pggan_framework.losses.base import Loss
@@ -17,31 +19,73 @@ from pggan_framework.networks.norms import Norm, SpectralNorm
 from pggan_framework.networks.stddev import stddev_groups
 from pggan_framework.training.distributed import World
 
-if TYPE_CHECKING:
-    from pggan_framework.training.step import TrainingStep
+
+@dataclass(frozen=True)
+class Portion:
+    """Some samples of a batch.
+
+    Args:
+        indices: which, on the batch's device; None for all of them.
+        share: their fraction of the batch.
+    """
+
+    indices: Tensor | None = None
+    share: float = 1.0
+
+    def of(self, whole: Tensor) -> Tensor:
+        """These samples of [N, ...]."""
+        if self.indices is None:
+            return whole
+        chosen = whole[self.indices]
+        return chosen.contiguous(memory_format=torch.channels_last) if chosen.dim() == 4 else chosen
 
 
-@lru_cache(maxsize=64)
-def chunks(count: int, most: int | None, group: int = 1) -> tuple[tuple[int, ...], ...]:
-    """The samples of each part of a batch of `count`: as few parts as can be, as equal as can be.
+@dataclass(frozen=True)
+class Division:
+    """How a batch is divided; the same in every step of a phase.
+
+    Args:
+        rank: this rank's portion of the whole batch.
+        micro_batches: portions of the rank's, computed one after the other.
+    """
+
+    rank: Portion
+    micro_batches: tuple[Portion, ...]
+
+
+def divide(count: int, world: World, group: int, micro_batch: int | None, device: torch.device) -> Division:
+    """How a batch of `count` is divided; the arguments are `World.part`'s and `micro_batches`'."""
+    if world.size == 1:
+        rank, own = Portion(), count
+    else:
+        indices = world.part(count, group)
+        rank, own = Portion(torch.from_numpy(indices).to(device), len(indices) / count), len(indices)
+    parts = micro_batches(own, micro_batch, group)
+    if len(parts) == 1:
+        return Division(rank, (Portion(),))
+    return Division(rank, tuple(Portion(torch.from_numpy(part).to(device), len(part) / own) for part in parts))
+
+
+def micro_batches(count: int, most: int | None, group: int = 1) -> list[NDArray[np.int64]]:
+    """The samples of each micro-batch of a batch of `count`: as few as can be, as equal as can be.
 
     The groups of the minibatch standard deviation stay together, as they do in `World.part`.
 
     Args:
         count: of the batch.
-        most: samples in a part; None for the whole batch.
+        most: samples in a micro-batch; None for the whole batch.
         group: most samples in a group; 1 where none are compared.
 
     Raises:
         UserError: if a group has more than `most`.
     """
     if most is None or count <= most:
-        return (tuple(range(count)),)
+        return [np.arange(count)]
     groups = stddev_groups(count, group) if group > 1 else count
     for parts in range(-(-count // most), groups + 1):
         found = [World(number, parts).part(count, group) for number in range(parts)]
         if max(map(len, found)) <= most:
-            return tuple(tuple(part.tolist()) for part in found)
+            return found
     largest = -(-count // groups)
     raise UserError(
         f"micro_batch {most} is given, but the minibatch stddev of a batch of {count} compares groups of {largest};"
@@ -84,25 +128,30 @@ def _over_the_batch(module: nn.Module) -> bool:
     return (isinstance(module, Norm) and module.kind == "batch") or getattr(module, "running_mean", None) is not None
 
 
-def micro_batch_notes(step: TrainingStep, batches: Iterable[int]) -> list[str]:
+def micro_batch_notes(
+    loss: Loss, G: GeneratorBase, D: DiscriminatorBase, world: World, most: int | None, batches: Iterable[int]
+) -> list[str]:
     """What there is to say at the start of a run whose batches are divided.
 
     Args:
-        step: its updates.
-        batches: the sizes of its batches, over all processes.
+        loss: what the networks minimise.
+        G: the generator.
+        D: the discriminator.
+        world: the ranks.
+        most: samples in a micro-batch.
+        batches: the sizes of the run's batches, over all ranks.
 
     Raises:
         UserError: if a batch cannot be divided so.
     """
-    group, most = step.D.stddev_group, step.micro_batch
-    divided = []
+    group, divided = D.stddev_group, []
     for count in sorted(set(batches)):
-        number = len(chunks(len(step.world.part(count, group)), most, group))
+        number = len(micro_batches(len(world.part(count, group)), most, group))
         if number > 1:
             divided.append(f"{count} in {number}")
     if not divided:
         return []
     found = [f"micro_batch {most}: batches are computed in parts: {', '.join(divided)}"]
-    if seen := comparing(step.loss, step.G, step.D):
+    if seen := comparing(loss, G, D):
         found.append(f"micro_batch {most}: {', '.join(seen)} compare the samples of a part only, not of the batch")
     return found
