@@ -93,9 +93,10 @@ def trap(monkeypatch: pytest.MonkeyPatch) -> Any:
     register("dataset")(TrappedTones)
     compute_really, update = TrainingStep._compute, EMA.update
 
-    def compute(self: TrainingStep, context: Any) -> None:
-        compute_really(self, context)
+    def compute(self: TrainingStep, context: Any, *more: Any) -> Any:
+        found = compute_really(self, context, *more)
         trap(f"{context.side} {context.progress.nimg}")
+        return found
 
     def average(self: EMA, G: Any, nimg: float, batch: int) -> None:
         trap(f"ema {nimg:g}")
