@@ -34,9 +34,8 @@ class _Limits(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise yaml.MarkedYAMLError(
-                problem=f"values are nested more than {_DEEPEST} deep", problem_mark=self.peek_event().start_mark
-            )
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem=f"values are nested more than {_DEEPEST} deep", problem_mark=mark)
         alias = self.check_event(yaml.AliasEvent)
         node = super().compose_node(parent, index)
         self._depth -= 1

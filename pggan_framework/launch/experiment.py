@@ -31,7 +31,8 @@ from pggan_framework.networks.execution import Execution, pixels_for
 from pggan_framework.plugins.reporter import Reporter
 from pggan_framework.plugins.tables import DepthTables
 from pggan_framework.postprocessors.base import Postprocessor
-from pggan_framework.runs.folders import checkpoint_folder
+from pggan_framework.registry import REGISTRY
+from pggan_framework.runs.folders import checkpoint_folder, inside
 from pggan_framework.schedules.plan import Plan
 from pggan_framework.training.budget import Budget, BudgetKeeper, training_seconds
 from pggan_framework.training.checkpoint import load_checkpoint
@@ -61,6 +62,24 @@ def logger_names(config: Config) -> list[str]:
     return names
 
 
+def check_paths(config: Config) -> None:
+    """See that nothing is written outside the run's folder where it should be inside: a config may be a stranger's.
+
+    Raises:
+        UserError: if a path of a saver, plugin or logger leads out of it.
+    """
+    for name, values in config.components.items():
+        component = REGISTRY.get(name)
+        own = component.module.startswith("pggan_framework.") and component.kind in (
+            "postprocessor",
+            "plugin",
+            "logger",
+        )
+        for parameter in ("samples_path", "filename", "directory") if own else ():
+            if isinstance(values.get(parameter), str):
+                inside(f"{name}.{parameter}", values[parameter])
+
+
 class Experiment:
     """Everything a run is made of.
 
@@ -74,6 +93,7 @@ class Experiment:
         general = config.general
         self.config = config
         self.budget = budget
+        check_paths(config)
         self.world = world or World()
         self.device = choose_device(general.device, self.world.local_rank)
         if general.minibatch_size < 1 or general.num_data_workers < 0 or not general.total_kimg > 0:

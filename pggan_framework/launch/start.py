@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
@@ -20,6 +21,7 @@ from pggan_framework.networks.describe import Tables
 from pggan_framework.registry import REGISTRY
 from pggan_framework.reporting.record import REPORT
 from pggan_framework.runs.folders import (
+    check_links,
     check_name,
     checkpoint_folder,
     environment,
@@ -30,6 +32,7 @@ from pggan_framework.runs.folders import (
     write_run_files,
 )
 from pggan_framework.storage.atomic import sweep
+from pggan_framework.storage.locks import owned
 from pggan_framework.training.budget import Budget
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.distributed import World, launcher, restarted
@@ -155,6 +158,7 @@ def prepare(config: Config, world: World | None = None, budget: Budget | None = 
             experiment.load_weights(Path(general.resume_network))
         return Start(experiment)
     folder, snapshot = _find_run(config)
+    check_links(folder)
     state = load_checkpoint(snapshot)
     experiment = _experiment(config, world, budget)
     notes = changes(config, state, experiment.dataset)
@@ -187,13 +191,17 @@ def run_config(config: Config, age: float = 0.0) -> RunResult:
     if restarted() and (own := find_launched(Path(config.general.result_dir), launcher())):
         config = replace(config, general=replace(config.general, resume=str(own)))
     # The processes meet when each has found nothing wrong: until then none has written anything.
-    start = prepare(config, world, Budget.of(config.general.minutes, age))
-    with world.connected(start.experiment.device):
-        return _run(config, start, world)
+    with ExitStack() as owner:
+        if world.main and config.general.resume:
+            folder, _ = _find_run(config)
+            owner.enter_context(owned(folder, f"the run {folder}"))
+        start = prepare(config, world, Budget.of(config.general.minutes, age))
+        with world.connected(start.experiment.device):
+            return _run(config, start, world, owner)
 
 
-def _run(config: Config, start: Start, world: World) -> RunResult:
-    """Train; the main process first where files are made that the others read."""
+def _run(config: Config, start: Start, world: World, owner: ExitStack) -> RunResult:
+    """Train; the main process first where files are made that the others read. `owner` holds the run's folder."""
     general = config.general
     if world.main:
         start.experiment.dataset.prepare()
@@ -203,6 +211,8 @@ def _run(config: Config, start: Start, world: World) -> RunResult:
     folder = start.folder
     if folder is None:
         made = make_run_folder(Path(general.result_dir), general.exp_name or "run") if world.main else None
+        if made is not None:
+            owner.enter_context(owned(made, f"the run {made}"))
         folder = world.broadcast_object(made)
         assert folder is not None
     trainer: Trainer | None = None
@@ -252,8 +262,8 @@ def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
     """Go on from `state`, which after an allowed change need not fit."""
     try:
         trainer.load_state_dict(state)
-    except (RuntimeError, KeyError, ValueError) as error:
-        detail = [line.strip() for line in str(error).splitlines() if line.strip()]
+    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+        detail = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise UserError(f"resume: the checkpoint does not fit what has changed: {detail[-1]}") from error
 
 

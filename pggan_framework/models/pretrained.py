@@ -16,7 +16,8 @@ from pggan_framework.config.discovery import load_for_models
 from pggan_framework.errors import UserError, nearest, require
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import Map, MapSpace, space_from_state
-from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, about_path, growth_from, read_exported
+from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, about_path, read_exported
+from pggan_framework.models.fitting import build_generator
 from pggan_framework.networks.base import GeneratorBase
 from pggan_framework.registry import REGISTRY
 from pggan_framework.schedules.growth import Growth
@@ -241,10 +242,6 @@ def _redraw(latent: torch.Tensor, limit: float, seed: int) -> None:
         latent[beyond] = torch.randn(int(beyond.sum()), generator=random)
 
 
-_RAISED = (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, OverflowError)
-"""What values of the wrong kind or size raise: the file may come from a stranger."""
-
-
 def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
     """Read a generator from a checkpoint, or from exported weights (``.safetensors``), onto the CPU.
 
@@ -257,23 +254,21 @@ def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
         UserError: if the file is no whole checkpoint, or no exported model, or needs a class that is not registered.
     """
     load_for_models()
-    if path.suffix != ENDING:
-        state = load_checkpoint(path)
-        try:
-            return _from_checkpoint(path, state, weights or "ema")
-        except _RAISED as error:
-            raise UserError(f"{path} does not describe its generator ({type(error).__name__}: {error})") from error
-    about, tensors = read_exported(path, weights)
+    exported = path.suffix == ENDING
+    about = about_path(path) if exported else path
     try:
-        return _from_exported(path, about, tensors)
-    except _RAISED as error:
-        raise UserError(f"{about_path(path)} does not describe the generator in {path} ({error})") from error
+        if not exported:
+            return _from_checkpoint(path, load_checkpoint(path), weights or "ema")
+        return _from_exported(path, *read_exported(path, weights))
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+        # Its values are of any kind and size: it may come from a stranger.
+        raise UserError(f"{about} does not describe the generator in {path} ({error!r})") from error
 
 
 def _from_checkpoint(path: Path, state: Mapping[str, Any], weights: Weights) -> Pretrained:
     config, labels = state["config"], state.get("labels")
-    generator = _generator(path, config["generator"], config, state["growth"], labels)
-    generator.load_state_dict(state["ema"] if weights == "ema" else state["networks"]["G"])
+    stored = state["ema"] if weights == "ema" else state["networks"]["G"]
+    generator = _generator(path, config["generator"], config, state["growth"], labels, stored)
     generator.depth, generator.alpha = state["networks"]["depth"], state["networks"]["alpha"]
     rows, counts = (None, None) if labels is None else (labels["rows"].numpy(), labels["counts"].numpy())
     low, high = state["growth"]["range_out"]
@@ -285,8 +280,7 @@ def _from_checkpoint(path: Path, state: Mapping[str, Any], weights: Weights) -> 
 def _from_exported(path: Path, about: Mapping[str, Any], tensors: dict[str, Any]) -> Pretrained:
     config = {"generator": about["generator"], about["generator"]: about["parameters"]}
     labels = about["labels"]
-    generator = _generator(path, about["generator"], config, about["growth"], labels)
-    generator.load_state_dict(tensors)
+    generator = _generator(path, about["generator"], config, about["growth"], labels, tensors)
     generator.depth, generator.alpha = about["depth"], about["alpha"]
     rows: Labels | None = None
     counts: NDArray[np.int64] | None = None
@@ -302,13 +296,18 @@ def _from_exported(path: Path, about: Mapping[str, Any], tensors: dict[str, Any]
 
 
 def _generator(
-    path: Path, name: str, config: Mapping[str, Any], growth: Mapping[str, Any], labels: Mapping[str, Any] | None
+    path: Path,
+    name: str,
+    config: Mapping[str, Any],
+    growth: Mapping[str, Any],
+    labels: Mapping[str, Any] | None,
+    weights: Mapping[str, Any],
 ) -> GeneratorBase:
     _needs(path, "generator", name)
     component = REGISTRY.get(name, "generator")
     extra = {} if labels is None else {"label_space": space_from_state(labels["space"])}
-    generator: GeneratorBase = component.cls(shape=growth_from(growth), **config[component.name], **extra)
-    return generator
+    arguments = {"shape": Growth.from_state(growth, str(path)), **config[component.name], **extra}
+    return build_generator(path, component.cls, arguments, weights)
 
 
 def _codec(path: Path, state: Mapping[str, Any] | None) -> Codec | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -110,19 +111,27 @@ class SaverPlugin(Plugin):
 
         def write() -> None:
             save_checkpoint(path, state)
-            earlier, self._own = [old for old in self._own if old != path], [path]
-            for newer in self._abandoned:  # `latest` must find the new line; the old one is not lost
-                if newer != path and newer.exists():
-                    newer.rename(newer.with_name(f"{newer.name}.superseded"))
-            self._abandoned = []
-            # Whatever else is in the folder was written by someone else, or is kept on purpose.
-            for old in earlier if not self.keep_old_checkpoints else ():
-                if number_of(old) <= number_of(path):
-                    old.unlink(missing_ok=True)
+            with suppress(OSError):  # a file that cannot be moved or removed is tried again with the next one
+                self._put_away(path)
 
         self.trainer.background.submit(write, self._written, "checkpoint", self._failed)
         self._last = time.monotonic()
         return path
+
+    def _put_away(self, path: Path) -> None:
+        """Move or remove the checkpoints whose place `path` has taken."""
+        while self._abandoned:  # `latest` must find the new line; the old one is not lost
+            newer = self._abandoned[0]
+            if newer != path and newer.exists():
+                newer.rename(newer.with_name(f"{newer.name}.superseded"))
+            self._abandoned.pop(0)
+        # Whatever else is in the folder was written by someone else, or is kept on purpose.
+        self._own = [*(old for old in self._own if old != path), path]
+        while len(self._own) > 1:
+            old = self._own[0]
+            if not self.keep_old_checkpoints and number_of(old) <= number_of(path):
+                old.unlink(missing_ok=True)
+            self._own.pop(0)
 
     def _written(self, result: None) -> None:
         self._failing = self._error = None

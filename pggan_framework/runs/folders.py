@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from pggan_framework.config.text import load_file
@@ -18,7 +18,7 @@ from pggan_framework.errors import DamagedError, UserError, nearest
 from pggan_framework.runs.best_checkpoint import use_best
 from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.storage.numbers import NUMBER, kimg_of
-from pggan_framework.storage.zips import verify_zip
+from pggan_framework.storage.zips import verify_once
 
 _SNAPSHOT = re.compile(rf"network-snapshot-({NUMBER})\.pt")
 _NAME = re.compile(r"(\d{3,})-(.+)")
@@ -63,16 +63,28 @@ def make_run_folder(result_dir: Path, exp_name: str) -> Path:
     check_name(exp_name)
     try:
         result_dir.mkdir(parents=True, exist_ok=True)
+        number = _highest(result_dir) + 1
         while True:
-            highest = max((int(path.name.split("-")[0]) for path in runs(result_dir)), default=-1)
-            folder = result_dir / f"{highest + 1:03d}-{exp_name}"
+            # The claim is one folder for all names: of two runs that start at once, one gets the number.
+            claim = result_dir / f".claim-{number:03d}"
             try:
-                folder.mkdir()
+                claim.mkdir()
             except FileExistsError:
+                number += 1
                 continue
-            return folder
+            try:
+                if _highest(result_dir) < number:
+                    return claim.rename(result_dir / f"{number:03d}-{exp_name}")
+                number = _highest(result_dir) + 1
+            finally:
+                if claim.exists():
+                    claim.rmdir()
     except OSError as error:
         raise UserError(f"result_dir: cannot make a run folder in {result_dir}: {error.strerror}") from error
+
+
+def _highest(result_dir: Path) -> int:
+    return max((int(path.name.split("-")[0]) for path in runs(result_dir)), default=-1)
 
 
 def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path, Path]:
@@ -173,6 +185,41 @@ def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
     return folder, checkpoint
 
 
+def check_links(folder: Path) -> None:
+    """Refuse to write into a run's folder that leads out of itself: it may come from a stranger.
+
+    A link that stands for a checkpoint is allowed, since checkpoints are replaced and not written through links.
+
+    Raises:
+        UserError: if a link in it leads out of it.
+    """
+    home = folder.resolve()
+    for base, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(base, name)
+            if path.is_symlink() and path.suffix != ".pt" and home not in path.resolve().parents:
+                raise UserError(
+                    f"resume: {path} is a link out of the run's folder, and a run writes only into its own; replace the"
+                    " link by what it stands for, or use checkpoints_dir for checkpoints elsewhere"
+                )
+
+
+def inside(flag: str, given: str) -> str:
+    """A path that is relative to a run's folder, and stays in it.
+
+    Args:
+        flag: its flag, for messages: ``ImageSaver.samples_path``.
+        given: the path.
+
+    Raises:
+        UserError: if it leads out of the folder.
+    """
+    path, windows = PurePosixPath(given.replace("\\", "/")), PureWindowsPath(given)
+    if path.is_absolute() or windows.drive or ".." in path.parts or not given or not given.isprintable():
+        raise UserError(f"{flag} {given[:200]!r} is given; allowed: a path inside the run's folder, without '..'")
+    return given
+
+
 def checkpoint_folder(folder: Path, checkpoints_dir: str) -> Path:
     """Where a run's checkpoints are: its own folder, or one of its name in checkpoints_dir."""
     return Path(checkpoints_dir) / folder.name if checkpoints_dir else folder
@@ -215,7 +262,7 @@ def newest_intact(found: Sequence[Path]) -> Path:
     damaged: list[str] = []
     for path in reversed(found):
         try:
-            verify_zip(path)
+            verify_once(path)
         except DamagedError as error:
             damaged.append(f"{path} is damaged ({error})")
             continue

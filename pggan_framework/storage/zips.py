@@ -15,25 +15,19 @@ _RAISED = (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, KeyError, Ind
 
 
 def verify_zip(path: Path) -> None:
-    """Check every member of an uncompressed zip against its CRC-32; a file that has not changed is read only once.
+    """Check every member of an uncompressed zip against its CRC-32.
 
     Nothing is unpacked, and at most 1 MiB is in memory.
 
     Raises:
         DamagedError: if a member differs, the file is cut short or no zip, or its members are packed, share bytes or
             names (a small file that takes a large memory).
-        OSError: if the file cannot be looked at.
     """
-    found = path.stat()
-    _verify(path, found.st_mtime_ns, found.st_size, found.st_ino)
-
-
-@lru_cache(maxsize=256)
-def _verify(path: Path, changed: int, size: int, inode: int) -> None:
     try:
+        size = path.stat().st_size
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise DamagedError("it is no zip, or its start is lost")
+                raise DamagedError("it is no zip of torch.save, or its start is lost; nothing in it was run")
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if len({member.filename for member in members}) < len(members):
@@ -48,3 +42,19 @@ def _verify(path: Path, changed: int, size: int, inode: int) -> None:
                         pass
     except _RAISED as error:
         raise DamagedError(str(error) or type(error).__name__) from error
+
+
+def verify_once(path: Path) -> None:
+    """As `verify_zip`, and a file that has not changed since is not read again.
+
+    Raises:
+        DamagedError: as `verify_zip`.
+        OSError: if there is no such file.
+    """
+    found = path.stat()
+    _verify_once(path, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _verify_once(path: Path, changed: int, size: int, inode: int) -> None:
+    verify_zip(path)

@@ -18,7 +18,7 @@ FORMAT = "pggan_framework checkpoint"
 VERSION = 1
 _MOST_VALUES, _DEEPEST = 2_000_000, 64
 """Values in a checkpoint, and how deep they are nested: a run's have some thousands, less than ten deep."""
-_PARTS = (
+PARTS = (
     "config",
     "nimg",
     "tick",
@@ -82,7 +82,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no checkpoint of pggan_framework; allowed: a network-snapshot-*.pt written by it")
     if state.get("version") != VERSION:
         raise UserError(f"{path} is of checkpoint version {state.get('version')}; this release reads version {VERSION}")
-    missing = [part for part in _PARTS if part not in state]
+    missing = [part for part in PARTS if part not in state]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}: it is no complete checkpoint")
     return state

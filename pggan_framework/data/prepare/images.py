@@ -21,7 +21,7 @@ from pggan_framework.data.images.plan import FORMAT, Plan, check_bad, digest, is
 from pggan_framework.data.prepare.journal import Journal
 from pggan_framework.data.prepare.meter import Meter
 from pggan_framework.data.prepare.parallel import in_order
-from pggan_framework.data.store.h5_file import Level, read_levels
+from pggan_framework.data.store.h5_file import read_levels
 from pggan_framework.data.store.level_writer import LevelWriter
 from pggan_framework.data.store.prepared import write_layout
 from pggan_framework.data.walk import named
@@ -209,7 +209,10 @@ def _close_up(plan: Plan, folder: Path, broken: dict[int, str]) -> tuple[Path, R
             _lay_out(plan, compact, unreadable)
             with whole.open("rb") as old, compact.open("r+b") as new:
                 for before, after in zip(read_levels(whole), read_levels(compact), strict=True):
-                    _copy(old, before, new, after, kept)
+                    assert before.offset is not None and after.offset is not None
+                    _copy(old, before.offset, new, after.offset, int(np.prod(before.shape[1:])), kept)
+                    if before.sums is not None and after.sums is not None:
+                        _copy(old, before.sums, new, after.sums, 4, kept)
         whole = folder / COMPACT
     return whole, result
 
@@ -250,18 +253,16 @@ def record_of(plan: Plan, unreadable: dict[int, str]) -> dict[str, Any]:
     }
 
 
-def _copy(old: Any, before: Level, new: Any, after: Level, kept: Sequence[int]) -> None:
-    """Copy the pictures `kept` of a level to the same level of another file, in runs."""
-    assert before.offset is not None and after.offset is not None
-    stride = int(np.prod(before.shape[1:]))
+def _copy(old: Any, before: int, new: Any, after: int, stride: int, kept: Sequence[int]) -> None:
+    """Copy the entries `kept`, of `stride` bytes, from one file's place to another's, in runs."""
     most = max(1, COPIED // stride)
     place = 0
     while place < len(kept):
         run = 1
         while place + run < len(kept) and run < most and kept[place + run] == kept[place] + run:
             run += 1
-        old.seek(before.offset + kept[place] * stride)
-        new.seek(after.offset + place * stride)
+        old.seek(before + kept[place] * stride)
+        new.seek(after + place * stride)
         new.write(old.read(run * stride))
         place += run
 
