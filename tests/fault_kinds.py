@@ -73,7 +73,7 @@ def dropped_terminal(harness: Harness, place: Path, draw: random.Random) -> list
     os.close(near)
     status = harness.launcher.end()
     wrong = [] if status in (0, 128 + signal.SIGHUP, -signal.SIGHUP) else [f"exit status {status}"]
-    return wrong + harness.finish(place)
+    return wrong + harness.finish(place, samples="more")
 
 
 def nohup(harness: Harness, place: Path, draw: random.Random) -> list[str]:
@@ -130,7 +130,7 @@ def vanished_data(harness: Harness, place: Path, draw: random.Random) -> list[st
     said, wrong = harness.launcher.error, harness.noise()
     if status not in (0, 2) or (status == 2 and said.count("error: ") != 1):
         wrong.append(f"exit status {status}: {said}")
-    return wrong + harness.finish(place, *more)
+    return wrong + harness.finish(place, *more, samples="more")
 
 
 def flipped_bit(harness: Harness, place: Path, draw: random.Random) -> list[str]:
@@ -218,7 +218,8 @@ def _shell(line: str, check: bool = True) -> None:
 
 def signalled(number: int) -> Kind:
     """The signal at any moment; what is saved then is resumed."""
-    return lambda harness, place, draw: at_random(harness, place, draw, number) + harness.finish(place)
+    samples = "all" if number == signal.SIGKILL else "more"
+    return lambda harness, place, draw: at_random(harness, place, draw, number) + harness.finish(place, samples=samples)
 
 
 def _kill_at(kind: str) -> Kind:

@@ -174,14 +174,22 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def differences(found: Result, oracle: Result, samples: str = "all") -> list[str]:
-    """What differs from the oracle; `samples` "present" where some could not be written."""
+    """What differs from the oracle.
+
+    Args:
+        found: what a run has come to.
+        oracle: what it must be.
+        samples: "all" of the oracle's and no others, "present" where some could not be written, or "more" where a stop
+            has written those of its moment too.
+    """
     wrong = [
         name for name in oracle.state.keys() | found.state.keys() if found.state.get(name) != oracle.state.get(name)
     ]
     wrong += [] if found.stats == oracle.stats else ["stats.jsonl"]
-    names = oracle.samples.keys() if samples == "all" else oracle.samples.keys() & found.samples.keys()
+    names = oracle.samples.keys() & found.samples.keys() if samples == "present" else oracle.samples.keys()
     wrong += [name for name in names if found.samples.get(name) != oracle.samples[name]]
-    return wrong + [f"{name} is new" for name in found.samples.keys() - oracle.samples.keys()]
+    new = set() if samples == "more" else found.samples.keys() - oracle.samples.keys()
+    return wrong + [f"{name} is new" for name in new]
 
 
 def litter(folder: Path) -> list[str]:

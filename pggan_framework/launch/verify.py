@@ -73,7 +73,7 @@ def stretches(folder: Path, from_start: bool = False) -> list[tuple[Path | None,
     place = checkpoint_folder(folder, stored_config(folder).get("checkpoints_dir") or "")
     found = [(number_of(path), path) for path in snapshots(place)]
     best = read_best(place)
-    if best is not None:
+    if best is not None and not any(_is_at(path, best["nimg"]) for _, path in found):
         found.append((best["nimg"] / 1000, place / BEST))
     paths = [path for _, path in sorted(found)]
     pairs: list[tuple[Path | None, Path]] = list(zip(paths[:-1], paths[1:], strict=True))
@@ -85,6 +85,11 @@ def stretches(folder: Path, from_start: bool = False) -> list[tuple[Path | None,
             " SaverPlugin.keep_old_checkpoints True, or --from_start, which recomputes from the first step"
         )
     return pairs
+
+
+def _is_at(path: Path, nimg: int) -> bool:
+    """Whether a snapshot, whose name may have its whole thousands alone, is that of `nimg` images."""
+    return number_of(path) in (nimg // 1000, nimg / 1000) and load_checkpoint(path)["nimg"] == nimg
 
 
 def verify(first: Path | None, last: Path, device: str | None = None) -> Verified:
