@@ -137,9 +137,11 @@ def _ogg(data: mmap.mmap) -> Layout | None:
     if len(data) > _WHOLE_OGG and _looks_whole(data):
         return None
     streams = _streams(data)
-    if len(streams) < 2:
+    skipped = len(data) - sum(size for stream in streams for _, size in stream)
+    if not streams or (len(streams) == 1 and not skipped):
         return None
-    return Layout(tuple(streams), f"it is {len(streams)} streams, one after another")
+    several = f"it is {len(streams)} streams, one after another" if len(streams) > 1 else ""
+    return Layout(tuple(streams), several or f"{skipped} bytes of it are no sound")
 
 
 def _looks_whole(data: mmap.mmap) -> bool:
@@ -153,18 +155,22 @@ def _looks_whole(data: mmap.mmap) -> bool:
         if position <= before:
             return False
         before = position
-    return True
+    return at + _page_size(data, at) == len(data)
 
 
-def _streams(data: mmap.mmap) -> list[list[Segment]]:
+def _page_size(data: mmap.mmap, at: int) -> int:
+    """Bytes of the page that begins at `at`; beyond the file where it is cut."""
+    lacing = data[at + 27 : at + 27 + data[at + 26]]
+    return 27 + data[at + 26] + sum(lacing)
+
+
+def _streams(data: mmap.mmap) -> list[list[tuple[int, int]]]:
     """The complete pages of an ogg file, cut where a new stream begins after the pages of an earlier one."""
     streams: list[list[tuple[int, int]]] = []
-    beginning = False
-    at = data.find(b"OggS")
+    beginning, at = False, 0
     while 0 <= at <= len(data) - 27:
-        lacing = data[at + 27 : at + 27 + data[at + 26]]
-        size = 27 + len(lacing) + sum(lacing)
-        if len(lacing) < data[at + 26] or at + size > len(data):
+        size = _page_size(data, at)
+        if at + size > len(data):
             break
         if data[at + 5] & 2:
             if not beginning:
@@ -179,4 +185,4 @@ def _streams(data: mmap.mmap) -> list[list[Segment]]:
             else:
                 last.append((at, size))
         at = data.find(b"OggS", at + size)
-    return [list(stream) for stream in streams]
+    return streams

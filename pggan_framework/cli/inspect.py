@@ -98,13 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     from pggan_framework.cli.parser import Parser
 
     parser = Parser(
-        prog="pggan inspect",
+        "inspect",
+        DESCRIPTION,
+        EXAMPLES,
         usage="pggan inspect DATA [--config FILE] [--ClassName.parameter VALUE ...] [--out DIR] [--clips N]"
         " [--max_clips N]",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         add_help=False,
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="new folder to write (results/inspect-NAME)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -39,6 +40,10 @@ PATIENCE = 5
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (by default the program's own) and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A narrow code page (cp1252) cannot print every file's name; a question mark is better than a failed command.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     try:
         return _run(words)
     except UserError as error:

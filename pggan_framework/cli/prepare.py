@@ -87,14 +87,13 @@ def source_parser() -> argparse.ArgumentParser:
     """The parser of ``pggan prepare SOURCE OUT.h5``."""
     recipes = "\n".join(f"  {name:<10} {words}" for name, words in RECIPES.items())
     parser = Parser(
-        prog="pggan prepare",
-        usage="pggan prepare SOURCE OUT.h5 [options]\n       pggan prepare RECIPE OUT [options]",
-        description="Pictures from anywhere into one file to train on, at every size of the growing networks. SOURCE\n"
+        "prepare",
+        "Pictures from anywhere into one file to train on, at every size of the growing networks. SOURCE\n"
         "is a folder, a zip or tar, or a data set's own file (HDF5, TFRecords, StyleGAN2-ADA, CelebA, MNIST, CIFAR).\n"
         "Interrupted, the same command goes on where it was.",
-        epilog=f"{EXAMPLES}\nrecipes, each of which makes a folder ('pggan prepare RECIPE -h'):\n{recipes}",
+        f"{EXAMPLES}\nrecipes, each of which makes a folder ('pggan prepare RECIPE -h'):\n{recipes}",
+        usage="pggan prepare SOURCE OUT.h5 [options]\n       pggan prepare RECIPE OUT [options]",
         formatter_class=_Formatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("source", metavar="SOURCE", type=Path, help="where the pictures are; ./NAME if it is called as a recipe is")
@@ -182,11 +181,10 @@ def _recipe(name: str, argv: Sequence[str]) -> int:
 def recipe_parser(name: str, recipe: ModuleType) -> argparse.ArgumentParser:
     """The parser of a recipe; see `pggan_framework.recipes` for what its module has."""
     parser = Parser(
-        prog=f"pggan prepare {name}",
-        description=f"Make {RECIPES[name]}.",
-        epilog=f"examples:\n{recipe.EXAMPLE}",
+        f"prepare {name}",
+        f"Make {RECIPES[name]}.",
+        f"examples:\n{recipe.EXAMPLE}",
         formatter_class=_Formatter,
-        allow_abbrev=False,
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
     recipe.add_arguments(parser)

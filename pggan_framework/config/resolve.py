@@ -25,6 +25,7 @@ from pggan_framework.config.parameters import Parameter, default_of, injected, p
 from pggan_framework.config.presets import find_config
 from pggan_framework.config.tables import checked_tables
 from pggan_framework.config.text import load_file
+from pggan_framework.config.typed import TYPED
 from pggan_framework.config.used import canonical, components_in_use, with_clock
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.registry import REGISTRY, Component
@@ -256,6 +257,8 @@ def _unknown(setting: Setting) -> UserError:
         names = [component.name for component in REGISTRY] if empty_section else known
         return UserError(f"{setting.where.removesuffix(dotted)}unknown key '{dotted}'{nearest(dotted, names)}")
     known += COMMAND_FLAGS
+    if meant := TYPED.get(dotted.lower().replace("-", "_")):
+        return UserError(f"unknown flag --{dotted}; {meant}")
     same = [flag for flag in known if "." not in dotted and flag.partition(".")[2] == dotted]
     hint = f" (did you mean '--{same[0]}'?)" if same else nearest(f"--{dotted}", [f"--{flag}" for flag in known])
     return UserError(f"unknown flag --{dotted}{hint}; -h lists the general ones, --help_component NAME a component's")
@@ -265,7 +268,8 @@ def _unknown_parameter(setting: Setting, owner: Component) -> UserError:
     flags = _flags(owner)
     if setting.name in injected(owner.cls) and setting.name in GENERAL_FLAGS:
         return UserError(f"{setting.where}: {owner.name} takes it from the general flag {setting.name}")
-    hint = nearest(f"{owner.name}.{setting.name}", flags)
+    meant = TYPED.get(f"{owner.name}.{setting.name}".lower())
+    hint = f"; {meant}" if meant else nearest(f"{owner.name}.{setting.name}", flags)
     return UserError(
         f"{setting.where}: {owner.name} has no '{setting.name}'{hint}; allowed: {', '.join(flags) or 'none'}"
     )

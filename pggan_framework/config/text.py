@@ -14,6 +14,11 @@ from pggan_framework.storage.limits import read_text
 
 _NULL = "tag:yaml.org,2002:null"
 _FLOAT = "tag:yaml.org,2002:float"
+_INT = "tag:yaml.org,2002:int"
+_WHOLE = re.compile(r"^(?:[-+]?(?:0|[1-9][0-9_]*)|[-+]?0b[01_]+|[-+]?0x[0-9a-fA-F_]+)$")
+"""Whole numbers. YAML 1.1 takes 0123 for octal and 1:30 for 90; here they are text, and 0123 is 123 where one is due."""
+_CLOCK = re.compile(r"[-+]?[0-9]+(?::[0-9]+)+(?:\.[0-9]*)?")
+_ZEROS = re.compile(r"^[-+]?0[0-9]+$")
 _EXPONENT = re.compile(r"^[-+]?(?:[0-9][0-9_]*|[0-9]*\.[0-9]+|[0-9]+\.)[eE][-+]?[0-9]+$")
 
 
@@ -96,13 +101,14 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 _Dumper.add_representer(str, _represent_text)
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:timestamp", _INT)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 # The dumper knows every form the loader takes for something else than text, so that such text is quoted.
 for _class in (_Loader, _Dumper):
     _class.add_implicit_resolver(_NULL, re.compile("^None$"), ["N"])
     _class.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
+_Loader.add_implicit_resolver(_INT, _WHOLE, list("-+0123456789"))
 
 
 def load_value(text: str) -> Any:
@@ -111,6 +117,22 @@ def load_value(text: str) -> Any:
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError):
         return text
+
+
+def whole_numbers(value: Any) -> Any:
+    """``0123`` and ``1e3`` as the whole numbers that they are, also in lists and dicts; anything else unchanged."""
+    if isinstance(value, dict):
+        return {whole_numbers(key): whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(whole_numbers, value))
+    if isinstance(value, str) and _ZEROS.fullmatch(value.strip()):
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def is_clock(text: str) -> bool:
+    """Whether text is ``1:30``, which YAML 1.1 takes for 90."""
+    return bool(_CLOCK.fullmatch(text.strip()))
 
 
 def load_words(text: str) -> Any:

@@ -267,7 +267,7 @@ def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
         raise UserError(f"resume: the checkpoint does not fit what has changed: {detail[-1]}") from error
 
 
-def _other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -> list[str]:
+def other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -> list[str]:
     """Notes what differs from where a checkpoint was made, so that the run does not continue bit for bit."""
     before = (state or {}).get("machine", {})
     differing = [
@@ -315,7 +315,7 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
         )
     )
     changed = [f"configuration changed: {note}" for note in start.notes]
-    changed += _other_machine(start.state, experiment.machine)
+    changed += other_machine(start.state, experiment.machine)
     for note in [*changed, *_split_groups(experiment), *experiment.notes]:
         logger.message(note)
     status, exit_status = "failed", 1

@@ -259,16 +259,15 @@ class TrainingStep:
     @staticmethod
     def _part(context: StepContext, portion: Portion) -> StepContext:
         """The same update of a micro-batch."""
-        reals = context.reals if context.has("reals") else None
-        tensors = (context.latents, reals, context.labels, context.mixing)
-        latents, *others = (None if tensor is None else portion.of(tensor) for tensor in tensors)
-        assert latents is not None
+        labels, mixing = context.labels, context.mixing
         return StepContext(
             context.side,
             context.G,
             context.D,
-            latents,
-            *others,
+            portion.of(context.latents),
+            portion.of(context.reals) if context.has("reals") else None,
+            None if labels is None else portion.of(labels),
+            None if mixing is None else portion.of(mixing),
             context.progress,
             D_optimizer=context.D_optimizer,
             augment=context.augment,

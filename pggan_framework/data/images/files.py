@@ -37,7 +37,7 @@ UPRIGHT = {
 }
 
 # How a file of each kind ends when it is complete.
-ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9", "GIF": b";"}
+ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9", "GIF": b"\0;"}
 TAIL = 64
 """Bytes at the end of a file that are searched for its ending."""
 FOUND_INSTEAD = {
