@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,12 +44,10 @@ def run(argv: Sequence[str]) -> int:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="pggan verify",
-        description="Recompute a random stretch between two checkpoints of a run, and compare weights, EMA and"
-        " optimizers bit for bit: whether code, data and machine still do what they did.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        "verify",
+        "Recompute a random stretch between two checkpoints of a run, and compare weights, EMA and optimizers bit for\n"
+        "bit: whether code, data and machine still do what they did.",
+        EXAMPLES,
     )
     add = parser.add_argument
     add("run", metavar="RUN", help="a run's folder, or latest, the last one")
