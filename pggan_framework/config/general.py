@@ -54,6 +54,7 @@ class General:
         resume: go on with a run: 'latest', a run folder or a checkpoint.
         resume_network: start from the weights of this checkpoint.
         allow_config_change: resume although the config has changed.
+        moved_data: resume with the same data in another folder.
         device: auto, cpu, cuda or cuda:1.
         precision: fp32, bf16 (the gradient penalty in fp32), or auto: bf16 on a GPU made for it.
         compile: never, always, or auto: compile the gradients of long phases.
@@ -101,6 +102,7 @@ class General:
     resume: str = ""
     resume_network: str = ""
     allow_config_change: bool = False
+    moved_data: bool = False
     device: str = "auto"
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     compile: Literal["auto", "never", "always"] = "auto"
@@ -130,5 +132,9 @@ class General:
 LOSS_ALIASES = ("iwass_lambda", "iwass_epsilon", "iwass_target")
 """General flags that are short for a parameter of the loss in use; resolved, they appear only as that."""
 
+<<<<<<< HEAD
 UNSTORED = frozenset({"comet_key", "resume", "allow_config_change", "dry_run", "verbosity", "debug", *LOSS_ALIASES})
+=======
+UNSTORED = frozenset({"comet_key", "resume", "allow_config_change", "moved_data", "dry_run", "debug", *LOSS_ALIASES})
+>>>>>>> h-crash
 """General flags that no resolved config holds: the secret, the aliases, and what concerns one call only."""

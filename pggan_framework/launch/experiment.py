@@ -39,12 +39,13 @@ from pggan_framework.training.budget import Budget, BudgetKeeper, training_secon
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.compiling import Phase, gradient_source
 from pggan_framework.training.distributed import World
+from pggan_framework.training.parts import Parts
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.portions import micro_batch_notes
 from pggan_framework.training.precision import choose_precision
 from pggan_framework.training.selfcheck import check_gradients
 from pggan_framework.training.step import GradientSource, TrainingStep
-from pggan_framework.training.trainer import Parts, Trainer
+from pggan_framework.training.trainer import Trainer
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:

@@ -33,6 +33,12 @@ class Postprocessor:
     directory: Path
     growth: Growth
     codec: Codec | None
+    number: str = ""
+    """What the files of a tick are numbered with, set before each `save` of a run; empty: the whole thousand images."""
+
+    def numbered(self, kimg: int) -> str:
+        """``000120``, or ``000120.384`` for samples that are not the first within their thousand images."""
+        return self.number or f"{kimg:06d}"
 
     def setup(self, directory: Path, growth: Growth, codec: Codec | None) -> None:
         """Called once with the run's folder (created already), the data's shapes and its codec, if it is sound.

@@ -45,7 +45,7 @@ class ImageSaver(Postprocessor):
         Raises:
             OSError: if the file cannot be written.
         """
-        name = f"{kind}.png" if kind in ("reals", "maps") else f"{self.samples_path}/{kind}_{kimg:06d}.png"
+        name = f"{kind}.png" if kind in ("reals", "maps") else f"{self.samples_path}/{kind}_{self.numbered(kimg)}.png"
         save_png(self.sheet(samples), self.directory / name)
         return [Artifact("image", kind, self.directory / name)]
 

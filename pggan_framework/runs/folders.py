@@ -17,10 +17,14 @@ from pggan_framework.config.text import load_file
 from pggan_framework.errors import DamagedError, UserError, nearest
 from pggan_framework.runs.best_checkpoint import use_best
 from pggan_framework.storage.atomic import atomic_path
+<<<<<<< HEAD
 from pggan_framework.storage.limits import parse_json
+=======
+from pggan_framework.storage.numbers import NUMBER, kimg_of
+>>>>>>> h-crash
 from pggan_framework.storage.zips import verify_once
 
-_SNAPSHOT = re.compile(r"network-snapshot-(\d{6,})\.pt")
+_SNAPSHOT = re.compile(rf"network-snapshot-({NUMBER})\.pt")
 _NAME = re.compile(r"(\d{3,})-(.+)")
 LONGEST_NAME = 200
 """Bytes of a run's name; file systems end at 255 for the whole folder's."""
@@ -239,20 +243,20 @@ def checkpoint_folder(folder: Path, checkpoints_dir: str) -> Path:
     return Path(checkpoints_dir) / folder.name if checkpoints_dir else folder
 
 
-def snapshot_name(nimg: int) -> str:
-    """``network-snapshot-000120.pt`` for 120 thousand images."""
-    return f"network-snapshot-{nimg // 1000:06d}.pt"
+def snapshot_name(number: str) -> str:
+    """``network-snapshot-000120.pt`` for the number ``000120``."""
+    return f"network-snapshot-{number}.pt"
 
 
-def number_of(snapshot: Path) -> int:
+def number_of(snapshot: Path) -> float:
     """The thousand images in a checkpoint's name."""
     match = _SNAPSHOT.fullmatch(snapshot.name)
-    return int(match[1]) if match else -1
+    return kimg_of(match[1]) if match else -1
 
 
 def snapshots(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, oldest first."""
-    found = [(int(match[1]), path) for path in folder.glob("*.pt") if (match := _SNAPSHOT.fullmatch(path.name))]
+    found = [(kimg_of(match[1]), path) for path in folder.glob("*.pt") if (match := _SNAPSHOT.fullmatch(path.name))]
     return [path for _, path in sorted(found)]
 
 
