@@ -52,6 +52,7 @@ class Parts:
         directory: the run's folder, for plugins that write files.
         logger: hears of what plugins write and have to say.
         budget: wall-clock time of this start of the program; None: no limit.
+        origin: the models that the weights come from, oldest first, as plain values; none for a run from the start.
     """
 
     dataset: DepthDataset
@@ -67,6 +68,7 @@ class Parts:
     directory: Path | None = None
     logger: Logger = field(default_factory=Logger)
     budget: Budget | None = None
+    origin: list[dict[str, Any]] = field(default_factory=list)
 
 
 @register("training")
