@@ -46,8 +46,8 @@ class Model:
     discriminator: dict[str, Any] = field(default_factory=dict)
     told: bool = False
 
-    def networks(self, seed: int, **more: Any) -> tuple[Generator, Discriminator]:
-        """Both, with biases and norms that are not 0, as a training leaves them."""
+    def networks(self, seed: int, dtype: torch.dtype = torch.float64, **more: Any) -> tuple[Generator, Discriminator]:
+        """Both, with biases that are not 0, as a training leaves them; in float64, so that only mappings differ."""
         torch.manual_seed(seed)
         own = {"fmap_base": 32, "fmap_max": 8, **self.options}
         G = Generator(self.growth, label_space=self.labels, latent_size=6, **own, **self.generator, **more)
@@ -58,7 +58,7 @@ class Model:
                 for name, weight in network.named_parameters():
                     if name.endswith("bias"):
                         weight.normal_(0, 0.3)
-        return G, D
+        return G.to(dtype), D.to(dtype)
 
 
 def source_of(G: GeneratorBase, D: DiscriminatorBase, codec: Codec | None = None) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod, sqrt
 
 import torch
@@ -110,6 +110,10 @@ class Transfer:
                 self.copy(f"{name}.{part}")
             self.note(name, ["kept"], old, new)
             return
+        if isinstance(source, ScaledConv) and source.norm is not None:
+            self._norm(name, source.norm, out[0])
+            # The norm takes the size of its input away, so that copies of a row are equal to it.
+            out = [replace(space, out=None if space.out is None else space.out.sign()) for space in out]
         before, after = sizes or (old[:2], new[:2])
         view = _View(len(out), (*before, *old[2:]), (*after, *new[2:]), out, into, source.scale)
         noise = self._noise(f"{name}.weight", target, view)
@@ -125,8 +129,6 @@ class Transfer:
             self.recipes[f"{name}.bias"] = lambda state: view.bias(
                 state[f"{name}.weight"], state[f"{name}.bias"], size
             ).to(target.weight.dtype)
-        if isinstance(source, ScaledConv) and source.norm is not None:
-            self._norm(name, source.norm, out[0])
         if source.spectral is not None and target.spectral is not None:
             self.copy(f"{name}.spectral.direction")
         self.note(name, [space.kind for space in spaces] if not same else ["mapped"], old, new)
@@ -142,21 +144,18 @@ class Transfer:
         return along(noise, [*[None] * view.written, *free]).reshape(target.weight.shape)
 
     def _norm(self, name: str, source: Norm, out: Space) -> None:
-        """A norm's weights: the size of a copy is theirs, since the norm takes that of its input away."""
+        """A norm's weights, which are as small as copies are to be, and its averages."""
         if source.kind == "layer" and out is not SAME:
             raise UserError(
                 f"{name} is normalised over all feature maps (norm layer), which more of them change; allowed: the same"
                 " fmap_base and fmap_max"
             )
         for part in source.state_dict():
-            squared = part == "running_var"
+            matrix = out.out if out.out is None or part in ("weight", "bias") else out.out.sign()
 
-            def recipe(state: State, part: str = part, squared: bool = squared) -> Tensor:
+            def recipe(state: State, part: str = part, matrix: Tensor | None = matrix) -> Tensor:
                 value = state[f"{name}.norm.{part}"]
-                matrix = out.out
-                if matrix is None:
-                    return value
-                return along(value, [matrix.square() if squared else matrix]).to(value.dtype)
+                return along(value, [matrix]).to(value.dtype)
 
             self.recipes[f"{name}.norm.{part}"] = recipe
 

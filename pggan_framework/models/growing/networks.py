@@ -123,7 +123,7 @@ def _generator(made: Transfer, prefix: str, source: Generator, target: Generator
     old, new = source.blocks[0], target.blocks[0]
     assert isinstance(old, SeedBlock) and isinstance(new, SeedBlock)
     depths = range(min(source.max_depth, target.max_depth) + 1)
-    maps = [widened(_maps(source, depth), _maps(target, depth), new.pixelnorm, True) for depth in depths]
+    maps = [widened(_maps(source, depth), _maps(target, depth), True) for depth in depths]
     spaces = source.label_space, target.label_space
     labels = label_space(*spaces)
     plain = plain_of(source), plain_of(target)
@@ -158,7 +158,7 @@ def plain_of(generator: Generator) -> list[str]:
 
 def _discriminator(made: Transfer, source: Discriminator, target: Discriminator, between: Between) -> None:
     depths = range(min(source.max_depth, target.max_depth) + 1)
-    maps = {depth: widened(_maps(source, depth), _maps(target, depth), False, False) for depth in (-1, *depths)}
+    maps = {depth: widened(_maps(source, depth), _maps(target, depth), False) for depth in (-1, *depths)}
     old, new = source.blocks[0], target.blocks[0]
     assert isinstance(old, Head) and isinstance(new, Head)
     if (old.mbstd == "none") != (new.mbstd == "none"):

@@ -13,7 +13,7 @@ from pggan_framework.models.growing.spaces import SAME, Space
 
 Places = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Places in a target image, 0 to 1 along an axis -> the same in the source image; below 0 or above 1: outside."""
-NEAR = 0.06
+NEAR = 0.15
 """Fraction of a cell by which edges may differ and still count as the same."""
 
 

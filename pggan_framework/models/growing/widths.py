@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from math import sqrt
-
 import torch
 
 from pggan_framework.errors import UserError
 from pggan_framework.models.growing.spaces import SAME, Space
 
 
-def widened(source: int, target: int, pixelnorm: bool, squares: bool) -> Space:
+def widened(source: int, target: int, squares: bool) -> Space:
     """Feature maps `source` -> `target`, the new ones copies (Net2Net, Chen et al. 2016, arXiv 1511.05641).
 
     A unit and its copies have weights that add up to the old output. What reads them also gets random weights whose
@@ -19,8 +17,7 @@ def widened(source: int, target: int, pixelnorm: bool, squares: bool) -> Space:
     Args:
         source: feature maps of the source.
         target: feature maps of the target.
-        pixelnorm: whether what is read was normalised over the feature maps: there are more of them then.
-        squares: copies keep the sum of squares, as pixel norm needs it; else the sum, as minibatch stddev does.
+        squares: copies keep the mean square, as pixel norm needs it; else the sum, as minibatch stddev does.
 
     Raises:
         UserError: if the target has fewer.
@@ -36,8 +33,8 @@ def widened(source: int, target: int, pixelnorm: bool, squares: bool) -> Space:
     copies = torch.bincount(of, minlength=source).double()[of]
     places = torch.zeros(target, source, dtype=torch.float64)
     places[torch.arange(target), of] = 1.0
-    share = copies.rsqrt() if squares else 1 / copies
+    share = (copies / target * source).rsqrt() if squares else 1 / copies
     out = places * share[:, None]
     into = places * (1 / (copies * share))[:, None]
     free = torch.eye(target, dtype=torch.float64) - out @ torch.linalg.inv(out.T @ out) @ out.T
-    return Space(out, into * (sqrt(source / target) if pixelnorm else 1.0), "widened", free)
+    return Space(out, into, "widened", free)

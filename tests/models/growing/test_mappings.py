@@ -19,7 +19,7 @@ from pggan_framework.networks.pggan import Discriminator, Generator
 from pggan_framework.schedules.growth import Growth
 
 BASE = Model(Growth.of((1, 16, 16)))
-LATENTS = torch.randn(6, 6, generator=torch.Generator().manual_seed(3))
+LATENTS = torch.randn(6, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 TOLERANCE = 1e-6
 
 
@@ -28,14 +28,16 @@ def one_hot(space: LabelSpace | None, **values: Any) -> Tensor | None:
     if space is None:
         return None
     found = {a.name: values.get(a.name, a.values[0] if a.span is None else 0.5) for a in space.attributes}
-    return torch.from_numpy(space.one_hot(space.find(found)[None])).repeat(len(LATENTS), 1)
+    return torch.from_numpy(space.one_hot(space.find(found)[None])).double().repeat(len(LATENTS), 1)
 
 
 def draw(G: Generator, depth: int | None = None, alpha: float = 1.0, **values: Any) -> Tensor:
     """Images of the fixed latents at a depth."""
     G.depth, G.alpha = G.max_depth if depth is None else depth, alpha
     with torch.no_grad():
-        return G(LATENTS, one_hot(G.label_space, **values))
+        labels = one_hot(G.label_space, **values)
+        weight = next(G.parameters())
+        return G(LATENTS.to(weight), None if labels is None else labels.to(weight))
 
 
 def larger(model: Model) -> Model:
@@ -81,6 +83,13 @@ def test_images_are_unchanged_at_the_switch(names: tuple[str, ...], patch: int) 
     assert len(taken.table()) == len(taken.rows) + 1
 
 
+@pytest.mark.parametrize(("name", "limit"), [("larger", 0.0), ("coloured", 1e-6), ("wider", 2e-5), ("labelled", 2e-5)])
+def test_in_float32_only_rounding_differs(name: str, limit: float) -> None:
+    G, D = BASE.networks(0, torch.float32)
+    new, _, _ = grown(source_of(G, D), MAPPINGS[name](BASE))
+    assert unchanged(G, new.float()) <= limit
+
+
 @pytest.mark.parametrize("names", list(combinations(MAPPINGS, 2)), ids="+".join)
 def test_growing_twice_is_growing_once_by_both(names: tuple[str, str]) -> None:
     G, D = BASE.networks(0)
@@ -106,7 +115,7 @@ def scores(D: Discriminator, depth: int | None = None, channels: int | None = No
     D.depth, D.alpha = D.max_depth if depth is None else depth, 1.0
     C, height, width = D.growth.shape_at(D.depth)
     random = torch.Generator().manual_seed(4)
-    images = torch.randn(8, 1, height, width, generator=random).expand(-1, C, -1, -1)
+    images = torch.randn(8, 1, height, width, generator=random, dtype=torch.float64).expand(-1, C, -1, -1)
     labels = one_hot(D.label_space)
     labels = None if labels is None else labels[:1].repeat(8, 1)
     with torch.no_grad():
@@ -185,7 +194,7 @@ def test_a_patch_takes_the_place_of_a_pixel() -> None:
     large = draw(G).repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert (draw(new) - large).abs().max() < TOLERANCE
     random = torch.Generator().manual_seed(4)
-    images = torch.randn(8, 1, 16, 16, generator=random)
+    images = torch.randn(8, 1, 16, 16, generator=random, dtype=torch.float64)
     with torch.no_grad():
         before = D.eval()(images)
         after = new_D(images.repeat_interleave(2, 2).repeat_interleave(2, 3))
