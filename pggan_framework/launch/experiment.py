@@ -290,6 +290,7 @@ class Experiment:
         self.notes = [*self.notes, f"from {source.name}, {source.state['nimg'] / 1000:g} kimg: {grown.summary}"]
         self.notes += [] if grown.all_kept else grown.table()
         self.notes += grown.notes
+        self.source = None
 
 
 def _make_logger(config: Config, name: str) -> Any:

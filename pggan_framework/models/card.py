@@ -165,6 +165,11 @@ def _facts(details: Details) -> list[tuple[str, str]]:
         ("augmentations", ", ".join(details["augmentations"]) or "none"),
         ("data", f"{details['dataset']}, fingerprint {details['data_fingerprint']}{_counted(details['labels'])}"),
     ]
+    for entry in details.get("origin", []):
+        layers = ", ".join(f"{what} {count}" for what, count in entry["layers"].items())
+        rows.append(
+            ("grown from", f"{entry['model']}, {entry['shape']}, {entry['nimg'] / 1000:g} kimg: layers {layers}")
+        )
     codec = details["codec"]
     if codec is not None:
         values = ", ".join(f"{key} {value}" for key, value in codec["parameters"].items())

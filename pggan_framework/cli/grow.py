@@ -1,0 +1,132 @@
+"""``pggan grow RUN --to ...``: train a model on as another one, keeping what it has learned."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pggan_framework.errors import UserError
+
+if TYPE_CHECKING:
+    from pggan_framework.planning.targets import Facts
+
+DESCRIPTION = """Start a new run from a trained model: with larger or smaller images, other labels, wider layers, colour
+or stereo, another sample rate, clip length or transform. A table shows what became of each layer."""
+EXAMPLES = """targets of --to, one or several:
+  size=64            images: height and width
+  rate=16000         sounds: sample rate, Hz; 1 kHz stays where it was
+  seconds=2          sounds: clip length
+  bins=256 hop=64 n_fft=1024 frames=256 mode=mellog
+                     sounds: rows, samples a column, window, columns, codec of the same family
+  labels=pitch       what it is conditioned on; labels=none drops them
+  channels=stereo    or mono; images: grey, colour, opacity
+  width=2            so many times the feature maps
+  Owner.parameter=…  any other flag
+
+Every flag of training may follow.
+
+examples:
+  pggan grow results/005-cats --to size=64 --minutes 30
+  pggan grow results/007-piano --to rate=16000 labels=pitch --total_kimg 200
+  pggan grow results/007-piano --to width=2 --dry_run
+"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Grow and train; returns the exit status.
+
+    Raises:
+        UserError: if the model, a target or a flag cannot be used.
+    """
+    called = time.monotonic()
+    if "-h" in argv or "--help" in argv:
+        sys.stdout.write(_parser().format_help())
+        return 0
+    if not argv or argv[0].startswith("-"):
+        raise UserError("grow needs a run as its first word: pggan grow results/005-cats --to size=64")
+    to, rest = targets(list(argv[1:]))
+    from pggan_framework.cli.threads import share_cores
+    from pggan_framework.config import resolve
+    from pggan_framework.planning.targets import grown
+
+    share_cores()
+    result_dir = rest[rest.index("--result_dir") + 1] if "--result_dir" in rest[:-1] else "results"
+    config = resolve(rest, base=grown(facts_of(argv[0], Path(result_dir)), to))
+    if config.general.dry_run:
+        from pggan_framework.launch.dry_run import dry_run
+
+        return dry_run(config, time.monotonic() - called)
+    from pggan_framework.launch.run import run_config
+
+    result = run_config(config, time.monotonic() - called)
+    for what, path in result.files.items():
+        print(f"{what:<9} {path}")
+    return result.exit_status
+
+
+def targets(words: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """``--to a=1 b=2`` and the other words.
+
+    Raises:
+        UserError: if there is no target, or one has no value.
+    """
+    from pggan_framework.config.text import load_value
+
+    to: dict[str, Any] = {}
+    rest: list[str] = []
+    inside = False
+    for word in words:
+        if word == "--to" or word.startswith("--"):
+            inside = word == "--to"
+            rest += [] if inside else [word]
+        elif inside and "=" in word:
+            name, _, value = word.partition("=")
+            to[name] = [load_value(part) for part in value.split(",")] if "," in value else load_value(value)
+        elif inside:
+            raise UserError(f"--to {word} is given; allowed: name=value, such as size=64")
+        else:
+            rest.append(word)
+    if not to:
+        raise UserError("grow needs what the model is to become: --to size=64; 'pggan grow -h' lists the targets")
+    return to, rest
+
+
+def facts_of(model: str, result_dir: Path) -> Facts:
+    """What the plan of a run needs to know of the model it starts from.
+
+    Args:
+        model: a run's folder, a checkpoint, or latest.
+        result_dir: where latest looks.
+
+    Raises:
+        UserError: if there is no such model, or it is an exported one, which has no discriminator.
+    """
+    from pggan_framework.models.growing.source import read_source
+    from pggan_framework.planning.targets import Facts
+    from pggan_framework.runs.folders import find_checkpoint
+
+    _, path = find_checkpoint(model, result_dir)
+    if path.suffix != ".pt":
+        raise UserError(f"{path} has no discriminator; allowed: a run's folder or a checkpoint, network-snapshot-*.pt")
+    source = read_source(path)
+    return Facts(source.state["config"], source.generator.growth, source.codec, source.progress, str(path))
+
+
+def _parser() -> argparse.ArgumentParser:
+    from pggan_framework.cli.parser import Parser
+
+    parser = Parser(
+        prog="pggan grow",
+        usage="pggan grow RUN --to name=value ... [flags of training]",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", metavar="RUN", help="a run's folder (its best checkpoint), a checkpoint, or latest")
+    parser.add_argument("--to", nargs="+", metavar="name=value", help="what it is to become")
+    return parser
