@@ -17,6 +17,7 @@ FREEZE_BELOW = 500
 SHORTEST, EXAMPLES_A_MINUTE = 3.0, 20
 """Least minutes where none are given, and examples for each minute more: longer training on few only copies them."""
 ENCODING = ("frequency", "n_fft", "hop_length", "frames", "bins", "img_mode", "margin", "channels", "seed_shape")
+SHAPE = "model_dataset_depth_offset", "size", "resize"
 FOLLOWS = "plain_labels", "position_bias"
 """Parameters that follow from the labels of source and data."""
 OPTIMIZATION = ("loss", "penalties", "generator", "discriminator")
@@ -48,7 +49,7 @@ def adjust(choice: Choice, source: Facts, count: int, given: Mapping[str, Any]) 
             f"--from {source.checkpoint}: the model makes {kinds[0]}, and the folder holds {kinds[1]}: all layers would"
             f" have to be retrained; allowed: a model of {'sounds' if sound else 'images'}, or train without --from"
         )
-    data = {key: value for key, value in config[name].items() if key != "model_dataset_depth_offset"}
+    data = {key: value for key, value in config[name].items() if key not in (*ENCODING, *SHAPE)}
     data |= _encoding(source) if sound else _size(source)
     config[name] = data
     for key in OPTIMIZATION:
