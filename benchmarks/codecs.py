@@ -24,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 
 from pggan_framework.audio import Codec, Wave, build_codec, spectral_convergence
-from pggan_framework.audio.reading import find_files, read_header, read_wave
+from pggan_framework.audio.reading import SUFFIXES, read_header, read_wave
+from pggan_framework.data.walk import walk
 
 RATE, SAMPLES = 16000, 65536
 TURNS = 3
@@ -80,7 +81,7 @@ ROWS = [
 
 def read_clips(folder: Path, count: int) -> list[Wave]:
     """`count` clips of 4.1 s, spread evenly over the files of a folder."""
-    files = find_files(folder)[0]
+    files = walk(folder).paths(SUFFIXES)[0]
     chosen = files[:: max(len(files) // count, 1)][:count]
     return [read_wave(read_header(path), RATE, samples=SAMPLES) for path in chosen]
 

@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/decode.py
     OMP_NUM_THREADS=1 python benchmarks/decode.py --pictures datasets/cats --sounds datasets/notes
 
-Timed is from the file's name to the array: pictures as uint8 [3, H, W], by `DefaultImageFolderDataset` as a training
-without `preload` reads them and by the compiled loops that preparing uses, beside Pillow's ``open`` and ``convert``;
-sounds as float32 mono, by `read_wave`, beside ``soundfile.read`` and a mean. The same array comes out, which is
-checked. Without folders both are made: smooth pictures of 256 px as PNG and JPEG, and 4-second wavs of 44.1 kHz stereo.
+Timed is from the file's name to the array: pictures as uint8 [3, H, W], by `DefaultImageFolderDataset`, as a training
+without `preload` and preparing read them, beside Pillow's ``open`` and ``convert``; sounds as float32 mono, by
+`read_wave`, beside ``soundfile.read`` and a mean. The same array comes out, which is checked.
+Without folders both are made: smooth pictures of 256 px as PNG and JPEG, and 4-second wavs of 44.1 kHz stereo.
 Printed are the machine, files a second of processor time (medians over the turns), and the ratios.
 """
 
@@ -31,10 +31,9 @@ if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.machine import processor  # noqa: E402  -- it is found only now
-from pggan_framework.audio.reading import find_files, read_header, read_wave  # noqa: E402
+from pggan_framework.audio.reading import SUFFIXES, read_header, read_wave  # noqa: E402
 from pggan_framework.data.datasets.images import DefaultImageFolderDataset  # noqa: E402
-from pggan_framework.data.images import png  # noqa: E402
-from pggan_framework.data.images.pixel_loops import loops  # noqa: E402
+from pggan_framework.data.walk import walk  # noqa: E402
 
 Read = Callable[[int], NDArray[Any]]
 """File number -> its array."""
@@ -78,28 +77,14 @@ def picture_ways(folder: Path) -> tuple[int, dict[str, Read]]:
         with Image.open(files[number]) as image:
             return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
 
-    ways: dict[str, Read] = {
-        "Pillow": plain,
-        "the data set": dataset.image,
-    }
-    compiled = loops()
-    out = np.empty(dataset.shape, np.uint8)
-
-    def prepared(number: int) -> NDArray[np.uint8]:
-        if compiled is None or not png.decode(files[number].read_bytes(), out, compiled.unfilter):
-            raise SystemExit(f"{files[number]} is left to Pillow")
-        return out
-
-    if compiled is not None and all(file.suffix.lower() == ".png" for file in files):
-        ways["as when preparing"] = prepared
-    return len(files), ways
+    return len(files), {"Pillow": plain, "the data set": dataset.image}
 
 
 def sound_ways(folder: Path) -> tuple[int, dict[str, Read]]:
     """How many sounds there are, and the ways to read them."""
     import soundfile
 
-    files, _ = find_files(folder)
+    files, _ = walk(folder).paths(SUFFIXES)
     headers = [read_header(file) for file in files]
 
     def plain(number: int) -> NDArray[np.float32]:

@@ -22,7 +22,8 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from pggan_framework.audio.reading import UnreadableSound, find_files, read_header, read_wave
+from pggan_framework.audio.reading import SUFFIXES, UnreadableSound, read_header, read_wave
+from pggan_framework.data.walk import walk
 from pggan_framework.metrics.base import Clips
 from pggan_framework.metrics.frechet import frechet_distance, standardised
 from pggan_framework.metrics.mel_features import statistics
@@ -88,7 +89,7 @@ def compared(folder: Path, fakes: NDArray[np.float32], rate: int) -> str:
 
 def recordings(folder: Path, rate: int, length: int, most: int) -> NDArray[np.float32]:
     """The beginnings of the recordings, padded with silence, in random order: [N, length]."""
-    files, _ = find_files(folder)
+    files, _ = walk(folder).paths(SUFFIXES)
     np.random.default_rng(0).shuffle(files)
     found = []
     for file in files:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pggan_framework.data.base import DepthDataset
     from pggan_framework.errors import UserError
-    from pggan_framework.launch.run import RunResult, run
+    from pggan_framework.launch.start import RunResult, run
     from pggan_framework.registry import register
     from pggan_framework.training.plugin import Every, Plugin
 
@@ -22,10 +22,10 @@ _HOMES = {
     "DepthDataset": "data.base",
     "Every": "training.plugin",
     "Plugin": "training.plugin",
-    "RunResult": "launch.run",
+    "RunResult": "launch.start",
     "UserError": "errors",
     "register": "registry",
-    "run": "launch.run",
+    "run": "launch.start",
 }
 
 

@@ -10,15 +10,21 @@ from importlib.util import find_spec
 class UserError(Exception):
     """A mistake in the input. The command line prints it as one line and exits with status 2.
 
-    The message names what was given and what is allowed; it holds no newline.
+    The message names what was given and what is allowed; it holds no newline, and control characters, which a file's
+    names may have, are written out.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        line = " ".join(message.split())
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
 
 
 class LocalError(UserError):
     """A mistake that other machines need not have: a file that is missing here. Each machine that has it tells it."""
+
+
+class DamagedError(UserError):
+    """A file's bytes are not those that were written: a checksum differs, or it is cut short."""
 
 
 class DivergedError(Exception):
@@ -33,12 +39,11 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     return f" (did you mean '{folded[match[0]]}'?)" if match else ""
 
 
-def require(package: str, extra: str, component: str) -> None:
+def require(package: str, component: str) -> None:
     """See that an optional package is installed, without importing it.
 
     Args:
-        package: its import name.
-        extra: the extra of this package that brings it.
+        package: its import name, which pip knows too.
         component: who needs it.
 
     Raises:
@@ -47,6 +52,4 @@ def require(package: str, extra: str, component: str) -> None:
     spec = find_spec(package)
     # A mere folder of that name where the run starts, such as wandb leaves behind, has no loader of its own.
     if spec is None or spec.origin is None:
-        raise UserError(
-            f"{component} needs the package {package}, which is not installed; pip install 'pggan_framework[{extra}]'"
-        )
+        raise UserError(f"{component} needs the package {package}, which is not installed; pip install {package}")

@@ -44,6 +44,30 @@ class Component:
         """The module that defines the class."""
         return self.cls.__module__
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is part of this package, not of a user's file or another package."""
+        return self.module.startswith("pggan_framework.")
+
+    def check(self, base: type | None = None) -> None:
+        """See that the class derives from the base of its kind and defines what that leaves open.
+
+        Args:
+            base: another base than the one that `contract` names.
+
+        Raises:
+            UserError: if it does not.
+        """
+        base = base or BASES.get(self.kind, object)
+        place = f"{base.__module__}.{base.__name__}"
+        if not issubclass(self.cls, base):
+            raise UserError(f"{self.kind} {self.name} in {self.module} does not derive from {place}")
+        attributes = {name: getattr(self.cls, name, None) for name in dir(self.cls)}
+        missing = sorted(n for n, value in attributes.items() if getattr(value, "__isabstractmethod__", False))
+        if missing:
+            names = ", ".join(missing)
+            raise UserError(f"{self.kind} {self.name} in {self.module} does not define {names}; see {place}")
+
 
 class Registry:
     """Holds every component under its name and its aliases."""
@@ -103,6 +127,18 @@ class Registry:
 
 REGISTRY = Registry()
 """The registry that `register` fills and every command reads."""
+BASES: dict[str, type] = {}
+"""The class that all components of a kind derive from; `contract` fills it."""
+
+
+def contract(kind: str) -> Callable[[Class], Class]:
+    """Declare the decorated class the base of a kind: components that do not derive from it are refused."""
+
+    def decorate(cls: Class) -> Class:
+        BASES[kind] = cls
+        return cls
+
+    return decorate
 
 
 def register(kind: str, name: str | None = None, *, aliases: tuple[str, ...] = ()) -> Callable[[Class], Class]:
@@ -114,8 +150,9 @@ def register(kind: str, name: str | None = None, *, aliases: tuple[str, ...] = (
         aliases: other names that mean the same class.
 
     Every constructor parameter becomes ``--Name.parameter``; its type comes from the annotation, its help from the
-    ``Args:`` section of the class's (or ``__init__``'s) Google-style docstring. Parameters only known at run time
-    (``shape``) are injected.
+    ``Args:`` section of the class's (or ``__init__``'s) Google-style docstring. Parameters that a class lists as
+    ``injected: ClassVar[tuple[str, ...]] = ("directory",)`` are no flags: the run passes them. What it can pass is
+    every general flag that names no component, and what is known where the component is built (`launch.build`).
     """
 
     def decorate(cls: Class) -> Class:

@@ -26,12 +26,10 @@ HEAVY = "librosa.util.utils"
 FILL = """
 import librosa
 import numpy as np
-from pggan_framework.data.images.pixel_loops import loops
 
 wave = np.sin(np.arange(8000, dtype=np.float32) / 10)
 librosa.feature.melspectrogram(y=wave, sr=8000, n_fft=256)
 librosa.pyin(wave, sr=8000, fmin=100, fmax=1000, frame_length=512)
-loops()
 """
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from pggan_framework.config.discovery import index
 
-COMMON = ["pytest", "hypothesis", "pggan_framework.cli.train", "pggan_framework.launch.run", "torch._dynamo"]
+COMMON = ["pytest", "hypothesis", "pggan_framework.cli.train", "pggan_framework.launch.start", "torch._dynamo"]
 
 
 def forking() -> Any:

@@ -63,6 +63,14 @@ def test_only_what_every_room_shares_lies_at_the_top() -> None:
     assert rooms == set(ORDER) - AT_THE_TOP
 
 
+@pytest.mark.parametrize("room", ["networks", "losses", "training"])
+def test_no_function_changes_a_modules_variables(room: str) -> None:
+    """Two runs in two threads would change them under each other."""
+    for path in sorted((ROOT / room).rglob("*.py")):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        assert not any(isinstance(node, ast.Global) for node in nodes), path
+
+
 @pytest.mark.parametrize("room", ORDER)
 def test_a_room_imports_only_from_rooms_before_it(room: str) -> None:
     allowed = set(ORDER[: ORDER.index(room) + 1])

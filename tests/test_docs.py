@@ -17,7 +17,7 @@ from pages import blocks, commands, pages_with
 from pggan_framework.cli.main import main
 from pggan_framework.config import resolve_overrides
 from pggan_framework.config.resolve import resolve_general
-from pggan_framework.launch.run import run as launch
+from pggan_framework.launch import start as launch
 from pggan_framework.recipes import RECIPES
 from pggan_framework.runs.folders import runs, stored_config
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pggan_framework.registry import contract
 
 Wave = NDArray[np.float32]
 """float32 samples, full scale 1: [T], or [channels, T]."""
@@ -15,6 +17,25 @@ PhaseStart = Literal["auto", "random", "pghi"]
 """Phases that decoding starts from; see `Codec.decode`."""
 
 
+FEW = 8
+"""Waves below which there is no telling which of them is an outlier."""
+RARE = 0.01
+"""Fraction of the waves, at least one, that may be outliers."""
+FAR_DB = 30.0
+"""How far above all others a wave's peak may be; what is beyond is clipped. Levels that differ by less are kept."""
+
+
+def fitted_peak(peaks: Sequence[float]) -> float:
+    """The largest of the waves' peaks, but at most `FAR_DB` above the loudest wave that is no outlier."""
+    ordered = sorted(peaks)
+    if len(ordered) < FEW:
+        return ordered[-1]
+    usual = ordered[-1 - max(int(RARE * len(ordered)), 1)]
+    # Where nearly all is silence, the few that are not are what is to be learned.
+    return min(ordered[-1], usual * 10 ** (FAR_DB / 20)) if usual > 0 else ordered[-1]
+
+
+@contract("codec")
 class Codec(ABC):
     """Turns waves into arrays [C, bins, frames] in [-1, 1] and back; owned by the dataset.
 
@@ -34,6 +55,8 @@ class Codec(ABC):
     """The constructor's arguments, resolved: plain numbers and strings."""
     statistics: dict[str, float]
     """What `fit` found; empty before."""
+    rows_parameter: ClassVar[str | None] = None
+    """The constructor's parameter for the number of rows; None where that is n_fft / 2."""
 
     @property
     @abstractmethod
@@ -47,7 +70,8 @@ class Codec(ABC):
     def fit_measures(self, measures: Iterable[Mapping[str, float]]) -> Codec:
         """Fit the statistics to what `measure` gave for each wave; returns itself.
 
-        For all codecs here that is one figure, ``peak``: the largest of all, and 1 for silence alone.
+        For all codecs here that is one number, ``peak``: the largest of all, and 1 for silence alone. A few waves that
+        are far louder than all others do not decide for them; see `fitted_peak`.
 
         Raises:
             ValueError: if there is no wave.
@@ -55,7 +79,7 @@ class Codec(ABC):
         peaks = [measured["peak"] for measured in measures]
         if not peaks:
             raise ValueError("a codec cannot be fitted to no waves")
-        self.statistics = {"peak": max(peaks) or 1.0}
+        self.statistics = {"peak": fitted_peak(peaks) or 1.0}
         return self
 
     def fit(self, waves: Iterable[Wave]) -> Codec:

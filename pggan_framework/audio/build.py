@@ -28,7 +28,9 @@ def build_codec(name: str, **parameters: Any) -> Codec:
     Raises:
         UserError: if the name or a parameter is unknown, or a value is outside its limits.
     """
-    cls = REGISTRY.get(name, "codec").cls
+    component = REGISTRY.get(name, "codec")
+    component.check()
+    cls = component.cls
     allowed = list(inspect.signature(cls).parameters)
     for parameter in parameters:
         if parameter not in allowed:
@@ -37,6 +39,10 @@ def build_codec(name: str, **parameters: Any) -> Codec:
                 f" allowed: {', '.join(allowed)}"
             )
     codec: Codec = cls(**parameters)
+    codec.name = component.name  # a stored state finds the class by it
+    unset = [a for a in ("sample_rate", "samples", "channels", "parameters", "statistics") if not hasattr(codec, a)]
+    if unset:
+        raise UserError(f"codec {name} in {component.module} does not set {', '.join(unset)}; see audio.base.Codec")
     return codec
 
 

@@ -60,6 +60,6 @@ class ComplexCodec(SpectralCodec):
         refine_iter: int = 0,
     ) -> Wave:
         """[2 * channels, n_fft / 2, frames] or a batch -> [T], [channels, T], or [N, ...]: the inverse transform."""
-        batch = expand(as_batch(array, *self.shape[:2]), self.statistic("peak"), KNEE)
+        batch = expand(as_batch(array, *self.shape[:2], nothing=0.0), self.statistic("peak"), KNEE)
         spectra = batch[:, 0::2] + 1j * batch[:, 1::2]
         return as_waves(self._signals(spectra, device), np.ndim(array) == 4)

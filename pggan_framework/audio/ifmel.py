@@ -33,6 +33,7 @@ class IfMelCodec(IfCodec):
     """
 
     name = "ifmel"
+    rows_parameter = "mels"
 
     def __init__(
         self,

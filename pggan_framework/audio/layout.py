@@ -25,8 +25,10 @@ def with_channels(wave: Wave, channels: int) -> Wave:
     return samples
 
 
-def as_batch(array: NDArray[Any], channels: int, height: int | None = None) -> NDArray[np.float64]:
-    """[C, h, w] or [N, C, h, w] -> [N, C, h, w] in [-1, 1]; what is no number counts as -1.
+def as_batch(
+    array: NDArray[Any], channels: int, height: int | None = None, nothing: float = -1.0
+) -> NDArray[np.float64]:
+    """[C, h, w] or [N, C, h, w] -> [N, C, h, w] in [-1, 1]; what is no number becomes `nothing`, the value of silence.
 
     Raises:
         ValueError: if C, or h where it is given, differs.
@@ -36,7 +38,7 @@ def as_batch(array: NDArray[Any], channels: int, height: int | None = None) -> N
     if batch.ndim != 4 or batch.shape[1] != channels or batch.shape[2] != (height or batch.shape[2]):
         wanted = f"[{channels}, {height or 'h'}, w]"
         raise ValueError(f"an array of shape {list(np.shape(array))} is not {wanted} or a batch of them")
-    return np.clip(np.nan_to_num(batch, nan=-1.0), -1.0, 1.0)
+    return np.clip(np.nan_to_num(batch, nan=nothing), -1.0, 1.0)
 
 
 def as_waves(waves: NDArray[Any], batched: bool) -> Wave:

@@ -8,10 +8,13 @@ from math import log10
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.audio.reading import Channels, SoundFile, read_blocks
+from pggan_framework.audio.offset import LEAST_BLOCKS, agreed_offset
+from pggan_framework.audio.reading import Channels, EndsEarly, SoundFile, read_blocks
 
 MOMENTS = 50
 """Moments a second: 20 ms each. Ten hours keep 22 MB of them."""
+MOMENTS_A_BLOCK = 5
+"""Moments over which a mean is taken to find an offset: 0.1 s."""
 BLOCK = 500
 """Moments that are in memory as samples at a time: 10 s."""
 
@@ -63,19 +66,61 @@ class Levels:
         return 10 * log10(power) if power else None
 
 
-def measure_levels(file: SoundFile, channels: Channels) -> Levels:
-    """Read a file once and note its levels.
+def measure_levels(file: SoundFile, channels: Channels, remove_offset: bool = False) -> Levels:
+    """Read a file once and note its levels, up to where it ends, whatever its header says.
+
+    Args:
+        file: its header.
+        channels: what of it is used.
+        remove_offset: take the levels without a constant offset, under which no part of it is quiet.
 
     Raises:
-        UnreadableSound: if any part of it cannot be decoded or holds NaN or infinity.
+        UnreadableSound: if nothing of it can be decoded, or it holds NaN or infinity.
     """
     moment = max(file.sample_rate // MOMENTS, 1)
-    peaks, energies = [], []
-    number = 1
-    for block in read_blocks(file, moment * BLOCK, channels):
-        number = block.shape[1]
-        missing = -len(block) % moment
-        parts = np.pad(block, [(0, missing), (0, 0)]).reshape(-1, moment * number)
-        peaks.append(np.abs(parts).max(axis=1))
-        energies.append(np.einsum("ij,ij->i", parts, parts, dtype=np.float64))
-    return Levels(moment, file.frames, number, np.concatenate(peaks), np.concatenate(energies))
+    found: list[NDArray[np.float64]] = []
+    frames = 0
+    try:
+        for block in read_blocks(file, moment * BLOCK, channels):
+            whole = len(block) // moment * moment
+            columns = [_moments(block[:whole], moment)] if whole else []
+            columns += [_moments(block[whole:], len(block) - whole)] if whole < len(block) else []
+            found += columns
+            frames += len(block)
+    except EndsEarly:
+        if not found:
+            raise
+    low, high, total, energies = np.concatenate(found, axis=2)
+    counts = np.full(low.shape[1], moment, np.float64)
+    counts[-1] = frames - moment * (len(counts) - 1)
+    offset = _offset(total, energies, counts) if remove_offset else np.zeros((len(low), 1))
+    peaks = np.maximum(high - offset, offset - low).max(axis=0)
+    energies = energies - 2 * offset * total + offset * offset * counts
+    return Levels(moment, frames, len(low), peaks.astype(np.float32), np.maximum(energies, 0).sum(axis=0))
+
+
+def _moments(block: NDArray[np.float32], moment: int) -> NDArray[np.float64]:
+    """Lowest, highest, sum and sum of squares of each moment, [4, channels, moments]."""
+    found = []
+    for channel in range(block.shape[1]):
+        parts = block[:, channel].reshape(-1, moment)
+        energy = np.einsum("ij,ij->i", parts, parts, dtype=np.float64)
+        found.append([parts.min(axis=1), parts.max(axis=1), parts.sum(axis=1, dtype=np.float64), energy])
+    moments: NDArray[np.float64] = np.array(found, np.float64).swapaxes(0, 1)
+    return moments
+
+
+def _offset(
+    total: NDArray[np.float64], energies: NDArray[np.float64], counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The constant offset of each channel, [channels, 1], from sums over moments, [channels, moments]."""
+    blocks = total.shape[1] // MOMENTS_A_BLOCK
+    if blocks < LEAST_BLOCKS:
+        return np.zeros((len(total), 1))
+
+    def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        parts = values[..., : blocks * MOMENTS_A_BLOCK].reshape(*values.shape[:-1], blocks, MOMENTS_A_BLOCK)
+        return np.asarray(parts.sum(axis=-1))
+
+    means = summed(total) / summed(counts)
+    return agreed_offset(means, np.maximum(summed(energies) / summed(counts) - means * means, 0)).astype(np.float64)

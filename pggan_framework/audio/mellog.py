@@ -35,6 +35,7 @@ class MelLogCodec(MagnitudeCodec):
     """
 
     name = "mellog"
+    rows_parameter = "mels"
 
     def __init__(
         self,

@@ -44,6 +44,12 @@ def find_offset(wave: Wave, sample_rate: int) -> NDArray[np.float32]:
         return none
     sums = np.square(parts) @ halves
     variances = np.maximum(sums[..., :-1, 0] + sums[..., 1:, 1] - means * means, 0)
+    return agreed_offset(means, variances).astype(np.float32)
+
+
+def agreed_offset(means: NDArray[np.floating], variances: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The offset [..., 1] that blocks with these means and variances [..., blocks] agree on; 0 where they do not."""
+    above = np.count_nonzero(means > 0, axis=-1, keepdims=True) / means.shape[-1]
     weights = 1 / (variances + np.float32(1e-10))
     weights /= weights.sum(axis=-1, keepdims=True)
     offset = (weights * means).sum(axis=-1, keepdims=True)
@@ -51,8 +57,8 @@ def find_offset(wave: Wave, sample_rate: int) -> NDArray[np.float32]:
     squares = weights * weights
     spread = (squares * np.square(means - offset)).sum(axis=-1, keepdims=True)
     error = np.sqrt(spread / np.maximum(1 - squares.sum(axis=-1, keepdims=True), 1e-6))
-    certain = np.asarray(agree)[..., None] & (np.abs(offset) > np.maximum(CERTAIN * error, NEGLIGIBLE))
-    found: NDArray[np.float32] = np.where(certain, offset, none)
+    certain = np.abs(offset) > np.maximum(CERTAIN * error, NEGLIGIBLE)
+    found: NDArray[np.floating] = np.where(certain & (np.abs(above - 0.5) >= AGREEING - 0.5), offset, 0)
     return found
 
 

@@ -29,6 +29,7 @@ class RawCodec(Codec):
     """
 
     name = "raw"
+    rows_parameter = "height"
 
     def __init__(
         self, sample_rate: int = 16000, samples: int = 65536, height: int | None = None, channels: int = 1
@@ -75,6 +76,6 @@ class RawCodec(Codec):
         refine_iter: int = 0,
     ) -> Wave:
         """[channels, rows, width] or a batch of them -> [T], [channels, T], or [N, ...]; the rest is not needed."""
-        batch = as_batch(array, self.channels)
+        batch = as_batch(array, self.channels, nothing=0.0)
         waves = batch.reshape(*batch.shape[:2], -1) * self.statistic("peak")
         return as_waves(waves, np.ndim(array) == 4)

@@ -1,9 +1,12 @@
-"""Recordings as they lie on disk: found, measured, read, brought to the channels and the sample rate wanted."""
+"""Recordings as they are on disk: measured, read, converted to the requested channels and sample rate."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from math import ceil, gcd
 from pathlib import Path
 from typing import Literal
@@ -11,14 +14,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pggan_framework.audio import ffmpeg
 from pggan_framework.audio.base import Wave
-from pggan_framework.audio.forward import open_forwards, read_forwards
+from pggan_framework.audio.containers import HEAD, find_layout
+from pggan_framework.audio.forward import FORWARDS, STEP, Source, Stream, read_forwards
 
 SUFFIXES = frozenset(
     f".{ending}"
     for ending in (
-        *("wav", "wave", "rf64", "w64", "flac", "ogg", "oga", "opus", "mp3"),
-        *("aiff", "aif", "aifc", "au", "snd", "caf"),
+        *("wav", "wave", "rf64", "w64", "flac", "ogg", "oga", "opus", "mp3", "mp2", "mpga"),
+        *("aiff", "aif", "aifc", "au", "snd", "caf", "sph", "nist", "voc", "8svx", "svx", "paf", "sf", "ircam"),
+        *("m4a", "m4b", "aac", "wma", "webm", "mka", "ape", "wv", "tta", "mpc", "amr", "ac3", "3ga"),
     )
 )
 """Names that promise sound; files of other names are not opened."""
@@ -29,18 +35,35 @@ MARGIN = 256
 HQ reaches over about 100; with 128 a stretch equals that of the whole file to 4e-7 of full scale."""
 UNKNOWN = 1 << 62
 """libsndfile gives a length beyond this where the header tells none."""
-
-FORWARDS = ("MP3", "MPEG")
-"""Formats of libsndfile in which it does not find a place exactly."""
+DENSEST = 5000
+"""Samples a byte: silence in flac has 4,700; a header that promises more is not believed."""
+COUNT_SECONDS = 60.0
+"""Time that may go into finding a length by decoding."""
+SLOWEST, FASTEST = 500, 4_000_000
+"""Sample rates, Hz, outside which a header is wrong: heart sounds have 1 kHz, bats 1 MHz."""
 
 
 class UnreadableSound(Exception):
     """A file holds no usable sound; the message is the reason, without the file's name."""
 
 
+class EndsEarly(UnreadableSound):
+    """A file ends, or breaks off, before its header says.
+
+    Args:
+        frames: samples a channel that it does hold.
+        promised: samples a channel by its header.
+        why: the decoder's reason, if it gave one.
+    """
+
+    def __init__(self, frames: int, promised: int, why: str = "") -> None:
+        super().__init__(f"its header promises {promised} samples, it ends after {frames}{f' ({why})' if why else ''}")
+        self.frames = frames
+
+
 @dataclass(frozen=True)
 class SoundFile:
-    """What a file's header says.
+    """What is known of a file without decoding it; its length is counted where the header cannot be taken as it is.
 
     Args:
         path: where it is.
@@ -48,6 +71,8 @@ class SoundFile:
         sample_rate: samples a second.
         channels: how many channels.
         jumps: whether reading can start anywhere in it; in mp3 files it cannot.
+        source: what is opened to read it; by default the file.
+        remark: in what its header is wrong, in words; empty where it is right.
     """
 
     path: Path
@@ -55,41 +80,99 @@ class SoundFile:
     sample_rate: int
     channels: int
     jumps: bool = True
+    source: Source | None = None
+    remark: str = ""
 
     def length_at(self, sample_rate: int) -> int:
         """How many samples it has at another rate."""
         return -(-self.frames * sample_rate // self.sample_rate)
 
-
-def find_files(directory: Path) -> tuple[list[Path], list[Path]]:
-    """All files below `directory` in the order of their names: those that may be sounds, and the others.
-
-    Hidden files and folders count as neither; a link that leads nowhere counts as a file.
-    """
-    files = sorted(path for path in directory.rglob("*") if path.is_file() or _is_broken_link(path))
-    files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(directory).parts)]
-    sounds = [path for path in files if path.suffix.lower() in SUFFIXES]
-    return sounds, [path for path in files if path.suffix.lower() not in SUFFIXES]
+    @property
+    def opened(self) -> Source:
+        """What is opened to read it."""
+        return self.source or Source(self.path)
 
 
 def read_header(path: Path) -> SoundFile:
-    """Read what a file says of itself.
+    """Read what a file says of itself, and find its true length where that is known to be wrong.
 
     Raises:
-        UnreadableSound: if it is no sound, an empty one, or does not say how long it is.
+        UnreadableSound: if it is no sound, an empty one, one of a rate that no recording has, or in a container that
+            needs ffmpeg where there is none.
     """
     import soundfile
 
     try:
-        with path.open("rb"):  # for the system's own reason; libsndfile only knows "System error"
-            info = soundfile.info(str(path))
+        with path.open("rb") as file:
+            head, size = file.read(HEAD), os.fstat(file.fileno()).st_size
+        if size == 0:
+            raise UnreadableSound("it is an empty file")
+        layout = find_layout(path, head, size)
+        source = Source(path, tuple(map(tuple, layout.pieces)) if layout else ())
+        try:
+            infos = [soundfile.info(source.target(piece)) for piece in range(max(len(source.pieces), 1))]
+        except soundfile.SoundFileError:
+            if ffmpeg.kind_of(head) is None:
+                raise
+            return _read_by_ffmpeg(path, head)
     except (soundfile.SoundFileError, OSError) as error:
         raise UnreadableSound(_reason(error)) from error
-    if info.frames < 1:
+    info = infos[0]
+    alike = list(takewhile(lambda each: (each.samplerate, each.channels) == (info.samplerate, info.channels), infos))
+    frames = layout.samples if layout and layout.samples else sum(int(each.frames) for each in alike)
+    remark = layout.remark if layout else ""
+    if len(alike) < len(infos):
+        remark += f"; only the first {len(alike)} used, since the next has another sample rate or other channels"
+    if not SLOWEST <= info.samplerate <= FASTEST:
+        raise UnreadableSound(f"its header says {info.samplerate} Hz; allowed: {SLOWEST} to {FASTEST}")
+    if frames > DENSEST * size:
+        remark = "" if frames >= UNKNOWN else f"its header says {frames} samples, which it cannot hold"
+        frames = _count(source)
+    if frames < 1:
         raise UnreadableSound("it holds no samples")
-    if info.frames >= UNKNOWN:
-        raise UnreadableSound("its header does not say how long it is; write the file anew")
-    return SoundFile(path, int(info.frames), int(info.samplerate), int(info.channels), info.format not in FORWARDS)
+    jumps = info.format not in FORWARDS and len(infos) == 1
+    return SoundFile(path, frames, int(info.samplerate), int(info.channels), jumps, source if layout else None, remark)
+
+
+def _read_by_ffmpeg(path: Path, head: bytes) -> SoundFile:
+    """What ffmpeg finds in a file, decoded to its end to count it.
+
+    Raises:
+        UnreadableSound: if there is no ffmpeg, or it finds no sound.
+    """
+    kind = ffmpeg.kind_of(head)
+    if ffmpeg.find_program() is None:
+        raise UnreadableSound(f"libsndfile does not read it ({kind}); {ffmpeg.HINT}")
+    source = Source(path, decoder="ffmpeg")
+    try:
+        with source.open() as sound:
+            rate, channels = int(sound.samplerate), int(sound.channels)
+    except OSError as error:
+        raise UnreadableSound(_reason(error)) from error
+    frames = _count(source)
+    if frames < 1:
+        raise UnreadableSound("it holds no samples")
+    return SoundFile(path, frames, rate, channels, False, source)
+
+
+def _count(source: Source) -> int:
+    """Samples a channel, by decoding all of it.
+
+    Raises:
+        UnreadableSound: if it cannot be opened, or that takes too long.
+    """
+    import soundfile
+
+    begun, frames = time.monotonic(), 0
+    try:
+        stream = Stream(source)
+        while count := len(stream.read(STEP)):
+            frames += count
+            if time.monotonic() - begun > COUNT_SECONDS:
+                raise UnreadableSound(f"its header does not say how long it is: more than {frames} samples")
+    except (soundfile.SoundFileError, OSError) as error:
+        raise UnreadableSound(_reason(error)) from error
+    return frames
 
 
 def read_wave(
@@ -110,7 +193,8 @@ def read_wave(
             there is one.
 
     Raises:
-        UnreadableSound: if it cannot be decoded, is shorter than its header says, or holds NaN or infinity there.
+        EndsEarly: if it ends, or breaks off, before its header says, within this stretch.
+        UnreadableSound: if it cannot be decoded, or holds NaN or infinity there.
     """
     import soxr
 
@@ -142,12 +226,16 @@ def read_blocks(file: SoundFile, frames: int, channels: Channels) -> Iterator[ND
 
     done = 0
     try:
-        with open_forwards(file.path) as sound:
-            while done < file.frames:
-                wanted = min(frames, file.frames - done)
-                block = sound.read(wanted, dtype="float32", always_2d=True)
-                yield _chosen(file, block, done, wanted, channels)
-                done += wanted
+        stream = Stream(file.opened)
+        while done < file.frames:
+            wanted = min(frames, file.frames - done)
+            block = stream.read(wanted)
+            if len(block) < wanted:
+                if len(block):
+                    yield _chosen(block, channels)
+                raise EndsEarly(done + len(block), file.frames, _reason(stream.fault) if stream.fault else "")
+            yield _chosen(block, channels)
+            done += wanted
     except (soundfile.SoundFileError, OSError) as error:
         raise UnreadableSound(_reason(error)) from error
 
@@ -156,22 +244,28 @@ def _read(file: SoundFile, first: int, last: int, channels: Channels) -> NDArray
     """Samples `first` to `last` of a file at its own rate, [last - first, 1 or 2]."""
     import soundfile
 
+    wanted, why = last - first, ""
     try:
-        if file.jumps:
-            block, _ = soundfile.read(str(file.path), last - first, first, dtype="float32", always_2d=True)
+        if not file.jumps:
+            block = read_forwards(file.opened, first, last)
         else:
-            block = read_forwards(file.path, first, last)
+            try:
+                block, _ = soundfile.read(file.opened.target(), wanted, first, dtype="float32", always_2d=True)
+            except soundfile.SoundFileError as error:
+                # It is damaged here, or further back: what comes before that is still to be had.
+                stream = Stream(file.opened, first)
+                block, why = stream.read(wanted), _reason(error)
+                if not len(block):
+                    raise
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise UnreadableSound(_reason(error)) from error
-    return _chosen(file, block, first, last - first, channels)
-
-
-def _chosen(
-    file: SoundFile, block: NDArray[np.float32], first: int, wanted: int, channels: Channels
-) -> NDArray[np.float32]:
-    """The channels wanted of what was read from sample `first` on, [wanted, n] -> [wanted, 1 or 2], checked."""
     if len(block) < wanted:
-        raise UnreadableSound(f"its header promises {file.frames} samples, it ends after {first + len(block)}")
+        raise EndsEarly(first + len(block), file.frames, why)
+    return _chosen(block, channels)
+
+
+def _chosen(block: NDArray[np.float32], channels: Channels) -> NDArray[np.float32]:
+    """The requested channels of what was read, [frames, n] -> [frames, 1 or 2], checked."""
     if channels == "mix":
         # Adding whole columns is twenty times as fast as numpy's mean over rows of two, and the same bits.
         total = block[:, 0].copy()
@@ -187,11 +281,7 @@ def _chosen(
     return np.ascontiguousarray(block)
 
 
-def _is_broken_link(path: Path) -> bool:
-    return path.is_symlink() and not path.exists()
-
-
 def _reason(error: Exception) -> str:
     """The system's or the library's reason without the path, which the caller names."""
-    text = getattr(error, "strerror", None) or str(error).rsplit(": ", 1)[-1]
+    text = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
     return text.strip().rstrip(".") or type(error).__name__

@@ -60,7 +60,7 @@ class RealLogCodec(SpectralCodec):
 
         `griffin_lim_iter` counts steps of conjugate gradients; 0 takes the imaginary part as 0. See `Codec.decode`.
         """
-        parts = expand(as_batch(array, self.channels, self.n_fft // 2), self.statistic("peak"), KNEE)
+        parts = expand(as_batch(array, self.channels, self.n_fft // 2, nothing=0.0), self.statistic("peak"), KNEE)
         waves = self._nearest(parts, griffin_lim_iter, device)
         return as_waves(waves, np.ndim(array) == 4)
 

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.registry import REGISTRY
+from pggan_framework.registry import REGISTRY, contract
 
 if TYPE_CHECKING:
     from pggan_framework.audio.base import Codec
     from pggan_framework.labels.attributes import LabelSpace
 
 
+@contract("augmentation")
 class Augmentation(ABC):
     """A random change of a batch, drawn anew for each picture.
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
+
+if TYPE_CHECKING:
+    from pggan_framework.models.pretrained import Pretrained
 
 RUN = "a run's folder (its best checkpoint), a checkpoint, an exported model, or latest"
 
@@ -21,26 +26,56 @@ def checkpoint_parser(name: str, description: str, examples: str, what: str = RU
         what: the help of RUN; the word's value is ``model``.
         metavar: what RUN is called.
     """
-    parser = Parser(
-        prog=f"pggan {name}",
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(name, description, examples)
     parser.add_argument("model", metavar=metavar, help=what)
     parser.add_argument("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
+def add_plugin_dirs(parser: Parser) -> None:
+    """Add ``--plugin_dirs``, which `load_model` and `load_plugins` read: no folder by default."""
+    parser.add_argument(
+        "--plugin_dirs",
+        type=lambda text: [part for part in text.strip("[]").split(",") if part],
+        default=[],
+        metavar="DIR,...",
+        help="folders with the classes that a custom model needs",
+    )
+
+
+def load_plugins(given: argparse.Namespace) -> None:
+    """Load the files in ``--plugin_dirs``.
+
+    Raises:
+        UserError: if a folder is missing, or a file does not load.
+    """
+    from pggan_framework.config.discovery import load_for_models
+
+    load_for_models(given.plugin_dirs)
+
+
+def load_model(given: argparse.Namespace, checkpoint: Path) -> Pretrained:
+    """The model that ``RUN``, ``--weights``, ``--depth`` and ``--plugin_dirs`` mean.
+
+    Raises:
+        UserError: if it cannot be read, or has no such depth.
+    """
+    from pggan_framework.models.pretrained import load_generator
+
+    load_plugins(given)
+    model = load_generator(checkpoint, given.weights)
+    return model if given.depth is None else model.at_depth(given.depth)
+
+
 def add_weights(parser: Parser) -> None:
-    """Add ``--weights``, which of a checkpoint's generators is meant; None by default."""
+    """Add ``--weights``, which of a checkpoint's generators is meant, None by default; and ``--plugin_dirs``."""
     parser.add_argument(
         "--weights",
         choices=("ema", "raw"),
         help="the averaged generator, or the one that was trained; ema",
     )
+    add_plugin_dirs(parser)
 
 
 def add_depth(parser: Parser) -> None:

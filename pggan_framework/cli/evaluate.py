@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pggan_framework import __version__
-from pggan_framework.cli.parser import Parser
+from pggan_framework.cli.checkpoint_arguments import add_plugin_dirs, checkpoint_parser, load_plugins
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.runs.folders import find_checkpoint
 
@@ -64,18 +64,20 @@ def run(argv: Sequence[str]) -> int:
     share_cores()
     team = Team(World.from_environment())
     device = choose_device(given.device, team.world.local_rank)
+    load_plugins(given)
     trained = load_generator(checkpoint)
     trained.generator.to(device)
     metrics, named, eye = _metrics(given, rest, trained.codec is not None, str(device))
-    dataset = _dataset(trained, given.data)
+    dataset = _dataset(trained, given.data, given.plugin_dirs)
     n = min(given.count, len(dataset) // 2)
     what = "picture" if trained.codec is None else "sound"
     if n < 1:
         raise UserError(f"the data hold one {what}; allowed: two or more, to compare reals with reals")
     from pggan_framework.cli.sides import Sides
-    from pggan_framework.metrics.cache import FeatureCache, cache_folder
+    from pggan_framework.metrics.cache import FeatureCache
     from pggan_framework.metrics.lines import append_line
     from pggan_framework.metrics.report import as_dict, table
+    from pggan_framework.storage.cache import cache_folder
 
     cache = FeatureCache(None if given.cache == NO_CACHE else Path(given.cache) if given.cache else cache_folder())
     sides = Sides(trained, dataset, n, given.seed, given.griffin_lim_iter, str(device), eye, cache, team=team)
@@ -115,16 +117,9 @@ def _advice(asked: str, eye: Eye) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="pggan evaluate",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = checkpoint_parser("evaluate", DESCRIPTION, EXAMPLES)
+    add_plugin_dirs(parser)
     add = parser.add_argument
-    add("model", metavar="RUN", help="a run's folder (its best checkpoint), a checkpoint, or latest")
-    add("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
     add("--data", type=Path, metavar="PATH", help="where the data are now, if they were moved: a folder or .h5 file")
     add("--count", type=int, default=1000, metavar="N", help="sounds or pictures a side, at most half the data; 1000")
     add("--seed", type=int, default=0, metavar="N", help="which samples and which reals; 0")
@@ -158,7 +153,6 @@ def _parser() -> argparse.ArgumentParser:
         " $PGGAN_CACHE, or pggan_framework in ~/.cache",
     )
     add("--device", default="auto", help="auto, cpu, cuda or cuda:1; auto")
-    add("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
@@ -215,7 +209,7 @@ def _flags(words: Sequence[str], chosen: Sequence[str]) -> dict[str, dict[str, A
     return found
 
 
-def _dataset(trained: Pretrained, moved: Path | None) -> DepthDataset:
+def _dataset(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) -> DepthDataset:
     """The data the model was trained on, from its stored configuration.
 
     Raises:
@@ -224,11 +218,13 @@ def _dataset(trained: Pretrained, moved: Path | None) -> DepthDataset:
     from pggan_framework.config import resolve_overrides
     from pggan_framework.launch.build import build_dataset
 
-    name = trained.config["dataset_class"]
+    name = trained.config.get("dataset_class")
+    if name is None:
+        raise UserError("an exported model does not name the data it was trained on; evaluate its run or checkpoint")
     own = trained.config.get(name, {})
     # Only some of the sounds are looked at, and each once; of pictures, any.
     off = [f"{name}.{flag}" for flag in ("preload", "own_shards") if flag in own]
-    changed: dict[str, Any] = {"save_dataset": "", **dict.fromkeys(off, False)}
+    changed: dict[str, Any] = {"plugin_dirs": plugin_dirs, **dict.fromkeys(off, False)}
     if moved is not None:
         if not moved.exists():
             raise UserError(f"--data {moved} does not exist")
@@ -242,7 +238,9 @@ def _dataset(trained: Pretrained, moved: Path | None) -> DepthDataset:
         else:
             changed |= {"load_dataset": "", f"{name}.{place}": str(moved)}
     try:
-        dataset = build_dataset(resolve_overrides(None, changed, base=trained.config))
+        # Only what makes the data: the plugins and losses of the run need not be there.
+        stored: dict[str, Any] = {"dataset_class": name, "load_dataset": trained.config.get("load_dataset", "")}
+        dataset = build_dataset(resolve_overrides(None, changed, base={**stored, name: own}))
     except UserError as error:
         hint = "" if moved is not None else "; --data PATH says where the data are now"
         raise UserError(f"the model's data cannot be read: {error}{hint}") from error

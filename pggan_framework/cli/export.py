@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pggan_framework.cli.checkpoint_arguments import add_depth, add_weights, checkpoint_parser
+from pggan_framework.cli.checkpoint_arguments import add_depth, add_weights, checkpoint_parser, load_model
 from pggan_framework.cli.outputs import out_file, out_folder
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
@@ -15,7 +15,6 @@ from pggan_framework.runs.folders import find_checkpoint
 
 if TYPE_CHECKING:
     from pggan_framework.models.exporting import Format
-    from pggan_framework.models.pretrained import Pretrained
 
 ENDINGS: dict[Format, str] = {"safetensors": ".safetensors", "torch": ".pt2", "onnx": ".onnx"}
 FOLDER: Literal["huggingface"] = "huggingface"
@@ -91,20 +90,13 @@ def _format(given: argparse.Namespace) -> Format | Literal["huggingface"]:
     return format
 
 
-def _model(given: argparse.Namespace, checkpoint: Path) -> Pretrained:
-    from pggan_framework.models.pretrained import load_generator
-
-    model = load_generator(checkpoint, given.weights)
-    return model if given.depth is None else model.at_depth(given.depth)
-
-
 def _export_file(given: argparse.Namespace, format: Format, checkpoint: Path) -> None:
     from pggan_framework.models.exporting import check_packages, export
 
     check_packages(format)
     about = given.out.with_name(f"{given.out.name}.json")
     with out_file(given.out, about) as (path, sidecar):
-        model = _model(given, checkpoint)
+        model = load_model(given, checkpoint)
         found = export(model, path, sidecar, format)
     shape = "x".join(map(str, model.growth.shape_at(model.generator.depth)))
     same = "" if format == "safetensors" else f"; run again, its pictures differ by at most {found.difference:.1e}"
@@ -118,7 +110,7 @@ def _export_folder(given: argparse.Namespace, run_folder: Path, checkpoint: Path
 
     check_packages("safetensors")
     with out_folder(given.out, run_folder) as (out, folder):
-        written = write_model_folder(_model(given, checkpoint), checkpoint, folder, given.name, given.license)
+        written = write_model_folder(load_model(given, checkpoint), checkpoint, folder, given.name, given.license)
     print(f"{', '.join(written)}\nwritten to {out}")
     if given.license is None:
         print("its card says 'license: other'; --license NAME states one")

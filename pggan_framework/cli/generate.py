@@ -8,7 +8,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pggan_framework.cli.checkpoint_arguments import add_depth, add_label, add_weights, checkpoint_parser, labels_of
+from pggan_framework.cli.checkpoint_arguments import (
+    add_depth,
+    add_label,
+    add_weights,
+    checkpoint_parser,
+    labels_of,
+    load_model,
+)
 from pggan_framework.cli.outputs import bar, out_file, out_folder
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
@@ -104,7 +111,7 @@ def run(argv: Sequence[str]) -> int:
         raise UserError(f"--{mode} makes one thing, and {team.world.size} processes are there; allowed: one process")
     with team.together(), ExitStack() as stack:
         place = stack.enter_context(_target(given, run_folder)) if team.main else (Path(), Path())
-        out, path = team.tell(place)
+        out, path = team.broadcast(place)
         said = _make(given, player, seeds, checkpoint, path, team)
         team.meet()
     if not team.main:
@@ -257,12 +264,9 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
     """The model, once it is known that it can do what is asked."""
     labels = labels_of(given.label)
     from pggan_framework.generate import kit, player
-    from pggan_framework.models.pretrained import load_generator
     from pggan_framework.postprocessors.soundfiles import check_format
 
-    model = load_generator(checkpoint, given.weights)
-    if given.depth is not None:
-        model = model.at_depth(given.depth)
+    model = load_model(given, checkpoint)
     asked = [f for f in (*_SOUND, "play", "kit") if getattr(given, f) not in (None, False)]
     if model.codec is None and asked:
         raise UserError(f"--{asked[0]} needs a model of sound; {checkpoint} makes pictures")

@@ -60,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
         from pggan_framework.launch.dry_run import dry_run
 
         return dry_run(config, time.monotonic() - called)
-    from pggan_framework.launch.run import run_config
+    from pggan_framework.launch.start import run_config
 
     result = run_config(config, time.monotonic() - called)
     for what, path in result.files.items():

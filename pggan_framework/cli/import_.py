@@ -57,12 +57,10 @@ def run(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="pggan import",
-        description="Weights of the original PGGAN (.pkl), of deepsound's pggan-pytorch (.dat) or of the GAN zoo (.pt)"
+        "import",
+        "Weights of the original PGGAN (.pkl), of deepsound's pggan-pytorch (.dat) or of the GAN zoo (.pt)"
         " as a checkpoint for all other commands. Runs no code of the file.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        EXAMPLES,
     )
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="their file")

@@ -72,8 +72,8 @@ def run(argv: Sequence[str]) -> int:
     from pggan_framework.recipes import new_folder
 
     share_cores()
-    # A dry run, so that nothing is saved where the config says save_dataset.
-    config = resolve([*_dataset_words(given), *given.rest, "--dry_run"])
+    # A dry run, so that nothing is saved where the config says save_dataset. Plugins are read where they are named.
+    config = resolve([*_dataset_words(given), *given.rest, "--dry_run"], base={"plugin_dirs": []})
     if config.general.resume:
         raise UserError("inspect takes no --resume; inspect the run's config.yaml instead")
     name = given.data.stem if given.data.is_file() else given.data.resolve().name
@@ -98,13 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     from pggan_framework.cli.parser import Parser
 
     parser = Parser(
-        prog="pggan inspect",
+        "inspect",
+        DESCRIPTION,
+        EXAMPLES,
         usage="pggan inspect DATA [--config FILE] [--ClassName.parameter VALUE ...] [--out DIR] [--clips N]"
         " [--max_clips N]",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         add_help=False,
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="new folder to write (results/inspect-NAME)")

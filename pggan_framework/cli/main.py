@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -40,6 +41,10 @@ PATIENCE = 5
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (by default the program's own) and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A narrow code page (cp1252) cannot print every file's name; a question mark is better than a failed command.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     try:
         return _run(words)
     except UserError as error:
@@ -56,6 +61,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # what reads the output has ended, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+    except (MemoryError, RecursionError, OSError, RuntimeError) as error:
+        line = explained(error)
+        if line is None:
+            raise
+        if _debug(words):
+            traceback.print_exc()
+        print(f"error: {line}", file=sys.stderr)
+        return 2
+
+
+def explained(error: BaseException) -> str | None:
+    """What the machine lacks, in one line, and what to type; None where an error is none of its own."""
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+        return (
+            f"there is not enough memory{f' ({text})' if text else ''}; a smaller --micro_batch, such as 4, trains the"
+            " same batches with less, and so do a smaller --minibatch_size and smaller networks"
+        )
+    if isinstance(error, RecursionError):
+        return "a file or a value is nested too deep to be read"
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or text or type(error).__name__}"
+    return None
 
 
 def _run(words: list[str]) -> int:

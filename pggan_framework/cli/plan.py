@@ -59,12 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     from pggan_framework.cli.parser import Parser
 
     parser = Parser(
-        prog="pggan plan",
+        "plan",
+        DESCRIPTION,
+        EXAMPLES,
         usage="pggan plan DIR [--minutes M] [-o FILE.yaml] [--FLAG VALUE ...]",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         add_help=False,
     )
     parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="new YAML file to write")

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pggan_framework.cli.parser import Parser
+from pggan_framework.data.images.files import MOST_PIXELS
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.recipes import RECIPES
 
@@ -49,7 +50,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _prepare(given: argparse.Namespace) -> int:
     """Prepare the pictures of a source."""
-    from pggan_framework.data.prepare.image_plan import Options
+    from pggan_framework.data.images.plan import Options
     from pggan_framework.data.sources.base import LabelChoice
     from pggan_framework.recipes.preparing import beside, prepare
 
@@ -64,6 +65,8 @@ def _prepare(given: argparse.Namespace) -> int:
         max_images=given.max_images,
         seed_shape=None if given.seed_shape is None else (given.seed_shape[0], given.seed_shape[1]),
         depth_offset=given.depth_offset,
+        bad_files=given.bad_files,
+        max_pixels=given.max_pixels,
     )
     labels = LabelChoice(
         given.labels, given.labels_csv, given.labels_pattern, given.labels_json, given.continuous_labels
@@ -84,14 +87,13 @@ def source_parser() -> argparse.ArgumentParser:
     """The parser of ``pggan prepare SOURCE OUT.h5``."""
     recipes = "\n".join(f"  {name:<10} {words}" for name, words in RECIPES.items())
     parser = Parser(
-        prog="pggan prepare",
-        usage="pggan prepare SOURCE OUT.h5 [options]\n       pggan prepare RECIPE OUT [options]",
-        description="Pictures from anywhere into one file to train on, at every size of the growing networks. SOURCE\n"
+        "prepare",
+        "Pictures from anywhere into one file to train on, at every size of the growing networks. SOURCE\n"
         "is a folder, a zip or tar, or a data set's own file (HDF5, TFRecords, StyleGAN2-ADA, CelebA, MNIST, CIFAR).\n"
         "Interrupted, the same command goes on where it was.",
-        epilog=f"{EXAMPLES}\nrecipes, each of which makes a folder ('pggan prepare RECIPE -h'):\n{recipes}",
+        f"{EXAMPLES}\nrecipes, each of which makes a folder ('pggan prepare RECIPE -h'):\n{recipes}",
+        usage="pggan prepare SOURCE OUT.h5 [options]\n       pggan prepare RECIPE OUT [options]",
         formatter_class=_Formatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("source", metavar="SOURCE", type=Path, help="where the pictures are; ./NAME if it is called as a recipe is")
@@ -142,6 +144,8 @@ def source_parser() -> argparse.ArgumentParser:
         help="write the pictures into N files, OUT-00000-of-0000N.h5 ..., one after the other; OUT.h5 is their index",
     )
     add("--jobs", type=int, metavar="N", help="processes; by default as many as there are processors")
+    add("--bad_files", choices=("skip", "error"), default="skip", help="images that cannot be read: named and skipped")
+    add("--max_pixels", type=int, default=MOST_PIXELS, metavar="N", help="of an image; a larger one cannot be read")
     add("--overwrite", action="store_true", help="replace files that are there, when all is done")
     return parser
 
@@ -177,11 +181,10 @@ def _recipe(name: str, argv: Sequence[str]) -> int:
 def recipe_parser(name: str, recipe: ModuleType) -> argparse.ArgumentParser:
     """The parser of a recipe; see `pggan_framework.recipes` for what its module has."""
     parser = Parser(
-        prog=f"pggan prepare {name}",
-        description=f"Make {RECIPES[name]}.",
-        epilog=f"examples:\n{recipe.EXAMPLE}",
+        f"prepare {name}",
+        f"Make {RECIPES[name]}.",
+        f"examples:\n{recipe.EXAMPLE}",
         formatter_class=_Formatter,
-        allow_abbrev=False,
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
     recipe.add_arguments(parser)

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pggan_framework.cli.checkpoint_arguments import add_depth, add_weights, checkpoint_parser, labels_of
+from pggan_framework.cli.checkpoint_arguments import (
+    add_depth,
+    add_weights,
+    checkpoint_parser,
+    labels_of,
+    load_model,
+)
 from pggan_framework.cli.outputs import bar, out_folder
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
@@ -53,16 +59,12 @@ def run(argv: Sequence[str]) -> int:
 
     share_cores()
     from pggan_framework.generate.player import Player
-    from pggan_framework.models.pretrained import load_generator
     from pggan_framework.projection.search import Search
     from pggan_framework.projection.targets import read_target
 
     named = {name: getattr(given, name) for name in ("steps", "lr") if getattr(given, name) is not None}
     search = Search(given.random, given.restarts or (16 if given.inspire else 8), seed=given.seed, **named)
-    model = load_generator(checkpoint, given.weights)
-    if given.depth is not None:
-        model = model.at_depth(given.depth)
-    labels, model = _with_maps(given, labels_of(given.label), model)
+    labels, model = _with_maps(given, labels_of(given.label), load_model(given, checkpoint))
     terms = _terms(given, weights, model)
     targets = [read_target(path, model, given.fit) for path in given.targets]
     about = {

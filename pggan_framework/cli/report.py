@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,13 +52,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(
-        prog="pggan report",
-        description="A run, or several side by side, as one page.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser("report", "A run, or several side by side, as one page.", EXAMPLES)
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="a run's folder, or latest, the last one")
     add("--out", type=Path, metavar="FILE", help="a new file; by default report.html in the run's folder, replaced")

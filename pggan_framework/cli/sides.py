@@ -101,7 +101,7 @@ class Sides:
         looking = [metric for metric in metrics if isinstance(metric, FeatureMetric)]
         keys = {metric.source: self._key(metric.source, count, which) for metric in looking}
         known = {source: self.cache.load(key, count) if self.team.main else None for source, key in keys.items()}
-        cached = self.team.tell([source for source, features in known.items() if features is not None])
+        cached = self.team.broadcast([source for source, features in known.items() if features is not None])
         found: dict[str, Features] = {}
         for metric in looking:
             if (features := known[metric.source]) is not None:
@@ -145,7 +145,7 @@ class Sides:
         for name, place in places.items():
             alike.setdefault((place, limits[name]), []).append(name)
         gathered: dict[str, Features] = {}
-        for names in self.team.tell(list(alike.values())):
+        for names in self.team.broadcast(list(alike.values())):
             limit = limits[names[0]]
             shares = [self.team.share(needed, BATCH, rank) for rank in range(self.team.world.size)]
             counts = [max(0, min(share.stop, limit) - share.start) for share in shares]

@@ -43,7 +43,7 @@ def run(argv: list[str]) -> int:
     else:
         config = resolve(words)
     if config.general.resume:
-        from pggan_framework.launch.run import resumed_config
+        from pggan_framework.launch.start import resumed_config
 
         config = resolve(words, base=resumed_config(config))
     if "--print_config" in argv:
@@ -53,7 +53,7 @@ def run(argv: list[str]) -> int:
         from pggan_framework.launch.dry_run import dry_run
 
         return dry_run(config, time.monotonic() - called) if main_process else 0
-    from pggan_framework.launch.run import run_config
+    from pggan_framework.launch.start import run_config
 
     result = run_config(config, time.monotonic() - called)
     for what, path in result.files.items() if main_process else ():

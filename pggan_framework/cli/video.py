@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pggan_framework.cli.checkpoint_arguments import add_label, add_weights, checkpoint_parser, labels_of
+from pggan_framework.cli.checkpoint_arguments import (
+    add_label,
+    add_weights,
+    checkpoint_parser,
+    labels_of,
+    load_plugins,
+)
 from pggan_framework.cli.outputs import bar, out_file
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
@@ -83,7 +89,7 @@ def _kind(given: argparse.Namespace) -> Moving:
         raise UserError(f"--hold is {given.hold:g}; allowed: 0 to 60 seconds")
     if given.size is not None and not 16 <= given.size <= 8192:
         raise UserError(f"--size is {given.size}; allowed: 16 to 8192 pixels")
-    for flag, unset in (("seeds", None), ("label", []), ("weights", None)):
+    for flag, unset in (("seeds", None), ("label", []), ("weights", None), ("plugin_dirs", [])):
         if given.of == "sheets" and getattr(given, flag) != unset:
             raise UserError(f"--{flag} is given without --of snapshots; sheets were drawn while the run went on")
     return kind
@@ -96,6 +102,7 @@ def _frames(given: argparse.Namespace, folder: Path) -> Iterator[Image]:
         return video.frames_of_sheets(video.sheets_of(folder), given.size or 1024, given.caption)
     seeds, labels = list(dict.fromkeys(parse_seeds(given.seeds or SEEDS))), labels_of(given.label)
     checkpoints = video.snapshots_of(folder)
+    load_plugins(given)
     return video.frames_of_snapshots(
         checkpoints, seeds, labels, given.weights, given.size or 512, given.caption, bar("snapshots")
     )

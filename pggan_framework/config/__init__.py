@@ -2,7 +2,6 @@
 
 from pggan_framework.config.config import Config
 from pggan_framework.config.general import General
-from pggan_framework.config.parameters import INJECTED
 from pggan_framework.config.resolve import resolve, resolve_overrides
 
-__all__ = ["INJECTED", "Config", "General", "resolve", "resolve_overrides"]
+__all__ = ["Config", "General", "resolve", "resolve_overrides"]

@@ -14,10 +14,10 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from pggan_framework.config.presets import PACKAGE, PLUGINS
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.registry import KINDS, REGISTRY
 
-PACKAGE = Path(__file__).parents[1]
 USER_PACKAGE = "pggan_user_plugins"
 ENTRY_POINTS = "pggan_framework.plugins"
 DEFAULT_PLUGIN_DIRS = ("plugins",)
@@ -47,10 +47,11 @@ def index(plugin_dirs: Iterable[str | Path] = ()) -> tuple[Entry, ...]:
 
     Files that are no valid Python are passed over here; `load_plugin_dirs` is what complains about them.
     """
-    files = [(_module_name(path), path) for path in sorted(PACKAGE.rglob("*.py"))]
-    for folder in plugin_dirs:
-        files += [(f"{USER_PACKAGE}.{path.stem}", path) for path in _plugin_files(Path(folder))]
-    entries = [entry for module, path in files for entry in _entries(module, path)]
+    builtin = [path for path in PACKAGE.rglob("*.py") if PLUGINS not in path.parents]
+    files = {_module_name(path): path for path in sorted(builtin)}
+    for folder in (PLUGINS, *plugin_dirs):  # a user's file replaces the one of its name that comes with the package
+        files |= {f"{USER_PACKAGE}.{path.stem}": path for path in _plugin_files(Path(folder))}
+    entries = [entry for module, path in files.items() for entry in _entries(module, path)]
     order = {kind: position for position, kind in enumerate(KINDS)}
     return tuple(sorted(entries, key=lambda entry: (order.get(entry.kind, len(order)), entry.name.lower())))
 
@@ -58,7 +59,8 @@ def index(plugin_dirs: Iterable[str | Path] = ()) -> tuple[Entry, ...]:
 def load_builtin() -> None:
     """Import every module of the package that registers a component."""
     for module in dict.fromkeys(entry.module for entry in index()):
-        import_module(module)
+        if not module.startswith(USER_PACKAGE):
+            import_module(module)
 
 
 def load_entry_points() -> None:
@@ -78,10 +80,14 @@ def load_entry_points() -> None:
             ) from error
 
 
-def load_plugin_dirs(plugin_dirs: Iterable[str | Path]) -> None:
+def load_plugin_dirs(plugin_dirs: Iterable[str | Path], replaceable: bool = False) -> None:
     """Import every .py file in `plugin_dirs` whose name has no leading underscore, as ``pggan_user_plugins.<stem>``.
 
     A file is imported once, however often it is asked for. The default folder ``plugins`` need not exist.
+
+    Args:
+        plugin_dirs: the folders.
+        replaceable: whether a file is skipped where one of its name is loaded already.
 
     Raises:
         UserError: if a folder is missing, a file fails (its name and line are given), or two files share a name.
@@ -96,14 +102,51 @@ def load_plugin_dirs(plugin_dirs: Iterable[str | Path]) -> None:
         if str(folder.resolve()) not in package.__path__:
             package.__path__.append(str(folder.resolve()))
         for path in _plugin_files(folder):
-            _load_plugin(path.resolve())
+            if not (replaceable and f"{USER_PACKAGE}.{path.stem}" in sys.modules):
+                _load_plugin(path.resolve())
 
 
-def load_all(plugin_dirs: Sequence[str | Path] = DEFAULT_PLUGIN_DIRS) -> None:
-    """Fill the registry from everywhere: the package, installed plugin packages, `plugin_dirs`."""
+def load_all(plugin_dirs: Sequence[str | Path] = ()) -> None:
+    """Fill the registry: the package, installed plugin packages, `plugin_dirs`, the plugins that the presets name."""
     load_builtin()
     load_entry_points()
     load_plugin_dirs(plugin_dirs)
+    # Last, since a user's file replaces the one of its name.
+    load_plugin_dirs([PLUGINS], replaceable=True)
+
+
+def load_for_models(plugin_dirs: Sequence[str | Path] = ()) -> None:
+    """Fill the registry with what a trained model is built from; nothing of the current folder is read.
+
+    Args:
+        plugin_dirs: folders that the user names now, with the classes that the model needs.
+    """
+    load_builtin()
+    load_entry_points()
+    load_plugin_dirs(plugin_dirs)
+
+
+def split_trusted(plugin_dirs: object) -> tuple[list[str], list[str]]:
+    """Split the code folders that a file names into those that are loaded anyway and those it cannot have loaded.
+
+    A config or a checkpoint may come from a stranger. Code is loaded from the working folder's ``plugins`` and from
+    folders that the user names on the command line, never because a file asks for it.
+
+    Args:
+        plugin_dirs: the value in the file, whatever it is.
+    """
+    named = plugin_dirs if isinstance(plugin_dirs, list) else [] if plugin_dirs is None else [plugin_dirs]
+    folders = [str(folder) for folder in named]
+    return (
+        [folder for folder in folders if folder in DEFAULT_PLUGIN_DIRS],
+        [folder for folder in folders if folder not in DEFAULT_PLUGIN_DIRS],
+    )
+
+
+def code_note(folders: Sequence[str]) -> str:
+    """What to say of code folders that a file names, and what to type."""
+    shown = ",".join(folders)[:200]
+    return f"no code is loaded from folders that a file names ({shown}); if you trust it: --plugin_dirs {shown}"
 
 
 def _module_name(path: Path) -> str:
@@ -172,9 +215,11 @@ def _load_plugin(path: Path) -> None:
     name = f"{USER_PACKAGE}.{path.stem}"
     if name in sys.modules:
         other = Path(sys.modules[name].__file__ or "")
-        if other != path:
+        if other == path:
+            return
+        if other.parent != PLUGINS.resolve():
             raise UserError(f"two plugin files are called {path.name}: {other} and {path}; rename one")
-        return
+        _forget(name)  # a user's file replaces the one of its name that comes with the package
     invalidate_caches()
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -184,12 +229,17 @@ def _load_plugin(path: Path) -> None:
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
-        del sys.modules[name]
-        for component in [c for c in REGISTRY if c.module == name]:
-            REGISTRY.remove(component.name)
+        _forget(name)
         if isinstance(error, UserError | KeyboardInterrupt):
             raise
         raise UserError(f"plugin file {_place(error, path)}: {type(error).__name__}: {_message(error)}") from error
+
+
+def _forget(name: str) -> None:
+    """Undo the import of a plugin file."""
+    del sys.modules[name]
+    for component in [c for c in REGISTRY if c.module == name]:
+        REGISTRY.remove(component.name)
 
 
 def _place(error: BaseException, path: Path) -> str:

@@ -25,6 +25,7 @@ class General:
         penalties: what is added to the loss, by name.
         augmentations: random changes of what the discriminator sees, in order.
         schedule: when the networks grow; None: DepthManager's phases.
+        optimizer: what updates the weights of both networks.
         by_depth: values of parameters by depth, such as {G_lr_max: {0: 0.003, 5: 0.001}}.
         plugins: further trainer plugins, by name.
         plugin_dirs: folders whose .py files are loaded.
@@ -55,7 +56,8 @@ class General:
         allow_config_change: resume although the config has changed.
         device: auto, cpu, cuda or cuda:1.
         precision: fp32, bf16 (the gradient penalty in fp32), or auto: bf16 on a GPU made for it.
-        compile: never, always, or auto: compile each depth's gradients where that saves time.
+        compile: never, always, or auto: compile the gradients of long phases.
+        kernels: CPU convolutions: auto, native (our own) or torch (PyTorch's).
         dry_run: check data and config, print the plan, train nothing.
         debug: show tracebacks of errors.
     """
@@ -69,6 +71,7 @@ class General:
     penalties: list[str] = field(default_factory=list)
     augmentations: list[str] = field(default_factory=list)
     schedule: str | None = None
+    optimizer: str = "Adam"
     by_depth: dict[str, dict[int, Any]] = field(default_factory=dict)
     plugins: list[str] = field(default_factory=list)
     plugin_dirs: list[str] = field(default_factory=lambda: ["plugins"])
@@ -100,6 +103,7 @@ class General:
     device: str = "auto"
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     compile: Literal["auto", "never", "always"] = "auto"
+    kernels: Literal["auto", "native", "torch"] = "auto"
     dry_run: bool = False
     debug: bool = False
 

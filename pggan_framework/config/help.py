@@ -10,22 +10,23 @@ from pggan_framework.config.convert import describe, plain
 from pggan_framework.config.discovery import Entry
 from pggan_framework.config.general import General
 from pggan_framework.config.parameters import Parameter, default_of, parameters
+from pggan_framework.config.presets import presets
 from pggan_framework.config.text import dump_line
 from pggan_framework.registry import Component
 
 WIDTH = 118
 
 _COMMAND_FLAGS = (
-    ("--config FILE", "a YAML file of flags; may be given several times, a later one is stronger"),
+    ("--config FILE", "a YAML file of flags or a preset's name; given again, a later one is stronger"),
     ("--print_config", "print the resolved config and stop"),
     ("--help_component NAME", "print the flags of a component and stop"),
 )
 _TRAIN_EXAMPLES = """
 examples:
   pggan train datasets/piano --minutes 10
-  pggan train --config configs/tones.yaml
-  pggan train --config configs/cats.yaml --exp_name cats --total_kimg 20 --dry_run
-  pggan train --config configs/tones.yaml --total_kimg 40 --resume latest
+  pggan train --config tones
+  pggan train --config cats --exp_name cats --total_kimg 20 --dry_run
+  pggan train --config tones --total_kimg 40 --resume latest
 """
 
 
@@ -43,6 +44,7 @@ def train_help(entries: Iterable[Entry]) -> str:
     for kind, group in groupby(entries, key=lambda entry: entry.kind):
         names = ", ".join(entry.name for entry in group)
         lines += textwrap.wrap(names, WIDTH, initial_indent=f"  {kind:<15}", subsequent_indent=" " * 17)
+    lines += textwrap.wrap(f"presets, as in --config tones: {', '.join(presets())}", WIDTH, subsequent_indent=" " * 2)
     return "\n".join(lines) + "\n" + _TRAIN_EXAMPLES
 
 

@@ -17,20 +17,6 @@ from typing import Any, Optional, get_type_hints
 from pggan_framework.config.convert import convert, describe, is_flag_type, members
 from pggan_framework.errors import UserError
 
-INJECTED: Mapping[str, tuple[str, ...]] = {
-    "": ("shape", "growth", "label_space"),
-    "AuxiliaryClassifier": ("label_counts",),
-    "CometLogger": ("comet_key", "comet_project_name"),
-    "DepthManager": ("minibatch_size", "schedule"),
-    "EMA": ("generator",),
-    "LRScheduler": ("lr_rampup_kimg", "G_lr_max", "D_lr_max"),
-    "OutputGenerator": ("postprocessors", "logger"),
-    "SaverPlugin": ("directory",),
-    "Trainer": ("parts",),
-    "UnrolledD": ("loss",),
-}
-"""Constructor parameters that are no flags, because `experiment` passes them; under "" those of every component."""
-
 REQUIRED = inspect.Parameter.empty
 """Default of a parameter that has none."""
 
@@ -65,6 +51,11 @@ class Parameter:
             return self.default
 
 
+def injected(cls: type) -> set[str]:
+    """The constructor parameters that are no flags, since the run passes them: `cls.injected` and its bases'."""
+    return {name for base in cls.__mro__ for name in vars(base).get("injected", ())}
+
+
 @cache
 def parameters(cls: type, name: str | None = None) -> Mapping[str, Parameter]:
     """The flags of `cls`, registered as `name`, in the order of its constructor and then of those it passes on to.
@@ -75,7 +66,7 @@ def parameters(cls: type, name: str | None = None) -> Mapping[str, Parameter]:
         UserError: if a parameter has no type that a command line can give, or its annotation cannot be resolved.
     """
     name = name or cls.__name__
-    hidden = {*INJECTED[""], *INJECTED.get(name, ())}
+    hidden = injected(cls)
     helps = _helps(cls)
     found: dict[str, Parameter] = {}
     positional = 0

@@ -17,6 +17,7 @@ CHOSEN: Mapping[str, str] = {
     "penalties": "penalty",
     "augmentations": "augmentation",
     "schedule": "schedule",
+    "optimizer": "optimizer",
     "plugins": "plugin",
     "postprocessors": "postprocessor",
     "loggers": "logger",
@@ -26,7 +27,6 @@ CHOSEN: Mapping[str, str] = {
 ALWAYS = (
     "Trainer",
     "EMA",
-    "Adam",
     "AuxiliaryClassifier",
     "LRScheduler",
     "SaverPlugin",
@@ -55,7 +55,7 @@ def canonical(general: General) -> General:
     """`general` with every component under its registered name, and CometLogger where its key is given.
 
     Raises:
-        UserError: if there is no such component, it is of another kind, or it is listed twice.
+        UserError: if there is no such component, it is of another kind, lacks its kind's base, or is listed twice.
     """
     changes: dict[str, str | list[str]] = {}
     for flag, kind in CHOSEN.items():
@@ -90,6 +90,7 @@ def components_in_use(general: General) -> list[Component]:
 def _find(flag: str, name: str, kind: str) -> str:
     try:
         component = REGISTRY.get(name, kind)
+        component.check()
     except UserError as error:
         raise UserError(f"{flag}: {error}") from error
     if flag in ("plugins", "penalties") and component.name in (*ALWAYS, *GROWING):

@@ -10,7 +10,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # from g
 _MIB = 1 << 20
 
 
-def keep_freed_memory(keep: bool = True) -> bool:
+def keep_freed_memory(keep: bool = True, pool: bool = True) -> bool:
     """Let glibc keep the memory of freed tensors for the next ones, rather than give it back to the system each time.
 
     Every step frees and asks for the same buffers. Those above 32 MiB are mapped afresh each time, and a page of new
@@ -19,11 +19,12 @@ def keep_freed_memory(keep: bool = True) -> bool:
 
     Args:
         keep: False sets what glibc arrives at by itself in a program that frees large buffers.
+        pool: whether the pool, which is code of our own, may be used.
 
     Returns:
         Whether there is such an allocator (Linux with glibc); else nothing is done.
     """
-    use_pool(keep)
+    use_pool(keep and pool)
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):

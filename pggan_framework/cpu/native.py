@@ -1,6 +1,6 @@
 """The C++ code of ``winograd.cpp``: compiled once on a machine, for its processor, and kept.
 
-Linux only. What cannot be compiled, or is not quicker than the library, is done without.
+Linux only. What cannot be compiled or loaded is done without.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,15 @@ def processor() -> str:
     return next((name for name in PROCESSORS if sys.platform == "linux" and found.startswith(name)), "")
 
 
+def model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's own name, which tells apart machines that share a home folder; empty where it is not known."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
 def on_trial() -> bool:
     """Whether this is a processor on which nobody has measured how quick it is, so that it has to be tried."""
     return processor() != "AVX2"
@@ -48,9 +58,16 @@ def compiler() -> str | None:
 
 
 def folder() -> Path:
-    """Where compiled code is kept, beside that of PyTorch's own extensions."""
+    """Where compiled code is kept, beside that of PyTorch's own extensions.
+
+    Raises:
+        OSError: if there is no home folder.
+    """
     kept = os.environ.get("TORCH_EXTENSIONS_DIR")
-    return (Path(kept) if kept else Path.home() / ".cache" / "torch_extensions") / "pggan_framework"
+    try:
+        return (Path(kept) if kept else Path.home() / ".cache" / "torch_extensions") / "pggan_framework"
+    except RuntimeError as error:
+        raise OSError("there is no home folder to keep compiled code in") from error
 
 
 def _flags() -> tuple[str, ...]:
@@ -58,22 +75,54 @@ def _flags() -> tuple[str, ...]:
 
 
 def file(number: torch.dtype) -> Path:
-    """The compiled code for numbers of this type; it need not exist."""
+    """The compiled code for numbers of this type; it need not exist.
+
+    Raises:
+        OSError: if there is no folder for it.
+    """
     key = hashlib.sha256(SOURCE.read_bytes() + repr((_flags(), compiler())).encode()).hexdigest()[:16]
     return folder() / f"winograd_{NUMBERS[number]}_{key}.so"
 
 
-def code(number: torch.dtype) -> Any:
-    """The functions for float32 or float64, which are compiled if they are not there; None where they cannot be had."""
-    if not processor():
-        return None
-    found, path = compiler(), file(number)
+def exists(number: torch.dtype) -> bool:
+    """Whether it has been compiled on this machine before."""
     try:
-        if not path.exists() and found:
+        return bool(processor()) and file(number).exists()
+    except OSError:
+        return False
+
+
+def code(number: torch.dtype) -> Any:
+    """The functions for float32 or float64, compiled if they are not there; None where they cannot be had."""
+    return _library(number)[0]
+
+
+def problem(number: torch.dtype) -> str:
+    """Why they cannot be had, in words that complete "because ..."; empty where they can."""
+    return _library(number)[1]
+
+
+@lru_cache(maxsize=2)
+def _library(number: torch.dtype) -> tuple[Any, str]:
+    if not processor():
+        return None, "they are for Linux on CPUs with AVX2 only"
+    found = compiler()
+    try:
+        path = file(number)
+        if not path.exists():
+            if found is None:
+                return None, "there is no C++ compiler for quicker ones"
             build(path, [found, *_flags(), f"-DNUMBER={NUMBERS[number]}", str(SOURCE)])
-        return ctypes.CDLL(str(path)) if path.exists() else None
-    except (OSError, subprocess.SubprocessError):
-        return None
+    except subprocess.SubprocessError:
+        return None, "compiling quicker ones failed"
+    except OSError as error:
+        return None, f"quicker ones cannot be compiled or kept ({error})"
+    try:
+        library = ctypes.CDLL(str(path))
+        _ = library.convolve, library.weights
+    except (OSError, AttributeError):
+        return None, f"{path} cannot be loaded; delete it to have it compiled anew"
+    return library, ""
 
 
 def build(path: Path, command: list[str]) -> None:
@@ -92,7 +141,7 @@ def build(path: Path, command: list[str]) -> None:
         if path.exists():
             return
         if failed.exists() and time.time() - failed.stat().st_mtime < _DAY:
-            raise OSError(f"{path.name} could not be compiled before")
+            raise subprocess.SubprocessError(f"{path.name} could not be compiled before")
         try:
             with atomic_path(path) as temporary:
                 made = [*command, "-o", str(temporary)]
@@ -113,19 +162,21 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def passed(number: torch.dtype, trial: Callable[[], bool]) -> bool:
-    """What a trial has found on this machine; it takes place once and is kept beside the code.
+    """What a trial has found on this kind of CPU; it takes place once and is kept beside the code.
 
     Args:
         number: what the code is for.
         trial: whether the code is right and quicker than the library.
     """
-    path = file(number).with_suffix(".trial")
     try:
+        path = file(number)
+        kind = hashlib.sha256(model().encode()).hexdigest()[:8]
+        path = path.with_name(f"{path.stem}_{kind}.trial")
         with _alone(path):
             if not path.exists():
                 found = trial()
                 with atomic_path(path) as temporary:
                     temporary.write_text("passed" if found else "failed", encoding="ascii")
-            return path.read_text(encoding="ascii") == "passed"
+            return path.read_text(encoding="ascii", errors="replace") == "passed"
     except OSError:
         return trial()  # a folder that cannot be written to: the next process will try again

@@ -46,15 +46,15 @@ def load() -> ctypes.CDLL | None:
     """The compiled code, which is made where there is none; None where it cannot be had."""
     found = native.compiler()
     key = hashlib.sha256(SOURCE.read_bytes() + repr((FLAGS, found, torch.__version__)).encode()).hexdigest()[:16]
-    path = native.folder() / f"pool_{key}.so"
     try:
+        path = native.folder() / f"pool_{key}.so"
         if not sys.platform.startswith("linux") or not (path.exists() or found):
             return None
         if not path.exists():
             native.build(path, [str(found), str(SOURCE), *FLAGS])
         # Global: the convolutions' workspaces look for it by name.
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-    except (OSError, subprocess.SubprocessError):
+        library.use_pool.restype = ctypes.c_bool
+    except (OSError, AttributeError, subprocess.SubprocessError):
         return None
-    library.use_pool.restype = ctypes.c_bool
     return library

@@ -1,28 +1,25 @@
-"""The weight gradient of a convolution where the library's own is slow: by minimal filtering or as matrix products.
+"""The weight gradient of a convolution as matrix products, where the library's own is slow.
 
-On CPUs without AVX-512, oneDNN computes weight gradients at about half the speed of a matrix product. So there they are
-computed as in `winograd`. What that does not suit is a product: shifted
-copies of the input are laid out as rows, a few samples at a time so that they stay in the cache, and multiplied with
-the output's gradient. It is one operator to PyTorch, so that a captured graph holds one node for it.
+On CPUs without AVX-512, oneDNN computes weight gradients at about half the speed of a matrix product. There, what
+`winograd` does not suit is a product: shifted copies of the input are laid out as rows, a few samples at a time so that
+they stay in the cache, and multiplied with the output's gradient. It is one operator to PyTorch, so that a captured
+graph holds one node for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from pggan_framework.cpu import native, winograd
 
 CACHED = 1 << 19
 """Numbers of shifted copies made at a time, at least those of one sample; 2 MiB of float32."""
 
 _SLOW_LIBRARY = not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
-_aten: Any = torch.ops.aten
 _library: Any = torch.library.Library("pggan", "DEF")  # type: ignore[no-untyped-call]
 _library.define("weight_gradient(Tensor x, Tensor gradient, int[] kernel, int[] stride, int[] padding) -> Tensor")
 
@@ -39,9 +36,6 @@ def _rows(x: Tensor, size: tuple[int, int], kernel: Sequence[int], stride: Seque
 def _by_products(
     x: Tensor, gradient: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
 ) -> Tensor:
-    sides = (kernel[0], kernel[1]), (stride[0], stride[1]), (padding[0], padding[1])
-    if winograd.suits_weights(x, gradient, *sides):
-        return winograd.weights(x, gradient, sides[0])
     size: tuple[int, int] = (gradient.shape[2], gradient.shape[3])
     out, channels = gradient.shape[1], x.shape[1]
     lines = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0])).contiguous()
@@ -65,41 +59,6 @@ _library.impl("weight_gradient", _by_products, "CPU")
 _library.impl("weight_gradient", _shape_only, "Meta")
 
 
-def weight_gradient(
-    x: Tensor, gradient: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int], transposed: bool
-) -> Tensor:
-    """The gradient of a convolution's weight.
-
-    Args:
-        x: the input [N, C, h, w].
-        gradient: of the output, [N, C', h', w'].
-        weight: [C', C, kh, kw], or [C, C', kh, kw] if `transposed`; only its shape matters.
-        stride: step along height and width.
-        padding: zeros added along height and width.
-        transposed: whether it is the adjoint of the convolution with this geometry.
-
-    Returns:
-        Of the shape of `weight`.
-    """
-    kernel = weight.shape[2:]
-    # The adjoint's input and output change places.
-    both = (gradient, x) if transposed else (x, gradient)
-    sides = (kernel[0], kernel[1]), stride, padding
-    if kernel != (1, 1) and (by_products(x) or winograd.suits_weights(*both, *sides)):
-        return cast(Tensor, torch.ops.pggan.weight_gradient(*both, kernel, stride, padding))
-    result = _aten.convolution_backward(
-        gradient, x, weight, None, stride, padding, (1, 1), transposed, (0, 0), 1, (False, True, False)
-    )
-    return cast(Tensor, result[1])
-
-
 def by_products(x: Tensor) -> bool:
-    """Whether weight gradients of what lies where `x` does are computed as matrix products."""
+    """Whether weight gradients of what is like `x` are computed as matrix products."""
     return _SLOW_LIBRARY and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
-
-
-def apart(x: Tensor) -> bool:
-    """Whether weight gradients of what lies where `x` does are better computed apart from those of the input."""
-    return by_products(x) or (
-        x.device.type == "cpu" and x.dtype in native.NUMBERS and winograd.load(x.dtype) is not None
-    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, cast
@@ -43,58 +43,62 @@ _BLOCKS = (128, 12), (256, 24), (512, 48), (sys.maxsize, 72)
 
 _library: Any = torch.library.Library("pggan", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define("channels_last(Tensor x) -> Tensor")
+_library.define("weights(Tensor x, Tensor gradient, int[] kernel) -> Tensor")
 _library.define("winograd(Tensor x, Tensor weight, Tensor? bias, bool transposed, float slope) -> Tensor")
 
 
-def note(device: torch.device, channels: int) -> str:
-    """Compile, if need be and if networks of at most so many feature maps use it; what there is to say of it."""
-    if device.type != "cpu" or not native.processor() or channels < FEWEST_CHANNELS:
-        return ""
-    path, start = native.file(torch.float32), time.perf_counter()
-    there = path.exists()
-    if load(torch.float32) is None:
-        if path.exists():
-            return "" if there else "convolutions: the library's, which are the quickest on this machine"
-        reason = "compiling quicker ones failed" if native.compiler() else "there is no C++ compiler for quicker ones"
-        return f"convolutions: the library's, because {reason}; steps take up to twice as long"
-    return "" if there else f"convolutions: compiled for this machine in {time.perf_counter() - start:.0f} s"
+@lru_cache(maxsize=8)
+def load(number: torch.dtype, kernels: str = "auto") -> Any:
+    """The compiled code for float32 or float64, which is made where there is none; None where it is not to be used.
 
-
-@lru_cache(maxsize=2)
-def load(number: torch.dtype) -> Any:
-    """The compiled code for float32 or float64, which is made where there is none; None where it is not to be used."""
-    code = native.code(number)
-    if code is None or not native.on_trial():
+    Args:
+        number: the type.
+        kernels: ``torch``: never; ``native``: where there is code that computes the library's values; ``auto``: where
+            that is quicker, too.
+    """
+    code = None if kernels == "torch" else native.code(number)
+    if code is None or (kernels == "auto" and not native.on_trial()):
         return code
-    return code if native.passed(number, lambda: _trial_apart(code, number)) else None
+    if kernels == "native":
+        return code if _apart(lambda: _is_right(code, number)) else None
+    return code if native.passed(number, lambda: _apart(lambda: _trial(code, number))) else None
 
 
-def _trial_apart(code: Any, number: torch.dtype) -> bool:
-    """`_trial` in a thread of its own, where nothing traces, counts or casts what it computes."""
+def _apart(work: Callable[[], bool]) -> bool:
+    """`work` in a thread of its own, where nothing traces, counts or casts what it computes."""
     threads = torch.get_num_threads()
 
-    def work() -> bool:
+    def alone() -> bool:
         torch.set_num_threads(threads)
-        return _trial(code, number)
+        return work()
 
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(work).result()
+        return pool.submit(alone).result()
 
 
-def _trial(code: Any, number: torch.dtype) -> bool:
-    """Whether a convolution of the middle sizes has the library's values and takes less time than the library's."""
+def _ways(code: Any, number: torch.dtype) -> list[Callable[[], Tensor]]:
+    """A convolution of the middle sizes: the library's, and ours."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(16, 128, 16, 16, generator=generator, dtype=number).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(128, 128, 3, 3, generator=generator, dtype=number).contiguous(
         memory_format=torch.channels_last
     )
-    ways: list[Callable[[], Tensor]] = [
+    return [
         lambda: torch.nn.functional.conv2d(x, weight, padding=1),
         lambda: _convolved(code, x, weight, None, False, 1.0),
     ]
-    theirs, mine = (way() for way in ways)
-    if not float((theirs - mine).abs().max() / theirs.abs().max()) < _TOLERANCE[number]:
+
+
+def _is_right(code: Any, number: torch.dtype) -> bool:
+    theirs, mine = (way() for way in _ways(code, number))
+    return float((theirs - mine).abs().max() / theirs.abs().max()) < _TOLERANCE[number]
+
+
+def _trial(code: Any, number: torch.dtype) -> bool:
+    """Whether a convolution of the middle sizes has the library's values and takes less time than the library's."""
+    if not _is_right(code, number):
         return False
+    ways = _ways(code, number)
     times: list[list[float]] = [[], []]
     for _ in range(7):
         for way, taken in zip(ways, times, strict=True):
@@ -102,6 +106,11 @@ def _trial(code: Any, number: torch.dtype) -> bool:
             way()
             taken.append(time.perf_counter() - start)
     return min(times[0]) > _QUICKER * min(times[1])
+
+
+def ready(x: Tensor, kernels: str) -> bool:
+    """Whether there is code for what `x` is like."""
+    return x.device.type == "cpu" and x.dtype in native.NUMBERS and load(x.dtype, kernels) is not None
 
 
 def _kind(kernel: Pair, stride: Pair, padding: Pair, transposed: bool) -> int | None:
@@ -140,7 +149,7 @@ def _output(x: Tensor, weight: Tensor, transposed: bool) -> tuple[int, int, int,
     return samples, weight.shape[1 if transposed else 0], height, width
 
 
-def suits(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bool) -> bool:
+def suits(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bool, kernels: str = "auto") -> bool:
     """Whether `winograd` computes this convolution, and faster than the library.
 
     Args:
@@ -149,16 +158,19 @@ def suits(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bo
         stride: step along height and width.
         padding: zeros added along height and width.
         transposed: the adjoint of the convolution with this geometry.
+        kernels: see `load`.
     """
     if not _fits(x, weight.shape[0], weight.shape[1]):
         return False
     kind = _kind((weight.shape[2], weight.shape[3]), stride, padding, transposed)
     if kind is None or (kind == _DOWN and (x.shape[2] % 2 or x.shape[3] % 2)):
         return False
-    return _algorithm(kind, _output(x, weight, transposed), _FEWEST) is not None and load(x.dtype) is not None
+    return _algorithm(kind, _output(x, weight, transposed), _FEWEST) is not None and ready(x, kernels)
 
 
-def suits_weights(x: Tensor, gradient: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> bool:
+def suits_weights(
+    x: Tensor, gradient: Tensor, kernel: Pair, stride: Pair, padding: Pair, kernels: str = "auto"
+) -> bool:
     """Whether `weights` computes this weight gradient, and faster than matrix products.
 
     Args:
@@ -167,13 +179,14 @@ def suits_weights(x: Tensor, gradient: Tensor, kernel: Pair, stride: Pair, paddi
         kernel: height and width.
         stride: step along height and width.
         padding: zeros added along height and width.
+        kernels: see `load`.
     """
     if not _fits(x, x.shape[1], gradient.shape[1]):
         return False
     kind = _kind(kernel, stride, padding, False)
     if kind is None or any(x.shape[axis] != gradient.shape[axis] * stride[0] for axis in (2, 3)):
         return False
-    return _algorithm(kind, tuple(gradient.shape), _FEWEST_FOR_WEIGHTS) is not None and load(x.dtype) is not None
+    return _algorithm(kind, tuple(gradient.shape), _FEWEST_FOR_WEIGHTS) is not None and ready(x, kernels)
 
 
 def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float | None) -> Tensor:
@@ -193,7 +206,7 @@ def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, s
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
-    return _convolved(load(x.dtype), x, weight, bias, transposed, slope)
+    return _convolved(native.code(x.dtype), x, weight, bias, transposed, slope)
 
 
 def _convolved(code: Any, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
@@ -227,7 +240,7 @@ def _shape_only(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool
     )
 
 
-def weights(x: Tensor, gradient: Tensor, kernel: Pair) -> Tensor:
+def weights(x: Tensor, gradient: Tensor, kernel: Sequence[int]) -> Tensor:
     """A weight gradient that `suits_weights`: [C', C, k, k] in channels_last memory order.
 
     Args:
@@ -236,13 +249,13 @@ def weights(x: Tensor, gradient: Tensor, kernel: Pair) -> Tensor:
         kernel: 3x3, with stride 1, or 4x4, with stride 2.
     """
     shape = tuple(gradient.shape)
-    chosen = _algorithm(_SAME if kernel == (3, 3) else _DOWN, shape, _FEWEST_FOR_WEIGHTS)
+    chosen = _algorithm(_SAME if tuple(kernel) == (3, 3) else _DOWN, shape, _FEWEST_FOR_WEIGHTS)
     if chosen is None:
         raise RuntimeError(f"no algorithm for an output of {shape}")
     x = x.contiguous(memory_format=torch.channels_last)
     gradient = gradient.contiguous(memory_format=torch.channels_last)
     result = torch.empty(shape[1], x.shape[1], *kernel, dtype=x.dtype, memory_format=torch.channels_last)
-    load(x.dtype).weights(
+    native.code(x.dtype).weights(
         chosen[0], _address(x), _address(gradient), _address(result),
         *_geometry(shape, chosen[1], x.shape[1], result.stride()),
         ctypes.c_long(48 if x.shape[1] <= 64 else 96), torch.get_num_threads(),
@@ -265,5 +278,14 @@ def _channels_last(x: Tensor) -> Tensor:
 
 
 _library.impl("channels_last", _channels_last, "CompositeExplicitAutograd")
+
+
+def _weights_shape_only(x: Tensor, gradient: Tensor, kernel: Sequence[int]) -> Tensor:
+    shape = gradient.shape[1], x.shape[1], *kernel
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+
+
+_library.impl("weights", weights, "CPU")
+_library.impl("weights", _weights_shape_only, "Meta")
 _library.impl("winograd", _convolve, "CPU")
 _library.impl("winograd", _shape_only, "Meta")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Labels, LabelSpace
+from pggan_framework.registry import contract
 from pggan_framework.schedules.growth import Growth
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Pixels = NDArray[Any]
 """uint8 or float16 pictures, [N, C, h, w] or [C, h, w]."""
 
 
+@contract("dataset")
 class DepthDataset(ABC):
     """Pictures that can be had at every depth.
 
@@ -35,6 +37,7 @@ class DepthDataset(ABC):
         range_out: value range the networks see.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("shape",)
     codec: Codec | None = None
     """What turns a picture back into sound, for data that are sound."""
     label_space: LabelSpace | None = None
@@ -54,6 +57,8 @@ class DepthDataset(ABC):
     ) -> None:
         self.growth = Growth.of(shape, seed_shape, model_dataset_depth_offset)
         self.model_dataset_depth_offset = model_dataset_depth_offset
+        self.replaced: dict[int, tuple[int, str]] = {}
+        """Examples that turned out to be damaged: the number of the one that is used instead, and why, with a name."""
         self.range_in = range_in
         self.range_out = range_out
 
@@ -120,6 +125,10 @@ class DepthDataset(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A short hex digest of the files and parameters: the same data give the same digest."""
+
+    def has_fingerprint(self, fingerprint: str) -> bool:
+        """Whether these are the data that a stored fingerprint is of."""
+        return fingerprint == self.fingerprint()
 
 
 def box_mean(image: Pixels, size: Sequence[int]) -> Pixels:

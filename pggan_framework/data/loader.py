@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -66,7 +66,8 @@ class BatchLoader:
         self._workers = workers
         self._pin_memory = pin_memory
         self._prefetch = prefetch
-        self._ahead: Iterator[torch.Tensor | _Failure] | None = None
+        self._ahead: Iterator[_Batch | _Failure] | None = None
+        self._reported: set[str] = set()
         self._expected: Request | None = None
 
     def batch(self, nimg: int, depth: int, size: int) -> torch.Tensor:
@@ -95,14 +96,24 @@ class BatchLoader:
         if isinstance(result, _Failure):
             self.close()
             raise UserError(result.message)
-        return result.pin_memory() if self._pin_memory else result
+        self._report(result.replaced)
+        return result.images.pin_memory() if self._pin_memory else result.images
 
     def labels(self, nimg: int, depth: int, size: int) -> torch.Tensor | None:
         """The labels of the batch at position `nimg` as networks see them at `depth`; None where the data have none.
 
-        They are [N, width], one-hot blocks, or label maps [N, K, h, w].
+        They are [N, width], one-hot blocks, or label maps [N, K, h, w]. Call it after `batch`: of a damaged example the
+        label is that of the one used instead, which is known when the batch is.
         """
         return self._batches.labels(nimg, depth, size)
+
+    def _report(self, replaced: Mapping[int, tuple[int, str]]) -> None:
+        """Print once which examples are damaged, and use the labels of others for them."""
+        self._batches.dataset.replaced.update(replaced)
+        for _, why in replaced.values():
+            if why not in self._reported:
+                self._reported.add(why)
+                print(f"cannot decode {why}; the next image is used instead", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """End the worker processes; a later call of `batch` starts new ones."""
@@ -144,27 +155,41 @@ class _Failure(NamedTuple):
     message: str
 
 
-class _Batches(Dataset["torch.Tensor | _Failure"]):
+class _Batch(NamedTuple):
+    """Images, and which examples among them are damaged: see `DepthDataset.replaced`."""
+
+    images: torch.Tensor
+    replaced: dict[int, tuple[int, str]]
+
+
+class _Batches(Dataset["_Batch | _Failure"]):
     def __init__(self, dataset: DepthDataset, seed: int, part: Part | None, machine_part: Part | None) -> None:
         self.dataset = dataset
         self.seed = seed
         self.part = part
         self.machine_part = machine_part
 
-    def __getitem__(self, request: Request) -> torch.Tensor | _Failure:
+    def __getitem__(self, request: Request) -> _Batch | _Failure:
+        order = self._order(request.nimg, request.size)
         try:
-            images = self.dataset.images(self._order(request.nimg, request.size), request.depth)
+            images = self.dataset.images(order, request.depth)
         except UserError as error:
             return _Failure(str(error))
+        known = self.dataset.replaced
         # One layout in memory whatever the dataset's: convolutions round differently on another.
-        return torch.from_numpy(np.ascontiguousarray(images))
+        return _Batch(
+            torch.from_numpy(np.ascontiguousarray(images)),
+            {index: known[index] for index in order if index in known},
+        )
 
     def labels(self, nimg: int, depth: int, size: int) -> torch.Tensor | None:
         space, labels = self.dataset.label_space, self.dataset.labels
         if space is None or labels is None:
             return None
         _, height, width = self.dataset.growth.shape_at(depth)
-        return torch.from_numpy(space.condition(labels[self._order(nimg, size)], (height, width)))
+        known = self.dataset.replaced
+        order = [known[index][0] if index in known else index for index in self._order(nimg, size)]
+        return torch.from_numpy(space.condition(labels[order], (height, width)))
 
     def _order(self, nimg: int, size: int) -> list[int]:
         own = self.dataset.own

@@ -19,7 +19,7 @@ FIRST_PAD = 36
 """The lowest drum pad: the bass drum of General MIDI."""
 PADS = 128 - FIRST_PAD
 FORMATS = ("wav", "flac", "ogg")
-"""What SFZ players read; an mp3 begins with silence of its own."""
+"""What SFZ players read, ``ogg`` as Vorbis: sfizz is silent with Opus. An mp3 begins with silence of its own."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def make_kit(
             progress(done, len(parts))
     gain = np.float32(common_gain(max(float(np.abs(clip).max(initial=0.0)) for clip in clips)))
     for (region, _, _), clip in zip(parts, clips, strict=True):
-        write_sound(folder / "samples" / f"{region.stem}.{format}", clip * gain, rate, format)
+        write_sound(folder / "samples" / f"{region.stem}.{format}", clip * gain, rate, format, vorbis=True)
     regions = [region for region, _, _ in parts]
     text = sfz(regions, format, title, touch, pads=not pitched, layered=pitched and bool(velocities))
     with atomic_path(folder / "kit.sfz") as temporary:

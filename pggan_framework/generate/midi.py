@@ -1,23 +1,30 @@
-"""Standard MIDI Files as notes in seconds."""
+"""Standard MIDI Files as notes in seconds, with their channels' volume, expression and sustain."""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from bisect import bisect_right
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pggan_framework.errors import UserError
+from pggan_framework.generate.midi_events import Event, midi_events
 from pggan_framework.generate.score import Note
 
 DRUMS = 9
 """The channel that General MIDI keeps for drums, counted from 0: musicians call it 10."""
 LONGEST = 3600.0
 """Seconds; a piece is mixed in memory."""
-_TEMPO = 500_000
-"""Microseconds a beat, until the file says otherwise."""
-_SUSTAIN = 64
+NOTE_OFF, NOTE_ON, CONTROL, PROGRAM = 0x80, 0x90, 0xB0, 0xC0
+VOLUME, EXPRESSION, SUSTAIN, SOUND_OFF, RESET, NOTES_OFF = 7, 11, 64, 120, 121, 123
+DEFAULTS = {VOLUME: 100, EXPRESSION: 127}
+"""What a channel has until the file says otherwise: General MIDI."""
+_OTHERS = {0xA0: "key pressure", 0xD0: "channel pressure", 0xE0: "pitch bend"}
+_CONTROLLERS = {1: "modulation", 5: "portamento", 10: "pan", 65: "portamento", 66: "sostenuto", 67: "soft pedal"}
+_CONTROLLERS |= {71: "resonance", 74: "brightness", 91: "reverb", 93: "chorus"}
+_HANDLED = {VOLUME, EXPRESSION, SUSTAIN, 0, 32, 6, 38, 98, 99, 100, 101, 39, 43}
+"""Those played; and banks, parameter numbers and their values, and fine parts of volume: no sound of their own."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +34,19 @@ class Score:
     Args:
         notes: by onset, without drums.
         drums: how many notes of the drum channel were left out.
+        ignored: messages that change the sound and are not played, by their name, the most frequent first.
     """
 
     notes: tuple[Note, ...]
     drums: int
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_midi(path: Path) -> Score:
-    """Read all notes of all tracks, with tempo changes and the sustain pedal.
+    """Read all notes of all tracks, with tempo changes, channel volume, expression and the sustain pedal.
 
     A note that is never released ends with the file; where a pitch is struck again while it sounds, the first release
-    ends the first of them.
+    ends the first of them. A file that is damaged is read as far as it makes sense.
 
     Raises:
         UserError: if there is no such file, it is no MIDI file, it holds no notes but those of drums, or it lasts
@@ -45,77 +54,98 @@ def read_midi(path: Path) -> Score:
     """
     if not path.is_file():
         raise UserError(f"there is no MIDI file {path}; allowed: scale, major or a .mid file")
+    try:
+        events = list(midi_events(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as a MIDI file: {getattr(error, 'strerror', None) or error}") from error
+    levels = _Levels(events)
     notes = []
-    for note in _notes(_load(path)):
+    for note in _notes(events):
         if note.onset + note.duration > LONGEST:
             raise UserError(f"{path} lasts longer than {LONGEST / 60:g} minutes; cut it into parts")
-        notes.append(note)
+        notes.append(levels.heard(note))
     played = sorted((note for note in notes if note.channel != DRUMS), key=lambda note: (note.onset, note.pitch))
     drums = len(notes) - len(played)
     if not played:
         raise UserError(f"{path} holds no notes{f' but {drums} of drums (channel 10)' if drums else ''}")
-    return Score(tuple(played), drums)
+    return Score(tuple(played), drums, _ignored(events))
 
 
-def _load(path: Path) -> Any:
-    import mido
-    from mido.midifiles.meta import KeySignatureError
+class _Levels:
+    """Gain of each channel over time: squares of volume and of expression, 1 where both are at their default."""
 
-    try:
-        return mido.MidiFile(str(path), clip=True)
-    # What mido raises depends on where the bytes stop making sense.
-    except (OSError, EOFError, ValueError, LookupError, TypeError, KeySignatureError) as error:
-        reason = str(error).strip().rstrip(".") or "it ends too early"
-        raise UserError(f"{path} cannot be read as a MIDI file: {reason}") from error
+    def __init__(self, events: Iterable[Event]) -> None:
+        self._times: dict[int, list[float]] = defaultdict(list)
+        self._gains: dict[int, list[float]] = defaultdict(list)
+        now: dict[int, dict[int, int]] = defaultdict(lambda: dict(DEFAULTS))
+        for event in events:
+            if event.kind != CONTROL or event.first not in (VOLUME, EXPRESSION, RESET):
+                continue
+            if event.first == RESET:
+                now[event.channel][EXPRESSION] = DEFAULTS[EXPRESSION]
+            else:
+                now[event.channel][event.first] = event.second
+            values = now[event.channel]
+            gain = (values[VOLUME] / DEFAULTS[VOLUME]) ** 2 * (values[EXPRESSION] / DEFAULTS[EXPRESSION]) ** 2
+            times, gains = self._times[event.channel], self._gains[event.channel]
+            if times and times[-1] == event.seconds:
+                gains[-1] = gain
+            elif gain != (gains[-1] if gains else 1.0):
+                times.append(event.seconds)
+                gains.append(gain)
 
-
-def _events(midi: Any) -> Iterator[tuple[float, Any]]:
-    """The messages of all tracks in order, with their times in seconds.
-
-    Tracks of format 2 follow one another; those of the other formats run together.
-    """
-    import mido
-
-    smpte = midi.ticks_per_beat < 0
-    beats = max(midi.ticks_per_beat, 1)
-    # Negative: frames a second in the upper byte, as a negative number, ticks a frame in the lower (SMF 1.0).
-    fixed = 1 / (-(midi.ticks_per_beat >> 8) * max(midi.ticks_per_beat & 0xFF, 1)) if smpte else 0.0
-    songs = [[track] for track in midi.tracks] if midi.type == 2 else [midi.tracks]
-    seconds = 0.0
-    for tracks in songs:
-        tempo = _TEMPO
-        for message in mido.merge_tracks(tracks):
-            seconds += message.time * (fixed or tempo / 1e6 / beats)
-            if message.type == "set_tempo":
-                tempo = message.tempo
-            yield seconds, message
+    def heard(self, note: Note) -> Note:
+        """A note with its channel's gain at its onset, and the changes while it sounds."""
+        times, gains = self._times[note.channel], self._gains[note.channel]
+        first = bisect_right(times, note.onset)
+        last = bisect_right(times, note.onset + note.duration)
+        changes = [(time - note.onset, gain) for time, gain in zip(times[first:last], gains[first:last], strict=True)]
+        return replace(note, gain=gains[first - 1] if first else 1.0, changes=tuple(changes))
 
 
-def _notes(midi: Any) -> Iterator[Note]:
+def _ignored(events: Iterable[Event]) -> dict[str, int]:
+    """Messages to channels other than drums that would change the sound, and are not played."""
+    counts: Counter[str] = Counter()
+    for event in events:
+        if event.channel == DRUMS:
+            continue
+        if event.kind in _OTHERS:
+            counts[_OTHERS[event.kind]] += 1
+        elif event.kind == CONTROL and event.first < SOUND_OFF and event.first not in _HANDLED:
+            counts[_CONTROLLERS.get(event.first, f"controller {event.first}")] += 1
+    return dict(counts.most_common())
+
+
+def _notes(events: Iterable[Event]) -> Iterator[Note]:
     """The notes, in the order in which they end."""
     programs: dict[int, int] = defaultdict(int)
     held: dict[tuple[int, int], deque[Note]] = defaultdict(deque)
     released: dict[int, list[Note]] = defaultdict(list)
     pedals: set[int] = set()
     seconds = 0.0
-    for seconds, message in _events(midi):
-        if message.type == "program_change":
-            programs[message.channel] = message.program
-        elif message.type == "note_on" and message.velocity > 0:
-            note = Note(seconds, 0.0, message.note, message.velocity, message.channel, programs[message.channel])
-            held[message.channel, message.note].append(note)
-        elif message.type in ("note_on", "note_off"):
-            waiting = held[message.channel, message.note]
-            if waiting and message.channel in pedals:
-                released[message.channel].append(waiting.popleft())
+    for seconds, kind, channel, first, second in events:
+        if kind == PROGRAM:
+            programs[channel] = first
+        elif kind == NOTE_ON and second > 0:
+            held[channel, first].append(Note(seconds, 0.0, first, second, channel, programs[channel]))
+        elif kind in (NOTE_ON, NOTE_OFF):
+            waiting = held[channel, first]
+            if waiting and channel in pedals:
+                released[channel].append(waiting.popleft())
             elif waiting:
                 yield _ended(waiting.popleft(), seconds)
-        elif message.type == "control_change" and message.control == _SUSTAIN:
-            if message.value >= 64:
-                pedals.add(message.channel)
+        elif kind == CONTROL and first in (SUSTAIN, RESET):
+            if first == SUSTAIN and second >= 64:
+                pedals.add(channel)
             else:
-                pedals.discard(message.channel)
-                yield from (_ended(note, seconds) for note in released.pop(message.channel, []))
+                pedals.discard(channel)
+                yield from (_ended(note, seconds) for note in released.pop(channel, []))
+        elif kind == CONTROL and (first == SOUND_OFF or first >= NOTES_OFF):
+            stopped = [note for key in list(held) if key[0] == channel for note in held.pop(key)]
+            if channel in pedals and first != SOUND_OFF:
+                released[channel] += stopped
+            else:
+                yield from (_ended(note, seconds) for note in [*stopped, *released.pop(channel, [])])
     for left in (*held.values(), *released.values()):
         yield from (_ended(note, seconds) for note in left)
 

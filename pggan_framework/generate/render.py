@@ -14,6 +14,8 @@ from pggan_framework.audio.finish import raised_cosine
 from pggan_framework.generate.player import Player, common_gain
 from pggan_framework.generate.score import Note, fit
 
+GLIDE_MS = 5.0
+"""Time in which a new channel volume is reached: at once, it would click."""
 Progress = Callable[[int, int], None]
 """Called with how many are done, and of how many."""
 
@@ -33,11 +35,12 @@ class Touch:
 
 @dataclass(frozen=True)
 class Event:
-    """A clip in the mix, in samples: where it starts, how long the key is held; and its gain."""
+    """A clip in the mix, in samples: where it starts, how long the key is held; its gain, and later ones."""
 
     start: int
     held: int
     gain: float
+    changes: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,27 @@ def envelope(held: int, attack: int, release: int, longest: int) -> NDArray[np.f
     return gain
 
 
+def gain_curve(event: Event, length: int, glide: int) -> NDArray[np.float32] | float:
+    """The gain of an event over time, [length]: each new one is reached in `glide` samples; one number without any."""
+    if not event.changes:
+        return event.gain
+    times, gains, now = [0], [event.gain], event.gain
+    for at, gain in event.changes:
+        start = max(at, times[-1])
+        times += [start, start + glide]
+        gains += [now, gain]
+        now = gain
+    curve: NDArray[np.float32] = np.interp(np.arange(length), times, gains).astype(np.float32)
+    return curve
+
+
 def mix(
     parts: Mapping[_Sound, Sequence[Event]],
     clip: Callable[[_Sound], Wave],
     attack: int,
     release: int,
     progress: Progress | None = None,
+    glide: int = 1,
 ) -> Wave:
     """All events, each with its part's clip, as one wave [channels, T] at unit gain.
 
@@ -81,7 +99,8 @@ def mix(
         if mixed is None:
             mixed = np.zeros((len(wave), length), np.float32)
         for event in events:
-            gain = event.gain * envelope(event.held, attack, release, wave.shape[1])
+            gain = envelope(event.held, attack, release, wave.shape[1])
+            gain *= gain_curve(event, len(gain), glide)
             stop = event.start + len(gain)
             mixed[:, event.start : stop] += wave[:, : len(gain)] * gain
             end = max(end, stop)
@@ -131,14 +150,15 @@ def perform(
     for note in notes:
         way = fit(note.pitch, pitches)
         values = {"pitch": way.pitch}
-        gain = (note.velocity / 127) ** 2
+        struck = (note.velocity / 127) ** 2
         if velocities:
             values["velocity"] = min(velocities, key=lambda value: abs(value - note.velocity))
-            gain = 1.0
+            struck = 1.0
         if note.program in programs:
             values["program"] = note.program
         own = seed + (channels.index(note.channel) if by_channel else 0)
-        event = Event(round(note.onset * rate), round(note.duration * rate), gain)
+        changes = tuple((round(time * rate), struck * gain) for time, gain in note.changes)
+        event = Event(round(note.onset * rate), round(note.duration * rate), struck * note.gain, changes)
         parts[_Sound(own, tuple(values.items()), way.semitones)].append(event)
         moved += way.octaves != 0
         stretched += way.semitones != 0
@@ -152,7 +172,8 @@ def perform(
         resampled: Wave = soxr.resample(wave.T, faster, rate, quality="HQ").T
         return resampled
 
-    wave = mix(parts, clip, round(touch.attack_ms * rate / 1000), round(touch.release_ms * rate / 1000), progress)
+    attack, release, glide = (round(ms * rate / 1000) for ms in (touch.attack_ms, touch.release_ms, GLIDE_MS))
+    wave = mix(parts, clip, attack, release, progress, max(glide, 1))
     span = f"the model's range, {pitches[0]} to {pitches[-1]}"
     remarks = [
         (moved, f"outside {span}, moved by octaves"),

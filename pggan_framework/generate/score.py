@@ -22,6 +22,8 @@ class Note:
         velocity: how hard the key is struck, 1 to 127.
         channel: MIDI channel, from 0.
         program: General MIDI instrument, from 0.
+        gain: of its channel when the key goes down; linear.
+        changes: later gains of the channel while it sounds, each with its time, seconds from the onset.
     """
 
     onset: float
@@ -30,6 +32,8 @@ class Note:
     velocity: int = 100
     channel: int = 0
     program: int = 0
+    gain: float = 1.0
+    changes: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)

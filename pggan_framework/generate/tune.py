@@ -54,6 +54,9 @@ def write_tune(
         score = read_midi(Path(what))
         notes = list(score.notes)
         said = [f"{score.drums} notes of drums (channel 10) are left out"] if score.drums else []
+        if score.ignored:
+            counts = ", ".join(f"{name} ({count})" for name, count in score.ignored.items())
+            said.append(f"not played: {counts}")
     wave, remarks = perform(player, notes, "--play", seed, by_channel, touch, progress)
     name = f"{Path(what).stem}_seed{seed:04d}.{format}"
     write_sound(folder / name, wave, rate, format)

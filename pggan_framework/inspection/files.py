@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from pggan_framework.audio.reading import SoundFile, UnreadableSound, find_files, read_header
+from pggan_framework.audio.forward import Stream
+from pggan_framework.audio.reading import SoundFile
+from pggan_framework.data.walk import walk
 from pggan_framework.inspection.levels import FULL_SCALE
 from pggan_framework.inspection.report import Report, counted
 
@@ -25,19 +27,12 @@ def spread(total: int, at_most: int) -> list[int]:
     return [int(index) for index in np.unique(np.rint(np.linspace(0, total - 1, min(total, at_most))))]
 
 
-def add_recordings(report: Report, directory: Path, at_most: int) -> None:
-    """Report on all recordings below `directory`: lengths, rates, channels, and samples at full scale.
+def add_recordings(report: Report, directory: Path, headers: Sequence[SoundFile], at_most: int) -> None:
+    """Report on all readable recordings below `directory`: lengths, rates, channels, and samples at full scale.
 
     Counts, lengths and rates are exact, from the headers; the share at full scale is that of the first 30 s of at most
     `at_most` files, as they were recorded: before anything is mixed or resampled.
     """
-    sounds, _ = find_files(directory)
-    headers = []
-    for path in sounds:
-        try:
-            headers.append(read_header(path))
-        except UnreadableSound:
-            continue  # the dataset's summary names it
     if not headers:
         return
     seconds = [header.frames / header.sample_rate for header in headers]
@@ -85,9 +80,7 @@ def add_picture_files(report: Report, directory: Path) -> None:
 
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
-    for path in directory.rglob("*"):
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
-            continue
+    for path in walk(directory).paths(SUFFIXES)[0]:
         try:
             sizes[header_size(path)] += 1
             with Image.open(path) as image:
@@ -139,11 +132,13 @@ def _full_scale(files: list[SoundFile]) -> float:
 
     cut, total = 0, 0
     for file in files:
-        wanted = min(file.frames, READ_SECONDS * file.sample_rate)
+        left = min(file.frames, READ_SECONDS * file.sample_rate)
         try:
-            for block in soundfile.blocks(str(file.path), _BLOCK, frames=wanted, dtype="float32"):
+            stream = Stream(file.opened)
+            while left and len(block := stream.read(min(left, _BLOCK))):
                 cut += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
                 total += block.size
+                left -= len(block)
         except (soundfile.SoundFileError, OSError):
             continue
     return cut / total if total else 0.0

@@ -11,6 +11,7 @@ import numpy as np
 
 from pggan_framework.audio.base import Codec, Wave
 from pggan_framework.data.base import DepthDataset, Pixels
+from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.data.datasets.wave import WaveDataset
 from pggan_framework.inspection.decoding import Decoding
 from pggan_framework.inspection.drawing import draw, draw_depths
@@ -92,8 +93,8 @@ def inspect_data(
     report.figures.update({"name": name, "count": len(dataset), "shape": list(dataset.shape)})
     measured = spread(len(dataset), max_clips)
     directory = getattr(dataset, "dir_path", None)
-    if directory is not None and isinstance(dataset, WaveDataset):
-        add_recordings(report, directory, max_clips)
+    if isinstance(dataset, SoundImageDataset):
+        add_recordings(report, dataset.dir_path, dataset.headers, max_clips)
     elif directory is not None and dataset.codec is None:
         add_picture_files(report, directory)
     report.add("what is trained on", dataset.summary())

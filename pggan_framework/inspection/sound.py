@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 
 import numpy as np
@@ -25,6 +25,9 @@ from pggan_framework.inspection.levels import QUANTILES, SILENT_DB, Level, level
 from pggan_framework.inspection.report import Report, histogram
 from pggan_framework.inspection.warnings import padding_and_silence
 
+MOST = 20
+"""Outliers that are measured in addition to the clips that stand for all."""
+
 
 def add_clips(
     report: Report, dataset: WaveDataset, measured: Sequence[int], count: int
@@ -42,7 +45,13 @@ def add_clips(
         levels[index] = measure(wave)
         clipped.append(dataset.codec.clipped_share(wave))
     _add_levels(report, levels, len(dataset))
-    _add_clipped(report, float(np.mean(clipped)))
+    # Those known to reach beyond the range are counted, whether they are among the measured ones or not.
+    beyond = dataset.beyond_range
+    shares = dict(zip(measured, clipped, strict=True))
+    shares |= {
+        index: dataset.codec.clipped_share(dataset.wave(index)) for index in list(beyond)[:MOST] if index not in shares
+    }
+    _add_clipped(report, float(np.mean(list(shares.values()))), beyond)
     padding, silence = (float(np.mean(fractions)) for fractions in zip(*contents, strict=True))
     report.figures["contents"] = {"padding": padding, "silence": silence}
     shown = by_level(levels, count)
@@ -150,12 +159,22 @@ def _add_levels(report: Report, levels: dict[int, Level], total: int) -> None:
         )
 
 
-def _add_clipped(report: Report, share: float) -> None:
-    report.add("the codec", {"clipped values": f"{share:.4%} lie outside the range it was fitted to"})
-    report.figures["codec_clipped_share"] = share
-    if share > CLIPPED:
+def _add_clipped(report: Report, fraction: float, beyond: Mapping[int, float]) -> None:
+    rows = {"clipped values": f"{fraction:.4%} lie outside the range it was fitted to"}
+    if beyond:
+        first, above = next(iter(beyond.items()))
+        rows["outliers"] = f"{len(beyond)} clips are far louder than all others, number {first + 1} by {above:.1f} dB"
         report.warnings.append(
-            f"the codec clips {share:.2%} of the values: they lie outside the range it was fitted to"
+            f"{len(beyond)} clips are so much louder than all others that the codec clips them (the loudest is number"
+            f" {first + 1}, {above:.1f} dB above its range; the outliers are named above): remove them, or bring files"
+            " to one level with --SoundImageDataset.normalize peak"
+        )
+    report.add("the codec", rows)
+    report.figures["codec_clipped_share"] = fraction
+    report.figures["outliers"] = len(beyond)
+    if fraction > CLIPPED:
+        report.warnings.append(
+            f"the codec clips {fraction:.2%} of the values: they lie outside the range it was fitted to"
         )
 
 

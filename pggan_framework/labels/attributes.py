@@ -181,7 +181,9 @@ class LabelSpace:
         return cls(tuple(_attribute(entry) for entry in state))
 
 
-def collect(rows: Mapping[str, Sequence[object]], continuous: Sequence[str] = ()) -> tuple[LabelSpace, Labels]:
+def collect(
+    rows: Mapping[str, Sequence[object]], continuous: Sequence[str] = (), exact: Sequence[str] = ()
+) -> tuple[LabelSpace, Labels]:
     """The space and the labels [N, A] of what was read: for each attribute the value of every picture.
 
     Values that are all numbers are in the order of the numbers, others in that of the alphabet. The range of a
@@ -190,6 +192,7 @@ def collect(rows: Mapping[str, Sequence[object]], continuous: Sequence[str] = ()
     Args:
         rows: by the attributes' names, the values in the order of the pictures.
         continuous: which attributes are.
+        exact: attributes whose values are names, so that ``808`` and ``0808`` are two; of others they are one number.
 
     Raises:
         UserError: if there is no attribute, one has a single value only, which tells nothing, or a value of a
@@ -209,6 +212,9 @@ def collect(rows: Mapping[str, Sequence[object]], continuous: Sequence[str] = ()
             distinct = [f"{value:g}" for value in sorted(set(column))]
         else:
             texts = [_plain(value) for value in given]
+            as_written = [str(value).strip() for value in given]
+            if name in exact and len(set(as_written)) > len(set(texts)):
+                texts = as_written
             distinct = sorted(set(texts), key=_rank)
             places = {value: index for index, value in enumerate(distinct)}
             attributes.append(Attribute(name, tuple(distinct)))

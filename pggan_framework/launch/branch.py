@@ -15,7 +15,7 @@ import numpy as np
 from pggan_framework.config import Config, resolve_overrides
 from pggan_framework.errors import UserError
 from pggan_framework.launch.experiment import Experiment
-from pggan_framework.launch.run import continue_from
+from pggan_framework.launch.start import continue_from
 from pggan_framework.metrics.swd import sliced_wasserstein
 from pggan_framework.runs.folders import find_run, stored_config
 from pggan_framework.training.checkpoint import load_checkpoint

@@ -12,11 +12,14 @@ import torch
 
 from pggan_framework.augmentation.base import Augmentations
 from pggan_framework.config import Config
-from pggan_framework.config.parameters import parameters
+from pggan_framework.config.parameters import injected, parameters
+from pggan_framework.config.used import CHOSEN
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.errors import UserError
 from pggan_framework.labels.maps import MapSpace
+from pggan_framework.launch.contracts import check_dataset, check_discriminator, check_generator
 from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.penalty import Penalty
 from pggan_framework.plugins.depth import DepthManager
 from pggan_framework.registry import REGISTRY
 from pggan_framework.training.randomness import derive, seed_step
@@ -28,17 +31,35 @@ if TYPE_CHECKING:
 _WEIGHTS = 3  # which stream of the seed initialises the networks
 
 
-def make(config: Config, name: str, **injected: Any) -> Any:
-    """Build the component `name` from its resolved parameters and what is only known now.
+def make(config: Config, name: str, **known: Any) -> Any:
+    """Build the component `name` from its resolved parameters and what it lists as `injected`.
+
+    Args:
+        config: the resolved configuration.
+        name: the component's.
+        known: what can be injected, besides the general flags that name no component.
 
     Raises:
-        UserError: if it refuses a parameter, by this or by a ValueError.
+        UserError: if its constructor lacks a parameter or refuses one, by this or by a ValueError.
     """
     component = REGISTRY.get(name)
+    flags = {flag: value for flag, value in vars(config.general).items() if flag not in CHOSEN}
+    passed = {n: value for n, value in {**flags, **known}.items() if n in injected(component.cls)}
+    given = {**passed, **config.components[component.name]}
     try:
-        return component.cls(**injected, **config.components[component.name])
+        inspect.signature(component.cls).bind(**given)
+    except TypeError as error:
+        raise UserError(
+            f"{component.name} in {component.module} cannot be made: {error};"
+            f" what can be injected here: {', '.join(sorted({*known, *flags}))}"
+        ) from error
+    try:
+        made = component.cls(**given)
     except ValueError as error:
         raise UserError(f"{component.name} cannot be made: {error}") from error
+    if component.kind == "penalty" and not hasattr(made, "terms"):
+        component.check(Penalty)
+    return made
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
@@ -77,6 +98,7 @@ def build_dataset(config: Config) -> DepthDataset:
         dataset: DepthDataset = load_prepared(Path(general.load_dataset))
     else:
         dataset = make(config, general.dataset_class)
+    check_dataset(dataset)
     if general.save_dataset and not general.dry_run:
         dataset.prepare()
         save_prepared(dataset, Path(general.save_dataset))
@@ -92,6 +114,10 @@ def build_networks(config: Config, dataset: DepthDataset) -> tuple[GeneratorBase
     seed_step(derive(config.general.random_seed, _WEIGHTS), 0, 0)
     generator = _make_network(config, config.general.generator, dataset)
     discriminator = _make_network(config, config.general.discriminator, dataset)
+    if not REGISTRY.get(config.general.generator).is_own:
+        check_generator(generator)
+    if not REGISTRY.get(config.general.discriminator).is_own:
+        check_discriminator(discriminator)
     return generator, discriminator
 
 
@@ -128,16 +154,16 @@ def build_loss(config: Config, dataset: DepthDataset, made: dict[str, Any] | Non
             terms are the same.
     """
     made = {} if made is None else made
-    loss: Loss = make(config, config.general.loss)
-    made[config.general.loss] = loss
-    names = config.general.penalties
-    around = [name for name in names if issubclass(REGISTRY.get(name).cls, Loss)]
-    for name in names:
-        if name not in around:
-            made[name] = make(config, name)
-            loss = loss + _further_terms(name, loss, made[name].terms)
     space, labels = dataset.label_space, dataset.labels
     counts = None if space is None or labels is None else space.counts(labels)
+    loss: Loss = make(config, config.general.loss, label_counts=counts)
+    made[config.general.loss] = loss
+    names = config.general.penalties
+    around = [name for name in names if "loss" in injected(REGISTRY.get(name).cls)]
+    for name in names:
+        if name not in around:
+            made[name] = make(config, name, label_counts=counts)
+            loss = loss + _further_terms(name, loss, made[name].terms)
     classifier: AuxiliaryClassifier = make(config, "AuxiliaryClassifier", label_counts=counts)
     made["AuxiliaryClassifier"] = classifier
     classifies = getattr(REGISTRY.get(config.general.discriminator).cls, "classifies", True)
@@ -197,7 +223,7 @@ def depth_manager(config: Config) -> DepthManager | None:
         return None
     general = config.general
     schedule = None if general.schedule is None else make(config, general.schedule)
-    manager: DepthManager = make(config, "DepthManager", minibatch_size=general.minibatch_size, schedule=schedule)
+    manager: DepthManager = make(config, "DepthManager", schedule=schedule)
     if schedule is not None and manager.phases_given and general.minutes is None:
         print(f"note: DepthManager.lod_... is given but {general.schedule} is used", file=sys.stderr)
     return manager

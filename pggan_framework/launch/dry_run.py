@@ -10,13 +10,13 @@ from pathlib import Path
 from pggan_framework.config import Config
 from pggan_framework.cpu.memory import free_bytes
 from pggan_framework.launch.experiment import Experiment
-from pggan_framework.launch.run import complete_line, continue_from, prepare
+from pggan_framework.launch.start import complete_line, continue_from, prepare
 from pggan_framework.loggers.base import UNLIMITED_KIMG
 from pggan_framework.networks.stddev import stddev_groups
 from pggan_framework.plugins.tables import DepthTables
 from pggan_framework.training.budget import Budget
-from pggan_framework.training.chunks import chunks
 from pggan_framework.training.estimate import Training, estimate
+from pggan_framework.training.portions import micro_batches
 from pggan_framework.training.step import TrainingStep
 from pggan_framework.training.trainer import Trainer
 
@@ -150,7 +150,7 @@ def what_fits(step: TrainingStep, depth: int, batch: int, training: Training, fr
     group = step.D.stddev_group
     least = -(-batch // stddev_groups(batch, group)) if group > 1 else 1
     below = min(batch, step.micro_batch or batch)
-    possible = {max(map(len, chunks(batch, most, group))) for most in range(least, below)}
+    possible = {max(map(len, micro_batches(batch, most, group))) for most in range(least, below)}
     sizes = sorted(size for size in possible if size < below)
     at = bisect_right(sizes, free, key=needed)
     said = f"{_mib(free)} are free"

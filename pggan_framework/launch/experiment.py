@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pggan_framework import cpu
 from pggan_framework.config import Config
 from pggan_framework.config.general import TOTAL_KIMG
 from pggan_framework.config.tables import OWNERS
-from pggan_framework.cpu.allocation import keep_freed_memory
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader, Part
 from pggan_framework.errors import UserError
@@ -30,19 +30,21 @@ from pggan_framework.loggers.group import LoggerGroup
 from pggan_framework.models.growing.grow import grow
 from pggan_framework.models.growing.settings import grown_config
 from pggan_framework.models.growing.source import Source, read_source
+from pggan_framework.networks.execution import Execution, pixels_for
 from pggan_framework.plugins.reporter import Reporter
 from pggan_framework.plugins.tables import DepthTables
 from pggan_framework.postprocessors.base import Postprocessor
-from pggan_framework.runs.folders import checkpoint_folder
+from pggan_framework.registry import REGISTRY
+from pggan_framework.runs.folders import checkpoint_folder, inside
 from pggan_framework.schedules.plan import Plan
 from pggan_framework.training.budget import Budget, BudgetKeeper, training_seconds
-from pggan_framework.training.chunks import micro_batch_notes
-from pggan_framework.training.compiling import Compiling
+from pggan_framework.training.compiling import Phase, gradient_source
 from pggan_framework.training.distributed import World
 from pggan_framework.training.plugin import Plugin
+from pggan_framework.training.portions import micro_batch_notes
 from pggan_framework.training.precision import choose_precision
 from pggan_framework.training.selfcheck import check_gradients
-from pggan_framework.training.step import TrainingStep
+from pggan_framework.training.step import GradientSource, TrainingStep
 from pggan_framework.training.trainer import Parts, Trainer
 
 
@@ -61,6 +63,24 @@ def logger_names(config: Config) -> list[str]:
     return names
 
 
+def check_paths(config: Config) -> None:
+    """See that nothing is written outside the run's folder where it should be inside: a config may be a stranger's.
+
+    Raises:
+        UserError: if a path of a saver, plugin or logger leads out of it.
+    """
+    for name, values in config.components.items():
+        component = REGISTRY.get(name)
+        own = component.module.startswith("pggan_framework.") and component.kind in (
+            "postprocessor",
+            "plugin",
+            "logger",
+        )
+        for parameter in ("samples_path", "filename", "directory") if own else ():
+            if isinstance(values.get(parameter), str):
+                inside(f"{name}.{parameter}", values[parameter])
+
+
 class Experiment:
     """Everything a run is made of.
 
@@ -74,6 +94,7 @@ class Experiment:
         general = config.general
         self.config = config
         self.budget = budget
+        check_paths(config)
         self.world = world or World()
         self.device = choose_device(general.device, self.world.local_rank)
         if general.minibatch_size < 1 or general.num_data_workers < 0 or not general.total_kimg > 0:
@@ -89,31 +110,38 @@ class Experiment:
         self.total_kimg = self._total_kimg()
         generator, discriminator = build_networks(config, self.dataset)
         self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
+        precision, precision_note = choose_precision(general.precision, self.device)
+        execution = Execution(precision, general.kernels, pixels_for(general.activation_checkpointing))
         for network in (self.generator, self.discriminator):
-            network.checkpoint_activations(general.activation_checkpointing)
+            network.execute(execution)
         self._made: dict[str, Any] = {}
         self.loss = build_loss(config, self.dataset, self._made)
         self.loss.check(self.generator, self.discriminator)
         self._check_label_sampling()
-        adam = make(config, "Adam")
+        optimizer = make(config, general.optimizer)
         self.step = TrainingStep(
             self.generator,
             self.discriminator,
             self.loss,
-            adam.build(self.generator.parameters(), general.G_lr_max),
-            adam.build(self.discriminator.parameters(), general.D_lr_max, "D"),
+            optimizer.build(self.generator.parameters(), general.G_lr_max),
+            optimizer.build(self.discriminator.parameters(), general.D_lr_max, "D"),
             self.latents,
             labels=None if self.dataset.label_space is None else self.labels,
             augmentations=build_augmentations(config, self.dataset),
-            guard=adam.guard,
+            guard=optimizer.guard,
             world=self.world,
             micro_batch=general.micro_batch,
         )
-        self.notes = micro_batch_notes(self.step, self.batches())
+        networks = self.generator, self.discriminator
+        self.notes = micro_batch_notes(self.loss, *networks, self.world, general.micro_batch, self.batches())
         """What there is to say at the start."""
-        self.step.precision, self._note = choose_precision(general.precision, self.device)
+        kernels = [p.shape[0] for network in networks for p in network.parameters() if p.dim() == 4]
+        convolutions = cpu.note(self.device, max(kernels, default=0), general.kernels)
+        self.machine = cpu.facts(max(kernels, default=0), general.kernels) if self.device.type == "cpu" else {}
+        """What results depend on to the last bit, besides the configuration."""
+        self.notes += [note for note in (precision_note, convolutions) if note]
         if self.device.type == "cpu":
-            keep_freed_memory()
+            cpu.keep_freed_memory(pool=general.kernels != "torch")
         check_gradients(self.step)
         self.ema = self._made["EMA"] = make(config, "EMA")
         self.ema.attach(self.generator)
@@ -143,7 +171,7 @@ class Experiment:
         given = bool(self.config.explicit & {"total_kimg", "total_epochs"})
         longer = self.budget is not None and bool(general.resume) and not given
         total = general.total_kimg if epochs is None else epochs * len(self.dataset) / 1000
-        by_clock = self.budget is not None or (plan is not None and plan.unit == "second")
+        by_clock = plan is not None and plan.unit == "second"
         if longer or (by_clock and epochs is None and total == TOTAL_KIMG):
             total = UNLIMITED_KIMG
         return total if longer or plan is None or plan.unit != "image" else min(total, plan.end / 1000)
@@ -185,29 +213,28 @@ class Experiment:
             UserError: if one of them refuses its parameters or the data.
         """
         config, general = self.config, self.config.general
-        loggers = [_make_logger(config, name) for name in logger_names(config)]
+        loggers = [make(config, name) for name in logger_names(config)]
         logger = LoggerGroup(loggers) if self.world.main else Logger()
         postprocessors: list[Postprocessor] = [make(config, name) for name in postprocessor_names(config, self.dataset)]
         for postprocessor in postprocessors:
             postprocessor.setup(folder, self.dataset.growth, self.dataset.codec)
         schedule: list[Plugin] = [self.manager] if self.manager is not None else []
-        rates = {name: getattr(general, name) for name in ("lr_rampup_kimg", "G_lr_max", "D_lr_max")}
-        lr_scheduler: Plugin = make(config, "LRScheduler", **rates)
+        known = {
+            "postprocessors": postprocessors,
+            "logger": logger,
+            "directory": checkpoint_folder(folder, general.checkpoints_dir),
+        }
+        lr_scheduler: Plugin = make(config, "LRScheduler")
         tables = {name if "." in name else f"{OWNERS[name]}.{name}": table for name, table in general.by_depth.items()}
         plugins: list[Plugin] = [
             *schedule,
             *([BudgetKeeper(self.budget)] if self.budget is not None else []),
             *([DepthTables(tables, {**self._made, "LRScheduler": lr_scheduler})] if tables else []),
             lr_scheduler,
-            self._compiling(),
-            make(config, "EfficientLossMonitor"),
-            make(config, "AbsoluteTimeMonitor"),
-            *(make(config, name) for name in general.plugins),
-            make(config, "QualityMonitor"),
+            *(make(config, name, **known) for name in ("EfficientLossMonitor", "AbsoluteTimeMonitor")),
+            *(make(config, name, **known) for name in (*general.plugins, "QualityMonitor")),
             Reporter(logger),
-            make(config, "OutputGenerator", postprocessors=postprocessors, logger=logger),
-            make(config, "SaverPlugin", directory=checkpoint_folder(folder, general.checkpoints_dir)),
-            make(config, "HTMLReport"),
+            *(make(config, name, **known) for name in ("OutputGenerator", "SaverPlugin", "HTMLReport")),
         ]
         loader = BatchLoader(
             self.dataset,
@@ -231,10 +258,12 @@ class Experiment:
             directory=folder,
             logger=logger,
             budget=self.budget,
+            machine=self.machine,
             origin=self.origin,
         )
         trainer: Trainer = make(config, "Trainer", parts=parts)
         trainer.setup()
+        self.step.gradients = self._gradients(trainer)
         return trainer, logger
 
     def _machine_part(self) -> Part | None:
@@ -242,19 +271,24 @@ class Experiment:
         own = self.dataset.own
         return None if own is None else partial(self.world.parts, own.processes, group=self.discriminator.stddev_group)
 
-    def _compiling(self) -> Compiling:
-        """Compiles the phases of the run as asked for."""
+    def _gradients(self, trainer: Trainer) -> GradientSource:
+        """What computes the gradients: compiled graphs where the flag ``compile`` says so."""
         general, manager, plan = self.config.general, self.manager, self.plan()
-        depth, total = self.dataset.growth.max_depth, self.total_kimg * 1000
-
-        def lengths(nimg: int) -> dict[tuple[int, bool], float]:
-            return {(depth, False): total - nimg} if manager is None else manager.phases_left(total)
-
-        def batch(depth: int) -> int:
-            return manager.minibatch(depth) if manager else general.minibatch_size
-
-        clock = plan is not None and plan.unit == "second"
-        return Compiling(general.compile, lengths, batch, clock, [self._note])
+        total, depth = self.total_kimg * 1000, self.dataset.growth.max_depth
+        lengths: dict[Phase, float] = {(depth, False): total} if plan is None else plan.phases(0, total)
+        by_clock = plan is not None and plan.unit == "second"
+        batches = {depth: manager.minibatch(depth) if manager else general.minibatch_size for depth, _ in lengths}
+        repeats = trainer.D_training_repeats
+        return gradient_source(
+            general.compile,
+            self.loss,
+            self.device,
+            steps={} if by_clock else {phase: n / (batches[phase[0]] * repeats) for phase, n in lengths.items()},
+            seconds=lengths if by_clock else {},
+            seconds_left=lambda: trainer.seconds_left,
+            augmented=bool(self.step.augmentations.parts),
+            say=trainer.parts.logger.message,
+        )
 
     def load_weights(self) -> None:
         """Take what fits from the model that ``resume_network`` names, and note what became of each layer.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pggan_framework.registry import contract
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -63,6 +65,7 @@ class RunInfo:
     seconds: float | None = None
 
 
+@contract("logger")
 class Logger:
     """Base of all loggers: every method does nothing until it is overridden. None may stop a run."""
 

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pggan_framework.errors import UserError
 from pggan_framework.loggers.base import RunInfo
@@ -33,6 +33,8 @@ class CometLogger(RemoteLogger):
         offline_directory: where offline archives go; ``comet`` in the run's folder by default.
         timeout: how long to wait for the service to answer before going offline, in seconds; above 0.
     """
+
+    injected: ClassVar[tuple[str, ...]] = ("comet_key", "comet_project_name")
 
     def __init__(
         self,

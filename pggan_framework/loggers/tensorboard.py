@@ -23,7 +23,7 @@ class TensorBoardLogger(Logger):
     """
 
     def __init__(self, directory: str = "tensorboard") -> None:
-        require("tensorboard", "tensorboard", "TensorBoardLogger")
+        require("tensorboard", "TensorBoardLogger")
         self.directory = directory
         self._writer: Any = None
 

@@ -47,7 +47,7 @@ class WandbLogger(RemoteLogger):
     ) -> None:
         if not timeout > 0:
             raise UserError(f"WandbLogger.timeout {timeout:g} is not allowed; allowed: above 0")
-        require("wandb", "wandb", "WandbLogger")
+        require("wandb", "WandbLogger")
         self.project = project
         self.entity = entity
         self.offline = offline

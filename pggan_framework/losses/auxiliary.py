@@ -94,6 +94,7 @@ class RealLabels(_LabelTerm):
 
     name: ClassVar[str] = "D_label"
     side: ClassVar[Side] = "D"
+    needs = ("real_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar error of the reals' labels."""
@@ -105,6 +106,7 @@ class FakeLabels(_LabelTerm):
 
     name: ClassVar[str] = "G_label"
     side: ClassVar[Side] = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar error of the labels the fakes were made for."""
@@ -130,6 +132,7 @@ class AuxiliaryClassifier:
         UserError: if a weight is not above 0, or an attribute's is below.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("label_counts",)
     schedulable: ClassVar[tuple[str, ...]] = ("weight",)
 
     def __init__(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 from typing import Any, ClassVar, cast
 
 from torch import Tensor
 
-from pggan_framework.losses.context import Side, StepContext
+from pggan_framework.losses.context import POINTS, Need, Side, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
-from pggan_framework.networks.layers import shared_kernels
+from pggan_framework.registry import contract
+
+OF_FAKES = frozenset({"fakes", "fake_verdict", "fake_gradients"})
+"""Needs that no reals are for."""
 
 
 class Term(ABC):
@@ -22,21 +25,28 @@ class Term(ABC):
         name: its name in the logs.
         side: which network it trains.
         weight: what it is multiplied by.
-        needs_reals: whether a term of G looks at reals too; D's always may.
+        needs: what it takes from the context, by the context's names; None: D's scores, and whatever else it asks for.
+        needs_reals: whether a term of G that declares no `needs` looks at reals too; D's always may.
         compares: whether it compares the samples of a batch, so that the mean of two halves' values is not the whole's.
-        alone: whether, of all that D computes, it looks at the gradients of its score only.
     """
 
     name: ClassVar[str]
     side: ClassVar[Side]
     weight: float = 1.0
+    needs: Sequence[Need] | None = None
     needs_reals: ClassVar[bool] = False
     compares: ClassVar[bool] = False
-    alone: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean over the batch, without the weight."""
+
+    @property
+    def all_needs(self) -> Sequence[Need]:
+        """What is to be computed before it is called."""
+        if self.needs is not None:
+            return self.needs
+        return ("real_verdict", "fake_verdict") if self.side == "D" or self.needs_reals else ("fake_verdict",)
 
     def weight_in(self, context: StepContext) -> float:
         """What it is multiplied by in this update; 0: it is not computed."""
@@ -52,7 +62,7 @@ class Term(ABC):
     def after_update(self, context: StepContext) -> None:  # noqa: B027  -- most terms keep nothing
         """Take note of the update that was just made with `context`, for a term that keeps a state of its own.
 
-        The context's figures are those of the whole batch, however it was divided.
+        The context's statistics are those of the whole batch, however it was divided.
         """
 
     def state_dict(self) -> dict[str, Any]:
@@ -63,6 +73,7 @@ class Term(ABC):
         """Take back what `state_dict` gave."""
 
 
+@contract("loss")
 class Loss(ABC):
     """A sum of terms. A subclass is registered with ``@register("loss")`` and gives `terms`."""
 
@@ -78,7 +89,8 @@ class Loss(ABC):
     @property
     def needs_reals_for_G(self) -> bool:
         """Whether G's update is to see reals: those of D's last one."""
-        return any(term.needs_reals for term in self.terms if term.side == "G")
+        of_G = [term for term in self.terms if term.side == "G"]
+        return any(term.needs_reals or not OF_FAKES.issuperset(term.all_needs) for term in of_G)
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
         """See that every term suits these networks.
@@ -90,7 +102,7 @@ class Loss(ABC):
             term.check(G, D)
 
     def after_update(self, context: StepContext) -> None:
-        """Tell the terms of the network that was just updated."""
+        """Notify the terms of the network that was just updated."""
         for term in self.terms:
             if term.side == context.side:
                 term.after_update(context)
@@ -106,6 +118,19 @@ class Loss(ABC):
             if term.name in state:
                 term.load_state_dict(state[term.name])
 
+    def groups(self, context: StepContext) -> list[Sequence[Term]]:
+        """The terms of this update as they are differentiated: those that see scores; those that see gradients only.
+
+        Raises:
+            RuntimeError: if no term trains this network.
+        """
+        due = [term for term in self.terms if term.side == context.side and weight_of(term, context) is not None]
+        if not due:
+            raise RuntimeError(f"the loss has no term for {context.side}")
+        # One that declares no needs may ask for anything, and is among the first.
+        apart = [term for term in due if term.needs and POINTS.keys() >= set(term.needs)]
+        return [group for group in ([term for term in due if term not in apart], apart) if group]
+
     def total(self, context: StepContext) -> Tensor:
         """The scalar that the network being updated minimises; logs it as ``D_loss`` or ``G_loss``.
 
@@ -114,36 +139,34 @@ class Loss(ABC):
         Raises:
             RuntimeError: if no term trains this network.
         """
-        return reduce(add, self.summands(context))
+        total = reduce(add, [weighted_sum(group, context) for group in self.groups(context)])
+        context.log(f"{context.side}_loss", total)
+        return total
 
-    def summands(self, context: StepContext) -> Iterator[Tensor]:
-        """Scalars whose sum is `total`, computed one after the other; it logs what `total` does.
 
-        Their graphs have nothing in common but the weights. Where each is differentiated before the next is asked for,
-        what D has computed for its scores and what it has for the penalties do not lie in memory together.
+def weight_of(term: Term, context: StepContext) -> float | Tensor | None:
+    """What a term is multiplied by in this update; None where it is not computed."""
+    return (term.weight_in(context) or None) if context.weights is None else context.weights.get(term.name)
 
-        Raises:
-            RuntimeError: if no term trains this network.
-        """
-        weighted = [(term, context.weight_of(term)) for term in self.terms]
-        found = [(term, weight) for term, weight in weighted if weight is not None]
-        if not found:
-            raise RuntimeError(f"the loss has no term for {context.side}")
-        whole: Tensor | None = None
-        for alone in (False, True):
-            total: Tensor | None = None
-            with shared_kernels():
-                for term, weight in found:
-                    if term.alone == alone:
-                        value = term(context)
-                        context.log(term.name, value)
-                        total = value * weight if total is None else total + value * weight
-                        del value
-            context.forget_gradients()
-            if total is not None:
-                whole = total.detach() if whole is None else whole + total.detach()
-                yield total
-        context.log(f"{context.side}_loss", cast(Tensor, whole))
+
+def weighted_sum(terms: Sequence[Term], context: StepContext) -> Tensor:
+    """sum_i weight_i * term_i, after what all of them need was computed; logs each term under its name."""
+    context.compute({need for term in terms for need in term.all_needs})
+    values = []
+    for term in terms:
+        value = term(context)
+        context.log(term.name, value)
+        values.append(value * cast(float, weight_of(term, context)))
+    context.forget_gradients()
+    return reduce(add, values)
+
+
+def logged_scores(context: StepContext) -> tuple[Tensor, Tensor]:
+    """D's scores [N] of the reals and of the fakes; logs their means as ``D_real`` and ``D_fake``."""
+    real, fake = context.real_verdict.scores, context.fake_verdict.scores
+    context.log("D_real", real.mean())
+    context.log("D_fake", fake.mean())
+    return real, fake
 
 
 class Sum(Loss):

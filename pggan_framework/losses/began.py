@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.base import Loss, Term, logged_scores
 from pggan_framework.losses.context import StepContext
-from pggan_framework.losses.scores import logged_scores
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
 from pggan_framework.networks.describe import meta_copy, meta_inputs
 from pggan_framework.registry import register
@@ -37,6 +36,7 @@ class BalancedErrors(Term):
 
     name = "D_began"
     side = "D"
+    needs = ("reals", "fakes", "real_verdict", "fake_verdict")
 
     def __init__(self, gamma: float, lambda_k: float) -> None:
         self.gamma, self.lambda_k = gamma, lambda_k
@@ -84,6 +84,7 @@ class FakeError(Term):
 
     name = "G_began"
     side = "G"
+    needs = ("fakes", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean error."""

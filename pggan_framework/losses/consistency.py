@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-from torch.nn.modules.dropout import _DropoutNd
+from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
 from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.penalty import Penalty
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register
+
+_DROPOUTS = nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout
 
 
 @register("penalty")
@@ -28,6 +29,7 @@ class Consistency(Penalty):
 
     name = "dropout_consistency"
     side = "D"
+    needs = ("reals", "real_verdict")
 
     def __init__(self, weight: float = 2.0, margin: float = 0.0, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)
@@ -40,7 +42,7 @@ class Consistency(Penalty):
         Raises:
             UserError: if it has none.
         """
-        if not any(isinstance(module, _DropoutNd) and module.p > 0 for module in D.modules()):
+        if not any(isinstance(module, _DROPOUTS) and module.p > 0 for module in D.modules()):
             raise UserError(
                 f"Consistency compares two dropout passes, but {type(D).__name__} has no dropout;"
                 " allowed: a discriminator with dropout, as Discriminator.dropout 0.3"
@@ -48,7 +50,7 @@ class Consistency(Penalty):
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean; one pass is that of the adversarial loss, the other its own."""
-        first, second = context.real_verdict, context.D.judge(context.reals, context.labels)
+        first, second = context.real_verdict, context.judge(context.reals)
         of_scores = (first.scores - second.scores).square()
         of_features = (first.features - second.features).square().mean(1)
         return (of_scores + 0.1 * of_features - self.margin).relu().mean()

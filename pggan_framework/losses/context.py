@@ -1,27 +1,41 @@
-"""What one update can see: both networks, reals, fakes, and how far training is."""
+"""What one update can see: both networks, reals, fakes, D's scores and their gradients, and how far training is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verdict
-from pggan_framework.networks.functional import input_gradients_only, plain
-from pggan_framework.networks.recompute import all_kept
-
-if TYPE_CHECKING:
-    from pggan_framework.losses.base import Term
-
+from pggan_framework.networks.torch_private import shallow_copy
 
 Side = Literal["D", "G"]
 """Which network an update or a term trains."""
+
+Need = Literal[
+    "reals",
+    "fakes",
+    "real_verdict",
+    "fake_verdict",
+    "interpolates",
+    "real_gradients",
+    "fake_gradients",
+    "interpolate_gradients",
+]
+"""What a term may need of an update, by the names of the context's attributes."""
+
+NEEDS: tuple[Need, ...] = get_args(Need)
+POINTS: Mapping[Need, Need] = {
+    "real_gradients": "reals",
+    "fake_gradients": "fakes",
+    "interpolate_gradients": "interpolates",
+}
+"""Gradients of D's score, and the images at which they are taken."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,7 @@ START = Progress()
 
 
 class StepContext:
-    """What one update can see. Each thing is computed once, when a term first asks for it.
+    """What one update can see. `compute` gives it what the terms need; then it is an attribute.
 
     In D's update the fakes carry no gradient; in G's they do.
 
@@ -53,14 +67,30 @@ class StepContext:
         latents: [N, F].
         reals: [N, C, h, w], faded and augmented already; None where the update sees none.
         labels: [N, width] of the fakes, and of the reals where there are any: both have the same.
-        mixing: [N, 1, 1, 1] in [0, 1], where each interpolate lies between its real and its fake; drawn if not given.
+        mixing: [N, 1, 1, 1] in [0, 1], where each interpolate is between its real and its fake; drawn if not given.
         progress: how far training has come.
         fakes: [N, C, h, w], where they are made, and augmented, already.
         D_optimizer: what D is trained by, for a loss that looks ahead.
         augment: what fakes go through before any term or D sees them; as the reals have.
-        precision: what the networks compute in; gradients that are differentiated again are in float32 all the same.
         weights: of the terms, by name, where they are not to be asked; those that are not in it are not computed.
+        share: what its gradients are multiplied by before they are added to those in the weights: its fraction of the
+            batch.
     """
+
+    fakes: Tensor
+    """[N, C, h, w] made from the latents, as D is to see them."""
+    real_verdict: Verdict
+    """D's scores [N] and features [N, F] of the reals."""
+    fake_verdict: Verdict
+    """The same of the fakes."""
+    interpolates: Tensor
+    """[N, C, h, w], each on the line between a real and a fake."""
+    real_gradients: Tensor
+    """[N, C, h, w], the gradient of D's score at each real, itself differentiable in D's weights."""
+    fake_gradients: Tensor
+    """The same at each fake."""
+    interpolate_gradients: Tensor
+    """The same at each interpolate."""
 
     def __init__(
         self,
@@ -75,161 +105,123 @@ class StepContext:
         fakes: Tensor | None = None,
         D_optimizer: Optimizer | None = None,
         augment: Callable[[Tensor], Tensor] | None = None,
-        precision: torch.dtype = torch.float32,
         weights: Mapping[str, Tensor] | None = None,
+        share: float = 1.0,
     ) -> None:
         self.side = side
         self.G, self.D = G, D
-        self.latents, self.labels = latents, labels
-        self.progress, self.D_optimizer = progress, D_optimizer
-        self._augment = augment
-        self.precision, self._weights = precision, weights
-        self._reals, self._mixing, self._fakes = reals, mixing, fakes
+        self.latents, self.labels, self.mixing = latents, labels, mixing
+        self.progress, self.D_optimizer, self.augment = progress, D_optimizer, augment
+        self.weights, self.share = weights, share
+        if reals is not None:
+            self.reals = reals
+        if fakes is not None:
+            self.fakes = fakes
         self.stats: dict[str, Tensor] = {}
-        self.share = 1.0
-        """What its gradients are multiplied by before they are added to those in the weights."""
         self.average: Callable[[Tensor], Tensor] = lambda value: value
-        """A mean over this process's part of the batch -> that over all of it."""
+        """A mean over this rank's part of the batch -> that over the whole batch."""
 
     def log(self, name: str, value: Tensor) -> None:
         """Keep a scalar for the logs, cut off from the graph."""
         self.stats[name] = value.detach()
 
-    def part(self, samples: Sequence[int]) -> StepContext:
-        """The same update of some of its samples, whose gradients are that share of the whole's."""
+    def has(self, need: Need) -> bool:
+        """Whether it was given or is computed."""
+        return need in self.__dict__
 
-        def of(whole: Tensor | None) -> Tensor | None:
-            if whole is None:
-                return None
-            chosen = whole[torch.tensor(samples, device=whole.device)]
-            return chosen.contiguous(memory_format=torch.channels_last) if chosen.dim() == 4 else chosen
+    def compute(self, needs: Collection[Need]) -> None:
+        """Compute what terms need, each once, in this order: fakes, D's scores, gradients of D's score.
 
-        found = StepContext(
-            self.side,
-            self.G,
-            self.D,
-            cast(Tensor, of(self.latents)),
-            of(self._reals),
-            of(self.labels),
-            of(self._mixing),
-            self.progress,
-            of(self._fakes),
-            self.D_optimizer,
-            self._augment,
-            self.precision,
-            self._weights,
-        )
-        found.share = len(samples) / len(self.latents)
-        return found
-
-    @property
-    def inputs(self) -> dict[str, Tensor | None]:
-        """What it was given, by the names of its arguments."""
-        return {"latents": self.latents, "reals": self._reals, "labels": self.labels, "mixing": self._mixing}
-
-    def weight_of(self, term: Term) -> float | Tensor | None:
-        """What a term is multiplied by in this update; None where it is not to be computed."""
-        if term.side != self.side:
-            return None
-        return (term.weight_in(self) or None) if self._weights is None else self._weights.get(term.name)
-
-    def _computing(self, less: bool = True) -> AbstractContextManager[None]:
-        """Within it the networks compute in the update's precision or, unless it may be `less`, in float32."""
-        if self.precision == torch.float32:
-            return nullcontext()
-        return cast(AbstractContextManager[None], torch.autocast(self.latents.device.type, self.precision, less))
-
-    def _generate(self) -> Tensor:
-        with self._computing():
-            fakes: Tensor = self.G(self.latents, self.labels)
-        return fakes if self.precision == torch.float32 else fakes.float()
-
-    def _judge(self, images: Tensor, labels: Tensor | None, parts: int = 1) -> Verdict:
-        with self._computing():
-            verdict = self.D.judge(images, labels, parts)
-        return verdict if self.precision == torch.float32 else verdict.float()
-
-    @property
-    def reals(self) -> Tensor:
-        """[N, C, h, w].
+        Args:
+            needs: of all terms that are evaluated next; what is there already stays.
 
         Raises:
-            RuntimeError: if this update has none.
+            RuntimeError: if reals are needed and the update was given none.
         """
-        if self._reals is None:
+        due = {need for need in needs if need not in self.__dict__}
+        due |= {POINTS[need] for need in due if need in POINTS and POINTS[need] not in self.__dict__}
+        if "interpolates" in due:
+            due.add("fakes")
+        if due & {"real_verdict", "reals", "interpolates"} and "reals" not in self.__dict__:
             raise RuntimeError(f"the update of {self.side} was given no reals")
-        return self._reals
 
-    @cached_property
-    def fakes(self) -> Tensor:
-        """[N, C, h, w] made from the latents, as D is to see them."""
-        if self._fakes is not None:
-            return self._fakes
-        with torch.set_grad_enabled(self.side == "G"):
-            fakes = self._generate()
-            return fakes if self._augment is None else self._augment(fakes)
+        if due & {"fakes", "fake_verdict"} and "fakes" not in self.__dict__:
+            # x_f = G(z). D's update does not train G, so that no graph is kept there.
+            with torch.set_grad_enabled(self.side == "G"):
+                self.fakes = self.generate()
 
-    @cached_property
-    def _verdicts(self) -> list[Verdict]:
-        if plain():
-            return [self._judge(images, self.labels) for images in (self.reals, self.fakes)]
-        # One pass for both is faster than two; `parts` keeps what D computes over a batch apart.
-        labels = None if self.labels is None else torch.cat([self.labels, self.labels])
-        return self._judge(torch.cat([self.reals, self.fakes]), labels, 2).split(2)
+        if {"real_verdict", "fake_verdict"} <= due and self.side == "D" and not self.D.execution.reference:
+            # D(x_r) and D(x_f) in one pass, which is faster than two; what D computes over a batch is kept apart.
+            both = self.judge(torch.cat([self.reals, self.fakes]), 2)
+            self.real_verdict, self.fake_verdict = both.split(2)
+        else:
+            # G's update: while D is held fixed, no gradient passes through what it says of reals, so no graph is kept.
+            if "real_verdict" in due:
+                self.real_verdict = self.judge(self.reals)
+            if "fake_verdict" in due:
+                self.fake_verdict = self.judge(self.fakes)
 
-    @cached_property
-    def real_verdict(self) -> Verdict:
-        """D's scores [N] and features [N, F] of the reals."""
-        if self.side == "G":
-            # Apart from the fakes: while D is held fixed, no gradient passes through what it says of reals.
-            return self._judge(self.reals, self.labels)
-        return self._verdicts[0]
+        if "interpolates" in due:
+            # x_i = x_r + t (x_f - x_r), t uniform in [0, 1], one for each pair.
+            like, mixing = self.reals, self.mixing
+            if mixing is None:
+                mixing = torch.rand(like.shape[0], 1, 1, 1, device=like.device, dtype=like.dtype)
+            self.interpolates = torch.lerp(self.reals, self.fakes, mixing)
+        for need, points in POINTS.items():
+            if need in due:
+                setattr(self, need, self.score_gradients(getattr(self, points)))
 
-    @cached_property
-    def real_scores(self) -> Tensor:
-        """[N], those of `real_verdict`, cut off from the graph."""
-        return self.real_verdict.scores.detach()
-
-    @cached_property
-    def fake_verdict(self) -> Verdict:
-        """D's scores [N] and features [N, F] of the fakes."""
-        if self.side == "G" or self._reals is None:
-            return self._judge(self.fakes, self.labels)
-        return self._verdicts[1]
-
-    @cached_property
-    def interpolates(self) -> Tensor:
-        """[N, C, h, w], each on the line between a real and a fake."""
-        mixing = self._mixing
-        if mixing is None:
-            mixing = torch.rand(self.reals.shape[0], 1, 1, 1, device=self.reals.device, dtype=self.reals.dtype)
-        return torch.lerp(self.reals, self.fakes, mixing)
-
-    @cached_property
-    def interpolate_gradients(self) -> Tensor:
-        """[N, C, h, w], the gradient of D's score at each interpolate, itself differentiable in D's weights."""
-        return self._score_gradients(self.interpolates)
-
-    @cached_property
-    def real_gradients(self) -> Tensor:
-        """[N, C, h, w], the same at each real."""
-        return self._score_gradients(self.reals)
-
-    @cached_property
-    def fake_gradients(self) -> Tensor:
-        """[N, C, h, w], the same at each fake."""
-        return self._score_gradients(self.fakes)
+    def __getattr__(self, name: str) -> Any:
+        """Compute what a term uses without having declared it in `Term.needs`."""
+        if name not in NEEDS:
+            raise AttributeError(f"StepContext has no attribute '{name}'")
+        # D's scores of reals and fakes come together, as for a term that declares nothing.
+        need: Need = name
+        pair = self.side == "D" and name in ("real_verdict", "fake_verdict") and self.has("reals")
+        self.compute(("real_verdict", "fake_verdict") if pair else (need,))
+        return self.__dict__[name]
 
     def forget_gradients(self) -> None:
-        """Compute the gradients of scores again when they are asked for."""
-        for name in ("interpolate_gradients", "real_gradients", "fake_gradients"):
-            self.__dict__.pop(name, None)
+        """Let go of the gradients of D's score: with their graphs they take the most memory of all."""
+        for need in POINTS:
+            self.__dict__.pop(need, None)
 
-    def _score_gradients(self, images: Tensor) -> Tensor:
+    def _precision(self, low: bool = True) -> AbstractContextManager[None]:
+        """Within it the networks compute in the update's precision or, unless it may be `low`, in float32."""
+        precision = self.D.execution.precision
+        if precision == torch.float32:
+            return nullcontext()
+        return cast(AbstractContextManager[None], torch.autocast(self.latents.device.type, precision, low))
+
+    def generate(self) -> Tensor:
+        """Images [N, C, h, w] made from the latents, in the update's precision, augmented as D is to see them."""
+        with self._precision():
+            fakes: Tensor = self.G(self.latents, self.labels)
+        fakes = fakes if self.D.execution.precision == torch.float32 else fakes.float()
+        return fakes if self.augment is None else self.augment(fakes)
+
+    def judge(self, images: Tensor, parts: int = 1) -> Verdict:
+        """What D says of images [N * parts, C, h, w] with the update's labels, in the update's precision.
+
+        Args:
+            images: as D is to see them.
+            parts: how many batches they are; each has the labels, and what D computes over a batch stays within each.
+        """
+        labels = self.labels if self.labels is None or parts == 1 else torch.cat([self.labels] * parts)
+        with self._precision():
+            verdict = self.D.judge(images, labels, parts)
+        return verdict if self.D.execution.precision == torch.float32 else verdict.float()
+
+    def score_gradients(self, images: Tensor) -> Tensor:
+        """Grad D(x) [N, C, h, w] at images x, differentiable in D's weights, in float32 whatever the precision."""
         # A node of its own: where a loss looks ahead, D's weights too depend on the fakes.
         points = images.view_as(images) if images.requires_grad else images.detach().requires_grad_()
-        with self._computing(less=False), all_kept():
-            scores = self.D.judge(points, self.labels).scores
-        with input_gradients_only():
-            (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
+        D = self.D
+        if D.execution.recompute_from is not None:
+            # What a gradient that is differentiated again is computed from is kept for that anyway: recomputing it
+            # would only add copies.
+            D = shallow_copy(D, {D: {"execution": replace(D.execution, recompute_from=None)}})
+        with self._precision(low=False):
+            scores = D.judge(points, self.labels).scores
+        (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
         return gradients

@@ -45,6 +45,7 @@ class PullAway(Penalty):
     ) -> None:
         super().__init__(weight, **kwargs)
         self.of, self.centred = of, centred
+        self.needs = ("fake_verdict",) if of == "features" else ("fakes",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean; of a single sample 0."""
@@ -89,7 +90,7 @@ class GDPP(Penalty):
 
     name = "gdpp"
     side = "G"
-    needs_reals = True
+    needs = ("real_verdict", "fake_verdict")
     compares = True
 
     def __init__(self, weight: float = 1.0, magnitude: float = 1.0, **kwargs: Any) -> None:

@@ -1,53 +1,17 @@
-"""A discriminator with other weights, and an optimiser's step, as functions that a gradient flows through."""
+"""An optimiser's step as a function that a gradient flows through."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.optim import Adam, Optimizer
 
 from pggan_framework.errors import UserError
-from pggan_framework.networks.base import DiscriminatorBase, Verdict
 
 _TINY = 1e-30
 """Keeps the root's derivative finite where no gradient ever was; far below the square of any usual epsilon."""
-
-
-class _Judge(nn.Module):
-    """`judge` as a forward pass."""
-
-    def __init__(self, D: DiscriminatorBase) -> None:
-        super().__init__()
-        self.D = D
-
-    def forward(self, images: Tensor, labels: Tensor | None, parts: int) -> Verdict:
-        return self.D.judge(images, labels, parts)
-
-
-class FunctionalD(DiscriminatorBase):
-    """A discriminator with given weights; its own, and its buffers, are neither used nor changed.
-
-    Args:
-        D: the discriminator.
-        weights: name -> tensor, one for each of its parameters.
-        buffers: name -> tensor, one for each of its buffers; changed by passes that change buffers.
-    """
-
-    def __init__(self, D: DiscriminatorBase, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> None:
-        super().__init__(D.growth, D.label_space)
-        self.to(D.alpha.device)
-        self.follow(D)
-        # Held in a tuple, so that D is no part of this module.
-        self._judge = (_Judge(D),)
-        self._tensors = {f"D.{name}": tensor for name, tensor in {**weights, **buffers}.items()}
-
-    def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """As the discriminator's, with the given weights."""
-        return cast(Verdict, functional_call(self._judge[0], self._tensors, (images, labels, parts)))
 
 
 class FunctionalAdam:

@@ -31,7 +31,7 @@ class GradientPenalty(Penalty):
 
     name = "gradient_penalty"
     side = "D"
-    alone = True
+    needs = ("interpolate_gradients",)
 
     def __init__(self, weight: float = 10.0, target: float = 1.0, one_sided: bool = False, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)
@@ -58,7 +58,7 @@ class ZeroGP(Penalty):
 
     name = "zero_gp"
     side = "D"
-    alone = True
+    needs = ("interpolate_gradients",)
 
     def __init__(self, weight: float = 10.0, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)
@@ -80,7 +80,7 @@ class R1(Penalty):
 
     name = "r1"
     side = "D"
-    alone = True
+    needs = ("real_gradients",)
 
     def __init__(self, weight: float = 10.0, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)
@@ -102,7 +102,7 @@ class R2(Penalty):
 
     name = "r2"
     side = "D"
-    alone = True
+    needs = ("fake_gradients",)
 
     def __init__(self, weight: float = 10.0, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn.functional import relu
 
-from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.base import Loss, Term, logged_scores
 from pggan_framework.losses.context import StepContext
-from pggan_framework.losses.scores import logged_scores
 from pggan_framework.registry import register
 
 
@@ -18,6 +17,7 @@ class HingeD(Term):
 
     name = "D_hinge"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar sum of both means."""
@@ -30,6 +30,7 @@ class HingeG(Term):
 
     name = "G_hinge"
     side = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar negative mean."""

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.base import Loss, Term, logged_scores
 from pggan_framework.losses.context import StepContext
-from pggan_framework.losses.scores import logged_scores
 from pggan_framework.registry import register
 
 
@@ -17,6 +16,7 @@ class LeastSquaresD(Term):
 
     name = "D_least_squares"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar sum of both means."""
@@ -29,6 +29,7 @@ class LeastSquaresG(Term):
 
     name = "G_least_squares"
     side = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean."""

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.base import Loss, Term, logged_scores
 from pggan_framework.losses.context import StepContext
-from pggan_framework.losses.scores import logged_scores
 from pggan_framework.registry import register
 
 
@@ -21,6 +20,7 @@ class LogisticD(Term):
 
     name = "D_logistic"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar sum of both means."""
@@ -33,6 +33,7 @@ class LogisticG(Term):
 
     name = "G_logistic"
     side = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean."""

@@ -77,11 +77,11 @@ class Penalty(Term):
 
     def weight_in(self, context: StepContext) -> float:
         """The weight at this depth and moment, times the interval; 0 in the updates between."""
-        if context.progress.updates % self.interval:
+        if context.progress.updates % self._interval:
             return 0.0
         depths = [depth for depth in self.depth_weights if depth <= context.D.depth]
         weight = self.depth_weights[max(depths)] if depths else self.weight
         if self.schedule:
             kimgs, factors = zip(*sorted(self.schedule.items()), strict=True)
             weight *= float(np.interp(context.progress.nimg / 1000, kimgs, factors))
-        return weight * self.interval
+        return weight * self._interval

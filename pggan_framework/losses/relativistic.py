@@ -8,10 +8,9 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import logsigmoid
 
-from pggan_framework.losses.base import Term
+from pggan_framework.losses.base import Term, logged_scores
 from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.label_tricks import BinaryLoss, LabelTricks
-from pggan_framework.losses.scores import logged_scores
 from pggan_framework.registry import register
 
 
@@ -24,6 +23,7 @@ class RelativisticD(Term):
 
     name = "D_relativistic"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __init__(self, tricks: LabelTricks) -> None:
         self.tricks = tricks
@@ -39,7 +39,7 @@ class RelativisticG(Term):
 
     name = "G_relativistic"
     side = "G"
-    needs_reals = True
+    needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean over the pairs."""
@@ -55,6 +55,7 @@ class AverageD(Term):
 
     name = "D_relativistic_average"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
     compares = True
 
     def __init__(self, tricks: LabelTricks) -> None:
@@ -73,7 +74,7 @@ class AverageG(Term):
 
     name = "G_relativistic_average"
     side = "G"
-    needs_reals = True
+    needs = ("real_verdict", "fake_verdict")
     compares = True
 
     def __call__(self, context: StepContext) -> Tensor:

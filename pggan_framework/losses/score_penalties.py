@@ -23,6 +23,7 @@ class Drift(Penalty):
 
     name = "drift"
     side = "D"
+    needs = ("real_verdict",)
 
     def __init__(self, weight: float = 0.001, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)
@@ -45,6 +46,7 @@ class TV(Penalty):
 
     name = "score_tv"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __init__(self, weight: float = 10.0, delta: float = 5.0, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)

@@ -8,10 +8,9 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import logsigmoid
 
-from pggan_framework.losses.base import Term
+from pggan_framework.losses.base import Term, logged_scores
 from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.label_tricks import BinaryLoss, LabelTricks
-from pggan_framework.losses.scores import logged_scores
 from pggan_framework.registry import register
 
 
@@ -24,6 +23,7 @@ class StandardD(Term):
 
     name = "D_standard"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __init__(self, tricks: LabelTricks) -> None:
         self.tricks = tricks
@@ -39,6 +39,7 @@ class StandardG(Term):
 
     name = "G_standard"
     side = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar mean."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from pggan_framework.errors import UserError
 from pggan_framework.losses.base import Loss, Term
-from pggan_framework.losses.context import StepContext
-from pggan_framework.losses.functional import FunctionalAdam, FunctionalD
+from pggan_framework.losses.context import Side, StepContext
+from pggan_framework.losses.functional import FunctionalAdam
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
+from pggan_framework.networks.folding import Folding, with_tensors
 from pggan_framework.registry import register
 
 
@@ -31,6 +32,8 @@ class UnrolledD(Loss):
     Raises:
         UserError: if `steps` is below 1.
     """
+
+    injected: ClassVar[tuple[str, ...]] = ("loss",)
 
     def __init__(self, loss: Loss, steps: int = 5, first_order: bool = False) -> None:
         if steps < 1:
@@ -75,22 +78,12 @@ class UnrolledD(Loss):
         """
         if context.side == "D":
             return self.loss.total(context)
-        ahead = StepContext(
-            "G",
-            context.G,
-            self._future(context),
-            context.latents,
-            context.reals,
-            context.labels,
-            progress=context.progress,
-            fakes=context.fakes,
-            D_optimizer=context.D_optimizer,
-        )
+        ahead = self._context("G", context, self._future(context), context.fakes)
         total = self.loss.total(ahead)
         context.stats.update(ahead.stats)
         return total
 
-    def _future(self, context: StepContext) -> FunctionalD:
+    def _future(self, context: StepContext) -> DiscriminatorBase:
         """D after its next steps; logs its loss at the last of them."""
         D = context.D
         if context.D_optimizer is None:
@@ -98,19 +91,10 @@ class UnrolledD(Loss):
         adam = FunctionalAdam(context.D_optimizer, dict(D.named_parameters()))
         fakes = context.fakes.detach() if self.first_order else context.fakes
         weights: dict[str, Tensor] = {name: p.detach().requires_grad_() for name, p in D.named_parameters()}
+        # Changed by passes that change buffers; D's own are not.
         buffers = {name: buffer.clone() for name, buffer in D.named_buffers()}
         for _ in range(self.steps):
-            step = StepContext(
-                "D",
-                context.G,
-                FunctionalD(D, weights, buffers),
-                context.latents,
-                context.reals,
-                context.labels,
-                progress=context.progress,
-                fakes=fakes,
-            )
-            total = self.loss.total(step)
+            total = self.loss.total(self._context("D", context, with_tensors(D, {**weights, **buffers}), fakes))
             gradients = torch.autograd.grad(
                 total, list(weights.values()), create_graph=not self.first_order, allow_unused=True
             )
@@ -118,4 +102,19 @@ class UnrolledD(Loss):
             if self.first_order:
                 weights = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
         context.log("unrolled_D_loss", total)
-        return FunctionalD(D, weights, buffers)
+        return with_tensors(D, {**weights, **buffers})
+
+    @staticmethod
+    def _context(side: Side, context: StepContext, D: DiscriminatorBase, fakes: Tensor) -> StepContext:
+        """An update with another D. Its kernels are folded once; the gradient flows on through them to its weights."""
+        return StepContext(
+            side,
+            context.G,
+            Folding(D, leaves=False).network,
+            context.latents,
+            context.reals,
+            context.labels,
+            progress=context.progress,
+            fakes=fakes,
+            D_optimizer=context.D_optimizer,
+        )

@@ -8,11 +8,10 @@ from typing import ClassVar, TypeVar
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.losses.base import Loss, Term
+from pggan_framework.losses.base import Loss, Term, logged_scores
 from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.gradient_penalties import GradientPenalty
 from pggan_framework.losses.score_penalties import Drift
-from pggan_framework.losses.scores import logged_scores
 from pggan_framework.registry import register
 
 Present = TypeVar("Present", bound=Term)
@@ -23,6 +22,7 @@ class CriticTerm(Term):
 
     name = "D_wasserstein"
     side = "D"
+    needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar difference."""
@@ -35,6 +35,7 @@ class ActorTerm(Term):
 
     name = "G_wasserstein"
     side = "G"
+    needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar negative mean."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,21 +15,8 @@ from numpy.typing import NDArray
 
 from pggan_framework.storage.atomic import atomic_path
 
-VARIABLE = "PGGAN_CACHE"
-"""Environment variable: the folder of the cache; empty for none at all."""
 FORMAT = 1
 """Raised when what is stored is computed otherwise."""
-
-
-def cache_folder() -> Path | None:
-    """``$PGGAN_CACHE``, or pggan_framework in the user's folder for such files (~/.cache); None if it is to be none."""
-    given = os.environ.get(VARIABLE)
-    if given is not None:
-        return Path(given).expanduser() if given else None
-    home = os.environ.get("XDG_CACHE_HOME") or (
-        os.environ.get("LOCALAPPDATA") if os.name == "nt" else str(Path("~/.cache").expanduser())
-    )
-    return Path(home or "~/.cache").expanduser() / "pggan_framework"
 
 
 class FeatureCache:

@@ -29,8 +29,6 @@ _BATCH, _ROWS, _CACHED = 32, 2**14, 1024
 """Pictures, and patches, that are worked on at a time; patches that stay in a core's cache while they are projected."""
 _ROOM = 2**26
 """Projections of a side that are kept at a time, 256 MB, unless 32 directions have more."""
-_MANY = 2**17
-"""Patches of a set from which on compiled code pays: compiling it takes two or three seconds."""
 _POSITIONS, _DIRECTIONS = 0, 1  # which stream of the seed
 
 
@@ -65,9 +63,8 @@ def sliced_wasserstein(real: NDArray[np.uint8], fake: NDArray[np.uint8], seed: i
 
     One level is worked on at a time: its patches take 25 kB a picture and channel on each side, whatever the size of
     the pictures, which may lie in a file (`numpy.memmap`), and their projections another 16 kB a picture. It uses
-    torch's number of threads. Of 1,024 pictures or more the projections are not sorted but counted
-    (`metrics.counting`), which gives the same figure. That differs from one all in float64 by the rounding of patches
-    and projections to float32, which evens out: by some 1e-6 of it.
+    torch's number of threads. The distance differs from one all in float64 by the rounding of patches and projections
+    to float32, which evens out: by some 1e-6 of it.
 
     Args:
         real: uint8 [N, C, H, W], any number of channels, the shorter side 16 or more.
@@ -139,11 +136,6 @@ class _Patches:
             batch = torch.from_numpy(np.array(images[start : start + _BATCH])).float()
             part = values[start * PATCHES : (start + len(batch)) * PATCHES]
             here, pixels = places[start : start + _BATCH], laplacian_level(batch, level)
-            if len(values) >= _MANY:
-                from pggan_framework.metrics.patches import cut
-
-                shape = (len(batch), PATCHES, SIDE, SIDE, channels)
-                return cut(pixels.contiguous().numpy(), here, part.reshape(shape))
             part[:] = _cut(pixels, here).reshape(part.shape)
             sums = np.einsum("ij->j", part, dtype=np.float64), np.einsum("ij,ij->j", part, part, dtype=np.float64)
             by_channel: NDArray[np.float64] = np.stack(sums).reshape(2, -1, channels).sum(1)
@@ -207,10 +199,6 @@ def _project(
 
 def _sorted_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     """The mean of |a - b|, both [M] sorted; they may be overwritten."""
-    if len(a) >= _MANY:
-        from pggan_framework.metrics.counting import mean_difference
-
-        return mean_difference(a, b)
     # numpy sorts numbers of 32 bits several times faster than torch does, and lets other threads run meanwhile.
     a.sort()
     b.sort()

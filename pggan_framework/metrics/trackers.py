@@ -94,9 +94,7 @@ def torchcrepe(wave: NDArray[np.float32], sample_rate: int, low: float, high: fl
     try:
         import torchcrepe as crepe
     except ImportError as error:
-        raise UserError(
-            "the pitch tracker torchcrepe is not installed; pip install 'pggan_framework[sound-metrics]', or use pyin"
-        ) from error
+        raise UserError("the pitch tracker torchcrepe is not installed; pip install torchcrepe, or use pyin") from error
     import soxr
     import torch
 

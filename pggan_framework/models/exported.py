@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pggan_framework.config.discovery import DEFAULT_PLUGIN_DIRS, load_all
 from pggan_framework.errors import UserError, require
-from pggan_framework.labels.maps import MapSpace, space_from_state
-from pggan_framework.registry import REGISTRY
 from pggan_framework.runs.folders import EXPORTED
-from pggan_framework.schedules.growth import Growth
-
-if TYPE_CHECKING:
-    from pggan_framework.labels.attributes import Labels
-    from pggan_framework.models.pretrained import Pretrained, Weights
+from pggan_framework.storage.limits import MOST_JSON, parse_json, read_text
 
 FORMAT, VERSION = "pggan_framework generator", 1
 WEIGHTS, CONFIG = EXPORTED, "config.json"
@@ -27,8 +15,8 @@ WEIGHTS, CONFIG = EXPORTED, "config.json"
 ENDING = ".safetensors"
 
 
-def read_exported(path: Path, weights: Weights | None = None) -> Pretrained:
-    """Read a generator from ``model.safetensors`` and ``config.json``, or ``piano.safetensors`` and its ``.json``.
+def read_exported(path: Path, weights: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What describes a generator, and its weights by name: ``piano.safetensors`` and the JSON next to it.
 
     Args:
         path: the file of weights.
@@ -37,15 +25,11 @@ def read_exported(path: Path, weights: Weights | None = None) -> Pretrained:
     Raises:
         UserError: if a file is missing, damaged or of another kind, or holds the other generator.
     """
-    beside = about_path(path)
-    about = read_about(beside)
+    about = read_about(about_path(path))
     held = about.get("weights")
     if weights not in (None, held):
         raise UserError(f"{path} holds the {held} weights; --weights {weights} needs the checkpoint it is from")
-    try:
-        return _build(about, _tensors(path))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{beside} does not describe the generator in {path} ({error})") from error
+    return about, _tensors(path)
 
 
 def about_path(path: Path) -> Path:
@@ -61,7 +45,7 @@ def read_about(path: Path) -> dict[str, Any]:
         UserError: if it is missing, damaged or of another kind.
     """
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = parse_json(read_text(path, MOST_JSON))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; an exported model is its weights and it") from error
     except ValueError as error:
@@ -73,43 +57,8 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def growth_from(state: Mapping[str, Any]) -> Growth:
-    """The growth that JSON has as ``channels``, ``seed`` and ``doubles``."""
-    height, width = (int(side) for side in state["seed"])
-    doubles = tuple((bool(down), bool(across)) for down, across in state["doubles"])
-    return Growth(int(state["channels"]), (height, width), doubles)
-
-
-def _build(about: Mapping[str, Any], tensors: dict[str, Any]) -> Pretrained:
-    from pggan_framework.models.pretrained import Pretrained
-
-    load_all(DEFAULT_PLUGIN_DIRS)
-    component = REGISTRY.get(about["generator"], "generator")
-    labels = about["labels"]
-    space = None if labels is None else space_from_state(labels["space"])
-    extra = {} if space is None else {"label_space": space}
-    generator = component.cls(shape=growth_from(about["growth"]), **about["parameters"], **extra)
-    generator.load_state_dict(tensors)
-    generator.depth, generator.alpha = about["depth"], about["alpha"]
-    rows: Labels | None = None
-    counts: NDArray[np.int64] | None = None
-    if isinstance(space, MapSpace):
-        rows, counts = np.arange(len(space), dtype=np.int64)[:, None], np.ones(len(space), np.int64)
-    elif space is not None and labels is not None:
-        rows, counts = space.typed(np.array(labels["rows"])), np.array(labels["counts"], np.int64)
-    codec = None
-    if about["codec"] is not None:
-        from pggan_framework.audio import codec_from_state
-
-        codec = codec_from_state(about["codec"])
-    low, high = about["range_out"]
-    config = {"generator": component.name, component.name: about["parameters"]}
-    scale = (float(low), float(high))
-    return Pretrained(generator.eval(), codec, about["nimg"], config, scale, rows, counts, about["weights"])
-
-
 def _tensors(path: Path) -> dict[str, Any]:
-    require("safetensors", "export", str(path))
+    require("safetensors", str(path))
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

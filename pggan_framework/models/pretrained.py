@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pggan_framework.config.discovery import load_all
-from pggan_framework.errors import UserError, require
+from pggan_framework.config.discovery import load_for_models
+from pggan_framework.errors import UserError, nearest, require
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import Map, MapSpace, space_from_state
-from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, read_exported
+from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, about_path, read_exported
+from pggan_framework.models.fitting import build_generator
 from pggan_framework.networks.base import GeneratorBase
 from pggan_framework.registry import REGISTRY
 from pggan_framework.schedules.growth import Growth
@@ -59,7 +61,7 @@ class Pretrained:
         Raises:
             UserError: if the folder holds no such model.
         """
-        return read_exported(Path(path) / WEIGHTS)
+        return load_generator(Path(path) / WEIGHTS)
 
     @classmethod
     def from_hub(cls, repository: str, revision: str | None = None) -> Pretrained:
@@ -72,7 +74,7 @@ class Pretrained:
         Raises:
             UserError: if the package huggingface_hub is not installed, the files cannot be had, or are no such model.
         """
-        require("huggingface_hub", "huggingface", "Pretrained.from_hub")
+        require("huggingface_hub", "Pretrained.from_hub")
         from huggingface_hub import snapshot_download
 
         try:
@@ -249,39 +251,79 @@ def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
             whichever they are.
 
     Raises:
-        UserError: if the file is no whole checkpoint, or no exported model.
+        UserError: if the file is no whole checkpoint, or no exported model, or needs a class that is not registered.
     """
-    if path.suffix == ENDING:
-        return read_exported(path, weights)
-    weights = weights or "ema"
-    state = load_checkpoint(path)
-    config = state["config"]
-    load_all(config["plugin_dirs"])
-    growth = Growth(
-        state["growth"]["channels"],
-        tuple(state["growth"]["seed"]),
-        tuple((bool(down), bool(across)) for down, across in state["growth"]["doubles"]),
-    )
-    component = REGISTRY.get(config["generator"], "generator")
-    labels = state.get("labels")
-    extra = {} if labels is None else {"label_space": space_from_state(labels["space"])}
-    generator = component.cls(shape=growth, **config[component.name], **extra)
-    generator.load_state_dict(state["ema"] if weights == "ema" else state["networks"]["G"])
-    generator.depth = state["networks"]["depth"]
-    generator.alpha = state["networks"]["alpha"]
-    codec = None
-    if state["codec"] is not None:
-        from pggan_framework.audio import codec_from_state
+    load_for_models()
+    exported = path.suffix == ENDING
+    about = about_path(path) if exported else path
+    try:
+        if not exported:
+            return _from_checkpoint(path, load_checkpoint(path), weights or "ema")
+        return _from_exported(path, *read_exported(path, weights))
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+        # Its values are of any kind and size: it may come from a stranger.
+        raise UserError(f"{about} does not describe the generator in {path} ({error!r})") from error
 
-        codec = codec_from_state(state["codec"])
+
+def _from_checkpoint(path: Path, state: Mapping[str, Any], weights: Weights) -> Pretrained:
+    config, labels = state["config"], state.get("labels")
+    stored = state["ema"] if weights == "ema" else state["networks"]["G"]
+    generator = _generator(path, config["generator"], config, state["growth"], labels, stored)
+    generator.depth, generator.alpha = state["networks"]["depth"], state["networks"]["alpha"]
+    rows, counts = (None, None) if labels is None else (labels["rows"].numpy(), labels["counts"].numpy())
     low, high = state["growth"]["range_out"]
-    return Pretrained(
-        generator.eval(),
-        codec,
-        state["nimg"],
-        config,
-        (float(low), float(high)),
-        None if labels is None else labels["rows"].numpy(),
-        None if labels is None else labels["counts"].numpy(),
-        weights,
-    )
+    scale = (float(low), float(high))
+    codec = _codec(path, state["codec"])
+    return Pretrained(generator.eval(), codec, state["nimg"], config, scale, rows, counts, weights)
+
+
+def _from_exported(path: Path, about: Mapping[str, Any], tensors: dict[str, Any]) -> Pretrained:
+    config = {"generator": about["generator"], about["generator"]: about["parameters"]}
+    labels = about["labels"]
+    generator = _generator(path, about["generator"], config, about["growth"], labels, tensors)
+    generator.depth, generator.alpha = about["depth"], about["alpha"]
+    rows: Labels | None = None
+    counts: NDArray[np.int64] | None = None
+    space = generator.label_space
+    if isinstance(space, MapSpace):
+        rows, counts = np.arange(len(space), dtype=np.int64)[:, None], np.ones(len(space), np.int64)
+    elif space is not None:
+        rows, counts = space.typed(np.array(labels["rows"])), np.array(labels["counts"], np.int64)
+    low, high = about["range_out"]
+    scale = (float(low), float(high))
+    codec = _codec(path, about["codec"])
+    return Pretrained(generator.eval(), codec, about["nimg"], config, scale, rows, counts, about["weights"])
+
+
+def _generator(
+    path: Path,
+    name: str,
+    config: Mapping[str, Any],
+    growth: Mapping[str, Any],
+    labels: Mapping[str, Any] | None,
+    weights: Mapping[str, Any],
+) -> GeneratorBase:
+    _needs(path, "generator", name)
+    component = REGISTRY.get(name, "generator")
+    extra = {} if labels is None else {"label_space": space_from_state(labels["space"])}
+    arguments = {"shape": Growth.from_state(growth, str(path)), **config[component.name], **extra}
+    return build_generator(path, component.cls, arguments, weights)
+
+
+def _codec(path: Path, state: Mapping[str, Any] | None) -> Codec | None:
+    if state is None:
+        return None
+    from pggan_framework.audio import codec_from_state
+
+    _needs(path, "codec", str(state.get("name")))
+    return codec_from_state(state)
+
+
+def _needs(path: Path, kind: str, name: str) -> None:
+    """See that a class that a model is built from is registered."""
+    if name not in REGISTRY:
+        near = nearest(name, [component.name for component in REGISTRY if component.kind == kind])
+        raise UserError(
+            f"{path} needs the {kind} '{name}', which is not part of this package{near}; --plugin_dirs DIR names the"
+            " folder of its file (in Python: import its module first)"
+        )

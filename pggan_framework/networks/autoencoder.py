@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
@@ -114,16 +114,21 @@ class AutoencoderDiscriminator(Discriminator):
         """
         features = self.encode(images, labels, parts)
         code = self.code(features)
-        reconstruction = self._decode(code)
+        reconstruction: Tensor = self._decoder()(code)
         error = (images - reconstruction).abs().mean((1, 2, 3))
         logits = self.classify(features) if self.classify is not None else None
         return Verdict(-error, code, logits, reconstruction)
 
-    def _decode(self, code: Tensor) -> Tensor:
-        """[N, hidden_size] -> [N, C, h, w] at this network's depth and alpha."""
+    def used(self) -> Iterable[nn.Module]:
+        """Those of the encoder and of the decoder."""
+        decoder = self._decoder()
+        deeper = set(decoder.modules()) - {*decoder.used()}
+        return [module for module in super().used() if module not in deeper]
+
+    def _decoder(self) -> Generator:
+        """The decoder at this network's depth and alpha."""
         decoder = self.decoder
         decoder.depth, decoder._whole = self.depth, self._whole
         # The same tensor, not a copy: writing into one that an earlier pass has kept would break its backward.
         decoder.alpha_value = self.alpha_value
-        pictures: Tensor = decoder(code)
-        return pictures
+        return decoder

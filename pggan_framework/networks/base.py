@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from math import log2
 from typing import ClassVar
 
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
-from pggan_framework.networks.recompute import RecomputeWish, pixels_for, recomputed
+from pggan_framework.networks.execution import DEFAULT, Execution, RecomputeWish, pixels_for
+from pggan_framework.networks.recompute import recomputed
+from pggan_framework.registry import contract
 from pggan_framework.schedules.growth import Growth
 
 
@@ -58,11 +60,14 @@ class GrowingNetwork(nn.Module):
         label_space: what it is conditioned on, if it is.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("shape", "growth", "label_space")
     grows: ClassVar[bool] = True
     """Whether it can be at a lower depth than the deepest, and fade."""
     takes_maps: ClassVar[bool] = False
     """Whether it can be conditioned on label maps; one that does not is refused where the data have them."""
     alpha_value: Tensor
+    execution: Execution = DEFAULT
+    """How it computes; see `execute`."""
 
     def __init__(self, growth: Growth, label_space: LabelSpace | None = None) -> None:
         super().__init__()
@@ -70,8 +75,6 @@ class GrowingNetwork(nn.Module):
         self.label_space = label_space
         self._depth = growth.max_depth
         self._whole = True
-        self.recompute_from: int | None = None
-        """Pixels from which on feature maps are computed again in the backward pass, not kept; None: all are kept."""
         # Alpha follows from the schedule, so it is no part of the weights.
         self.register_buffer("alpha_value", torch.ones(()), persistent=False)
 
@@ -126,35 +129,45 @@ class GrowingNetwork(nn.Module):
         """Whether the block before the newest still has a share: alpha below 1, at depth 1 or more."""
         return self._depth > 0 and not self._whole
 
-    def recomputes(self, depth: int) -> bool:
-        """Whether feature maps of `depth` are computed again in the backward pass."""
-        _, height, width = self.growth.shape_at(depth)
-        return self.recompute_from is not None and height * width >= self.recompute_from
+    def execute(self, execution: Execution) -> None:
+        """Compute as `execution` says from now on, in every layer."""
+        for module in self.modules():
+            if hasattr(type(module), "execution"):
+                setattr(module, "execution", execution)  # noqa: B010  -- of nn.Module the type is another
 
     def checkpoint_activations(self, wish: RecomputeWish) -> None:
-        """Compute feature maps again in the backward pass, rather than keep them, as `LARGE` or always or never."""
-        for module in self.modules():
-            if isinstance(module, GrowingNetwork):
-                module.recompute_from = pixels_for(wish)
+        """Recompute feature maps in the backward pass, rather than keep them: those that are `LARGE`, all, or none."""
+        self.execute(replace(self.execution, recompute_from=pixels_for(wish)))
+
+    def recomputes(self, depth: int) -> bool:
+        """Whether feature maps of `depth` are recomputed in the backward pass."""
+        pixels, (_, height, width) = self.execution.recompute_from, self.growth.shape_at(depth)
+        return pixels is not None and height * width >= pixels
 
     def run(
         self,
         depth: int,
-        modules: Sequence[nn.Module],
         work: Callable[..., Tensor],
+        modules: Sequence[nn.Module],
         *inputs: Tensor,
         apart: bool = False,
     ) -> Tensor:
-        """``work(*inputs)``, which keeps nothing else for the backward pass where `depth` recomputes.
+        """``work(*modules, *inputs)``; where `depth` recomputes, only the inputs are kept for the backward pass.
 
         Args:
             depth: that of its feature maps.
+            work: a part of the network, as a function of modules and tensors.
             modules: those it uses, which have weights or buffers.
-            work: a part of the network.
-            inputs: tensors.
+            inputs: tensors [N, ...].
             apart: whether it draws nothing and sees each sample by itself, but for layers that `recomputed` knows.
         """
-        return recomputed(work, modules, *inputs, apart=apart) if self.recomputes(depth) else work(*inputs)
+        if self.execution.recompute_from is not None and self.recomputes(depth) and torch.is_grad_enabled():
+            return recomputed(work, modules, *inputs, apart=apart)
+        return work(*modules, *inputs)
+
+    def used(self) -> Iterable[nn.Module]:
+        """The modules in use at the current depth and alpha, and all that are in them."""
+        return self.modules()
 
     def earlier(self) -> Sequence[nn.Module]:
         """What an earlier depth than the current one has trained, for a schedule that holds it fixed."""
@@ -178,6 +191,7 @@ class GrowingNetwork(nn.Module):
             self.alpha_value.copy_(other.alpha_value)
 
 
+@contract("generator")
 class GeneratorBase(GrowingNetwork):
     """Base of generators.
 
@@ -196,6 +210,7 @@ class GeneratorBase(GrowingNetwork):
         """Latents [N, F], and labels [N, width] where it is conditioned -> pictures [N, C, h, w] at this depth."""
 
 
+@contract("discriminator")
 class DiscriminatorBase(GrowingNetwork):
     """Base of discriminators: a subclass gives `judge`."""
 

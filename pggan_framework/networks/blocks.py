@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
-from pggan_framework.networks.functional import EPSILON, Pair, downsample, leaky_relu, pixel_norm, upsample
+from pggan_framework.networks.execution import DEFAULT, Execution
+from pggan_framework.networks.functional import Pair, downsample, leaky_relu, pixel_norm, upsample
 from pggan_framework.networks.layers import RELU_GAIN, ScaledConv, ScaledLinear
 from pggan_framework.networks.norms import BlockNorm
-from pggan_framework.networks.stddev import group_stddev
+from pggan_framework.networks.stddev import flat_stddev, group_stddev
 from pggan_framework.schedules.growth import Growth
 
 LEAK = 0.2
@@ -186,11 +188,17 @@ class Head(nn.Module):
         dropout: share of the values left out before the dense layer.
     """
 
+    execution: Execution = DEFAULT
+
     def __init__(
         self, channels: Pair, size: Pair, layers: Layers, mbstd: str, mbstd_group: int, dropout: float
     ) -> None:
         super().__init__()
-        self.slope, self.mbstd, self.mbstd_group = layers.slope, mbstd, mbstd_group
+        self.slope, self.mbstd = layers.slope, mbstd
+        # [N, C, h, w] -> [N]; over the whole batch it is one group.
+        self._stddev = (
+            flat_stddev if mbstd == "flat" else partial(group_stddev, group=mbstd_group if mbstd == "grouped" else None)
+        )
         extra = mbstd != "none"
         self.conv = layers.conv((channels[0] + extra, channels[0]))
         self.dropout = _dropout(dropout)
@@ -199,16 +207,9 @@ class Head(nn.Module):
     def forward(self, x: Tensor, parts: int) -> Tensor:
         """[N, C, h, w], which is `parts` batches -> [N, F]."""
         if self.mbstd != "none":
-            deviation = torch.cat([self.deviation(part) for part in x.chunk(parts)]).to(x.dtype)
+            deviation = torch.cat([self._stddev(part) for part in x.chunk(parts)]).to(x.dtype)
             # Channels last, as a convolution takes them: along axis 1 they would be joined in the other order first.
             x = x.permute(0, 2, 3, 1)
             x = torch.cat([x, deviation.view(-1, 1, 1, 1).expand(*x.shape[:3], 1)], 3).permute(0, 3, 1, 2)
         x = self.dropout(self.conv(x, parts).flatten(1))
-        return leaky_relu(self.dense(x), self.slope)
-
-    def deviation(self, x: Tensor) -> Tensor:
-        """[N, C, h, w] -> [N]; not in 16 bits, in which differences from a mean are too coarse."""
-        x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-        if self.mbstd == "flat":
-            return (x.var(unbiased=False) + EPSILON).sqrt().expand(x.shape[0])
-        return group_stddev(x, self.mbstd_group if self.mbstd == "grouped" else x.shape[0])
+        return leaky_relu(self.dense(x), self.slope, self.execution)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -14,7 +13,8 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, GrowingNetwork, Verdict, growth_of
 from pggan_framework.networks.blocks import LEAK, check_share
-from pggan_framework.networks.functional import Pair, convolve, leaky_relu
+from pggan_framework.networks.execution import DEFAULT, Execution
+from pggan_framework.networks.functional import Geometry, Pair, convolve, leaky_relu
 from pggan_framework.networks.norms import FeatureNorm, Norm, SpectralNorm
 from pggan_framework.registry import register
 from pggan_framework.schedules.growth import Growth
@@ -40,6 +40,8 @@ class StridedConv(nn.Module):
         slope: of a leaky ReLU at the end; None for none.
     """
 
+    execution: Execution = DEFAULT
+
     def __init__(
         self,
         channels: Pair,
@@ -51,11 +53,11 @@ class StridedConv(nn.Module):
         slope: float | None = None,
     ) -> None:
         super().__init__()
-        self.stride, self.transposed, self.slope = factor, transposed, slope
+        self.slope = slope
         sides = [kernel if step == 2 else kernel - 1 + kernel % 2 for step in factor]
         # A zero at the end of an odd kernel makes stride 2 meet every pixel, in whichever direction.
         self.missing = [side % 2 if step == 2 else 0 for side, step in zip(sides, factor, strict=True)]
-        self.padding = ((sides[0] - 1) // 2, (sides[1] - 1) // 2)
+        self.geometry = Geometry(factor, ((sides[0] - 1) // 2, (sides[1] - 1) // 2), transposed)
         order = channels if transposed else channels[::-1]
         self.weight = nn.Parameter(torch.randn(*order, *sides) * STD)
         self.bias = nn.Parameter(torch.zeros(channels[1])) if bias else None
@@ -66,7 +68,7 @@ class StridedConv(nn.Module):
         weight = self.weight if self.spectral is None else self.spectral(self.weight)
         if any(self.missing):
             weight = F.pad(weight, (0, self.missing[1], 0, self.missing[0]))
-        return convolve(x, weight, self.bias, self.stride, self.padding, self.transposed, self.slope)
+        return convolve(x, weight, self.bias, self.geometry, self.slope, self.execution)
 
 
 class _Dense(nn.Module):
@@ -84,6 +86,8 @@ class _Dense(nn.Module):
 
 class _Stage(nn.Module):
     """[N, C, h, w] -> [N, C', h', w']: strided convolution, norm, leaky ReLU, dropout."""
+
+    execution: Execution = DEFAULT
 
     def __init__(
         self,
@@ -108,7 +112,7 @@ class _Stage(nn.Module):
     def forward(self, x: Tensor, parts: int = 1) -> Tensor:
         x = self.conv(x)
         if self.norm is not None:
-            x = leaky_relu(self.norm(x, parts), self.slope)
+            x = leaky_relu(self.norm(x, parts), self.slope, self.execution)
         return x if self.dropout is None else self.dropout(x)
 
 
@@ -203,7 +207,7 @@ class DCGANGenerator(_FullSize, GeneratorBase):
         x = F.leaky_relu(x if self.norm is None else self.norm(x), self.slope)
         x = x if self.dropout is None else self.dropout(x)
         for depth, stage in enumerate(self.stages, 1):
-            x = self.run(depth, [stage], stage, x)
+            x = self.run(depth, lambda stage, x: stage(x), [stage], x)
         return torch.tanh(self.to_picture(x))
 
 
@@ -272,7 +276,7 @@ class DCGANDiscriminator(_FullSize, DiscriminatorBase):
             raise ValueError(f"pictures of shape {tuple(images.shape[1:])}, not {self.growth.shape}")
         x = images.contiguous(memory_format=torch.channels_last)
         for place, stage in enumerate(self.stages):
-            x = self.run(self.max_depth - place, [stage], partial(stage, parts=parts), x)
+            x = self.run(self.max_depth - place, lambda stage, x: stage(x, parts), [stage], x)
         features = x.flatten(1)
         logits = self.classify(features) if self.classify is not None else None
         return Verdict(self.score(features).squeeze(1), features, logits)

@@ -4,12 +4,15 @@ A gradient penalty differentiates D twice. PyTorch's own double backward of a co
 by an unusually shaped convolution, and a leaky ReLU's second derivative sends zeros through the whole network. The
 functions here give the same values at every order and do neither. What no gradient reaches gets None from them, where
 autograd would by default fill in zeros and send these through what lies before.
+
+With * for the convolution of an image x by a kernel w, y = w * x, and g the gradient of y: that of x is the adjoint
+convolution w^T * g, that of w is the correlation of x and g. Both are again linear in each of their two inputs, so that
+these three operations are closed under differentiation, to any order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -17,60 +20,24 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from pggan_framework.cpu import winograd
-from pggan_framework.cpu.weight_gradients import apart, weight_gradient
+from pggan_framework import cpu
+from pggan_framework.networks.execution import DEFAULT, Execution
+from pggan_framework.networks.torch_private import is_wanted
 
+Geometry = cpu.Geometry
 Pair = tuple[int, int]
 EPSILON = 1e-8
+AUTOCAST = ("cpu", "cuda")
+"""Devices that have it."""
 
 _aten: Any = torch.ops.aten
-_inputs_only = False
-_plain = False
-
-
-@contextmanager
-def input_gradients_only() -> Iterator[None]:
-    """Within it, a backward pass leaves out the gradients of convolution weights and biases.
-
-    For ``autograd.grad(scores, images, create_graph=True)``: a Python autograd function is not told which gradients
-    are wanted, and would compute and keep those of the weights for nothing.
-    """
-    global _inputs_only
-    before, _inputs_only = _inputs_only, True
-    try:
-        yield
-    finally:
-        _inputs_only = before
-
-
-@contextmanager
-def plain_operations() -> Iterator[None]:
-    """Within it, layers compute what they mean in PyTorch's own operations, one after the other: the reference.
-
-    Resizes are not folded into kernels, nothing is computed together or shared, and derivatives are autograd's.
-    """
-    global _plain
-    before, _plain = _plain, True
-    try:
-        yield
-    finally:
-        _plain = before
-
-
-def plain() -> bool:
-    """Whether `plain_operations` holds."""
-    return _plain
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[None]:
     """Within it nothing is computed in 16 bits because of an autocast for the device of `x`: for weights."""
-    if not _casts(x):
+    if x.device.type not in AUTOCAST or not torch.is_autocast_enabled(x.device.type):
         return nullcontext()
     return cast(AbstractContextManager[None], torch.autocast(x.device.type, enabled=False))
-
-
-def _casts(x: Tensor) -> bool:
-    return x.device.type in ("cpu", "cuda") and torch.is_autocast_enabled(x.device.type)
 
 
 class _Slope(Function):
@@ -115,45 +82,25 @@ class _WeightGradient(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, gradient: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bool
+        ctx: Any, x: Tensor, gradient: Tensor, weight: Tensor, geometry: Geometry, execution: Execution
     ) -> Tensor:
         ctx.save_for_backward(x, gradient)
         ctx.set_materialize_grads(False)
-        ctx.geometry = stride, padding
-        ctx.transposed = transposed
-        return weight_gradient(x, gradient, weight, stride, padding, transposed)
+        ctx.geometry, ctx.execution = geometry, execution
+        return cpu.weight_gradient(x, gradient, weight, geometry, execution.kernels)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, gradient = ctx.saved_tensors
         (weight,) = gradients
         if weight is None:
-            return (None,) * 6
-        stride, padding = ctx.geometry
+            return (None,) * 5
         to_x = to_gradient = None
         if ctx.needs_input_grad[0]:
-            to_x = convolve(gradient, weight, None, stride, padding, not ctx.transposed)
+            to_x = _Convolution.apply(gradient, weight, None, ctx.geometry.adjoint(), None, ctx.execution)
         if ctx.needs_input_grad[1]:
-            to_gradient = convolve(x, weight, None, stride, padding, ctx.transposed)
-        return to_x, to_gradient, None, None, None, None
-
-
-def _values(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Pair,
-    padding: Pair,
-    transposed: bool,
-    slope: float | None = None,
-) -> Tensor:
-    """What `convolve` returns, without a graph."""
-    if winograd.suits(x, weight, stride, padding, transposed):
-        return winograd.winograd(x, weight, bias, transposed, slope)
-    y: Tensor = _aten.convolution(x, weight, bias, stride, padding, (1, 1), transposed, (0, 0), 1)
-    # With one channel the two memory formats look alike and the NCHW one is chosen: undo that.
-    y = y.contiguous(memory_format=torch.channels_last)
-    return y if slope is None else F.leaky_relu_(y, slope)
+            to_gradient = _Convolution.apply(x, weight, None, ctx.geometry, None, ctx.execution)
+        return to_x, to_gradient, None, None, None
 
 
 class _Convolution(Function):
@@ -165,15 +112,13 @@ class _Convolution(Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        stride: Pair,
-        padding: Pair,
-        transposed: bool,
+        geometry: Geometry,
         slope: float | None,
+        execution: Execution,
     ) -> Tensor:
-        y = _values(x, weight, bias, stride, padding, transposed, slope)
+        y = cpu.convolution(x, weight, bias, geometry, slope, execution.kernels)
         ctx.save_for_backward(x, weight, None if slope is None else y)
-        ctx.geometry = stride, padding
-        ctx.transposed, ctx.slope = transposed, slope
+        ctx.geometry, ctx.slope, ctx.execution = geometry, slope, execution
         ctx.set_materialize_grads(False)
         return y
 
@@ -182,70 +127,61 @@ class _Convolution(Function):
         x, weight, y = ctx.saved_tensors
         (gradient,) = gradients
         if gradient is None:
-            return (None,) * 8
-        stride, padding = ctx.geometry
+            return (None,) * 6
         if y is not None:
             gradient = _Slope.apply(gradient, y, ctx.slope)
-        to_x, to_weight, to_bias = ctx.needs_input_grad[:3]
-        if _inputs_only:
-            to_weight = to_bias = False
+        geometry, execution = ctx.geometry, ctx.execution
+        # A penalty's inner gradient, autograd.grad(scores, images), has no use for those of weights and biases.
+        nodes = [node for node, _ in ctx.next_functions] + [None]  # there is none for a bias that is not there
+        wanted = [needed and is_wanted(nodes[at]) for at, needed in enumerate(ctx.needs_input_grad[:3])]
         if torch.is_grad_enabled():
             parts = (
-                convolve(gradient, weight, None, stride, padding, not ctx.transposed) if to_x else None,
-                _WeightGradient.apply(x, gradient, weight, *ctx.geometry, ctx.transposed) if to_weight else None,
-                gradient.sum((0, 2, 3)) if to_bias else None,
-            )
-        elif apart(gradient):
-            parts = (
-                _values(gradient, weight, None, stride, padding, not ctx.transposed) if to_x else None,
-                weight_gradient(x, gradient, weight, stride, padding, ctx.transposed) if to_weight else None,
-                gradient.sum((0, 2, 3)) if to_bias else None,
+                _Convolution.apply(gradient, weight, None, geometry.adjoint(), None, execution) if wanted[0] else None,
+                _WeightGradient.apply(x, gradient, weight, geometry, execution) if wanted[1] else None,
+                gradient.sum((0, 2, 3)) if wanted[2] else None,
             )
         else:
-            mask = to_x, to_weight, to_bias
-            channels = [gradient.shape[1]] if to_bias else None
-            parts = _aten.convolution_backward(
-                gradient, x, weight, channels, *ctx.geometry, (1, 1), ctx.transposed, (0, 0), 1, mask
-            )
-        return *parts, None, None, None, None
+            parts = cpu.convolution_backward(gradient, x, weight, geometry, wanted, execution.kernels)
+        return *parts, None, None, None
 
 
 def convolve(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    stride: Pair,
-    padding: Pair,
-    transposed: bool = False,
+    geometry: Geometry,
     slope: float | None = None,
+    execution: Execution = DEFAULT,
 ) -> Tensor:
     """Convolve, add the bias, apply a leaky ReLU.
 
     Args:
         x: [N, C, h, w].
-        weight: [C', C, kh, kw], or [C, C', kh, kw] if `transposed`.
+        weight: [C', C, kh, kw], or [C, C', kh, kw] if the geometry is transposed.
         bias: [C'] or None.
-        stride: step along height and width.
-        padding: zeros added along height and width.
-        transposed: the adjoint of the convolution with this geometry.
+        geometry: stride, padding, and whether it is the adjoint.
         slope: of the leaky ReLU below zero; None for a linear layer.
+        execution: how to compute it.
 
     Returns:
         [N, C', h', w'] in channels_last memory order.
     """
-    if _plain:
+    stride, padding, transposed = geometry
+    if execution.reference:
         x = (F.conv_transpose2d if transposed else F.conv2d)(x, weight, bias, stride, padding)
         return x if slope is None else F.leaky_relu(x, slope)
-    if _casts(x):
+    if x.device.type in AUTOCAST and torch.is_autocast_enabled(x.device.type):
         # Which autocast does for PyTorch's own operations.
         kind = torch.get_autocast_dtype(x.device.type)
         x, weight, bias = x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
-    return cast(Tensor, _Convolution.apply(x, weight, bias, stride, padding, transposed, slope))
+    # As nodes of the graph that are no leaves: of leaves `is_wanted` cannot tell.
+    both = [p.view_as(p) if p is not None and p.is_leaf and p.requires_grad else p for p in (weight, bias)]
+    return cast(Tensor, _Convolution.apply(x, *both, geometry, slope, execution))
 
 
-def leaky_relu(x: Tensor, slope: float) -> Tensor:
+def leaky_relu(x: Tensor, slope: float, execution: Execution = DEFAULT) -> Tensor:
     """`x` where it is above zero, `slope` times it below; `slope` is not negative."""
-    return F.leaky_relu(x, slope) if _plain else cast(Tensor, _LeakyReLU.apply(x, slope))
+    return F.leaky_relu(x, slope) if execution.reference else cast(Tensor, _LeakyReLU.apply(x, slope))
 
 
 def pixel_norm(x: Tensor) -> Tensor:

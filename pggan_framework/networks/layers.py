@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from math import sqrt
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pggan_framework.networks.execution import DEFAULT, Execution
 from pggan_framework.networks.functional import (
+    Geometry,
     Pair,
     convolve,
     downsample,
-    full_precision,
     leaky_relu,
-    plain,
     upsample,
 )
 from pggan_framework.networks.norms import BlockNorm, LocalResponseNorm, Norm, SpectralNorm
@@ -39,44 +36,6 @@ def _resizing(kernel: int, factor: int, up: bool) -> Tensor:
     if factor == 1:
         return eye
     return (F.pad(eye, (0, 1)) + F.pad(eye, (1, 0))) / (1 if up else 2)
-
-
-Kernels = dict[nn.Module, tuple[Tensor, bool, Tensor]]
-"""Layer -> its weight, whether gradients were on, and the weight scaled and folded."""
-
-_kernels: Kernels | None = None
-
-
-def shared_kernels() -> AbstractContextManager[None]:
-    """Within it, a layer scales and folds its weight once, however often it is used; no weight may change.
-
-    For one update: D judges twice in it, and the gradients of both go through the same small operations.
-    """
-    return kernels_as({})
-
-
-def kernels() -> Kernels | None:
-    """What is shared at present; None outside of `shared_kernels`."""
-    return _kernels
-
-
-@contextmanager
-def kernels_as(shared: Kernels | None) -> Iterator[None]:
-    """Within it, these are shared, and those that are added."""
-    global _kernels
-    before, _kernels = _kernels, shared
-    try:
-        yield
-    finally:
-        _kernels = before
-
-
-def effective(weight: Tensor, scale: float, spectral: SpectralNorm | None) -> Tensor:
-    """What a layer computes with: its weight scaled, then divided by the largest singular value if that is wished."""
-    if spectral is None:
-        return weight * scale
-    with full_precision(weight):
-        return cast(Tensor, spectral(weight * scale))
 
 
 class ScaledConv(nn.Module):
@@ -102,6 +61,9 @@ class ScaledConv(nn.Module):
     """
 
     resize: Tensor
+    execution: Execution = DEFAULT
+    kernel: Tensor | None = None
+    """What it computes with where a `Folding` has folded its weight already."""
 
     def __init__(
         self,
@@ -120,65 +82,53 @@ class ScaledConv(nn.Module):
         super().__init__()
         scale = gain / sqrt(channels_in * kernel**2)
         self.weight = nn.Parameter(torch.randn(channels_out, channels_in, kernel, kernel) * (1 if wscale else scale))
-        plain = norm in ("none", "local_response")
-        self.bias = nn.Parameter(torch.zeros(channels_out)) if plain else None
+        biased = norm in ("none", "local_response")
+        self.bias = nn.Parameter(torch.zeros(channels_out)) if biased else None
         self.scale = scale if wscale else 1.0
         self.slope = slope
         self.norm = None if norm == "none" or norm == "local_response" else Norm(norm, channels_out, running)
         self.response = LocalResponseNorm() if norm == "local_response" else None
         self.spectral = SpectralNorm(channels_out) if spectral else None
-        self.transposed = up != (1, 1)
-        self.stride = up if self.transposed else down
-        self.padding = (kernel // 2, kernel // 2)
-        self.resized = self.stride != (1, 1)
-        self.kernel_out = tuple(kernel + factor - 1 for factor in self.stride)
+        enlarges = up != (1, 1)
+        self.geometry = Geometry(up if enlarges else down, (kernel // 2, kernel // 2), enlarges)
+        self.resized = self.geometry.stride != (1, 1)
+        self.kernel_out = tuple(kernel + factor - 1 for factor in self.geometry.stride)
         if self.resized:
-            height, width = (_resizing(kernel, factor, self.transposed) for factor in self.stride)
+            height, width = (_resizing(kernel, factor, enlarges) for factor in self.geometry.stride)
             self.register_buffer("resize", torch.kron(height, width), persistent=False)
 
     def forward(self, x: Tensor, parts: int = 1) -> Tensor:
         """[N, C, h, w] -> [N, C', h', w'], of `parts` equal batches that share no statistics."""
         slope = self.slope if self.norm is None else None
-        if plain():
+        if self.execution.reference:
             x = self._step_by_step(x)
-            x = x if slope is None else leaky_relu(x, slope)
+            x = x if slope is None else leaky_relu(x, slope, self.execution)
         else:
-            x = convolve(x, self._kernel(), self.bias, self.stride, self.padding, self.transposed, slope)
+            kernel = self.folded() if self.kernel is None else self.kernel
+            x = convolve(x, kernel, self.bias, self.geometry, slope, self.execution)
         if self.norm is not None:
             x = self.norm(x, parts)
-            x = x if self.slope is None else leaky_relu(x, self.slope)
+            x = x if self.slope is None else leaky_relu(x, self.slope, self.execution)
         return x if self.response is None else self.response(x)
 
-    def share_kernel(self) -> None:
-        """Make the kernel that is shared, if it is: that of a spectral norm is made anew in each pass."""
-        if self.spectral is None and not plain():
-            self._kernel()
-
-    def _kernel(self) -> Tensor:
-        """The weight as it is convolved with."""
-        if self.spectral is not None or _kernels is None:
-            return self._folded()
-        known = _kernels.get(self)
-        # Another weight may stand in for a moment, and a kernel made without gradients has none.
-        if known is None or known[0] is not self.weight or known[1] != torch.is_grad_enabled():
-            known = _kernels[self] = self.weight, torch.is_grad_enabled(), self._folded()
-        return known[2]
-
-    def _folded(self) -> Tensor:
-        weight = effective(self.weight, self.scale, self.spectral)
+    def folded(self) -> Tensor:
+        """The kernel: the weight scaled, and the resize folded into it."""
+        weight = self.weight * self.scale  # the equalised learning rate
+        if self.spectral is not None:
+            weight = self.spectral(weight)
         if self.resized:
-            with full_precision(weight):
-                weight = weight.flatten(2) @ self.resize
-            weight = weight.view(*weight.shape[:2], *self.kernel_out)
-            weight = weight.transpose(0, 1) if self.transposed else weight
-        # As the pictures are; else each convolution would copy it first.
+            weight = (weight.flatten(2) @ self.resize).view(*weight.shape[:2], *self.kernel_out)
+            weight = weight.transpose(0, 1) if self.geometry.transposed else weight
+        # In the images' memory order; else each convolution would copy it first.
         return weight.contiguous(memory_format=torch.channels_last)
 
     def _step_by_step(self, x: Tensor) -> Tensor:
         """What the folded convolution computes, in PyTorch's own operations."""
-        x = upsample(x, self.stride) if self.transposed else x
-        x = F.conv2d(x, effective(self.weight, self.scale, self.spectral), self.bias, padding=self.padding)
-        return x if self.transposed else downsample(x, self.stride)
+        stride, padding, enlarges = self.geometry
+        x = upsample(x, stride) if enlarges else x
+        weight = self.weight * self.scale
+        x = F.conv2d(x, weight if self.spectral is None else self.spectral(weight), self.bias, padding=padding)
+        return x if enlarges else downsample(x, stride)
 
 
 class ScaledLinear(nn.Module):
@@ -192,6 +142,8 @@ class ScaledLinear(nn.Module):
         channels: how many biases there are; by default one a feature.
         spectral: as in `ScaledConv`.
     """
+
+    execution: Execution = DEFAULT
 
     def __init__(
         self,
@@ -213,7 +165,8 @@ class ScaledLinear(nn.Module):
         """[N, F] -> [N, F']."""
         repeats = self.weight.shape[0] // self.bias.shape[0]
         bias = self.bias if repeats == 1 else self.bias.repeat_interleave(repeats)
-        if self.spectral is None and not plain():
+        if self.spectral is None and not self.execution.reference:
             # The same, and there are fewer inputs than weights.
             return F.linear(x * self.scale, self.weight, bias)
-        return F.linear(x, effective(self.weight, self.scale, self.spectral), bias)
+        weight = self.weight * self.scale
+        return F.linear(x, weight if self.spectral is None else self.spectral(weight), bias)

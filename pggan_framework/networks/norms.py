@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pggan_framework.networks.functional import full_precision
+
 FeatureNorm = Literal["none", "batch", "instance", "layer"]
 """What the mean and variance are taken over; `Norm` says it."""
 
@@ -103,10 +105,11 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """A weight [rows, ...], the outputs first -> the same with largest singular value 1, about."""
-        matrix = weight.flatten(1)
-        with torch.no_grad():
-            right = F.normalize(self.direction @ matrix, dim=0)
-            left = F.normalize(matrix @ right, dim=0)
-            if self.training:
-                self.direction.copy_(left)
-        return weight / (left @ matrix @ right)
+        with full_precision(weight):
+            matrix = weight.flatten(1)
+            with torch.no_grad():
+                right = F.normalize(self.direction @ matrix, dim=0)
+                left = F.normalize(matrix @ right, dim=0)
+                if self.training:
+                    self.direction.copy_(left)
+            return weight / (left @ matrix @ right)

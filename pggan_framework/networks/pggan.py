@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, cast
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from pggan_framework.networks.base import DiscriminatorBase, FeatureMaps, Genera
 from pggan_framework.networks.blocks import DiscriminatorBlock, GeneratorBlock, Head, Layers, SeedBlock, check_share
 from pggan_framework.networks.functional import EPSILON, downsample, pixel_norm, upsample
 from pggan_framework.networks.norms import BlockNorm
+from pggan_framework.networks.statistics import RowStatistics
 from pggan_framework.registry import register
 from pggan_framework.schedules.growth import Growth
 
@@ -46,9 +47,6 @@ class Generator(GeneratorBase):
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
         position_bias: give the first dense layer a bias for each position, not only for each channel; for networks
             from the GAN zoo.
-        patch_size: pixels per side of the patches that the last layer draws at once. With 2, feature maps have half the
-            height and width of the images, and a step costs about a quarter (sub-pixel convolution, Shi et al. 2016,
-            arXiv 1609.05158).
         plain_labels: names of the labels that are joined after the normalisation of the latents; growing a model sets
             them, since a label that is normalised with the latents would change what they mean.
 
@@ -76,32 +74,34 @@ class Generator(GeneratorBase):
         norm: BlockNorm = "none",
         spectral_norm: bool = False,
         position_bias: bool | None = None,
-        patch_size: int = 1,
         plain_labels: list[str] | None = None,
     ) -> None:
         growth = growth_of(shape)
-        inner = patched("Generator", growth, patch_size)
         layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm, running=True)
         layers.check("Generator", growth)
         super().__init__(growth, 512 if latent_size is None else latent_size, label_space)
-        self.patch_size = patch_size
         self.normalize_latents = normalize_latents
         self.register_buffer("normalized", self._normalized(plain_labels or []), persistent=False)
         self.tanh_at_end = tanh_at_end
-        maps = FeatureMaps(inner, fmap_base, fmap_decay, fmap_max)
+        maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
         pixels = norm == "none" if pixelnorm is None else pixelnorm
         inputs = self.latent_size + (label_space.width if label_space else 0)
-        self.blocks = nn.ModuleList([SeedBlock(inputs, maps.at(0), inner.seed, layers, pixels, bool(position_bias))])
+        self.blocks = nn.ModuleList([SeedBlock(inputs, maps.at(0), growth.seed, layers, pixels, bool(position_bias))])
         for depth in range(1, growth.max_depth + 1):
             channels = maps.at(depth - 1), maps.at(depth)
             self.blocks.append(GeneratorBlock(channels, growth.factor(depth), layers, pixels, upsampling))
         self.to_rgb = nn.ModuleList(
-            [layers.image((maps.at(depth), inner.channels), gain=1.0) for depth in range(growth.max_depth + 1)]
+            [layers.image((maps.at(depth), growth.channels), gain=1.0) for depth in range(growth.max_depth + 1)]
         )
 
     def earlier(self) -> Sequence[nn.Module]:
         """The blocks and layers towards the picture below the current depth."""
         return [*self.blocks[: self.depth], *self.to_rgb[: self.depth]]
+
+    def used(self) -> Iterable[nn.Module]:
+        """The blocks up to the current depth, and the layers to the images of this depth and, in a fade, the last."""
+        images = self.to_rgb[self.depth - self.fading : self.depth + 1]
+        return [module for part in (*self.blocks[: self.depth + 1], *images) for module in part.modules()]
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents [N, latent_size], labels [N, width] or None -> pictures [N, C, h, w] at the current depth.
@@ -114,16 +114,15 @@ class Generator(GeneratorBase):
         x = self.blocks[0](self._normalize(inputs) if self.normalize_latents else inputs)
         before = x
         for depth in range(1, self.depth):
-            before, x = x, self.run(depth, [self.blocks[depth]], self.blocks[depth], x, apart=True)
+            before, x = x, self.run(depth, lambda block, x: block(x), [self.blocks[depth]], x, apart=True)
         if self.depth > 0:
             # The layer to the picture too: what it is computed from need not be kept either.
-            last = nn.Sequential(self.blocks[self.depth], self.to_rgb[self.depth])
-            before, x = x, self.run(self.depth, [last], last, x, apart=True)
+            last = [self.blocks[self.depth], self.to_rgb[self.depth]]
+            before, x = x, self.run(self.depth, lambda block, to_rgb, x: to_rgb(block(x)), last, x, apart=True)
         else:
             x = self.to_rgb[0](x)
-        x = self._pixels(x)
         if self.fading:
-            old = upsample(self._pixels(self.to_rgb[self.depth - 1](before)), self.growth.factor(self.depth))
+            old = upsample(self.to_rgb[self.depth - 1](before), self.growth.factor(self.depth))
             x = torch.lerp(old, x, self.alpha.to(x.dtype))
         return torch.tanh(x) if self.tanh_at_end else x
 
@@ -148,10 +147,6 @@ class Generator(GeneratorBase):
         counted = self.normalized.to(inputs.dtype)
         mean = (inputs * counted).square().sum(1, keepdim=True) / counted.sum()
         return torch.where(counted > 0, inputs * (mean + EPSILON).rsqrt(), inputs)
-
-    def _pixels(self, patches: Tensor) -> Tensor:
-        """[N, C p p, h / p, w / p] -> [N, C, h, w]."""
-        return patches if self.patch_size == 1 else nn.functional.pixel_shuffle(patches, self.patch_size)
 
 
 @register("discriminator")
@@ -181,7 +176,8 @@ class Discriminator(DiscriminatorBase):
             channel of a sample (instance), each sample (layer), or each value by its neighbouring channels'
             (local_response). With batch, a score depends on the whole batch, which no gradient penalty means.
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
-        patch_size: pixels per side of the patches that are channels to the first layer, as in the generator.
+        row_statistics: also judge each row's mean, deviation and change along the width, which are those of a frequency
+            along time where images are spectrograms.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -204,10 +200,9 @@ class Discriminator(DiscriminatorBase):
         block_dropout: float = 0.0,
         norm: BlockNorm = "none",
         spectral_norm: bool = False,
-        patch_size: int = 1,
+        row_statistics: bool = False,
     ) -> None:
         name, growth = type(self).__name__, growth_of(shape)
-        inside = patched(name, growth, patch_size)
         layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm)
         layers.check(name, growth)
         check_share(name, "dropout", dropout)
@@ -216,26 +211,32 @@ class Discriminator(DiscriminatorBase):
             raise UserError(f"{name}.mbstd_group {mbstd_group} is below 2: one sample has no deviation")
         super().__init__(growth, label_space)
         self.stddev_group = mbstd_group if mbstd == "grouped" else 1
-        self.patch_size = patch_size
-        maps = FeatureMaps(inside, fmap_base, fmap_decay, fmap_max)
+        maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
         inner = maps.at(0), maps.at(-1)
-        self.blocks = nn.ModuleList([Head(inner, inside.seed, layers, mbstd, mbstd_group, dropout)])
+        self.blocks = nn.ModuleList([Head(inner, growth.seed, layers, mbstd, mbstd_group, dropout)])
         for depth in range(1, growth.max_depth + 1):
             channels = maps.at(depth), maps.at(depth - 1)
             block = DiscriminatorBlock(channels, growth.factor(depth), layers, fused_downscale, block_dropout)
             self.blocks.append(block)
         self.from_rgb = nn.ModuleList(
             [
-                layers.image((inside.channels, maps.at(depth)), slope=layers.slope)
+                layers.image((growth.channels, maps.at(depth)), slope=layers.slope)
                 for depth in range(growth.max_depth + 1)
             ]
         )
+        self.rows = RowStatistics(growth, maps.at(-1), layers) if row_statistics else None
         self.score = layers.dense((maps.at(-1), 1), 1.0)
         self.classify = layers.dense((maps.at(-1), label_space.width), 1.0) if label_space else None
 
     def earlier(self) -> Sequence[nn.Module]:
         """The blocks and layers from the picture below the current depth, but for the end, which gives the score."""
         return [*self.blocks[1 : self.depth], *self.from_rgb[: self.depth]]
+
+    def used(self) -> Iterable[nn.Module]:
+        """The blocks up to the current depth, the layers from images of this depth and in a fade the last; the end."""
+        images = self.from_rgb[self.depth - self.fading : self.depth + 1]
+        rest = [part for name, part in self.named_children() if name not in ("blocks", "from_rgb")]
+        return [module for part in (*self.blocks[: self.depth + 1], *images, *rest) for module in part.modules()]
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
         """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] at the current depth.
@@ -260,49 +261,24 @@ class Discriminator(DiscriminatorBase):
         expected = self.growth.shape_at(self.depth)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(f"pictures of shape {tuple(images.shape[1:])} at depth {self.depth}, not {expected}")
-        return self._features(images, parts)
+        features = self._features(images, parts)
+        return features if self.rows is None else features + self.rows(images)
 
     def _features(self, images: Tensor, parts: int) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
-        x = self._patches(images) if self.depth > 0 else self.from_rgb[0](self._patches(images))
-        for depth in range(self.depth, 0, -1):
-            x = self._block(depth, x, parts)
-            if depth == self.depth and self.fading:
-                old = self.from_rgb[depth - 1](self._patches(self._shrink(images, self.growth.factor(depth))))
-                x = torch.lerp(old, x, self.alpha.to(x.dtype))
+        if self.depth == 0:
+            head: Tensor = self.blocks[0](self.from_rgb[0](images), parts)
+            return head
+        newest = [self.from_rgb[self.depth], self.blocks[self.depth]]
+        x = self.run(self.depth, lambda first, block, x: block(first(x), parts), newest, images, apart=True)
+        if self.fading:
+            smaller = self._shrink(images, self.growth.factor(self.depth))
+            x = torch.lerp(self.from_rgb[self.depth - 1](smaller), x, self.alpha.to(x.dtype))
+        for depth in range(self.depth - 1, 0, -1):
+            x = self.run(depth, lambda block, x: block(x, parts), [self.blocks[depth]], x, apart=True)
         features: Tensor = self.blocks[0](x, parts)
         return features
-
-    def _block(self, depth: int, x: Tensor, parts: int) -> Tensor:
-        """What the block of a depth makes of [N, C, h, w]: of pictures at the current depth, else of feature maps."""
-        block = self.blocks[depth]
-        first = self.from_rgb[depth] if depth == self.depth else nn.Identity()
-
-        def work(x: Tensor) -> Tensor:
-            return cast(Tensor, block(first(x), parts))
-
-        return self.run(depth, [first, block], work, x, apart=True)
 
     def _shrink(self, images: Tensor, factor: tuple[int, int]) -> Tensor:
         """What the depth before sees of pictures [N, C, h, w]."""
         return downsample(images, factor)
-
-    def _patches(self, images: Tensor) -> Tensor:
-        """[N, C, h, w] -> [N, C p p, h / p, w / p]."""
-        if self.patch_size == 1:
-            return images
-        return nn.functional.pixel_unshuffle(images, self.patch_size).contiguous(memory_format=torch.channels_last)
-
-
-def patched(name: str, growth: Growth, size: int) -> Growth:
-    """The growth of feature maps where images are patches of `size` x `size` pixels.
-
-    Raises:
-        UserError: if the seed block does not divide into such patches.
-    """
-    height, width = growth.seed
-    if size < 1 or height % size or width % size:
-        raise UserError(
-            f"{name}.patch_size {size} is given; allowed: a number that divides the first images, {height}x{width}"
-        )
-    return Growth(growth.channels * size * size, (height // size, width // size), growth.doubles)

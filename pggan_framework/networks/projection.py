@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import Verdict
-from pggan_framework.networks.layers import effective
 from pggan_framework.networks.norms import SpectralNorm
 from pggan_framework.networks.pggan import Discriminator
 from pggan_framework.registry import register
@@ -38,7 +37,8 @@ class LabelEmbedding(nn.Module):
 
     def forward(self, labels: Tensor) -> Tensor:
         """Labels [N, width], a one-hot block for each attribute -> [N, F]."""
-        return labels @ effective(self.weight, self.scale, self.spectral)
+        weight = self.weight * self.scale
+        return labels @ (weight if self.spectral is None else self.spectral(weight))
 
 
 @register("discriminator")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -201,6 +201,17 @@ class SPADEGenerator(GeneratorBase):
         seed = [self.seed] if self.noise is None else [self.seed, self.noise]
         return [*seed, *self.blocks[: self.depth], *self.to_rgb[: self.depth]]
 
+    def used(self) -> Iterable[nn.Module]:
+        """All but what belongs to depths above the current one, and to layers to other depths' images."""
+        noise = [] if self.noise is None else [self.noise]
+        parts = [
+            self.seed,
+            *noise,
+            *self.blocks[: self.depth + 1],
+            *self.to_rgb[self.depth - self.fading : self.depth + 1],
+        ]
+        return [module for part in parts for module in part.modules()]
+
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents [N, latent_size] and maps [N, K, h, w] -> pictures [N, C, h, w] at the current depth.
 
@@ -227,12 +238,8 @@ class SPADEGenerator(GeneratorBase):
         return torch.tanh(x) if self.tanh_at_end else x
 
     def _block(self, depth: int, x: Tensor, maps: Tensor) -> Tensor:
-        block, factor = self.blocks[depth], self.growth.factor(depth)
-
-        def work(x: Tensor, maps: Tensor) -> Tensor:
-            return cast(Tensor, block(upsample(x, factor), maps))
-
-        return self.run(depth, [block], work, x, maps)
+        factor = self.growth.factor(depth)
+        return self.run(depth, lambda block, x, maps: block(upsample(x, factor), maps), [self.blocks[depth]], x, maps)
 
     def _picture(self, x: Tensor, depth: int) -> Tensor:
         picture: Tensor = self.to_rgb[depth](F.leaky_relu(x, LEAK))

@@ -14,19 +14,27 @@ def stddev_groups(samples: int, group: int) -> int:
     return min(-(-samples // group), max(samples // 2, 1))
 
 
-def group_stddev(x: Tensor, group: int) -> Tensor:
+def flat_stddev(x: Tensor) -> Tensor:
+    """[N, C, h, w] -> [N], over samples and positions at once, as some older code has it: the same for all samples."""
+    x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    return (x.var(unbiased=False) + EPSILON).sqrt().expand(x.shape[0])
+
+
+def group_stddev(x: Tensor, group: int | None) -> Tensor:
     """How much samples differ: the standard deviation over groups of samples, averaged (Karras et al. 2018, section 3).
 
     Args:
         x: [N, C, h, w]; not changed.
         group: size of a group at most. N samples make M = ceil(N / group) groups as equal as can be, sample i in
-            group i mod M; one group fewer where a sample would be alone.
+            group i mod M; one group fewer where a sample would be alone. None: all samples are one group.
 
     Returns:
         [N], the same for all of a group: its biased standard deviation over samples, mean over C, h, w.
     """
     samples = x.shape[0]
-    groups = stddev_groups(samples, group)
+    groups = 1 if group is None else stddev_groups(samples, group)
+    # In 16 bits differences from a mean are too coarse.
+    x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
     rows = -(-samples // groups)
     missing = rows * groups - samples
     # Positions before channels, as they lie in memory; the mean is over both.

@@ -9,6 +9,7 @@ from typing import Any
 
 from pggan_framework.config.arguments import COMMAND_FLAGS, is_alone, parse_argv, parse_mapping
 from pggan_framework.config.general import UNSTORED
+from pggan_framework.config.presets import find_config
 from pggan_framework.config.text import load_file, load_value
 from pggan_framework.errors import UserError
 from pggan_framework.planning.choose import MINUTES, Choice, choose
@@ -60,7 +61,8 @@ def with_given(choice: Choice, words: Sequence[str]) -> Choice:
 def given_values(words: Sequence[str]) -> dict[str, Any]:
     """The values of flags and of config files, by dotted name; the command line's are the stronger ones."""
     line = parse_argv(words)
-    settings = [setting for file in line.configs for setting in parse_mapping(load_file(Path(file)), f"{file}: ")]
+    files = {file: load_file(find_config(file)) for file in line.configs}
+    settings = [setting for file, content in files.items() for setting in parse_mapping(content, f"{file}: ")]
     found: dict[str, Any] = {}
     for setting in [*settings, *line.settings]:
         if not setting.key:

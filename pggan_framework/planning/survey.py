@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio.reading import SUFFIXES as SOUNDS
-from pggan_framework.audio.reading import SoundFile, UnreadableSound, find_files, read_header, read_wave
+from pggan_framework.audio.reading import SoundFile, UnreadableSound, read_header, read_wave
 from pggan_framework.data.images.files import SUFFIXES as IMAGES
 from pggan_framework.data.images.files import header_size
+from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError, nearest
 
 LISTENED = 24
@@ -98,8 +99,9 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
         siblings = [str(path) for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
         what = "is a file" if folder.exists() else f"does not exist{nearest(str(folder), siblings)}"
         raise UserError(f"{folder} {what}; allowed: a folder of recordings or of images")
-    sounds, others = find_files(folder)
-    images = [path for path in others if path.suffix.lower() in IMAGES]
+    tree = walk(folder)
+    sounds, others = tree.paths(SOUNDS)
+    images = tree.paths(IMAGES)[0]
     if not sounds and not images:
         endings = Counter(path.suffix.lower() or "none" for path in others)
         found = f"its {len(others)} files end in {', '.join(sorted(endings)[:5])}" if others else "it is empty"

@@ -63,6 +63,7 @@ class DepthManager(Plugin):
             whole, and the next one fades in at once; 2.4: depth 3 is fading in, at alpha 0.4.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("minibatch_size", "schedule")
     now: ClassVar[Callable[[], float]] = time.monotonic
     """What a schedule in seconds counts."""
 

@@ -26,6 +26,7 @@ class LRScheduler(Plugin):
         UserError: if a decay is not above 0.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("lr_rampup_kimg", "G_lr_max", "D_lr_max")
     schedulable: ClassVar[tuple[str, ...]] = ("G_lr_max", "D_lr_max")
 
     def __init__(

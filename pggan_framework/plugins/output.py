@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class OutputGenerator(Plugin):
         output_snapshot_ticks: ticks between two sheets.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("postprocessors", "logger")
     main_process_only = True
 
     def __init__(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any, ClassVar
 
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
-from pggan_framework.runs.folders import snapshot_name, snapshots
+from pggan_framework.runs.folders import number_of, snapshot_name, snapshots
 from pggan_framework.training.background import frozen
 from pggan_framework.training.checkpoint import save_checkpoint
 from pggan_framework.training.plugin import Every, Plugin
@@ -19,12 +20,13 @@ class SaverPlugin(Plugin):
 
     Args:
         directory: where to; the run's folder or checkpoints_dir, given by the experiment.
-        keep_old_checkpoints: keep the earlier ones; otherwise they go once the new one is safely on disk.
+        keep_old_checkpoints: keep the earlier ones; otherwise they go once the new one is on disk and verified.
         network_snapshot_ticks: ticks between two checkpoints.
         network_snapshot_minutes: also write one at a tick's end when the last is older than this; 0 to leave it to
             the ticks.
     """
 
+    injected: ClassVar[tuple[str, ...]] = ("directory",)
     main_process_only = True
 
     def __init__(
@@ -42,6 +44,15 @@ class SaverPlugin(Plugin):
         self.network_snapshot_minutes = network_snapshot_minutes
         self.every = Every(1, "tick")
         self._last = time.monotonic()
+        self._own: list[Path] = []  # what this process has written, or resumed from, and may remove
+        self._abandoned: list[Path] = []  # newer ones than the one resumed from: of a line that is given up, or damaged
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The checkpoint that the run resumes from is replaced by the next one like any other."""
+        super().load_state_dict(state)
+        start = self.directory / snapshot_name(self.trainer.nimg)
+        self._own.append(start)
+        self._abandoned = [path for path in snapshots(self.directory) if number_of(path) > number_of(start)]
 
     def on_tick(self) -> None:
         """Save, in the background, if enough ticks or minutes have passed."""
@@ -67,12 +78,16 @@ class SaverPlugin(Plugin):
         state = frozen(self.trainer.open_state or self.trainer.state_dict())
 
         def write() -> None:
-            earlier = snapshots(self.directory)
             save_checkpoint(path, state)
-            if not self.keep_old_checkpoints:
-                for old in earlier:
-                    if old != path:
-                        old.unlink(missing_ok=True)
+            earlier, self._own = [old for old in self._own if old != path], [path]
+            for newer in self._abandoned:  # `latest` must find the new line; the old one is not lost
+                if newer != path and newer.exists():
+                    newer.rename(newer.with_name(f"{newer.name}.superseded"))
+            self._abandoned = []
+            # Whatever else is in the folder was written by someone else, or is kept on purpose.
+            for old in earlier if not self.keep_old_checkpoints else ():
+                if number_of(old) <= number_of(path):
+                    old.unlink(missing_ok=True)
 
         self.trainer.background.submit(write, name="checkpoint")
         self._last = time.monotonic()

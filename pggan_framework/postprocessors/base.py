@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pggan_framework.registry import contract
 from pggan_framework.schedules.growth import Growth
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ class Artifact:
     path: Path
 
 
+@contract("postprocessor")
 class Postprocessor:
     """Base of the savers."""
 
@@ -39,6 +42,7 @@ class Postprocessor:
         """
         self.directory, self.growth, self.codec = directory, growth, codec
 
+    @abstractmethod
     def save(self, samples: NDArray[np.float32], kind: str, kimg: int) -> list[Artifact]:
         """Write `samples` [N, C, h, w] in [-1, 1], at any depth's size.
 
@@ -47,4 +51,3 @@ class Postprocessor:
             kind: ``fakes``, numbered by `kimg` (``fakes_000120.png``), or ``reals``, written once.
             kimg: thousand real images shown so far.
         """
-        raise TypeError(f"{type(self).__name__} does not define save")

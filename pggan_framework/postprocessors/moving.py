@@ -44,7 +44,7 @@ def check_moving(kind: Moving, who: str) -> None:
         UserError: if the package it needs is not installed.
     """
     if kind == "mp4":
-        require("imageio_ffmpeg", "video", who)
+        require("imageio_ffmpeg", who)
 
 
 def check_fps(kind: Moving, fps: float, flag: str = "--fps") -> None:

@@ -59,7 +59,9 @@ def file_rate(sample_rate: int, name: str) -> int:
     return min((rate for rate in rates if rate >= sample_rate), default=rates[-1])
 
 
-def write_sound(path: Path, wave: Wave, sample_rate: int, format: SoundFormat | None = None) -> None:
+def write_sound(
+    path: Path, wave: Wave, sample_rate: int, format: SoundFormat | None = None, vorbis: bool = False
+) -> None:
     """Write a wave [T] or [channels, T] so that nobody ever reads half of it; missing folders are made.
 
     wav and flac have 16 bits, and the same wave gives the same bytes; so does mp3. Opus and mp3, which are lossy, are
@@ -71,6 +73,7 @@ def write_sound(path: Path, wave: Wave, sample_rate: int, format: SoundFormat | 
         wave: float32, full scale 1.
         sample_rate: samples a second.
         format: by default that of the path's ending.
+        vorbis: write Vorbis into ``ogg`` files, for programs that do not know Opus: samplers.
 
     Raises:
         UserError: if there is no such format, or the file cannot be written.
@@ -79,9 +82,9 @@ def write_sound(path: Path, wave: Wave, sample_rate: int, format: SoundFormat | 
 
     name = format or path.suffix.lower().removeprefix(".")
     check_format(name)
-    container, subtype = _CONTAINERS[name]
+    container, subtype = ("OGG", "VORBIS") if vorbis and name == "ogg" else _CONTAINERS[name]
     frames = np.nan_to_num(np.asarray(wave, np.float32).T, nan=0.0, posinf=1.0, neginf=-1.0)
-    rate = file_rate(sample_rate, name)
+    rate = sample_rate if subtype == "VORBIS" else file_rate(sample_rate, name)
     if rate != sample_rate:
         import soxr
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -15,14 +13,14 @@ from pggan_framework.audio.base import Codec, Wave
 from pggan_framework.audio.offset import find_offset
 from pggan_framework.audio.reading import Channels, SoundFile, UnreadableSound, read_header, read_wave
 from pggan_framework.data.base import box_mean
-from pggan_framework.data.datasets.images import DefaultImageFolderDataset
-from pggan_framework.data.images.files import header_size, reason
+from pggan_framework.data.images.files import colour, header_size, open_image, reason
+from pggan_framework.data.images.fitting import Fitting, Mode
 from pggan_framework.data.recordings.clips import ClipPolicy
 from pggan_framework.errors import UserError
 from pggan_framework.models.pretrained import Pretrained
 
 Fit = Literal["stretch", "crop", "pad"]
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_MODES: dict[int, Mode] = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 @dataclass(frozen=True)
@@ -80,21 +78,12 @@ def _read_picture(path: Path, model: Pretrained, known: dict[str, Any], fit: Fit
     policy = fit or known.get("resize", "none")
     if policy == "none":
         policy = "none" if list(found) == full else "crop"
-    with TemporaryDirectory() as folder:
-        # A folder of one picture has the very rules of the training data.
-        shutil.copyfile(path, Path(folder) / "target.png")
-        try:
-            one = DefaultImageFolderDataset(
-                Path(folder),
-                imread_mode=_MODES[channels],  # type: ignore[arg-type]  # its values are those
-                size=(full[0], full[1]),
-                resize=policy,
-                background=known.get("background", "white"),
-                seed_shape=model.growth.seed,
-            )
-            pixels = one.image(0)
-        except UserError as error:
-            raise UserError(str(error).replace(f"{folder}/target.png", str(path))) from error
+    fitting = Fitting(_MODES[channels], (full[0], full[1]), policy, background=colour(known.get("background", "white")))
+    try:
+        with open_image(path) as image:
+            pixels = fitting.pixels(image)
+    except Exception as error:
+        raise UserError(f"cannot decode {path}: {reason(error)}") from error
     small = box_mean(pixels, model.generator.size).astype(np.float32) / np.float32(127.5) - 1
     size, wanted = ("x".join(map(str, sides)) for sides in (found, full))
     return Target(path, small, None, () if list(found) == full else (f"{size} made {wanted} by {policy}",))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pggan_framework.data.datasets.h5 import OldH5Dataset
-from pggan_framework.data.prepare.image_plan import Options, Plan, make_plan
+from pggan_framework.data.images.plan import Options, Plan, make_plan
 from pggan_framework.data.prepare.images import Result, partial_folder, prepare_pictures
 from pggan_framework.data.prepare.parallel import processors
 from pggan_framework.data.prepare.shards import prepare_shards, shard_paths

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from pggan_framework.errors import UserError
 from pggan_framework.postprocessors.moving import sheets_in
-from pggan_framework.runs.best_checkpoint import read_best
+from pggan_framework.runs.best_checkpoint import QUALITY, is_measurement, read_best
 from pggan_framework.runs.folders import checkpoint_folder, stored_config
+from pggan_framework.storage.limits import parse_json
 
 _SOUND = re.compile(r"fakes_sound_(\d{6,})_(\d+|all)\.(wav|flac|ogg|opus|mp3)")
 REPORT = "report.html"
@@ -72,8 +73,10 @@ def read_run(folder: Path) -> Record:
         folder,
         config,
         {name: str(value) for name, value in facts.items()},
-        _ascending(_lines(folder / _path(config, "JSONLLogger", "stats.jsonl", "filename"))),
-        _lines(folder / "metrics.jsonl"),
+        _ascending(
+            [_numbers(line) for line in _lines(folder / _path(config, "JSONLLogger", "stats.jsonl", "filename"))]
+        ),
+        [line for line in _lines(folder / "metrics.jsonl") if line.get("by") != QUALITY or is_measurement(line, "n")],
         sheets_in(images) if images.is_dir() else [],
         reals if reals.is_file() else None,
         _last_sounds(folder / _path(config, "SoundSaver", "sound")),
@@ -90,7 +93,7 @@ def _path(config: Mapping[str, Any], component: str, default: str, parameter: st
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -105,12 +108,17 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         return []
     for line in text.splitlines():
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:
             continue
         if isinstance(record, dict):
             found.append(record)
     return found
+
+
+def _numbers(tick: dict[str, Any]) -> dict[str, Any]:
+    """A tick without what is no number."""
+    return {name: value for name, value in tick.items() if isinstance(value, (int, float)) and abs(value) < inf}
 
 
 def _ascending(ticks: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pggan_framework.errors import UserError
+from pggan_framework.registry import contract
 from pggan_framework.schedules.plan import Plan
 
 Value = TypeVar("Value")
@@ -43,6 +44,7 @@ class Facts:
         return self.minibatch(depth) * self.repeats
 
 
+@contract("schedule")
 class Schedule(ABC):
     """Base of schedules. A subclass is registered with ``@register("schedule")`` and gives `plan`."""
 

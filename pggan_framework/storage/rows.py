@@ -25,6 +25,16 @@ def _parse(path: Path) -> tuple[list[Row], int]:
     rows: list[Row] = []
     size = 0
     if path.is_file():
+        content = path.read_bytes()
+        try:
+            # All lines at once, which takes a third of the time; where one is torn, up to that one.
+            whole: list[Row] = (
+                json.loads(b"[" + content.replace(b"\n", b",")[:-1] + b"]") if content[-1:] == b"\n" else []
+            )
+        except ValueError:
+            whole = []
+        if whole and all(isinstance(row, dict) for row in whole) and len(whole) == content.count(b"\n"):
+            return whole, len(content)
         with path.open("rb") as file:
             for line in file:
                 try:

@@ -1,9 +1,9 @@
 """The whole gradient of an update as one graph: traced through the penalty's double backward, then compiled.
 
-``torch.compile`` cannot follow a gradient that is differentiated again. So the update is written in ordinary autograd,
-run once under ``make_fx``, which notes every operation of the forward, the backward and the backward of the backward,
-and what it has noted is compiled like any other function of tensors: weights, buffers, pictures, latents, alpha and the
-terms' weights go in, gradients and figures come out. The optimiser stays outside.
+``torch.compile`` cannot follow a gradient that is differentiated again. So the eager step's own function,
+`step.backward`, runs once under ``make_fx``, which records every operation of the forward, the backward and the
+backward of the backward, and the record is compiled like any other function of tensors: weights, buffers, images,
+latents, alpha and the terms' weights go in, gradients and what is logged come out. The optimiser stays outside.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import stateless
 
 from pggan_framework.losses.base import Loss
 from pggan_framework.losses.context import Progress, StepContext
+from pggan_framework.networks.folding import with_tensors
+from pggan_framework.networks.torch_private import trace
+from pggan_framework.training.step import backward
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
-
-_FIELDS = ("latents", "reals", "labels", "mixing")
 
 
 class CannotCaptureError(Exception):
@@ -40,8 +40,15 @@ class _Unknown(Progress):
         return super().__getattribute__(name)
 
 
+def fields_of(context: StepContext) -> dict[str, Tensor]:
+    """The tensors that an update was given, by the names of the context's arguments."""
+    names = "latents", "reals", "labels", "mixing"
+    given = {name: getattr(context, name) for name in names if name != "reals" or context.has("reals")}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 class _Update:
-    """One kind of update: which network, at which depth, with which terms and shapes.
+    """One kind of update as a function of tensors: which network, at which depth, with which terms and shapes.
 
     Args:
         loss: what the network minimises.
@@ -52,63 +59,50 @@ class _Update:
     def __init__(self, loss: Loss, context: StepContext, weights: dict[str, float]) -> None:
         self.loss, self.side = loss, context.side
         self.G, self.D = context.G, context.D
-        self.precision = context.precision
         self.terms = list(weights)
-        self.fields = [name for name in _FIELDS if context.inputs[name] is not None]
-        self.trained = [p.requires_grad for p in (self.G if self.side == "G" else self.D).parameters()]
-        self.names: list[str] = []
-        self.reached: list[bool] = []
+        self.fields = list(fields_of(context))
+        self.tensors = {name: list(_tensors(network)) for name, network in (("G", self.G), ("D", self.D))}
+        own = self.G if self.side == "G" else self.D
+        self.trained = [name for name, parameter in own.named_parameters() if parameter.requires_grad]
+        self.reached: list[str] = []
+        self.logged: list[str] = []
 
     def inputs(self, context: StepContext, weights: dict[str, float]) -> list[Tensor]:
-        """What the graph takes, of an update like this one."""
+        """What the graph takes, of an update like this one: terms' weights, its tensors, those of G and of D."""
         like = context.latents
         scale = torch.tensor([weights[name] for name in self.terms], dtype=like.dtype).to(like.device)
-        fields = [cast(Tensor, context.inputs[name]) for name in self.fields]
-        tensors = [tensor.detach() for network in (self.G, self.D) for tensor in _tensors(network)]
-        return [scale, *fields, *tensors]
+        tensors = [tensor.detach() for network in (self.G, self.D) for tensor in _tensors(network).values()]
+        return [scale, *fields_of(context).values(), *tensors]
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
-        """Gradients of the weights that are reached, then the figures; fills in `names` and `reached`."""
-        scale, rest = inputs[0], inputs[1 + len(self.fields) :]
-        fields: dict[str, Tensor | None] = dict.fromkeys(_FIELDS)
-        fields.update(zip(self.fields, inputs[1:], strict=False))
-        count = len(_tensors(self.G))
-        place = {"G": rest[:count], "D": rest[count:]}
-        number = sum(1 for _ in (self.G if self.side == "G" else self.D).parameters())
-        leaves = [
-            tensor.detach().requires_grad_() if trained else tensor
-            for tensor, trained in zip(place[self.side][:number], self.trained, strict=True)
-        ]
-        place[self.side] = (*leaves, *place[self.side][number:])
-        with torch.enable_grad(), _standing_in(self.G, place["G"]), _standing_in(self.D, place["D"]):
-            context = StepContext(
-                self.side, self.G, self.D, cast(Tensor, fields["latents"]), fields["reals"], fields["labels"],
-                fields["mixing"], _Unknown(), precision=self.precision,
-                weights=dict(zip(self.terms, scale.unbind(), strict=True)),
-            )  # fmt: skip
-            wanted = [leaf for leaf, trained in zip(leaves, self.trained, strict=True) if trained]
-            found: list[Tensor | None] = [None] * len(wanted)
-            for part in self.loss.summands(context):
-                more = torch.autograd.grad(part, wanted, allow_unused=True)
-                found = [b if a is None else a if b is None else a + b for a, b in zip(found, more, strict=True)]
-        gradients = iter(found)
-        complete = [next(gradients) if trained else None for trained in self.trained]
-        self.reached = [gradient is not None for gradient in complete]
-        self.names = list(context.stats)
-        return [*(gradient for gradient in complete if gradient is not None), *context.stats.values()]
+        """Gradients of the weights that are reached, then what is logged; fills in `reached` and `logged`."""
+        left = iter(inputs)
+        scale = next(left)
+        fields = {name: next(left) for name in self.fields}
+        places = {network: {name: next(left) for name in names} for network, names in self.tensors.items()}
+        leaves = {name: places[self.side][name].detach().requires_grad_() for name in self.trained}
+        places[self.side].update(leaves)
+        context = StepContext(
+            self.side,
+            with_tensors(self.G, places["G"]),
+            with_tensors(self.D, places["D"]),
+            fields["latents"],
+            fields.get("reals"),
+            fields.get("labels"),
+            fields.get("mixing"),
+            _Unknown(),
+            weights=dict(zip(self.terms, scale.unbind(), strict=True)),
+        )
+        with torch.enable_grad():
+            backward(self.loss, context)
+        found = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+        self.reached, self.logged = list(found), list(context.stats)
+        return [*found.values(), *context.stats.values()]
 
 
-def _tensors(network: nn.Module) -> list[Tensor]:
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
     """Its weights, then its buffers."""
-    return [*network.parameters(), *network.buffers()]
-
-
-@contextmanager
-def _standing_in(network: nn.Module, tensors: Sequence[Tensor]) -> Iterator[None]:
-    """Within it the network computes with these tensors."""
-    names = [name for name, _ in network.named_parameters()] + [name for name, _ in network.named_buffers()]
-    with stateless._reparametrize_module(network, dict(zip(names, tensors, strict=True))):
-        yield
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,33 +113,25 @@ class Captured:
         update: the kind of update.
         compiled: its graph as a function of those of its inputs that it needs.
         needed: which these are.
-        names: of the figures it returns last.
-        reached: which of the network's weights it returns a gradient of.
         seconds: that making it took.
-        before: seconds that the gradients take operation by operation.
-        after: seconds that they take now.
     """
 
     update: _Update
     compiled: Callable[..., Sequence[Tensor]]
     needed: tuple[bool, ...]
-    names: tuple[str, ...]
-    reached: tuple[bool, ...]
     seconds: float = 0.0
-    before: float = 0.0
-    after: float = 0.0
 
     def run(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Gradients, then figures."""
+        """Gradients, then what is logged."""
         used = [tensor for tensor, needed in zip(inputs, self.needed, strict=True) if needed]
         with torch.no_grad():
             return list(self.compiled(*used))
 
     def apply(self, inputs: Sequence[Tensor], context: StepContext) -> None:
-        """Add the gradients to those in the weights, and leave the figures in the context."""
+        """Add the gradients to those in the weights, and leave what is logged in the context."""
         found = self.run(inputs)
-        network = context.G if context.side == "G" else context.D
-        weights = [p for p, reached in zip(network.parameters(), self.reached, strict=True) if reached]
+        own = dict((context.G if context.side == "G" else context.D).named_parameters())
+        weights = [own[name] for name in self.update.reached]
         for weight, gradient in zip(weights, found, strict=False):
             if weight.grad is not None:
                 weight.grad.add_(gradient, alpha=context.share)
@@ -154,7 +140,7 @@ class Captured:
             # A fused optimiser goes through both in the order they lie in memory.
             same = gradient.stride() == weight.stride()
             weight.grad = gradient if same else torch.empty_like(weight).copy_(gradient)
-        for name, value in zip(self.names, found[len(weights) :], strict=True):
+        for name, value in zip(self.update.logged, found[len(weights) :], strict=True):
             # A CUDA graph writes its results to the same place every time.
             context.log(name, value.clone() if value.is_cuda else value)
 
@@ -170,25 +156,18 @@ def capture(
     Args:
         loss: what the network minimises.
         context: an update.
-        weights: of its terms, as `Captures.weights` gives them.
+        weights: of its terms, by name.
         compiler: graph -> function.
 
     Raises:
         CannotCaptureError: if it has no graph, or one that does not give what the update does.
     """
-    # It takes a second to import, and most runs have no graphs.
-    from torch._guards import TracingContext, tracing
-    from torch._subclasses.fake_tensor import FakeTensorMode
-    from torch.fx.experimental.proxy_tensor import make_fx
-
     start = time.perf_counter()
     update = _Update(loss, context, weights)
     inputs = update.inputs(context, weights)
     with _undone(update, inputs):
         try:
-            # Without one of the whole trace, a mode is made for every operation, which takes half of the time.
-            with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
-                graph = make_fx(update)(*inputs)
+            graph = trace(update, inputs)
         except CannotCaptureError:
             raise
         except Exception as error:
@@ -200,16 +179,14 @@ def capture(
                 graph.graph.erase_node(place)
         _make_once(graph)
         graph.recompile()
-        captured = Captured(update, compiler(graph), needed, tuple(update.names), tuple(update.reached))
+        captured = Captured(update, compiler(graph), needed)
         try:
             difference = _difference(captured, inputs)
         except Exception as error:
             raise CannotCaptureError(f"it cannot be compiled: {_first_line(error)}") from error
-        seconds = time.perf_counter() - start
-        before, after = _seconds(lambda: update(*inputs)), _seconds(lambda: captured.run(inputs))
-    if not difference < _TOLERANCE.get(context.precision, 1e-2):
+    if not difference < _TOLERANCE.get(context.D.execution.precision, 1e-2):
         raise CannotCaptureError(f"its graph gives other gradients, by {difference:.1e} of their size")
-    return dataclasses.replace(captured, seconds=seconds, before=before, after=after)
+    return dataclasses.replace(captured, seconds=time.perf_counter() - start)
 
 
 def _make_once(graph: GraphModule) -> None:
@@ -225,17 +202,6 @@ _TOLERANCE = {torch.bfloat16: 0.1, torch.float16: 0.1}
 It is 0.01 in float32: where rounding moves one of a million activations across zero, gradients differ by the root of
 that, a thousandth.
 """
-
-
-def _seconds(work: Callable[[], list[Tensor]]) -> float:
-    """How long it takes: the quicker of two times."""
-    found = []
-    for _ in range(2):
-        start = time.perf_counter()
-        if work()[0].is_cuda:
-            torch.cuda.synchronize()
-        found.append(time.perf_counter() - start)
-    return min(found)
 
 
 def _first_line(error: Exception) -> str:
@@ -254,9 +220,8 @@ def _difference(captured: Captured, inputs: Sequence[Tensor]) -> float:
         changed.append(other.get(name, value.roll(1, 0)).contiguous(memory_format=_order(value)))
     rest = list(inputs[count:])
     for network, start in ((update.G, 0), (update.D, len(_tensors(update.G)))):
-        names = [name for name, _ in network.named_parameters()] + [name for name, _ in network.named_buffers()]
         if network.fading:
-            at = start + names.index("alpha_value")
+            at = start + list(_tensors(network)).index("alpha_value")
             rest[at] = rest[at] * 0.5 + 0.25
     results = []
     for function in (captured.run, lambda tensors: update(*tensors)):

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from pggan_framework import cpu
 from pggan_framework.cpu import winograd
 from pggan_framework.cpu.weight_gradients import CACHED, by_products
 from pggan_framework.networks.functional import convolve
@@ -166,7 +167,7 @@ def speed(device: torch.device) -> tuple[float, float]:
             torch.cuda.synchronize(device)
 
     def work() -> None:
-        y = convolve(x, weight, None, (1, 1), (1, 1))
+        y = convolve(x, weight, None, cpu.Geometry((1, 1), (1, 1)))
         torch.autograd.grad(y, weight, torch.ones_like(y))
         wait()
 

@@ -147,7 +147,7 @@ class World:
             self._generators[device.type] = torch.Generator(device).manual_seed(getattr(self, "_seed", 0))
         return self._generators[device.type]
 
-    def add_up(self, gradients: Sequence[Tensor], share: float, wish: bool = False) -> None:
+    def all_reduce(self, gradients: Sequence[Tensor], share: float, wish: bool = False) -> None:
         """Replace each gradient by the sum over the processes of `share` times theirs; in one message.
 
         Args:
@@ -185,12 +185,12 @@ class World:
         dist.all_reduce(values)
         return values
 
-    def whole(self, values: Tensor, count: int, group: int) -> Tensor:
-        """The values [count, ...] of a whole batch, of which this process has those of its `part`."""
-        if self.size == 1:
+    def gather(self, values: Tensor, indices: Tensor | None, count: int) -> Tensor:
+        """The values [count, ...] of a whole batch, of which this rank has those at `indices`, on every rank."""
+        if self.size == 1 or indices is None:
             return values
         everything = values.new_zeros(count, *values.shape[1:])
-        everything[torch.from_numpy(self.part(count, group)).to(values.device)] = values.detach()
+        everything[indices] = values.detach()
         dist.all_reduce(everything)
         return everything
 
@@ -199,7 +199,7 @@ class World:
         if self.size > 1:
             dist.barrier()
 
-    def tell(self, value: T) -> T:
+    def broadcast_object(self, value: T) -> T:
         """The main process's `value`, in every process."""
         if self.size == 1:
             return value
@@ -208,7 +208,7 @@ class World:
         told: T = box[0]
         return told
 
-    def spread(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by the main process's."""
         if self.size > 1:
             for tensor in tensors:

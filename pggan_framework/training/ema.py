@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pggan_framework.errors import UserError
 from pggan_framework.networks.base import GeneratorBase
+from pggan_framework.networks.torch_private import lerp_
 from pggan_framework.registry import register
 
 
@@ -65,7 +66,7 @@ class EMA:
     @torch.no_grad()
     def update(self, G: GeneratorBase, nimg: float, batch: int) -> None:
         """Move the average towards `G` after a step of `batch` images; buffers, depth and alpha are copied."""
-        average = self.generator
+        average = self._generator or self.generator
         groups: dict[float, tuple[list[Tensor], list[Tensor]]] = {}
         for (name, mine), theirs in zip(average.named_parameters(), G.parameters(), strict=True):
             if theirs.grad is not None:
@@ -75,7 +76,7 @@ class EMA:
                 group[0].append(mine)
                 group[1].append(theirs)
         for birth, (averaged, trained) in groups.items():
-            torch._foreach_lerp_(averaged, trained, 1 - self.decay(nimg - birth, batch))
+            lerp_(averaged, trained, 1 - self.decay(nimg - birth, batch))
         for kept, current in zip(average.buffers(), G.buffers(), strict=True):
             kept.copy_(current)
         average.follow(G)

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from pggan_framework.errors import UserError
-from pggan_framework.registry import register
+from pggan_framework.registry import contract, register
 from pggan_framework.training.gradients import GradientGuard
 
 
+@contract("optimizer")
+class OptimizerFactory(ABC):
+    """Base of optimisers. A subclass is registered with ``@register("optimizer")`` and gives `build`."""
+
+    guard: GradientGuard = GradientGuard()
+    """What is done with the gradients of a network before each of its updates."""
+
+    @abstractmethod
+    def build(self, parameters: Iterable[nn.Parameter], lr: float, side: Literal["G", "D"] = "G") -> Optimizer:
+        """The optimiser of `parameters`, which leaves a parameter alone whose gradient is None.
+
+        Args:
+            parameters: of one network.
+            lr: the learning rate until another one is set.
+            side: whose they are.
+        """
+
+
 @register("optimizer")
-class Adam:
+class Adam(OptimizerFactory):
     """Adam (Kingma & Ba 2015) with the settings of Karras et al. 2018.
 
     Args:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from pggan_framework.registry import contract
+
 if TYPE_CHECKING:
     from pggan_framework.errors import DivergedError
     from pggan_framework.training.trainer import Trainer
@@ -34,6 +36,7 @@ class Every:
             raise ValueError(f"an interval of {self.count} {self.unit} is not above 0")
 
 
+@contract("plugin")
 class Plugin:
     """Something that happens while a network trains. Override the hooks you need.
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import Any
 
 import numpy as np
 import torch
+
+GLOBAL_GENERATORS = threading.RLock()
+"""Held by whoever seeds torch's, NumPy's and Python's global generators until what depends on them is drawn.
+
+They belong to the process: of two runs in two threads, one takes a step at a time."""
 
 
 def derive(*numbers: int) -> int:

@@ -42,6 +42,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "loss": parts.step.loss.state_dict(),
         "augmentations": parts.step.augmentations.state_dict(),
         "random": random_state(),
+        "machine": dict(parts.machine),
         "plugins": {type(plugin).__name__: plugin.state_dict() for plugin in trainer.plugins},
         "codec": dataset.codec.state_dict() if dataset.codec is not None else None,
         "growth": {

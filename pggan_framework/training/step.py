@@ -1,38 +1,71 @@
-"""One update of D and one of G."""
+"""The training step: one update of D, one update of G, each from top to bottom.
+
+With reals x, latents z, fakes G(z), and x_i = x + t (G(z) - x) for t uniform in [0, 1], WGAN-GP with drift minimises
+
+    D:  E D(G(z)) - E D(x) + epsilon E D(x)^2  +  lambda E (||grad D(x_i)|| - target)^2 / target^2
+    G:  - E D(G(z))
+
+Any other loss is another list of terms (`losses`). A term declares what it needs of all that. The step computes what
+the terms in use need, each once, and differentiates: first the terms that see D's scores, then those that see gradients
+of the score only, so that what the two groups keep for their backward passes is not in memory together.
+
+The same step in ordinary PyTorch, without anything that makes it fast: ``benchmarks/contestants/plain.py``;
+``tests/training/test_step.py`` holds this one's gradients against it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pggan_framework.augmentation.base import Augmentations
-from pggan_framework.losses.base import Loss
+from pggan_framework.losses.base import Loss, weighted_sum
 from pggan_framework.losses.context import START, Progress, StepContext
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
+from pggan_framework.networks.folding import Folding
 from pggan_framework.networks.functional import fade
-from pggan_framework.training.backward import GradientSource, backward
-from pggan_framework.training.chunks import Directions, chunks
 from pggan_framework.training.distributed import World
 from pggan_framework.training.gradients import GradientGuard
+from pggan_framework.training.portions import Directions, Division, Portion, divide
 
 Stats = dict[str, Tensor]
 """Scalars cut off from the graph, on the networks' device."""
 
 
-def fade_reals(reals: Tensor, alpha: Tensor, factor: tuple[int, int]) -> Tensor:
-    """Blend reals [N, C, h, w] with what the depth before saw of them: lerp(up(down(x)), x, alpha).
+class GradientSource(Protocol):
+    """Adds the gradients of one update, times the context's share, to those in the trained network's weights."""
 
-    Args:
-        reals: [N, C, h, w].
-        alpha: scalar tensor, that of G and D.
-        factor: how much taller and wider this depth is than the one before.
-    """
-    return fade(reals, alpha, factor)
+    def __call__(self, loss: Loss, context: StepContext) -> None:
+        """Compute them; what the terms log is in the context then."""
+
+
+def backward(loss: Loss, context: StepContext) -> None:
+    """The gradients of an update by eager autograd: a `GradientSource`."""
+    G, D = context.G, context.D
+    # Equalised learning rate: kernel = fold(scale * weight), once for all passes. D's update keeps no graph of G.
+    with torch.set_grad_enabled(context.side == "G"):
+        folded_G = Folding(G)
+    folded_D = Folding(D)
+    context.G, context.D = folded_G.network, folded_D.network
+    try:
+        if type(loss).total is not Loss.total:  # UnrolledD, or a user's, has a total of its own
+            torch.autograd.backward(loss.total(context) * context.share)
+        else:
+            total = torch.zeros((), device=context.latents.device)
+            for terms in loss.groups(context):  # those that see scores; those that see gradients of the score only
+                value = weighted_sum(terms, context)  # computes what they need: see StepContext.compute
+                torch.autograd.backward(value * context.share)  # frees what the group has kept
+                total = total + value.detach()
+            context.log(f"{context.side}_loss", total)
+    finally:
+        context.G, context.D = G, D  # the weights are about to change, and these kernels are not
+    (folded_D if context.side == "D" else folded_G).backward()
 
 
 @contextmanager
@@ -52,7 +85,7 @@ class TrainingStep:
     """The two updates of a training step. Neither waits for the device.
 
     Args:
-        G: the generator.
+        G: the generator; how it computes is its `execution`.
         D: the discriminator, at the same depth and alpha.
         loss: what each minimises.
         G_optimizer: of G's parameters.
@@ -63,10 +96,10 @@ class TrainingStep:
             conditioned.
         augmentations: what D is shown reals and fakes through; none by default.
         guard: what is done to gradients before they are used; nothing by default.
-        world: the processes that train together. What is drawn is then drawn for the whole batch in each of them, and
-            each takes its part.
-        micro_batch: most samples that a process computes at once; those of a larger batch follow each other, and their
-            gradients add up. None: all of them.
+        world: the ranks that train together. What is drawn is then drawn for the whole batch on each of them, and each
+            takes its portion.
+        micro_batch: most samples that a rank computes at once; those of a larger batch follow each other, and their
+            gradients are accumulated. None: all of them.
     """
 
     def __init__(
@@ -94,22 +127,11 @@ class TrainingStep:
         self.world = world or World()
         self.micro_batch = micro_batch
         self.gradients: GradientSource = backward
-        """What leaves this process's gradients in the weights: operation by operation, or a compiled graph."""
-        self.precision = torch.float32
-        """What the networks compute in."""
+        """What leaves this rank's gradients in the weights: eager autograd, or a compiled graph."""
         self.wish = False
-        """Whether this process wants training to end; the others hear of it with the gradients."""
+        """Whether this rank requests the end of training; the others are notified with the gradients."""
         self._last_reals: tuple[Tensor, Tensor | None] | None = None
-
-    def share(self, count: int) -> float:
-        """The share of a batch of `count` that this process computes."""
-        return len(self.world.part(count, self.D.stddev_group)) / count if self.world.size > 1 else 1.0
-
-    def _part(self, whole: Tensor) -> Tensor:
-        """This process's part of what was drawn for a whole batch [N, ...]."""
-        if self.world.size == 1:
-            return whole
-        return whole[torch.from_numpy(self.world.part(len(whole), self.D.stddev_group)).to(whole.device)]
+        self._divisions: dict[int, Division] = {}
 
     def discriminator_update(
         self, reals: Tensor, labels: Tensor | None = None, progress: Progress = START, total: int | None = None
@@ -121,20 +143,30 @@ class TrainingStep:
             labels: [N, width], or maps [N, K, h, w], of the reals, where the networks are conditioned; the fakes are
                 made for the same.
             progress: how far training has come.
-            total: pictures of the batch in all processes, where `reals` are this one's part.
+            total: images of the batch on all ranks, where `reals` are this one's portion.
 
         Returns:
             ``D_loss`` and what the terms log.
         """
         count = total or reals.shape[0]
+        division = self.division(count)
+
+        # Reals. While a block fades in, they fade with it, by the same alpha as G and D: else D could tell fakes by
+        # detail that G cannot make yet. It is done on the batch, so that data workers need not know alpha.
         if self.D.fading:
-            reals = fade_reals(reals, self.D.alpha, self.D.growth.factor(self.D.depth))
-        reals = self.augmentations.of_reals(reals).contiguous(memory_format=torch.channels_last)
+            reals = fade(reals, self.D.alpha, self.D.growth.factor(self.D.depth))
+        if self.augmentations.parts:
+            reals = self.augmentations.of_reals(reals)
+        reals = reals.contiguous(memory_format=torch.channels_last)
         if self.loss.needs_reals_for_G:
             self._last_reals = reals, labels
-        source = self.generator or self.world.generator(reals.device)
+
+        # What is random is drawn for the whole batch on every rank, from the same seed, and each takes its portion: the
+        # gradients are then those of one process.
+        source = self.generator if self.world.size == 1 else self.world.generator(reals.device)
         mixing = torch.rand(count, 1, 1, 1, device=reals.device, dtype=reals.dtype, generator=source)
-        latents, augment = self._part(self.latents(count)), self.augmentations.of_fakes
+        latents = division.rank.of(self.latents(count))
+
         context = StepContext(
             "D",
             self.G,
@@ -142,20 +174,21 @@ class TrainingStep:
             latents,
             reals,
             labels,
-            self._part(mixing),
+            division.rank.of(mixing),
             progress,
-            augment=augment,
-            precision=self.precision,
+            augment=self.augmentations.of_fakes if self.augmentations.parts else None,
         )
-        stats = self._minimise(context, self.D_optimizer, count)
-        if self.augmentations.parts:
+        scores = self._compute(context, division)
+        stats = self._apply(context, self.D_optimizer, division)
+
+        # Augmentations that adapt (ADA) look at D's scores of all reals of the batch.
+        if scores is not None:
             with torch.no_grad():
-                scores = self.world.whole(context.real_scores, count, self.D.stddev_group)
-                stats.update(self.augmentations.observe(scores))
+                stats.update(self.augmentations.observe(self.world.gather(scores, division.rank.indices, count)))
         return stats
 
     def generator_update(self, count: int, progress: Progress = START) -> Stats:
-        """Update G on `count` new latents, over all processes, D held fixed.
+        """Update G on `count` new latents, over all ranks, D held fixed.
 
         Where the loss compares fakes with reals in G's update too, they are the last ones D has seen, faded and
         augmented as they were, and the fakes are made for their labels.
@@ -166,13 +199,15 @@ class TrainingStep:
         Raises:
             RuntimeError: if reals are due and D has seen none, or not `count` of them.
         """
-        latents = self._part(self.latents(count))
-        if not self.loss.needs_reals_for_G:
-            reals, labels = None, None if self.labels is None else self._part(self.labels(count))
-        elif self._last_reals is None or len(self._last_reals[0]) != len(latents):
-            raise RuntimeError(f"the loss needs {count} reals for G: update D on as many first")
-        else:
+        division = self.division(count)
+        latents = division.rank.of(self.latents(count))
+        reals, labels = None, None
+        if self.loss.needs_reals_for_G:
+            if self._last_reals is None or len(self._last_reals[0]) != len(latents):
+                raise RuntimeError(f"the loss needs {count} reals for G: update D on as many first")
             reals, labels = self._last_reals
+        elif self.labels is not None:
+            labels = division.rank.of(self.labels(count))
         context = StepContext(
             "G",
             self.G,
@@ -182,39 +217,71 @@ class TrainingStep:
             labels,
             progress=progress,
             D_optimizer=self.D_optimizer,
-            augment=self.augmentations.of_fakes,
-            precision=self.precision,
+            augment=self.augmentations.of_fakes if self.augmentations.parts else None,
         )
         with _frozen(self.D):
-            return self._minimise(context, self.G_optimizer, count)
+            self._compute(context, division)
+        return self._apply(context, self.G_optimizer, division)
 
-    def _compute(self, context: StepContext) -> None:
-        """Leave this process's gradients in the weights, and the figures in the context."""
-        parts = chunks(len(context.latents), self.micro_batch, self.D.stddev_group)
-        if len(parts) == 1:
+    def division(self, count: int) -> Division:
+        """How a batch of `count` is divided among ranks and micro-batches; computed once for each size of a batch."""
+        if count not in self._divisions:
+            device = next(self.G.parameters()).device
+            self._divisions[count] = divide(count, self.world, self.D.stddev_group, self.micro_batch, device)
+        return self._divisions[count]
+
+    def _compute(self, context: StepContext, division: Division) -> Tensor | None:
+        """Leave this rank's gradients in the weights, and what the terms log in the context.
+
+        Returns:
+            D's scores [N] of the reals, where augmentations look at them.
+        """
+        (self.D_optimizer if context.side == "D" else self.G_optimizer).zero_grad(set_to_none=True)
+        observed = context.side == "D" and bool(self.augmentations.parts)
+        if len(division.micro_batches) == 1:
             self.gradients(self.loss, context)
-            return
-        directions, scores = Directions((self.G, self.D)), []
-        for samples in parts:
+            return context.real_verdict.scores.detach() if observed else None
+
+        # Gradient accumulation: the gradient of a mean over the batch is the mean of the micro-batches', each weighted
+        # by its fraction of the batch.
+        scores = context.latents.new_zeros(len(context.latents)) if observed else None
+        directions = Directions((self.G, self.D))
+        for portion in division.micro_batches:
             directions.take_back()
-            part = context.part(samples)
+            part = self._part(context, portion)
             self.gradients(self.loss, part)
             for name, value in part.stats.items():
-                share = value * part.share
-                context.stats[name] = context.stats[name] + share if name in context.stats else share
-            if context.side == "D" and self.augmentations.parts:
-                scores.append(part.real_scores)
-        if scores:
-            order = torch.tensor([sample for samples in parts for sample in samples]).argsort()
-            context.real_scores = torch.cat(scores)[order.to(context.latents.device)]
+                context.stats[name] = context.stats.get(name, 0) + value * portion.share
+            if scores is not None:
+                scores[portion.indices] = part.real_verdict.scores.detach()
+        return scores
 
-    def _minimise(self, context: StepContext, optimizer: Optimizer, count: int) -> Stats:
-        optimizer.zero_grad(set_to_none=True)
-        self._compute(context)
+    @staticmethod
+    def _part(context: StepContext, portion: Portion) -> StepContext:
+        """The same update of a micro-batch."""
+        labels, mixing = context.labels, context.mixing
+        return StepContext(
+            context.side,
+            context.G,
+            context.D,
+            portion.of(context.latents),
+            portion.of(context.reals) if context.has("reals") else None,
+            None if labels is None else portion.of(labels),
+            None if mixing is None else portion.of(mixing),
+            context.progress,
+            D_optimizer=context.D_optimizer,
+            augment=context.augment,
+            share=portion.share,
+        )
+
+    def _apply(self, context: StepContext, optimizer: Optimizer, division: Division) -> Stats:
+        """Take one step with the gradients in the weights."""
         if self.world.size > 1:
-            share = self.share(count)
+            # All ranks take the same step: one all_reduce of the gradients, each rank's weighted by its fraction of the
+            # batch. There is no wrapper around the networks.
+            share = division.rank.share
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-            self.world.add_up([weight.grad for weight in weights if weight.grad is not None], share, self.wish)
+            self.world.all_reduce([weight.grad for weight in weights if weight.grad is not None], share, self.wish)
             context.average = partial(self.world.mean, share=share)
         figures, sound = self.guard(optimizer)
         if sound:

@@ -70,9 +70,9 @@ class Team:
         if self.world.size > 1:
             _heard(self.world.barrier)
 
-    def tell(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The main process's `value`, in every process."""
-        return value if self.world.size == 1 else _heard(lambda: self.world.tell(value))
+        return value if self.world.size == 1 else _heard(lambda: self.world.broadcast_object(value))
 
     def gather(self, mine: NDArray[Any] | None, counts: list[int], add: Callable[[NDArray[Any]], None]) -> None:
         """Bring the rows of all processes to the main one, in the order of the processes.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from pggan_framework.training.background import Background
 from pggan_framework.training.budget import Budget
 from pggan_framework.training.ema import EMA
 from pggan_framework.training.plugin import Every, Plugin
-from pggan_framework.training.randomness import derive, seed_step
+from pggan_framework.training.randomness import GLOBAL_GENERATORS, derive, seed_step
 from pggan_framework.training.state import restore, state_of
 from pggan_framework.training.step import TrainingStep
 from pggan_framework.training.timing import Timing
@@ -53,6 +53,7 @@ class Parts:
         logger: hears of what plugins write and have to say.
         budget: wall-clock time of this start of the program; None: no limit.
         origin: the models that the weights come from, oldest first, as plain values; none for a run from the start.
+        machine: what results depend on to the last bit besides the configuration, for the checkpoints.
     """
 
     dataset: DepthDataset
@@ -69,6 +70,7 @@ class Parts:
     logger: Logger = field(default_factory=Logger)
     budget: Budget | None = None
     origin: list[dict[str, Any]] = field(default_factory=list)
+    machine: Mapping[str, str] = field(default_factory=dict)
 
 
 @register("training")
@@ -87,6 +89,8 @@ class Trainer:
     Raises:
         UserError: if a number is outside its limits.
     """
+
+    injected: ClassVar[tuple[str, ...]] = ("parts",)
 
     def __init__(
         self,
@@ -259,7 +263,9 @@ class Trainer:
         """Train until the end or a `stop`; False where training has diverged and a plugin has put it right."""
         try:
             while self.nimg < self.total_nimg and not self.stop_reason:
-                self.take_step()
+                # Two runs in two threads share the global generators.
+                with GLOBAL_GENERATORS:
+                    self.take_step()
                 if self.nimg - self.tick_start_nimg >= self.tick_nimg:
                     self.end_tick()
             if self.finishing and self.nimg > self.tick_start_nimg:
@@ -314,7 +320,7 @@ class Trainer:
         self.losses = {**self.losses, **G_losses}
         parts.ema.update(self.G, self.nimg, self.nimg - before)
         self.iteration += 1
-        self.share = parts.step.share(self.minibatch_size)
+        self.share = parts.step.division(self.minibatch_size).rank.share
         if self.world.agreed():
             self.stop_reason = self._wish or "another process was asked to stop"
         for plugin in self.plugins:
@@ -354,7 +360,7 @@ class Trainer:
         self.background.collect()
         if self.world.size > 1:
             networks = self.G, self.D, self.parts.ema.generator
-            self.world.spread([buffer for network in networks for buffer in network.buffers()])
+            self.world.broadcast([buffer for network in networks for buffer in network.buffers()])
             self.world.check_equal([weight for network in networks for weight in network.parameters()])
         self.tick += 1
         self.tick_start_nimg = self.nimg

@@ -209,7 +209,5 @@ def test_walks_through_sounds_that_cannot_be(words, message, model, refused):
 
 def test_what_an_mp4_needs_is_named(pictures, monkeypatch, refused):
     monkeypatch.setattr("pggan_framework.errors.find_spec", lambda name: None)
-    message = (
-        "--video mp4 needs the package imageio_ffmpeg, which is not installed; pip install 'pggan_framework[video]'"
-    )
+    message = "--video mp4 needs the package imageio_ffmpeg, which is not installed; pip install imageio_ffmpeg"
     refused(["net.pt", "--interpolate", "2", "--video", "mp4"], message)

@@ -17,7 +17,7 @@ from PIL import Image
 from pggan_framework.cli.main import main
 from pggan_framework.data.datasets.h5 import OldH5Dataset
 from pggan_framework.data.prepare import images as picture_preparation
-from pggan_framework.launch.run import run
+from pggan_framework.launch.start import run
 from pggan_framework.recipes import preparing
 
 RANDOM = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def test_what_is_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["pictures"] == 12 and report["shape"] == [3, 16, 32]
     assert report["sizes"] == [[4, 8], [8, 16], [16, 32]]
     assert report["labels"] == {"folder": ["cat", "dog"]}
-    assert report["skipped"] == {"cat/broken.png": "no picture"}
+    assert report["skipped"] == {"cat/broken.png": "no image, or damaged at its beginning"}
     assert report["fingerprint"] == OldH5Dataset(Path("a.h5")).fingerprint()
     printed = capsys.readouterr().out
     assert all(name in printed and value in printed for name, value in report["summary"].items())

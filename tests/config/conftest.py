@@ -18,6 +18,7 @@ def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Only the toys are registered, the working folder is empty, and plugin files are forgotten afterwards."""
     monkeypatch.setattr(REGISTRY, "_components", {})
     monkeypatch.setattr(REGISTRY, "_names", {})
+    monkeypatch.setattr("pggan_framework.registry.BASES", {})
     for name, kind, cls in TOYS:
         REGISTRY.add(Component(name, kind, cls, ("wgan_gp",) if name == "WGANGP" else ()))
     monkeypatch.setattr(sys.modules["pggan_framework.config.resolve"], "load_all", load_plugin_dirs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 TABLE = {6: 14, 7: 6, 8: 3}
 
@@ -17,6 +17,8 @@ class Sized:
         range_out: value range the networks see.
         offset: depth of the seed.
     """
+
+    injected: ClassVar[tuple[str, ...]] = ("shape",)
 
     def __init__(self, shape: tuple[int, ...], range_out: tuple[float, float] = (-1, 1), offset: int = 2) -> None:
         pass
@@ -60,11 +62,15 @@ class Plain:
 
 
 class Generator:
+    injected: ClassVar[tuple[str, ...]] = ("shape",)
+
     def __init__(self, shape: object, fmap_base: int = 8192, title: str = "", note: str | None = None) -> None:
         pass
 
 
 class Discriminator:
+    injected: ClassVar[tuple[str, ...]] = ("shape",)
+
     def __init__(self, shape: object, fmap_base: int = 8192) -> None:
         pass
 
@@ -75,6 +81,8 @@ class Adam:
 
 
 class DepthManager:
+    injected: ClassVar[tuple[str, ...]] = ("minibatch_size",)
+
     def __init__(
         self,
         minibatch_size: int = 16,
@@ -90,6 +98,8 @@ class Saver:
 
 
 class Comet:
+    injected: ClassVar[tuple[str, ...]] = ("comet_key", "comet_project_name")
+
     def __init__(self, comet_key: str = "", comet_project_name: str = "", timeout: float = 10) -> None:
         pass
 

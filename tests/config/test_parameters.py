@@ -24,6 +24,8 @@ class Root:
         width: how wide.
     """
 
+    injected = ("shape",)
+
     def __init__(self, shape: object, depth: int = 1, width: float = 2) -> None:
         pass
 
@@ -122,14 +124,14 @@ def test_types_no_flag_can_give_are_refused_where_they_must_be_given() -> None:
 
 
 def test_injected_parameters_are_no_flags() -> None:
-    assert "depth" in parameters(Root, "Elsewhere")
+    class Declares(Root):
+        injected = ("minibatch_size",)
 
-    class Named:
-        def __init__(self, minibatch_size: int = 1, growth: object = None, x: int = 0) -> None:
+        def __init__(self, minibatch_size: int = 1, shape: object = None, x: int = 0) -> None:
             pass
 
-    assert list(parameters(Named, "DepthManager")) == ["x"]
-    assert list(parameters(Named, "Other")) == ["minibatch_size", "x"]
+    assert list(parameters(Declares)) == ["x"]
+    assert list(parameters(Root)) == ["depth", "width"]
 
 
 @pytest.mark.parametrize(

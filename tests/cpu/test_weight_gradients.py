@@ -3,8 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pggan_framework.cpu import weight_gradients
-from pggan_framework.cpu.weight_gradients import weight_gradient
+from pggan_framework.cpu import Geometry, weight_gradient, weight_gradients
 
 
 @pytest.fixture(autouse=True)
@@ -28,17 +27,17 @@ def test_products_give_what_autograd_gives(kernel, stride, transposed, samples):
     y = operation(x, weight, None, stride, padding)
     gradient = torch.randn_like(y)
     (wanted,) = torch.autograd.grad(y, weight, gradient)
-    found = weight_gradient(x, gradient, weight.detach(), stride, padding, transposed)
+    found = weight_gradient(x, gradient, weight.detach(), Geometry(stride, padding, transposed), "auto")
     torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_samples_are_taken_some_at_a_time(monkeypatch):
     x, gradient = torch.randn(7, 4, 6, 6, dtype=torch.float64), torch.randn(7, 5, 6, 6, dtype=torch.float64)
     weight = torch.empty(5, 4, 3, 3, dtype=torch.float64)
-    whole = weight_gradient(x, gradient, weight, (1, 1), (1, 1), False)
+    whole = weight_gradient(x, gradient, weight, Geometry((1, 1), (1, 1)), "auto")
     for cached in (1, 3 * 36 * 36):
         monkeypatch.setattr(weight_gradients, "CACHED", cached)
-        torch.testing.assert_close(weight_gradient(x, gradient, weight, (1, 1), (1, 1), False), whole)
+        torch.testing.assert_close(weight_gradient(x, gradient, weight, Geometry((1, 1), (1, 1)), "auto"), whole)
 
 
 def test_the_operator_is_well_formed():

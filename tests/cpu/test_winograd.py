@@ -13,15 +13,26 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from pggan_framework import cpu
 from pggan_framework.cpu import native, winograd
 from pggan_framework.losses import WGANGP
 from pggan_framework.losses.context import Side, StepContext
-from pggan_framework.networks import Discriminator, Generator, functional
-from pggan_framework.networks.functional import convolve, input_gradients_only, plain_operations
-from pggan_framework.training.backward import backward, weights_of
+from pggan_framework.networks import Discriminator, Generator
+from pggan_framework.networks.execution import Execution
+from pggan_framework.networks.functional import Geometry, convolve
 from pggan_framework.training.capture import capture
+from pggan_framework.training.graphs import weights_of
+from pggan_framework.training.step import backward
 
 PAIRS = {3: (1, 1), 4: (2, 2)}
+REFERENCE = Execution(reference=True)
+
+
+def forget() -> None:
+    """Look for compiled code again, as a new process does."""
+    winograd.load.cache_clear()
+    native._library.cache_clear()
+
 
 needed = pytest.mark.skipif(winograd.load(torch.float64) is None, reason="not used on this machine")
 
@@ -102,7 +113,7 @@ def test_float32_rounds_about_as_the_library_does() -> None:
         x, weight = tensor(4, 64, 64, 64), tensor(64, 64, kernel, kernel)
         exact = library(x, weight, None, False)
         theirs = library(x.float(), weight.float(), None, False)
-        mine = convolve(x.float(), weight.float(), None, PAIRS[kernel], (1, 1))
+        mine = convolve(x.float(), weight.float(), None, Geometry(PAIRS[kernel], (1, 1)))
         assert (mine - exact).norm() < 8 * (theirs - exact).norm()
         assert (mine - exact).norm() < 4e-6 * exact.norm()
         assert not torch.equal(mine, theirs), "another algorithm was to be used"
@@ -115,18 +126,14 @@ def test_a_penaltys_gradients_are_the_plain_ones(shape: Any) -> None:
     torch.manual_seed(0)
     inputs = [value.requires_grad_() for value in case(*shape)]
 
-    def gradients() -> list[Tensor]:
+    def gradients(execution: Execution) -> list[Tensor]:
         x = inputs[0]
-        y = convolve(*inputs, PAIRS[shape[-2]], (1, 1), shape[-1], 0.2)
+        y = convolve(*inputs, Geometry(PAIRS[shape[-2]], (1, 1), shape[-1]), 0.2, execution)
         score = (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view(y.shape)).sum()
-        with input_gradients_only():
-            (slope,) = torch.autograd.grad(score, x, create_graph=True)
+        (slope,) = torch.autograd.grad(score, x, create_graph=True)
         return [y, slope, *torch.autograd.grad(slope.square().sum() + y.square().mean(), inputs)]
 
-    found = gradients()
-    with plain_operations():
-        wanted = gradients()
-    for mine, theirs in zip(found, wanted, strict=True):
+    for mine, theirs in zip(gradients(Execution()), gradients(REFERENCE), strict=True):
         assert (mine - theirs).norm() < 1e-11 * theirs.norm()
 
 
@@ -139,7 +146,7 @@ def test_networks_use_them_at_every_depth(monkeypatch: pytest.MonkeyPatch) -> No
         used.append(x.shape[2])
         return whole(x, weight, *rest)
 
-    monkeypatch.setattr(functional.winograd, "winograd", counted)
+    monkeypatch.setattr(winograd, "winograd", counted)
     torch.manual_seed(0)
     sizes = {"fmap_base": 512, "fmap_max": 32}
     G, D = Generator([3, 16, 16], latent_size=8, **sizes).double(), Discriminator([3, 16, 16], **sizes).double()
@@ -151,9 +158,11 @@ def test_networks_use_them_at_every_depth(monkeypatch: pytest.MonkeyPatch) -> No
                 G.alpha = D.alpha = alpha
                 scores = D(G(latents))
                 assert {4, 8, 16}.intersection(used) == {4 << i for i in range(depth + 1)}
-                with plain_operations():
-                    plain = D(G(latents))
-                torch.testing.assert_close(scores, plain, rtol=1e-11, atol=1e-11)
+                for network in (G, D):
+                    network.execute(REFERENCE)
+                torch.testing.assert_close(scores, D(G(latents)), rtol=1e-11, atol=1e-11)
+                for network in (G, D):
+                    network.execute(Execution())
 
 
 @needed
@@ -179,8 +188,9 @@ def test_the_graph_of_an_update_has_them(side: Side) -> None:
     captured.apply(captured.update.inputs(context, weights), context)
     found = [p.grad for p in trained.parameters()]
     trained.zero_grad(set_to_none=True)
-    with plain_operations():
-        backward(loss, StepContext(side, G, D, context.latents, *drawn))
+    for network in (G, D):
+        network.execute(REFERENCE)
+    backward(loss, StepContext(side, G, D, context.latents, *drawn))
     for mine, p in zip(found, trained.parameters(), strict=True):
         assert (mine is None) == (p.grad is None)
         if mine is not None and p.grad is not None:
@@ -219,16 +229,16 @@ def test_what_does_not_suit_is_the_librarys() -> None:
 def test_without_a_compiler_the_library_computes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
     monkeypatch.setattr(native, "compiler", lambda: None)
-    winograd.load.cache_clear()
+    forget()
     try:
         assert winograd.load(torch.float64) is None
         x, weight = tensor(16, 32, 8, 8), tensor(32, 32, 3, 3)
         assert not winograd.suits(x, weight, (1, 1), (1, 1), False)
-        torch.testing.assert_close(convolve(x, weight, None, (1, 1), (1, 1)), library(x, weight, None, False))
-        note = winograd.note(torch.device("cpu"), weight.shape[0])
+        torch.testing.assert_close(convolve(x, weight, None, Geometry((1, 1), (1, 1))), library(x, weight, None, False))
+        note = cpu.note(torch.device("cpu"), weight.shape[0], "auto")
         assert ("no C++ compiler" in note) == bool(native.processor())
     finally:
-        winograd.load.cache_clear()
+        forget()
 
 
 def test_a_compiler_that_fails_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -240,16 +250,16 @@ def test_a_compiler_that_fails_leaves_no_file(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(native, "compiler", lambda: str(failing))
     try:
         for _ in range(2):
-            winograd.load.cache_clear()
+            forget()
             assert winograd.load(torch.float32) is None
         assert tried.read_text(encoding="utf-8") == "once\n", "a run after it need not wait for it again"
         for marker in tmp_path.rglob("*.failed"):
             os.utime(marker, (0, 0))
-        winograd.load.cache_clear()
+        forget()
         assert winograd.load(torch.float32) is None
         assert tried.read_text(encoding="utf-8") == "once\nonce\n", "but another day it may be mended"
     finally:
-        winograd.load.cache_clear()
+        forget()
     assert not list(tmp_path.rglob("*.so")) and not list(tmp_path.rglob("*.tmp"))
 
 
@@ -266,19 +276,19 @@ def test_on_an_unknown_processor_it_is_used_if_it_is_quicker(
     monkeypatch.setattr(winograd, "_QUICKER", quicker)
     x, weight = tensor(2, 32, 8, 8), tensor(32, 32, 3, 3)
     try:
-        winograd.load.cache_clear()
+        forget()
         # Even if the first convolution of all is one that is being traced, the trial is no part of the graph.
-        graph = make_fx(lambda x: convolve(x, weight, None, (1, 1), (1, 1)))(x)
+        graph = make_fx(lambda x: convolve(x, weight, None, Geometry((1, 1), (1, 1))))(x)
         operations = [str(node.target) for node in graph.graph.nodes if "conv" in str(node.target)]
         assert len(operations) == (quicker > 0)
         assert winograd.suits(x, weight, (1, 1), (1, 1), False) == (quicker == 0)
-        torch.testing.assert_close(convolve(x, weight, None, (1, 1), (1, 1)), library(x, weight, None, False))
+        torch.testing.assert_close(convolve(x, weight, None, Geometry((1, 1), (1, 1))), library(x, weight, None, False))
         # What was found is kept for the next process.
         monkeypatch.setattr(winograd, "_trial", lambda code, number: pytest.fail("tried twice"))
-        winograd.load.cache_clear()
+        forget()
         assert (winograd.load(torch.float64) is not None) == (quicker == 0)
     finally:
-        winograd.load.cache_clear()
+        forget()
 
 
 @needed
@@ -298,7 +308,7 @@ def test_vectors_as_wide_as_those_of_avx512_give_the_same(monkeypatch: pytest.Mo
     monkeypatch.setattr(native, "FLAGS", (*flags, "-DVECTOR_BYTES=64"))
     torch.manual_seed(0)
     try:
-        winograd.load.cache_clear()
+        forget()
         for shape in SHAPES:
             x, weight, bias = case(*shape)
             found = winograd.winograd(x, weight, bias, shape[-1], 1.0)
@@ -312,7 +322,7 @@ def test_vectors_as_wide_as_those_of_avx512_give_the_same(monkeypatch: pytest.Mo
                     winograd.weights(x, gradient, (shape[-2],) * 2), expected, rtol=1e-11, atol=1e-11
                 )
     finally:
-        winograd.load.cache_clear()
+        forget()
 
 
 @needed

@@ -7,7 +7,7 @@ from instrument import RATE, cents, frequency, sines
 
 from pggan_framework.audio import estimate_pitch
 from pggan_framework.errors import UserError
-from pggan_framework.generate.kit import evenly, make_kit, spans
+from pggan_framework.generate.kit import FORMATS, evenly, make_kit, spans
 from pggan_framework.generate.player import Player
 from pggan_framework.generate.render import Touch
 
@@ -91,3 +91,31 @@ def test_spans_and_layers():
     assert evenly([1, 2, 3], 4) == [1, 2, 3]
     assert evenly(range(10, 111), 3) == [10, 60, 110]
     assert evenly([1, 2, 3], 1) == [3]
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_samples_are_what_samplers_read(tmp_path, ending):
+    make_kit(Player(sines(pitch=(60, 64))), [3], tmp_path, "title", format=ending)
+    for region in parse((tmp_path / "kit.sfz").read_text()):
+        info = soundfile.info(tmp_path / region["sample"])
+        assert info.samplerate == RATE and info.subtype == {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS"}[ending]
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_sfizz_plays_every_key_in_tune(tmp_path, ending):
+    pysfizz = pytest.importorskip("pysfizz")
+    player = Player(sines(pitch=(60, 64), velocity=(40, 120)))
+    make_kit(player, [3], tmp_path, "title", format=ending, touch=Touch(0, 50))
+    synth = pysfizz.Synth(sample_rate=48000, block_size=1024)
+    assert synth.load_sfz_file(str(tmp_path / "kit.sfz"))
+    levels = {}
+    for key in range(60, 65):
+        for velocity in (30, 110):
+            heard = np.asarray(synth.render_note(key, velocity, 0.3, 0.4)).reshape(2, -1)[0]
+            tone = heard[2400:12000]
+            spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone)), 1 << 18))
+            found = spectrum[: len(spectrum) // 4].argmax() * 48000 / (1 << 18)
+            assert abs(1200 * np.log2(found / (440 * 2 ** ((key - 69) / 12)))) < 5
+            levels[key, velocity] = float(np.sqrt(np.mean(tone**2)))
+    # The two layers are 3 times apart in level, and sfizz adds nothing to that.
+    assert levels[60, 110] / levels[60, 30] == pytest.approx(3, rel=0.05)

@@ -1,7 +1,10 @@
 import struct
 
 import mido
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pggan_framework.errors import UserError
 from pggan_framework.generate.midi import read_midi
@@ -83,8 +86,9 @@ def test_what_mido_writes_is_read_with_its_times(tmp_path):
     [
         (b"RIFF\x00\x00\x00\x00WAVEfmt ", "cannot be read as a MIDI file: MThd not found"),
         (b"", "cannot be read as a MIDI file: it ends too early"),
-        (chunk(b"MThd", struct.pack(">HHH", 1, 1, 480)) + b"MTrk\x00\x00\x00\xff\x00\x90", "cannot be read"),
-        (chunk(b"MThd", struct.pack(">HHH", 1, 1, 480)) + chunk(b"MTrk", b"\x00\x3c\x40"), "running status"),
+        (chunk(b"MThd", struct.pack(">HHH", 1, 1, 480)) + b"MTrk\x00\x00\x00\xff\x00\x90", "holds no notes"),
+        (chunk(b"MThd", struct.pack(">HHH", 1, 1, 480)) + chunk(b"MTrk", b"\x00\x3c\x40"), "holds no notes"),
+        (b"MThd\0\0\0\x06", "it ends too early"),
         (chunk(b"MThd", struct.pack(">HHH", 1, 0, 480)), "holds no notes"),
     ],
 )
@@ -102,3 +106,88 @@ def test_a_missing_file_only_drums_and_one_that_lasts_for_hours(tmp_path):
         read_midi(midi(tmp_path / "a.mid", b"\x00\x99\x24\x64\x10\x99\x24\x00"))
     with pytest.raises(UserError, match="longer than 60 minutes"):
         read_midi(midi(tmp_path / "a.mid", b"\xff\xff\xff\x7f\x90\x3c\x64\x10\x80\x3c\x00"))
+
+
+# ---- what players pass over
+
+
+ONE = b"\x00\x90\x3c\x64" + b"\x83\x60\x80\x3c\x00"
+
+
+@pytest.mark.parametrize(
+    "oddity",
+    [
+        b"\x00\xff\x59\x02\x09\x00",  # a key signature of nine sharps
+        b"\x00\xff\x59\x00",  # none at all
+        b"\x00\xff\x58\x00",  # an empty time signature
+        b"\x00\xff\x51\x00",  # an empty tempo
+        b"\x00\xff\x51\x03\x00\x00\x00",  # a tempo of 0
+        b"\x00\xff\x51\x02\x01\x00",
+        b"\x00\xff\x54\x01\x60",  # half an SMPTE offset
+        b"\x00\xff\x20\x00",  # a channel prefix without a channel
+        b"\x00\xff\x7f\x00",
+        b"\x00\xff\x01\x03\xff\xfe\x00",  # text in no encoding
+        b"\x00\xff\x70\x01\x00",  # an unknown meta event
+        b"\x00\xf0\x03\x7e\x7f\xf7",
+        b"\x00\xf7\x01\x00",
+        b"\x00\xf8",  # a clock, which has no place in a file
+        b"\x00\x3c",  # data of no message
+        b"\x00\xe0\x00\x40",
+        b"\x00\xb0\x00\xff",  # a controller's value above 127
+    ],
+)
+def test_what_players_pass_over_is_passed_over(tmp_path, oddity):
+    path = midi(tmp_path / "a.mid", oddity + ONE)
+    close(read_midi(path).notes, [Note(0.0, 0.5, 60, 100)])
+    close(read_midi(midi(path, ONE + oddity)).notes, [Note(0.0, 0.5, 60, 100)])
+
+
+def test_wrong_sizes_and_unknown_chunks(tmp_path):
+    whole = midi(tmp_path / "a.mid", ONE).read_bytes()
+    expected = [Note(0.0, 0.5, 60, 100)]
+    header = whole[:14]
+    odd = {
+        "unknown chunk": header + chunk(b"XFIH", b"abc") + whole[14:],
+        "longer header": b"MThd\0\0\0\x08" + whole[8:14] + b"\0\0" + whole[14:],
+        "track too long": header + b"MTrk\0\0\xff\xff" + whole[22:],
+        "RMID": b"RIFF\0\0\0\0RMIDdata\0\0\0\0" + whole,
+        "junk after": whole + bytes(50),
+        "more tracks promised": whole[:10] + b"\0\x09" + whole[12:],
+    }
+    for name, data in odd.items():
+        (tmp_path / "b.mid").write_bytes(data)
+        assert [note.pitch for note in read_midi(tmp_path / "b.mid").notes] == [60], name
+        close(read_midi(tmp_path / "b.mid").notes, expected)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300))
+def test_any_bytes_are_notes_or_one_line(tmp_path, data):
+    for content in (data, chunk(b"MThd", struct.pack(">HHH", 1, 1, 96)) + chunk(b"MTrk", data)):
+        (tmp_path / "a.mid").write_bytes(content)
+        try:
+            notes = read_midi(tmp_path / "a.mid").notes
+        except UserError as error:
+            assert "\n" not in str(error)
+        else:
+            assert all(note.duration >= 0 and 0 <= note.pitch <= 127 for note in notes)
+
+
+def test_volume_and_expression_are_gains_and_the_rest_is_named(tmp_path):
+    # Volume 50 before the note is a quarter of the default 100; expression halves and comes back half a beat apart.
+    track = b"\x00\xb0\x07\x32" + b"\x00\x90\x3c\x64" + b"\x81\x70\xb0\x0b\x40" + b"\x81\x70\xb0\x0b\x7f"
+    track += b"\x81\x70\x80\x3c\x00" + b"\x00\xb0\x79\x00" + ONE
+    track += b"\x00\xe0\x00\x50\x00\xe0\x00\x40\x00\xb0\x0a\x20\x00\xb0\x5b\x20\x00\xb0\x00\x01\x00\xb0\x2c\x01"
+    score = read_midi(midi(tmp_path / "a.mid", track))
+    first, second = score.notes
+    half = 0.25 * (64 / 127) ** 2
+    assert first.gain == pytest.approx(0.25) and np.ravel(first.changes) == pytest.approx([0.25, half, 0.5, 0.25])
+    assert second.gain == pytest.approx(0.25) and second.changes == ()
+    assert score.ignored == {"pitch bend": 2, "pan": 1, "reverb": 1, "controller 44": 1}
+
+
+def test_channels_are_ended_by_all_notes_off(tmp_path):
+    for controller, expected in ((b"\x7b", 1.0), (b"\x78", 0.5)):  # with the pedal down, notes off waits for it
+        pedal = b"\x00\xb0\x40\x7f" + b"\x00\x90\x3c\x64" + b"\x83\x60\xb0" + controller + b"\x00"
+        track = pedal + b"\x83\x60\xb0\x40\x00" + b"\x83\x60\xb0\x01\x00"
+        close(read_midi(midi(tmp_path / "a.mid", track)).notes, [Note(0.0, expected, 60, 100)])

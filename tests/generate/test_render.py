@@ -61,6 +61,17 @@ def test_velocity_is_gain_where_it_is_no_label(player):
     assert ratio == pytest.approx((64 / 127) ** 2, rel=1e-3)
 
 
+def test_channel_gains_are_heard_and_glide(player):
+    notes = [Note(0, 0.2, 60, gain=0.5), Note(0.25, 0.2, 60, changes=((0.1, 0.25),))]
+    wave, _ = perform(player, notes, "--play", touch=DRY)
+    plain, _ = perform(player, [Note(0, 0.2, 60), Note(0.25, 0.2, 60)], "--play", touch=DRY)
+    ratio = wave / np.where(plain == 0, 1, plain)
+    full = np.median(stretch(ratio, 0.26, 0.34))
+    assert np.median(stretch(ratio, 0.01, 0.19)) / full == pytest.approx(0.5, rel=1e-3)
+    assert np.median(stretch(ratio, 0.36, 0.44)) / full == pytest.approx(0.25, rel=1e-3)
+    assert np.abs(np.diff(stretch(wave, 0.34, 0.36))).max() < 1.1 * np.abs(np.diff(stretch(wave, 0.26, 0.34))).max()
+
+
 def test_velocity_is_the_label_where_there_is_one():
     model = sines(pitch=SPAN, velocity=(40, 80, 120))
     wave, _ = perform(Player(model), [Note(0, 0.2, 60, 127), Note(0.3, 0.2, 60, 55)], "--play", touch=DRY)

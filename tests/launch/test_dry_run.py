@@ -14,7 +14,7 @@ from tiny import TONES
 from pggan_framework import run
 from pggan_framework.config import resolve_overrides
 from pggan_framework.launch.dry_run import dry_run
-from pggan_framework.launch.run import resumed_config
+from pggan_framework.launch.start import resumed_config
 from pggan_framework.runs.folders import snapshots
 from pggan_framework.training import costing
 

@@ -38,11 +38,9 @@ def test_consistency(margin):
     random = np.random.default_rng(1)
     scores, features = random.normal(size=(2, 6)), random.normal(size=(2, 6, 3))
 
-    class Second:
-        def judge(self, images, labels=None, parts=1):
-            return verdict(scores[1], features[1])
-
-    value = float(Consistency(margin=margin)(Told(Second(), verdict(scores[0], features[0]))))
+    step = Told(None, verdict(scores[0], features[0]))
+    step.judge = lambda images: verdict(scores[1], features[1])
+    value = float(Consistency(margin=margin)(step))
     apart = (scores[0] - scores[1]) ** 2 + 0.1 * ((features[0] - features[1]) ** 2).mean(1)
     assert value == pytest.approx(np.maximum(apart - margin, 0).mean(), rel=1e-12)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pggan_framework.metrics.cache import FeatureCache, cache_folder
+from pggan_framework.metrics.cache import FeatureCache
+from pggan_framework.storage.cache import cache_folder
 
 KEY: dict[str, object] = {"data": "abc", "extractor": "random:1", "n": 6, "order": [0, 6]}
 VALUES = np.random.default_rng(0).standard_normal((6, 50)).astype(np.float32)

@@ -273,7 +273,7 @@ def test_state_dict_holds_weights_only_and_copies_are_equal():
 
 
 def test_derivatives_of_the_convolution_to_second_order():
-    from pggan_framework.networks.functional import convolve
+    from pggan_framework.networks.functional import Geometry, convolve
 
     torch.manual_seed(0)
     weight = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
@@ -282,7 +282,7 @@ def test_derivatives_of_the_convolution_to_second_order():
         bias = torch.randn(5 - channels, dtype=torch.float64, requires_grad=True)
 
         def smooth(x, weight, bias, transposed=transposed):
-            return convolve(x, weight, bias, (2, 2), (1, 1), transposed).square()
+            return convolve(x, weight, bias, Geometry((2, 2), (1, 1), transposed)).square()
 
         assert torch.autograd.gradcheck(smooth, (x, weight, bias))
         assert torch.autograd.gradgradcheck(smooth, (x, weight, bias))

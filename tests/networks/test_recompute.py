@@ -28,9 +28,10 @@ from pggan_framework.networks import (
     SPADEGenerator,
 )
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
-from pggan_framework.networks.layers import shared_kernels
-from pggan_framework.networks.recompute import LARGE
-from pggan_framework.training.backward import Captures, backward
+from pggan_framework.networks.execution import LARGE, Execution
+from pggan_framework.networks.folding import Folding
+from pggan_framework.training.graphs import Captures
+from pggan_framework.training.step import backward
 
 SPACE = LabelSpace((Attribute("kind", ("a", "b", "c")),))
 GP = WGANGP(iwass_epsilon=0.1) + R1().terms
@@ -95,10 +96,10 @@ def test_gradients_are_equal_at_every_depth(depth: int, alpha: float, pixels: in
     for side in "DG":
         expected = results(G, D, GP, side)
         for network in (G, D):
-            network.recompute_from = pixels
+            network.execute(Execution(recompute_from=pixels))
         assert_equal(results(G, D, GP, side), expected)
         for network in (G, D):
-            network.recompute_from = None
+            network.execute(Execution())
 
 
 CASES: dict[str, tuple[Loss, Callable[[], Networks]]] = {
@@ -136,10 +137,12 @@ def test_a_gradient_can_be_differentiated_again() -> None:
         D.checkpoint_activations(wish)  # type: ignore[arg-type]
         x = torch.rand(4, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).requires_grad_()
         for _ in range(2):  # kernels made in each pass, and shared by both
-            with shared_kernels():
-                (slopes,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
-                total = slopes.square().sum() + D(x).square().sum()
+            folding = Folding(D)
+            folded = folding.network
+            (slopes,) = torch.autograd.grad(folded(x).sum(), x, create_graph=True)
+            total = slopes.square().sum() + folded(x).square().sum()
             total.backward()  # type: ignore[no-untyped-call]
+            folding.backward()
         assert x.grad is not None
         found.append([x.grad, *(p.grad for p in D.parameters() if p.grad is not None)])
     assert len(found[0]) == len(found[1]) > 10
@@ -222,4 +225,4 @@ def test_it_is_not_captured_and_says_so() -> None:
     for _ in range(2):
         context = StepContext("D", G, D, torch.randn(4, 5, dtype=torch.float64), reals)
         captures(HingeGAN(), context)
-    assert said == ["D's update is not compiled, because feature maps are computed again to save memory"]
+    assert said == ["D's update is not compiled, because feature maps are recomputed to save memory"]

@@ -99,7 +99,7 @@ def test_what_cannot_be_a_target(tmp_path):
     for path, model, message in [
         (tmp_path / "none.png", pictures, "none.png is not there; allowed: a picture or a sound"),
         (tmp_path, pictures, "is no file; allowed"),
-        (text, pictures, "text.png cannot be read as a picture: no picture"),
+        (text, pictures, "text.png cannot be read as a picture: no image"),
         (cut, pictures, "cut.png cannot be read as a picture: "),
         (wave, pictures, "wave.wav is a sound; this model makes pictures"),
         (text, sounds, "text.png cannot be read as a sound: "),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,9 +19,10 @@ from pggan_framework.losses.diversity import PullAway
 from pggan_framework.losses.gradient_penalties import R1, GradientPenalty
 from pggan_framework.losses.unrolled import UnrolledD
 from pggan_framework.networks import Discriminator, Generator
-from pggan_framework.networks.functional import plain_operations
+from pggan_framework.networks.execution import Execution
 from pggan_framework.schedules.growth import Growth
-from pggan_framework.training.backward import Captures, backward, obstacle
+from pggan_framework.training.graphs import Captures, obstacle
+from pggan_framework.training.step import backward
 
 SMALL = {"fmap_base": 64, "fmap_max": 8}
 RECTANGLE = Growth(2, (2, 8), ((False, True), (True, True), (True, False)))
@@ -37,6 +40,16 @@ def networks(shape: Any, dtype: torch.dtype = torch.float64, **options: Any) -> 
             if name.endswith("bias"):
                 torch.nn.init.normal_(parameter, std=0.1)
     return G.to(dtype), D.to(dtype)
+
+
+@contextmanager
+def reference(*networks: Any) -> Iterator[None]:
+    """Within it the networks compute in PyTorch's own operations."""
+    for network in networks:
+        network.execute(Execution(reference=True))
+    yield
+    for network in networks:
+        network.execute(Execution())
 
 
 def context(side: str, G: Generator, D: Discriminator, **options: Any) -> StepContext:
@@ -79,7 +92,7 @@ def test_plain_and_quick_gradients_are_equal_at_every_depth_and_alpha(shape: Any
             for network in (G, D):
                 network.depth, network.alpha = depth, alpha
             for side in ("D", "G"):
-                with plain_operations():
+                with reference(G, D):
                     wanted = gradients(backward, LOSS, context(side, G, D))
                 assert wanted[0] and (side == "G" or {"gradient_penalty", "drift", "D_label"} <= wanted[1].keys())
                 assert_same(gradients(backward, LOSS, context(side, G, D)), wanted)
@@ -89,17 +102,18 @@ def test_plain_and_quick_gradients_are_equal_at_every_depth_and_alpha(shape: Any
 @pytest.mark.parametrize("shape", [[3, 8, 8], RECTANGLE], ids=["square", "rectangle"])
 def test_captured_gradients_are_equal_at_every_depth_and_alpha(shape: Any) -> None:
     G, D = networks(shape, label_space=SPACE)
-    captures = Captures(lambda graph: graph, pytest.fail, most=100)
+    made: list[str] = []
+    captures = Captures(lambda graph: graph, pytest.fail, made=made.append)
     for depth in range(G.max_depth + 1):
         for alpha in (0.0, 0.3, 0.8, 1.0) if depth else (1.0,):
             for network in (G, D):
                 network.depth, network.alpha = depth, alpha
             for side in ("D", "G"):
-                with plain_operations():
+                with reference(G, D):
                     wanted = gradients(backward, LOSS, context(side, G, D))
                 assert_same(gradients(captures, LOSS, context(side, G, D)), wanted)
     # Alpha goes in as a tensor: at each depth a graph for the fade and one for after it, for D and for G.
-    assert len(captures.graphs) == 2 * (2 * G.max_depth + 1)
+    assert len(made) == 2 * (2 * G.max_depth + 1)
 
 
 def test_one_graph_serves_a_whole_fade() -> None:
@@ -115,10 +129,10 @@ def test_one_graph_serves_a_whole_fade() -> None:
 def test_the_plain_operations_are_others() -> None:
     G, D = networks([3, 8, 8], torch.float32)
     z = torch.randn(4, 6)
-    with plain_operations():
-        reference = G(z)
-    torch.testing.assert_close(G(z), reference)
-    assert not torch.equal(G(z), reference)  # folded kernels round otherwise
+    with reference(G, D):
+        wanted = G(z)
+    torch.testing.assert_close(G(z), wanted)
+    assert not torch.equal(G(z), wanted)  # folded kernels round otherwise
 
 
 @pytest.mark.parametrize(
@@ -275,14 +289,21 @@ def test_bfloat16_keeps_the_penalty_in_float32() -> None:
     G.alpha = D.alpha = 0.5
     loss = WGANGP()
     usual = context("D", G, D)
-    low = context("D", G, D, precision=torch.bfloat16)
+    scores, slopes = usual.real_verdict.scores, usual.real_gradients
+    G.execute(Execution(torch.bfloat16))
+    D.execute(Execution(torch.bfloat16))
+    low = context("D", G, D)
     assert low.real_verdict.scores.dtype == low.fakes.dtype == low.interpolate_gradients.dtype == torch.float32
-    assert not torch.equal(low.real_verdict.scores, usual.real_verdict.scores)
-    torch.testing.assert_close(low.real_verdict.scores, usual.real_verdict.scores, rtol=0.05, atol=0.05)
-    assert torch.equal(low.real_gradients, usual.real_gradients)
+    assert not torch.equal(low.real_verdict.scores, scores)
+    torch.testing.assert_close(low.real_verdict.scores, scores, rtol=0.05, atol=0.05)
+    assert torch.equal(low.real_gradients, slopes)
     for side in ("D", "G"):
+        found, _ = gradients(backward, loss, context(side, G, D))
+        for network in (G, D):
+            network.execute(Execution())
         wanted, _ = gradients(backward, loss, context(side, G, D))
-        found, _ = gradients(backward, loss, context(side, G, D, precision=torch.bfloat16))
+        for network in (G, D):
+            network.execute(Execution(torch.bfloat16))
         assert all(gradient.dtype == torch.float32 for gradient in found.values())
         ours, theirs = (torch.cat([gradient.flatten() for gradient in some.values()]) for some in (found, wanted))
         assert (ours - theirs).norm() < 0.1 * theirs.norm()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +15,30 @@ from pggan_framework import run
 from pggan_framework.config import resolve_overrides
 from pggan_framework.errors import UserError
 from pggan_framework.launch.experiment import Experiment
-from pggan_framework.loggers.base import Logger
+from pggan_framework.losses import WGANGP, UnrolledD
 from pggan_framework.runs.folders import snapshots
 from pggan_framework.schedules.plan import Curve, Plan, Stage, linear_fade
 from pggan_framework.training import compiler, compiling
-from pggan_framework.training.compiler import Record, has_compiler
-from pggan_framework.training.compiling import Compiling
+from pggan_framework.training.compiler import has_compiler
+from pggan_framework.training.compiling import AUTO_SECONDS, AUTO_STEPS, gradient_source
+from pggan_framework.training.graphs import Captures
+from pggan_framework.training.step import backward
 
 SETTING: dict[str, Any] = {**TONES, "TonesDataset.count": 12, "exp_name": "c"}
-
-
-class Heard(Logger):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.lines.append(text)
+CPU = torch.device("cpu")
+SHORT, LONG = {(0, False): AUTO_STEPS - 1}, {(0, False): AUTO_STEPS}
 
 
 @pytest.fixture
-def as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Record:
+def as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs are run as they are traced, which takes a second in place of a minute."""
-    record = Record(tmp_path / "cache" / "record.json")
     monkeypatch.setattr(compiling, "compiler", lambda device: lambda graph: graph)
     monkeypatch.setattr(compiling, "has_compiler", lambda device: True)
-    monkeypatch.setattr(Record, "of_this_machine", classmethod(lambda cls: record))
-    return record
 
 
-def started(tmp_path: Path, wish: str, lengths: Any, **options: Any) -> tuple[Compiling, Any, list[str]]:
-    """A Compiling in a trainer at its first step."""
-    clock = options.pop("clock", False)
-    experiment = Experiment(resolve_overrides(None, {**SETTING, "progressive_growing": False, **options}))
-    trainer, _ = experiment.trainer(tmp_path)
-    trainer.parts.logger = heard = Heard()
-    plugin = Compiling(wish, lambda nimg: lengths, lambda depth: 4, clock, ["a note", ""])  # type: ignore[arg-type]
-    plugin.setup(trainer)
-    plugin.before_step()
-    return plugin, trainer, heard.lines
+def worth(source: Any) -> Callable[[int, bool], bool]:
+    assert isinstance(source, Captures)
+    return source.worth
 
 
 def test_phases_of_a_plan() -> None:
@@ -67,66 +52,75 @@ def test_phases_of_a_plan() -> None:
 
 
 @pytest.mark.usefixtures("as_it_is")
-def test_auto_compiles_what_is_long_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        compiling, "estimate", lambda *a: type("Cost", (), {"seconds_per_kimg": 2.0, "overhead": share["now"]})
-    )
-    share = {"now": 0.0}
-    deepest = {"steps": 4 * compiling.FEWEST_STEPS}
-    # 2 s a thousand images must pay 1.5 times for 60 s: 900 thousand images or more where 5 % of the time is saved.
-    for overhead, images, compiled in ((0, 899e3, False), (0, 901e3, True), (0.5, 119e3, False), (0.5, 121e3, True)):
-        share["now"] = overhead
-        plugin, _, lines = started(tmp_path, "auto", {(0, False): images, (1, True): deepest["steps"] - 1})
-        assert plugin.chosen == {(0, False): compiled, (1, True): False}
-        assert lines[0] == "a note"
-        assert lines[1] == ("compile auto: 4x4; each when it begins" if compiled else lines[1])
-        assert compiled or "no phase is long enough" in lines[1]
-    share["now"] = 0.0
-    # What was measured on this machine counts for more than what is usual.
-    plugin, *_ = started(tmp_path, "auto", {(0, False): 100_000})
-    plugin.record.add(plugin._name((0, False)), seconds=5, saved=0.2)
-    plugin, *_ = started(tmp_path, "auto", {(0, False): 100_000})
-    assert plugin.chosen == {(0, False): True}
+def test_auto_compiles_phases_of_ten_thousand_steps() -> None:
+    assert gradient_source("auto", WGANGP(), CPU, SHORT, {}) is backward
+    chosen = worth(gradient_source("auto", WGANGP(), CPU, {**LONG, (1, True): AUTO_STEPS - 1}, {}))
+    assert chosen(0, False) and not chosen(0, True) and not chosen(1, True) and not chosen(1, False)
 
 
 @pytest.mark.usefixtures("as_it_is")
-def test_a_clock_gives_the_time_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiling, "estimate", lambda *a: type("Cost", (), {"seconds_per_kimg": 9e9, "overhead": 0.0}))
-    # 1.5 times 60 s and 20 s more a depth, at 5 %.
-    plugin, *_ = started(tmp_path, "auto", {(0, False): 1801.0, (1, False): 2399.0, (2, False): 3001.0}, clock=True)
-    assert plugin.chosen == {(0, False): True, (1, False): False, (2, False): True}
+def test_a_clock_counts_in_seconds_and_bounds_compiling() -> None:
+    assert gradient_source("auto", WGANGP(), CPU, {}, {(0, False): AUTO_SECONDS - 1}) is backward
+    left = [inf]
+    for source in (
+        gradient_source("auto", WGANGP(), CPU, {}, {(0, False): AUTO_SECONDS}, lambda: left[0]),
+        gradient_source("auto", WGANGP(), CPU, LONG, {}, lambda: left[0]),
+    ):
+        for seconds, compiled in ((inf, True), (AUTO_SECONDS, True), (AUTO_SECONDS - 1, False)):
+            left[0] = seconds
+            assert worth(source)(0, False) == compiled
+    said: list[str] = []
+    always = worth(gradient_source("always", WGANGP(), CPU, SHORT, {}, lambda: left[0], say=said.append))
+    for seconds, compiled in ((inf, True), (80.0, True), (79.0, False), (-3.0, False)):
+        left[0] = seconds
+        assert always(1, True) == compiled
+    assert said[-1] == "compile always: depth 1 is not compiled, which takes about 80 s: 0 s are left"
 
 
 @pytest.mark.usefixtures("as_it_is")
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"penalties": ["UnrolledD"]}, "UnrolledD adds up its terms in a way of its own"),
-        ({"augmentations": ["SpectrogramAugment"]}, "the pictures are augmented at random"),
-    ],
-)
-def test_why_nothing_is_compiled_is_told_at_the_start(tmp_path: Path, options: dict[str, Any], reason: str) -> None:
-    plugin, trainer, lines = started(tmp_path, "always", {(0, False): 10.0}, **options)
-    assert len(lines) == 2 and lines[1].startswith("compile always: not used, because") and reason in lines[1]
-    trainer.take_step()
+def test_the_choice_follows_from_the_whole_plan_wherever_a_run_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "AUTO_STEPS", 3)
+    flags = {
+        **SETTING,
+        "total_kimg": 0.06,
+        "DepthManager.lod_training_nimg": 12,
+        "DepthManager.lod_transition_nimg": 8,
+        "DepthManager.minibatch_default": 4,
+    }
+    trainer, _ = Experiment(resolve_overrides(None, flags)).trainer(tmp_path)
+    chosen = worth(trainer.parts.step.gradients)
+    trainer.nimg = 55
+    assert chosen(0, False) and not chosen(1, True) and chosen(1, False)
+
+
+@pytest.mark.usefixtures("as_it_is")
+def test_why_nothing_is_compiled_is_said_at_the_start() -> None:
+    for loss, augmented, reason in (
+        (UnrolledD(WGANGP()), False, "UnrolledD adds up its terms in a way of its own"),
+        (WGANGP(), True, "the images are augmented at random"),
+    ):
+        said: list[str] = []
+        assert gradient_source("always", loss, CPU, SHORT, {}, augmented=augmented, say=said.append) is backward
+        assert said == [f"compile always: not used, because {reason}"]
 
 
 def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    assert not has_compiler(torch.device("cpu"))
-    _, trainer, lines = started(tmp_path, "always", {(0, False): 10.0})
-    assert "there is no C++ compiler" in lines[1]
-    trainer.take_step()
+    assert not has_compiler(CPU)
+    said: list[str] = []
+    assert gradient_source("always", WGANGP(), CPU, SHORT, {}, say=said.append) is backward
+    assert "there is no C++ compiler" in said[0]
     tool = tmp_path / "clang++"
     tool.touch(mode=0o755)
-    assert has_compiler(torch.device("cpu"))
+    assert has_compiler(CPU)
 
 
-def test_never_and_short_runs_say_nothing(tmp_path: Path) -> None:
-    for wish in ("never", "auto"):
-        _, trainer, lines = started(tmp_path, wish, {(0, False): 1000.0})
-        assert lines == ["a note"]
+def test_never_and_short_runs_say_nothing() -> None:
+    for wish, steps in (("never", LONG), ("auto", SHORT)):
+        assert gradient_source(wish, WGANGP(), CPU, steps, {}, say=pytest.fail) is backward  # type: ignore[arg-type]
 
 
 def _last(folder: Path) -> dict[str, Any]:
@@ -134,7 +128,8 @@ def _last(folder: Path) -> dict[str, Any]:
     return state
 
 
-def test_a_compiled_run_resumes_exactly_and_says_what_it_did(tmp_path: Path, as_it_is: Record) -> None:
+@pytest.mark.usefixtures("as_it_is")
+def test_a_compiled_run_resumes_exactly_and_says_what_it_did(tmp_path: Path) -> None:
     flags = {
         **SETTING,
         "compile": "always",
@@ -148,8 +143,8 @@ def test_a_compiled_run_resumes_exactly_and_says_what_it_did(tmp_path: Path, as_
     whole = run(overrides={**flags, "total_kimg": 0.036, "result_dir": str(tmp_path / "whole")})
     never = run(overrides={**flags, "compile": "never", "total_kimg": 0.036, "result_dir": str(tmp_path / "never")})
     text = (whole.path / "log.txt").read_text()
-    size = "x".join(text.split("compile always: ")[1].split(",")[0].split("x"))
-    assert f"compiled D's update at {size} in" in text and f"compiled G's update at {size} in" in text
+    sizes = ("4x4", "8x8 fading", "8x8")
+    assert all(f"compiled {side}'s update at {size} in" in text for side in "DG" for size in sizes)
     assert "update at" not in (never.path / "log.txt").read_text()
     run(overrides={**flags, "total_kimg": 0.02, "result_dir": str(tmp_path / "parts")})
     parts = run(overrides={"total_kimg": 0.036, "result_dir": str(tmp_path / "parts"), "resume": "latest"})
@@ -158,41 +153,6 @@ def test_a_compiled_run_resumes_exactly_and_says_what_it_did(tmp_path: Path, as_
             mine, theirs = (_last(result.path)["networks"][name] for result in (whole, other))
             for key, value in mine.items():
                 torch.testing.assert_close(value, theirs[key], rtol=tolerance, atol=tolerance)
-    entries = json.loads(as_it_is.path.read_text())
-    assert len(entries) == 3  # 4 px, 8 px fading, 8 px
-    assert all(entry["seconds"] > 0 and 0 <= entry["saved"] < 1 for entry in entries.values())
-
-
-def test_a_choice_is_kept_for_a_run_of_the_same_length(tmp_path: Path) -> None:
-    plugin, trainer, _ = started(tmp_path, "auto", {(0, False): 1000.0})
-    plugin.load_state_dict({"total": trainer.total_nimg, "compiled": [[2, True]]})
-    assert plugin.chosen == {(2, True): True}
-    assert plugin.state_dict() == {"total": trainer.total_nimg, "compiled": [[2, True]]}
-    plugin.load_state_dict({"total": 5, "compiled": [[1, True]]})
-    assert plugin.chosen == {(2, True): True}
-
-
-@pytest.mark.usefixtures("as_it_is")
-def test_a_choice_holds_to_the_end_of_its_phase(tmp_path: Path) -> None:
-    plugin, trainer, lines = started(tmp_path, "auto", {(3, False): 8.0})
-    resumed = Compiling("auto", lambda nimg: {(3, False): 8.0}, lambda depth: 4)
-    resumed.setup(trainer)
-    resumed.load_state_dict({"total": trainer.total_nimg, "compiled": [[0, False], [3, False]]})
-    resumed.before_step()
-    assert lines[1:] == ["compile auto: 32x32; each when it begins"]
-    assert trainer.parts.step.gradients.enabled
-    assert not plugin.chosen
-
-
-def test_a_record_that_cannot_be_read_or_written_is_none(tmp_path: Path) -> None:
-    (tmp_path / "broken.json").write_text("{")
-    record = Record(tmp_path / "broken.json")
-    assert record.of("x") is None
-    record.add("x", 3, 0.5)
-    assert record.of("x") == (3, 0.5)
-    lost = Record(tmp_path / "broken.json" / "below")
-    lost.add("x", 3, 0.5)
-    assert lost.of("x") is None
 
 
 def test_flags_outside_their_choices_are_told() -> None:
@@ -202,19 +162,19 @@ def test_flags_outside_their_choices_are_told() -> None:
 
 
 def test_half_written_code_is_deleted_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiler, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(compiler, "compiled_code", lambda: tmp_path / "cache")
     (tmp_path / "cache").mkdir()
     inside, outside = tmp_path / "cache" / "a.main.so", tmp_path / "b.so"
     for file in (inside, outside):
         file.touch()
-    assert not compiler.mend(ImportError(f"{outside}: file too short"))
-    assert not compiler.mend(RuntimeError(f"{inside} is slow"))
-    assert compiler.mend(RuntimeError(f"InductorError: ImportError: {inside}: file too short"))
+    assert not compiler.fix(ImportError(f"{outside}: file too short"))
+    assert not compiler.fix(RuntimeError(f"{inside} is slow"))
+    assert compiler.fix(RuntimeError(f"InductorError: ImportError: {inside}: file too short"))
     assert not inside.exists() and outside.exists()
-    assert not compiler.mend(RuntimeError(f"ImportError: {inside}: file too short"))
+    assert not compiler.fix(RuntimeError(f"ImportError: {inside}: file too short"))
 
 
-def test_code_that_is_mended_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_that_is_fixed_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     tries = []
 
     def compile_(graph: Any, **options: Any) -> Any:
@@ -227,7 +187,7 @@ def test_code_that_is_mended_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -
         return function
 
     monkeypatch.setattr(torch, "compile", compile_)
-    monkeypatch.setattr(compiler, "mend", lambda error: "try" in str(error))
+    monkeypatch.setattr(compiler, "fix", lambda error: "try" in str(error))
     function: Any = compiler.compiler(torch.device("cpu"))(None)  # type: ignore[arg-type]
     assert function(5) == [5] and tries == [5, 5]
     with pytest.raises(ImportError):  # it had worked: this is another trouble

@@ -61,10 +61,10 @@ def test_one_process_takes_the_whole_batch_and_sends_nothing() -> None:
     world = World()
     assert world.part(5, 4).tolist() == [0, 1, 2, 3, 4]
     value = torch.tensor([1.0, 2.0])
-    world.add_up([value], 0.5)
-    world.spread([value])
+    world.all_reduce([value], 0.5)
+    world.broadcast([value])
     world.check_equal([value])
-    assert value.tolist() == [1.0, 2.0] and world.tell("x") == "x" and not world.agreed()
+    assert value.tolist() == [1.0, 2.0] and world.broadcast_object("x") == "x" and not world.agreed()
     assert world.generator(torch.device("cpu")) is None
 
 
@@ -155,13 +155,13 @@ def _process(rank: int, size: int, folder: str) -> None:
         else:
             for case in _cases():
                 _updates(world, *case)
-        assert world.tell(rank) == 0
+        assert world.broadcast_object(rank) == 0
         lone = torch.full((1,), float(rank))
         try:
             world.check_equal([lone])
         except RuntimeError as error:
             Path(folder, f"error{rank}").write_text(str(error))
-        world.spread([lone])
+        world.broadcast([lone])
         world.check_equal([lone])
     tasks = Path("/proc/self/task").glob("*/comm")  # threads of the group that outlive it may abort the process
     assert not [name for name in (task.read_text() for task in tasks) if "gloo" in name]

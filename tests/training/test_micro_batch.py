@@ -31,10 +31,10 @@ from pggan_framework.losses.context import Progress
 from pggan_framework.networks import AutoencoderDiscriminator, DCGANGenerator, Discriminator, Generator
 from pggan_framework.networks.stddev import group_stddev, stddev_groups
 from pggan_framework.schedules.growth import Growth
-from pggan_framework.training.backward import Captures
-from pggan_framework.training.chunks import chunks, micro_batch_notes
 from pggan_framework.training.distributed import World
 from pggan_framework.training.gradients import GradientGuard
+from pggan_framework.training.graphs import Captures
+from pggan_framework.training.portions import micro_batch_notes, micro_batches
 from pggan_framework.training.step import TrainingStep
 
 SPACE = LabelSpace((Attribute("kind", ("a", "b", "c")),))
@@ -47,22 +47,25 @@ def test_the_parts_are_the_batch_in_whole_groups(count: int, most: int, group: i
     largest = -(-count // stddev_groups(count, group)) if group > 1 else 1
     if most < min(largest, count):
         with pytest.raises(UserError, match=f"micro_batch {most} .* groups of {largest}; allowed: {largest} and up"):
-            chunks(count, most, group)
+            micro_batches(count, most, group)
         return
-    parts = chunks(count, most, group)
+    parts = [part.tolist() for part in micro_batches(count, most, group)]
     assert sorted(sample for part in parts for sample in part) == list(range(count))
     assert all(0 < len(part) <= most for part in parts) and len(parts) >= -(-count // most)
     if group > 1 and len(parts) > 1:
         x = torch.randn(count, 3, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(count))
         whole = group_stddev(x, group)
         for part in parts:
-            assert torch.allclose(group_stddev(x[list(part)], group), whole[list(part)], rtol=1e-12, atol=0)
+            assert torch.allclose(group_stddev(x[part], group), whole[part], rtol=1e-12, atol=0)
 
 
 def test_the_parts_by_hand() -> None:
-    assert chunks(8, None, 4) == chunks(8, 8, 4) == (tuple(range(8)),)
-    assert chunks(16, 8, 4) == ((0, 1, 4, 5, 8, 9, 12, 13), (2, 3, 6, 7, 10, 11, 14, 15))
-    assert chunks(5, 2) == ((0,), (1, 2), (3, 4))
+    def parts(*numbers: Any) -> list[list[int]]:
+        return [part.tolist() for part in micro_batches(*numbers)]
+
+    assert parts(8, None, 4) == parts(8, 8, 4) == [list(range(8))]
+    assert parts(16, 8, 4) == [[0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]]
+    assert parts(5, 2) == [[0], [1, 2], [3, 4]]
 
 
 def step_of(
@@ -101,6 +104,10 @@ def step_of(
         world=world,
         micro_batch=most,
     )
+
+
+def notes_of(step: TrainingStep, batches: Sequence[int]) -> list[str]:
+    return micro_batch_notes(step.loss, step.G, step.D, step.world, step.micro_batch, batches)
 
 
 def updates(step: TrainingStep, count: int, steps: int = 2) -> tuple[Figures, list[Figures]]:
@@ -150,7 +157,7 @@ def test_gradients_states_and_figures_are_those_of_the_whole_batch(case: str, co
         updates(step_of(each, Sum(loss.terms) if case != "BEGAN" else BEGAN(lambda_k=0.5), **options), count)
         for each in (None, most)
     )
-    assert len(chunks(count, most, 4)) > 1
+    assert len(micro_batches(count, most, 4)) > 1
     assert_close(parts, whole)
     for mine, theirs in zip(others, figures, strict=True):
         # The measure of BEGAN is of each part: an absolute value is no mean.
@@ -176,7 +183,7 @@ class Half(World):
         super().__init__(rank, 2)
         self.sent: list[list[torch.Tensor]] = []
 
-    def add_up(self, gradients: Sequence[torch.Tensor], share: float, wish: bool = False) -> None:
+    def all_reduce(self, gradients: Sequence[torch.Tensor], share: float, wish: bool = False) -> None:
         self.sent.append([gradient * share for gradient in gradients])
 
     def mean(self, values: torch.Tensor, share: float) -> torch.Tensor:
@@ -223,15 +230,15 @@ def test_ada_hears_of_every_real_of_the_batch_in_its_order() -> None:
 
 def test_what_compares_samples_is_named() -> None:
     step = step_of(4, RelativisticAverageGAN() + PullAway().terms)
-    said = micro_batch_notes(step, [12, 4, 16])
+    said = notes_of(step, [12, 4, 16])
     assert said[0] == "micro_batch 4: batches are computed in parts: 12 in 3, 16 in 4"
     assert "D_relativistic_average, G_relativistic_average, pull_away compare the samples of a part only" in said[1]
-    assert micro_batch_notes(step, [4]) == [] == micro_batch_notes(step_of(None, WGANGP()), [64])
-    assert len(micro_batch_notes(step_of(4, WGANGP()), [12])) == 1
+    assert notes_of(step, [4]) == [] == notes_of(step_of(None, WGANGP()), [64])
+    assert len(notes_of(step_of(4, WGANGP()), [12])) == 1
     step = step_of(4, WGANGP(), norm="batch")
-    assert "Generator's batch norm, Discriminator's batch norm compare" in micro_batch_notes(step, [12])[1]
+    assert "Generator's batch norm, Discriminator's batch norm compare" in notes_of(step, [12])[1]
     step.G = DCGANGenerator([2, 8, 16])
-    assert "DCGANGenerator's batch norm" in micro_batch_notes(step, [12])[1]
+    assert "DCGANGenerator's batch norm" in notes_of(step, [12])[1]
 
 
 TINY: dict[str, Any] = {

@@ -53,7 +53,7 @@ def test_one_process_sends_nothing() -> None:
     with team.together():
         assert signal.getsignal(signal.SIGTERM) is before
         team.meet()
-        assert team.main and team.tell("x") == "x" and team.share(5, 2) == range(5)
+        assert team.main and team.broadcast("x") == "x" and team.share(5, 2) == range(5)
         team.gather(np.arange(3), [3], parts.append)
     assert len(parts) == 1 and parts[0].tolist() == [0, 1, 2]
 
@@ -67,7 +67,7 @@ def test_who_misses_another_ends_without_a_word(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(world, "tell", gone)
     monkeypatch.setattr(module.dist, "send", gone)
     team = Team(world)
-    for talk in (team.meet, lambda: team.tell(1), lambda: team.gather(np.zeros(2), [1, 2], print)):
+    for talk in (team.meet, lambda: team.broadcast(1), lambda: team.gather(np.zeros(2), [1, 2], print)):
         with pytest.raises(SystemExit) as ended:
             talk()
         assert ended.value.code == 1

@@ -10,7 +10,9 @@ import numpy as np
 
 from pggan_framework.data.datasets.images import DefaultImageFolderDataset
 from pggan_framework.data.images.map_files import MapReader, scan_maps
-from pggan_framework.data.images.files import SUFFIXES, colour, header_size, tail
+from pggan_framework.data.images.files import SUFFIXES, colour, header_size, reason
+from pggan_framework.data.manifest import hash_file
+from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError
 from pggan_framework.labels.maps import Map, MapResize, MapSpace, default_classes
 from pggan_framework.registry import register
@@ -99,7 +101,7 @@ class LabelMapDataset(DefaultImageFolderDataset):
         Raises:
             UserError: if its file cannot be decoded, or has what is no class.
         """
-        mirrored, number = divmod(index, len(self._map_files))
+        mirrored, number = divmod(self.replaced.get(index, (index, ""))[0], len(self._map_files))
         found = self._reader.read(self._map_files[number]) if self._maps is None else self._maps[number]
         return np.ascontiguousarray(found[:, ::-1]) if mirrored else found
 
@@ -117,15 +119,15 @@ class LabelMapDataset(DefaultImageFolderDataset):
         given = (self._reader.colours, len(self.label_space.classes), self.label_space.resize)
         digest = hashlib.sha256(f"{super().fingerprint()} {given}".encode())
         for file in self._map_files:
-            name = file.relative_to(self.label_dir).as_posix()
-            digest.update(f"\n{name} {file.stat().st_size} ".encode() + tail(file))
+            digest.update(f"\n{file.relative_to(self.label_dir).as_posix()} {hash_file(file)}".encode())
         return digest.hexdigest()[:16]
 
     def _partners(self, whole: bool) -> list[Path]:
         """The map of every picture, in their order; `whole`: all pictures are used, so that no map may be left."""
         maps, pictures = _by_stem(self.label_dir), _by_stem(self.dir_path)
         found: list[Path] = []
-        for file, size in zip(self._files, self._sizes, strict=True):
+        for index in self.plan.chosen:
+            file, size = self.dir_path / self.plan.source.name(index), self.plan.headers[index].size
             name = _stem(file, self.dir_path)
             if name not in maps:
                 raise UserError(f"{file} has no label map: there is no picture {name}.* in {self.label_dir}")
@@ -133,7 +135,7 @@ class LabelMapDataset(DefaultImageFolderDataset):
             try:
                 other = header_size(partner)
             except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
-                raise UserError(f"the label map {partner} cannot be read: {error}") from error
+                raise UserError(f"the label map {partner} cannot be read: {reason(error)}") from error
             if other != size:
                 raise UserError(
                     f"{partner} is {other[0]}x{other[1]}, but its picture {file.name} is {size[0]}x{size[1]};"
@@ -152,11 +154,12 @@ class LabelMapDataset(DefaultImageFolderDataset):
         from PIL import ImageOps
 
         size, nearest = (self.shape[2], self.shape[1]), pillow.Resampling.NEAREST
-        if self.resize == "stretch":
+        policy = self.plan.options.resize
+        if policy == "stretch":
             return image.resize(size, nearest)
-        if self.resize == "crop":
+        if policy == "crop":
             return ImageOps.fit(image, size, nearest)
-        if self.resize == "pad":
+        if policy == "pad":
             small = ImageOps.contain(image, size, nearest)
             image = pillow.new("L", size)
             image.paste(small, ((size[0] - small.width) // 2, (size[1] - small.height) // 2))
@@ -175,7 +178,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         UserError: if two differ in their endings only.
     """
     found: dict[str, Path] = {}
-    for file in sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file()):
+    for file in walk(folder).paths(SUFFIXES)[0]:
         name = _stem(file, folder)
         if name in found:
             raise UserError(f"{found[name]} and {file.name} have one name; allowed: one file of each name")

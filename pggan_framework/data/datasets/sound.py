@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,19 +15,23 @@ from numpy.typing import NDArray
 
 from pggan_framework.audio import Wave
 from pggan_framework.audio.offset import AUDIBLE, find_offset
-from pggan_framework.audio.reading import Channels, SoundFile, UnreadableSound, read_wave
+from pggan_framework.audio.reading import Channels, EndsEarly, SoundFile, UnreadableSound, read_wave
 from pggan_framework.data.recordings.clips import ClipPolicy, Normalize, Survey, TooLong, TooShort
 from pggan_framework.data.recordings.summary import describe_recordings
 from pggan_framework.data.labels.labelling import read_labels
 from pggan_framework.data.recordings.folder import BadFiles, Recordings
+from pggan_framework.data.recordings.manifest import HASHED
 from pggan_framework.data.datasets.wave import ImgMode, SourceRead, WaveDataset, codec_for
+from pggan_framework.data.walk import named
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
 
 FULL_SCALE = 32767 / 32768
 """Samples from here on were, in all likelihood, cut off in recording."""
-HASHED = 1 << 16
-"""Bytes of each file's start and end that go into the fingerprint."""
+FAR_ABOVE = 16.0
+"""Peak over full scale, and over the median file's, from which a file is not of these data: 24 dB."""
+SILENT = 1e-4
+"""Largest absolute sample of a clip that holds nothing to hear, -80 dB of full scale."""
 SOURCE_SAMPLES = 1 << 22
 """Samples that are read at once at most, 16 MB; a longer file is several sources."""
 
@@ -140,11 +147,13 @@ class SoundImageDataset(WaveDataset):
         self.dir_path, self.frequency, self.channels = Path(dir_path), frequency, channels
         self.remove_offset = remove_offset
         self._with_offset: set[int] = set()
+        self._checksums: list[int] = []
+        self._silent: list[int] = []
         owner = type(self).__name__
         self._policy = ClipPolicy(
             owner, codec.samples, frequency, channels, too_short, too_long, overlap, seed, trim_db, normalize
         )
-        self._recordings = Recordings(self.dir_path, self._policy, bad_files, max_files)
+        self._recordings = Recordings(self.dir_path, self._policy, bad_files, max_files, prepared_dir)
         names = self._recordings.names
         table, json_file = (None if path is None else Path(path) for path in (labels_csv, labels_json))
         self._file_labels = read_labels(names, labels, table, labels_pattern, owner, json_file, continuous_labels)
@@ -176,6 +185,11 @@ class SoundImageDataset(WaveDataset):
         """Files that could not be read, and why."""
         return self._recordings.skipped
 
+    @property
+    def headers(self) -> list[SoundFile]:
+        """What is known of each readable file."""
+        return [recording.header for recording in self._recordings.files]
+
     def _divide(self) -> list[tuple[int, slice]]:
         """The sources: which clips of which file are read at once, by the lengths in the headers."""
         at_once = max(SOURCE_SAMPLES // self._policy.samples, 1)
@@ -192,28 +206,41 @@ class SoundImageDataset(WaveDataset):
     def read_source(self, index: int) -> SourceRead:
         """The clips of a stretch, those that cannot be read left out."""
         file, part = self._sources[index]
+        recording = self._recordings.files[file]
+        facts: dict[str, Any] = {"state": list(recording.state), "survey": None, "starts": [], "lost": 0, "fault": None}
+        header = recording.header
         try:
             survey = self._survey(file)
         except UnreadableSound as error:
-            return SourceRead([], {"survey": None, "starts": [], "full_scale": 0, "lost": 1, "fault": str(error)})
+            return SourceRead([], {**facts, "lost": 1, "fault": str(error)})
         waves: list[Wave] = []
-        starts = []
-        fault, lost, full_scale = None, 0, 0
-        audible = False
-        for start in self._policy.offsets(self._recordings.files[file].name, survey.length)[part]:
+        found = _Found()
+        offsets = list(self._policy.offsets(recording.name, survey.length)[part])
+        while offsets:
+            start = offsets.pop(0)
             clip = self._clip(file, survey, survey.begin + start)
             try:
-                wave, offset = self._read(clip)
-            except UnreadableSound as error:
-                fault, lost = fault or str(error), lost + 1
+                wave, offset = self._read(clip, header)
+            except EndsEarly as error:
+                facts["fault"] = facts["fault"] or str(error)
+                shorter = survey.ending(error.frames * self.frequency // header.sample_rate)
+                if "frames" in facts or shorter.length < 1 or (self._policy.too_long == "slices" and start):
+                    facts["lost"] += 1
+                    continue
+                # It is a shorter file than it says, and is cut as one.
+                facts["frames"], header, survey = error.frames, replace(header, frames=error.frames), shorter
+                if self._policy.is_short(survey.length) and self._policy.too_short == "error":
+                    return SourceRead([], {**facts, "lost": 1})
+                offsets = list(self._policy.offsets(recording.name, survey.length)[part])
                 continue
+            except UnreadableSound as error:
+                facts["fault"] = facts["fault"] or str(error)
+                facts["lost"] += 1
+                continue
+            found.add(wave, offset)
             waves.append(_amplified(wave, clip.gain_db))
-            starts.append(clip.start)
-            audible |= bool(np.abs(offset).max() > AUDIBLE)
-            full_scale += int(np.count_nonzero(np.abs(wave + offset) >= FULL_SCALE))
-        facts = {"survey": list(survey), "starts": starts, "full_scale": full_scale, "lost": lost, "fault": fault}
-        facts["offset"] = audible
-        return SourceRead(waves, facts)
+            facts["starts"].append(clip.start)
+        return SourceRead(waves, {**facts, "survey": list(survey), **found.facts()})
 
     def add_source(self, index: int, parts: int, facts: dict[str, Any]) -> None:
         """Learn which clips a stretch has given.
@@ -223,19 +250,23 @@ class SoundImageDataset(WaveDataset):
         """
         file, _ = self._sources[index]
         survey = Survey(*facts["survey"]) if facts["survey"] else None
+        if "frames" in facts:
+            self._recordings.shorten(file, facts["frames"])
         self._recordings.note(file, survey, parts, facts["lost"], facts["fault"])
         if survey is not None:
             self._clips += [self._clip(file, survey, start) for start in facts["starts"]]
             self._at_full_scale += facts["full_scale"]
-        if facts.get("offset"):
-            self._with_offset.add(file)
+            self._checksums += facts["checksums"]
+            self._silent += [len(self._clips) - parts + part for part in facts["silent"]]
+            if facts["offset"]:
+                self._with_offset.add(file)
         if index == len(self._sources) - 1:
             self._recordings.check_any()
 
     def _survey(self, file: int) -> Survey:
         """What of a file is used. That of the last one is remembered, since a long file is several sources."""
         if self._surveyed is None or self._surveyed[0] != file:
-            self._surveyed = file, self._policy.survey(self._header(file))
+            self._surveyed = file, self._policy.survey(self._header(file), self.remove_offset)
         return self._surveyed[1]
 
     def _header(self, file: int) -> SoundFile:
@@ -244,9 +275,9 @@ class SoundImageDataset(WaveDataset):
     def _clip(self, file: int, survey: Survey, start: int) -> Clip:
         return Clip(file, start, min(self._policy.samples, survey.end - start), survey.gain_db)
 
-    def _read(self, clip: Clip) -> tuple[Wave, NDArray[np.float32]]:
+    def _read(self, clip: Clip, header: SoundFile | None = None) -> tuple[Wave, NDArray[np.float32]]:
         """A clip filled with silence up to its length in a picture, and the offset [..., 1] subtracted before that."""
-        wave = read_wave(self._header(clip.file), self.frequency, clip.start, clip.samples, self.channels)
+        wave = read_wave(header or self._header(clip.file), self.frequency, clip.start, clip.samples, self.channels)
         offset = np.zeros((*wave.shape[:-1], 1), np.float32)
         if self.remove_offset:
             offset = find_offset(wave, self.frequency)
@@ -275,17 +306,84 @@ class SoundImageDataset(WaveDataset):
         full_scale = self._at_full_scale / (len(self) * self._policy.samples * self.codec.channels)
         lines = describe_recordings(self._recordings, full_scale)
         if self._with_offset:
-            lines["offset"] = (
-                f"{len(self._with_offset)} files had a constant offset above -50 dB of full scale, removed"
+            names = named([self._recordings.files[file].name for file in sorted(self._with_offset)])
+            lines["offset"] = f"a constant offset above -50 dB of full scale was removed from {names}"
+        if self._silent:
+            lines["silent sounds"] = f"{self._named(self._silent)}; {SILENT:g} of full scale at most"
+        if copies := self._copies():
+            lines["equal sounds"] = f"{self._named(copies)}; the same samples as an earlier one"
+        if beyond := self.beyond_range:
+            first, above = next(iter(beyond.items()))
+            lines["outliers"] = (
+                f"{self._named(list(beyond))}; far louder than all others, so that the codec's range is not fitted to"
+                f" them: it clips them, {self._clip_name(first)} by {above:.1f} dB"
             )
         if self._file_labels is not None and self.label_space is not None and self.labels is not None:
             lines["labels"] = self._file_labels.describe(self.label_space, self.labels, "sounds")
         return {**super().summary(), **lines}
 
+    def _clip_name(self, index: int) -> str:
+        clip = self._clips[index]
+        start = f" at {clip.start / self.frequency:.1f} s" if self._policy.too_long == "slices" else ""
+        return f"{self._recordings.files[clip.file].name}{start}"
+
+    def _named(self, indices: Sequence[int]) -> str:
+        return named([self._clip_name(index) for index in indices])
+
+    def _copies(self) -> list[int]:
+        """Sounds that equal an earlier one, silent ones aside."""
+        seen: set[int] = set()
+        silent, copies = set(self._silent), []
+        for index, checksum in enumerate(self._checksums):
+            if checksum in seen and index not in silent:
+                copies.append(index)
+            seen.add(checksum)
+        return copies
+
     def sources_fingerprint(self) -> str:
         """Digest of how files are cut, and of each file's name in the folder, size, first and last 64 KiB."""
+        digest = hashlib.sha256(repr((self._policy, SOURCE_SAMPLES, self.remove_offset)).encode())
+        for recording in self._recordings.files:
+            digest.update(f"{recording.name}\0{recording.state[0]}\0{recording.digest}\0".encode())
+        return digest.hexdigest()[:16]
+
+    def find_bad(self, facts: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+        """Files far above full scale among others that are not: whole numbers stored as floats."""
+        if self._policy.normalize != "none":
+            return {}
+        peaks: dict[int, float] = {}
+        for (file, _), found in zip(self._sources, facts, strict=True):
+            peaks[file] = max(peaks.get(file, 0.0), found.get("peak", 0.0))
+        usual = float(np.median([peak for peak in peaks.values() if peak] or [0.0]))
+        far = {file: peak for file, peak in peaks.items() if peak > FAR_ABOVE * max(usual, 1.0)}
+        return {
+            index: {
+                "fault": f"it reaches {far[file]:.0f} times full scale, and the others do not: bring it to theirs, or set"
+                f" {self._policy.owner}.normalize peak",
+                "lost": len(facts[index]["starts"]),
+                "starts": [],
+                **{name: value for name, value in _Found().facts().items() if name != "peak"},
+            }
+            for index, (file, _) in enumerate(self._sources)
+            if file in far
+        }
+
+    def is_current(self, index: int, facts: dict[str, Any]) -> bool:
+        """Whether a source's file has not been touched since these facts were found; its ends are the same anyway."""
+        return bool(facts["state"] == list(self._recordings.files[self._sources[index][0]].state))
+
+    def fingerprint(self) -> str:
+        """Digest of the files' names and ends, of all sounds read from them, of the encoding, and of the labels."""
+        parts = [self.sources_fingerprint(), self._checksums, self.codec.state_dict(), self._label_identity()]
+        return hashlib.sha256(json.dumps([type(self).__name__, *parts]).encode()).hexdigest()[:16]
+
+    def has_fingerprint(self, fingerprint: str) -> bool:
+        """Whether these are the data of a fingerprint; also of one from before all sounds went into it."""
+        return fingerprint in (self.fingerprint(), self._earlier_fingerprint())
+
+    def _earlier_fingerprint(self) -> str:
+        """The fingerprint that runs of 2026 have stored."""
         digest = hashlib.sha256(repr((self._policy, SOURCE_SAMPLES)).encode())
-        # Nothing is added where it is off, so that fingerprints from before there was such a flag stay valid.
         digest.update(b"offset removed" if self.remove_offset else b"")
         for recording in self._recordings.files:
             path = recording.header.path
@@ -295,13 +393,43 @@ class SoundImageDataset(WaveDataset):
                 digest.update(file.read(HASHED))
                 file.seek(max(size - HASHED, 0))
                 digest.update(file.read(HASHED))
-        return digest.hexdigest()[:16]
-
-    def fingerprint(self) -> str:
-        """Digest of the files, of how they are cut and encoded, and of their labels."""
-        labels = None if self._file_labels is None else self._file_labels.identity()
-        parts = [type(self).__name__, self.sources_fingerprint(), self.codec.state_dict(), labels]
+        parts = [type(self).__name__, digest.hexdigest()[:16], self.codec.state_dict(), self._label_identity()]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    def _label_identity(self) -> Any:
+        return None if self._file_labels is None else self._file_labels.identity()
+
+
+class _Found:
+    """What is noticed in the clips of a source while they are in memory."""
+
+    def __init__(self) -> None:
+        self._peak = 0.0
+        self._full_scale = 0
+        self._offset = False
+        self._checksums: list[int] = []
+        self._silent: list[int] = []
+
+    def add(self, wave: Wave, offset: NDArray[np.float32]) -> None:
+        """Look at a clip as read, without the offset [..., 1] that was subtracted from it."""
+        recorded = np.abs(wave + offset)
+        peak = float(recorded.max())
+        self._peak = max(self._peak, peak)
+        self._offset |= bool(np.abs(offset).max() > AUDIBLE)
+        self._full_scale += int(np.count_nonzero(recorded >= FULL_SCALE)) if peak >= FULL_SCALE else 0
+        if np.abs(wave).max() < SILENT:
+            self._silent.append(len(self._checksums))
+        self._checksums.append(zlib.crc32(np.ascontiguousarray(wave).data))
+
+    def facts(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "peak": self._peak,
+            "full_scale": self._full_scale,
+            "offset": self._offset,
+            "checksums": self._checksums,
+            "silent": self._silent,
+        }
 
 
 def _amplified(wave: Wave, gain_db: float) -> Wave:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import log10
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,8 +20,10 @@ from pggan_framework.data.datasets.h5 import OldH5Dataset
 from pggan_framework.data.prepare.parallel import processors
 from pggan_framework.data.prepare.sounds import FORMAT, PICTURES, encode_to_memory, read_sources, write_pictures
 from pggan_framework.errors import UserError
+from pggan_framework.registry import REGISTRY
 
-ImgMode = Literal["abslog", "mellog", "if", "ifmel", "complex", "reallog", "raw"]
+ImgMode = str
+"""The name of a registered codec: ``pggan components`` lists them."""
 
 
 def codec_for(
@@ -34,7 +38,7 @@ def codec_for(
 ) -> Codec:
     """The codec of a picture mode; None leaves a size to the mode's own default.
 
-    ``raw`` holds as many samples as an ``abslog`` spectrum of these sizes without a margin would.
+    A codec of samples rather than frames, ``raw``, holds as many as an ``abslog`` spectrum of these sizes without a margin would.
 
     Args:
         img_mode: a codec's name.
@@ -49,11 +53,17 @@ def codec_for(
     Raises:
         UserError: if the mode is unknown, a size is outside its limits, or `bins` and `n_fft` do not agree.
     """
-    own: dict[str, int] = {"channels": channels}
-    if bins is not None and img_mode in ("mellog", "ifmel"):
-        own["mels"] = bins
-    elif bins is not None and img_mode == "raw":
-        own["height"] = bins
+    try:
+        cls: type[Codec] = REGISTRY.get(img_mode, "codec").cls
+    except UserError as error:
+        raise UserError(f"img_mode: {error}") from error
+    taken = inspect.signature(cls).parameters
+    for name, size in (("margin", margin or 0), ("channels", channels - 1)):
+        if size and name not in taken:
+            raise UserError(f"img_mode {img_mode} has no {name}; leave {name} out, or choose another img_mode")
+    own = {name: size for name, size in (("margin", margin), ("channels", channels)) if name in taken}
+    if bins is not None and cls.rows_parameter is not None:
+        own[cls.rows_parameter] = bins
     elif bins is not None:
         if bins < 4 or bins & (bins - 1):
             raise UserError(f"bins {bins} is not a power of two; allowed: 4, 8 ... 512, 1024 ...")
@@ -65,14 +75,9 @@ def codec_for(
         n_fft = 2 * bins
     given = {"sample_rate": sample_rate, "n_fft": n_fft, "hop_length": hop_length, "frames": frames}
     sizes = {name: size for name, size in given.items() if size is not None}
-    if img_mode != "raw":
-        return build_codec(img_mode, **sizes, margin=margin, **own)
-    if margin:
-        raise UserError(
-            f"margin {margin} has no effect with img_mode raw, which has no frames; allowed: 0, or leave it out"
-        )
-    samples = build_codec("abslog", **sizes, margin=0).samples
-    return build_codec("raw", sample_rate=sample_rate, samples=samples, **own)
+    if "samples" in taken and "frames" not in taken:
+        sizes = {"sample_rate": sample_rate, "samples": build_codec("abslog", **sizes, margin=0).samples}
+    return build_codec(img_mode, **sizes, **own)
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,7 @@ class WaveDataset(DepthDataset):
         self._file: OldH5Dataset | None = None
         self._folder = self._preparation(prepared_dir)
         self._parts: list[int] = []
+        self._loudness: list[float] = []
         self._fit()
         if self._folder is not None and (self._folder / PICTURES).is_file():
             self._file = OldH5Dataset(self._folder / PICTURES)
@@ -158,10 +164,20 @@ class WaveDataset(DepthDataset):
     def _fit(self) -> None:
         """The one pass over all sources."""
         rows = read_sources(self, self._folder, self.jobs)
+        bad = self.find_bad([row["facts"] for row in rows])
         for index, row in enumerate(rows):
-            self._parts.append(len(row["measures"]))
-            self.add_source(index, self._parts[-1], row["facts"])
-        self.codec.fit_measures(measured for row in rows for measured in row["measures"])
+            measures = [] if index in bad else row["measures"]
+            self._parts.append(len(measures))
+            self.add_source(index, len(measures), {**row["facts"], **bad.get(index, {})})
+            self._loudness += [measured["peak"] for measured in measures]
+        self.codec.fit_measures({"peak": peak} for peak in self._loudness)
+
+    @property
+    def beyond_range(self) -> dict[int, float]:
+        """Sounds that reach above the range the codec was fitted to, loudest first, and by how many dB."""
+        limit = self.codec.statistic("peak")
+        above = {index: 20 * log10(peak / limit) for index, peak in enumerate(self._loudness) if peak > limit}
+        return dict(sorted(above.items(), key=lambda each: -each[1]))
 
     def _load(self) -> Pixels:
         """All pictures at full size."""
@@ -206,6 +222,14 @@ class WaveDataset(DepthDataset):
         None, the default, keeps nothing in `prepared_dir`. The codec's parameters need not go in.
         """
         return None
+
+    def find_bad(self, facts: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+        """Sources that are not to be used, known from the `facts` of all, and what is to be added to their facts."""
+        return {}
+
+    def is_current(self, index: int, facts: dict[str, Any]) -> bool:
+        """Whether `facts`, kept from an earlier start, are still those of source `index`; else it is read anew."""
+        return True
 
     def encode(self, wave: Wave) -> Pixels:
         """A sound as its picture, float16 [C, bins, frames] in (-1, 1)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.data.images.files import upright
+from pggan_framework.data.images.files import grey_levels, to_srgb, upright, white_level
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,6 +33,7 @@ class Fitting:
         filter: how pixels are weighted in resizing.
         cut: what is used of the upright picture: left, top, width, height in pixels, or the side of a square in the
             middle; all of it by default.
+        white: level of white in integer grey images that do not state theirs.
     """
 
     mode: Mode
@@ -41,6 +42,7 @@ class Fitting:
     background: tuple[int, int, int] = (255, 255, 255)
     filter: Filter = "lanczos"
     cut: tuple[int, int, int, int] | int | None = None
+    white: int = 65535
 
     def picture(self, image: Image) -> Image:
         """A picture as it was stored -> one of `mode` and, but for the policy ``none``, `size`.
@@ -50,15 +52,27 @@ class Fitting:
             Exception: of many kinds, from Pillow, if it cannot be decoded.
         """
         if image.mode == "F":
-            raise ValueError("32-bit float")
+            raise ValueError("32-bit float, whose range is not defined")
         image.load()
-        return self._fit(self._flatten(self._cut(upright(image))))
+        turned = upright(image)
+        if image.mode.startswith("I"):
+            turned = self._to_8_bit(turned, white_level(image) or self.white)
+        return self._fit(self._flatten(self._cut(to_srgb(turned))))
 
-    def pixels(self, image: Image) -> NDArray[np.uint8]:
-        """The same as uint8 [C, H, W]."""
-        pixels = np.asarray(self.picture(image))
-        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        return np.ascontiguousarray(planes)
+    def pixels(self, image: Image, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """The same as uint8 [C, H, W], written to `out` where that is given.
+
+        Raises:
+            ValueError: as `picture`, or if the result has not `size`: the file's header does not tell the truth.
+        """
+        picture = self.picture(image)
+        if out is None:
+            out = np.empty((CHANNELS[self.mode], *self.size), np.uint8)
+        if picture.size != (out.shape[2], out.shape[1]):
+            raise ValueError(f"its header says {out.shape[1]}x{out.shape[2]}, it is {picture.height}x{picture.width}")
+        for plane, band in zip(out, picture.split(), strict=True):  # faster than to turn the axes of an array
+            plane[:] = np.frombuffer(band.tobytes(), np.uint8).reshape(plane.shape)
+        return out
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of what is used of an upright picture of `size`, [H, W].
@@ -77,6 +91,20 @@ class Fitting:
             raise ValueError(f"it is {height}x{width}, and what is to be cut out reaches beyond it")
         return left, top, left + across, top + down
 
+    def _to_8_bit(self, image: Image, white: int) -> Image:
+        """Integer grey of any range as 8 bit.
+
+        Raises:
+            ValueError: if a level is negative, or above white.
+        """
+        from PIL import Image as pillow
+
+        levels = grey_levels(image)
+        low, high = int(levels.min()), int(levels.max())
+        if low < 0 or high > white:
+            raise ValueError(f"it has the level {low if low < 0 else high}; allowed: 0 to {white}")
+        return pillow.fromarray(np.rint(levels * (255 / white)).astype(np.uint8))
+
     def _cut(self, image: Image) -> Image:
         return image if self.cut is None else image.crop(self.box((image.height, image.width)))
 
@@ -84,10 +112,6 @@ class Fitting:
         """To 8 bit: ``RGB`` or ``L`` without transparency, or ``RGBa`` (premultiplied) for ``RGBA``."""
         from PIL import Image as pillow
 
-        if image.mode.startswith("I"):  # 16-bit grey
-            image = pillow.fromarray(
-                np.rint(np.asarray(image).astype(np.float32).clip(0, 65535) / 257).astype(np.uint8)
-            )
         if self.mode == "RGBA":
             return image.convert("RGBA").convert("RGBa")
         if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.data.images.files import SUFFIXES, reason, upright
+from pggan_framework.data.images.files import SUFFIXES, open_image, reason, upright
+from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError
 from pggan_framework.labels.maps import MOST_CLASSES, Colour, Map
 
@@ -63,10 +64,8 @@ class MapReader:
 
     def numbers(self, file: Path) -> Map:
         """The map [H, W] in a file, of the file's size; errors as of `read`."""
-        from PIL import Image
-
         try:
-            with Image.open(file) as opened:
+            with open_image(file) as opened:
                 opened.load()
                 image = upright(opened)
                 if self.colours is not None:
@@ -148,7 +147,7 @@ def read_maps(path: Path, size: tuple[int, int], colours: Sequence[Colour], owne
 
     files = [path] if path.is_file() else []
     if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and f.is_file())
+        files = [path / name for name in walk(path).split(SUFFIXES)[0] if "/" not in name]
     if not files:
         raise UserError(f"{owner} {path} is no picture and no folder of pictures")
 
@@ -159,9 +158,9 @@ def read_maps(path: Path, size: tuple[int, int], colours: Sequence[Colour], owne
     maps = []
     for file in files:
         try:
-            with Image.open(file) as image:
+            with open_image(file) as image:
                 coloured = image.mode not in ("P", "L", "1") and not image.mode.startswith("I")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise UserError(f"{owner}: {file} cannot be read: {reason(error)}") from error
         maps.append((MapReader(fit, colours, None, owner) if coloured else by_number).read(file))
     return np.stack(maps)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pggan_framework.data.labels.tables import read_json, read_table
+from pggan_framework.data.labels.matching import Match, match
+from pggan_framework.data.labels.tables import Table, read_json, read_table
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.labels.attributes import Labels, LabelSpace, collect, number
 
@@ -39,7 +40,7 @@ class FileLabels:
         rows = self.columns
         if files is not None:
             rows = {name: [values[file] for file in files] for name, values in rows.items()}
-        return collect(rows, self.continuous)
+        return collect(rows, self.continuous, exact=(FOLDER,))
 
     def identity(self) -> Any:
         """Plain values that differ where the labels do, for a fingerprint."""
@@ -74,17 +75,19 @@ def read_labels(
     owner: str,
     json: Path | None = None,
     continuous: Sequence[str] | None = None,
+    inside: Table | None = None,
 ) -> FileLabels | None:
     """Find the labels of files; None where none are asked for.
 
     Args:
         names: the files, relative to the dataset's folder, with ``/``.
         wanted: the attributes. By default the pattern's groups, or the only one that the table or the JSON has.
-        table: a CSV file with a header; commas, semicolons or tabs.
+        table: a CSV file with a header; see `read_table`, and `match` for how its rows find their files.
         pattern: a regular expression with named groups, searched in each name.
         owner: the dataset's name, for messages.
-        json: a JSON file; see `read_json`.
+        json: a JSON file; see `parse_json`.
         continuous: those of the attributes that are numbers in a range.
+        inside: labels that came with the files; used where no table, pattern or JSON is given.
 
     Raises:
         UserError: if a file has no label, or no number for a continuous one, an attribute or a column is not there, the
@@ -93,30 +96,34 @@ def read_labels(
     given = [name for name, value in (("csv", table), ("pattern", pattern), ("json", json)) if value is not None]
     if len(given) > 1:
         raise UserError(f"{owner}.labels_{given[0]} and labels_{given[1]} are both given; allowed: one of them")
+    if not given and wanted is None:
+        if continuous:
+            raise UserError(f"{owner}.continuous_labels {', '.join(continuous)} is given without {owner}.labels")
+        return None
+    matched: Match | None = None
     find: Callable[[str], Mapping[str, str | None]]
-    if table is not None or json is not None:
-        path = table or json
-        assert path is not None
-        available, rows = read_table(path, owner) if table is not None else read_json(path, owner)
-        find, source = (lambda name: rows.get(name, {})), f"{'the table ' if table is not None else ''}{path}"
-        if wanted is None and len(available) != 1:
-            kind = "columns of labels" if table is not None else "attributes"
-            raise UserError(f"{path} has {len(available)} {kind}: {', '.join(available)}; choose with {owner}.labels")
-    elif pattern is not None:
+    read = read_table(table, owner) if table is not None else read_json(json, owner) if json is not None else inside
+    if pattern is not None:
         search = _compiled(pattern, owner)
         available, source = list(search.groupindex), f"the files' names by {pattern}"
-        find = lambda name: match.groupdict() if (match := search.search(name)) else {}  # noqa: E731
-    elif wanted is not None:
-        available, find, source = [], (lambda name: {}), "the folders they lie in"
-    elif continuous:
-        raise UserError(f"{owner}.continuous_labels {', '.join(continuous)} is given without {owner}.labels")
+        find = lambda name: found.groupdict() if (found := search.search(name)) else {}  # noqa: E731
+    elif read is not None:
+        matched = match(read, names)
+        rows = matched.rows
+        available, find = read.attributes(matched.column), (lambda name: rows.get(name, {}))
+        source = f"{'the table ' if table is not None else ''}{read.where}"
+        if wanted is None and len(available) != 1:
+            kind = "columns of labels" if table is not None else "attributes"
+            raise UserError(
+                f"{read.where} has {len(available)} {kind}: {', '.join(available)}; choose with {owner}.labels"
+            )
     else:
-        return None
+        available, find, source = [], (lambda name: {}), "the folders they lie in"
     chosen = available if wanted is None else list(dict.fromkeys(wanted))
     allowed = [*available, *([] if FOLDER in available else [FOLDER])]
     for attribute in chosen:
         if attribute not in allowed:
-            needs = "" if given else "; others need labels_csv, labels_pattern or labels_json"
+            needs = "" if given or inside else "; others need labels_csv, labels_pattern or labels_json"
             raise UserError(
                 f"{owner}.labels '{attribute}' is not known{nearest(attribute, allowed)};"
                 f" allowed: {', '.join(allowed)}{needs}"
@@ -127,13 +134,16 @@ def read_labels(
                 f"{owner}.continuous_labels '{attribute}' is no label{nearest(attribute, chosen)};"
                 f" allowed: {', '.join(chosen)}"
             )
-    columns = _columns(names, chosen, available, find, source)
+    columns = _columns(names, chosen, available, find, source, matched)
     for attribute in continuous or ():
         for name, value in zip(names, columns[attribute], strict=True):
             if number(value) is None:
                 raise UserError(
                     f"{name} has the {attribute} '{value}' in {source}; allowed for a continuous label: a number"
                 )
+    if matched is not None and read is not None:
+        notes = [*([f"files found {matched.how}"] if matched.how else []), *read.notes]
+        source += f" ({'; '.join(notes)})" if notes else ""
     return FileLabels(columns, source, tuple(dict.fromkeys(continuous or ())))
 
 
@@ -143,6 +153,7 @@ def _columns(
     available: Sequence[str],
     find: Callable[[str], Mapping[str, str | None]],
     source: str,
+    matched: Match | None,
 ) -> dict[str, list[str]]:
     columns: dict[str, list[str]] = {attribute: [] for attribute in chosen}
     without: list[tuple[str, str]] = []
@@ -160,6 +171,7 @@ def _columns(
             f"{name} has no label {attribute} in {source}"
             + (f", nor have {files - 1} more files a label" if files > 1 else "")
             + f"; of {len(names)} files {len(names) - files} are labelled, and all must be"
+            + (f"; {matched.sides(names)}" if matched is not None else "")
         )
     return columns
 

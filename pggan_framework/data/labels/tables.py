@@ -2,112 +2,181 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pggan_framework.errors import UserError
 
-FILE = "file"
-"""The column of a table that names the files; without one it is the first."""
+NAME_COLUMNS = ("file", "file_name", "filename", "fname", "path", "filepath", "image", "image_id", "slice_file_name")
+"""Columns that are tried first for the files' names; the first of a table's columns comes next, then the others."""
 CLASS = "class"
 """What the one attribute of StyleGAN2-ADA's dataset.json is called here."""
 FORMS = '{"labels": [["a.png", 3], ...]} or {"a.png": {"attribute": "value", ...}, ...}'
+NO_LIST = "none"
+"""The value of an attribute whose list of texts is empty."""
 
-Rows = dict[str, dict[str, str]]
-"""For each name its values by attribute."""
+
+@dataclass(frozen=True)
+class Table:
+    """Labels of files, as they are written.
+
+    Args:
+        where: the file, for messages.
+        columns: the attributes.
+        rows: for each row its values by column; empty text for none.
+        name_columns: the columns that may hold the files' names, the most likely first.
+        notes: what was guessed or left out in reading it, in words.
+    """
+
+    where: str
+    columns: list[str]
+    rows: list[dict[str, str]]
+    name_columns: list[str]
+    notes: list[str] = field(default_factory=list)
+
+    def attributes(self, key: str) -> list[str]:
+        """The columns but that of the names."""
+        return [column for column in self.columns if column != key]
 
 
-def read_table(path: Path, owner: str) -> tuple[list[str], Rows]:
-    """Read a table of labels: its columns but the one of names, and for each name its values.
+def read_table(path: Path, owner: str) -> Table:
+    """Read a table: the first line names the columns, separated by commas, semicolons, tabs or what ``sep=`` says.
+
+    Text is UTF-8, UTF-16, or failing that Windows-1252; empty rows are left out. Both are noted.
 
     Raises:
-        UserError: if it is missing, is no text, has no column beside the names, or names a file twice.
+        UserError: if it is missing, is no text, or has fewer than two columns.
     """
-    lines = _text(path, f"{owner}.labels_csv").splitlines()
-    separator = max(",;\t", key=lines[0].count) if lines else ","
+    text, notes = _text(path, f"{owner}.labels_csv")
+    lines = text.splitlines()
+    separator = None
+    if lines and lines[0].strip().strip('"').lower().startswith("sep=") and len(lines[0].strip().strip('"')) == 5:
+        separator = lines.pop(0).strip().strip('"')[-1]
+    separator = separator or (max(",;\t", key=lines[0].count) if lines else ",")
     reader = csv.DictReader(lines, delimiter=separator, restval="", skipinitialspace=True)
-    fields = [field.strip() for field in reader.fieldnames or []]
+    fields = [name.strip() for name in reader.fieldnames or []]
     reader.fieldnames = fields
-    if len(fields) < 2:
+    columns = list(dict.fromkeys(name for name in fields if name))
+    if len(columns) < 2:
         raise UserError(f"{path} has no column beside the files' names; its first line must name the columns")
-    key = FILE if FILE in fields else fields[0]
-    header = [field for field in fields if field and field != key]
-    rows: Rows = {}
+    rows = []
+    empty = 0
     try:
         for row in reader:
-            name = _name(row[key] or "")
-            if name in rows:
-                raise UserError(f"{path} names {name} twice, again in line {reader.line_num}; allowed: once")
-            rows[name] = {field: row[field] for field in header}
+            values = {name: (row[name] or "").strip() for name in columns}
+            if any(values.values()):
+                rows.append(values)
+            else:
+                empty += 1
     except csv.Error as error:
         raise UserError(f"{path} is no table: {error}, line {reader.line_num}") from error
-    return header, rows
+    if empty:
+        notes.append(f"{empty} empty rows left out")
+    likely = [name for known in NAME_COLUMNS for name in columns if name.lower() == known]
+    return Table(str(path), columns, rows, list(dict.fromkeys([*likely, *columns])), notes)
 
 
-def read_json(path: Path, owner: str) -> tuple[list[str], Rows]:
-    """Read labels from JSON: the attributes there are, and for each name its values.
-
-    It is StyleGAN2-ADA's dataset.json, ``{"labels": [["a.png", 3], ...]}``, which gives the attribute ``class``, or
-    ``{"a.png": {"hair": "red", "age": 3}, ...}``. An attribute that is null is not there.
+def read_json(path: Path, owner: str) -> Table:
+    """Read labels from JSON; see `parse_json`.
 
     Raises:
-        UserError: if it is missing, is no JSON, has neither form, or names a file twice.
+        UserError: if it is missing, or as `parse_json`.
     """
-    text = _text(path, f"{owner}.labels_json")
+    text, notes = _text(path, f"{owner}.labels_json")
+    table = parse_json(text, str(path))
+    if table is None:
+        raise UserError(f"{path} has null under 'labels'; allowed: {FORMS}")
+    table.notes.extend(notes)
+    return table
+
+
+def parse_json(text: str, where: str) -> Table | None:
+    """Labels in JSON: the column of names is called "".
+
+    It is StyleGAN2-ADA's dataset.json, ``{"labels": [["a.png", 3], ...]}``, which gives the attribute ``class``, or
+    ``{"a.png": {"hair": "red", "age": 3}, ...}``. An attribute that is null is not there. A list of numbers becomes the
+    attributes ``NAME_0``, ``NAME_1`` ...; a one-hot list in dataset.json the class; a list of texts is joined by ``+``.
+
+    Args:
+        text: the file's content.
+        where: the file, for messages.
+
+    Returns:
+        None where there are no labels: they are null.
+
+    Raises:
+        UserError: if it is no JSON, or has neither form.
+    """
     try:
         found = json.loads(text, object_pairs_hook=_without_doubles)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path} is no JSON: {error.msg}, line {error.lineno}") from error
-    except ValueError as error:
-        raise UserError(f"{path} names {error} twice in one place; allowed: once") from error
+        raise UserError(f"{where} is no JSON: {error.msg}, line {error.lineno}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} names {error} twice in one place; allowed: once") from error
+    if isinstance(found, list) and found:
+        found = {"labels": found}
     if not isinstance(found, dict) or not found:
-        raise UserError(f"{path} holds no labels; allowed: {FORMS}")
-    if not isinstance(next(iter(found.values())), Mapping) and "labels" in found:
-        return [CLASS], {name: {CLASS: value} for name, value in _classes(found["labels"], path).items()}
-    attributes: dict[str, None] = {}
-    rows: Rows = {}
-    for given, values in found.items():
+        raise UserError(f"{where} holds no labels; allowed: {FORMS}")
+    if "labels" in found and not isinstance(found["labels"], Mapping):
+        entries = found["labels"]
+        return None if entries is None else _table(_classes(entries, where), where)
+    rows: list[tuple[str, dict[str, str]]] = []
+    for name, values in found.items():
         if not isinstance(values, Mapping):
-            raise UserError(f"{path} has {_short(values)} for {given}; allowed: {FORMS}")
-        name = _name(given)
-        if name in rows:
-            raise UserError(f"{path} names {name} twice; allowed: once")
-        rows[name] = {key: _value(value, f"{given}, {key}", path) for key, value in values.items()}
-        attributes.update(dict.fromkeys(values))
-    return list(attributes), rows
+            raise UserError(f"{where} has {_short(values)} for {name}; allowed: {FORMS}")
+        row: dict[str, str] = {}
+        for key, value in values.items():
+            row |= _values(str(key), value, f"{name}, {key}", where)
+        rows.append((name, row))
+    return _table(rows, where)
 
 
-def _classes(entries: Any, path: Path) -> dict[str, str]:
-    """``[["a.png", 3], ...]`` as the class of each name."""
+def _table(rows: list[tuple[str, dict[str, str]]], where: str) -> Table:
+    columns = dict.fromkeys(column for _, row in rows for column in row)
+    return Table(where, ["", *columns], [{"": name, **dict.fromkeys(columns, ""), **row} for name, row in rows], [""])
+
+
+def _classes(entries: Any, where: str) -> list[tuple[str, dict[str, str]]]:
+    """``[["a.png", 3], ...]`` as rows: numbers, texts and one-hot lists are classes, other lists are attributes."""
     if not isinstance(entries, list):
-        raise UserError(f"{path} has {_short(entries)} under 'labels'; allowed: {FORMS}")
-    classes: dict[str, str] = {}
+        raise UserError(f"{where} has {_short(entries)} under 'labels'; allowed: {FORMS}")
     for entry in entries:
         if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[0], str):
             raise UserError(
-                f'{path} has {_short(entry)} among its labels; allowed: a name and a class, as ["a.png", 3]'
+                f'{where} has {_short(entry)} among its labels; allowed: a name and a class, as ["a.png", 3], or null'
             )
-        name = _name(entry[0])
-        if name in classes:
-            raise UserError(f"{path} names {name} twice; allowed: once")
-        classes[name] = _value(entry[1], name, path)
-    return classes
+    lists = {len(value) if isinstance(value, list) else 0 for _, value in entries}
+    one_hot = lists and min(lists) > 1 and all(v.count(1) == 1 and v.count(0) == len(v) - 1 for _, v in entries)
+    if len(lists) == 1 and one_hot:
+        entries, lists = [[name, value.index(1)] for name, value in entries], {0}
+    if len(lists) > 1:
+        odd = next(value for _, value in entries if isinstance(value, list))
+        raise UserError(f"{where} has labels such as {_short(odd)} and others of another length; allowed: {FORMS}")
+    key = "label" if lists != {0} else CLASS
+    return [(name, _values(key, value, name, where)) for name, value in entries]
 
 
-def _value(value: Any, where: str, path: Path) -> str:
-    """One value as text; empty for null."""
+def _values(key: str, value: Any, of: str, where: str) -> dict[str, str]:
+    """One value as text, empty for null; a list of numbers as several."""
+    if isinstance(value, list):
+        if all(isinstance(one, str) for one in value):
+            return {key: "+".join(value) or NO_LIST}
+        if all(isinstance(one, int | float) for one in value):
+            return {f"{key}_{place}": str(one) for place, one in enumerate(value)}
     if isinstance(value, list | Mapping):
-        raise UserError(f"{path} has {_short(value)} for {where}; allowed: one number or text")
-    return "" if value is None else str(value)
+        raise UserError(f"{where} has {_short(value)} for {of}; allowed: numbers or text, or a list of them")
+    return {key: "" if value is None else str(value)}
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in found and found[key] != value:
             raise ValueError(key)
         found[key] = value
     return found
@@ -118,14 +187,20 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _name(text: str) -> str:
-    """A file's name as the dataset has it."""
-    return text.strip().replace("\\", "/").removeprefix("./")
-
-
-def _text(path: Path, flag: str) -> str:
+def _text(path: Path, flag: str) -> tuple[str, list[str]]:
+    """A file's text, and what was guessed of its encoding."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        raise UserError(f"{flag} {path} cannot be read: {reason}") from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{flag} {path} cannot be read: {error.strerror}") from error
+    try:
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return content.decode("utf-16"), []
+        return content.decode("utf-8-sig"), []
+    except UnicodeDecodeError:
+        try:
+            if b"\0" not in content and not content.startswith(b"\x89"):
+                return content.decode("cp1252"), ["read as Windows-1252, since it is not UTF-8"]
+        except UnicodeDecodeError:
+            pass
+    raise UserError(f"{flag} {path} cannot be read: it is no text in UTF-8, UTF-16 or Windows-1252")

@@ -10,22 +10,24 @@ import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pggan_framework.data.prepare.block_writer import BlockWriter
-from pggan_framework.data.prepare.image_plan import FORMAT, Plan
+from pggan_framework.data.images.files import reason
+from pggan_framework.data.images.plan import FORMAT, Plan, check_bad, digest, is_flat, teaching_nothing
 from pggan_framework.data.prepare.journal import Journal
 from pggan_framework.data.prepare.meter import Meter
 from pggan_framework.data.prepare.parallel import in_order
-from pggan_framework.data.store.h5_file import Level, read_levels
+from pggan_framework.data.store.h5_file import read_levels
+from pggan_framework.data.store.level_writer import LevelWriter
 from pggan_framework.data.store.prepared import write_layout
+from pggan_framework.data.walk import named
 from pggan_framework.errors import UserError
 from pggan_framework.storage.atomic import atomic_path, move_synced
-from pggan_framework.storage.rows import RowLog, load_rows, locked
+from pggan_framework.storage.rows import Row, RowLog, load_rows, locked
 
 PICTURES, BLOCKS, COMPACT = "pictures.h5", "blocks.jsonl", "compact.h5"
 BLOCK = 4 << 20
@@ -93,7 +95,9 @@ def finished_file(plan: Plan, folder: Path, jobs: int) -> tuple[Path, Result, di
         UserError: if the disk is full, or no picture can be decoded.
         OSError: if the file cannot be written.
     """
-    broken = _write_blocks(plan, folder, jobs)
+    rows = _write_blocks(plan, folder, jobs)
+    broken = {place: why for row in rows for place, why in row["broken"]}
+    plan = replace(plan, guessed=plan.guessed | _nothing_to_learn(plan, rows))
     return (*_close_up(plan, folder, broken), broken)
 
 
@@ -102,8 +106,8 @@ def partial_folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.partial")
 
 
-def _write_blocks(plan: Plan, folder: Path, jobs: int) -> dict[int, str]:
-    """Write what is not written yet; returns what turned out to be broken, by place among the chosen, and why."""
+def _write_blocks(plan: Plan, folder: Path, jobs: int) -> list[Row]:
+    """Write what is not written yet; returns what `write_block` did, of all blocks."""
     partial, journal = folder / PICTURES, folder / BLOCKS
     count = len(plan.chosen)
     size = max(1, BLOCK // int(np.prod(plan.growth.shape)))
@@ -116,33 +120,84 @@ def _write_blocks(plan: Plan, folder: Path, jobs: int) -> dict[int, str]:
         _check_space(plan, folder)
         with atomic_path(partial) as temporary:
             _lay_out(plan, temporary, {})
-    writer = BlockWriter(plan, partial, size)
+    levels = LevelWriter(partial, plan.growth)
+
+    def write(block: int) -> Row:
+        return write_block(plan, levels, range(block * size, min((block + 1) * size, count)))
+
     with RowLog(journal, header) as log, Journal(partial, log) as safe:
         rows = list(log.rows)
         where = "" if plan.shard is None else f"shard {plan.shard[0]} of {plan.shard[1]}: "
         meter = Meter(f"{where}preparing", f"{where}prepared", count, "pictures", min(len(rows) * size, count))
-        with closing(in_order(writer.write, range(len(rows), -(-count // size)), jobs)) as results:
-            for broken in results:
-                rows.append({"broken": broken})
-                safe.append(rows[-1])
+        with closing(in_order(write, range(len(rows), -(-count // size)), jobs)) as results:
+            for row in results:
+                check_bad(
+                    plan.options, {plan.source.name(plan.chosen[at]): why for at, why in row["broken"]}, plan.where
+                )
+                rows.append(row)
+                safe.append(row)
                 meter.update(min(len(rows) * size, count))
         meter.finish()
-    return {place: why for row in rows for place, why in row["broken"]}
+    return rows
+
+
+def write_block(plan: Plan, levels: LevelWriter, places: range) -> Row:
+    """Decode some of the chosen images and write them at every depth to their places.
+
+    Returns:
+        By their places: ``broken``, those that cannot be decoded, and why (zeros stand for them); ``flat``, those of
+        one colour; ``digests`` of the others, in order.
+
+    Raises:
+        OSError: if the file cannot be written.
+        UserError: if there is not enough memory.
+    """
+    row: Row = {"broken": [], "flat": [], "digests": []}
+    pictures = np.zeros((len(places), *plan.growth.shape), np.uint8)
+    for place, picture in zip(places, pictures, strict=True):
+        index = plan.chosen[place]
+        try:
+            plan.pixels(index, picture)
+        except MemoryError as error:
+            raise UserError(f"there is not enough memory to decode {plan.source.name(index)}") from error
+        except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
+            row["broken"].append((place, reason(error)))
+            picture[:] = 0
+            continue
+        if is_flat(picture):
+            row["flat"].append(place)
+        else:
+            row["digests"].append((place, digest(picture).hex()))
+    with levels as writer:
+        writer.put(places.start, list(pictures), len(plan.chosen) + places.start if plan.options.mirror else None)
+    return row
+
+
+def _nothing_to_learn(plan: Plan, rows: Sequence[Row]) -> dict[str, str]:
+    """Lines about images of one colour and equal ones, from what `write_block` returned."""
+    names = {place: plan.source.name(index) for place, index in enumerate(plan.chosen)}
+    seen: dict[str, str] = {}
+    equal = {}
+    for row in rows:
+        for place, own in row["digests"]:
+            if (first := seen.setdefault(own, names[place])) != names[place]:
+                equal[names[place]] = f"as {first}"
+    return teaching_nothing([names[place] for row in rows for place in row["flat"]], equal, str(len(plan.chosen)))
 
 
 def _close_up(plan: Plan, folder: Path, broken: dict[int, str]) -> tuple[Path, Result]:
     """The finished file, where pictures were broken without their places, and what is in it."""
     good = [index for place, index in enumerate(plan.chosen) if place not in broken]
     if not good:
-        first = ", ".join(f"{plan.source.name(plan.chosen[place])} ({why})" for place, why in list(broken.items())[:5])
         shutil.rmtree(folder)
-        raise UserError(f"no picture in {plan.where} can be decoded: {first}")
+        faults = plan.names({plan.chosen[place]: why for place, why in broken.items()})
+        raise UserError(f"no image in {plan.where} can be decoded: {named(faults)}")
     unreadable = plan.unreadable | {plan.chosen[place]: why for place, why in broken.items()}
     names = [plan.source.name(index) for index in good]
     result = Result(
         record_of(plan, unreadable),
         names * 2 if plan.options.mirror else names,
-        {plan.source.name(index): unreadable[index] for index in sorted(unreadable)},
+        plan.names(unreadable),
     )
     whole = folder / PICTURES
     if broken:
@@ -153,7 +208,10 @@ def _close_up(plan: Plan, folder: Path, broken: dict[int, str]) -> tuple[Path, R
             _lay_out(plan, compact, unreadable)
             with whole.open("rb") as old, compact.open("r+b") as new:
                 for before, after in zip(read_levels(whole), read_levels(compact), strict=True):
-                    _copy(old, before, new, after, kept)
+                    assert before.offset is not None and after.offset is not None
+                    _copy(old, before.offset, new, after.offset, int(np.prod(before.shape[1:])), kept)
+                    if before.sums is not None and after.sums is not None:
+                        _copy(old, before.sums, new, after.sums, 4, kept)
         whole = folder / COMPACT
     return whole, result
 
@@ -194,18 +252,16 @@ def record_of(plan: Plan, unreadable: dict[int, str]) -> dict[str, Any]:
     }
 
 
-def _copy(old: Any, before: Level, new: Any, after: Level, kept: Sequence[int]) -> None:
-    """Copy the pictures `kept` of a level to the same level of another file, in runs."""
-    assert before.offset is not None and after.offset is not None
-    stride = int(np.prod(before.shape[1:]))
+def _copy(old: Any, before: int, new: Any, after: int, stride: int, kept: Sequence[int]) -> None:
+    """Copy the entries `kept`, of `stride` bytes, from one file's place to another's, in runs."""
     most = max(1, COPIED // stride)
     place = 0
     while place < len(kept):
         run = 1
         while place + run < len(kept) and run < most and kept[place + run] == kept[place] + run:
             run += 1
-        old.seek(before.offset + kept[place] * stride)
-        new.seek(after.offset + place * stride)
+        old.seek(before + kept[place] * stride)
+        new.seek(after + place * stride)
         new.write(old.read(run * stride))
         place += run
 

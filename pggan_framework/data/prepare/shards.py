@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pggan_framework.data.prepare.image_plan import FORMAT, Plan
+from pggan_framework.data.images.plan import FORMAT, Plan
 from pggan_framework.data.prepare.images import Result, finished_file, partial_folder, record_of
 from pggan_framework.data.store.shards import Shard, write_index
 from pggan_framework.errors import UserError
@@ -99,7 +99,7 @@ def _write_index(
     result = Result(
         record_of(plan, unreadable),
         names * (1 + mirrored),
-        {plan.source.name(index): unreadable[index] for index in sorted(unreadable)},
+        plan.names(unreadable),
     )
     shards = [Shard(path.name, row["pictures"], row["bytes"]) for path, row in zip(paths, rows, strict=True)]
     labels = None if found is None else np.concatenate([found[1]] * (1 + mirrored))

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import accumulate
@@ -20,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pggan_framework.data.base import Pixels, box_means
+from pggan_framework.data.base import Pixels
 from pggan_framework.data.prepare.meter import Meter
 from pggan_framework.data.prepare.parallel import in_order
-from pggan_framework.data.store.h5_file import read_levels
+from pggan_framework.data.store.level_writer import LevelWriter
 from pggan_framework.data.store.prepared import lay_out
 from pggan_framework.errors import UserError
 from pggan_framework.storage.atomic import atomic_path, move_synced
@@ -32,7 +31,7 @@ from pggan_framework.storage.rows import Row, RowLog, load_rows, locked
 if TYPE_CHECKING:
     from pggan_framework.data.datasets.wave import WaveDataset
 
-FORMAT = 1
+FORMAT = 2
 """Goes into the names of the folders: another one where the same files would give other rows or pictures."""
 READS, PICTURES, PARTIAL, BLOCKS = "reads.jsonl", "pictures.h5", "pictures.partial", "blocks.jsonl"
 PATIENCE = 5.0
@@ -57,16 +56,21 @@ def read_sources(dataset: WaveDataset, folder: Path | None, jobs: int) -> list[R
     total = dataset.source_count()
     header = {"format": FORMAT, "sources": total}
     rows = (folder and load_rows(folder / READS, header)) or []
-    if len(rows) >= total:
-        return rows
 
     def read(index: int) -> Row:
         source = dataset.read_source(index)
-        row = {"facts": source.facts, "measures": [dataset.codec.measure(wave) for wave in source.waves]}
+        try:
+            row = {"facts": source.facts, "measures": [dataset.codec.measure(wave) for wave in source.waves]}
+        except ValueError as error:
+            raise UserError(f"source {index} of {type(dataset).__name__} cannot be used: {error}") from error
         # What is fresh is to be the same as what comes from the file: lists for tuples, text for keys.
         plain: Row = json.loads(json.dumps(row))
         return plain
 
+    if folder is not None and rows:
+        _refresh(dataset, rows, read, folder, header, jobs)
+    if len(rows) >= total:
+        return rows
     begun = time.monotonic()
     log: RowLog | None = None
     before = len(rows)
@@ -92,6 +96,38 @@ def read_sources(dataset: WaveDataset, folder: Path | None, jobs: int) -> list[R
     sounds = sum(len(row["measures"]) for row in rows[before:])
     meter.finish(sounds * dataset.codec.samples / dataset.codec.sample_rate)
     return rows
+
+
+def _refresh(
+    dataset: WaveDataset,
+    rows: list[Row],
+    read: Callable[[int], Row],
+    folder: Path,
+    header: Mapping[str, Any],
+    jobs: int,
+) -> None:
+    """Read the sources anew whose files were touched since; where sounds have changed, drop their pictures.
+
+    A file may be edited in its middle, where its digest does not look; or only have been copied.
+    """
+    old = [index for index, row in enumerate(rows) if not dataset.is_current(index, row["facts"])]
+    if not old:
+        return
+    changed = False
+    for index, row in zip(old, in_order(read, old, jobs), strict=True):
+        changed |= _sounds_of(row) != _sounds_of(rows[index])
+        rows[index] = row
+    with _writing(folder), locked(folder, "reading the same data"):
+        if changed:
+            for name in (PICTURES, PARTIAL, BLOCKS):
+                (folder / name).unlink(missing_ok=True)
+        with atomic_path(folder / READS) as temporary, RowLog(temporary, header) as log:
+            for row in rows:
+                log.append(row)
+
+
+def _sounds_of(row: Row) -> Row:
+    return {**row, "facts": {key: value for key, value in row["facts"].items() if key != "state"}}
 
 
 @dataclass(frozen=True)
@@ -148,20 +184,12 @@ def write_pictures(
             _check_space(dataset, folder)
             with atomic_path(partial) as temporary:
                 lay_out(dataset, temporary)
-        levels = sorted(read_levels(partial), key=lambda level: level.shape[2] * level.shape[3])
+        levels = LevelWriter(partial, dataset.growth)
 
         def encode(index: int) -> None:
-            with partial.open("r+b") as file:
-
-                def put(start: int, pictures: list[Pixels]) -> None:
-                    for level, means in zip(levels, box_means(pictures, dataset.growth), strict=True):
-                        assert level.offset is not None
-                        file.seek(level.offset + start * means[0].nbytes)
-                        file.write(means.data)
-
-                _encode_block(dataset, blocks[index], parts, put)
-                file.flush()
-                os.fsync(file.fileno())
+            with levels as writer:
+                _encode_block(dataset, blocks[index], parts, writer.put)
+                writer.sync()
 
         with RowLog(folder / BLOCKS, header) as log:
             done = len(log.rows)

@@ -29,6 +29,10 @@ class Survey(NamedTuple):
         """How many samples are left."""
         return self.end - self.begin
 
+    def ending(self, end: int) -> Survey:
+        """The same of a file that has no samples from `end` on."""
+        return self._replace(end=max(min(self.end, end), self.begin))
+
 
 @dataclass(frozen=True)
 class ClipPolicy:
@@ -86,16 +90,20 @@ class ClipPolicy:
         """Whether a file of `length` samples is shorter than a clip."""
         return length < self.samples
 
-    def survey(self, file: SoundFile) -> Survey:
+    def survey(self, file: SoundFile, remove_offset: bool = False) -> Survey:
         """What of a file is used. It is read, in blocks, only if its levels have to be known.
+
+        Args:
+            file: its header.
+            remove_offset: whether its levels are those without a constant offset.
 
         Raises:
             UnreadableSound: if it has to be read and cannot be.
         """
-        length = file.length_at(self.sample_rate)
         if not self.reads_all:
-            return Survey(0, length, 0.0)
-        levels = measure_levels(file, self.channels)
+            return Survey(0, file.length_at(self.sample_rate), 0.0)
+        levels = measure_levels(file, self.channels, remove_offset)
+        length = -(-levels.frames * self.sample_rate // file.sample_rate)
         moments = levels.everything if self.trim_db is None else levels.sounding(self.trim_db)
         first, last = levels.samples(moments)
         level = None

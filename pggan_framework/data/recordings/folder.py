@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from pggan_framework.audio.reading import SoundFile, UnreadableSound, find_files, read_header
+from pggan_framework.audio.reading import SUFFIXES, SoundFile
 from pggan_framework.data.recordings.clips import ClipPolicy, Survey
+from pggan_framework.data.recordings.manifest import KnownFile, State, know_files
+from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError
 
 BadFiles = Literal["skip", "error"]
-THREADS = 8
-"""Headers that are read at the same time: opening a file is mostly waiting."""
 SHORTER = "choose fewer frames or a smaller hop_length"
 
 
@@ -25,6 +23,8 @@ class Recording:
     Args:
         header: what it says of itself.
         name: its name in the folder.
+        digest: of its first and last bytes.
+        state: by which a change of the file is noticed.
         survey: what of it can be used; None until it is read.
         clips: how many clips it gave.
         lost: how many more it would have given, had they been readable.
@@ -33,6 +33,8 @@ class Recording:
 
     header: SoundFile
     name: str
+    digest: str
+    state: State
     survey: Survey | None = None
     clips: int = 0
     lost: int = 0
@@ -47,12 +49,20 @@ class Recordings:
         policy: how they are cut.
         bad_files: whether one that cannot be read is an error.
         max_files: use only the first so many.
+        kept: the folder that remembers what was found in which file; None remembers nothing.
 
     Raises:
         UserError: if the folder is missing or has no readable sound, or a file cannot be used and that is an error.
     """
 
-    def __init__(self, directory: Path, policy: ClipPolicy, bad_files: BadFiles, max_files: int | None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        policy: ClipPolicy,
+        bad_files: BadFiles,
+        max_files: int | None,
+        kept: Path | None = None,
+    ) -> None:
         self.directory, self.policy, self.bad_files = directory, policy, bad_files
         owner = policy.owner
         if not directory.is_dir():
@@ -60,16 +70,17 @@ class Recordings:
             raise UserError(f"{owner}.dir_path {directory} {what}; give a folder of recordings")
         if max_files is not None and max_files < 1:
             raise UserError(f"{owner}.max_files {max_files} is not allowed; allowed: 1 or more")
-        sounds, self.others = find_files(directory)
+        self.tree = walk(directory)
+        sounds, self.others = self.tree.split(SUFFIXES)
+        # In the order of paths, which is that of their parts.
+        sounds = sorted(sounds, key=lambda name: name.split("/"))[:max_files]
         self.unreadable: dict[str, str] = {}
         self.files: list[Recording] = []
-        with ThreadPoolExecutor(THREADS) as pool:
-            for path, found in zip(sounds[:max_files], pool.map(_try_header, sounds[:max_files]), strict=True):
-                name = path.relative_to(directory).as_posix()
-                if isinstance(found, SoundFile):
-                    self.files.append(Recording(found, name))
-                else:
-                    self.unreadable[name] = str(found)
+        for name, found in zip(sounds, know_files(directory, sounds, kept), strict=True):
+            if isinstance(found, KnownFile):
+                self.files.append(Recording(found.header, name, found.digest, found.state))
+            else:
+                self.unreadable[name] = str(found)
         if self.unreadable and bad_files == "error":
             self._refuse_bad(*next(iter(self.unreadable.items())))
         if not self.files:
@@ -90,10 +101,20 @@ class Recordings:
     def damaged(self) -> dict[str, str]:
         """Files of which some clips could not be read, and why."""
         return {
-            file.name: f"{file.fault}; {file.lost} of {file.clips + file.lost} clips left out"
+            file.name: f"{file.fault}; "
+            + (f"{file.lost} of {file.clips + file.lost} clips left out" if file.lost else "used up to there")
             for file in self.files
             if file.fault and file.clips
         }
+
+    @property
+    def corrected(self) -> dict[str, str]:
+        """Files that hold something else than their headers say, and what."""
+        return {file.name: file.header.remark for file in self.files if file.header.remark and file.clips}
+
+    def shorten(self, number: int, frames: int) -> None:
+        """Learn that a file ends after so many samples at its own rate, before its header says."""
+        self.files[number].header = replace(self.files[number].header, frames=frames)
 
     def note(self, number: int, survey: Survey | None, clips: int, lost: int, fault: str | None) -> None:
         """Remember what reading a file, or a stretch of it, has given.
@@ -142,7 +163,7 @@ class Recordings:
             name, reason = next(iter(self.skipped.items()))
             found = f"none of {len(self.skipped)} can be read, for example {name}: {reason}"
         elif self.others:
-            found = f"its {len(self.others)} files have other endings, for example {self.others[0].name}"
+            found = f"its {len(self.others)} files have other endings, for example {self.others[0]}"
         raise UserError(
             f"{self.policy.owner}.dir_path {self.directory} has no readable sound: {found};"
             " allowed: wav, flac, ogg, opus, mp3, aiff and what else libsndfile reads"
@@ -170,17 +191,3 @@ class Recordings:
     def _needed(self) -> str:
         samples, rate = self.policy.samples, self.policy.sample_rate
         return f"{samples} samples ({samples / rate:.3f} s at {rate} Hz)"
-
-
-def words_of(files: Mapping[str, str], named: int = 10) -> str:
-    """``a.wav (reason), b.wav (reason) and 3 more``, or ``none``."""
-    words = [f"{name} ({reason})" if reason else name for name, reason in list(files.items())[:named]]
-    more = f" and {len(files) - named} more" if len(files) > named else ""
-    return ", ".join(words) + more or "none"
-
-
-def _try_header(path: Path) -> SoundFile | UnreadableSound:
-    try:
-        return read_header(path)
-    except UnreadableSound as error:
-        return error

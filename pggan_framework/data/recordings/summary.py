@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 
 from pggan_framework.data.recordings.clips import TARGET_DB
-from pggan_framework.data.recordings.folder import Recordings, words_of
+from pggan_framework.data.recordings.folder import Recordings
+from pggan_framework.data.walk import named
 
 
 def describe_recordings(recordings: Recordings, full_scale: float) -> dict[str, str]:
@@ -44,13 +45,12 @@ def describe_recordings(recordings: Recordings, full_scale: float) -> dict[str, 
             f" {np.median(gains):+.1f} dB; the networks learn no differences of level between files"
         )
     lines["full scale"] = f"{full_scale:.4%} of the samples"
-    lines["skipped"] = words_of(recordings.skipped)
+    lines["skipped"] = named(recordings.skipped) if recordings.skipped else "none"
     if recordings.damaged:
-        lines["damaged"] = words_of(recordings.damaged)
-    if recordings.others:
-        names = words_of({path.name: "" for path in recordings.others})
-        lines["other files"] = f"{len(recordings.others)} not read as sound: {names}"
-    return lines
+        lines["damaged"] = named(recordings.damaged)
+    if recordings.corrected:
+        lines["wrong headers"] = f"{named(recordings.corrected)}; read up to where they really end"
+    return {**lines, **recordings.tree.described(recordings.others, "recordings")}
 
 
 def _channels(number: int, channels: str) -> str:

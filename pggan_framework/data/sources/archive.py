@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import hashlib
 import io
 import lzma
@@ -12,28 +10,22 @@ import tarfile
 import zipfile
 import zlib
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any
 
-from pggan_framework.data.images.files import SUFFIXES
-from pggan_framework.data.images.headers import HEAD, plain_size
+from pggan_framework.data.images.files import SUFFIXES, open_image
+from pggan_framework.data.labels.tables import Table
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
+from pggan_framework.data.sources.packed import LARGEST, open_tar, read_member, unpacked
+from pggan_framework.data.walk import tree_of
 from pggan_framework.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LARGEST = 1 << 30
-"""Bytes of a member beyond which it is not read: no picture is that large, but what is made to fill a memory is."""
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
 """What reading a damaged archive raises; NotImplementedError: a zip packed in a way that Python does not know."""
-PACKED: dict[bytes, Callable[[Path], Any]] = {
-    b"\x1f\x8b": gzip.GzipFile,
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
-}
-"""What reads a packed file that begins so."""
 
 
 class ArchiveSource(PictureSource):
@@ -43,28 +35,26 @@ class ArchiveSource(PictureSource):
         path: the file.
         labels: which labels are asked for; ``folder`` is the first folder inside that a picture lies in.
         names: of all members that are files.
+        inside: labels that came with the images.
 
     Raises:
         UserError: if a member's path leads out of the archive, there is no picture, or one has no label.
     """
 
-    def __init__(self, path: Path, labels: LabelChoice, names: Sequence[str]) -> None:
+    def __init__(self, path: Path, labels: LabelChoice, names: Sequence[str], inside: Table | None = None) -> None:
         self.path = path
-        found: dict[str, int] = {}
+        places: dict[str, list[int]] = {}
         for place, given in enumerate(names):
-            name = _inside(given, path)
-            if not is_picture(name):
-                continue
-            if name in found:
-                raise UserError(f"{path} holds {name} twice; allowed: once")
-            found[name] = place
-        if not found:
-            raise UserError(f"no picture in {path}; endings: {' '.join(sorted(SUFFIXES))}")
-        self._names = sorted(found)
-        self._places = [found[name] for name in self._names]
-        self._others = len(names) - len(found)
+            places.setdefault(_inside(given, path), []).append(place)
+        self._tree = tree_of(path, sorted(places))
+        self._names, self._others = self._tree.split(SUFFIXES)
+        if twice := next((name for name in self._names if len(places[name]) > 1), None):
+            raise UserError(f"{path} holds {twice} twice; allowed: once")
+        if not self._names:
+            raise UserError(f"no readable image in {path}; endings: {' '.join(sorted(SUFFIXES))}")
+        self._places = [places[name][0] for name in self._names]
         self._handle: tuple[int, Any] | None = None
-        self.labels, self.continuous, self._labels_from = labels_by_name(self._names, labels)
+        self.labels, self.continuous, self.labels_from = labels_by_name(self._names, labels, inside)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -75,25 +65,15 @@ class ArchiveSource(PictureSource):
 
     def read(self, index: int) -> Image:
         """The member, read into memory and opened."""
-        from PIL import Image
-
-        return Image.open(io.BytesIO(self.content(index)))
-
-    def content(self, index: int) -> bytes:
-        """The member's bytes."""
         try:
-            return self._member(self._places[index])
+            content = self._member(self._places[index])
         except (*BROKEN, RuntimeError) as error:  # RuntimeError: it is encrypted
             raise ValueError(str(error)) from error
-
-    def size(self, index: int) -> tuple[int, int]:
-        """[H, W] of the upright picture; of the common kinds from a look at the first bytes."""
-        return plain_size(self.content(index)[:HEAD]) or super().size(index)
+        return open_image(io.BytesIO(content), self.most_pixels)
 
     def described(self) -> dict[str, str]:
-        """Members that are no pictures, and where the labels come from."""
-        lines = {"labels from": self._labels_from} if self.labels else {}
-        return lines | ({"other files": f"{self._others}, not looked at"} if self._others else {})
+        """What is not used."""
+        return self._tree.described(self._others, "images")
 
     @abstractmethod
     def _member(self, place: int) -> bytes:
@@ -119,6 +99,7 @@ class ZipSource(ArchiveSource):
     Args:
         path: the file.
         labels: which labels are asked for.
+        inside: labels that came with the images.
 
     Raises:
         UserError: if it is damaged, or as `ArchiveSource`.
@@ -126,13 +107,13 @@ class ZipSource(ArchiveSource):
 
     words = "a zip of pictures"
 
-    def __init__(self, path: Path, labels: LabelChoice) -> None:
+    def __init__(self, path: Path, labels: LabelChoice, inside: Table | None = None) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
                 self._members = [member for member in archive.infolist() if not member.is_dir()]
         except BROKEN as error:
             raise UserError(f"{path} is damaged: {error}") from error
-        super().__init__(path, labels, [member.filename for member in self._members])
+        super().__init__(path, labels, [member.filename for member in self._members], inside)
 
     def identity(self) -> bytes:
         """Digest of each picture's name, length and checksum."""
@@ -146,9 +127,8 @@ class ZipSource(ArchiveSource):
 
     def _member(self, place: int) -> bytes:
         member = self._members[place]
-        _check_size(member.file_size)
         archive: zipfile.ZipFile = self._own()
-        return archive.read(member)
+        return read_member(archive, member)
 
 
 class TarSource(ArchiveSource):
@@ -169,7 +149,7 @@ class TarSource(ArchiveSource):
 
     def __init__(self, path: Path, labels: LabelChoice) -> None:
         try:
-            with tarfile.open(path) as archive:
+            with open_tar(path) as archive:
                 files = [member for member in archive if member.isreg() and not member.issparse()]
         except BROKEN as error:
             raise UserError(f"{path} is damaged: {error}") from error
@@ -184,12 +164,7 @@ class TarSource(ArchiveSource):
         return digest.digest()
 
     def _open(self) -> Any:
-        with self.path.open("rb") as file:
-            start = file.read(max(map(len, PACKED)))
-        for magic, opens in PACKED.items():
-            if start.startswith(magic):
-                return opens(self.path)
-        return self.path.open("rb")
+        return unpacked(self.path)
 
     def _member(self, place: int) -> bytes:
         offset, size, _ = self._members[place]
@@ -207,19 +182,12 @@ def is_zip(path: Path) -> bool:
 def is_tar(path: Path) -> bool:
     """Whether a path is a tar, plain or packed."""
     try:
-        return path.is_file() and tarfile.is_tarfile(path)
+        if not path.is_file():
+            return False
+        with open_tar(path):
+            return True
     except BROKEN:
         return False
-
-
-def is_picture(name: str) -> bool:
-    """Whether a member's name, with ``/``, is that of a picture, and not of what a file manager has hidden."""
-    path = PurePosixPath(name)
-    return (
-        path.suffix.lower() in SUFFIXES
-        and "__MACOSX" not in path.parts
-        and not any(part.startswith(".") for part in path.parts)
-    )
 
 
 def _inside(name: str, archive: Path) -> str:

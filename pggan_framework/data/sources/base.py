@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pggan_framework.data.images.files import orientation
+from pggan_framework.data.images.files import MOST_PIXELS, Header, read_header, reason
 from pggan_framework.data.labels.labelling import read_labels
+from pggan_framework.data.labels.tables import Table
+from pggan_framework.data.prepare.parallel import in_order
 from pggan_framework.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 Columns = dict[str, list[str]]
 """By the attributes' names, the value of every picture as text, in the order of the pictures."""
+TOGETHER = 128
+"""Headers that a process reads at a time."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class LabelChoice:
         pattern: a regular expression with named groups, searched in the pictures' names.
         json: a JSON file of labels.
         continuous: those of the attributes that are numbers in a range.
+        owner: what stands before ``labels`` in messages: ``--`` or ``DefaultImageFolderDataset.``.
     """
 
     names: Sequence[str] | None = None
@@ -36,6 +42,12 @@ class LabelChoice:
     pattern: str | None = None
     json: Path | None = None
     continuous: Sequence[str] | None = None
+    owner: str = "--"
+
+    @property
+    def any(self) -> bool:
+        """Whether any are asked for."""
+        return any(given is not None for given in (self.names, self.csv, self.pattern, self.json, self.continuous))
 
 
 class PictureSource(ABC):
@@ -55,8 +67,12 @@ class PictureSource(ABC):
     """The value of every attribute for each of the pictures, the broken ones too; None where none are asked for."""
     continuous: tuple[str, ...] = ()
     """The attributes that are numbers in a range."""
+    labels_from: str = ""
+    """Where the labels come from, in words; empty for the source itself."""
     one_size: tuple[int, int] | None = None
-    """[H, W] of every picture where it is known that they have one; else they are asked for with `size`."""
+    """[H, W] of every picture where it is known that they have one; else their headers are read."""
+    most_pixels: int = MOST_PIXELS
+    """Pixels that a picture may have; a larger one counts as unreadable."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -75,14 +91,6 @@ class PictureSource(ABC):
             ValueError: if what is there is no picture.
         """
 
-    def content(self, index: int) -> bytes | None:
-        """The file that a picture is in, for kinds that have a faster way of their own; None if it is in none.
-
-        Raises:
-            OSError, ValueError: as `read`.
-        """
-        return None
-
     @abstractmethod
     def identity(self) -> bytes:
         """What differs where the pictures do, cheaply: names, lengths, checksums that are at hand. Not the labels."""
@@ -91,25 +99,43 @@ class PictureSource(ABC):
         """Lines of the summary that say more than how many pictures of which size there are."""
         return {}
 
-    def size(self, index: int) -> tuple[int, int]:
-        """[H, W] of the upright picture, without decoding it where that can be.
+    def headers(self, indices: range, jobs: int) -> list[Header | str]:
+        """What is known of some pictures before they are decoded; of those that cannot be read, why.
 
-        Raises:
-            OSError, ValueError: as `read`.
+        Args:
+            indices: which.
+            jobs: how many processes read.
         """
-        with self.read(index) as image:
-            width, height = image.size
-            # A TIFF's size is already that of the upright picture.
-            turned = image.format not in (None, "TIFF") and orientation(image) >= 5
-        return (width, height) if turned else (height, width)
+        if self.one_size is not None:
+            return [Header(self.one_size)] * len(indices)
+        return self._read_headers(indices, jobs)
+
+    def _read_headers(self, indices: Sequence[int], jobs: int) -> list[Header | str]:
+        starts = range(0, len(indices), TOGETHER)
+
+        def look(batch: int) -> list[Header | str]:
+            return [self._header(index) for index in indices[starts[batch] : starts[batch] + TOGETHER]]
+
+        with closing(in_order(look, range(len(starts)), jobs)) as batches:
+            return [header for batch in batches for header in batch]
+
+    def _header(self, index: int) -> Header | str:
+        try:
+            with self.read(index) as image:
+                return read_header(image)
+        except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
+            return reason(error)
 
 
-def labels_by_name(names: Sequence[str], choice: LabelChoice) -> tuple[Columns | None, tuple[str, ...], str]:
+def labels_by_name(
+    names: Sequence[str], choice: LabelChoice, inside: Table | None = None
+) -> tuple[Columns | None, tuple[str, ...], str]:
     """Labels of pictures with names: by folder, by the names themselves, from a table or from JSON.
 
     Args:
         names: of all pictures, relative to the source, with ``/``.
         choice: what is asked for.
+        inside: labels that came with the pictures.
 
     Returns:
         `PictureSource.labels`, `PictureSource.continuous`, and where they come from, in words.
@@ -118,9 +144,11 @@ def labels_by_name(names: Sequence[str], choice: LabelChoice) -> tuple[Columns |
         UserError: as `labelling.read_labels`.
     """
     try:
-        found = read_labels(names, choice.names, choice.csv, choice.pattern, "prepare", choice.json, choice.continuous)
+        found = read_labels(
+            names, choice.names, choice.csv, choice.pattern, "prepare", choice.json, choice.continuous, inside
+        )
     except UserError as error:
-        raise UserError(str(error).replace("prepare.", "--")) from error
+        raise UserError(str(error).replace("prepare.", choice.owner)) from error
     return (found.columns, found.continuous, found.source) if found else (None, (), "")
 
 
@@ -138,18 +166,21 @@ def labels_of_own(available: Mapping[str, Sequence[object]], choice: LabelChoice
     for name, value in (("csv", choice.csv), ("pattern", choice.pattern), ("json", choice.json)):
         if value is not None:
             raise UserError(
-                f"--labels_{name} {value} is for pictures in files; {where} has labels of its own:"
+                f"{choice.owner}labels_{name} {value} is for pictures in files; {where} has labels of its own:"
                 f" {', '.join(available) or 'none'}"
             )
     for name in choice.continuous or ():
         if name not in (choice.names or ()):
-            raise UserError(f"--continuous_labels '{name}' is none of --labels {' '.join(choice.names or ['(none)'])}")
+            raise UserError(
+                f"{choice.owner}continuous_labels '{name}' is none of {choice.owner}labels"
+                f" {' '.join(choice.names or ['(none)'])}"
+            )
     if choice.names is None:
         return None
     for name in choice.names:
         if name not in available:
             raise UserError(
-                f"--labels '{name}' is not known{nearest(name, available)}; {where} has:"
+                f"{choice.owner}labels '{name}' is not known{nearest(name, available)}; {where} has:"
                 f" {', '.join(available) or 'none'}"
             )
     return {name: [str(value) for value in available[name]] for name in dict.fromkeys(choice.names)}

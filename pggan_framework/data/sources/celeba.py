@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pggan_framework.data.sources.archive import BROKEN, ZipSource
 from pggan_framework.data.sources.base import Columns, LabelChoice, PictureSource, labels_of_own
 from pggan_framework.data.sources.folder import FolderSource
+from pggan_framework.data.sources.packed import read_member
 from pggan_framework.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class CelebASource(PictureSource):
         self._whole = FolderSource(folder, LabelChoice()) if folder else ZipSource(path, LabelChoice())
         beside = [path, (folder or path).parent, (folder or path).parent.parent]
         names = [self.name(index) for index in range(len(self))]
-        self._list, self.labels = _labels(beside, names, labels, path)
+        self.labels_from, self.labels = _labels(beside, names, labels, path)
         self.continuous = tuple(labels.continuous or ())
         self.one_size = (128, 128)
 
@@ -75,9 +76,9 @@ class CelebASource(PictureSource):
         return self._whole.identity() + repr(BOX).encode()
 
     def described(self) -> dict[str, str]:
-        """What was cut out, and the list of labels."""
+        """What was cut out, and what is not used."""
         lines = {"crop": "128x128 around (89, 121) of 178x218, as the original PGGAN tool"}
-        return self._whole.described() | lines | ({"labels from": self._list} if self._list else {})
+        return self._whole.described() | lines
 
 
 def is_celeba(path: Path) -> bool:
@@ -103,10 +104,10 @@ def _folder(path: Path) -> Path | None:
 
 def _labels(
     places: Sequence[Path], names: Sequence[str], labels: LabelChoice, where: Path
-) -> tuple[str | None, Columns | None]:
+) -> tuple[str, Columns | None]:
     """The list that was used, in words, and `PictureSource.labels`."""
-    if labels == LabelChoice():
-        return None, None
+    if not labels.any:
+        return "", None
     file, text = _find_list(places)
     if file is None:
         raise UserError(f"no {ATTRIBUTES[0]} in {where} or beside it; labels need it")
@@ -130,7 +131,7 @@ def _find_list(places: Sequence[Path]) -> tuple[str | None, str]:
                     with zipfile.ZipFile(place) as archive:
                         inside = next((member for member in archive.namelist() if member.endswith(name)), None)
                         if inside:
-                            return f"{place}, {inside}", archive.read(inside).decode("utf-8-sig")
+                            return f"{place}, {inside}", read_member(archive, inside).decode("utf-8-sig")
                 for file in (place / name, place / "Anno" / name):
                     if file.is_file():
                         return str(file), file.read_text(encoding="utf-8-sig")

@@ -1,46 +1,54 @@
-"""A folder of pictures, and the folders below it."""
+"""A folder of images, and the folders below it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pggan_framework.data.images.files import SUFFIXES, TAIL
-from pggan_framework.data.images.headers import HEAD, plain_size
+from pggan_framework.data.images.files import SUFFIXES, Header, open_image
+from pggan_framework.data.labels.tables import Table
+from pggan_framework.data.manifest import Manifest, hash_file
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
+from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+THREADS = 8
+"""Files that are hashed at the same time: it is mostly waiting for the disk."""
+
 
 class FolderSource(PictureSource):
-    """Every picture in a folder and the folders below it, in order of their names, as `DefaultImageFolderDataset`.
+    """Every image in a folder and the folders below it, links included, in order of their names.
 
     Args:
         path: the folder.
         labels: which labels are asked for; ``folder`` is the first folder below `path` that a file lies in.
+        inside: labels that came with the images.
 
     Raises:
-        UserError: if there is no picture, or one has no label.
+        UserError: if there is no image, or one has no label.
     """
 
-    words = "a folder of pictures"
+    words = "a folder of images"
 
-    def __init__(self, path: Path, labels: LabelChoice) -> None:
+    def __init__(self, path: Path, labels: LabelChoice, inside: Table | None = None) -> None:
         self.path = path
-        self._names: list[str] = []
-        self._others = 0
         try:
-            self._find("")
+            self._tree = walk(path)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}, {error.filename}") from error
+        self._names, self._others = self._tree.split(SUFFIXES)
         if not self._names:
-            raise UserError(f"no picture in {path}; endings: {' '.join(sorted(SUFFIXES))}")
-        self._names.sort()
-        self.labels, self.continuous, self._labels_from = labels_by_name(self._names, labels)
+            unused = "; ".join(f"{kind}: {words}" for kind, words in self.described().items()) or "it is empty"
+            raise UserError(f"no readable image in {path}: {unused}; endings: {' '.join(sorted(SUFFIXES))}")
+        self._manifest: Manifest | None = None
+        self.labels, self.continuous, self.labels_from = labels_by_name(self._names, labels, inside)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -51,50 +59,38 @@ class FolderSource(PictureSource):
 
     def read(self, index: int) -> Image:
         """The file, opened."""
-        from PIL import Image
+        return open_image(os.path.join(self.path, self._names[index]), self.most_pixels)
 
-        return Image.open(self._file(index))
+    def headers(self, indices: range, jobs: int) -> list[Header | str]:
+        """See `PictureSource.headers`; those of files that have not changed since they were read are remembered."""
+        place = {self._names[index]: index for index in indices}
 
-    def content(self, index: int) -> bytes:
-        """The file's bytes."""
-        with open(self._file(index), "rb", buffering=0) as file:
-            return file.readall()
+        def compute(names: Sequence[str]) -> Iterable[Any]:
+            return self._read_headers([place[name] for name in names], jobs)
 
-    def size(self, index: int) -> tuple[int, int]:
-        """[H, W] of the upright picture; of the common kinds from a look at the first bytes."""
-        with open(self._file(index), "rb", buffering=0) as file:
-            return plain_size(file.read(HEAD)) or super().size(index)
+        found = self._remember(f"header {self.most_pixels}", list(place), compute)
+        return [row if isinstance(row, str) else Header(tuple(row[0]), row[1], tuple(row[2])) for row in found]
 
     def identity(self) -> bytes:
-        """Digest of each file's name, length and last bytes."""
+        """Digest of each file's name and of all its bytes."""
+
+        def compute(names: Sequence[str]) -> Iterable[str]:
+            with ThreadPoolExecutor(THREADS) as pool:
+                yield from pool.map(hash_file, (os.path.join(self.path, name) for name in names))
+
         digest = hashlib.sha256()
-        for index, name in enumerate(self._names):
-            digest.update(f"\n{name} ".encode("utf-8", "surrogateescape"))
-            try:
-                with open(self._file(index), "rb", buffering=0) as file:
-                    length = file.seek(0, os.SEEK_END)
-                    file.seek(max(0, length - TAIL))
-                    digest.update(f"{length} ".encode() + file.readall())
-            except OSError as error:  # it is skipped later
-                digest.update(str(error.errno).encode())
+        for name, own in zip(self._names, self._remember("hash", self._names, compute), strict=True):
+            digest.update(f"\n{name} {own}".encode("utf-8", "surrogateescape"))
         return digest.digest()
 
     def described(self) -> dict[str, str]:
-        """Files that are no pictures, and where the labels come from."""
-        lines = {"labels from": self._labels_from} if self.labels else {}
-        return lines | ({"other files": f"{self._others}, not looked at"} if self._others else {})
+        """What is not used."""
+        return self._tree.described(self._others, "images")
 
-    def _find(self, inner: str) -> None:
-        """Take the pictures in a folder inside, and in those in it."""
-        with os.scandir(os.path.join(self.path, inner)) as entries:
-            for entry in entries:
-                name = f"{inner}{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    self._find(f"{name}/")
-                elif os.path.splitext(name)[1].lower() in SUFFIXES and entry.is_file():
-                    self._names.append(name)
-                else:
-                    self._others += 1
+    def _remember(self, kind: str, names: Sequence[str], compute: Any) -> list[Any]:
+        if self._manifest is None:
+            self._manifest = Manifest(self.path)
+        return self._manifest.remember(kind, names, compute)
 
-    def _file(self, index: int) -> str:
-        return os.path.join(self.path, self._names[index])
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_manifest": None}

@@ -43,7 +43,7 @@ class H5Source(PictureSource):
                 f"{path} holds no pictures but {top.shape[1]} channels of {top.dtype}; allowed: uint8, of"
                 f" {', '.join(map(str, CHANNELS))} channels"
             )
-        self._data = OldH5Dataset(path, use_labels=labels != LabelChoice())
+        self._data = OldH5Dataset(path, use_labels=labels.any)
         self.one_size = (top.shape[2], top.shape[3])
         available: dict[str, list[str | float]] = {}
         space = self._data.label_space

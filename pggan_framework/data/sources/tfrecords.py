@@ -9,12 +9,12 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.data.sources.arrays import load_labels, to_picture
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_of_own
-from pggan_framework.data.sources.crc32c import crc32c, masked
 from pggan_framework.data.sources.example import parse_example
 from pggan_framework.errors import UserError
 
@@ -57,7 +57,7 @@ class TFRecordsSource(PictureSource):
         self.one_size = (height, width)
         self._labels_file = next(iter(sorted(self.file.parent.glob("*.labels"))), None)
         available = {}
-        if labels != LabelChoice() and self._labels_file:
+        if labels.any and self._labels_file:
             available = load_labels(self._labels_file, len(self))
         self.labels = labels_of_own(available, labels, str(path))
         self.continuous = tuple(labels.continuous or ())
@@ -97,7 +97,7 @@ class TFRecordsSource(PictureSource):
         with self.file.open("rb") as file:
             file.seek(offset)
             data = file.read(length + FOOTER)
-        if masked(crc32c(memoryview(data)[:length])) != int.from_bytes(data[length:], "little"):
+        if _checksum(data[:length]) != int.from_bytes(data[length:], "little"):
             raise ValueError("it is damaged: its data have another checksum (CRC-32C) than is written behind them")
         features = parse_example(data[:length])
         shape, pixels = features.get("shape"), features.get("data")
@@ -107,6 +107,12 @@ class TFRecordsSource(PictureSource):
         if len(shape) != 3 or np.prod(np.array(shape, np.float64)) != len(pixels[0]) or not pixels[0]:
             raise ValueError(f"it has {len(pixels[0])} bytes of data for the shape {shape}")
         return np.frombuffer(pixels[0], np.uint8).reshape([int(side) for side in shape])
+
+
+def _checksum(data: bytes) -> int:
+    """CRC-32C as a TFRecord holds it: turned right by 15 bits, plus a constant."""
+    checksum = google_crc32c.value(data)
+    return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def is_tfrecords(path: Path) -> bool:
@@ -120,7 +126,7 @@ def is_tfrecords(path: Path) -> bool:
             header = file.read(HEADER)
     except OSError:
         return False
-    return len(header) == HEADER and masked(crc32c(header[:8])) == int.from_bytes(header[8:], "little")
+    return len(header) == HEADER and _checksum(header[:8]) == int.from_bytes(header[8:], "little")
 
 
 def _largest(folder: Path) -> Path:
@@ -153,7 +159,7 @@ def _scan(path: Path) -> list[tuple[int, int]]:
                 if len(header) < HEADER:
                     raise UserError(f"{what} is cut off after {len(header)} bytes")
                 length, checksum = struct.unpack("<QI", header)
-                if masked(crc32c(header[:8])) != checksum:
+                if _checksum(header[:8]) != checksum:
                     raise UserError(f"{what} has a length whose checksum (CRC-32C) is another one")
                 if place + HEADER + length + FOOTER > size:
                     there = size - place - HEADER

@@ -11,7 +11,8 @@ import numpy as np
 
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.datasets.h5 import OldH5Dataset
-from pggan_framework.data.store.h5_file import FORMAT, RECORD, open_h5
+from pggan_framework.data.store.checksums import PREFIX, checksums, mark
+from pggan_framework.data.store.h5_file import FORMAT, RECORD, damage, open_h5
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Labels
 from pggan_framework.schedules.growth import Growth
@@ -50,7 +51,7 @@ def load_prepared(path: Path, range_out: tuple[float, float] = (-1, 1)) -> Depth
     Raises:
         UserError: if it is no such file, or is truncated.
     """
-    with open_h5(Path(path)) as file:
+    with damage(Path(path)), open_h5(Path(path)) as file:
         if "format_version" not in file.attrs:
             raise UserError(f"{path} is no prepared file; read other HDF5 files with dataset_class OldH5Dataset")
     return OldH5Dataset(path, range_out=range_out)
@@ -102,11 +103,14 @@ def write_layout(
             file.create_dataset("labels", data=labels)
         if names is not None:
             file.create_dataset("names", data=np.array([name.encode("utf-8", "surrogateescape") for name in names]))
+        mark(file, (RECORD, "labels", "names"))
         for depth in range(growth.max_depth + 1):
             shape = growth.shape_at(depth)
             space = h5py.h5s.create_simple((total, *shape))
             name = f"data{shape[1]}x{shape[2]}".encode()
             h5py.h5d.create(file.id, name, h5py.h5t.py_create(kind), space, storage)
+            sums = h5py.h5s.create_simple((total,))
+            h5py.h5d.create(file.id, PREFIX.encode() + name, h5py.h5t.STD_U32LE, sums, storage)
 
 
 def _write(dataset: DepthDataset, path: Path, progress: Callable[[int, int], None] | None) -> None:
@@ -122,5 +126,6 @@ def _write(dataset: DepthDataset, path: Path, progress: Callable[[int, int], Non
             end = min(start + step, total)
             for level, pictures in zip(levels, dataset.pyramid(range(start, end)), strict=True):
                 level[start:end] = pictures
+                file[PREFIX + level.name[1:]][start:end] = checksums(pictures.astype(level.dtype, copy=False))
             if progress:
                 progress(end, total)

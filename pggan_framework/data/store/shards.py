@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 
 from pggan_framework.data.base import Pixels
 from pggan_framework.data.machine import Machine
-from pggan_framework.data.store.h5_file import FORMAT, RECORD, H5File, Level, find_levels, open_h5, read_record
+from pggan_framework.data.store.checksums import mark
+from pggan_framework.data.store.h5_file import (
+    FORMAT,
+    RECORD,
+    H5File,
+    Level,
+    damage,
+    find_levels,
+    open_h5,
+    read_record,
+)
 from pggan_framework.errors import LocalError, UserError
 from pggan_framework.labels.attributes import Labels
 from pggan_framework.schedules.growth import Growth
@@ -182,7 +192,7 @@ class Shards:
         """The levels of a shard, which is looked into the first time."""
         if number not in self._known:
             path = self._path(number)
-            with open_h5(path) as file:
+            with damage(path), open_h5(path) as file:
                 record = read_record(file, path)
                 levels = find_levels(file, path)
             due = {"set": self.set, "number": number, "of": len(self.files)}
@@ -251,6 +261,7 @@ def write_index(
         file.create_dataset(RECORD, data=json.dumps({**record, **grown, "shards": told}))
         if labels is not None:
             file.create_dataset("labels", data=labels)
+        mark(file, (RECORD, "labels"))
         for depth in range(growth.max_depth + 1):
             shape = growth.shape_at(depth)
             name = f"data{shape[1]}x{shape[2]}"

@@ -9,9 +9,8 @@ from pggan_framework.audio.magnitude import KNEE, MagnitudeCodec
 from pggan_framework.errors import UserError
 from pggan_framework.models.growing.channels import image_space
 from pggan_framework.models.growing.networks import Between
-from pggan_framework.models.growing.positions import by_frequency, by_time, same_places, seed_space
+from pggan_framework.models.growing.positions import axis_space, by_frequency, by_time, same_places, seed_space
 from pggan_framework.networks.base import GrowingNetwork
-from pggan_framework.networks.pggan import patched
 from pggan_framework.schedules.growth import Growth
 
 FAMILIES = (("abslog", "mellog"), ("if", "ifmel"), ("complex",), ("reallog",), ("raw",))
@@ -33,20 +32,18 @@ def between(source: GrowingNetwork, target: GrowingNetwork, codecs: tuple[Codec 
     """
     old, new = codecs
     check_codecs(old, new)
-    patches = int(getattr(source, "patch_size", 1)), int(getattr(target, "patch_size", 1))
-    inner = tuple(
-        patched(type(network).__name__, network.growth, patch)
-        for network, patch in zip((source, target), patches, strict=True)
-    )
-    check_growth(inner[0], inner[1])
+    check_growth(source.growth, target.growth)
     kinds = 1 if new is None else new.shape[0] // new.channels
-    image = image_space(
-        (source.growth.channels, target.growth.channels), patches, kinds, level_shift(old, new), new is not None
-    )
+    channels = source.growth.channels, target.growth.channels
+    image = image_space(channels, kinds, level_shift(old, new), new is not None)
     down = across = same_places
     if old is not None and new is not None and old.row_hz() is not None and new.row_hz() is not None:
         down, across = by_frequency(old, new), by_time(old, new)
-    return Between(image, seed_space(inner[0].seed, inner[1].seed, down, across))
+    return Between(
+        image,
+        seed_space(source.growth.seed, target.growth.seed, down, across),
+        axis_space(source.growth.shape[1], target.growth.shape[1], down),
+    )
 
 
 def check_codecs(old: Codec | None, new: Codec | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+import torch
 from torch import nn
 
 from pggan_framework.errors import UserError
@@ -19,6 +20,7 @@ from pggan_framework.networks.blocks import GeneratorBlock, Head, SeedBlock
 from pggan_framework.networks.layers import ScaledConv
 from pggan_framework.networks.pggan import Discriminator, Generator
 from pggan_framework.networks.projection import ProjectionDiscriminator
+from pggan_framework.networks.statistics import SCALES, RowStatistics
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class Between:
     """What both networks of a side share.
 
     Args:
-        image: values of an image's patch.
+        image: channels of an image.
         seed: positions of the seed block.
+        rows: rows of an image at full size.
     """
 
     image: Space = SAME
     seed: Space = SAME
+    rows: Space = SAME
 
 
 def transfer(side: str, source: GrowingNetwork, target: GrowingNetwork, between: Between) -> Transfer:
@@ -184,6 +188,8 @@ def _discriminator(made: Transfer, source: Discriminator, target: Discriminator,
             for part, written in (("first", depth), ("second", depth - 1)):
                 pair = _convs(getattr(before, part), getattr(after, part))
                 made.layer(f"blocks.{depth}.{part}", *pair, [maps[written]], [maps[depth]])
+    if source.rows is not None and target.rows is not None:
+        _row_statistics(made, source.rows, target.rows, between, maps[-1])
     if hasattr(source, "score"):
         made.layer("score", source.score, target.score, [SAME], [maps[-1]])
     labels = label_space(source.label_space, target.label_space)
@@ -191,6 +197,26 @@ def _discriminator(made: Transfer, source: Discriminator, target: Discriminator,
         made.layer("classify", source.classify, target.classify, [labels], [maps[-1]])
     elif isinstance(source, ProjectionDiscriminator) and isinstance(target, ProjectionDiscriminator):
         made.layer("embed", source.embed, target.embed, [labels], [maps[-1]])
+
+
+def _row_statistics(
+    made: Transfer, source: RowStatistics, target: RowStatistics, between: Between, features: Space
+) -> None:
+    """The layers that see each row's mean, deviation and change: only means move where levels do."""
+    image, held = between.image, between.image.held
+    seen = image
+    if image is not SAME:
+        assert image.into is not None
+        still = None if held is None else torch.cat([SCALES[0] * held, 0 * held, 0 * held])
+        into = torch.block_diag(image.into, image.into, image.into)
+        free = None if image.free is None else torch.block_diag(image.free, image.free, image.free)
+        seen = Space(into, into, "mapped", free, held=still)
+    sizes = [
+        (layer.first.weight.shape[0], layer.first.weight.shape[1] // layer.rows, layer.rows)
+        for layer in (source, target)
+    ]
+    made.layer("rows.first", source.first, target.first, [SAME], [seen, between.rows], (sizes[0], sizes[1]))
+    made.layer("rows.second", source.second, target.second, [features], [SAME])
 
 
 def _convs(source: nn.Module, target: nn.Module) -> tuple[ScaledConv, ScaledConv]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pggan_framework.config import resolve_overrides
+from pggan_framework.config import General, resolve_overrides
 from pggan_framework.models.importing.foreign import Foreign, Layers, fill
 from pggan_framework.networks import Discriminator, Generator
 from pggan_framework.plugins.depth import PHASE
@@ -119,7 +119,9 @@ def _state(model: Foreign, source: Path, flags: Mapping[str, Any]) -> dict[str, 
             "counts": torch.ones(len(rows), dtype=torch.int64),
         }
     nimg = model.nimg or 0
-    config = {**resolve_overrides(None, flags).to_dict(), "resume_network": ""}
+    # No plugin of the current folder is read; a training that starts from the checkpoint reads them as any other.
+    resolved = resolve_overrides(None, {**flags, "plugin_dirs": []}).to_dict()
+    config = {**resolved, "resume_network": "", "plugin_dirs": General().plugin_dirs}
     return {
         "config": config,
         "nimg": nimg,

@@ -100,11 +100,82 @@ def shorter(data: SoundImageDataset) -> None:
 
 
 def not_opened(data: SoundImageDataset) -> None:
-    assert len(data) == 1 and data.summary()["other files"] == "1 not read as sound: odd.txt"
+    assert len(data) == 1 and data.summary()["other files"] == "1: 1 .txt (odd.txt); not read as recordings"
 
 
 def left_alone(data: SoundImageDataset) -> None:
     assert len(data) == 1 and data.skipped == {} and "other files" not in data.summary()
+    assert data.summary()["hidden or system files"] == "2: .git/, .odd.wav; left out"
+
+
+def counted(clips: int, line: str, said: str):
+    """The good file and so many clips of the odd one are used, and a line of the summary says something."""
+
+    def check(data: SoundImageDataset) -> None:
+        assert len(data) == 1 + clips and data.skipped == {}
+        assert said in data.summary()[line]
+
+    return check
+
+
+def others(sound: np.ndarray, **how):
+    """The odd file among twelve like the good one."""
+
+    def make(path, monkeypatch):
+        for number in range(12):
+            soundfile.write(path / f"b{number:02}.wav", np.roll(SOUND[:1024], number + 1), 8000, subtype="FLOAT")
+        soundfile.write(path / "odd.wav", sound, 8000, subtype="FLOAT")
+
+    return make
+
+
+def integers(data: SoundImageDataset) -> None:
+    assert len(data) == 13 and "times full scale" in data.skipped["odd.wav"]
+
+
+def clipped(data: SoundImageDataset) -> None:
+    assert len(data) == 14 and data.summary()["outliers"].startswith("1: odd.wav at 0.0 s; far louder than all others")
+
+
+def stream(data: bytes) -> bytes:
+    """An mp3 without its Info frame."""
+    return data[data.index(data[:2], 4) :]
+
+
+def mp3_of(change: Callable[[bytes], bytes]):
+    def make(path, monkeypatch):
+        soundfile.write(path / "odd.mp3", SOUND, 8000, bitrate_mode="VARIABLE")
+        (path / "odd.mp3").write_bytes(change((path / "odd.mp3").read_bytes()))
+
+    return make
+
+
+def header_of(name: str, at: Callable[[bytes], int], new: bytes):
+    """A file of SOUND with other bytes in its header."""
+
+    def make(path, monkeypatch):
+        soundfile.write(path / name, SOUND, 8000)
+        data = bytearray((path / name).read_bytes())
+        data[at(data) : at(data) + len(new)] = new
+        (path / name).write_bytes(data)
+
+    return make
+
+
+def foreign(path, monkeypatch):
+    monkeypatch.setattr("pggan_framework.audio.ffmpeg.find_program", lambda: None)
+    (path / "odd.wav").write_bytes(b"\0\0\0\x18ftypM4A " + bytes(200))
+
+
+def linked(path, monkeypatch):
+    (path.parent / "elsewhere").mkdir()
+    soundfile.write(path.parent / "elsewhere" / "odd.wav", SOUND, 8000)
+    (path / "odd").symlink_to(path.parent / "elsewhere")
+    (path / "odd again").symlink_to(path)
+
+
+def one_copy(path, monkeypatch):
+    soundfile.write(path / "odd.wav", SOUND[:1024], 8000)
 
 
 THREE = np.stack([SOUND, 0.5 * SOUND, np.zeros(4096, np.float32)], axis=1)
@@ -112,23 +183,58 @@ ROWS: dict[str, tuple[Callable, Callable | str]] = {
     "silence": (written(sound=np.zeros(4096)), silent),
     "one sample": (written(sound=SOUND[:1]), "odd.wav is shorter than one picture: 1 samples"),
     "no samples": (written(sound=SOUND[:0]), skipped("it holds no samples")),
+    "an empty file": (lambda path, _: (path / "odd.wav").touch(), skipped("it is an empty file")),
     "NaN samples": (nan, skipped("no finite numbers")),
     "3 channels": (written(sound=THREE), used(SOUND / 2, 1e-4, ("channels", "1 with 3, mixed to 1"))),
     "8 kHz": (
         written(sound=np.sin(np.arange(2048) / 4), rate=4000),  # half the dataset's rate
         used(np.sin(np.arange(4096) / 8), 0.2, ("sample rates", "1 at 4000 Hz, resampled to 8000 Hz")),
     ),
+    "a rate below 500 Hz or above 4 MHz": (
+        header_of("odd.wav", lambda data: data.index(b"fmt ") + 12, b"\1\0\0\0"),
+        skipped("its header says 1 Hz; allowed: 500 to 4000000"),
+    ),
     "8 bit": (written(subtype="PCM_U8"), used(SOUND, 2**-7)),
     "24 bit": (written(subtype="PCM_24"), used(SOUND, 2**-23)),
     "float, beyond full scale": (written(sound=4 * SOUND, subtype="FLOAT"), used(4 * SOUND, 0)),
+    "float at the scale of integers, others at full scale": (others(32767 * SOUND), integers),
+    "one far louder than all others (30 dB)": (others(np.tile(10.0 * np.sin(np.arange(1024) / 2), 1)), clipped),
+    "a constant offset": (
+        written(sound=SOUND + 0.2, subtype="FLOAT"),
+        counted(4, "offset", "was removed from 1: odd.wav"),
+    ),
+    "the same as another one": (one_copy, counted(1, "equal sounds", "1: odd.wav at 0.0 s; the same samples")),
     "mp3": (written(name="odd.mp3", compression_level=0), mp3),
+    "an mp3 stream without a length, or of variable bit rate": (mp3_of(stream), counted(5, "skipped", "none")),
+    "an mp3 with junk before, in or after it": (
+        mp3_of(lambda data: bytes(200) + stream(data) + bytes(9000)),
+        counted(5, "wrong headers", "1: odd.mp3 (9200 bytes of it are no sound)"),
+    ),
+    "two mp3 or ogg files joined": (
+        mp3_of(lambda data: data + data),
+        counted(10, "wrong headers", "1: odd.mp3 (its header"),
+    ),
+    "an mp3 that was cut": (
+        mp3_of(lambda data: data[: len(data) * 3 // 4]),
+        counted(3, "wrong headers", "1: odd.mp3 (its header says 10 frames, it holds "),
+    ),
+    "a wav whose header says 0 bytes, or too few": (
+        header_of("odd.wav", lambda data: data.index(b"data") + 4, bytes(4)),
+        used(SOUND, 2**-15, ("wrong headers", "1: odd.wav (its header says that its samples are 0 bytes")),
+    ),
+    "a flac of unknown length": (header_of("odd.flac", lambda _: 22, bytes(4)), used(SOUND, 2**-15)),
+    "m4a, aac, wma, webm, mka, wv, ape": (
+        foreign,
+        skipped("it needs ffmpeg: install it, or pip install imageio-ffmpeg"),
+    ),
     "a renamed text file": (lambda path, _: (path / "odd.wav").write_text("words " * 999), skipped("ormat not recogn")),
     "a truncated flac": (torn("odd.flac", 0.5), beginning_used),
     "a truncated wav": (torn("odd.wav", 0.5), shorter),
     "unreadable (no permission)": (forbidden, skipped("Permission denied")),
     "a link to nowhere": (lambda path, _: (path / "odd.wav").symlink_to("gone.wav"), skipped("No such file")),
+    "a linked folder": (linked, counted(4, "links", "1: odd again; they lead to folders that are read already")),
     "another ending": (lambda path, _: (path / "odd.txt").write_text("x"), not_opened),
-    "hidden, or in a hidden folder": (hidden, left_alone),
+    "hidden, or in a hidden or system folder": (hidden, left_alone),
     "an empty folder": (lambda path, _: (path / "a.wav").unlink(), "has no readable sound: it is empty"),
 }
 
@@ -136,6 +242,8 @@ ROWS: dict[str, tuple[Callable, Callable | str]] = {
 @pytest.mark.parametrize("row", ROWS)
 def test_odd_file(tmp_path, monkeypatch, row):
     make, outcome = ROWS[row]
+    tmp_path = tmp_path / "data"
+    tmp_path.mkdir()
     soundfile.write(tmp_path / "a.wav", SOUND[:1024], 8000)  # a good one beside it, the first by name
     make(tmp_path, monkeypatch)
     if isinstance(outcome, str):

@@ -96,7 +96,7 @@ def test_labels_are_those_of_the_clips_that_can_be_read(folder):
         ({"labels_csv": "t.csv"}, "t.csv has 2 columns of labels: pitch, player; choose with SoundImageDataset.labels"),
         ({"labels_csv": "t.csv", "labels": ["pitsch"]}, r"did you mean 'pitch'\?\); allowed: pitch, player, folder"),
         ({"labels_csv": "t.csv", "labels_pattern": PATTERN}, "are both given"),
-        ({"labels_csv": "twice.csv"}, "twice.csv names a.wav twice, again in line 3"),
+        ({"labels_csv": "twice.csv"}, "twice.csv names bell/b_m72_v90.wav twice, again in line 3"),
         ({"labels_csv": "names.csv"}, "no column beside the files' names"),
         ({"labels_csv": "empty.csv"}, "no column beside the files' names"),
         ({"labels_csv": "picture.csv"}, "it is no text in UTF-8"),
@@ -107,7 +107,7 @@ def test_labels_are_those_of_the_clips_that_can_be_read(folder):
 def test_mistakes_are_one_line(folder, monkeypatch, flags, said):
     monkeypatch.chdir(folder.parent)
     (folder.parent / "t.csv").write_text(TABLE)
-    (folder.parent / "twice.csv").write_text("file,x\na.wav,1\na.wav,2\n")
+    (folder.parent / "twice.csv").write_text("file,x\nbell/b_m72_v90.wav,1\n./bell/b_m72_v90.wav,2\n")
     (folder.parent / "names.csv").write_text("file\na.wav\n")
     (folder.parent / "empty.csv").write_text("")
     (folder.parent / "picture.csv").write_bytes(b"\x89PNG\r\n\xff\xfe")

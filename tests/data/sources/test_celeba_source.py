@@ -51,8 +51,12 @@ def zipped(faces: Path, path: Path, more: dict[str, str] | None = None) -> Path:
 def test_the_crop_of_the_original_tool(faces: Path, tmp_path: Path) -> None:
     sources = [open_source(faces), open_source(faces.parent), open_source(zipped(faces, tmp_path / "faces.zip"))]
     for source in sources:
-        assert isinstance(source, CelebASource) and source.content(0) is None
-        assert len(source) == 3 and source.one_size == (128, 128) == source.size(0) and source.labels is None
+        assert isinstance(source, CelebASource)
+        assert (
+            len(source) == 3
+            and source.one_size == (128, 128) == source.headers(range(1), 1)[0][0]
+            and source.labels is None
+        )
         pixels = np.asarray(source.read(1)).astype(int)
         assert pixels.shape == (128, 128, 3)
         # img[cy - 64 : cy + 64, cx - 64 : cx + 64] with cx = 89, cy = 121
@@ -73,7 +77,7 @@ def test_attributes_by_name(faces: Path, tmp_path: Path) -> None:
         for path in (faces, faces.parent, zipped(faces, faces.parent / "img_align_celeba.zip")):
             source = open_source(path, CHOICE)
             assert source.labels == LABELS
-            assert source.described()["labels from"] == str(place / name)
+            assert source.labels_from == str(place / name)
         (place / name).unlink()
     kaggle = zipped(faces, tmp_path / "archive.zip", {"list_attr_celeba.csv": CSV})
     assert open_source(kaggle, CHOICE).labels == LABELS

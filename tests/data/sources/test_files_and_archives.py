@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pggan_framework.data.images.files import upright
+from pggan_framework.data.images.files import Header, upright
 from pggan_framework.data.prepare.parallel import in_order
 from pggan_framework.data.sources.archive import TarSource, ZipSource
 from pggan_framework.data.sources.base import LabelChoice, PictureSource
@@ -80,14 +80,15 @@ def test_all_kinds_give_the_same_pictures(tmp_path: Path, name: str) -> None:
     assert type(source) is kind
     assert [source.name(index) for index in range(len(source))] == ["a/x.PNG", "b/10.png", "b/2.png"]
     assert source.labels == {"folder": ["a", "b", "b"]}
-    assert source.described() == {"labels from": "the folders they lie in", "other files": "1, not looked at"}
+    assert source.labels_from == "the folders they lie in"
+    assert source.described() == {"other files": "1: 1 .txt (b/notes.txt); not read as images"}
     read = pickle.loads(pickle.dumps(source))
 
-    def look(index: int) -> tuple[tuple[int, int], list[int], bytes | None]:
+    def look(index: int) -> tuple[Header | str, list[int]]:
         with read.read(index) as image:
-            return read.size(index), np.unique(np.asarray(image)).tolist(), read.content(index)
+            return read.headers(range(index, index + 1), 1)[0], np.unique(np.asarray(image)).tolist()
 
-    expected = [((4, 6), [level], png(level)) for level in (10, 30, 20)]
+    expected = [(Header((4, 6)), [level]) for level in (10, 30, 20)]
     assert list(map(look, range(3))) == expected
     assert list(in_order(look, [2, 0, 1, 1], 2)) == [
         expected[index] for index in (2, 0, 1, 1)
@@ -144,11 +145,12 @@ def test_orientation_is_heeded_in_sizes(tmp_path: Path) -> None:
         Image.new("RGB", (8, 16)).save(tmp_path / name, exif=exif)
     Image.new("RGB", (8, 16)).save(tmp_path / "d.jpg")
     source = open_source(tmp_path)
+    headers = [header for header in source.headers(range(4), 1) if isinstance(header, Header)]
     for index in range(4):
         with source.read(index) as image:
             image.load()
-            assert source.size(index) == upright(image).size[::-1]
-    assert source.size(0) == (8, 16) and source.size(3) == (16, 8)
+            assert headers[index].size == upright(image).size[::-1]
+    assert headers[0].size == (8, 16) and headers[3].size == (16, 8)
 
 
 def test_labels_from_a_table(tmp_path: Path) -> None:
@@ -164,11 +166,15 @@ def test_labels_from_a_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.zip", lambda path: make_zip(path, {"a.txt": b"x"}), "no picture in .*a.zip; endings: "),
-        ("a.tar", lambda path: make_tar(path, {"a.txt": b"x"}), "no picture in .*a.tar; endings: "),
-        ("a", lambda path: make_folder(path, {"a.txt": b"x"}), "no picture in .*a; endings: "),
+        ("a.zip", lambda path: make_zip(path, {"a.txt": b"x"}), "no readable image in .*a.zip; endings: "),
+        ("a.tar", lambda path: make_tar(path, {"a.txt": b"x"}), "no readable image in .*a.tar; endings: "),
+        (
+            "a",
+            lambda path: make_folder(path, {"a.txt": b"x"}),
+            r"no readable image in .*a: other files: 1: 1 .txt \(a.txt\)",
+        ),
         ("a.zip", lambda path: path.write_bytes(b"PK\x03\x04" + bytes(50)), "is no source of pictures; allowed: .*zip"),
-        ("a.txt", lambda path: path.write_text("text"), "a.txt is no source of pictures; allowed: .*a folder of pic"),
+        ("a.txt", lambda path: path.write_text("text"), "a.txt is no source of pictures; allowed: .*a folder of im"),
         ("a", lambda path: None, "no file or folder .*a"),
     ],
 )

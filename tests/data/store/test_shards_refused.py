@@ -106,4 +106,4 @@ def test_shards_that_are_there_already_are_kept(
 
 def test_a_shard_without_a_picture(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     error = refused(["prepare", str(source), str(tmp_path / "a.h5"), "--shards", "22", "--jobs", "1"], capsys)
-    assert "no picture in shard 7 of" in error and "007.png" in error
+    assert "no image in shard 7 of" in error and "007.png" in error

@@ -1,0 +1,375 @@
+"""Before images are used: which can be read, which shape they get, what will be changed, what they are labelled with.
+
+A folder that is trained on and a source that is prepared have the same plan, and so the same images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pggan_framework.data.images.files import MOST_PIXELS, Header, colour, grey_levels
+from pggan_framework.data.images.fitting import CHANNELS, POLICIES, Filter, Fitting, Mode, Policy
+from pggan_framework.data.labels.labelling import FileLabels
+from pggan_framework.data.sources.base import PictureSource
+from pggan_framework.data.walk import named
+from pggan_framework.errors import UserError
+from pggan_framework.labels.attributes import Labels, LabelSpace
+from pggan_framework.schedules.growth import Growth
+
+FORMAT = 2
+"""Goes into the fingerprint: another one where the same source would give other pictures."""
+SURVEYED = 1024
+"""Headers that are read at a time where only the first images are used."""
+DEPTHS = (8, 10, 12, 14, 16, 20, 24, 32)
+"""Bits of a grey level that sensors and formats have."""
+DEEP_LOOKED_AT = 256
+"""Grey images of an unknown range that are decoded to find it."""
+LOOKED_AT, LOOKED_SECONDS = 24, 1.0
+"""Images that are decoded before a training to find those that teach nothing, and the time after which that stops."""
+
+Size = tuple[int, int]
+BadFiles = Literal["skip", "error"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How pictures are prepared.
+
+    Args:
+        size: [H, W] of the pictures at full depth; by default that of all pictures, or where they are resized the
+            largest square with a side of a power of two that none has to be enlarged for.
+        resize: what to do with pictures of other sizes; see `fitting.POLICIES`.
+        crop: what is used of each picture, before it is resized; see `Fitting.cut`.
+        filter: how pixels are weighted in resizing.
+        colour: channels of the pictures.
+        background: colour under transparent pictures and around padded ones: a name such as white, or #rrggbb.
+        mirror: whether each picture's mirror image, left for right, is one more; all of them come after the last.
+        max_images: use only the first so many.
+        seed_shape: [h, w] of the pictures at depth 0, where the offset does not give them.
+        depth_offset: log2 of the shorter side of the pictures at depth 0.
+        bad_files: whether images that cannot be read are skipped and named, or are an error.
+        max_pixels: pixels that an image may have; a larger one counts as one that cannot be read.
+    """
+
+    size: Size | None = None
+    resize: Policy = "none"
+    crop: tuple[int, int, int, int] | int | None = None
+    filter: Filter = "lanczos"
+    colour: Mode = "RGB"
+    background: str = "white"
+    mirror: bool = False
+    max_images: int | None = None
+    seed_shape: Size | None = None
+    depth_offset: int = 2
+    bad_files: BadFiles = "skip"
+    max_pixels: int = MOST_PIXELS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is used of a source, and how.
+
+    Args:
+        source: where the images are.
+        where: the source's path, for the summary.
+        options: as they were given.
+        fitting: what is done to each image.
+        growth: the shapes.
+        chosen: which of the source's images are used.
+        headers: what is known of them, by their numbers in the source.
+        unreadable: those that are not, by their numbers in the source, and why.
+        guessed: what was guessed, in words.
+        fingerprint: a digest of the source, its labels and the options; empty where none was asked for.
+        shard: of the plan of a part, its number and how many parts there are.
+    """
+
+    source: PictureSource
+    where: str
+    options: Options
+    fitting: Fitting
+    growth: Growth
+    chosen: list[int]
+    headers: Mapping[int, Header]
+    unreadable: dict[int, str]
+    guessed: dict[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
+    shard: tuple[int, int] | None = None
+
+    def total(self, good: int) -> int:
+        """Images in the file where so many have been read."""
+        return good * 2 if self.options.mirror else good
+
+    def pixels(self, index: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """An image of the source, uint8 [C, H, W], written to `out` where that is given.
+
+        Raises:
+            Exception: of many kinds, from Pillow, if it cannot be decoded.
+        """
+        with self.source.read(index) as image:
+            return self.fitting.pixels(image, out)
+
+    def labels(self, chosen: list[int]) -> tuple[LabelSpace, Labels] | None:
+        """The labels [len(chosen), A] of these images of the source.
+
+        Raises:
+            UserError: if an attribute is the same everywhere.
+        """
+        if self.source.labels is None:
+            return None
+        return FileLabels(self.source.labels, self.where, self.source.continuous).collect(chosen)
+
+    def summary(self, unreadable: Mapping[int, str]) -> dict[str, str]:
+        """What a person should know of the images, in words: one line for each kind of thing.
+
+        Args:
+            unreadable: all that were left out, by their numbers in the source, and why.
+        """
+        good = [index for index in self.chosen if index not in unreadable]
+        options = self.options
+        sizes = Counter(self.headers[index].size for index in good)
+        lines = {
+            "pictures": str(self.total(len(good))),
+            "shape": "x".join(map(str, self.growth.shape)),
+            "source": f"{self.source.words}, {self.where}",
+            "sizes there": _by(next(iter(sizes))) if len(sizes) == 1 else f"{len(sizes)} sizes",
+        }
+        if options.crop is not None:
+            lines["cut out"] = (
+                f"{options.crop}x{options.crop} in the middle"
+                if isinstance(options.crop, int)
+                else "{2}x{3} from {0}, {1} (left, top)".format(*options.crop)
+            )
+        lines["resize"] = options.resize if options.resize == "none" else f"{options.resize}, {options.filter}"
+        if options.mirror:
+            lines["mirrored"] = f"{len(good)} pictures, and each one's mirror image"
+        if (found_labels := self.labels(good)) is not None and self.source.labels is not None:
+            space, labels = found_labels
+            of_all = np.concatenate([labels, labels]) if options.mirror else labels
+            told = FileLabels(self.source.labels, self.source.labels_from or self.where)
+            lines["labels"] = told.describe(space, of_all, "pictures")
+        lines |= self.source.described()
+        changed: dict[str, list[str]] = {}
+        for index in good:
+            for change in self.headers[index].changes:
+                changed.setdefault(change, []).append(self.source.name(index))
+        lines |= {change: named(names) for change, names in sorted(changed.items())}
+        lines |= self.guessed
+        if unreadable:
+            lines["skipped"] = f"unreadable, {named(self.names(unreadable))}"
+        return lines
+
+    def names(self, unreadable: Mapping[int, str]) -> dict[str, str]:
+        """What was left out by name, and why."""
+        return _names(self.source, dict(sorted(unreadable.items())))
+
+    def look(self) -> dict[str, str]:
+        """Decode a few images, evenly spread, and report those that teach nothing: lines for the summary."""
+        flat: list[str] = []
+        seen: dict[bytes, str] = {}
+        equal: dict[str, str] = {}
+        looked = 0
+        begun = time.monotonic()
+        for place in np.unique(np.linspace(0, len(self.chosen) - 1, LOOKED_AT).astype(int)).tolist():
+            if time.monotonic() - begun > LOOKED_SECONDS:
+                break
+            name = self.source.name(self.chosen[place])
+            try:
+                pixels = self.pixels(self.chosen[place])
+            except Exception:  # noqa: S112 - it is named when it is used
+                continue
+            looked += 1
+            if is_flat(pixels):
+                flat.append(name)
+            elif (first := seen.setdefault(digest(pixels), name)) != name:
+                equal[name] = f"as {first}"
+        return teaching_nothing(flat, equal, f"{looked} looked at")
+
+
+def is_flat(pixels: NDArray[np.uint8]) -> bool:
+    """Whether an image [C, H, W] is of one colour."""
+    return bool((pixels == pixels[:, :1, :1]).all())
+
+
+def digest(pixels: NDArray[np.uint8]) -> bytes:
+    """What only equal images share."""
+    return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
+
+
+def teaching_nothing(flat: Sequence[str], equal: Mapping[str, str], of: str) -> dict[str, str]:
+    """Lines of a summary about images of one colour and images equal to others; none where there are none.
+
+    Args:
+        flat: names of images of one colour.
+        equal: names of images that equal another one, with which.
+        of: of how many, in words.
+    """
+    lines = {}
+    if flat:
+        lines["of one colour"] = f"{named(flat)}; of {of}"
+    if equal:
+        lines["equal to others"] = f"{named(equal)}; of {of}"
+    return lines
+
+
+def make_plan(
+    source: PictureSource,
+    where: str,
+    options: Options,
+    jobs: int,
+    flag: str = "--",
+    fingerprint: bool = True,
+) -> Plan:
+    """Look at the images' headers and settle what becomes of them.
+
+    Args:
+        source: where the images are.
+        where: its path, for messages.
+        options: how they are used.
+        jobs: how many processes read headers.
+        flag: what stands before an option's name in messages.
+        fingerprint: whether to compute it, for which all files are read.
+
+    Raises:
+        UserError: if no image can be read, the sizes do not fit, or the labels say nothing.
+    """
+    background = colour(options.background)
+    if options.max_images is not None and options.max_images < 1:
+        raise UserError(f"{flag}max_images is {options.max_images}; it must be at least 1")
+    if options.max_pixels < 1:
+        raise UserError(f"{flag}max_pixels is {options.max_pixels}; it must be at least 1")
+    if min(options.size or (1, 1)) < 1:
+        raise UserError(f"{flag}size is {_by(options.size or (0, 0))}; allowed: sides of 1 pixel or more")
+    source.most_pixels = options.max_pixels
+    headers, unreadable = _survey(source, options.max_images, jobs)
+    if not headers:
+        raise UserError(f"no readable image in {where}: {named(_names(source, unreadable))}")
+    if unreadable:
+        check_bad(options, _names(source, unreadable), where, flag)
+    cut = Fitting(options.colour, (1, 1), cut=options.crop)
+    after: dict[int, Size] = {}
+    for index, header in headers.items():
+        try:
+            left, top, right, bottom = cut.box(header.size)
+        except ValueError as error:
+            raise UserError(f"{flag}crop {_words(options.crop)} is no part of {source.name(index)}: {error}") from error
+        after[index] = bottom - top, right - left
+    size = _full_size(source, after, options, flag)
+    channels = CHANNELS[options.colour]
+    try:
+        growth = Growth.of((channels, *size), options.seed_shape, options.depth_offset)
+    except UserError as error:
+        if options.resize != "none":
+            raise
+        first = source.name(next(iter(headers)))
+        raise UserError(f"{first} is {_by(size)}: {error}; {flag}resize: {POLICIES}") from error
+    white, guessed = _white(source, [index for index, header in headers.items() if header.deep])
+    fitting = Fitting(options.colour, size, options.resize, background, options.filter, options.crop, white)
+    plan = Plan(source, where, options, fitting, growth, list(headers), headers, unreadable, guessed)
+    plan.labels(plan.chosen)  # in vain, if they cannot be used
+    return replace(plan, fingerprint=fingerprint_of(plan)) if fingerprint else plan
+
+
+def fingerprint_of(plan: Plan) -> str:
+    """A digest of all bytes of the source, of its labels and of what is done to the images."""
+    # What decides only which images are used shows in `chosen`.
+    options = {name: value for name, value in asdict(plan.options).items() if name not in ("bad_files", "max_pixels")}
+    digest = hashlib.sha256(f"{FORMAT} {sorted(options.items())} {plan.fitting.white}\n".encode())
+    digest.update(plan.source.identity())
+    digest.update(json.dumps([plan.source.labels, plan.source.continuous, plan.chosen]).encode())
+    return digest.hexdigest()[:16]
+
+
+def check_bad(options: Options, bad: Mapping[str, str], where: str, flag: str = "--") -> None:
+    """Refuse images that cannot be read where that is an error.
+
+    Args:
+        options: their `bad_files` decides.
+        bad: names, and why.
+        where: the source.
+        flag: what stands before an option's name.
+
+    Raises:
+        UserError: if it is.
+    """
+    if options.bad_files == "error" and bad:
+        name, why = next(iter(bad.items()))
+        more = f", nor can {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise UserError(
+            f"{name} in {where} cannot be read: {why}{more}; repair or remove it, or set {flag}bad_files to skip"
+        )
+
+
+def _survey(source: PictureSource, most: int | None, jobs: int) -> tuple[dict[int, Header], dict[int, str]]:
+    """The headers of the first `most` images that can be read, and why those among them cannot that cannot."""
+    headers: dict[int, Header] = {}
+    unreadable: dict[int, str] = {}
+    step = len(source) if most is None else max(most, SURVEYED)
+    for start in range(0, len(source), step):
+        indices = range(start, min(start + step, len(source)))
+        for index, found in zip(indices, source.headers(indices, jobs), strict=True):
+            if len(headers) == most:
+                return headers, unreadable
+            if isinstance(found, str):
+                unreadable[index] = found
+            else:
+                headers[index] = found
+    return headers, unreadable
+
+
+def _white(source: PictureSource, deep: Sequence[int]) -> tuple[int, dict[str, str]]:
+    """The level of white of grey images that do not state theirs, and what to say of the guess."""
+    if not deep:
+        return 65535, {}
+    highest = 0
+    chosen = np.unique(np.linspace(0, len(deep) - 1, DEEP_LOOKED_AT).astype(int)).tolist()
+    for place in chosen:
+        try:
+            with source.read(deep[place]) as image:
+                image.load()
+                highest = max(highest, int(grey_levels(image).max()))
+        except Exception:  # noqa: S112 - it is named when it is used
+            continue
+    bits = next(bits for bits in DEPTHS if highest < 1 << bits)
+    return (1 << bits) - 1, {
+        "guessed": f"{bits} bit, white is {(1 << bits) - 1:,}: {len(deep):,} grey images do not state their range, and"
+        f" {highest:,} is the highest level in {len(chosen):,} of them"
+    }
+
+
+def _full_size(source: PictureSource, sizes: dict[int, Size], options: Options, flag: str) -> Size:
+    """[H, W] of the pictures at full depth; `sizes` are those after cutting."""
+    if options.resize != "none":
+        shortest = min(map(min, sizes.values()))
+        side = 1 << (shortest.bit_length() - 1)
+        return options.size or (side, side)
+    first, common = next(iter(sizes.items()))
+    wanted = options.size or common
+    for index, size in sizes.items():
+        if size != wanted:
+            other = f"{flag}size is" if options.size else f"{source.name(first)} is"
+            raise UserError(
+                f"{source.name(index)} is {_by(size)}, {other} {_by(wanted)}; with {flag}resize none all pictures have"
+                f" one size; other policies: {POLICIES}"
+            )
+    return wanted
+
+
+def _names(source: PictureSource, unreadable: Mapping[int, str]) -> dict[str, str]:
+    return {source.name(index): why for index, why in unreadable.items()}
+
+
+def _by(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _words(crop: Any) -> str:
+    return str(crop) if isinstance(crop, int) else " ".join(map(str, crop))

@@ -1,0 +1,115 @@
+"""What was computed of the files of a folder, remembered until a file changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pggan_framework.storage.atomic import atomic_path
+from pggan_framework.storage.cache import cache_folder
+
+FORMAT = 1
+"""Raised when what is remembered is computed otherwise."""
+PATIENCE = 0.5
+"""Seconds of computing after which it is worth a file."""
+SETTLED = 2.0
+"""Seconds since its last change after which a file is remembered: within them it may change again unnoticed, on a disk
+that keeps time in steps."""
+PIECE = 1 << 20
+"""Bytes of a file that are hashed at a time."""
+
+State = tuple[int, int, int]
+"""Length in bytes, times of the last change of content and of status, ns."""
+
+
+class Manifest:
+    """Values of the files of one folder, as long as the files are unchanged.
+
+    A file is taken for unchanged if its length and both of its times are: the second one (ctime) cannot be set back, as
+    ``cp -p``, ``rsync -t`` or ``touch -r`` do with the first. It lies in the user's cache (``PGGAN_CACHE``), never in
+    the folder; where that cannot be written, everything is computed each time.
+
+    Args:
+        folder: the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        cache = cache_folder()
+        digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]
+        self._path = None if cache is None else cache / f"folder-{digest}.json"
+        self._files: dict[str, list[Any]] = self._load()
+
+    def remember(self, kind: str, names: Sequence[str], compute: Callable[[Sequence[str]], Iterable[Any]]) -> list[Any]:
+        """A value for each file: a remembered one, or what `compute` gives.
+
+        Args:
+            kind: what the values are: a name, and what else they depend on.
+            names: of the files, relative to the folder.
+            compute: names -> their values, in order; plain JSON values.
+        """
+        states = [_state(self.folder, name) for name in names]
+        known = [self._known(kind, name, state) for name, state in zip(names, states, strict=True)]
+        missing = [place for place, found in enumerate(known) if found is None]
+        begun = time.monotonic()
+        settled = time.time_ns() - int(SETTLED * 1e9)
+        for place, value in zip(missing, compute([names[place] for place in missing]), strict=True):
+            known[place] = [value]
+            state = states[place]
+            if state is not None and max(state[1:]) < settled:
+                row = self._files.get(names[place])
+                if row is None or row[0] != list(state):
+                    row = self._files[names[place]] = [list(state), {}]
+                row[1][kind] = value
+        if missing and time.monotonic() - begun > PATIENCE:
+            self._save()
+        return [found[0] for found in known if found is not None]
+
+    def _known(self, kind: str, name: str, state: State | None) -> list[Any] | None:
+        row = self._files.get(name)
+        if row is None or state is None or row[0] != list(state) or kind not in row[1]:
+            return None
+        return [row[1][kind]]
+
+    def _load(self) -> dict[str, list[Any]]:
+        if self._path is None:
+            return {}
+        try:
+            found = json.loads(self._path.read_bytes())
+            return dict(found["files"]) if found["format"] == FORMAT else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def _save(self) -> None:
+        if self._path is None:
+            return
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(self._path) as temporary:
+                temporary.write_text(json.dumps({"format": FORMAT, "files": self._files}), encoding="ascii")
+
+
+def hash_file(path: str | Path) -> str:
+    """A digest of all bytes of a file; of one that cannot be read, why."""
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while block := file.read(PIECE):
+                digest.update(block)
+        return digest.hexdigest()
+    except OSError as error:
+        return str(error.strerror)
+
+
+def _state(folder: Path, name: str) -> State | None:
+    try:
+        status = os.stat(folder / name)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,0 +1,121 @@
+"""The events of a Standard MIDI File, read as players do: what is odd in it is passed over, not refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_TEMPO = 500_000
+"""Microseconds a beat, until the file says otherwise."""
+_DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2}
+_SYSTEM_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1}
+"""Data bytes of messages that have no place in a file; the others of 0xF4 to 0xFE have none."""
+
+
+class Event(NamedTuple):
+    """A channel message, or the end of a track or another event that only tells of time.
+
+    Args:
+        seconds: from the beginning.
+        kind: the status byte's upper half: 0x80 note off, 0x90 note on, 0xB0 control change, 0xC0 program change ...;
+            0 for an event without a channel.
+        channel: 0 to 15.
+        first: first data byte.
+        second: second data byte; 0 where there is none.
+    """
+
+    seconds: float
+    kind: int
+    channel: int = 0
+    first: int = 0
+    second: int = 0
+
+
+class _Timed(NamedTuple):
+    tick: int
+    tempo: int | None
+    event: Event
+
+
+def midi_events(data: bytes) -> Iterator[Event]:
+    """All events of a file's tracks in order; tracks of format 2 follow one another, those of the others run together.
+
+    A track that is cut short, chunks of unknown kind, meta events of wrong lengths and stray bytes are no errors.
+
+    Raises:
+        ValueError: if it is no MIDI file; with the reason.
+    """
+    start = data.find(b"MThd", 0, 64) if data[:4] == b"RIFF" else 0  # RMID: a MIDI file in a RIFF chunk
+    if data[start : start + 4] != b"MThd" or start < 0:
+        raise ValueError("it ends too early" if len(data) < 4 else "MThd not found")
+    if len(data) < start + 14:
+        raise ValueError("it ends too early")
+    kind, division = (int.from_bytes(data[at : at + 2], "big") for at in (start + 8, start + 12))
+    tracks = []
+    at = start + 8 + int.from_bytes(data[start + 4 : start + 8], "big")
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "big")
+        if data[at : at + 4] == b"MTrk":
+            tracks.append(list(_track(data[at + 8 : at + 8 + size])))
+        at += 8 + size
+    # Frames a second as a negative number in the upper byte, ticks a frame in the lower (SMF 1.0); or ticks a beat.
+    frames = 256 - (division >> 8) if division & 0x8000 else 0
+    a_tick = 1 / (frames * max(division & 0xFF, 1)) if frames else None
+    seconds = 0.0
+    for song in [[track] for track in tracks] if kind == 2 else [tracks]:
+        tick, tempo = 0, _TEMPO
+        for timed in sorted((each for track in song for each in track), key=lambda each: each.tick):
+            seconds += (timed.tick - tick) * (a_tick or tempo / 1e6 / max(division, 1))
+            tick, tempo = timed.tick, timed.tempo or tempo
+            yield timed.event._replace(seconds=seconds)
+
+
+def _track(data: bytes) -> Iterator[_Timed]:
+    at, tick, status = 0, 0, 0
+    while at < len(data):
+        delta, at = _number(data, at)
+        tick += delta
+        if at >= len(data):
+            return
+        if data[at] >= 0x80:
+            found, at = data[at], at + 1
+            if found == 0xFF:
+                meta = data[at : at + 1]
+                size, at = _number(data, at + 1)
+                # A tempo of another length, or of 0, is none.
+                tempo = int.from_bytes(data[at : at + 3], "big") if meta == b"\x51" and size == 3 else 0
+                at += size
+                yield _Timed(tick, tempo or None, Event(0, 0))
+                if meta == b"\x2f":
+                    return
+                continue
+            if found in (0xF0, 0xF7):
+                size, at = _number(data, at)
+                at += size
+                continue
+            if found > 0xF0:
+                at += _SYSTEM_BYTES.get(found, 0)
+                continue
+            status = found
+        elif not status:
+            at += 1  # data of no message
+            continue
+        count = _DATA_BYTES[status & 0xF0]
+        values = [min(value, 127) for value in data[at : at + count]]
+        if len(values) < count:
+            return
+        at += count
+        yield _Timed(tick, None, Event(0, status & 0xF0, status & 0x0F, values[0], values[1] if count == 2 else 0))
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A number of at most four bytes, seven bits each, and where the next byte is."""
+    value = 0
+    for _ in range(4):
+        if at >= len(data):
+            break
+        byte, at = data[at], at + 1
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            break
+    return value, at

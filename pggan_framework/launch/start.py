@@ -1,0 +1,331 @@
+"""From a resolved Config to a finished run: where it begins, its folder, its loggers, how it ends."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from pggan_framework.config import Config, resolve_overrides
+from pggan_framework.data.base import DepthDataset
+from pggan_framework.errors import DivergedError, UserError
+from pggan_framework.launch.experiment import Experiment, postprocessor_names
+from pggan_framework.loggers.base import Logger, RunInfo
+from pggan_framework.networks.describe import Tables
+from pggan_framework.registry import REGISTRY
+from pggan_framework.reporting.record import REPORT
+from pggan_framework.runs.folders import (
+    check_links,
+    check_name,
+    checkpoint_folder,
+    environment,
+    find_launched,
+    find_run,
+    make_run_folder,
+    stored_config,
+    write_run_files,
+)
+from pggan_framework.storage.locks import owned
+from pggan_framework.training.budget import Budget
+from pggan_framework.training.checkpoint import load_checkpoint
+from pggan_framework.training.distributed import World, launcher, restarted
+from pggan_framework.training.randomness import GLOBAL_GENERATORS
+from pggan_framework.training.signals import stop_on_signals
+from pggan_framework.training.trainer import Trainer
+
+MAY_CHANGE = frozenset(
+    {
+        "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "minutes", "num_data_workers",
+        "device", "micro_batch", "activation_checkpointing", "compile", "kernels", "comet_key", "comet_project_name",
+        "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
+        "debug", "allow_config_change", "plugin_dirs", "Trainer.write_in_background", "HTMLReport",
+        "QualityMonitor",
+    }
+)  # fmt: skip
+"""What a resumed run may change: it says where and how long, not what."""
+MAY_CHANGE_IN_DATA = frozenset({"preload", "prepared_dir", "jobs"})
+"""So may these parameters of a dataset: its batches are equal bit for bit."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Args:
+        path: its folder.
+        nimg: real images shown.
+        stats: the last tick's figures.
+        exit_status: 0, or 130 after Ctrl-C, 143 after SIGTERM, 1 after diverging.
+        files: what a person wants to look at first, by what it is.
+    """
+
+    path: Path
+    nimg: int
+    stats: Mapping[str, float]
+    exit_status: int = 0
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+def run(
+    config: str | Path | Sequence[str | Path] | None = None, overrides: Mapping[str, Any] | None = None
+) -> RunResult:
+    """Train from Python.
+
+    Args:
+        config: a YAML file or the name of a preset, or several; a later one overrides an earlier one.
+        overrides: flags, as ``{"total_kimg": 20, "Adam.betas": (0.0, 0.9)}`` or nested.
+
+    Raises:
+        UserError: where the command line would print one line and exit with status 2.
+    """
+    resolved = resolve_overrides(config, overrides or {})
+    if resolved.general.resume:
+        resolved = resolve_overrides(config, overrides or {}, base=resumed_config(resolved))
+    return run_config(resolved)
+
+
+def resumed_config(config: Config) -> dict[str, Any]:
+    """The stored configuration of the run that ``--resume`` names, to lie under the flags given now."""
+    folder, _ = _find_run(config)
+    # Minutes are those of one start: the next one has its own, or none.
+    return {name: value for name, value in stored_config(folder).items() if name != "minutes"}
+
+
+def _find_run(config: Config) -> tuple[Path, Path]:
+    general = config.general
+    return find_run(general.resume, Path(general.result_dir), general.exp_name if config.names_experiment else None)
+
+
+def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> list[str]:
+    """What differs from the configuration and the data a checkpoint was made with, in words; [] when nothing does."""
+    stored = dict(state["config"])
+    allowed = MAY_CHANGE | {f"{config.general.dataset_class}.{name}" for name in MAY_CHANGE_IN_DATA}
+    found = [
+        f"{key}: {old} -> {new}"
+        for key, old, new in config.difference(stored)
+        if not allowed & {key, key.split(".")[0]}
+    ]
+    if not dataset.has_fingerprint(state["data"]):
+        found.append("the data: other files or parameters than before")
+    return found
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins.
+
+    Args:
+        experiment: what it is made of.
+        folder: the folder of the run that is resumed; None for a new run.
+        state: the checkpoint it goes on from; None for a new run.
+        notes: what has changed since then, in words.
+    """
+
+    experiment: Experiment
+    folder: Path | None = None
+    state: dict[str, Any] | None = None
+    notes: Sequence[str] = ()
+
+
+def prepare(config: Config, world: World | None = None, budget: Budget | None = None) -> Start:
+    """Read data and checkpoints and build everything but the trainer; makes no folder.
+
+    Args:
+        config: the resolved configuration.
+        world: the processes that train together; this one alone by default.
+        budget: wall-clock time of this start; None: no limit.
+
+    Raises:
+        UserError: if something in the input is wrong.
+    """
+    general = config.general
+    check_name(general.exp_name or "run")
+    if not general.resume:
+        experiment = _experiment(config, world, budget)
+        if general.resume_network:
+            experiment.load_weights()
+        return Start(experiment)
+    folder, snapshot = _find_run(config)
+    check_links(folder)
+    state = load_checkpoint(snapshot)
+    experiment = _experiment(config, world, budget)
+    notes = changes(config, state, experiment.dataset)
+    if notes and not general.allow_config_change:
+        raise UserError(
+            f"resume: the configuration differs from the run's: {'; '.join(notes)};"
+            " allowed: the same, another total_kimg, minutes, or --allow_config_change True"
+        )
+    return Start(experiment, folder, state, notes)
+
+
+def _experiment(config: Config, world: World | None, budget: Budget | None) -> Experiment:
+    """Its weights are drawn from the global generators, which it seeds."""
+    with GLOBAL_GENERATORS:
+        return Experiment(config, world, budget)
+
+
+def run_config(config: Config, age: float = 0.0) -> RunResult:
+    """Train as `config` says, in a new run folder or, with resume, in the old one.
+
+    Args:
+        config: the resolved configuration.
+        age: seconds of the general flag minutes that are gone already.
+
+    Raises:
+        UserError: if something in the input is wrong; no new run folder is left behind then.
+    """
+    world = World.from_environment()
+    if restarted() and (own := find_launched(Path(config.general.result_dir), launcher())):
+        config = replace(config, general=replace(config.general, resume=str(own)))
+    # The processes meet when each has found nothing wrong: until then none has written anything.
+    with ExitStack() as owner:
+        if world.main and config.general.resume:
+            folder, _ = _find_run(config)
+            owner.enter_context(owned(folder, f"the run {folder}"))
+        start = prepare(config, world, Budget.of(config.general.minutes, age))
+        with world.connected(start.experiment.device):
+            return _run(config, start, world, owner)
+
+
+def _run(config: Config, start: Start, world: World, owner: ExitStack) -> RunResult:
+    """Train; the main process first where files are made that the others read. `owner` holds the run's folder."""
+    general = config.general
+    if world.main:
+        start.experiment.dataset.prepare()
+    world.barrier()
+    if not world.main:
+        start.experiment.dataset.prepare()
+    folder = start.folder
+    if folder is None:
+        made = make_run_folder(Path(general.result_dir), general.exp_name or "run") if world.main else None
+        if made is not None:
+            owner.enter_context(owned(made, f"the run {made}"))
+        folder = world.broadcast_object(made)
+        assert folder is not None
+    trainer: Trainer | None = None
+    try:
+        trainer, logger = start.experiment.trainer(folder)
+        checkpoint_folder(folder, general.checkpoints_dir).mkdir(parents=True, exist_ok=True)
+        if start.state is not None:
+            continue_from(trainer, start.state)
+            if trainer.complete:
+                return _nothing_left(start, trainer, folder)
+        world.broadcast(
+            [
+                each
+                for network in (trainer.G, trainer.D, trainer.parts.ema.generator)
+                for each in network.state_dict().values()
+            ]
+        )
+        return _train(start, trainer, logger, folder)
+    except BaseException:
+        if world.main and start.folder is None and (trainer is None or trainer.iteration == 0):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def complete_line(folder: Path, trainer: Trainer) -> str:
+    """What to tell whoever resumes a run that has nothing left to do, and what to type."""
+    more = f"--resume {folder} --minutes 10"
+    if trainer.nimg >= trainer.total_nimg:
+        more += f", or --total_kimg above {trainer.kimg:g}"
+    return f"{folder} is complete: {trainer.kimg:g} kimg are trained, nothing is left to do; to train longer: {more}"
+
+
+def _nothing_left(start: Start, trainer: Trainer, folder: Path) -> RunResult:
+    """Say that a resumed run is complete, and what makes it longer; nothing is written."""
+    experiment = start.experiment
+    if experiment.world.main:
+        print(complete_line(folder, trainer))
+    stats = {"nimg": trainer.nimg, "kimg": trainer.kimg, "depth": trainer.depth}
+    return RunResult(folder, trainer.nimg, stats, 0, _files(folder, experiment.config, experiment))
+
+
+def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Go on from `state`, which after an allowed change need not fit."""
+    try:
+        trainer.load_state_dict(state)
+    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+        detail = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise UserError(f"resume: the checkpoint does not fit what has changed: {detail[-1]}") from error
+
+
+def other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -> list[str]:
+    """Notes what differs from where a checkpoint was made, so that the run does not continue bit for bit."""
+    before = (state or {}).get("machine", {})
+    differing = [
+        f"{name} {before[name]} -> {value}" for name, value in machine.items() if before.get(name, value) != value
+    ]
+    return [f"resume: not bit-exact, because of {', '.join(differing)}"] if differing else []
+
+
+def _split_groups(experiment: Experiment) -> list[str]:
+    """Says at which batches a process sees other groups of the minibatch stddev than a single one would."""
+    manager, group = experiment.manager, experiment.discriminator.stddev_group
+    depths = range(experiment.dataset.growth.max_depth + 1)
+    sizes = {manager.minibatch(depth) for depth in depths} if manager else {experiment.config.general.minibatch_size}
+    small = sorted(size for size in sizes if experiment.world.splits_groups(size, group))
+    if not small:
+        return []
+    batches = ", ".join(map(str, small))
+    return [f"batches of {batches} have too few groups of {group} for each process: their minibatch stddev sees fewer"]
+
+
+def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunResult:
+    """Run the trainer with its loggers started, and see that they end."""
+    experiment = start.experiment
+    config = experiment.config
+    world = experiment.world
+    facts, text = environment(str(experiment.device)), config.to_yaml()
+    facts |= experiment.machine
+    if world.size > 1:
+        facts |= {"processes": str(world.size), "launcher": launcher()}
+    if world.main:
+        write_run_files(folder, text, facts)
+    logger.start(
+        RunInfo(
+            directory=folder,
+            name=folder.name,
+            config=config.to_dict(),
+            config_text=text,
+            data=experiment.dataset.summary(),
+            networks=Tables(Generator=experiment.generator, Discriminator=experiment.discriminator),
+            total_kimg=experiment.total_kimg,
+            resumed_nimg=trainer.nimg if start.state is not None else None,
+            logged_nimg=trainer.tick_start_nimg,
+            environment=facts,
+            seconds=trainer.seconds_left if isfinite(trainer.seconds_left) else None,
+        )
+    )
+    changed = [f"configuration changed: {note}" for note in start.notes]
+    changed += other_machine(start.state, experiment.machine)
+    for note in [*changed, *_split_groups(experiment), *experiment.notes]:
+        logger.message(note)
+    status, exit_status = "failed", 1
+    try:
+        with stop_on_signals(trainer) as seen:
+            trainer.run()
+        exit_status = 128 + seen["signal"] if "signal" in seen else 0
+        status = "interrupted" if exit_status else "finished"
+    except DivergedError as error:
+        logger.message(str(error))
+        print(f"error: {error}", file=sys.stderr)
+    finally:
+        logger.finish(status)
+    return RunResult(folder, trainer.nimg, dict(trainer.stats), exit_status, _files(folder, config, experiment))
+
+
+def _files(folder: Path, config: Config, experiment: Experiment) -> dict[str, Path]:
+    """Where the pictures, the sounds, the page of all and the log are."""
+    places = {}
+    for name in postprocessor_names(config, experiment.dataset):
+        samples_path = config.components.get(REGISTRY.get(name).name, {}).get("samples_path")
+        if samples_path is not None:
+            places[{"ImageSaver": "pictures", "SoundSaver": "sounds"}.get(name, name)] = folder / samples_path
+    page = {"report": folder / REPORT} if config.components["HTMLReport"]["write"] else {}
+    return {**places, **page, "log": folder / "log.txt"}

@@ -1,0 +1,21 @@
+"""Where what can be computed again is kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+VARIABLE = "PGGAN_CACHE"
+"""Environment variable: the folder of the cache; empty for none at all."""
+
+
+def cache_folder() -> Path | None:
+    """``$PGGAN_CACHE``, or pggan_framework in the user's folder for such files (~/.cache); None if it is to be none."""
+    given = os.environ.get(VARIABLE)
+    if given is not None:
+        return Path(given).expanduser() if given else None
+    home = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("LOCALAPPDATA") if os.name == "nt" else None)
+    try:
+        return Path(home or "~/.cache").expanduser() / "pggan_framework"
+    except RuntimeError:  # there is no home
+        return None
