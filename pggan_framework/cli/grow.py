@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,9 +24,9 @@ EXAMPLES = """targets of --to, one or several:
   labels=pitch       what it is conditioned on; labels=none drops them
   channels=stereo    or mono; images: grey, colour, opacity
   width=2            so many times the feature maps
-  Owner.parameter=…  any other flag
+  Owner.parameter=x  any other flag
 
-Every flag of training may follow.
+every flag of training may follow.
 
 examples:
   pggan grow results/005-cats --to size=64 --minutes 30
@@ -43,19 +42,15 @@ def run(argv: Sequence[str]) -> int:
         UserError: if the model, a target or a flag cannot be used.
     """
     called = time.monotonic()
-    if "-h" in argv or "--help" in argv:
-        sys.stdout.write(_parser().format_help())
-        return 0
-    if not argv or argv[0].startswith("-"):
-        raise UserError("grow needs a run as its first word: pggan grow results/005-cats --to size=64")
-    to, rest = targets(list(argv[1:]))
+    own, rest = _parser().parse_known_args(list(argv))
+    to = targets(own.to)
     from pggan_framework.cli.threads import share_cores
     from pggan_framework.config import resolve
     from pggan_framework.planning.targets import grown
 
     share_cores()
     result_dir = rest[rest.index("--result_dir") + 1] if "--result_dir" in rest[:-1] else "results"
-    config = resolve(rest, base=grown(facts_of(argv[0], Path(result_dir)), to))
+    config = resolve(rest, base=grown(facts_of(own.model, Path(result_dir)), to))
     if config.general.dry_run:
         from pggan_framework.launch.dry_run import dry_run
 
@@ -68,31 +63,21 @@ def run(argv: Sequence[str]) -> int:
     return result.exit_status
 
 
-def targets(words: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """``--to a=1 b=2`` and the other words.
+def targets(words: Sequence[str]) -> dict[str, Any]:
+    """``a=1 b=2`` as values by name.
 
     Raises:
-        UserError: if there is no target, or one has no value.
+        UserError: if one has no value.
     """
     from pggan_framework.config.text import load_value
 
     to: dict[str, Any] = {}
-    rest: list[str] = []
-    inside = False
     for word in words:
-        if word == "--to" or word.startswith("--"):
-            inside = word == "--to"
-            rest += [] if inside else [word]
-        elif inside and "=" in word:
-            name, _, value = word.partition("=")
-            to[name] = [load_value(part) for part in value.split(",")] if "," in value else load_value(value)
-        elif inside:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
             raise UserError(f"--to {word} is given; allowed: name=value, such as size=64")
-        else:
-            rest.append(word)
-    if not to:
-        raise UserError("grow needs what the model is to become: --to size=64; 'pggan grow -h' lists the targets")
-    return to, rest
+        to[name] = [load_value(part) for part in value.split(",")] if "," in value else load_value(value)
+    return to
 
 
 def facts_of(model: str, result_dir: Path) -> Facts:
@@ -128,5 +113,6 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("model", metavar="RUN", help="a run's folder (its best checkpoint), a checkpoint, or latest")
-    parser.add_argument("--to", nargs="+", metavar="name=value", help="what it is to become")
+    add = parser.add_argument
+    add("--to", nargs="+", action="extend", required=True, metavar="name=value", help="what it is to become")
     return parser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log, log2
+from math import ceil, log, log2
 from typing import Any
 
 import numpy as np
@@ -108,10 +108,11 @@ def _sound(
     mel = mode in ("mellog", "ifmel")
     rate = int(short.get("rate", old.sample_rate))
     ratio = rate / old.sample_rate
-    n_fft = int(short.get("n_fft", 1 << round(log2(own["n_fft"] * ratio))))
+    hop = int(short.get("hop", round(own["hop_length"] * ratio)))
+    window = max(1 << round(log2(own["n_fft"] * ratio)), 1 << ceil(log2(2 * hop)) if mel else 0)
+    n_fft = int(short.get("n_fft", window))
     if "bins" in short and not mel:
         n_fft = 2 * int(short["bins"])
-    hop = int(short.get("hop", round(own["hop_length"] * ratio)))
     margin = int(own.get("margin", 0))
     columns = own["hop_length"] / old.sample_rate / (hop / rate)
     frames = int(short.get("frames", round(own["frames"] * columns)))

@@ -136,7 +136,7 @@ def test_images_become_smaller_or_larger_in_colour(grow: Callable[..., Path]) ->
     [
         (["--to", "size=32"], "--to size is given"),
         (["--to", "rate"], "--to rate is given; allowed: name=value"),
-        ([], "grow needs what the model is to become"),
+        ([], "the following arguments are required: --to"),
         (["--to", "width=0.5"], "--to width=0.5 is given; allowed: a factor of 1 and up"),
         (["--to", "mode=complex"], "the model's codec is abslog, and complex is requested: there is no mapping"),
         (["--to", "generator=DCGANGenerator"], "--to generator is given"),
