@@ -104,15 +104,8 @@ def facts_of(model: str, result_dir: Path) -> Facts:
 def _parser() -> argparse.ArgumentParser:
     from pggan_framework.cli.parser import Parser
 
-    parser = Parser(
-        prog="pggan grow",
-        usage="pggan grow RUN --to name=value ... [flags of training]",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("model", metavar="RUN", help="a run's folder (its best checkpoint), a checkpoint, or latest")
+    parser = Parser("grow", DESCRIPTION, EXAMPLES)
     add = parser.add_argument
+    add("model", metavar="RUN", help="a run's folder (its best checkpoint), a checkpoint, or latest")
     add("--to", nargs="+", action="extend", required=True, metavar="name=value", help="what it is to become")
     return parser
