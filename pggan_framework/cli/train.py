@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pggan_framework.config.discovery import DEFAULT_PLUGIN_DIRS
 from pggan_framework.errors import UserError
+
+if TYPE_CHECKING:
+    from pggan_framework.planning.targets import Facts
 
 _SHORT = {name: ["--verbosity", value] for value in ("quiet", "verbose") for name in (f"-{value[0]}", f"--{value}")}
 """Short spellings of flags."""
@@ -33,7 +38,8 @@ def run(argv: list[str]) -> int:
         from pggan_framework.planning.command import plan_folder
 
         folder, *words = words
-        choice = plan_folder(folder, words)
+        source, words = _source(words)
+        choice = plan_folder(folder, words, source)
         config = resolve(words, base=choice.config)
         # Where the resolved config is printed, standard output holds nothing else.
         for line in choice.lines if main_process and config.general.verbosity != "quiet" else ():
@@ -60,6 +66,21 @@ def run(argv: list[str]) -> int:
         for what, path in result.files.items():
             print(f"{what:<9} {path}")
     return result.exit_status
+
+
+def _source(words: list[str]) -> tuple[Facts | None, list[str]]:
+    """The model that ``--from`` names, and the other words."""
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--from=") else [word])]
+    if "--from" not in words:
+        return None, words
+    at = words.index("--from")
+    if at + 1 == len(words) or words[at + 1].startswith("--"):
+        raise UserError("--from needs a model: pggan train datasets/flutes --from results/007-piano")
+    from pggan_framework.cli.grow import facts_of
+
+    rest = words[:at] + words[at + 2 :]
+    result_dir = rest[rest.index("--result_dir") + 1] if "--result_dir" in rest[:-1] else "results"
+    return facts_of(words[at + 1], Path(result_dir)), rest
 
 
 def _help(argv: list[str]) -> int:

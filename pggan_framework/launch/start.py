@@ -158,7 +158,7 @@ def prepare(config: Config, world: World | None = None, budget: Budget | None = 
     if not general.resume:
         experiment = _experiment(config, world, budget)
         if general.resume_network:
-            experiment.load_weights(Path(general.resume_network))
+            experiment.load_weights()
         return Start(experiment)
     folder, snapshot = _find_run(config)
     check_links(folder)
