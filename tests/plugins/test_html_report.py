@@ -7,7 +7,7 @@ from tiny import TONES
 from pggan_framework import run
 from pggan_framework.errors import UserError
 from pggan_framework.plugins.html_report import HTMLReport
-from pggan_framework.plugins.output import OutputGenerator
+from pggan_framework.plugins.depth import DepthManager
 
 SHORT = {**TONES, "total_kimg": 0.02}
 SAVING = {**SHORT, "postprocessors": ["ImageSaver", "SoundSaver"]}
@@ -37,10 +37,10 @@ def test_none_where_it_is_not_wished(tmp_path):
 
 
 def test_a_run_that_is_torn_down_has_a_page_too(tmp_path, monkeypatch):
-    def fall(self):
+    def fall(self, *_):
         raise RuntimeError("torn down")
 
-    monkeypatch.setattr(OutputGenerator, "on_tick", fall)
+    monkeypatch.setattr(DepthManager, "on_tick", fall)
     with pytest.raises(RuntimeError, match="torn down"):
         run(config=[], overrides={**SHORT, "result_dir": str(tmp_path)})
     (page,) = tmp_path.glob("000-*/report.html")
