@@ -18,6 +18,10 @@ from pggan_framework import __version__
 from pggan_framework.cli.parser import Parser
 from pggan_framework.errors import UserError
 
+EXAMPLES = """examples:
+  pggan doctor
+  pggan doctor --result_dir /data/results --device cuda --json
+"""
 EXTRAS = {
     "tensorboard": ("tensorboard", "TensorBoardLogger"),
     "wandb": ("wandb", "WandbLogger"),
@@ -58,9 +62,7 @@ def run(argv: Sequence[str]) -> int:
         UserError: if a flag is wrong.
     """
     parser = Parser(
-        "doctor",
-        "What this machine has, what a run here uses of it, and what to do about the rest.",
-        "example:\n  pggan doctor --result_dir results",
+        "doctor", "What this machine has, what a run here uses of it, and what to do about the rest.", EXAMPLES
     )
     parser.add_argument(
         "--result_dir", type=Path, default=Path("results"), metavar="DIR", help="where runs go; results"
