@@ -60,6 +60,7 @@ class General:
         compile: never, always, or auto: compile the gradients of long phases.
         kernels: CPU convolutions: auto, native (our own) or torch (PyTorch's).
         dry_run: check data and config, print the plan, train nothing.
+        verbosity: what is printed: quiet (-q), normal, or verbose (-v).
         debug: show tracebacks of errors.
     """
 
@@ -107,6 +108,7 @@ class General:
     compile: Literal["auto", "never", "always"] = "auto"
     kernels: Literal["auto", "native", "torch"] = "auto"
     dry_run: bool = False
+    verbosity: Literal["quiet", "normal", "verbose"] = "normal"
     debug: bool = False
 
     def __post_init__(self) -> None:
@@ -130,5 +132,7 @@ class General:
 LOSS_ALIASES = ("iwass_lambda", "iwass_epsilon", "iwass_target")
 """General flags that are short for a parameter of the loss in use; resolved, they appear only as that."""
 
-UNSTORED = frozenset({"comet_key", "resume", "allow_config_change", "moved_data", "dry_run", "debug", *LOSS_ALIASES})
+UNSTORED = frozenset(
+    {"comet_key", "resume", "allow_config_change", "moved_data", "dry_run", "verbosity", "debug", *LOSS_ALIASES}
+)
 """General flags that no resolved config holds: the secret, the aliases, and what concerns one call only."""

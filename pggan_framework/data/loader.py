@@ -160,9 +160,12 @@ class _Batches:
         """A batch, and which examples in it are damaged: see `DepthDataset.replaced`."""
         order = self._order(request.nimg, request.size)
         try:
-            images = self.dataset.images(order, request.depth)
+            images = self.dataset.images_at(order, request.depth, self._epochs(request.nimg, request.size))
         except (OSError, MemoryError) as error:
             raise UserError(f"the data cannot be read: {str(error) or type(error).__name__}") from error
+        if images.dtype.kind == "f" and self.dataset.codec is None and not np.isfinite(images).all():
+            bad = next(index for index, image in zip(order, images, strict=True) if not np.isfinite(image).all())
+            raise UserError(f"{type(self.dataset).__name__}: image {bad} holds NaN or infinite values; remove it")
         known = self.dataset.replaced
         # One layout in memory whatever the dataset's: convolutions round differently on another.
         return np.ascontiguousarray(images), {index: known[index] for index in order if index in known}
@@ -175,6 +178,12 @@ class _Batches:
         known = self.dataset.replaced
         order = [known[index][0] if index in known else index for index in self._order(nimg, size)]
         return torch.from_numpy(space.condition(labels[order], (height, width)))
+
+    def _epochs(self, nimg: int, size: int) -> list[int]:
+        """How often all images have been shown before, for each image of the batch."""
+        places = np.arange(size) if self.part is None else self.part(size)
+        epochs: list[int] = ((nimg + places) // len(self.dataset)).tolist()
+        return epochs
 
     def _order(self, nimg: int, size: int) -> list[int]:
         own = self.dataset.own

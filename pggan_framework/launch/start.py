@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from pggan_framework.config import Config, resolve_overrides
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.launch.experiment import Experiment, postprocessor_names
-from pggan_framework.loggers.base import Logger, RunInfo
+from pggan_framework.loggers.base import Logger, Position, RunInfo
 from pggan_framework.networks.describe import Tables
+from pggan_framework.plugins.depth import DepthManager
+from pggan_framework.plugins.run_state import data_line
 from pggan_framework.registry import REGISTRY
-from pggan_framework.reporting.record import REPORT
+from pggan_framework.reporting.run import REPORT
 from pggan_framework.runs.folders import (
     check_links,
     check_name,
@@ -155,7 +158,7 @@ def prepare(config: Config, world: World | None = None, budget: Budget | None = 
     if not general.resume:
         experiment = _experiment(config, world, budget)
         if general.resume_network:
-            experiment.load_weights(Path(general.resume_network))
+            experiment.load_weights()
         return Start(experiment)
     folder, snapshot = _find_run(config)
     check_links(folder)
@@ -312,6 +315,9 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
             logged_nimg=trainer.tick_start_nimg,
             environment=facts,
             seconds=trainer.seconds_left if isfinite(trainer.seconds_left) else None,
+            data_line=data_line(experiment.dataset),
+            verbosity=config.general.verbosity,
+            position=partial(_position, trainer, experiment.manager),
         )
     )
     changed = [f"configuration changed: {note}" for note in start.notes]
@@ -332,12 +338,23 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
     return RunResult(folder, trainer.nimg, dict(trainer.stats), exit_status, _files(folder, config, experiment))
 
 
+def _position(trainer: Trainer, manager: DepthManager | None) -> Position:
+    """Where the run is, for the progress line."""
+    depth, left = trainer.depth, None
+    size = "x".join(map(str, trainer.G.growth.shape_at(depth)[1:]))
+    if manager is not None and depth < trainer.G.max_depth:
+        phases = manager.phases_left(trainer.total_nimg)
+        if any(later > depth for later, _ in phases):
+            left = sum(rest for (own, _), rest in phases.items() if own == depth)
+    return Position(depth, size, float(trainer.G.alpha), left, manager is not None and manager.unit == "second")
+
+
 def _files(folder: Path, config: Config, experiment: Experiment) -> dict[str, Path]:
-    """Where the pictures, the sounds, the page of all and the log are."""
+    """Where the images, the sounds, the report and the log are."""
     places = {}
     for name in postprocessor_names(config, experiment.dataset):
         samples_path = config.components.get(REGISTRY.get(name).name, {}).get("samples_path")
         if samples_path is not None:
-            places[{"ImageSaver": "pictures", "SoundSaver": "sounds"}.get(name, name)] = folder / samples_path
+            places[{"ImageSaver": "images", "SoundSaver": "sounds"}.get(name, name)] = folder / samples_path
     page = {"report": folder / REPORT} if config.components["HTMLReport"]["write"] else {}
     return {**places, **page, "log": folder / "log.txt"}

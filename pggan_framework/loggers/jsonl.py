@@ -16,7 +16,7 @@ from pggan_framework.storage.atomic import atomic_path
 
 @register("logger")
 class JSONLLogger(Logger):
-    """Writes every tick's figures to a file, one JSON object a line; what is not a finite number is null.
+    """Writes the values of every tick to a file, one JSON object per line; what is not a finite number is null.
 
     A resumed run first drops what the checkpoint does not know of, so that the file reads as if it had never stopped.
 

@@ -1,4 +1,4 @@
-"""OutputGenerator: samples from the averaged generator, always from the same latents, beside a sheet of reals."""
+"""OutputGenerator: samples from the EMA generator, always from the same latents, and a grid of reals."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from pggan_framework.labels.maps import MapSpace
 from pggan_framework.loggers.base import Logger
 from pggan_framework.postprocessors.base import Artifact, Postprocessor
 from pggan_framework.registry import register
+from pggan_framework.reporting.run import SAMPLES
+from pggan_framework.runs.folders import write_json
 from pggan_framework.storage.numbers import Numbers
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.randomness import derive
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
 _LATENTS, _REALS = 1, 2  # which stream of the seed
+_TRIES = 8
+"""Reals that are looked at for one that differs from those before, in data with duplicates."""
 
 
 @register("plugin")
@@ -35,9 +39,9 @@ class OutputGenerator(Plugin):
 
     Args:
         postprocessors: what turns samples into files; given by the experiment.
-        logger: hears of the files; given by the experiment.
+        logger: receives the paths of the files; given by the experiment.
         samples_count: how many samples.
-        output_snapshot_ticks: ticks between two sheets.
+        output_snapshot_ticks: ticks between two sample grids.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("postprocessors", "logger")
@@ -71,7 +75,7 @@ class OutputGenerator(Plugin):
         self.latents = torch.randn(self.samples_count, trainer.G.latent_size, generator=random)
 
     def before_step(self) -> None:
-        """Write the sheet of reals, and of label maps, before the first step."""
+        """Write the grid of reals, and of label maps, before the first step."""
         if self.trainer.iteration == 0:
             self._announce()
             for kind in ("reals", "maps"):
@@ -110,21 +114,33 @@ class OutputGenerator(Plugin):
         return self.trainer.generate(self.latents, self.labels)
 
     def reals(self) -> NDArray[np.float32]:
-        """Real pictures [n, C, H, W] in [-1, 1] at full depth, drawn by the seed."""
+        """Reals [n, C, H, W] in [-1, 1] at full depth, drawn by the seed, each with its sample's label.
+
+        They are different images as long as the data have so many of that label.
+        """
         parts = self.trainer.parts
         dataset = parts.dataset
         random = np.random.default_rng(derive(parts.seed, _REALS))
         order = dataset.present(random.permutation(len(dataset)))
-        if self.labels is None or dataset.labels is None:
-            indices = order[: self.samples_count].tolist()
-        else:
-            shuffled = dataset.labels[order]
-            indices = [int(order[np.all(shuffled == label, axis=1).argmax()]) for label in self.labels]
-        batch = torch.from_numpy(dataset.images(indices, dataset.growth.max_depth))
+        labels, known = self.labels, dataset.labels
+        chosen: list[int] = []
+        seen: dict[bytes, int] = {}
+        for number in range(self.samples_count):
+            same = order
+            if labels is not None and known is not None:
+                same = order[np.all(known[order] == labels[number], axis=1)]
+            candidates = [int(index) for index in same if int(index) not in chosen]
+            for index in candidates[:_TRIES]:
+                content = dataset.images([index], dataset.growth.max_depth).tobytes()
+                if seen.setdefault(content, index) == index:
+                    candidates = [index]
+                    break
+            chosen.append((candidates or same.tolist())[0])
+        batch = torch.from_numpy(dataset.images(chosen, dataset.growth.max_depth))
         return to_network_range(batch, dataset.range_in, (-1, 1)).numpy()
 
     def _start(self, samples: NDArray[np.float32], kind: str) -> None:
-        """Hand `samples` to the background; the loggers hear of the files when they are written."""
+        """Hand `samples` to the background; the loggers receive the files once they are written."""
         nimg = self.trainer.nimg
         number = self._numbers.of(nimg) if kind == "fakes" else ""
 
@@ -168,11 +184,14 @@ class OutputGenerator(Plugin):
             self.labels = None if state.get("labels") is None else state["labels"].numpy()
 
     def _announce(self) -> None:
-        """Tell the loggers which label each sample has."""
-        space = self.trainer.parts.dataset.label_space
-        if space is not None and self.labels is not None:
-            named = (f"{number:02d} {space.describe(label)}" for number, label in enumerate(self.labels.tolist()))
-            self.logger.message(f"samples: {'; '.join(named)}")
+        """Log the label of each sample, and write them down for the report."""
+        space, directory = self.trainer.parts.dataset.label_space, self.trainer.parts.directory
+        if space is None or self.labels is None:
+            return
+        labels = [space.describe(label) for label in self.labels.tolist()]
+        self.logger.message("labels of the samples: " + ", ".join(labels))
+        if directory is not None:
+            write_json(directory / SAMPLES, {"labels": labels})
 
 
 def evenly(labels: Labels, count: int) -> Labels:

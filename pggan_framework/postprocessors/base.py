@@ -1,4 +1,4 @@
-"""What a postprocessor is: it turns generated arrays into files a person can look at or hear."""
+"""The base of postprocessors, which turn generated arrays into image and sound files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file that was written: `name` stays from tick to tick; loggers hear of the kinds ``image`` and ``audio``."""
+    """A file that was written: `name` stays from tick to tick; loggers receive the kinds ``image`` and ``audio``."""
 
     kind: str
     name: str

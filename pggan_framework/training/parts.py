@@ -36,6 +36,7 @@ class Parts:
         directory: the run's folder, for plugins that write files.
         logger: receives metrics and messages.
         budget: wall-clock time of this start of the program; None: no limit.
+        origin: the models that the weights come from, oldest first, as plain values; none for a run from the start.
         machine: what results depend on to the last bit besides the configuration, for the checkpoints.
     """
 
@@ -52,4 +53,5 @@ class Parts:
     directory: Path | None = None
     logger: Logger = field(default_factory=Logger)
     budget: Budget | None = None
+    origin: list[dict[str, Any]] = field(default_factory=list)
     machine: Mapping[str, str] = field(default_factory=dict)

@@ -53,12 +53,14 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         },
         "labels": label_state(dataset),
         "data": dataset.fingerprint(),
+        "origin": list(parts.origin),
     }
 
 
 def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     """Let `trainer`, which is set up, go on where `state` was taken."""
     parts, own, networks = trainer.parts, state["trainer"], state["networks"]
+    parts.origin = list(state.get("origin", []))
     trainer.nimg, trainer.tick = state["nimg"], state["tick"]
     trainer.iteration, trainer.tick_start_nimg = own["iteration"], own["tick_start_nimg"]
     trainer.stream = own.get("stream", 0)
