@@ -20,6 +20,7 @@ _COMMAND_FLAGS = (
     ("--config FILE", "a YAML file of flags or a preset's name; given again, a later one is stronger"),
     ("--print_config", "print the resolved config and stop"),
     ("--help_component NAME", "print the flags of a component and stop"),
+    ("-q, -v", "print less, or more: --verbosity quiet, verbose"),
 )
 _TRAIN_EXAMPLES = """
 examples:

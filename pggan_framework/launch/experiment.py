@@ -32,6 +32,7 @@ from pggan_framework.models.growing.settings import grown_config
 from pggan_framework.models.growing.source import Source, read_source
 from pggan_framework.networks.execution import Execution, pixels_for
 from pggan_framework.plugins.reporter import Reporter
+from pggan_framework.plugins.run_state import RunState
 from pggan_framework.plugins.tables import DepthTables
 from pggan_framework.postprocessors.base import Postprocessor
 from pggan_framework.registry import REGISTRY
@@ -40,12 +41,13 @@ from pggan_framework.schedules.plan import Plan
 from pggan_framework.training.budget import Budget, BudgetKeeper, training_seconds
 from pggan_framework.training.compiling import Phase, gradient_source
 from pggan_framework.training.distributed import World
+from pggan_framework.training.parts import Parts
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.portions import micro_batch_notes
 from pggan_framework.training.precision import choose_precision
 from pggan_framework.training.selfcheck import check_gradients
 from pggan_framework.training.step import GradientSource, TrainingStep
-from pggan_framework.training.trainer import Parts, Trainer
+from pggan_framework.training.trainer import Trainer
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:
@@ -234,7 +236,9 @@ class Experiment:
             *(make(config, name, **known) for name in ("EfficientLossMonitor", "AbsoluteTimeMonitor")),
             *(make(config, name, **known) for name in (*general.plugins, "QualityMonitor")),
             Reporter(logger),
-            *(make(config, name, **known) for name in ("OutputGenerator", "SaverPlugin", "HTMLReport")),
+            *(make(config, name, **known) for name in ("OutputGenerator", "SaverPlugin")),
+            RunState(),
+            make(config, "HTMLReport", **known),
         ]
         loader = BatchLoader(
             self.dataset,

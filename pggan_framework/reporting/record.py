@@ -14,8 +14,9 @@ from pggan_framework.postprocessors.moving import sheets_in
 from pggan_framework.runs.best_checkpoint import QUALITY, is_measurement, read_best
 from pggan_framework.runs.folders import checkpoint_folder, stored_config
 from pggan_framework.storage.limits import parse_json
+from pggan_framework.storage.numbers import NUMBER, kimg_of
 
-_SOUND = re.compile(r"fakes_sound_(\d{6,})_(\d+|all)\.(wav|flac|ogg|opus|mp3)")
+_SOUND = re.compile(rf"fakes_sound_({NUMBER})_(\d+|all)\.(wav|flac|ogg|opus|mp3)")
 REPORT = "report.html"
 """The page of a run, in its folder."""
 PICTURES = ("curves.png", "gradients.png", "weights.png")
@@ -44,9 +45,9 @@ class Record:
     facts: Mapping[str, str]
     ticks: list[dict[str, Any]]
     evaluations: list[dict[str, Any]]
-    sheets: list[tuple[int, Path]]
+    sheets: list[tuple[float, Path]]
     reals: Path | None
-    sounds: tuple[int, list[Path]] | None
+    sounds: tuple[float, list[Path]] | None
     pictures: list[Path]
     best: dict[str, Any] | None = None
 
@@ -133,10 +134,10 @@ def _ascending(ticks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-def _last_sounds(folder: Path) -> tuple[int, list[Path]] | None:
-    found: dict[int, list[Path]] = {}
+def _last_sounds(folder: Path) -> tuple[float, list[Path]] | None:
+    found: dict[float, list[Path]] = {}
     for path in sorted(folder.glob("fakes_sound_*")):
         match = _SOUND.fullmatch(path.name)
         if match and match[2] != "all":  # the strip of all of them says nothing more
-            found.setdefault(int(match[1]), []).append(path)
+            found.setdefault(kimg_of(match[1]), []).append(path)
     return (max(found), found[max(found)]) if found else None
