@@ -58,9 +58,9 @@ def run(argv: Sequence[str]) -> int:
         UserError: if a flag is wrong.
     """
     parser = Parser(
-        prog="pggan doctor",
-        description="What this machine has, what a run here uses of it, and what to do about the rest.",
-        allow_abbrev=False,
+        "doctor",
+        "What this machine has, what a run here uses of it, and what to do about the rest.",
+        "example:\n  pggan doctor --result_dir results",
     )
     parser.add_argument(
         "--result_dir", type=Path, default=Path("results"), metavar="DIR", help="where runs go; results"

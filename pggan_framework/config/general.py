@@ -132,9 +132,7 @@ class General:
 LOSS_ALIASES = ("iwass_lambda", "iwass_epsilon", "iwass_target")
 """General flags that are short for a parameter of the loss in use; resolved, they appear only as that."""
 
-<<<<<<< HEAD
-UNSTORED = frozenset({"comet_key", "resume", "allow_config_change", "dry_run", "verbosity", "debug", *LOSS_ALIASES})
-=======
-UNSTORED = frozenset({"comet_key", "resume", "allow_config_change", "moved_data", "dry_run", "debug", *LOSS_ALIASES})
->>>>>>> h-crash
+UNSTORED = frozenset(
+    {"comet_key", "resume", "allow_config_change", "moved_data", "dry_run", "verbosity", "debug", *LOSS_ALIASES}
+)
 """General flags that no resolved config holds: the secret, the aliases, and what concerns one call only."""

@@ -16,12 +16,9 @@ from pggan_framework.labels.maps import MapSpace
 from pggan_framework.loggers.base import Logger
 from pggan_framework.postprocessors.base import Artifact, Postprocessor
 from pggan_framework.registry import register
-<<<<<<< HEAD
 from pggan_framework.reporting.run import SAMPLES
 from pggan_framework.runs.folders import write_json
-=======
 from pggan_framework.storage.numbers import Numbers
->>>>>>> h-crash
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.randomness import derive
 
@@ -180,17 +177,11 @@ class OutputGenerator(Plugin):
         return {"latents": self.latents, "labels": labels, "numbered": self._numbers.last}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-<<<<<<< HEAD
-        """Continue with the same latents."""
-        self.latents = state["latents"]
-        self.labels = None if state.get("labels") is None else state["labels"].numpy()
-=======
         """Continue with the same latents, unless another number of samples is requested now."""
         self._numbers.last = state.get("numbered", -1)
         if len(state["latents"]) == self.samples_count:
             self.latents = state["latents"]
             self.labels = None if state.get("labels") is None else state["labels"].numpy()
->>>>>>> h-crash
 
     def _announce(self) -> None:
         """Log the label of each sample, and write them down for the report."""

@@ -172,17 +172,5 @@ def _flat(config: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, st
             yield before + name, str(value)
 
 
-<<<<<<< HEAD
-=======
-def _spread(sheets: Sequence[tuple[float, Path]], most: int) -> list[tuple[float, Path]]:
-    """At most `most` of them, evenly, with the last one."""
-    if len(sheets) <= most:
-        return list(sheets)
-    if most == 1:
-        return [sheets[-1]]
-    return [sheets[round(number * (len(sheets) - 1) / (most - 1))] for number in range(most)]
-
-
->>>>>>> h-crash
 def _number(value: object) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -18,11 +18,12 @@ from pggan_framework.postprocessors.soundfiles import Sound
 from pggan_framework.runs.best_checkpoint import QUALITY, is_measurement, read_best
 from pggan_framework.runs.folders import STATE, checkpoint_folder, find_folder, read_json, stored_config
 from pggan_framework.storage.limits import parse_json
+from pggan_framework.storage.numbers import NUMBER, kimg_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_SOUND = re.compile(r"(?:reals_sound|fakes_sound_(\d{6,}))_(\d+)\.(?:wav|flac|ogg|opus|mp3)")
+_SOUND = re.compile(rf"(?:reals_sound|fakes_sound_({NUMBER}))_(\d+)\.(?:wav|flac|ogg|opus|mp3)")
 REPORT = "report.html"
 """The page of a run, in its folder."""
 SAMPLES = "samples.json"
@@ -41,7 +42,7 @@ class Step:
         sounds: the sound file of each sample, by its number; empty where SoundSaver was not in use.
     """
 
-    kimg: int
+    kimg: float
     sheet: Path | None = None
     sounds: Mapping[int, Path] = field(default_factory=dict)
 
@@ -175,13 +176,13 @@ class Run:
         return f"<b>{escape(self.name)}</b><table>{rows}</table>{image}"
 
     @cached_property
-    def _sounds(self) -> dict[int, dict[int, Path]]:
+    def _sounds(self) -> dict[float, dict[int, Path]]:
         """Sound files by kimg (-1 for reals) and number of the sample."""
-        found: dict[int, dict[int, Path]] = {}
+        found: dict[float, dict[int, Path]] = {}
         for path in sorted((self.path / self._parameter("SoundSaver", "samples_path", "sound")).glob("*_sound_*")):
             match = _SOUND.fullmatch(path.name)
             if match:
-                found.setdefault(-1 if match[1] is None else int(match[1]), {})[int(match[2])] = path
+                found.setdefault(-1.0 if match[1] is None else kimg_of(match[1]), {})[int(match[2])] = path
         return found
 
     def _parameter(self, component: str, parameter: str, default: str) -> str:

@@ -17,11 +17,8 @@ from pggan_framework.config.text import load_file
 from pggan_framework.errors import DamagedError, UserError, nearest
 from pggan_framework.runs.best_checkpoint import use_best
 from pggan_framework.storage.atomic import atomic_path
-<<<<<<< HEAD
 from pggan_framework.storage.limits import parse_json
-=======
 from pggan_framework.storage.numbers import NUMBER, kimg_of
->>>>>>> h-crash
 from pggan_framework.storage.zips import verify_once
 
 _SNAPSHOT = re.compile(rf"network-snapshot-({NUMBER})\.pt")
