@@ -167,7 +167,8 @@ def test_fine_tuning_takes_codec_networks_and_freezes(
         wave = 0.3 * np.sin(2 * np.pi * (500 + 40 * index) * np.arange(4000) / 8000)
         soundfile.write(data / f"{index}.wav", wave, 8000)
     old = trained / "results" / "000-tones"
-    folder = grow("train", str(data), "--from", str(old), "--total_kimg", "0.008", "--minutes", "5")
+    quiet = ["--QualityMonitor.every_ticks", "0"]
+    folder = grow("train", str(data), "--from", str(old), "--total_kimg", "0.008", "--minutes", "5", *quiet)
     config, state = yaml.safe_load((folder / "config.yaml").read_text()), state_of(folder)
     assert state["codec"]["parameters"] == state_of(old)["codec"]["parameters"]
     assert config["plugins"] == ["FreezeD"] and config["augmentations"] == ["SpectrogramAugment"]

@@ -50,7 +50,8 @@ def test_cells_of_the_seed_block_keep_their_hertz_and_seconds(
 @pytest.mark.parametrize("rate", [4000, 11025, 16000, 32000])
 def test_mel_bands_keep_their_spacing(rate: int) -> None:
     data = grown(facts(MEL, (8, 8)), {"rate": rate})["SoundImageDataset"]
-    new = build_codec("mellog", sample_rate=rate, n_fft=data["n_fft"], mels=data["bins"])
+    sizes = {"n_fft": data["n_fft"], "hop_length": data["hop_length"], "mels": data["bins"]}
+    new = build_codec("mellog", sample_rate=rate, **sizes)
     old_hz, hz = np.asarray(MEL.row_hz()), np.asarray(new.row_hz())
     both = min(len(old_hz), len(hz))
     # A seed cell is 8 bands: none is off by more than a third of one, in the half that both have.

@@ -71,4 +71,5 @@ def _free(out: Tensor) -> Tensor:
     """[T, T]: the projection onto what all images of the source have 0 of."""
     left, values, _ = torch.linalg.svd(out, full_matrices=False)
     left = left[:, values > 1e-9]
-    return torch.eye(len(out), dtype=torch.float64) - left @ left.T
+    free: Tensor = torch.eye(len(out), dtype=torch.float64) - left @ left.T
+    return free

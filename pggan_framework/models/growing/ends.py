@@ -37,12 +37,16 @@ def between(source: GrowingNetwork, target: GrowingNetwork, codecs: tuple[Codec 
     channels = source.growth.channels, target.growth.channels
     image = image_space(channels, kinds, level_shift(old, new), new is not None)
     down = across = same_places
+    longer = 1.0
     if old is not None and new is not None and old.row_hz() is not None and new.row_hz() is not None:
         down, across = by_frequency(old, new), by_time(old, new)
+        lengths = [end - start for start, end in (codec.time_range() for codec in (old, new))]
+        longer = lengths[1] / lengths[0]
     return Between(
         image,
         seed_space(source.growth.seed, target.growth.seed, down, across),
         axis_space(source.growth.shape[1], target.growth.shape[1], down),
+        round(target.growth.shape[2] / source.growth.shape[2] / longer, 9),
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pggan_framework.labels.attributes import Attribute, LabelSpace
-from pggan_framework.models.growing.spaces import SAME, Space
+from pggan_framework.models.growing.spaces import SAME, Space, diagonal
 
 Slices = dict[str, slice]
 
@@ -107,7 +107,7 @@ def input_space(
             size[:latents] = gain
             for name, place in blocks(space).items():
                 size[latents + place.start : latents + place.stop] = gain if name not in own else 1.0
-    into = torch.block_diag(torch.eye(latents, dtype=torch.float64), labels.into)
+    into = diagonal(torch.eye(latents, dtype=torch.float64), labels.into)
     held = torch.cat([torch.zeros(latents, dtype=torch.float64), labels.held]) * sizes[0]
     return Space(into, into * sizes[0] / sizes[1][:, None], "mapped", held=held)
 

@@ -12,7 +12,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.models.growing.labels import input_space, label_space
 from pggan_framework.models.growing.layers import Transfer
-from pggan_framework.models.growing.spaces import SAME, Space, with_one_more
+from pggan_framework.models.growing.spaces import SAME, Space, diagonal, with_one_more
 from pggan_framework.models.growing.widths import widened
 from pggan_framework.networks.autoencoder import AutoencoderDiscriminator
 from pggan_framework.networks.base import GrowingNetwork
@@ -31,11 +31,13 @@ class Between:
         image: channels of an image.
         seed: positions of the seed block.
         rows: rows of an image at full size.
+        finer: how many columns at full size one of the source has become.
     """
 
     image: Space = SAME
     seed: Space = SAME
     rows: Space = SAME
+    finer: float = 1.0
 
 
 def transfer(side: str, source: GrowingNetwork, target: GrowingNetwork, between: Between) -> Transfer:
@@ -208,9 +210,12 @@ def _row_statistics(
     if image is not SAME:
         assert image.into is not None
         still = None if held is None else torch.cat([SCALES[0] * held, 0 * held, 0 * held])
-        into = torch.block_diag(image.into, image.into, image.into)
-        free = None if image.free is None else torch.block_diag(image.free, image.free, image.free)
+        into = diagonal(image.into, image.into, image.into * between.finer)
+        free = None if image.free is None else diagonal(image.free, image.free, image.free)
         seen = Space(into, into, "mapped", free, held=still)
+    elif between.finer != 1:
+        eye = torch.eye(source.first.weight.shape[1] // source.rows // 3, dtype=torch.float64)
+        seen = Space(None, diagonal(eye, eye, eye * between.finer), "mapped")
     sizes = [
         (layer.first.weight.shape[0], layer.first.weight.shape[1] // layer.rows, layer.rows)
         for layer in (source, target)

@@ -40,6 +40,12 @@ SAME = Space()
 """Nothing changes."""
 
 
+def diagonal(*blocks: Tensor) -> Tensor:
+    """A matrix with these on its diagonal."""
+    found: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
+    return found
+
+
 def along(weight: Tensor, matrices: Sequence[Matrix]) -> Tensor:
     """`weight` with each axis multiplied by its matrix [T, S]; no axis is touched where it is None."""
     for axis, matrix in enumerate(matrices):
@@ -54,8 +60,8 @@ def with_one_more(space: Space, gain: float) -> Space:
         return space
     one = torch.ones(1, 1, dtype=torch.float64)
     return Space(
-        None if space.out is None else torch.block_diag(space.out, one),
-        torch.block_diag(space.into, one * gain),
+        None if space.out is None else diagonal(space.out, one),
+        diagonal(space.into, one * gain),
         space.kind,
-        None if space.free is None else torch.block_diag(space.free, one * 0),
+        None if space.free is None else diagonal(space.free, one * 0),
     )

@@ -51,7 +51,11 @@ def test_low_bands_are_unchanged_by_a_higher_sample_rate() -> None:
     before = model(old, (8, 8))
     G, D = before.networks(0)
     after, _, taken = grown(source_of(G, D, old), model(new, (16, 8)))
-    assert [row.layer for row in taken.rows if row.what == "mapped"] == ["G.blocks.0.dense", "D.blocks.0.dense"]
+    assert [row.layer for row in taken.rows if row.what == "mapped"] == [
+        "G.blocks.0.dense",
+        "D.blocks.0.dense",
+        "D.rows.first",
+    ]
     low, all_bands = images(G, 2), images(after, 2)
     assert low.shape[2] == 32 and all_bands.shape[2] == 64
     # Row r is r * 125 Hz in both. Convolutions see 2.5 cells of 4 rows; what is below does not see the band's end.
