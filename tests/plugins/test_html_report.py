@@ -6,8 +6,8 @@ from tiny import TONES
 
 from pggan_framework import run
 from pggan_framework.errors import UserError
-from pggan_framework.plugins.html_report import HTMLReport
 from pggan_framework.plugins.depth import DepthManager
+from pggan_framework.plugins.html_report import HTMLReport
 
 SHORT = {**TONES, "total_kimg": 0.02}
 SAVING = {**SHORT, "postprocessors": ["ImageSaver", "SoundSaver"]}
