@@ -81,7 +81,10 @@ def distance(folder: Path, count: int) -> float:
     count = min(count, len(dataset))
     reals = np.asarray(dataset.images(range(count), model.generator.depth), np.float64)
     fakes = model.sample(count, 0)
-    pixels = [np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8) for images in (reals, fakes)]
+    pixels = [
+        np.rint((np.asarray(np.clip(images, -1, 1), np.float64) + 1) * 127.5).astype(np.uint8)
+        for images in (reals, fakes)
+    ]
     return float(np.mean(list(sliced_wasserstein(pixels[0], pixels[1]).values())))
 
 

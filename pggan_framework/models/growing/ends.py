@@ -9,7 +9,7 @@ from pggan_framework.audio.magnitude import KNEE, MagnitudeCodec
 from pggan_framework.errors import UserError
 from pggan_framework.models.growing.channels import image_space
 from pggan_framework.models.growing.networks import Between
-from pggan_framework.models.growing.positions import axis_space, by_frequency, by_time, same_places, seed_space
+from pggan_framework.models.growing.positions import Places, axis_space, by_frequency, by_time, same_places, seed_space
 from pggan_framework.networks.base import GrowingNetwork
 from pggan_framework.schedules.growth import Growth
 
@@ -36,7 +36,8 @@ def between(source: GrowingNetwork, target: GrowingNetwork, codecs: tuple[Codec 
     kinds = 1 if new is None else new.shape[0] // new.channels
     channels = source.growth.channels, target.growth.channels
     image = image_space(channels, kinds, level_shift(old, new), new is not None)
-    down = across = same_places
+    down: Places = same_places
+    across: Places = same_places
     longer = 1.0
     if old is not None and new is not None and old.row_hz() is not None and new.row_hz() is not None:
         down, across = by_frequency(old, new), by_time(old, new)

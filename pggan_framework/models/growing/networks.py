@@ -115,9 +115,9 @@ def _rest(made: Transfer, source: nn.Module, target: nn.Module, names: tuple[str
 def _maps(network: Generator | Discriminator, depth: int) -> int:
     """Feature maps at a depth; -1 is the discriminator's dense layer."""
     if isinstance(network, Generator):
-        return network.get_submodule(f"to_rgb.{depth}").state_dict()["weight"].shape[1]
+        return int(network.get_submodule(f"to_rgb.{depth}").state_dict()["weight"].shape[1])
     name = "blocks.0.dense" if depth < 0 else f"from_rgb.{depth}"
-    return network.get_submodule(name).state_dict()["weight"].shape[0]
+    return int(network.get_submodule(name).state_dict()["weight"].shape[0])
 
 
 def _generator(made: Transfer, prefix: str, source: Generator, target: Generator, between: Between) -> None:
