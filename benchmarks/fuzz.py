@@ -198,7 +198,7 @@ def write_input(path: Path, seed: Path, kind: str, number: int, base: int) -> No
         path.write_bytes(data)
         rewrite_checkpoint(path, lambda state: mutate_values(state, random))
     elif kind == "safetensors' json" and way < 2:
-        path.write_text(json.dumps(mutate_values(json.loads(data), random)), encoding="utf-8")
+        path.write_text(json.dumps(mutate_values(json.loads(data), random), default=repr), encoding="utf-8")
     else:
         inside = mutate_records if kind == "tfrecords" else mutate
         for start, change in _INSIDE.items():
@@ -225,7 +225,7 @@ def _batch(
         os.close(receive)
         _child(kind, reader, files, numbers, base, folder, send)
     os.close(send)
-    done, pending = 0, b""
+    done, pending, stopped = 0, b"", False
     while True:
         ready, _, _ = select.select([receive], [], [], WALL)
         content = os.read(receive, 1 << 16) if ready else b""
@@ -234,12 +234,14 @@ def _batch(
         *lines, pending = (pending + content).split(b"\n")
         for line in lines:
             done += 1
-            _note(outcome, kind, json.loads(line))
+            found = json.loads(line)
+            stopped = found["memory"] > MEMORY  # the next inputs are another process's
+            _note(outcome, kind, found)
     os.close(receive)
     if done < len(numbers):
         os.kill(process, signal.SIGKILL)
     _, status = os.waitpid(process, 0)
-    if done < len(numbers):
+    if done < len(numbers) and not stopped:
         how = "hung" if not ready else f"died of signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "died"
         _note(outcome, kind, {"number": numbers[done], "fault": how, "seconds": 0.0, "memory": 0})
         done += 1

@@ -16,7 +16,7 @@ _NULL = "tag:yaml.org,2002:null"
 _FLOAT = "tag:yaml.org,2002:float"
 _INT = "tag:yaml.org,2002:int"
 _WHOLE = re.compile(r"^(?:[-+]?(?:0|[1-9][0-9_]*)|[-+]?0b[01_]+|[-+]?0x[0-9a-fA-F_]+)$")
-"""Whole numbers. YAML 1.1 takes 0123 for octal and 1:30 for 90; here both are text, and 0123 is 123 as a number."""
+"""Whole numbers. YAML 1.1 takes 0123 for octal and 1:30 for 90; here they are text, 0123 is 123 where one is due."""
 _CLOCK = re.compile(r"[-+]?[0-9]+(?::[0-9]+)+(?:\.[0-9]*)?")
 _ZEROS = re.compile(r"^[-+]?0[0-9]+$")
 _EXPONENT = re.compile(r"^[-+]?(?:[0-9][0-9_]*|[0-9]*\.[0-9]+|[0-9]+\.)[eE][-+]?[0-9]+$")

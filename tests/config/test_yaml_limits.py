@@ -32,7 +32,7 @@ def _merges(levels: int) -> str:
         ("a: " + "{a: " * 5000, "nested more than 32 deep"),
         ("a: &a [*a]", "an alias refers to what it is in"),
         ("a: &a {b: [*a]}", "an alias refers to what it is in"),
-        ("a: 1" + ":59" * 9000, "a number is too long"),
+        ("a: 0x" + "f" * 5000, "a number is too long"),
         ("a: " + "9" * 5000, "a number is too long"),
         ("a: " + "x" * LONGEST, "longer than 65,536 bytes"),
         ("a: !!python/object/apply:os.system ['true']", "could not determine a constructor"),

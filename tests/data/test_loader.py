@@ -145,9 +145,9 @@ def start(program, before=""):
 
 SLOW_TO_START = """
 import os, time
-from torch.utils.data import get_worker_info
+from multiprocessing import current_process
 leave = os.setpgrp
-os.setpgrp = lambda: (time.sleep(3 * get_worker_info().id), leave())
+os.setpgrp = lambda: (time.sleep(3 * int(current_process().name[-1])), leave())
 """
 
 
