@@ -49,7 +49,7 @@ def _checkpoints(folder: Path) -> Kinds:
     from pggan_framework.models.details import describe_file
     from pggan_framework.models.pretrained import load_generator
     from pggan_framework.reporting.page import render
-    from pggan_framework.reporting.record import read_run
+    from pggan_framework.reporting.run import Run
     from pggan_framework.runs.best_checkpoint import described, use_best
     from pggan_framework.runs.folders import snapshots
 
@@ -98,8 +98,8 @@ def _checkpoints(folder: Path) -> Kinds:
         (run_folder / "network-best.pt").touch()
         path.rename(run_folder / path.name.partition("_")[2])
         use_best(run_folder, run_folder, checkpoint)
-        record = read_run(run_folder)
-        return render([record]), record.best and described(record.best)
+        found = Run(run_folder)
+        return render([found]), found.best and described(found.best)
 
     runs = [_file(folder, "run's texts", f"seed_{name}", content) for name, content in texts.items()]
     return {

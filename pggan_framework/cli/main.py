@@ -17,6 +17,8 @@ from pggan_framework.errors import LocalError, UserError, nearest
 
 COMMANDS = {
     "train": "train a network: 'pggan train DIR --minutes 10' on a folder; 'pggan train -h' lists its flags",
+    "grow": "train a model on as another one: larger, labelled, wider, at another sample rate",
+    "branch": "short futures of a run with other settings, and which is better",
     "plan": "the configuration that 'pggan train DIR' would use, as a file to edit",
     "components": "list the components, or the flags of one",
     "generate": "pictures, sounds, tunes, walks and sampler kits from a trained model",
@@ -26,10 +28,12 @@ COMMANDS = {
     "export": "a trained model for other programs: safetensors, torch.export, ONNX, a folder for Hugging Face",
     "project": "the latent of a given picture or sound",
     "evaluate": "measure a trained model's sounds or pictures beside the data's",
+    "verify": "recompute a stretch between two checkpoints of a run, and compare the bits",
     "prepare": "pictures from anywhere into one file to train on, and data sets by recipe",
     "import": "weights of the original PGGAN, deepsound's or the GAN zoo's as a checkpoint",
     "doctor": "what this machine has, what a run uses of it, and what to do about the rest",
     "inspect": "look at data before training: figures, pictures, and what the codec keeps",
+    "completion": "a script that completes commands, flags and components in bash, zsh or fish",
 }
 """The commands; each is the function ``run(argv) -> exit status`` of the module of its name, ``import_`` for import."""
 

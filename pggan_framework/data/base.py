@@ -80,6 +80,16 @@ class DepthDataset(ABC):
         size = self.growth.shape_at(depth)[1:]
         return np.stack([box_mean(self.image(index), size) for index in indices])
 
+    def images_at(self, indices: Sequence[int], depth: int, epochs: Sequence[int]) -> Pixels:
+        """What is trained on: `images`, unless the dataset varies them from epoch to epoch.
+
+        Args:
+            indices: N images.
+            depth: 0 is the smallest.
+            epochs: for each, how often all images have been shown before; the same bits for the same epoch.
+        """
+        return self.images(indices, depth)
+
     def pyramid(self, indices: Sequence[int]) -> list[Pixels]:
         """What `images` gives at every depth, smallest first, for whoever wants all of them (`save_prepared`)."""
         if type(self).images is DepthDataset.images:

@@ -76,6 +76,7 @@ def _describe_checkpoint(path: Path) -> Details:
         "schedule": config.get("schedule") or "DepthManager's phases",
         "dataset": config["dataset_class"],
         "data_fingerprint": state["data"],
+        "origin": list(state.get("origin", [])),
         "labels": None
         if labels is None
         else _labels(space_from_state(labels["space"]), labels["rows"].numpy(), labels["counts"].numpy()),

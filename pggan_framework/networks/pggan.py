@@ -12,7 +12,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, FeatureMaps, GeneratorBase, Verdict, growth_of
 from pggan_framework.networks.blocks import DiscriminatorBlock, GeneratorBlock, Head, Layers, SeedBlock, check_share
-from pggan_framework.networks.functional import downsample, pixel_norm, upsample
+from pggan_framework.networks.functional import EPSILON, downsample, pixel_norm, upsample
 from pggan_framework.networks.norms import BlockNorm
 from pggan_framework.networks.statistics import RowStatistics
 from pggan_framework.registry import register
@@ -47,10 +47,14 @@ class Generator(GeneratorBase):
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
         position_bias: give the first dense layer a bias for each position, not only for each channel; for networks
             from the GAN zoo.
+        plain_labels: names of the labels that are joined after the normalisation of the latents; growing a model sets
+            them, since a label that is normalised with the latents would change what they mean.
 
     Raises:
         UserError: if a parameter is outside its limits.
     """
+
+    normalized: Tensor | None
 
     def __init__(
         self,
@@ -70,12 +74,14 @@ class Generator(GeneratorBase):
         norm: BlockNorm = "none",
         spectral_norm: bool = False,
         position_bias: bool | None = None,
+        plain_labels: list[str] | None = None,
     ) -> None:
         growth = growth_of(shape)
         layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm, running=True)
         layers.check("Generator", growth)
         super().__init__(growth, 512 if latent_size is None else latent_size, label_space)
         self.normalize_latents = normalize_latents
+        self.register_buffer("normalized", self._normalized(plain_labels or []), persistent=False)
         self.tanh_at_end = tanh_at_end
         maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
         pixels = norm == "none" if pixelnorm is None else pixelnorm
@@ -105,7 +111,7 @@ class Generator(GeneratorBase):
         """
         self.check_labels(labels, latents.shape[0])
         inputs = latents if labels is None else torch.cat([latents, labels], 1)
-        x = self.blocks[0](pixel_norm(inputs) if self.normalize_latents else inputs)
+        x = self.blocks[0](self._normalize(inputs) if self.normalize_latents else inputs)
         before = x
         for depth in range(1, self.depth):
             before, x = x, self.run(depth, lambda block, x: block(x), [self.blocks[depth]], x, apart=True)
@@ -119,6 +125,28 @@ class Generator(GeneratorBase):
             old = upsample(self.to_rgb[self.depth - 1](before), self.growth.factor(self.depth))
             x = torch.lerp(old, x, self.alpha.to(x.dtype))
         return torch.tanh(x) if self.tanh_at_end else x
+
+    def _normalized(self, plain_labels: list[str]) -> Tensor | None:
+        """[F + width], 1 for each input that is normalised with the others; None where all are."""
+        attributes = self.label_space.attributes if isinstance(self.label_space, LabelSpace) else ()
+        unknown = set(plain_labels) - {attribute.name for attribute in attributes}
+        if unknown:
+            raise UserError(
+                f"Generator.plain_labels: '{min(unknown)}' is given; allowed: the labels of the data,"
+                f" {', '.join(attribute.name for attribute in attributes) or 'none'}"
+            )
+        if not plain_labels:
+            return None
+        counted = [torch.full((attribute.size,), float(attribute.name not in plain_labels)) for attribute in attributes]
+        return torch.cat([torch.ones(self.latent_size), *counted])
+
+    def _normalize(self, inputs: Tensor) -> Tensor:
+        """Inputs [N, F + width] with mean square 1 over those that count."""
+        if self.normalized is None:
+            return pixel_norm(inputs)
+        counted = self.normalized.to(inputs.dtype)
+        mean = (inputs * counted).square().sum(1, keepdim=True) / counted.sum()
+        return torch.where(counted > 0, inputs * (mean + EPSILON).rsqrt(), inputs)
 
 
 @register("discriminator")

@@ -17,12 +17,16 @@ from pggan_framework.config.text import load_file
 from pggan_framework.errors import DamagedError, UserError, nearest
 from pggan_framework.runs.best_checkpoint import use_best
 from pggan_framework.storage.atomic import atomic_path
+from pggan_framework.storage.limits import parse_json
+from pggan_framework.storage.numbers import NUMBER, kimg_of
 from pggan_framework.storage.zips import verify_once
 
-_SNAPSHOT = re.compile(r"network-snapshot-(\d{6,})\.pt")
+_SNAPSHOT = re.compile(rf"network-snapshot-({NUMBER})\.pt")
 _NAME = re.compile(r"(\d{3,})-(.+)")
 LONGEST_NAME = 200
 """Bytes of a run's name; file systems end at 255 for the whole folder's."""
+STATE = "run.json"
+"""What a run is and how it ended: status, data, parameters, length."""
 EXPORTED = "model.safetensors"
 """The weights in the folder of an exported model."""
 
@@ -143,14 +147,26 @@ def find_folder(run: str, result_dir: Path) -> Path:
     return path
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; {} where there is none that can be read."""
+    try:
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write an object as a JSON file, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(dict(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def find_launched(result_dir: Path, launcher: str) -> Path | None:
     """The newest run that was begun by this start of torchrun and has a checkpoint; None where there is none."""
     for folder in reversed(runs(result_dir)):
-        try:
-            facts = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if launcher and isinstance(facts, dict) and facts.get("launcher") == launcher and _snapshots_of(folder):
+        facts = read_json(folder / "environment.json")
+        if launcher and facts.get("launcher") == launcher and _snapshots_of(folder):
             return folder
     return None
 
@@ -224,20 +240,20 @@ def checkpoint_folder(folder: Path, checkpoints_dir: str) -> Path:
     return Path(checkpoints_dir) / folder.name if checkpoints_dir else folder
 
 
-def snapshot_name(nimg: int) -> str:
-    """``network-snapshot-000120.pt`` for 120 thousand images."""
-    return f"network-snapshot-{nimg // 1000:06d}.pt"
+def snapshot_name(number: str) -> str:
+    """``network-snapshot-000120.pt`` for the number ``000120``."""
+    return f"network-snapshot-{number}.pt"
 
 
-def number_of(snapshot: Path) -> int:
+def number_of(snapshot: Path) -> float:
     """The thousand images in a checkpoint's name."""
     match = _SNAPSHOT.fullmatch(snapshot.name)
-    return int(match[1]) if match else -1
+    return kimg_of(match[1]) if match else -1
 
 
 def snapshots(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, oldest first."""
-    found = [(int(match[1]), path) for path in folder.glob("*.pt") if (match := _SNAPSHOT.fullmatch(path.name))]
+    found = [(kimg_of(match[1]), path) for path in folder.glob("*.pt") if (match := _SNAPSHOT.fullmatch(path.name))]
     return [path for _, path in sorted(found)]
 
 

@@ -34,21 +34,25 @@ PARTS = (
 )
 
 
+class CheckpointError(UserError):
+    """A checkpoint cannot be written: the one thing whose failure ends a run."""
+
+
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write `state` (plain values and tensors) to `path`; a crash leaves the older file or the new one, never half.
 
     The new file is read back from the disk and its checksums are verified before it takes the older one's place.
 
     Raises:
-        UserError: if the file cannot be written (a full disk, a missing folder), or reads back damaged.
+        CheckpointError: if the file cannot be written (a full disk, a missing folder), or reads back damaged.
     """
     try:
         with atomic_path(path) as temporary:
             torch.save({"format": FORMAT, "version": VERSION, **state}, temporary)
             forget_cached(temporary)
             verify_zip(temporary)
-    except (OSError, RuntimeError, DamagedError) as error:
-        raise UserError(f"cannot write the checkpoint {path}: {error}") from error
+    except (OSError, RuntimeError, MemoryError, DamagedError) as error:
+        raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio import Wave
+from pggan_framework.audio.variation import Variation
 from pggan_framework.audio.offset import AUDIBLE, find_offset
 from pggan_framework.audio.reading import Channels, EndsEarly, SoundFile, UnreadableSound, read_wave
 from pggan_framework.data.recordings.clips import ClipPolicy, Normalize, Survey, TooLong, TooShort
 from pggan_framework.data.recordings.summary import describe_recordings
+from pggan_framework.data.base import Pixels, box_mean
 from pggan_framework.data.labels.labelling import read_labels
 from pggan_framework.data.recordings.folder import BadFiles, Recordings
 from pggan_framework.data.recordings.manifest import HASHED
@@ -28,6 +30,8 @@ from pggan_framework.registry import register
 
 FULL_SCALE = 32767 / 32768
 """Samples from here on were, in all likelihood, cut off in recording."""
+MOST_VARIED = {"vary_level_db": 60.0, "vary_pitch": 12.0, "vary_start": 60.0, "vary_eq_db": 60.0}
+"""The largest allowed values."""
 FAR_ABOVE = 16.0
 """Peak over full scale, and over the median file's, from which a file is not of these data: 24 dB."""
 SILENT = 1e-4
@@ -85,6 +89,12 @@ class SoundImageDataset(WaveDataset):
             file that is silent altogether stays as it is.
         normalize: bring each file to one level, its ``peak`` to -1 dB or its ``rms`` to -20 dB of full scale. The
             networks then learn sound without its differences of level; `gain_db` keeps them.
+        new_each_epoch: draw the ``random`` stretches anew whenever all sounds have been shown. Sounds are then read and
+            encoded at each access, as they are where one of the following is above 0.
+        vary_level_db: make each sound up to so many dB quieter, differently in each epoch.
+        vary_pitch: play each sound up to so many semitones faster or slower, pitch and time together.
+        vary_start: let each sound begin up to so many seconds earlier or later.
+        vary_eq_db: turn frequencies of each sound down by up to so many dB, by a smooth curve.
         remove_offset: subtract from each clip the constant offset that its quiet parts show; low notes are kept.
         labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
             pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
@@ -130,6 +140,11 @@ class SoundImageDataset(WaveDataset):
         seed: int = 0,
         trim_db: float | None = None,
         normalize: Normalize = "none",
+        new_each_epoch: bool = False,
+        vary_level_db: float = 0.0,
+        vary_pitch: float = 0.0,
+        vary_start: float = 0.0,
+        vary_eq_db: float = 0.0,
         remove_offset: bool = True,
         labels: list[str] | None = None,
         continuous_labels: list[str] | None = None,
@@ -153,6 +168,11 @@ class SoundImageDataset(WaveDataset):
         self._policy = ClipPolicy(
             owner, codec.samples, frequency, channels, too_short, too_long, overlap, seed, trim_db, normalize
         )
+        self.seed, self.new_each_epoch = seed, new_each_epoch
+        self._check_variation(
+            vary_level_db=vary_level_db, vary_pitch=vary_pitch, vary_start=vary_start, vary_eq_db=vary_eq_db
+        )
+        self._variation = Variation(vary_level_db, vary_pitch, vary_start, vary_eq_db)
         self._recordings = Recordings(self.dir_path, self._policy, bad_files, max_files, prepared_dir)
         names = self._recordings.names
         table, json_file = (None if path is None else Path(path) for path in (labels_csv, labels_json))
@@ -189,6 +209,61 @@ class SoundImageDataset(WaveDataset):
     def headers(self) -> list[SoundFile]:
         """What is known of each readable file."""
         return [recording.header for recording in self._recordings.files]
+
+    def _check_variation(self, **given: float) -> None:
+        owner = type(self).__name__
+        for name, value in given.items():
+            if not 0 <= value <= MOST_VARIED[name]:
+                raise UserError(f"{owner}.{name} {value:g} is not allowed; allowed: 0 to {MOST_VARIED[name]:g}")
+        if self.new_each_epoch and self._policy.too_long != "random":
+            raise UserError(
+                f"{owner}.new_each_epoch has no effect with too_long {self._policy.too_long}; allowed: too_long random"
+            )
+
+    @property
+    def _varies(self) -> bool:
+        return self.new_each_epoch or bool(self._variation)
+
+    def images_at(self, indices: Sequence[int], depth: int, epochs: Sequence[int]) -> Pixels:
+        """A batch [N, C, h, w] at `depth`, each sound varied as its epoch has it."""
+        if not self._varies:
+            return self.images(indices, depth)
+        size = self.growth.shape_at(depth)[1:]
+        waves = [self.varied(index, epoch) for index, epoch in zip(indices, epochs, strict=True)]
+        return np.stack([box_mean(self.encode(wave), size) for wave in waves])
+
+    def varied(self, index: int, epoch: int) -> Wave:
+        """A sound as `wave` gives it, varied: the same bits for the same epoch.
+
+        Raises:
+            UserError: if the file has gone or changed since it was first read.
+        """
+        clip, policy = self._clips[index], self._policy
+        file = self._recordings.files[clip.file]
+        random = np.random.default_rng([self.seed, zlib.crc32(file.name.encode()), clip.start, epoch])
+        survey = file.survey
+        assert survey is not None
+        start, rate = clip.start, self._variation.read_rate(random, self.frequency)
+        if self.new_each_epoch:
+            start = survey.begin + int(random.integers(max(survey.length - policy.samples, 0) + 1))
+        # In samples at the rate it is read at; before its beginning there is silence.
+        start = start * rate // self.frequency + self._variation.shift(random, rate)
+        begin, end = (place * rate // self.frequency for place in (survey.begin, survey.end))
+        before = min(max(begin - start, 0), policy.samples)
+        samples = max(min(policy.samples - before, end - max(start, begin)), 0)
+        try:
+            wave = read_wave(file.header, rate, max(start, begin), samples, self.channels)
+        except UnreadableSound as error:
+            raise UserError(f"{file.header.path} could be read before, now it cannot: {error}") from error
+        if self.remove_offset and samples:
+            wave = wave - find_offset(wave, self.frequency)
+        padding = [(0, 0)] * (wave.ndim - 1) + [(before, policy.samples - before - samples)]
+        return self._variation.coloured(random, _amplified(np.pad(wave, padding), clip.gain_db), self.frequency)
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Encode all sounds into a file, unless they are varied, and so encoded at each access."""
+        if not self._varies:
+            super().prepare(progress)
 
     def _divide(self) -> list[tuple[int, slice]]:
         """The sources: which clips of which file are read at once, by the lengths in the headers."""
@@ -318,9 +393,20 @@ class SoundImageDataset(WaveDataset):
                 f"{self._named(list(beyond))}; far louder than all others, so that the codec's range is not fitted to"
                 f" them: it clips them, {self._clip_name(first)} by {above:.1f} dB"
             )
+        if self._varies:
+            lines["variation"] = self._describe_variation()
         if self._file_labels is not None and self.label_space is not None and self.labels is not None:
             lines["labels"] = self._file_labels.describe(self.label_space, self.labels, "sounds")
         return {**super().summary(), **lines}
+
+    def _describe_variation(self) -> str:
+        varied = self._variation
+        parts = ["another stretch of each file"] * self.new_each_epoch
+        parts += [f"up to {varied.level_db:g} dB quieter"] * bool(varied.level_db)
+        parts += [f"up to {varied.pitch:g} semitones faster or slower"] * bool(varied.pitch)
+        parts += [f"beginning up to {varied.start:g} s earlier or later"] * bool(varied.start)
+        parts += [f"equalised by up to {varied.eq_db:g} dB"] * bool(varied.eq_db)
+        return f"in each epoch: {', '.join(parts)}; encoded at each access"
 
     def _clip_name(self, index: int) -> str:
         clip = self._clips[index]

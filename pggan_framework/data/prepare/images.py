@@ -28,6 +28,7 @@ from pggan_framework.data.walk import named
 from pggan_framework.errors import UserError
 from pggan_framework.storage.atomic import atomic_path, move_synced
 from pggan_framework.storage.rows import Row, RowLog, load_rows, locked
+from pggan_framework.storage.space import require_space
 
 PICTURES, BLOCKS, COMPACT = "pictures.h5", "blocks.jsonl", "compact.h5"
 BLOCK = 4 << 20
@@ -269,11 +270,9 @@ def _copy(old: Any, before: int, new: Any, after: int, stride: int, kept: Sequen
 def _check_space(plan: Plan, folder: Path) -> None:
     """Refuse at once what the disk has no room for."""
     sizes = [int(np.prod(plan.growth.shape_at(depth))) for depth in range(plan.growth.max_depth + 1)]
-    needed, free = plan.total(len(plan.chosen)) * sum(sizes), shutil.disk_usage(folder).free
-    if needed > free:
+    try:
+        require_space(folder.parent, plan.total(len(plan.chosen)) * sum(sizes), "give a file on another disk")
+    except UserError:
         with suppress(OSError):
             shutil.rmtree(folder)
-        raise UserError(
-            f"{folder.parent} has no room: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free; give a file"
-            " on another disk"
-        )
+        raise

@@ -33,6 +33,7 @@ from pggan_framework.data.store.h5_file import (
 from pggan_framework.errors import LocalError, UserError
 from pggan_framework.labels.attributes import Labels
 from pggan_framework.schedules.growth import Growth
+from pggan_framework.storage.space import require_space
 
 OPEN = 256
 """Shards that are open at a time; a process may have about a thousand files."""
@@ -256,6 +257,7 @@ def write_index(
     grown = {"seed": list(growth.seed), "doubles": [list(pair) for pair in growth.doubles]}
     told = {"mirrored": mirrored, "files": [shard._asdict() for shard in shards]}
     total = sum(shard.pictures for shard in shards)
+    require_space(path.parent, 0 if labels is None else labels.nbytes, "give a file on another disk")
     with h5py.File(path, "w") as file:
         file.attrs["format_version"] = FORMAT
         file.create_dataset(RECORD, data=json.dumps({**record, **grown, "shards": told}))
