@@ -149,8 +149,8 @@ def test_a_checkpoint_that_needs_code_says_what_to_type(
     _edit(folder, plugin_dirs=["theirs"], generator="Theirs", Theirs={})
     checkpoint = str(snapshots(folder)[-1])
     assert main(["generate", checkpoint]) == 2
-    assert "needs the generator 'Theirs', which is not here" in (error := capsys.readouterr().err)
-    assert "--plugin_dirs theirs" in error
+    assert "needs the generator 'Theirs'" in (error := capsys.readouterr().err)
+    assert "--plugin_dirs DIR" in error
     assert not Path("ran").exists()
     assert main(["generate", checkpoint, "--plugin_dirs", "theirs"]) == 2
     assert Path("ran").exists()  # the user has said so
