@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import torch
@@ -13,17 +13,21 @@ from pggan_framework.errors import UserError
 from pggan_framework.models import pretrained
 from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS
 from pggan_framework.models.pretrained import Pretrained, Weights
-from pggan_framework.reporting.run import Run
 from pggan_framework.runs.folders import find_checkpoint
-
-if TYPE_CHECKING:
-    from pggan_framework.launch.start import RunResult
 
 SCHEMES = ("http", "https", "file")
 
 
+class HasPath(Protocol):
+    """A run: what `pggan_framework.run` returns, or a `pggan_framework.Run`."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+
 def load_generator(
-    model: str | Path | Run | RunResult = "latest", weights: Weights | None = None, depth: int | None = None
+    model: str | Path | HasPath = "latest", weights: Weights | None = None, depth: int | None = None
 ) -> Pretrained:
     """Load a trained generator, with all that is needed to use it, onto the CPU.
 
