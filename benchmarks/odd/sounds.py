@@ -33,7 +33,7 @@ DELAY = 576
 """Samples that LAME puts before a sound; only its Info frame tells of them."""
 EXACT = 60.0
 """dB of signal over error from which 16 bits are read right."""
-KINDS: dict[str, tuple[str, dict[str, float]]] = {
+KINDS: dict[str, tuple[str, dict[str, int]]] = {
     "wav": (
         "WAV",
         {"PCM_U8": 35, "PCM_16": 75, "PCM_24": 120, "PCM_32": 120, "FLOAT": 120, "DOUBLE": 120, "ULAW": 30}
@@ -99,8 +99,8 @@ def check(case: Case) -> str:
     if len(wave) <= len(expected) - CLIP:  # a rest shorter than a clip is left out
         return f"{len(expected) - len(wave)} samples lost"
     expected = expected[: len(wave)]
-    error = float(np.sum((wave[: len(expected)] - expected) ** 2))
-    over = 10 * np.log10(float(np.sum(expected**2)) / max(error, 1e-30)) if expected.any() else 200.0 - 1e9 * error
+    missed = float(np.sum((wave[: len(expected)] - expected) ** 2))
+    over = 10 * np.log10(float(np.sum(expected**2)) / max(missed, 1e-30)) if expected.any() else 200.0 - 1e9 * missed
     return "read right" if over >= case.least else f"{over:.1f} dB over the error"
 
 
@@ -125,7 +125,7 @@ def sound(frames: int = LENGTH, rate: int = RATE) -> Wave:
     return (0.15 * chord * (0.4 + 0.6 * np.sin(np.pi * time * rate / frames))).astype(np.float32)
 
 
-def kept(folder: Path, name: str, data: bytes) -> Path:
+def kept(folder: Path, name: str, data: bytes | bytearray) -> Path:
     """A folder of its own with one file of these bytes."""
     own = folder / name.replace(".", "_")
     own.mkdir()
