@@ -13,6 +13,6 @@ def pggan(model, weights=None, depth=None):
         weights: "ema", the averaged generator, or "raw"; by default ema, or whichever was exported.
         depth: of its pictures; the deepest trained by default.
     """
-    from pggan_framework.models.hub import load
+    from pggan_framework.models.hub import load_generator
 
-    return load(model, weights, depth)
+    return load_generator(model, weights, depth)

@@ -1,7 +1,7 @@
 """How fast a training step is: any number of contestants in turns, in one process, beside what arithmetic allows.
 
     OMP_NUM_THREADS=1 python benchmarks/step.py
-    python benchmarks/step.py --resolutions 4,8,16 --seconds 20 --json step.json --markdown step.md --plot step.png
+    python benchmarks/step.py --resolutions 4,8,16 --seconds 20 --json step.json --markdown step.md --plot step.svg
     python benchmarks/step.py benchmarks/contestants/plain.py mine.py
 
 A contestant is a Python file with ``make(resolution, fmap_base, fmap_max, latent, batch, alpha) -> step``, where
@@ -40,7 +40,7 @@ if str(HERE.parent) not in sys.path:
 
 from benchmarks.machine import convolution_rate, copy_rate, load_libraries, machine_facts, resident  # noqa: E402
 from pggan_framework.cpu.allocation import keep_freed_memory  # noqa: E402
-from pggan_framework.postprocessors.chart import Curves, curves_chart  # noqa: E402
+from pggan_framework.postprocessors.curves import Chart, Curve, svg_file  # noqa: E402
 from pggan_framework.training.costing import Ledger  # noqa: E402
 
 OURS = [HERE / "contestants" / f"{name}.py" for name in ("plain", "ours", "ours_compiled")]
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no_memory", action="store_true", help="do not measure peak memory")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--markdown", type=Path, help="write a table for a page here")
-    parser.add_argument("--plot", type=Path, help="draw the ratios here, a PNG")
+    parser.add_argument("--plot", type=Path, help="draw the ratios into this SVG")
     parser.add_argument("--memory_of", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--setting", type=json.loads, help=argparse.SUPPRESS)
     return parser
@@ -267,15 +267,17 @@ def _line(cells: list[str]) -> str:
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """Speed-ups and memory over the resolution, a curve for each contestant."""
     names = list(dict.fromkeys(row["name"] for row in rows))
-    panels = []
+    charts = []
     for title, key in (("times the first one's speed", "ratio"), ("peak MiB", "peak_mib")):
-        lines = {}
-        for name in names:
+        curves = []
+        for style, name in enumerate(names):
             own = sorted((row for row in rows if row["name"] == name), key=lambda row: float(row["resolution"]))
-            lines[name] = (np.log2([row["resolution"] for row in own]), np.array([row[key] for row in own], np.float64))
-        panels.append(Curves(title, lines))
+            sizes = np.log2([row["resolution"] for row in own])
+            curves.append(Curve(name, sizes, np.array([row[key] for row in own], np.float64), style))
+        charts.append(Chart(title, curves))
     sides = sorted({row["resolution"] for row in rows})
-    curves_chart(panels, {float(np.log2(side)): f"{side} px" for side in sides}, "log2 of the resolution").save(path)
+    marks = {float(np.log2(side)): f"{side} px" for side in sides}
+    path.write_text(svg_file(charts, marks, "log2 of the resolution"), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Progressive growing of GANs for sound and pictures, from a config file.
+"""Progressive growing of GANs for sound and images, from a config file.
 
-The names below are imported on first use, so that ``import pggan_framework`` itself stays quick and free of torch.
+The names below are imported on first use, so that ``import pggan_framework`` is quick and does not import torch.
 """
 
 from __future__ import annotations
@@ -12,18 +12,29 @@ if TYPE_CHECKING:
     from pggan_framework.data.base import DepthDataset
     from pggan_framework.errors import UserError
     from pggan_framework.launch.start import RunResult, run
+    from pggan_framework.models.hub import load_generator
+    from pggan_framework.models.pretrained import Pretrained
+    from pggan_framework.postprocessors.soundfiles import Sound
     from pggan_framework.registry import register
+    from pggan_framework.reporting.run import Run
     from pggan_framework.training.plugin import Every, Plugin
 
 __version__ = "0.1.0"
-__all__ = ["DepthDataset", "Every", "Plugin", "RunResult", "UserError", "register", "run"]
+__all__ = [
+    "DepthDataset", "Every", "Plugin", "Pretrained", "Run", "RunResult", "Sound", "UserError",
+    "load_generator", "register", "run",
+]  # fmt: skip
 
 _HOMES = {
     "DepthDataset": "data.base",
     "Every": "training.plugin",
     "Plugin": "training.plugin",
+    "Pretrained": "models.pretrained",
+    "Run": "reporting.run",
     "RunResult": "launch.start",
+    "Sound": "postprocessors.soundfiles",
     "UserError": "errors",
+    "load_generator": "models.hub",
     "register": "registry",
     "run": "launch.start",
 }

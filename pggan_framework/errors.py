@@ -10,15 +10,21 @@ from importlib.util import find_spec
 class UserError(Exception):
     """A mistake in the input. The command line prints it as one line and exits with status 2.
 
-    The message names what was given and what is allowed; it holds no newline.
+    The message names what was given and what is allowed; it holds no newline, and control characters, which a file's
+    names may have, are written out.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        line = " ".join(message.split())
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
 
 
 class LocalError(UserError):
     """A mistake that other machines need not have: a file that is missing here. Each machine that has it tells it."""
+
+
+class DamagedError(UserError):
+    """A file's bytes are not those that were written: a checksum differs, or it is cut short."""
 
 
 class DivergedError(Exception):

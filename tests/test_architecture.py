@@ -30,8 +30,8 @@ ORDER = (
     "training",
     "reporting",
     "plugins",
-    "launch",
     "models",
+    "launch",
     "generate",
     "projection",
     "recipes",
@@ -61,6 +61,14 @@ def test_only_what_every_room_shares_lies_at_the_top() -> None:
     assert {path.stem for path in ROOT.glob("*.py")} == AT_THE_TOP
     rooms = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
     assert rooms == set(ORDER) - AT_THE_TOP
+
+
+@pytest.mark.parametrize("room", ["networks", "losses", "training"])
+def test_no_function_changes_a_modules_variables(room: str) -> None:
+    """Two runs in two threads would change them under each other."""
+    for path in sorted((ROOT / room).rglob("*.py")):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        assert not any(isinstance(node, ast.Global) for node in nodes), path
 
 
 @pytest.mark.parametrize("room", ORDER)

@@ -167,6 +167,7 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     if command == "plan":
         words = [*words, *flags(PLANNED)]
     before = set(runs(Path("results")))
+    grows = command == "grow" and "--dry_run" not in words
     trains = command == "train" and not {"-h", "--help", "--help_component", "--print_config"} & set(words)
     recipe = command == "prepare" and words[0] in RECIPES
     if recipe:
@@ -177,6 +178,11 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     elif command == "generate" and "--seconds" in words:
         at = words.index("--seconds") + 1
         words[at] = str(float(words[at]) / 128)  # so much shorter than 4.1 s are the clips of the stand-ins
+    elif command == "grow":
+        given = [float(words[at + 1]) for at, word in enumerate(words) if word == "--total_kimg"]
+        words = [*words, *flags({"total_kimg": given[-1] * 0.0002 if given else KIMG})]
+    elif command == "branch":
+        words = [*words, "--kimg", "0.016", "--repeats", "2", "--count", "16"]
     elif command == "project":
         words = [*words, "--random", "20", "--restarts", "2", "--steps", "3"]
     elif trains and not words[0].startswith("-"):
@@ -199,6 +205,9 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     elif recipe:
         files = [path for path in Path(words[1]).rglob("*") if path.suffix in (".png", ".wav", ".flac")]
         assert len([path for path in files if path.parent.name != "labels"]) == 6
+    elif grows:
+        (folder,) = made
+        assert "kept" in (folder / "log.txt").read_text() and list(folder.glob("network-snapshot-*.pt"))
     elif not trains or "--dry_run" in words:
         assert out.strip() and not made
     elif "--resume" in words:

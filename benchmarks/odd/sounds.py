@@ -99,8 +99,8 @@ def check(case: Case) -> str:
     if len(wave) <= len(expected) - CLIP:  # a rest shorter than a clip is left out
         return f"{len(expected) - len(wave)} samples lost"
     expected = expected[: len(wave)]
-    missed = float(np.sum((wave[: len(expected)] - expected) ** 2))
-    over = 10 * np.log10(float(np.sum(expected**2)) / max(missed, 1e-30)) if expected.any() else 200.0 - 1e9 * missed
+    wrong = float(np.sum((wave[: len(expected)] - expected) ** 2))
+    over = 10 * np.log10(float(np.sum(expected**2)) / max(wrong, 1e-30)) if expected.any() else 200.0 - 1e9 * wrong
     return "read right" if over >= case.least else f"{over:.1f} dB over the error"
 
 
@@ -419,7 +419,7 @@ def midi(folder: Path) -> Iterator[Case]:
         "nothing odd": b"",
     }
 
-    def made(name: str, data: bytes) -> Path:
+    def made(name: str, data: bytes | bytearray) -> Path:
         path = folder / f"{name.replace(' ', '')}.mid"
         path.write_bytes(data)
         return path

@@ -88,7 +88,7 @@ def _loudest_ways(magnitudes: NDArray[Any]) -> NDArray[np.intp]:
         lengths[..., way][here] = np.maximum(one, other) + LOUDER_SHARE * np.minimum(one, other)
         ends[..., way][here] = points[there]
     exist = ends >= 0
-    counts = np.append(0, exist.sum(axis=2).cumsum())
+    counts = np.append(0, exist.sum(axis=2).cumsum()).astype(np.int32)  # as the ends are, for scipy before 1.12
     edges = csr_array((lengths[exist], ends[exist], counts), shape=(points.size, points.size))
     tree = minimum_spanning_tree(edges, overwrite=True)
     loudest = int(magnitudes.argmax())

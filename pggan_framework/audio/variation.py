@@ -45,7 +45,8 @@ class Variation:
         """A wave [..., T], turned down and equalised, all channels alike."""
         gain = 10 ** (-random.uniform(0, self.level_db) / 20)
         if not self.eq_db:
-            return np.asarray(wave * np.float32(gain), np.float32)
+            turned: Wave = wave * np.float32(gain)
+            return turned
         # Zeros as long as the wave behind it: the filter's response does not come round to its beginning.
         size = 2 * wave.shape[-1]
         curve = equalizer(random.uniform(-self.eq_db, 0, POINTS), size, sample_rate)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from pggan_framework.config.discovery import DEFAULT_PLUGIN_DIRS, index, load_all
-from pggan_framework.config.help import component_help, components_help
+from pggan_framework.config.discovery import DEFAULT_PLUGIN_DIRS, index
+from pggan_framework.config.help import components_help
+from pggan_framework.config.light import help_of
 from pggan_framework.errors import UserError
-from pggan_framework.registry import REGISTRY
 
 USAGE = "usage: pggan components [NAME] [--plugin_dirs DIR,...]"
 HELP = """Without NAME: every component with one line; with it: its flags.
@@ -37,8 +37,7 @@ def run(argv: list[str]) -> int:
     if len(words) > 1 or any(word.startswith("-") for word in words):
         raise UserError(f"components: unexpected '{' '.join(argv)}'; {USAGE}")
     if words:
-        load_all(dirs)
-        sys.stdout.write(component_help(REGISTRY.get(words[0])))
+        sys.stdout.write(help_of(words[0], dirs))
     else:
         sys.stdout.write(components_help(index(dirs)))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -16,6 +17,8 @@ from pggan_framework.errors import LocalError, UserError, nearest
 
 COMMANDS = {
     "train": "train a network: 'pggan train DIR --minutes 10' on a folder; 'pggan train -h' lists its flags",
+    "grow": "train a model on as another one: larger, labelled, wider, at another sample rate",
+    "branch": "short futures of a run with other settings, and which is better",
     "plan": "the configuration that 'pggan train DIR' would use, as a file to edit",
     "components": "list the components, or the flags of one",
     "generate": "pictures, sounds, tunes, walks and sampler kits from a trained model",
@@ -25,9 +28,12 @@ COMMANDS = {
     "export": "a trained model for other programs: safetensors, torch.export, ONNX, a folder for Hugging Face",
     "project": "the latent of a given picture or sound",
     "evaluate": "measure a trained model's sounds or pictures beside the data's",
+    "verify": "recompute a stretch between two checkpoints of a run, and compare the bits",
     "prepare": "pictures from anywhere into one file to train on, and data sets by recipe",
     "import": "weights of the original PGGAN, deepsound's or the GAN zoo's as a checkpoint",
+    "doctor": "what this machine has, what a run uses of it, and what to do about the rest",
     "inspect": "look at data before training: figures, pictures, and what the codec keeps",
+    "completion": "a script that completes commands, flags and components in bash, zsh or fish",
 }
 """The commands; each is the function ``run(argv) -> exit status`` of the module of its name, ``import_`` for import."""
 
@@ -38,6 +44,10 @@ PATIENCE = 5
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (by default the program's own) and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A narrow code page (cp1252) cannot print every file's name; a question mark is better than a failed command.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     try:
         return _run(words)
     except UserError as error:
@@ -54,6 +64,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # what reads the output has ended, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+    except (MemoryError, RecursionError, OSError, RuntimeError) as error:
+        line = explained(error)
+        if line is None:
+            raise
+        if _debug(words):
+            traceback.print_exc()
+        print(f"error: {line}", file=sys.stderr)
+        return 2
+
+
+def explained(error: BaseException) -> str | None:
+    """What the machine lacks, in one line, and what to type; None where an error is none of its own."""
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+        return (
+            f"there is not enough memory{f' ({text})' if text else ''}; a smaller --micro_batch, such as 4, trains the"
+            " same batches with less, and so do a smaller --minibatch_size and smaller networks"
+        )
+    if isinstance(error, RecursionError):
+        return "a file or a value is nested too deep to be read"
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or text or type(error).__name__}"
+    return None
 
 
 def _run(words: list[str]) -> int:

@@ -16,7 +16,8 @@ EXAMPLES = """examples:
   pggan report results/007-piano --sheets 30
   pggan report results/005-cats results/006-cats --out compare.html
 
-The page holds its pictures and sounds itself: it can be moved or sent alone. A run may still go on meanwhile.
+The page is one file: it can be moved or sent alone. The run may still be training. Runs that differ by random_seed
+alone are drawn as their mean, with a band from the lowest to the highest.
 """
 
 
@@ -32,11 +33,11 @@ def run(argv: Sequence[str]) -> int:
             raise UserError(f"--{flag} is {getattr(given, flag)}; allowed: 0 and up")
     folders = [find_folder(name, Path(given.result_dir)) for name in given.runs]
     if len(folders) > 1 and given.out is None:
-        raise UserError(f"--out is due: which file is to hold the {len(folders)} runs?")
+        raise UserError(f"--out is missing: give the file for the page of the {len(folders)} runs")
     from pggan_framework.reporting.page import render
-    from pggan_framework.reporting.record import REPORT, read_run
+    from pggan_framework.reporting.run import REPORT, Run
 
-    page = render([read_run(folder) for folder in folders], given.sheets, given.sounds)
+    page = render([Run(folder) for folder in folders], given.sheets, given.sounds)
     if given.out is not None:
         with out_file(given.out) as (path,):
             path.write_text(page, encoding="utf-8")
@@ -56,8 +57,8 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="a run's folder, or latest, the last one")
     add("--out", type=Path, metavar="FILE", help="a new file; by default report.html in the run's folder, replaced")
-    add("--sheets", type=int, default=12, metavar="N", help="most sheets of samples of a run; 12")
-    add("--sounds", type=int, default=8, metavar="N", help="most sounds of a run; 8")
-    add("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
+    add("--sheets", type=int, default=12, metavar="N", help="most times whose samples are shown (default: 12)")
+    add("--sounds", type=int, default=64, metavar="N", help="most sounds of each time (default: 64)")
+    add("--result_dir", default="results", metavar="DIR", help="where latest looks (default: results)")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser

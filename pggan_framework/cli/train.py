@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pggan_framework.config.discovery import DEFAULT_PLUGIN_DIRS
 from pggan_framework.errors import UserError
+
+if TYPE_CHECKING:
+    from pggan_framework.planning.targets import Facts
+
+_SHORT = {name: ["--verbosity", value] for value in ("quiet", "verbose") for name in (f"-{value[0]}", f"--{value}")}
+"""Short spellings of flags."""
 
 
 def run(argv: list[str]) -> int:
     """Print help, the resolved config or the plan, or train; returns the exit status."""
     if "-h" in argv or "--help" in argv:
         return _help([word for word in argv if word not in ("-h", "--help")])
+    argv = [word for short in argv for word in _SHORT.get(short, [short])]
     for position, word in enumerate(argv):
         if word.partition("=")[0] == "--help_component":
             return _help_component(argv, position)
@@ -29,10 +38,11 @@ def run(argv: list[str]) -> int:
         from pggan_framework.planning.command import plan_folder
 
         folder, *words = words
-        choice = plan_folder(folder, words)
+        source, words = _source(words)
+        choice = plan_folder(folder, words, source)
         config = resolve(words, base=choice.config)
         # Where the resolved config is printed, standard output holds nothing else.
-        for line in choice.lines if main_process else ():
+        for line in choice.lines if main_process and config.general.verbosity != "quiet" else ():
             print(line, file=sys.stderr if "--print_config" in argv else sys.stdout, flush=True)
     else:
         config = resolve(words)
@@ -50,9 +60,27 @@ def run(argv: list[str]) -> int:
     from pggan_framework.launch.start import run_config
 
     result = run_config(config, time.monotonic() - called)
-    for what, path in result.files.items() if main_process else ():
-        print(f"{what:<9} {path}")
+    if main_process and config.general.verbosity == "quiet":
+        print(result.path)
+    elif main_process:
+        for what, path in result.files.items():
+            print(f"{what:<9} {path}")
     return result.exit_status
+
+
+def _source(words: list[str]) -> tuple[Facts | None, list[str]]:
+    """The model that ``--from`` names, and the other words."""
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--from=") else [word])]
+    if "--from" not in words:
+        return None, words
+    at = words.index("--from")
+    if at + 1 == len(words) or words[at + 1].startswith("--"):
+        raise UserError("--from needs a model: pggan train datasets/flutes --from results/007-piano")
+    from pggan_framework.cli.grow import facts_of
+
+    rest = words[:at] + words[at + 2 :]
+    result_dir = rest[rest.index("--result_dir") + 1] if "--result_dir" in rest[:-1] else "results"
+    return facts_of(words[at + 1], Path(result_dir)), rest
 
 
 def _help(argv: list[str]) -> int:
@@ -65,9 +93,7 @@ def _help(argv: list[str]) -> int:
 
 
 def _help_component(argv: list[str], position: int) -> int:
-    from pggan_framework.config.discovery import load_all
-    from pggan_framework.config.help import component_help
-    from pggan_framework.registry import REGISTRY
+    from pggan_framework.config.light import help_of
 
     _, equals, name = argv[position].partition("=")
     rest = argv[position + 1 :]
@@ -75,8 +101,7 @@ def _help_component(argv: list[str], position: int) -> int:
         if not rest or rest[0].startswith("--"):
             raise UserError("--help_component needs the name of a component; 'pggan components' lists them")
         name, *rest = rest
-    load_all(_plugin_dirs(argv[:position] + rest))
-    sys.stdout.write(component_help(REGISTRY.get(name)))
+    sys.stdout.write(help_of(name, _plugin_dirs(argv[:position] + rest)))
     return 0
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from pggan_framework.config.text import dump_line, load_value, load_words
+from pggan_framework.config.text import dump_line, is_clock, load_value, load_words, whole_numbers
 from pggan_framework.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ _TO_BRACKETS = str.maketrans("()", "[]")
 def members(kind: Any) -> tuple[Any, ...]:
     """The types a value may have: those of a union, else the type itself."""
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+
+
+def leaves(kind: Any) -> set[Any]:
+    """The types of single values in a type: int and float of ``dict[int, list[float]]``."""
+    arguments = () if get_origin(kind) is Literal else get_args(kind)
+    return set[Any]().union(*map(leaves, arguments)) if arguments else {kind}
 
 
 def is_flag_type(kind: Any) -> bool:
@@ -72,6 +78,11 @@ def convert(value: Any, kind: Any, where: str, text: bool = False) -> Any:
         value, done = _read(value, allowed, text)
         if done:
             return value
+    kinds = leaves(kind)
+    if int in kinds and not kinds & {float, str, Any}:
+        value = whole_numbers(value)
+    if isinstance(value, str) and is_clock(value) and not kinds & {str, Path, Any}:
+        raise _wrong(value, kind, where)
     if kind is Any or (value is None and type(None) in allowed):
         return value
     if value is None:

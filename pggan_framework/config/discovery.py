@@ -126,6 +126,29 @@ def load_for_models(plugin_dirs: Sequence[str | Path] = ()) -> None:
     load_plugin_dirs(plugin_dirs)
 
 
+def split_trusted(plugin_dirs: object) -> tuple[list[str], list[str]]:
+    """Split the code folders that a file names into those that are loaded anyway and those it cannot have loaded.
+
+    A config or a checkpoint may come from a stranger. Code is loaded from the working folder's ``plugins`` and from
+    folders that the user names on the command line, never because a file asks for it.
+
+    Args:
+        plugin_dirs: the value in the file, whatever it is.
+    """
+    named = plugin_dirs if isinstance(plugin_dirs, list) else [] if plugin_dirs is None else [plugin_dirs]
+    folders = [str(folder) for folder in named]
+    return (
+        [folder for folder in folders if folder in DEFAULT_PLUGIN_DIRS],
+        [folder for folder in folders if folder not in DEFAULT_PLUGIN_DIRS],
+    )
+
+
+def code_note(folders: Sequence[str]) -> str:
+    """What to say of code folders that a file names, and what to type."""
+    shown = ",".join(folders)[:200]
+    return f"no code is loaded from folders that a file names ({shown}); if you trust it: --plugin_dirs {shown}"
+
+
 def _module_name(path: Path) -> str:
     parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

@@ -54,11 +54,13 @@ class General:
         resume: go on with a run: 'latest', a run folder or a checkpoint.
         resume_network: start from the weights of this checkpoint.
         allow_config_change: resume although the config has changed.
+        moved_data: resume with the same data in another folder.
         device: auto, cpu, cuda or cuda:1.
         precision: fp32, bf16 (the gradient penalty in fp32), or auto: bf16 on a GPU made for it.
         compile: never, always, or auto: compile the gradients of long phases.
         kernels: CPU convolutions: auto, native (our own) or torch (PyTorch's).
         dry_run: check data and config, print the plan, train nothing.
+        verbosity: what is printed: quiet (-q), normal, or verbose (-v).
         debug: show tracebacks of errors.
     """
 
@@ -100,11 +102,13 @@ class General:
     resume: str = ""
     resume_network: str = ""
     allow_config_change: bool = False
+    moved_data: bool = False
     device: str = "auto"
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     compile: Literal["auto", "never", "always"] = "auto"
     kernels: Literal["auto", "native", "torch"] = "auto"
     dry_run: bool = False
+    verbosity: Literal["quiet", "normal", "verbose"] = "normal"
     debug: bool = False
 
     def __post_init__(self) -> None:
@@ -128,5 +132,7 @@ class General:
 LOSS_ALIASES = ("iwass_lambda", "iwass_epsilon", "iwass_target")
 """General flags that are short for a parameter of the loss in use; resolved, they appear only as that."""
 
-UNSTORED = frozenset({"comet_key", "resume", "allow_config_change", "dry_run", "debug", *LOSS_ALIASES})
+UNSTORED = frozenset(
+    {"comet_key", "resume", "allow_config_change", "moved_data", "dry_run", "verbosity", "debug", *LOSS_ALIASES}
+)
 """General flags that no resolved config holds: the secret, the aliases, and what concerns one call only."""

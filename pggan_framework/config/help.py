@@ -20,10 +20,12 @@ _COMMAND_FLAGS = (
     ("--config FILE", "a YAML file of flags or a preset's name; given again, a later one is stronger"),
     ("--print_config", "print the resolved config and stop"),
     ("--help_component NAME", "print the flags of a component and stop"),
+    ("-q, -v", "print less, or more: --verbosity quiet, verbose"),
 )
 _TRAIN_EXAMPLES = """
 examples:
   pggan train datasets/piano --minutes 10
+  pggan train datasets/flutes --from results/007-piano --minutes 10
   pggan train --config tones
   pggan train --config cats --exp_name cats --total_kimg 20 --dry_run
   pggan train --config tones --total_kimg 40 --resume latest

@@ -34,6 +34,10 @@ def find_config(given: str | Path) -> Path:
     path = Path(given)
     if path.is_file():
         return path
+    if path.is_dir():
+        names = sorted(p.name for p in path.iterdir() if p.suffix in YAML)
+        found = f"such as {path / names[0]}" if names else "and it holds none"
+        raise UserError(f"--config {path} is a folder; allowed: a YAML file, {found}")
     if path.name == str(given) and path.suffix not in YAML:
         for folder in (Path("configs"), CONFIGS):
             named = folder / f"{path.name}.yaml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from pggan_framework.config.arguments import (
 )
 from pggan_framework.config.config import Config
 from pggan_framework.config.convert import convert, merge
-from pggan_framework.config.discovery import load_all
+from pggan_framework.config.discovery import code_note, load_all, split_trusted
 from pggan_framework.config.general import LOSS_ALIASES, General
 from pggan_framework.config.parameters import Parameter, default_of, injected, parameters
 from pggan_framework.config.presets import find_config
 from pggan_framework.config.tables import checked_tables
 from pggan_framework.config.text import load_file
+from pggan_framework.config.typed import TYPED
 from pggan_framework.config.used import canonical, components_in_use, with_clock
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.registry import REGISTRY, Component
@@ -76,7 +78,7 @@ def resolve_overrides(
 
 def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] | None) -> Config:
     paths = [find_config(file) for file in files]
-    layers = [Layer(tuple(parse_mapping(base or {}, "stored config: ")), given=False)]
+    layers = [_without_code(Layer(tuple(parse_mapping(base or {}, "stored config: ")), given=False))]
     layers += _file_layers(paths)
     layers.append(last)
     general = _general(layers)
@@ -103,7 +105,22 @@ def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] |
 
 
 def _file_layers(paths: Iterable[Path]) -> list[Layer]:
-    return [Layer(tuple(parse_mapping(load_file(path), f"{path}: "))) for path in paths]
+    return [_without_code(Layer(tuple(parse_mapping(load_file(path), f"{path}: ")))) for path in paths]
+
+
+def _without_code(layer: Layer) -> Layer:
+    """The layer of a file without the code folders that it names: the file may come from a stranger."""
+    settings = []
+    for setting in layer.settings:
+        if setting.dotted == "plugin_dirs":
+            trusted, others = split_trusted(setting.value)
+            if others:
+                print(f"note: {setting.where}: {code_note(others)}", file=sys.stderr)
+            if setting.key:  # `plugin_dirs.0` would change a list that the command line gives
+                continue
+            setting = replace(setting, value=trusted)
+        settings.append(setting)
+    return Layer(tuple(settings), layer.given)
 
 
 def _general(layers: Iterable[Layer]) -> General:
@@ -240,6 +257,8 @@ def _unknown(setting: Setting) -> UserError:
         names = [component.name for component in REGISTRY] if empty_section else known
         return UserError(f"{setting.where.removesuffix(dotted)}unknown key '{dotted}'{nearest(dotted, names)}")
     known += COMMAND_FLAGS
+    if meant := TYPED.get(dotted.lower().replace("-", "_")):
+        return UserError(f"unknown flag --{dotted}; {meant}")
     same = [flag for flag in known if "." not in dotted and flag.partition(".")[2] == dotted]
     hint = f" (did you mean '--{same[0]}'?)" if same else nearest(f"--{dotted}", [f"--{flag}" for flag in known])
     return UserError(f"unknown flag --{dotted}{hint}; -h lists the general ones, --help_component NAME a component's")
@@ -249,7 +268,8 @@ def _unknown_parameter(setting: Setting, owner: Component) -> UserError:
     flags = _flags(owner)
     if setting.name in injected(owner.cls) and setting.name in GENERAL_FLAGS:
         return UserError(f"{setting.where}: {owner.name} takes it from the general flag {setting.name}")
-    hint = nearest(f"{owner.name}.{setting.name}", flags)
+    meant = TYPED.get(f"{owner.name}.{setting.name}".lower())
+    hint = f"; {meant}" if meant else nearest(f"{owner.name}.{setting.name}", flags)
     return UserError(
         f"{setting.where}: {owner.name} has no '{setting.name}'{hint}; allowed: {', '.join(flags) or 'none'}"
     )

@@ -10,14 +10,71 @@ from typing import Any
 import yaml
 
 from pggan_framework.errors import UserError
+from pggan_framework.storage.limits import read_text
 
 _NULL = "tag:yaml.org,2002:null"
 _FLOAT = "tag:yaml.org,2002:float"
+_INT = "tag:yaml.org,2002:int"
+_WHOLE = re.compile(r"^(?:[-+]?(?:0|[1-9][0-9_]*)|[-+]?0b[01_]+|[-+]?0x[0-9a-fA-F_]+)$")
+"""Whole numbers. YAML 1.1 takes 0123 for octal and 1:30 for 90; here they are text, 0123 is 123 where one is due."""
+_CLOCK = re.compile(r"[-+]?[0-9]+(?::[0-9]+)+(?:\.[0-9]*)?")
+_ZEROS = re.compile(r"^[-+]?0[0-9]+$")
 _EXPONENT = re.compile(r"^[-+]?(?:[0-9][0-9_]*|[0-9]*\.[0-9]+|[0-9]+\.)[eE][-+]?[0-9]+$")
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe loader that refuses a key given twice; dates stay text."""
+LONGEST = 64 << 10
+"""Bytes of a config file; a resolved one has about ten thousand."""
+_MOST_VALUES, _DEEPEST, _LONGEST_NUMBER = 20_000, 32, 100
+"""Values in a config with its aliases written out, how deep they are nested, and characters of a number."""
+
+
+class _Limits(yaml.SafeLoader):
+    """Safe loader with limits: a few lines of aliases can stand for more values than a memory holds."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
+        self._sizes: dict[int, tuple[int, int]] = {}  # by node: how many values, how deep
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem=f"values are nested more than {_DEEPEST} deep", problem_mark=mark)
+        alias = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if node is not None and not alias:
+            self._check_size(node)
+        elif node is not None and id(node) not in self._sizes:
+            raise yaml.MarkedYAMLError(problem="an alias refers to what it is in", problem_mark=node.start_mark)
+        return node
+
+    def _check_size(self, node: yaml.Node) -> None:
+        """Count the values of a node, its aliases written out; those below it have been counted."""
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            children = [each for pair in node.value for each in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        below = [self._sizes[id(child)] for child in children]
+        count, depth = 1 + sum(size for size, _ in below), 1 + max((deep for _, deep in below), default=0)
+        self._sizes[id(node)] = count, depth
+        if count > _MOST_VALUES or depth > _DEEPEST:
+            limits = f"allowed: {_MOST_VALUES:,}, nested {_DEEPEST} deep"
+            raise yaml.MarkedYAMLError(problem=f"too many values; {limits}", problem_mark=node.start_mark)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > _LONGEST_NUMBER:
+            raise yaml.MarkedYAMLError(problem="a number is too long", problem_mark=node.start_mark)
+        return int(super().construct_yaml_int(node))
+
+
+_Limits.add_constructor("tag:yaml.org,2002:int", _Limits.construct_yaml_int)
+
+
+class _Loader(_Limits):
+    """Safe loader with limits that refuses a key given twice; dates stay text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[tuple[str, str]] = set()
@@ -44,13 +101,14 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 _Dumper.add_representer(str, _represent_text)
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:timestamp", _INT)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 # The dumper knows every form the loader takes for something else than text, so that such text is quoted.
 for _class in (_Loader, _Dumper):
     _class.add_implicit_resolver(_NULL, re.compile("^None$"), ["N"])
     _class.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
+_Loader.add_implicit_resolver(_INT, _WHOLE, list("-+0123456789"))
 
 
 def load_value(text: str) -> Any:
@@ -61,11 +119,27 @@ def load_value(text: str) -> Any:
         return text
 
 
+def whole_numbers(value: Any) -> Any:
+    """``0123`` and ``1e3`` as the whole numbers that they are, also in lists and dicts; anything else unchanged."""
+    if isinstance(value, dict):
+        return {whole_numbers(key): whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(whole_numbers, value))
+    if isinstance(value, str) and _ZEROS.fullmatch(value.strip()):
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def is_clock(text: str) -> bool:
+    """Whether text is ``1:30``, which YAML 1.1 takes for 90."""
+    return bool(_CLOCK.fullmatch(text.strip()))
+
+
 def load_words(text: str) -> Any:
     """As `load_value`, with every scalar left as text: ``[a, 1]`` is ``["a", "1"]``."""
     try:
         return yaml.load(text, yaml.BaseLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return text
 
 
@@ -76,7 +150,7 @@ def load_file(path: Path) -> dict[str, Any]:
         UserError: if the file cannot be read, is no YAML, holds no mapping or gives a key twice.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = yaml.load(read_text(path, LONGEST), _Loader)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"config file {path}{line}: {error.problem}") from error

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pggan_framework.data.base import DepthDataset
+from pggan_framework.data.base import DepthDataset, Pixels
 from pggan_framework.data.sampling import indices
+from pggan_framework.data.workers import Failure, Workers
 from pggan_framework.errors import UserError
 
-STOPS = {signal.SIGINT, signal.SIGTERM}
 Part = Callable[[int], NDArray[np.int64]]
+Replaced = dict[int, tuple[int, str]]
 
 
 class Request(NamedTuple):
@@ -49,8 +47,10 @@ class BatchLoader:
             this machine's own pictures.
     """
 
-    before_fork: Callable[[], None] | None = None
+    before_fork: Callable[[], None] = staticmethod(lambda: None)
     """Called before worker processes are started."""
+    stopping: Callable[[], bool] = staticmethod(lambda: False)
+    """Whether training is to end: then batches that do not come are no longer waited for."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class BatchLoader:
         self._workers = workers
         self._pin_memory = pin_memory
         self._prefetch = prefetch
-        self._ahead: Iterator[_Batch | _Failure] | None = None
+        self._ahead: Workers | None = None
         self._reported: set[str] = set()
         self._expected: Request | None = None
 
@@ -82,22 +82,25 @@ class BatchLoader:
             [N, C, h, w] on the CPU in the dataset's own dtype (uint8 or float16).
 
         Raises:
-            UserError: what the dataset raised, here or in a worker.
+            UserError: what the dataset raised, here or in a worker; or the data cannot be read, or workers die.
+            StoppedWaitingError: if training is to end and the batch does not come.
         """
         request = Request(nimg, depth, size)
         if self._workers == 0:
-            result = self._batches[request]
+            pixels, replaced = self._batches.read(request)
+            result: tuple[torch.Tensor, Replaced] | Failure = torch.from_numpy(pixels), replaced
         else:
             if self._ahead is None or request != self._expected:
                 self._start(request)
             assert self._ahead is not None
             result = next(self._ahead)
             self._expected = Request(nimg + size, depth, size)
-        if isinstance(result, _Failure):
+        if isinstance(result, Failure):
             self.close()
-            raise UserError(result.message)
-        self._report(result.replaced)
-        return result.images.pin_memory() if self._pin_memory else result.images
+            raise (UserError if result.expected else RuntimeError)(result.message)
+        images, replaced = result
+        self._report(replaced)
+        return images.pin_memory() if self._pin_memory else images
 
     def labels(self, nimg: int, depth: int, size: int) -> torch.Tensor | None:
         """The labels of the batch at position `nimg` as networks see them at `depth`; None where the data have none.
@@ -117,8 +120,9 @@ class BatchLoader:
 
     def close(self) -> None:
         """End the worker processes; a later call of `batch` starts new ones."""
-        self._ahead = None  # the last reference: torch's iterator stops and joins its workers when it goes
-        self._expected = None
+        if self._ahead is not None:
+            self._ahead.close()
+        self._ahead = self._expected = None
 
     def __enter__(self) -> BatchLoader:
         return self
@@ -130,57 +134,41 @@ class BatchLoader:
 
     def _start(self, request: Request) -> None:
         self.close()
-        if self.before_fork is not None:
-            self.before_fork()
-        loader: DataLoader[Any] = DataLoader(
-            self._batches,
-            batch_size=None,
-            sampler=_Onwards(request),
-            num_workers=self._workers,
-            prefetch_factor=self._prefetch,
-            collate_fn=_same,
-            worker_init_fn=_leave_group,
-            # torch draws the workers' seed when they start; from the global generator, a resumed run would differ.
-            generator=torch.Generator(),
-            # fork shares a preloaded dataset, and knows classes from a user's file, which spawn could not import.
-            multiprocessing_context="fork" if sys.platform == "linux" else None,
+        shape = self._batches.dataset.growth.shape_at(request.depth)
+        self._ahead = Workers(
+            partial(self._batches.ahead, request),
+            self._workers,
+            self._prefetch,
+            4 * request.size * int(np.prod(shape)),
+            self.before_fork,
+            self.stopping,
         )
-        with _signals_held():
-            self._ahead = iter(loader)
 
 
-class _Failure(NamedTuple):
-    """A UserError on its way out of a worker: torch would wrap it in a traceback of many lines."""
-
-    message: str
-
-
-class _Batch(NamedTuple):
-    """Images, and which examples among them are damaged: see `DepthDataset.replaced`."""
-
-    images: torch.Tensor
-    replaced: dict[int, tuple[int, str]]
-
-
-class _Batches(Dataset["_Batch | _Failure"]):
+class _Batches:
     def __init__(self, dataset: DepthDataset, seed: int, part: Part | None, machine_part: Part | None) -> None:
         self.dataset = dataset
         self.seed = seed
         self.part = part
         self.machine_part = machine_part
 
-    def __getitem__(self, request: Request) -> _Batch | _Failure:
+    def ahead(self, first: Request, number: int) -> tuple[Pixels, Replaced]:
+        """The batch `number` batches after the first."""
+        return self.read(first._replace(nimg=first.nimg + number * first.size))
+
+    def read(self, request: Request) -> tuple[Pixels, Replaced]:
+        """A batch, and which examples in it are damaged: see `DepthDataset.replaced`."""
         order = self._order(request.nimg, request.size)
         try:
             images = self.dataset.images_at(order, request.depth, self._epochs(request.nimg, request.size))
-        except UserError as error:
-            return _Failure(str(error))
+        except (OSError, MemoryError) as error:
+            raise UserError(f"the data cannot be read: {str(error) or type(error).__name__}") from error
+        if images.dtype.kind == "f" and self.dataset.codec is None and not np.isfinite(images).all():
+            bad = next(index for index, image in zip(order, images, strict=True) if not np.isfinite(image).all())
+            raise UserError(f"{type(self.dataset).__name__}: image {bad} holds NaN or infinite values; remove it")
         known = self.dataset.replaced
         # One layout in memory whatever the dataset's: convolutions round differently on another.
-        return _Batch(
-            torch.from_numpy(np.ascontiguousarray(images)),
-            {index: known[index] for index in order if index in known},
-        )
+        return np.ascontiguousarray(images), {index: known[index] for index in order if index in known}
 
     def labels(self, nimg: int, depth: int, size: int) -> torch.Tensor | None:
         space, labels = self.dataset.label_space, self.dataset.labels
@@ -207,57 +195,6 @@ class _Batches(Dataset["_Batch | _Failure"]):
         whole = indices(self.seed, nimg, size, len(self.dataset))
         order: list[int] = (whole if self.part is None else whole[self.part(size)]).tolist()
         return order
-
-
-class _Onwards(Sampler[Request]):
-    """A request and all that follow it."""
-
-    def __init__(self, first: Request) -> None:
-        self.first = first
-
-    def __iter__(self) -> Iterator[Request]:
-        nimg, depth, size = self.first
-        while True:
-            yield Request(nimg, depth, size)
-            nimg += size
-
-
-def _same(result: Any) -> Any:
-    return result
-
-
-def _leave_group(worker: int) -> None:
-    # Ctrl-C and a SIGTERM to the group are for the trainer, which finishes its step and then ends the workers.
-    if sys.platform != "win32":
-        os.setpgrp()
-        from_trainer = _pending_from(os.getppid())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-        if from_trainer:
-            os._exit(0)
-
-
-def _pending_from(process: int) -> bool:
-    """Drop the signals that came between the fork and here; whether `process` itself sent one, to end this worker."""
-    found = False
-    for number in signal.sigpending() & STOPS:
-        if sys.platform == "linux":
-            found |= signal.sigwaitinfo({number}).si_pid == process
-        else:
-            signal.sigwait({number})
-    return found
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Hold back what stops a program, so that none hits a worker before it has left the group."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def to_network_range(

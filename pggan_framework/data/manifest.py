@@ -109,7 +109,7 @@ def hash_file(path: str | Path) -> str:
 
 def _state(folder: Path, name: str) -> State | None:
     try:
-        status = os.stat(folder / name)
+        status = os.stat(os.path.join(folder, name))
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PAPER, _INK = (255, 255, 255), (48, 48, 48)
 
 
-def sheets_of(run: Path) -> list[tuple[int, Path]]:
+def sheets_of(run: Path) -> list[tuple[float, Path]]:
     """The sheets of samples that a run has written, each with its kimg, in their order.
 
     Raises:
@@ -54,7 +54,7 @@ def snapshots_of(run: Path) -> list[Path]:
     return found
 
 
-def frames_of_sheets(sheets: Sequence[tuple[int, Path]], longest_side: int, caption: bool) -> Iterator[Image]:
+def frames_of_sheets(sheets: Sequence[tuple[float, Path]], longest_side: int, caption: bool) -> Iterator[Image]:
     """A frame of each sheet, all of one size.
 
     Args:

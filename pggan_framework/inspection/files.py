@@ -74,16 +74,14 @@ def add_recordings(report: Report, directory: Path, headers: Sequence[SoundFile]
 
 def add_picture_files(report: Report, directory: Path) -> None:
     """Report on all picture files below `directory`: sizes and modes, from their headers."""
-    from PIL import Image
-
-    from pggan_framework.data.images.files import SUFFIXES, header_size
+    from pggan_framework.data.images.files import SUFFIXES, open_image, read_header
 
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
     for path in walk(directory).paths(SUFFIXES)[0]:
         try:
-            sizes[header_size(path)] += 1
-            with Image.open(path) as image:
+            with open_image(path) as image:
+                sizes[read_header(image).size] += 1
                 modes[image.mode] += 1
         except Exception:  # noqa: S112 - Pillow raises many kinds; the dataset's summary names the file
             continue

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Attribute, Labels, LabelSpace
 
 Map = NDArray[np.uint8]
@@ -26,6 +28,8 @@ MAP = "map"
 MOST_CLASSES = 256
 STORED = 64
 """How many maps a checkpoint holds."""
+MOST_STORED = 1 << 28
+"""Pixels of all of them beyond which a file is taken to be damaged."""
 PAPER = (255, 255, 255)
 
 
@@ -132,7 +136,15 @@ def space_from_state(state: Any) -> LabelSpace:
     if not isinstance(state, Mapping) or "maps" not in state:
         return LabelSpace.from_state(state)  # type: ignore[arg-type]  # a list, then
     classes = [MapClass(str(entry["name"]), _colour(entry["colour"])) for entry in state["classes"]]
-    maps = np.frombuffer(zlib.decompress(b64decode(state["maps"])), np.uint8).reshape(state["shape"])
+    count = prod(state["shape"])
+    if not 0 < count <= MOST_STORED:
+        raise UserError(f"maps of shape {tuple(state['shape'])} are no stored label maps")
+    # No more is unpacked than the maps have: a megabyte of a stranger's can stand for a gigabyte.
+    try:
+        packed = zlib.decompressobj().decompress(b64decode(state["maps"]), count + 1)
+    except zlib.error as error:
+        raise UserError(f"the stored label maps are damaged: {error}") from error
+    maps = np.frombuffer(packed, np.uint8).reshape(state["shape"])
     space = MapSpace.of(classes, maps.__getitem__, 1, (1, 1), state["resize"])
     return space.with_maps(maps)
 

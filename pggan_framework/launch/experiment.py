@@ -27,22 +27,27 @@ from pggan_framework.launch.build import (
 )
 from pggan_framework.loggers.base import UNLIMITED_KIMG, Logger
 from pggan_framework.loggers.group import LoggerGroup
+from pggan_framework.models.growing.grow import grow
+from pggan_framework.models.growing.settings import grown_config
+from pggan_framework.models.growing.source import Source, read_source
 from pggan_framework.networks.execution import Execution, pixels_for
 from pggan_framework.plugins.reporter import Reporter
+from pggan_framework.plugins.run_state import RunState
 from pggan_framework.plugins.tables import DepthTables
 from pggan_framework.postprocessors.base import Postprocessor
-from pggan_framework.runs.folders import checkpoint_folder
+from pggan_framework.registry import REGISTRY
+from pggan_framework.runs.folders import checkpoint_folder, inside
 from pggan_framework.schedules.plan import Plan
 from pggan_framework.training.budget import Budget, BudgetKeeper, training_seconds
-from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.compiling import Phase, gradient_source
 from pggan_framework.training.distributed import World
+from pggan_framework.training.parts import Parts
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.portions import micro_batch_notes
 from pggan_framework.training.precision import choose_precision
 from pggan_framework.training.selfcheck import check_gradients
 from pggan_framework.training.step import GradientSource, TrainingStep
-from pggan_framework.training.trainer import Parts, Trainer
+from pggan_framework.training.trainer import Trainer
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:
@@ -60,6 +65,24 @@ def logger_names(config: Config) -> list[str]:
     return names
 
 
+def check_paths(config: Config) -> None:
+    """See that nothing is written outside the run's folder where it should be inside: a config may be a stranger's.
+
+    Raises:
+        UserError: if a path of a saver, plugin or logger leads out of it.
+    """
+    for name, values in config.components.items():
+        component = REGISTRY.get(name)
+        own = component.module.startswith("pggan_framework.") and component.kind in (
+            "postprocessor",
+            "plugin",
+            "logger",
+        )
+        for parameter in ("samples_path", "filename", "directory") if own else ():
+            if isinstance(values.get(parameter), str):
+                inside(f"{name}.{parameter}", values[parameter])
+
+
 class Experiment:
     """Everything a run is made of.
 
@@ -73,11 +96,18 @@ class Experiment:
         general = config.general
         self.config = config
         self.budget = budget
+        check_paths(config)
         self.world = world or World()
         self.device = choose_device(general.device, self.world.local_rank)
         if general.minibatch_size < 1 or general.num_data_workers < 0 or not general.total_kimg > 0:
             raise UserError("minibatch_size, total_kimg: allowed: above 0; num_data_workers: 0 and up")
         self.dataset = build_dataset(config)
+        self.source: Source | None = None
+        self.origin: list[dict[str, Any]] = []
+        """The models that the weights come from, oldest first."""
+        if general.resume_network and not general.resume:
+            self.source = read_source(Path(general.resume_network))
+            self.config = config = grown_config(config, self.source, self.dataset.label_space)
         self.manager = depth_manager(config)
         self.total_kimg = self._total_kimg()
         generator, discriminator = build_networks(config, self.dataset)
@@ -206,7 +236,9 @@ class Experiment:
             *(make(config, name, **known) for name in ("EfficientLossMonitor", "AbsoluteTimeMonitor")),
             *(make(config, name, **known) for name in (*general.plugins, "QualityMonitor")),
             Reporter(logger),
-            *(make(config, name, **known) for name in ("OutputGenerator", "SaverPlugin", "HTMLReport")),
+            *(make(config, name, **known) for name in ("OutputGenerator", "SaverPlugin")),
+            RunState(),
+            make(config, "HTMLReport", **known),
         ]
         loader = BatchLoader(
             self.dataset,
@@ -231,6 +263,7 @@ class Experiment:
             logger=logger,
             budget=self.budget,
             machine=self.machine,
+            origin=self.origin,
         )
         trainer: Trainer = make(config, "Trainer", parts=parts)
         trainer.setup()
@@ -261,20 +294,46 @@ class Experiment:
             say=trainer.parts.logger.message,
         )
 
-    def load_weights(self, path: Path) -> None:
-        """Take the weights, and nothing else, from a checkpoint.
+    def load_weights(self) -> None:
+        """Take what fits from the model that ``resume_network`` names, and note what became of each layer.
 
         Raises:
-            UserError: if they do not fit these networks.
+            UserError: if it has no mapping to these networks.
         """
-        state = load_checkpoint(path)
-        try:
-            self.generator.load_state_dict(state["networks"]["G"])
-            self.discriminator.load_state_dict(state["networks"]["D"])
-            self.ema.load_state_dict(state["ema"])
-            # Weights that were trained there have an average worth keeping.
-            names = state.get("trainer", {}).get("ema_births", [name for name, _ in self.generator.named_parameters()])
-            self.ema.births = dict.fromkeys(names, 0.0)
-        except (RuntimeError, KeyError) as error:
-            detail = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise UserError(f"resume_network: {path} does not fit these networks: {detail[-1]}") from error
+        source = self.source
+        assert source is not None
+        grown = grow(
+            source,
+            self.generator,
+            self.discriminator,
+            self.dataset.codec,
+            self.dataset.range_out,
+            self.config.to_dict(),
+        )
+        for network, tensors in (
+            (self.generator, grown.generator),
+            (self.discriminator, grown.discriminator),
+            (self.ema.generator, grown.ema),
+        ):
+            network.load_state_dict({**network.state_dict(), **tensors})
+        start = self.config.components["Trainer"]["resume_nimg"]
+        # Weights that were trained there have an average worth keeping.
+        self.ema.births = {name: min(birth + start, 0.0) for name, birth in grown.births.items()}
+        for side, optimizer in (("G", self.step.G_optimizer), ("D", self.step.D_optimizer)):
+            network = self.generator if side == "G" else self.discriminator
+            indices = {name: index for index, (name, _) in enumerate(network.named_parameters())}
+            moments = {indices[name]: state for name, state in grown.moments[side].items()}
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        self.origin = [*source.state.get("origin", []), {"model": source.name, **grown.facts(source)}]
+        self.notes = [*self.notes, f"from {source.name}, {source.state['nimg'] / 1000:g} kimg: {grown.summary}"]
+        self.notes += [] if grown.all_kept else grown.table()
+        self.notes += grown.notes
+        self.source = None
+
+
+def _make_logger(config: Config, name: str) -> Any:
+    """A logger; Comet's alone is given the key, which is in no configuration."""
+    if name != "CometLogger":
+        return make(config, name)
+    general = config.general
+    return make(config, name, comet_key=general.comet_key, comet_project_name=general.comet_project_name)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,14 @@ from pggan_framework.config import Config, resolve_overrides
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.launch.experiment import Experiment, postprocessor_names
-from pggan_framework.loggers.base import Logger, RunInfo
+from pggan_framework.loggers.base import Logger, Position, RunInfo
 from pggan_framework.networks.describe import Tables
+from pggan_framework.plugins.depth import DepthManager
+from pggan_framework.plugins.run_state import data_line
 from pggan_framework.registry import REGISTRY
-from pggan_framework.reporting.record import REPORT
+from pggan_framework.reporting.run import REPORT
 from pggan_framework.runs.folders import (
+    check_links,
     check_name,
     checkpoint_folder,
     environment,
@@ -28,6 +34,8 @@ from pggan_framework.runs.folders import (
     stored_config,
     write_run_files,
 )
+from pggan_framework.storage.atomic import sweep
+from pggan_framework.storage.locks import owned
 from pggan_framework.training.budget import Budget
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.distributed import World, launcher, restarted
@@ -40,7 +48,7 @@ MAY_CHANGE = frozenset(
         "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "minutes", "num_data_workers",
         "device", "micro_batch", "activation_checkpointing", "compile", "kernels", "comet_key", "comet_project_name",
         "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
-        "debug", "allow_config_change", "plugin_dirs", "Trainer.write_in_background", "HTMLReport",
+        "debug", "allow_config_change", "moved_data", "plugin_dirs", "Trainer.write_in_background", "HTMLReport",
         "QualityMonitor",
     }
 )  # fmt: skip
@@ -100,16 +108,21 @@ def _find_run(config: Config) -> tuple[Path, Path]:
 
 def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> list[str]:
     """What differs from the configuration and the data a checkpoint was made with, in words; [] when nothing does."""
-    stored = dict(state["config"])
-    allowed = MAY_CHANGE | {f"{config.general.dataset_class}.{name}" for name in MAY_CHANGE_IN_DATA}
-    found = [
-        f"{key}: {old} -> {new}"
-        for key, old, new in config.difference(stored)
-        if not allowed & {key, key.split(".")[0]}
-    ]
+    differences = config.difference(dict(state["config"]))
+    own = f"{config.general.dataset_class}."
+    allowed = MAY_CHANGE | {own + name for name in MAY_CHANGE_IN_DATA}
+    if config.general.moved_data:
+        # Which parameters are places, a dataset does not say; its fingerprint tells whether the data are the same.
+        allowed |= {key for key, old, new in differences if key.startswith(own) and _is_place(old) and _is_place(new)}
+    found = [f"{key}: {old} -> {new}" for key, old, new in differences if not allowed & {key, key.split(".")[0]}]
     if not dataset.has_fingerprint(state["data"]):
         found.append("the data: other files or parameters than before")
     return found
+
+
+def _is_place(value: object) -> bool:
+    """Whether a parameter's value is a path, which has a folder in it or is there."""
+    return isinstance(value, str) and (os.sep in value or Path(value).exists())
 
 
 @dataclass(frozen=True)
@@ -145,16 +158,18 @@ def prepare(config: Config, world: World | None = None, budget: Budget | None = 
     if not general.resume:
         experiment = _experiment(config, world, budget)
         if general.resume_network:
-            experiment.load_weights(Path(general.resume_network))
+            experiment.load_weights()
         return Start(experiment)
     folder, snapshot = _find_run(config)
+    check_links(folder)
     state = load_checkpoint(snapshot)
     experiment = _experiment(config, world, budget)
     notes = changes(config, state, experiment.dataset)
     if notes and not general.allow_config_change:
         raise UserError(
             f"resume: the configuration differs from the run's: {'; '.join(notes)};"
-            " allowed: the same, another total_kimg, minutes, or --allow_config_change True"
+            " allowed: the same, another total_kimg, minutes, --moved_data True for the same data in another folder,"
+            " or --allow_config_change True"
         )
     return Start(experiment, folder, state, notes)
 
@@ -179,13 +194,17 @@ def run_config(config: Config, age: float = 0.0) -> RunResult:
     if restarted() and (own := find_launched(Path(config.general.result_dir), launcher())):
         config = replace(config, general=replace(config.general, resume=str(own)))
     # The processes meet when each has found nothing wrong: until then none has written anything.
-    start = prepare(config, world, Budget.of(config.general.minutes, age))
-    with world.connected(start.experiment.device):
-        return _run(config, start, world)
+    with ExitStack() as owner:
+        if world.main and config.general.resume:
+            folder, _ = _find_run(config)
+            owner.enter_context(owned(folder, f"the run {folder}"))
+        start = prepare(config, world, Budget.of(config.general.minutes, age))
+        with world.connected(start.experiment.device):
+            return _run(config, start, world, owner)
 
 
-def _run(config: Config, start: Start, world: World) -> RunResult:
-    """Train; the main process first where files are made that the others read."""
+def _run(config: Config, start: Start, world: World, owner: ExitStack) -> RunResult:
+    """Train; the main process first where files are made that the others read. `owner` holds the run's folder."""
     general = config.general
     if world.main:
         start.experiment.dataset.prepare()
@@ -195,12 +214,18 @@ def _run(config: Config, start: Start, world: World) -> RunResult:
     folder = start.folder
     if folder is None:
         made = make_run_folder(Path(general.result_dir), general.exp_name or "run") if world.main else None
+        if made is not None:
+            owner.enter_context(owned(made, f"the run {made}"))
         folder = world.broadcast_object(made)
         assert folder is not None
     trainer: Trainer | None = None
     try:
         trainer, logger = start.experiment.trainer(folder)
-        checkpoint_folder(folder, general.checkpoints_dir).mkdir(parents=True, exist_ok=True)
+        checkpoints = checkpoint_folder(folder, general.checkpoints_dir)
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        if world.main:  # what a killed start has left
+            for place in {checkpoints, folder, *(each for each in folder.iterdir() if each.is_dir())}:
+                sweep(place, owned=True)
         if start.state is not None:
             continue_from(trainer, start.state)
             if trainer.complete:
@@ -240,12 +265,12 @@ def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
     """Go on from `state`, which after an allowed change need not fit."""
     try:
         trainer.load_state_dict(state)
-    except (RuntimeError, KeyError, ValueError) as error:
-        detail = [line.strip() for line in str(error).splitlines() if line.strip()]
+    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+        detail = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise UserError(f"resume: the checkpoint does not fit what has changed: {detail[-1]}") from error
 
 
-def _other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -> list[str]:
+def other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -> list[str]:
     """Notes what differs from where a checkpoint was made, so that the run does not continue bit for bit."""
     before = (state or {}).get("machine", {})
     differing = [
@@ -290,10 +315,13 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
             logged_nimg=trainer.tick_start_nimg,
             environment=facts,
             seconds=trainer.seconds_left if isfinite(trainer.seconds_left) else None,
+            data_line=data_line(experiment.dataset),
+            verbosity=config.general.verbosity,
+            position=partial(_position, trainer, experiment.manager),
         )
     )
     changed = [f"configuration changed: {note}" for note in start.notes]
-    changed += _other_machine(start.state, experiment.machine)
+    changed += other_machine(start.state, experiment.machine)
     for note in [*changed, *_split_groups(experiment), *experiment.notes]:
         logger.message(note)
     status, exit_status = "failed", 1
@@ -310,12 +338,23 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
     return RunResult(folder, trainer.nimg, dict(trainer.stats), exit_status, _files(folder, config, experiment))
 
 
+def _position(trainer: Trainer, manager: DepthManager | None) -> Position:
+    """Where the run is, for the progress line."""
+    depth, left = trainer.depth, None
+    size = "x".join(map(str, trainer.G.growth.shape_at(depth)[1:]))
+    if manager is not None and depth < trainer.G.max_depth:
+        phases = manager.phases_left(trainer.total_nimg)
+        if any(later > depth for later, _ in phases):
+            left = sum(rest for (own, _), rest in phases.items() if own == depth)
+    return Position(depth, size, float(trainer.G.alpha), left, manager is not None and manager.unit == "second")
+
+
 def _files(folder: Path, config: Config, experiment: Experiment) -> dict[str, Path]:
-    """Where the pictures, the sounds, the page of all and the log are."""
+    """Where the images, the sounds, the report and the log are."""
     places = {}
     for name in postprocessor_names(config, experiment.dataset):
         samples_path = config.components.get(REGISTRY.get(name).name, {}).get("samples_path")
         if samples_path is not None:
-            places[{"ImageSaver": "pictures", "SoundSaver": "sounds"}.get(name, name)] = folder / samples_path
+            places[{"ImageSaver": "images", "SoundSaver": "sounds"}.get(name, name)] = folder / samples_path
     page = {"report": folder / REPORT} if config.components["HTMLReport"]["write"] else {}
     return {**places, **page, "log": folder / "log.txt"}

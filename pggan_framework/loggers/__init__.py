@@ -1,1 +1,1 @@
-"""Where a run's figures, pictures and sounds are told."""
+"""Loggers: where the metrics, images and sounds of a run go."""

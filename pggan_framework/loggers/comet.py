@@ -1,4 +1,4 @@
-"""Comet: a run's figures, parameters, pictures and sounds on comet.com, or in an archive to upload later."""
+"""Comet: a run's metrics, parameters, images and sounds on comet.com, or in an archive to upload later."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CometLogger(RemoteLogger):
     """Logs to Comet: online with a key, else, or when the service cannot be reached, into an offline archive.
 
     The key comes from ``--comet_key`` or the environment variable ``COMET_API_KEY`` and is written nowhere. A resumed
-    run goes on in the same experiment, whose name is kept in ``comet.json``. Comet's automatic capture of code,
+    run continues the same experiment, whose name is kept in ``comet.json``. Comet's automatic capture of code,
     environment, git and output is off.
 
     Args:
@@ -74,18 +74,18 @@ class CometLogger(RemoteLogger):
             self._experiment.log_other("resumed_nimg", run.resumed_nimg)
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Log a tick's figures at step `nimg`, the tick as epoch."""
+        """Log a tick's values at step `nimg`, the tick as epoch."""
         if self._experiment is not None:
             tick = int(stats["tick"]) if "tick" in stats else None
             self._experiment.log_metrics({name: float(v) for name, v in stats.items()}, step=nimg, epoch=tick)
 
     def image(self, name: str, path: Path, nimg: int) -> None:
-        """Log an encoded picture."""
+        """Log an image file."""
         if self._experiment is not None:
             self._experiment.log_image(str(path), name=name, step=nimg)
 
     def audio(self, name: str, path: Path, nimg: int) -> None:
-        """Log an encoded sound."""
+        """Log a sound file."""
         if self._experiment is not None:
             self._experiment.log_audio(str(path), file_name=path.name, metadata={"name": name}, step=nimg)
 

@@ -1,4 +1,4 @@
-"""A nested configuration as flat names, as services for figures show it."""
+"""A nested configuration as flat names, as tracking services show it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pggan_framework.loggers.base import Histogram, Logger, RunInfo
 
 
 class RemoteLogger(Logger):
-    """Base of loggers that hand a run's figures to a service: Comet and the like.
+    """Base of loggers that send a run's metrics to a service, such as Comet.
 
     A subclass simply lets its exceptions out: in a `LoggerGroup` they become one warning, with the `secrets` masked,
     and training continues.
@@ -20,7 +20,7 @@ class RemoteLogger(Logger):
     secrets: tuple[str, ...] = ()
     """What no message may show: keys, tokens."""
     report: Callable[[str], None] = staticmethod(terminal.warn)
-    """Tells a person something, one line; a `LoggerGroup` points it at its own `message`."""
+    """Prints one line for a person; a `LoggerGroup` points it at its own `message`."""
 
     def mask(self, text: str) -> str:
         """`text` on one line, with every secret replaced by stars."""
@@ -33,11 +33,11 @@ class RemoteLogger(Logger):
 class LoggerGroup(Logger):
     """Forwards every call to each of its loggers.
 
-    An exception of one logger becomes one warning, given to those that print messages; the others and the run go on.
+    An exception of one logger becomes one warning, given to those that print messages; the others and the run continue.
     A logger that could not start is left out; one that fails later is tried again, since a network may come back.
 
     Args:
-        loggers: the loggers; those that print messages are started first, so that they can tell what the rest report.
+        loggers: the loggers; those that print messages are started first, so that they can print what the rest report.
     """
 
     def __init__(self, loggers: Sequence[Logger]) -> None:
@@ -65,7 +65,7 @@ class LoggerGroup(Logger):
         self._progressing = [logger for logger in self._progressing if logger in self.loggers]
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Forward a tick's figures."""
+        """Forward a tick's values."""
         self._each(lambda logger: logger.log(stats, nimg))
 
     def progress(self, nimg: int) -> None:
@@ -77,7 +77,7 @@ class LoggerGroup(Logger):
                 self._warn(logger, error)
 
     def image(self, name: str, path: Path, nimg: int) -> None:
-        """Forward a picture's path."""
+        """Forward an image's path."""
         self._each(lambda logger: logger.image(name, path, nimg))
 
     def audio(self, name: str, path: Path, nimg: int) -> None:

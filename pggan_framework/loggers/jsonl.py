@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from pggan_framework.storage.atomic import atomic_path
 
 @register("logger")
 class JSONLLogger(Logger):
-    """Writes every tick's figures to a file, one JSON object a line; what is not a finite number is null.
+    """Writes the values of every tick to a file, one JSON object per line; what is not a finite number is null.
 
     A resumed run first drops what the checkpoint does not know of, so that the file reads as if it had never stopped.
 
@@ -25,23 +26,41 @@ class JSONLLogger(Logger):
 
     def __init__(self, filename: str = "stats.jsonl") -> None:
         self.filename = filename
-        self._torn = False
+        self._size = 0
+        """Bytes of whole lines in the file."""
+        self._waiting = b""
+        """Lines that found no place on a full disk."""
 
     def start(self, run: RunInfo) -> None:
         """Begin the file, or cut it back to where the run continues."""
         self.path = run.directory / self.filename
         kept = [] if run.resumed_nimg is None else _lines_until(self.path, run.logged_nimg)
         with atomic_path(self.path) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+            self._size = temporary.write_bytes("".join(kept).encode())
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Append one line; it is on its way to the disk when this returns."""
+        """Append one line, and those that could not be written before.
+
+        Raises:
+            OSError: if the file cannot be written.
+        """
         line = json.dumps({"nimg": nimg, **{name: _plain(value) for name, value in stats.items()}}) + "\n"
-        # After a full disk the file may end in half a line: the next one must not continue it.
-        line, self._torn = ("\n" if self._torn else "") + line, True
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
-        self._torn = False
+        self._waiting += line.encode()
+        self._write()
+
+    def finish(self, status: str) -> None:
+        """Write what could not be written before."""
+        if self._waiting:
+            self._write()
+
+    def _write(self) -> None:
+        with self.path.open("r+b" if self.path.exists() else "wb", buffering=0) as file:
+            file.truncate(self._size)  # half a line, where the disk was full
+            file.seek(self._size)
+            written = file.write(self._waiting)
+            if written != len(self._waiting):
+                raise OSError(errno.ENOSPC, "No space left on device", str(self.path))
+        self._size, self._waiting = self._size + written, b""
 
 
 def _lines_until(path: Path, nimg: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""How far a run is and when it will end: a bar on a terminal, a line now and then elsewhere."""
+"""How far a run is and when it will end: one living line on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _WINDOW = 10
-"""Over how many lines the rate behind the remaining time is taken."""
+"""Over how many measurements the rate behind the remaining time is taken."""
+_REDRAW = 0.5
+"""Seconds between two drawings of the living line."""
+_DISTANCES = ("sound.frechet", "picture.swd.average", "image.swd.average")
+"""Metrics whose ratio to their baseline is the quality of samples."""
 
 
 @register("logger")
 class ProgressLogger(Logger):
-    """Shows progress on standard error: a bar with the remaining time on a terminal, plain lines in a file or pipe.
+    """Shows progress on standard error: a living line on a terminal, plain lines in a file or pipe.
 
-    The remaining time follows the recent rate, so it grows when a depth is added. Where a clock ends a run (a budget, a
-    schedule by the clock, a time limit), the remaining time is what the clock leaves, and there is no percentage.
+    A line has the depth, its resolution and alpha, images per second, the time left for this depth and for the run, and
+    the quality: the distance of the samples to the data over the real-vs-real baseline. The time left follows the
+    recent rate, so it grows when a depth is added; where a clock ends the run, it is what the clock leaves.
 
     Args:
         seconds: time between two plain lines, in seconds; above 0.
@@ -39,78 +44,100 @@ class ProgressLogger(Logger):
         self._bar: tqdm[Any] | None = None
         self._marks: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
         self._due = float("inf")
-        self._nimg = 0
-        self._depth = ""
+        self._nimg = self._shown = 0
+        self._quality = ""
 
     def start(self, run: RunInfo) -> None:
-        """Draw the bar, or set the clock for the first line."""
+        """Draw the first line, or set the clock for it."""
+        self._run = run
         self._total = max(round(run.total_kimg * 1000), 1)
-        self._seconds = run.seconds
-        self._nimg = run.resumed_nimg or 0
+        self._nimg = self._shown = run.resumed_nimg or 0
+        now = self._start = time.monotonic()
+        self._marks.append((now, self._nimg))
+        if run.verbosity == "quiet":
+            return
         if sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
 
-            # unit_scale counts thousands, so images read as kimg; slow smoothing hides the pause of a sample sheet.
-            self._bar = tqdm(
-                total=self._total if run.seconds is None else None,
-                initial=self._nimg,
-                unit="img",
-                unit_scale=True,
-                smoothing=0.05,
-                mininterval=0.5,
-                dynamic_ncols=True,
-                file=sys.stderr,
-            )
-        now = self._start = time.monotonic()
-        if self._bar is None:
-            self._marks.append((now, self._nimg))
-            self._due = now + self.seconds
+            shape = "{percentage:3.0f}% {bar:12} {desc}"
+            self._bar = tqdm(total=1.0, bar_format=shape, dynamic_ncols=True, file=sys.stderr)
+        self._due = now + (_REDRAW if self._bar is not None else self.seconds)
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Show the depth and the fade beside the bar."""
-        if self._bar is not None and "depth" in stats:
-            self._depth = f"depth {stats['depth']:.0f}, alpha {stats.get('alpha', 1):.2f}"
-            self._bar.set_postfix_str(self._depth, refresh=False)
+        """Keep the quality, where it was measured."""
+        for name in _DISTANCES:
+            baseline = stats.get(f"{name}.floor", 0)
+            if name in stats and baseline > 0:
+                self._quality = f"quality {stats[name] / baseline:.1f}x baseline"
 
     def progress(self, nimg: int) -> None:
-        """Move on to `nimg`."""
-        if self._bar is not None:
-            if self._seconds is not None:
-                words = f"{duration(self._rest(time.monotonic()))} left"
-                self._bar.set_postfix_str(f"{self._depth}, {words}" if self._depth else words, refresh=False)
-            try:
-                self._bar.update(nimg - self._nimg)
-            except PLAIN_ERRORS:  # the terminal was closed
-                self._drop_bar()
-        elif time.monotonic() >= self._due:
-            self._line(nimg)
+        """Draw a line if it is time."""
         self._nimg = nimg
+        now = time.monotonic()
+        if now >= self._due:
+            self._draw(now)
 
     def finish(self, status: str) -> None:
-        """Leave the bar as it stands, or write a last line."""
-        if self._bar is not None:
-            self._drop_bar()
-        elif self._marks and self._nimg != self._marks[-1][1]:
-            self._line(self._nimg)
+        """Leave the living line as it is, or write a last plain one."""
+        if self._nimg != self._shown and self._due < float("inf"):
+            self._draw(time.monotonic())
+        self._drop_bar()
 
-    def _line(self, nimg: int) -> None:
-        now = time.monotonic()
-        begin, start = self._marks[0]
-        rate = (nimg - start) / (now - begin) if now > begin else 0.0
-        left = f", {duration((self._total - nimg) / rate)} left" if rate > 0 and nimg < self._total else ""
-        self._marks.append((now, nimg))
-        self._due = now + self.seconds
-        with suppress(*PLAIN_ERRORS):
-            if self._seconds is not None:
-                say(f"{nimg / 1000:.2f} kimg, {duration(self._rest(now))} left", sys.stderr)
-                return
-            share = min(nimg / self._total, 1)
-            say(f"{share:4.0%}  {nimg / 1000:.2f} of {self._total / 1000:g} kimg{left}", sys.stderr)
+    def _draw(self, now: float) -> None:
+        text, done = self._line(now), self._done(now)
+        self._shown = self._nimg
+        if self._bar is None:
+            self._mark(now)
+            self._due = now + self.seconds
+            with suppress(*PLAIN_ERRORS):
+                say(f"{done:4.0%}  {text}", sys.stderr)
+            return
+        # Rates over less than a second jump with each pause for samples.
+        if now - self._marks[-1][0] >= 1:
+            self._mark(now)
+        self._due = now + _REDRAW
+        try:
+            self._bar.n = done
+            self._bar.set_description_str(text, refresh=True)
+        except PLAIN_ERRORS:  # the terminal was closed
+            self._drop_bar()
+            self._due = float("inf")
+
+    def _mark(self, now: float) -> None:
+        self._marks.append((now, self._nimg))
+
+    def _line(self, now: float) -> str:
+        """The text behind the percentage."""
+        begin, first = self._marks[0]
+        rate = (self._nimg - first) / (now - begin) if now > begin else 0.0
+        clock = self._run.seconds is not None
+        parts = [f"{self._nimg / 1000:.2f}{'' if clock else f' of {self._total / 1000:g}'} kimg"]
+        position = None if self._run.position is None else self._run.position()
+        if position is not None:
+            fading = f", alpha {position.alpha:.2f}" if position.alpha < 1 else ""
+            parts.append(f"depth {position.depth} ({position.size}){fading}")
+        if rate > 0:
+            parts.append(f"{rate:.0f} img/s" if rate >= 10 else f"{rate:.2g} img/s")
+        if position is not None and position.depth_left is not None:
+            seconds = position.depth_left if position.by_clock else position.depth_left / rate if rate > 0 else None
+            if seconds is not None and seconds > 0:
+                parts.append(f"depth {duration(seconds)} left")
+        if clock:
+            parts.append(f"{duration(self._rest(now))} left")
+        elif rate > 0 and self._nimg < self._total:
+            parts.append(f"{duration((self._total - self._nimg) / rate)} left")
+        return ", ".join([*parts, self._quality] if self._quality else parts)
+
+    def _done(self, now: float) -> float:
+        """Fraction of the run, or of the time that a clock gives this start of it."""
+        if self._run.seconds is None:
+            return min(self._nimg / self._total, 1)
+        return min((now - self._start) / max(self._run.seconds, 1e-9), 1)
 
     def _rest(self, now: float) -> float:
         """Seconds that the clock leaves."""
-        assert self._seconds is not None
-        return max(self._start + self._seconds - now, 0)
+        assert self._run.seconds is not None
+        return max(self._start + self._run.seconds - now, 0)
 
     def _drop_bar(self) -> None:
         if self._bar is not None:

@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from pggan_framework.loggers.base import UNLIMITED_KIMG, Logger, RunInfo
+from pggan_framework.loggers.base import UNLIMITED_KIMG, Logger, RunInfo, Verbosity
 from pggan_framework.loggers.terminal import PLAIN_ERRORS, abandon_stdout, duration, say, warn
 from pggan_framework.registry import register
 
-_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
-    "tick": ("tick", "{:<4.0f}".format),
-    "kimg": ("kimg", "{:<8.2f}".format),
-    "depth": ("depth", "{:1.0f}".format),
-    "alpha": ("alpha", "{:4.2f}".format),
-    "lod": ("lod", "{:4.2f}".format),
-    "minibatch": ("minibatch", "{:<3.0f}".format),
-    "time": ("time", lambda seconds: f"{duration(seconds):<11}"),
-    "sec.left": ("left", lambda seconds: f"{duration(seconds):<7}"),
-    "sec.tick": ("sec/tick", "{:<6.1f}".format),
-    "sec.kimg": ("sec/kimg", "{:<7.2f}".format),
-    "D_loss": ("D_loss", "{:<8.3g}".format),
-    "G_loss": ("G_loss", "{:<8.3g}".format),
-    "D_real": ("D_real", "{:<8.3g}".format),
-    "D_fake": ("D_fake", "{:<8.3g}".format),
-    "gradient_penalty": ("penalty", "{:<8.3g}".format),
+_COLUMNS: dict[str, Callable[[float], str]] = {
+    "tick": "tick {:<4.0f}".format,
+    "kimg": "{:>8.2f} kimg".format,
+    "depth": " depth {:.0f}".format,
+    "alpha": "alpha {:.2f}".format,
+    "sec.kimg": lambda seconds: f"{1000 / max(seconds, 1e-9):>7.4g} img/s",
+    "time": lambda seconds: f" {duration(seconds):>11}",
+    "sec.left": lambda seconds: f"{duration(seconds):>7} left",
+    "D_loss": " D_loss {:<7.3g}".format,
+    "G_loss": "G_loss {:<7.3g}".format,
+    "D_real": "D_real {:<7.3g}".format,
+    "D_fake": "D_fake {:<7.3g}".format,
 }
-"""The figures whose place in a line is fixed: label and format; kimg stands for nimg."""
-_LEFT_OUT = frozenset(
-    {"nimg", "G_lr", "D_lr", "drift", "ms.data", "ms.saving", "gradient_norm", "D_wasserstein", "G_wasserstein"}
+"""The values of a tick's line, with their units, in this order."""
+_LEFT_OUT = re.compile(
+    r"nimg|lod|minibatch|sec\.tick|ms\..*|[GD]_lr|[GD]_.*|r1|r2|drift|gradient.*|(sound|picture|image)\..*|.*\.floor"
 )
-"""What a person rarely looks at; stats.jsonl has it."""
-_BASELINE = ".floor"
-"""Real-vs-real baselines, which hardly change: stats.jsonl and the report have them."""
+"""What stats.jsonl and the report have; the quality of samples has a line of its own."""
 
 
-def tick_line(stats: Mapping[str, float]) -> str:
-    """One tick's figures as one line: the known ones in fixed columns, a plugin's own appended as ``name value``."""
-    known = [f"{label} {form(float(stats[key]))}" for key, (label, form) in _COLUMNS.items() if key in stats]
+def tick_line(stats: Mapping[str, float], everything: bool = False) -> str:
+    """A tick's values as one line: the known ones in fixed columns, then those of a user's plugins as ``name value``.
+
+    Args:
+        stats: the values.
+        everything: append all others too.
+    """
+    known = [form(float(stats[key])) for key, form in _COLUMNS.items() if key in stats]
     others = [
         f"{key} {float(value):.4g}"
         for key, value in stats.items()
-        if key not in _COLUMNS and key not in _LEFT_OUT and not key.endswith(_BASELINE)
+        if key not in _COLUMNS and (everything or not _LEFT_OUT.fullmatch(key))
     ]
     return " ".join(known + others).rstrip()
 
@@ -65,7 +65,7 @@ def network_table(name: str, rows: list[tuple[str, str, int]]) -> str:
 
 @register("logger")
 class TeeLogger(Logger):
-    """Writes for people: everything to a file, the gist and each tick's line to the terminal too.
+    """Writes for people: everything to a file, a summary and a line for each tick to the terminal too.
 
     A terminal that closes or a disk that is full costs one warning on the other, never the run.
 
@@ -78,22 +78,25 @@ class TeeLogger(Logger):
         self._path: Path | None = None
         self._terminal_open = True
         self._file_warned = False
+        self._verbosity: Verbosity = "normal"
 
     def start(self, run: RunInfo) -> None:
-        """Write the run's head, or where it goes on."""
+        """Write the run's head, or where it resumes."""
         self._path = run.directory / self.filename
+        self._verbosity = run.verbosity
         now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
         if run.resumed_nimg is None:
             self._path.unlink(missing_ok=True)
         if run.resumed_nimg is None or not self._path.exists():
-            self._write(_head(run, now))
-            self._print(_gist(run))
+            head = _head(run, now)
+            self._write(head)
+            self._print(head if self._verbosity == "verbose" else _summary(run))
         if run.resumed_nimg is not None:
             self.message(f"resumed at {run.resumed_nimg / 1000:.2f} kimg, {now}")
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
         """One line."""
-        self.message(tick_line(stats))
+        self.message(tick_line(stats, everything=self._verbosity == "verbose"))
 
     def message(self, text: str) -> None:
         """One line, to both."""
@@ -101,7 +104,7 @@ class TeeLogger(Logger):
         self._print(text)
 
     def finish(self, status: str) -> None:
-        """Say how the run ended."""
+        """Write how the run ended."""
         self.message(f"{status}, {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}")
 
     def _write(self, text: str) -> None:
@@ -116,7 +119,7 @@ class TeeLogger(Logger):
                 warn(f"cannot write {self._path} ({error}); training continues")
 
     def _print(self, text: str) -> None:
-        if not self._terminal_open:
+        if not self._terminal_open or self._verbosity == "quiet":
             return
         try:
             say(text)
@@ -134,15 +137,13 @@ def _head(run: RunInfo, now: str) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _gist(run: RunInfo) -> str:
-    """The head's few lines that a person wants on the terminal."""
+def _summary(run: RunInfo) -> str:
+    """The few lines of the head that a person needs on the terminal."""
     lengths = [] if run.total_kimg >= UNLIMITED_KIMG else [f"{run.total_kimg:g} kimg"]
     lengths += [] if run.seconds is None else [f"{duration(run.seconds)} of training"]
-    lines = {"run": f"{run.name}, {' or '.join(lengths)}, in {run.directory}"}
-    lines["data"] = ", ".join(f"{name} {value}" for name, value in run.data.items())
-    for name, rows in run.networks.items():
-        lines[name] = f"{sum(row[2] for row in rows):,} parameters"
-    return _pairs(lines)
+    sizes = [f"{name.lower()} {sum(row[2] for row in rows):,}" for name, rows in run.networks.items()]
+    lines = {"run": str(run.directory), "data": run.data_line, "length": " or ".join(lengths)}
+    return _pairs({name: text for name, text in {**lines, "parameters": ", ".join(sizes)}.items() if text})
 
 
 def _pairs(facts: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""TensorBoard: a run's figures, pictures, sounds and histograms as event files in its folder."""
+"""TensorBoard: a run's metrics, images, sounds and histograms as event files in its folder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TensorBoardLogger(Logger):
             self._writer.add_text("config", text, 0)
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Write a tick's figures."""
+        """Write a tick's values."""
         if self._writer is None:
             return
         if nimg <= self._highest:
@@ -53,7 +53,7 @@ class TensorBoardLogger(Logger):
         self._writer.flush()
 
     def image(self, name: str, path: Path, nimg: int) -> None:
-        """Write a picture."""
+        """Write an image."""
         if self._writer is not None:
             import numpy as np
             from PIL import Image

@@ -1,4 +1,4 @@
-"""Weights & Biases: a run's figures, parameters, pictures and sounds on wandb.ai, or in a folder to upload later."""
+"""Weights & Biases: a run's metrics, parameters, images and sounds on wandb.ai, or in a folder to upload later."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WandbLogger(RemoteLogger):
     """Logs to Weights & Biases: online with a key, else, or when the service cannot be reached, into a folder.
 
     The key is the one ``wandb login`` has stored or the environment variable ``WANDB_API_KEY``; it is written nowhere.
-    A resumed run goes on in the same run there, whose id is kept in ``wandb.json``. All figures stand over ``nimg``.
+    A resumed run continues the same run there, whose id is kept in ``wandb.json``. The horizontal axis is ``nimg``.
     What wandb collects of itself (code, git, packages, machine, printed text) is off. Needs the extra ``wandb``.
 
     Args:
@@ -73,23 +73,23 @@ class WandbLogger(RemoteLogger):
         self._id = previous or self._run.id
         with atomic_path(id_file) as temporary:
             temporary.write_text(json.dumps({"run_id": self._id}) + "\n", encoding="utf-8")
-        # A step of wandb's own can only rise, but a run that is rolled back or resumed gives figures once more.
+        # A step of wandb's own can only rise, but a run that is rolled back or resumed logs values again.
         self._run.define_metric("nimg", hidden=True)
         self._run.define_metric("*", step_metric="nimg")
         if previous is not None:
             self._run.summary["resumed_nimg"] = run.resumed_nimg
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Log a tick's figures."""
+        """Log a tick's values."""
         self._log({name: float(value) for name, value in stats.items()}, nimg)
 
     def image(self, name: str, path: Path, nimg: int) -> None:
-        """Log an encoded picture."""
+        """Log an image file."""
         if self._run is not None:
             self._log({name: self._wandb.Image(str(path))}, nimg)
 
     def audio(self, name: str, path: Path, nimg: int) -> None:
-        """Log an encoded sound."""
+        """Log a sound file."""
         if self._run is not None:
             self._log({name: self._wandb.Audio(str(path))}, nimg)
 

@@ -16,9 +16,26 @@ Features = NDArray[Any]
 """[N, F]: F numbers for each of N clips, float64; of pictures whatever a metric keeps of each, [N, ...]."""
 
 
+def as_array(values: Any) -> NDArray[Any]:
+    """An array, or a torch tensor on any device, as an array."""
+    return np.asanyarray(values.detach().cpu() if hasattr(values, "detach") else values)
+
+
+def as_images(values: Any) -> NDArray[np.uint8]:
+    """Images [N, C, H, W] of uint8, from an array or a tensor.
+
+    Raises:
+        UserError: if they are anything else, or none.
+    """
+    images = as_array(values)
+    if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+        raise UserError(f"images are {images.dtype} {list(images.shape)}; allowed: uint8 [N, C, H, W]")
+    return images
+
+
 @dataclass(frozen=True)
 class Clips:
-    """Sounds of one length, and what else is known of them.
+    """Sounds of one length, and what else is known of them. Tensors are accepted wherever arrays are.
 
     Args:
         waves: float32 [N, T] or [N, channels, T], full scale 1.
@@ -40,6 +57,9 @@ class Clips:
     decoded: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("waves", "pictures", "midi", "decoded"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, as_array(getattr(self, name)))
         if self.waves.ndim not in (2, 3) or self.waves.shape[-1] == 0:
             raise ValueError(f"waves of shape {self.waves.shape} are not [N, T] or [N, channels, T]")
         if not np.all(np.isfinite(self.waves)):
@@ -67,10 +87,10 @@ class Clips:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of one size.
+    """Images of one size.
 
     Args:
-        images: uint8 [N, C, H, W].
+        images: uint8 [N, C, H, W], an array or a tensor.
 
     Raises:
         ValueError: if they are anything else.
@@ -79,6 +99,7 @@ class Pictures:
     images: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "images", as_array(self.images))
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
             raise ValueError(f"pictures of {self.images.dtype} {self.images.shape} are not uint8 [N, C, H, W]")
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.metrics.base import Clips, Features, Metric
+from pggan_framework.metrics.base import Clips, Features, Metric, as_array
 from pggan_framework.metrics.mel_features import statistics
 from pggan_framework.registry import register
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LEAST_SPREAD = 1.0
 """dB, about the smallest step of level one hears: a number that hardly varies in the reals is not divided by less."""
@@ -39,12 +44,12 @@ def gaussian_distance(
     return max(float(apart + np.trace(covariance) + np.trace(other) - 2 * common), 0.0)
 
 
-def frechet_distance(reals: Features, others: Features) -> float:
+def frechet_distance(reals: Features | Tensor, others: Features | Tensor) -> float:
     """`gaussian_distance` between the Gaussians fitted to two sets of features [N, F]; N >= 2 each.
 
     Few clips make it larger, however alike the two are: compare only figures of the same N.
     """
-    fitted = [(np.mean(f, axis=0), np.atleast_2d(np.cov(f, rowvar=False))) for f in (reals, others)]
+    fitted = [(np.mean(f, axis=0), np.atleast_2d(np.cov(f, rowvar=False))) for f in map(as_array, (reals, others))]
     return gaussian_distance(*fitted[0], *fitted[1])
 
 

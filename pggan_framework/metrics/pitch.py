@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pggan_framework.errors import UserError, nearest
-from pggan_framework.metrics.base import Clips, Features, Metric
+from pggan_framework.metrics.base import Clips, Features, Metric, as_array
 from pggan_framework.metrics.trackers import TRACKERS
 from pggan_framework.registry import register
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IN_TUNE = 50.0
 """Cents: half a semitone; beyond it another note is nearer."""
@@ -23,7 +26,7 @@ def hertz(midi: ArrayLike) -> NDArray[np.float64]:
 
 
 def pitch_errors(
-    waves: NDArray[np.float32], sample_rate: int, midi: ArrayLike, tracker: str = "pyin"
+    waves: NDArray[np.float32] | Tensor, sample_rate: int, midi: ArrayLike | Tensor, tracker: str = "pyin"
 ) -> NDArray[np.float64]:
     """How far each sound's pitch lies above its label, in cents [N]; nan where the tracker hears no pitch.
 
@@ -39,7 +42,7 @@ def pitch_errors(
         UserError: if the tracker is unknown or not installed.
         ValueError: if there is not one label for each wave, or one is no frequency below half the sample rate.
     """
-    return _errors(Clips(waves, sample_rate, midi=np.asarray(midi, dtype=np.float64)), tracker)
+    return _errors(Clips(as_array(waves), sample_rate, midi=as_array(midi).astype(np.float64)), tracker)
 
 
 def _errors(clips: Clips, tracker: str) -> NDArray[np.float64]:

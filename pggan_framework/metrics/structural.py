@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
 from pggan_framework.errors import UserError
-from pggan_framework.metrics.base import PictureMetric, Pictures
+from pggan_framework.metrics.base import PictureMetric, Pictures, as_images
 from pggan_framework.registry import register
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -22,7 +22,7 @@ _PIXELS = 1 << 20
 """Pixels that are compared at a time."""
 
 
-def ms_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor) -> float:
     """The mean MS-SSIM of pairs of pictures: 1 for equal ones, about 0 for ones that have nothing in common.
 
     Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment" (2003): five scales,
@@ -38,9 +38,7 @@ def ms_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     Raises:
         UserError: if they are no uint8 [N, C, H, W] of one shape, or too small.
     """
-    for images in (a, b):
-        if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
-            raise UserError(f"pictures are {images.dtype} {list(images.shape)}; allowed: uint8 [N, C, H, W]")
+    a, b = as_images(a), as_images(b)
     if a.shape != b.shape:
         raise UserError(f"pictures are {list(a.shape)} and {list(b.shape)}; allowed: pairs of the same shape")
     return _mean_of_pairs(a, b, np.stack([np.arange(len(a))] * 2, axis=1))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.metrics.base import PictureMetric, Pictures
+from pggan_framework.metrics.base import PictureMetric, Pictures, as_images
 from pggan_framework.metrics.pyramid import SMALLEST, laplacian_level, level_sizes
 from pggan_framework.registry import register
 
@@ -58,7 +58,7 @@ def directions(channels: int, height: int, width: int, seed: int = 0) -> NDArray
     return unit.reshape(DIRECTIONS, channels, SIDE, SIDE)
 
 
-def sliced_wasserstein(real: NDArray[np.uint8], fake: NDArray[np.uint8], seed: int = 0) -> Distances:
+def sliced_wasserstein(real: NDArray[np.uint8] | Tensor, fake: NDArray[np.uint8] | Tensor, seed: int = 0) -> Distances:
     """The sliced Wasserstein distance of two sets of pictures, level by level.
 
     One level is worked on at a time: its patches take 25 kB a picture and channel on each side, whatever the size of
@@ -77,9 +77,7 @@ def sliced_wasserstein(real: NDArray[np.uint8], fake: NDArray[np.uint8], seed: i
     Raises:
         UserError: if the sets are no uint8 [N, C, H, W], differ in shape or in number, or are too small.
     """
-    for images in (real, fake):
-        if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
-            raise UserError(f"pictures are {images.dtype} {list(images.shape)}; allowed: uint8 [N, C, H, W]")
+    real, fake = as_images(real), as_images(fake)
     if real.shape != fake.shape:
         raise UserError(f"pictures are {list(real.shape)} and {list(fake.shape)}; allowed: as many, of the same shape")
     channels, height, width = real.shape[1:]

@@ -165,11 +165,18 @@ def _facts(details: Details) -> list[tuple[str, str]]:
         ("augmentations", ", ".join(details["augmentations"]) or "none"),
         ("data", f"{details['dataset']}, fingerprint {details['data_fingerprint']}{_counted(details['labels'])}"),
     ]
+    for entry in details.get("origin", []):
+        layers = ", ".join(f"{what} {count}" for what, count in entry["layers"].items())
+        rows.append(("grown from", f"{_grown(entry)}: layers {layers}"))
     codec = details["codec"]
     if codec is not None:
         values = ", ".join(f"{key} {value}" for key, value in codec["parameters"].items())
         rows.append(("codec", f"{codec['name']}: {values}"))
     return rows
+
+
+def _grown(entry: Mapping[str, Any]) -> str:
+    return f"{entry['model']}, {entry['shape']}, {entry['nimg'] / 1000:g} kimg"
 
 
 def _counted(labels: Sequence[Mapping[str, Any]] | None) -> str:

@@ -13,7 +13,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import MapSpace, space_from_state
 from pggan_framework.loggers.base import UNLIMITED_KIMG
-from pggan_framework.models.exported import ENDING, VERSION, about_path, growth_from, read_about
+from pggan_framework.models.exported import ENDING, VERSION, about_path, read_about
 from pggan_framework.schedules.growth import Growth
 
 Details = dict[str, Any]
@@ -47,9 +47,8 @@ def _describe_checkpoint(path: Path) -> Details:
     from pggan_framework.training.checkpoint import VERSION, load_checkpoint
 
     state = load_checkpoint(path)
-    config, networks, stored, nimg = state["config"], state["networks"], state["growth"], state["nimg"]
-    doubles = tuple((bool(down), bool(across)) for down, across in stored["doubles"])
-    growth = Growth(stored["channels"], tuple(stored["seed"]), doubles)
+    config, networks, nimg = state["config"], state["networks"], state["nimg"]
+    growth = Growth.from_state(state["growth"], str(path))
     labels, codec = state.get("labels"), state["codec"]
     planned = state["trainer"].get("total_nimg")
     total = config.get("total_kimg") if planned is None else planned / 1000
@@ -77,6 +76,7 @@ def _describe_checkpoint(path: Path) -> Details:
         "schedule": config.get("schedule") or "DepthManager's phases",
         "dataset": config["dataset_class"],
         "data_fingerprint": state["data"],
+        "origin": list(state.get("origin", [])),
         "labels": None
         if labels is None
         else _labels(space_from_state(labels["space"]), labels["rows"].numpy(), labels["counts"].numpy()),
@@ -86,7 +86,7 @@ def _describe_checkpoint(path: Path) -> Details:
 
 def _describe_exported(path: Path) -> Details:
     about = read_about(about_path(path))
-    growth, labels = growth_from(about["growth"]), about["labels"]
+    growth, labels = Growth.from_state(about["growth"], str(path)), about["labels"]
     space = None if labels is None else space_from_state(labels["space"])
     rows, counts = np.zeros((0, 1)), np.zeros(0, np.int64)
     if labels is not None and "rows" in labels:
@@ -109,12 +109,14 @@ def _describe_exported(path: Path) -> Details:
 
 def _describe_h5(path: Path) -> Details:
     from pggan_framework.data.datasets.h5 import OldH5Dataset
-    from pggan_framework.data.store.h5_file import FORMAT, open_h5, read_record
+    from pggan_framework.data.store.h5_file import FORMAT, damage, find_levels, open_h5, read_record
 
-    with open_h5(path) as file:
+    with damage(path), open_h5(path) as file:
         prepared = "format_version" in file.attrs
         record = read_record(file, path)
-        levels = {name: list(data.shape) for name, data in file.items() if name.startswith("data")}
+        levels = {
+            level.name: list(level.shape) for level in sorted(find_levels(file, path), key=lambda each: each.name)
+        }
     if "shards" in record:
         return _describe_index(path, record, levels)
     dataset = OldH5Dataset(path)
@@ -146,7 +148,7 @@ def _kind(record: Details) -> str:
 
 def _describe_index(path: Path, record: Details, levels: Details) -> Details:
     """The same of an index of shards, which need not be here."""
-    from pggan_framework.data.store.h5_file import FORMAT, open_h5, read_levels
+    from pggan_framework.data.store.h5_file import FORMAT, damage, open_h5, read_levels, read_small
     from pggan_framework.data.store.shards import read_shards
 
     top = read_levels(path)[0]
@@ -154,8 +156,8 @@ def _describe_index(path: Path, record: Details, levels: Details) -> Details:
     labels = None
     if record["label_space"] is not None:
         space = space_from_state(record["label_space"])
-        with open_h5(path) as file:
-            rows = space.typed(file["labels"][:])
+        with damage(path), open_h5(path) as file:
+            rows = space.typed(read_small(file, path, "labels"))
         labels = _labels(space, rows, np.ones(len(rows), np.int64))
     return {
         "kind": f"index of prepared data in {len(files)} shards",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pggan_framework.errors import UserError, require
 from pggan_framework.runs.folders import EXPORTED
-from pggan_framework.schedules.growth import Growth
+from pggan_framework.storage.limits import MOST_JSON, parse_json, read_text
 
 FORMAT, VERSION = "pggan_framework generator", 1
 WEIGHTS, CONFIG = EXPORTED, "config.json"
@@ -47,7 +45,7 @@ def read_about(path: Path) -> dict[str, Any]:
         UserError: if it is missing, damaged or of another kind.
     """
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = parse_json(read_text(path, MOST_JSON))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; an exported model is its weights and it") from error
     except ValueError as error:
@@ -57,13 +55,6 @@ def read_about(path: Path) -> dict[str, Any]:
     if about.get("version") != VERSION:
         raise UserError(f"{path} is of version {about.get('version')}; this release reads version {VERSION}")
     return about
-
-
-def growth_from(state: Mapping[str, Any]) -> Growth:
-    """The growth that JSON and checkpoints have as ``channels``, ``seed`` and ``doubles``."""
-    height, width = (int(side) for side in state["seed"])
-    doubles = tuple((bool(down), bool(across)) for down, across in state["doubles"])
-    return Growth(int(state["channels"]), (height, width), doubles)
 
 
 def _tensors(path: Path) -> dict[str, Any]:

@@ -1,37 +1,46 @@
-"""Models by a path or an address, for torch.hub."""
+"""Trained models by run, path or address: `pggan_framework.load_generator`, and torch.hub."""
 
 from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import torch
 
 from pggan_framework.errors import UserError
+from pggan_framework.models import pretrained
 from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS
-from pggan_framework.models.pretrained import Pretrained, Weights, load_generator
+from pggan_framework.models.pretrained import Pretrained, Weights
+from pggan_framework.reporting.run import Run
 from pggan_framework.runs.folders import find_checkpoint
+
+if TYPE_CHECKING:
+    from pggan_framework.launch.start import RunResult
 
 SCHEMES = ("http", "https", "file")
 
 
-def load(model: str | Path, weights: Weights | None = None, depth: int | None = None) -> Pretrained:
-    """A trained model from a path or an address.
+def load_generator(
+    model: str | Path | Run | RunResult = "latest", weights: Weights | None = None, depth: int | None = None
+) -> Pretrained:
+    """Load a trained generator, with all that is needed to use it, onto the CPU.
+
+    ``load_generator("results/003-piano").sounds(4)`` generates four sounds, which a notebook plays.
 
     Args:
-        model: a checkpoint, a run's folder, exported weights or their folder; or the address of a checkpoint or of
-            exported weights.
-        weights: which generator; by default ema, or whichever was exported.
-        depth: of its pictures; the deepest trained by default.
+        model: a run, its folder (then its best checkpoint is used), ``latest`` in ``results``, a checkpoint, exported
+            weights or their folder; or the address of a checkpoint or of exported weights.
+        weights: ``ema`` or ``raw``; by default ema, or whichever was exported.
+        depth: of its images; by default the deepest trained.
 
     Raises:
         UserError: if there is no such file, it cannot be downloaded, or it is none of these.
     """
-    path = _download(str(model)) if urlsplit(str(model)).scheme in SCHEMES else None
-    if path is None:
-        _, path = find_checkpoint(str(model), Path("results"))
-    found = load_generator(path, weights)
+    name = str(model if isinstance(model, (str, Path)) else model.path)
+    path = _download(name) if urlsplit(name).scheme in SCHEMES else find_checkpoint(name, Path("results"))[1]
+    found = pretrained.load_generator(path, weights)
     return found if depth is None else found.at_depth(depth)
 
 

@@ -12,12 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pggan_framework.audio.finish import finished
 from pggan_framework.config.discovery import load_for_models
 from pggan_framework.errors import UserError, nearest, require
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import Map, MapSpace, space_from_state
-from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, about_path, growth_from, read_exported
+from pggan_framework.metrics.base import as_array
+from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, about_path, read_exported
+from pggan_framework.models.fitting import build_generator
 from pggan_framework.networks.base import GeneratorBase
+from pggan_framework.postprocessors.soundfiles import Sound
 from pggan_framework.registry import REGISTRY
 from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.checkpoint import load_checkpoint
@@ -29,7 +33,7 @@ Weights = Literal["ema", "raw"]
 """Which of a checkpoint's generators: the averaged one, or the one that was trained."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pretrained:
     """A generator out of a checkpoint.
 
@@ -195,6 +199,7 @@ class Pretrained:
             ValueError: if conditions are missing, or given to a generator that is not conditioned.
         """
         device = next(self.generator.parameters()).device
+        latents = torch.as_tensor(latents, dtype=torch.float32)
         parts = []
         with torch.no_grad():
             for start in range(0, len(latents), batch):
@@ -212,9 +217,26 @@ class Pretrained:
         labels = self.draw_labels(count, seed) if labels is None else labels
         return self.generate(self.latents(count, seed), labels, batch)
 
+    def sounds(self, count: int, seed: int = 0, labels: Labels | None = None) -> list[Sound]:
+        """`count` sounds, which a notebook plays; the same seed gives the same ones.
+
+        Raises:
+            ValueError: if it was not trained on sound.
+        """
+        waves = self.decode(self.sample(count, seed, labels=labels), seed)
+        assert self.codec is not None
+        waves = finished(waves, self.codec.sample_rate)
+        return [Sound(wave, self.codec.sample_rate, f"sample {number}") for number, wave in enumerate(waves)]
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.growth.shape_at(self.generator.depth)))
+        what = "sounds" if self.codec is not None else "images"
+        conditioned = "" if self.label_space is None else ", conditioned"
+        return f"Pretrained({self.weights} generator of {what} {shape}{conditioned}, {self.nimg / 1000:g} kimg)"
+
     def decode(
         self,
-        pictures: NDArray[np.float32],
+        pictures: NDArray[np.float32] | torch.Tensor,
         seed: int = 0,
         griffin_lim_iter: int = 32,
         phase_start: PhaseStart = "auto",
@@ -229,6 +251,7 @@ class Pretrained:
         """
         if self.codec is None:
             raise ValueError("the generator makes pictures, no sound: there is no codec in its checkpoint")
+        pictures = as_array(pictures)
         height, width = self.growth.shape[1:]
         full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
         return self.codec.decode(full, seed, griffin_lim_iter, phase_start=phase_start, refine_iter=refine_iter)
@@ -253,19 +276,21 @@ def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
         UserError: if the file is no whole checkpoint, or no exported model, or needs a class that is not registered.
     """
     load_for_models()
-    if path.suffix != ENDING:
-        return _from_checkpoint(path, load_checkpoint(path), weights or "ema")
-    about, tensors = read_exported(path, weights)
+    exported = path.suffix == ENDING
+    about = about_path(path) if exported else path
     try:
-        return _from_exported(path, about, tensors)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{about_path(path)} does not describe the generator in {path} ({error})") from error
+        if not exported:
+            return _from_checkpoint(path, load_checkpoint(path), weights or "ema")
+        return _from_exported(path, *read_exported(path, weights))
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+        # Its values are of any kind and size: it may come from a stranger.
+        raise UserError(f"{about} does not describe the generator in {path} ({error!r})") from error
 
 
 def _from_checkpoint(path: Path, state: Mapping[str, Any], weights: Weights) -> Pretrained:
     config, labels = state["config"], state.get("labels")
-    generator = _generator(path, config["generator"], config, state["growth"], labels)
-    generator.load_state_dict(state["ema"] if weights == "ema" else state["networks"]["G"])
+    stored = state["ema"] if weights == "ema" else state["networks"]["G"]
+    generator = _generator(path, config["generator"], config, state["growth"], labels, stored)
     generator.depth, generator.alpha = state["networks"]["depth"], state["networks"]["alpha"]
     rows, counts = (None, None) if labels is None else (labels["rows"].numpy(), labels["counts"].numpy())
     low, high = state["growth"]["range_out"]
@@ -277,8 +302,7 @@ def _from_checkpoint(path: Path, state: Mapping[str, Any], weights: Weights) -> 
 def _from_exported(path: Path, about: Mapping[str, Any], tensors: dict[str, Any]) -> Pretrained:
     config = {"generator": about["generator"], about["generator"]: about["parameters"]}
     labels = about["labels"]
-    generator = _generator(path, about["generator"], config, about["growth"], labels)
-    generator.load_state_dict(tensors)
+    generator = _generator(path, about["generator"], config, about["growth"], labels, tensors)
     generator.depth, generator.alpha = about["depth"], about["alpha"]
     rows: Labels | None = None
     counts: NDArray[np.int64] | None = None
@@ -294,13 +318,18 @@ def _from_exported(path: Path, about: Mapping[str, Any], tensors: dict[str, Any]
 
 
 def _generator(
-    path: Path, name: str, config: Mapping[str, Any], growth: Mapping[str, Any], labels: Mapping[str, Any] | None
+    path: Path,
+    name: str,
+    config: Mapping[str, Any],
+    growth: Mapping[str, Any],
+    labels: Mapping[str, Any] | None,
+    weights: Mapping[str, Any],
 ) -> GeneratorBase:
     _needs(path, "generator", name)
     component = REGISTRY.get(name, "generator")
     extra = {} if labels is None else {"label_space": space_from_state(labels["space"])}
-    generator: GeneratorBase = component.cls(shape=growth_from(growth), **config[component.name], **extra)
-    return generator
+    arguments = {"shape": Growth.from_state(growth, str(path)), **config[component.name], **extra}
+    return build_generator(path, component.cls, arguments, weights)
 
 
 def _codec(path: Path, state: Mapping[str, Any] | None) -> Codec | None:

@@ -133,7 +133,7 @@ class GrowingNetwork(nn.Module):
         """Compute as `execution` says from now on, in every layer."""
         for module in self.modules():
             if hasattr(type(module), "execution"):
-                module.execution = execution
+                setattr(module, "execution", execution)  # noqa: B010  -- of nn.Module the type is another
 
     def checkpoint_activations(self, wish: RecomputeWish) -> None:
         """Recompute feature maps in the backward pass, rather than keep them: those that are `LARGE`, all, or none."""

@@ -175,8 +175,8 @@ def convolve(
         kind = torch.get_autocast_dtype(x.device.type)
         x, weight, bias = x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
     # As nodes of the graph that are no leaves: of leaves `is_wanted` cannot tell.
-    weight, bias = (p.view_as(p) if p is not None and p.is_leaf and p.requires_grad else p for p in (weight, bias))
-    return cast(Tensor, _Convolution.apply(x, weight, bias, geometry, slope, execution))
+    both = [p.view_as(p) if p is not None and p.is_leaf and p.requires_grad else p for p in (weight, bias)]
+    return cast(Tensor, _Convolution.apply(x, *both, geometry, slope, execution))
 
 
 def leaky_relu(x: Tensor, slope: float, execution: Execution = DEFAULT) -> Tensor:

@@ -12,7 +12,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, FeatureMaps, GeneratorBase, Verdict, growth_of
 from pggan_framework.networks.blocks import DiscriminatorBlock, GeneratorBlock, Head, Layers, SeedBlock, check_share
-from pggan_framework.networks.functional import downsample, pixel_norm, upsample
+from pggan_framework.networks.functional import EPSILON, downsample, pixel_norm, upsample
 from pggan_framework.networks.norms import BlockNorm
 from pggan_framework.networks.statistics import RowStatistics
 from pggan_framework.registry import register
@@ -47,13 +47,14 @@ class Generator(GeneratorBase):
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
         position_bias: give the first dense layer a bias for each position, not only for each channel; for networks
             from the GAN zoo.
-        patch_size: pixels per side of the patches that the last layer draws at once. With 2, feature maps have half the
-            height and width of the images, and a step costs about a quarter (sub-pixel convolution, Shi et al. 2016,
-            arXiv 1609.05158).
+        plain_labels: names of the labels that are joined after the normalisation of the latents; growing a model sets
+            them, since a label that is normalised with the latents would change what they mean.
 
     Raises:
         UserError: if a parameter is outside its limits.
     """
+
+    normalized: Tensor | None
 
     def __init__(
         self,
@@ -73,26 +74,24 @@ class Generator(GeneratorBase):
         norm: BlockNorm = "none",
         spectral_norm: bool = False,
         position_bias: bool | None = None,
-        patch_size: int = 1,
+        plain_labels: list[str] | None = None,
     ) -> None:
         growth = growth_of(shape)
-        inner = patched("Generator", growth, patch_size)
         layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm, running=True)
         layers.check("Generator", growth)
         super().__init__(growth, 512 if latent_size is None else latent_size, label_space)
-        # [N, C p p, h / p, w / p] -> [N, C, h, w]
-        self.pixels = nn.PixelShuffle(patch_size) if patch_size > 1 else nn.Identity()
         self.normalize_latents = normalize_latents
+        self.register_buffer("normalized", self._normalized(plain_labels or []), persistent=False)
         self.tanh_at_end = tanh_at_end
-        maps = FeatureMaps(inner, fmap_base, fmap_decay, fmap_max)
+        maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
         pixels = norm == "none" if pixelnorm is None else pixelnorm
         inputs = self.latent_size + (label_space.width if label_space else 0)
-        self.blocks = nn.ModuleList([SeedBlock(inputs, maps.at(0), inner.seed, layers, pixels, bool(position_bias))])
+        self.blocks = nn.ModuleList([SeedBlock(inputs, maps.at(0), growth.seed, layers, pixels, bool(position_bias))])
         for depth in range(1, growth.max_depth + 1):
             channels = maps.at(depth - 1), maps.at(depth)
             self.blocks.append(GeneratorBlock(channels, growth.factor(depth), layers, pixels, upsampling))
         self.to_rgb = nn.ModuleList(
-            [layers.image((maps.at(depth), inner.channels), gain=1.0) for depth in range(growth.max_depth + 1)]
+            [layers.image((maps.at(depth), growth.channels), gain=1.0) for depth in range(growth.max_depth + 1)]
         )
 
     def earlier(self) -> Sequence[nn.Module]:
@@ -112,7 +111,7 @@ class Generator(GeneratorBase):
         """
         self.check_labels(labels, latents.shape[0])
         inputs = latents if labels is None else torch.cat([latents, labels], 1)
-        x = self.blocks[0](pixel_norm(inputs) if self.normalize_latents else inputs)
+        x = self.blocks[0](self._normalize(inputs) if self.normalize_latents else inputs)
         before = x
         for depth in range(1, self.depth):
             before, x = x, self.run(depth, lambda block, x: block(x), [self.blocks[depth]], x, apart=True)
@@ -122,11 +121,32 @@ class Generator(GeneratorBase):
             before, x = x, self.run(self.depth, lambda block, to_rgb, x: to_rgb(block(x)), last, x, apart=True)
         else:
             x = self.to_rgb[0](x)
-        x = self.pixels(x)
         if self.fading:
-            old = upsample(self.pixels(self.to_rgb[self.depth - 1](before)), self.growth.factor(self.depth))
+            old = upsample(self.to_rgb[self.depth - 1](before), self.growth.factor(self.depth))
             x = torch.lerp(old, x, self.alpha.to(x.dtype))
         return torch.tanh(x) if self.tanh_at_end else x
+
+    def _normalized(self, plain_labels: list[str]) -> Tensor | None:
+        """[F + width], 1 for each input that is normalised with the others; None where all are."""
+        attributes = self.label_space.attributes if isinstance(self.label_space, LabelSpace) else ()
+        unknown = set(plain_labels) - {attribute.name for attribute in attributes}
+        if unknown:
+            raise UserError(
+                f"Generator.plain_labels: '{min(unknown)}' is given; allowed: the labels of the data,"
+                f" {', '.join(attribute.name for attribute in attributes) or 'none'}"
+            )
+        if not plain_labels:
+            return None
+        counted = [torch.full((attribute.size,), float(attribute.name not in plain_labels)) for attribute in attributes]
+        return torch.cat([torch.ones(self.latent_size), *counted])
+
+    def _normalize(self, inputs: Tensor) -> Tensor:
+        """Inputs [N, F + width] with mean square 1 over those that count."""
+        if self.normalized is None:
+            return pixel_norm(inputs)
+        counted = self.normalized.to(inputs.dtype)
+        mean = (inputs * counted).square().sum(1, keepdim=True) / counted.sum()
+        return torch.where(counted > 0, inputs * (mean + EPSILON).rsqrt(), inputs)
 
 
 @register("discriminator")
@@ -156,7 +176,6 @@ class Discriminator(DiscriminatorBase):
             channel of a sample (instance), each sample (layer), or each value by its neighbouring channels'
             (local_response). With batch, a score depends on the whole batch, which no gradient penalty means.
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
-        patch_size: pixels per side of the patches that are channels to the first layer, as in the generator.
         row_statistics: also judge each row's mean, deviation and change along the width, which are those of a frequency
             along time where images are spectrograms.
 
@@ -181,11 +200,9 @@ class Discriminator(DiscriminatorBase):
         block_dropout: float = 0.0,
         norm: BlockNorm = "none",
         spectral_norm: bool = False,
-        patch_size: int = 1,
         row_statistics: bool = False,
     ) -> None:
         name, growth = type(self).__name__, growth_of(shape)
-        inside = patched(name, growth, patch_size)
         layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm)
         layers.check(name, growth)
         check_share(name, "dropout", dropout)
@@ -194,18 +211,16 @@ class Discriminator(DiscriminatorBase):
             raise UserError(f"{name}.mbstd_group {mbstd_group} is below 2: one sample has no deviation")
         super().__init__(growth, label_space)
         self.stddev_group = mbstd_group if mbstd == "grouped" else 1
-        # [N, C, h, w] -> [N, C p p, h / p, w / p]
-        self.patches = nn.PixelUnshuffle(patch_size) if patch_size > 1 else nn.Identity()
-        maps = FeatureMaps(inside, fmap_base, fmap_decay, fmap_max)
+        maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
         inner = maps.at(0), maps.at(-1)
-        self.blocks = nn.ModuleList([Head(inner, inside.seed, layers, mbstd, mbstd_group, dropout)])
+        self.blocks = nn.ModuleList([Head(inner, growth.seed, layers, mbstd, mbstd_group, dropout)])
         for depth in range(1, growth.max_depth + 1):
             channels = maps.at(depth), maps.at(depth - 1)
             block = DiscriminatorBlock(channels, growth.factor(depth), layers, fused_downscale, block_dropout)
             self.blocks.append(block)
         self.from_rgb = nn.ModuleList(
             [
-                layers.image((inside.channels, maps.at(depth)), slope=layers.slope)
+                layers.image((growth.channels, maps.at(depth)), slope=layers.slope)
                 for depth in range(growth.max_depth + 1)
             ]
         )
@@ -252,15 +267,13 @@ class Discriminator(DiscriminatorBase):
     def _features(self, images: Tensor, parts: int) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
         if self.depth == 0:
-            head: Tensor = self.blocks[0](self.from_rgb[0](self.patches(images)), parts)
+            head: Tensor = self.blocks[0](self.from_rgb[0](images), parts)
             return head
         newest = [self.from_rgb[self.depth], self.blocks[self.depth]]
-        x = self.run(
-            self.depth, lambda first, block, x: block(first(x), parts), newest, self.patches(images), apart=True
-        )
+        x = self.run(self.depth, lambda first, block, x: block(first(x), parts), newest, images, apart=True)
         if self.fading:
             smaller = self._shrink(images, self.growth.factor(self.depth))
-            x = torch.lerp(self.from_rgb[self.depth - 1](self.patches(smaller)), x, self.alpha.to(x.dtype))
+            x = torch.lerp(self.from_rgb[self.depth - 1](smaller), x, self.alpha.to(x.dtype))
         for depth in range(self.depth - 1, 0, -1):
             x = self.run(depth, lambda block, x: block(x, parts), [self.blocks[depth]], x, apart=True)
         features: Tensor = self.blocks[0](x, parts)
@@ -269,17 +282,3 @@ class Discriminator(DiscriminatorBase):
     def _shrink(self, images: Tensor, factor: tuple[int, int]) -> Tensor:
         """What the depth before sees of pictures [N, C, h, w]."""
         return downsample(images, factor)
-
-
-def patched(name: str, growth: Growth, size: int) -> Growth:
-    """The growth of feature maps where images are patches of `size` x `size` pixels.
-
-    Raises:
-        UserError: if the seed block does not divide into such patches.
-    """
-    height, width = growth.seed
-    if size < 1 or height % size or width % size:
-        raise UserError(
-            f"{name}.patch_size {size} is given; allowed: a number that divides the first images, {height}x{width}"
-        )
-    return Growth(growth.channels * size * size, (height // size, width // size), growth.doubles)

@@ -25,7 +25,7 @@ def is_wanted(node: Any) -> bool:
     if node is None:
         return False
     try:
-        return bool(torch._C._will_engine_execute_node(node))  # type: ignore[attr-defined]
+        return bool(torch._C._will_engine_execute_node(node))
     except (AttributeError, RuntimeError):
         return True
 
@@ -51,7 +51,11 @@ def shallow_copy(module: M, changes: Mapping[nn.Module, Mapping[str, Any]]) -> M
         new = old
         if own or any(new_children[name] is not child for name, child in children.items()):
             new = object.__new__(type(old))
-            tables = {"_parameters": dict(old._parameters), "_buffers": dict(old._buffers), "_modules": new_children}
+            tables: dict[str, dict[str, Any]] = {
+                "_parameters": dict(old._parameters),
+                "_buffers": dict(old._buffers),
+                "_modules": new_children,
+            }
             new.__dict__ = {**old.__dict__, **tables}
             for name, value in (own or {}).items():
                 table = next((t for t in tables.values() if name in t), new.__dict__)
@@ -95,7 +99,7 @@ def trace(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -
 def compiled_code() -> Path | None:
     """The folder where torch.compile keeps compiled code between runs; None where it does not say."""
     try:
-        from torch._inductor.codecache import cache_dir
+        from torch._inductor.runtime.cache_dir_utils import cache_dir
     except ImportError:
         return None
     return Path(cache_dir())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, log2
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,8 @@ NARROW_HZ = 3700.0
 """Recordings with less bandwidth lose nothing at 8 kHz."""
 CLIP_SECONDS = 0.25, 1.0
 """Shortest and longest clip."""
-PATCH = 2
-"""Pixels per side of the patches that networks draw and see: feature maps have half the height and width of a
-spectrogram, so that 128 bands x 128 columns cost what 64 x 64 do. Decoding 64 bands alone puts notes four times as far
-from the recordings as decoding 128."""
 MARGIN = 2
-"""Columns of feature maps at each end that decoding cuts off: what zero padding spoils is not heard."""
+"""Columns at each end that decoding cuts off: what zero padding spoils is not heard."""
 FEW = 500
 """Clips or images below which what the discriminator sees is augmented."""
 CLIPS_WANTED = 1000
@@ -91,29 +87,25 @@ def affordable_side(speed: Speed, minutes: float, largest: int = SIDES[-1]) -> i
 
 def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: Mapping[str, Any]) -> Choice:
     own = _own(given, "SoundImageDataset")
-    patch = int(given.get("Generator.patch_size", given.get("Discriminator.patch_size", PATCH)))
-    affordable = affordable_side(speed, minutes, 128)
-    side = patch * affordable
+    side = affordable_side(speed, minutes, 128)
     narrow = found.bandwidth <= NARROW_HZ or found.rate <= 11025
     rate = int(own.get("frequency", 8000 if narrow else min(SOUND_RATE, found.rate)))
     mode = str(own.get("img_mode", "mellog"))
     dataset: dict[str, Any] = {"dir_path": data, "preload": True, "img_mode": mode, "frequency": rate}
     frames = int(own.get("frames", side))
-    margin = int(own.get("margin", MARGIN * patch))
+    margin = int(own.get("margin", MARGIN))
     if mode == "mellog":
         n_fft = int(own.get("n_fft", 1 << round(np.log2(0.032 * rate))))
         seconds = float(np.clip(np.percentile(found.seconds, 90), *CLIP_SECONDS))
-        hop = int(
-            own.get("hop_length", np.clip(ceil(seconds * rate / max(frames - 2 * margin, 1)), n_fft // 8, n_fft // 2))
-        )
+        # Even, since decoding puts a frame between two columns where windows overlap by about half.
+        wanted = 2 * ceil(seconds * rate / max(frames - 2 * margin, 1) / 2)
+        hop = int(own.get("hop_length", np.clip(wanted, n_fft // 8, n_fft // 2)))
         dataset |= {"n_fft": n_fft, "hop_length": hop, "frames": frames, "bins": int(own.get("bins", side))}
         dataset["margin"] = margin
     else:
         n_fft = int(own.get("n_fft", 2 * int(own.get("bins", side))))
         hop = int(own.get("hop_length", n_fft // 4))
         dataset |= {"n_fft": n_fft, "hop_length": hop, "frames": frames}
-    if not {"seed_shape", "model_dataset_depth_offset"} & set(own):
-        dataset["model_dataset_depth_offset"] = 2 + ceil(log2(patch))
     bins = int(dataset.get("bins", n_fft // 2))
     clip = (frames - 2 * int(dataset.get("margin", 0))) * hop / rate
     policy, clips = _stretches(found.seconds, clip)
@@ -128,7 +120,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         "augmentations": ["SpectrogramAugment"] if few else [],
         "postprocessors": ["ImageSaver", "SoundSaver"],
         "SoundImageDataset": dataset,
-        **_networks(bool(labels), min(frames, bins), patch, own),
+        **_networks(bool(labels), min(frames, bins), own),
         **({"SpectrogramAugment": {"time_shift": 0.0}} if few else {}),
     }
     config["Discriminator"]["row_statistics"] = True
@@ -139,9 +131,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         f" {max(found.seconds):.2f} s each, {found.rate} Hz{_channel_words(found.channels, own)}, energy up to"
         f" {found.bandwidth:.0f} Hz" + _ignored(found.unreadable, found.images, "images"),
         f"clips: {clips} of {clip:.2f} s at {rate} Hz ({_policy_words(policy)}; shorter recordings are padded)",
-        _size_line(
-            affordable, speed, minutes, f"spectrograms of {dataset.get('bins', n_fft // 2)} bands x {frames} frames"
-        ),
+        _size_line(side, speed, minutes, f"spectrograms of {bins} bands x {frames} frames"),
         *_label_line(labels, found.folders, own),
         *_few_line(clips, "clips", "recordings"),
         *_padding_line(found.seconds, clip, frames),
@@ -173,7 +163,7 @@ def _images(data: str, found: ImageSurvey, speed: Speed, minutes: float, given: 
         **_common(minutes, 0.006 if side <= 32 else 0.004),
         "augmentations": ["DiffAugment"] if few else [],
         "DefaultImageFolderDataset": dataset,
-        **_networks(bool(labels), min(size) if isinstance(size, list | tuple) else int(size), 1, own),
+        **_networks(bool(labels), min(size) if isinstance(size, list | tuple) else int(size), own),
     }
     kinds = f" in {len(found.folders)} folders" if found.folders else ""
     lines = [
@@ -192,8 +182,6 @@ _COMMENTS = {
     "minutes": "wall-clock time of the whole run",
     "schedule": "depths are entered by the clock; the last one gets 60 % of the time",
     "lr_rampup_kimg": "a short run cannot spare a ramp-up",
-    "Generator.patch_size": "draws patches of 2x2 pixels: the same size for a quarter of the time",
-    "Discriminator.patch_size": "sees patches of 2x2 pixels",
     "Discriminator.row_statistics": "also judges each band's mean, deviation and change over the whole clip",
     "R1.interval": "the penalty costs half an update; every eighth update is enough",
     "EMA.half_life_kimg": "at most; it is 5 % of the images that a depth has seen",
@@ -216,23 +204,14 @@ def _common(minutes: float, rate: float) -> dict[str, Any]:
     }
 
 
-def _networks(labelled: bool, side: int, patch: int, own: Mapping[str, Any]) -> dict[str, Any]:
-    """Networks, optimization and output.
-
-    Args:
-        labelled: whether there are labels.
-        side: shorter side of the images at full size.
-        patch: pixels per side of the networks' patches.
-        own: the dataset's flags that the user set.
-    """
-    # A step of 16 images takes hardly longer than one of 8 up to 32x32 features; at 64x64, depth 4, it takes twice as
-    # long.
+def _networks(labelled: bool, side: int, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Networks, optimization and output; `side` is the shorter side at full size, `own` the dataset's given flags."""
+    # A step of 16 images takes hardly longer than one of 8 up to 32x32; at 64x64, depth 4, it takes twice as long.
     usual = not {"seed_shape", "model_dataset_depth_offset"} & set(own)
-    halved = {4: 8} if side // patch >= 64 and usual else {}
-    patches = {"patch_size": patch} if patch > 1 else {}
+    halved = {4: 8} if side >= 64 and usual else {}
     networks: dict[str, Any] = {
-        "Generator": {"fmap_base": FMAP_BASE, "fmap_max": FMAP_MAX, "latent_size": LATENTS, **patches},
-        "Discriminator": {"fmap_base": FMAP_BASE, "fmap_max": FMAP_MAX, **patches},
+        "Generator": {"fmap_base": FMAP_BASE, "fmap_max": FMAP_MAX, "latent_size": LATENTS},
+        "Discriminator": {"fmap_base": FMAP_BASE, "fmap_max": FMAP_MAX},
         "R1": {"weight": 1.0, "interval": 8},
         "EMA": {"half_life_kimg": 3.0},
         "DepthManager": {"minibatch_overrides": halved, "tick_kimg_default": 1, "tick_kimg_overrides": {}},

@@ -13,16 +13,19 @@ from pggan_framework.config.presets import find_config
 from pggan_framework.config.text import load_file, load_value
 from pggan_framework.errors import UserError
 from pggan_framework.planning.choose import MINUTES, Choice, choose
+from pggan_framework.planning.finetune import adjust
 from pggan_framework.planning.speed import measure_speed
 from pggan_framework.planning.survey import ImageSurvey, survey
+from pggan_framework.planning.targets import Facts
 
 
-def plan_folder(folder: str, words: Sequence[str]) -> Choice:
+def plan_folder(folder: str, words: Sequence[str], source: Facts | None = None) -> Choice:
     """Look at `folder`, measure the machine, and choose what `words` leave open.
 
     Args:
         folder: of recordings or images.
         words: the flags of the command line, those of config files among them.
+        source: a model to start from.
 
     Raises:
         UserError: if the folder or a flag cannot be used.
@@ -37,6 +40,9 @@ def plan_folder(folder: str, words: Sequence[str]) -> Choice:
     found = survey(Path(folder))
     speed = measure_speed(3 if isinstance(found, ImageSurvey) else 1)
     choice = choose(folder, found, speed, float(minutes), given)
+    if source is not None:
+        count = len(found.sides if isinstance(found, ImageSurvey) else found.seconds)
+        choice = adjust(choice, source, count, given)
     return replace(choice, config={"exp_name": Path(folder).resolve().name, **choice.config})
 
 

@@ -14,7 +14,7 @@ from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.plugins.saver import SaverPlugin
 from pggan_framework.registry import register
-from pggan_framework.runs.folders import snapshots
+from pggan_framework.runs.folders import number_of, snapshots
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.randomness import derive
@@ -134,7 +134,7 @@ class Alarms(Plugin):
 
     def _last_checkpoint(self) -> Path | None:
         """The newest that this run can have written."""
-        found = [p for p in snapshots(self._saver.directory) if int(p.stem.split("-")[-1]) * 1000 <= self.trainer.nimg]
+        found = [p for p in snapshots(self._saver.directory) if number_of(p) * 1000 <= self.trainer.nimg]
         return found[-1] if found else None
 
     def _warn(self, alarms: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
+from math import ceil, inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pggan_framework.errors import UserError
@@ -14,7 +14,7 @@ from pggan_framework.registry import register
 from pggan_framework.schedules.base import Facts, Schedule
 from pggan_framework.schedules.growth import by_depth
 from pggan_framework.schedules.phases import phases
-from pggan_framework.schedules.plan import Curve, Plan, Stage, Unit
+from pggan_framework.schedules.plan import Curve, Plan, Stage, Unit, trained
 from pggan_framework.schedules.wall_clock import WallClockSchedule
 from pggan_framework.training.budget import training_seconds
 from pggan_framework.training.clock import Clock
@@ -59,6 +59,8 @@ class DepthManager(Plugin):
             at the start and at the end of each fade, as the paper's TensorFlow code does.
         max_lod: log2 of the full resolution, for the old-style lod in the logs; from the data where it is not given.
         depth_offset: log2 of the resolution at depth 0, for the same; from the data where it is not given.
+        trained_depth: the depth up to which --resume_network was trained; the schedule starts there. 2: depth 2 is
+            whole, and the next one fades in at once; 2.4: depth 3 is fading in, at alpha 0.4.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("minibatch_size", "schedule")
@@ -81,7 +83,11 @@ class DepthManager(Plugin):
         optimizer_reset: Literal["never", "depth", "fade"] = "never",
         max_lod: int | None = None,
         depth_offset: int | None = None,
+        trained_depth: float | None = None,
     ) -> None:
+        self.trained_depth = trained_depth
+        if trained_depth is not None and trained_depth < 0:
+            raise UserError(f"DepthManager.trained_depth: {trained_depth} is given; allowed: 0 and up, or None")
         self.schedule = schedule
         self.minibatch_repeats = minibatch_repeats
         self.optimizer_reset = optimizer_reset
@@ -134,8 +140,12 @@ class DepthManager(Plugin):
         _check_depths("lod_transition_overrides", self.lod_transition[1], {}, max_depth)
         if self.schedule is None:
             (stable, stable_overrides), (transition, transition_overrides) = self.lod_training, self.lod_transition
-            return phases(max_depth, stable, transition, stable_overrides, transition_overrides)
-        return self.schedule.plan(Facts(max_depth, pictures, self.minibatch, repeats, seconds))
+            plan = phases(max_depth, stable, transition, stable_overrides, transition_overrides)
+        else:
+            plan = self.schedule.plan(Facts(max_depth, pictures, self.minibatch, repeats, seconds))
+        if self.trained_depth is None:
+            return plan
+        return replace(plan, stages=trained(plan.stages, self.trained_depth))
 
     def minibatch(self, depth: int) -> int:
         """Real images a batch at `depth`."""
@@ -248,6 +258,8 @@ class DepthManager(Plugin):
         """Lay out the plan at the first step of a run, and at the first of each start with a budget."""
         if self.trainer.budget is not None or self.trainer.iteration == 0:
             entered = self._plan.stages[: self.trainer.depth + 1] if self._resumed else []
+            if not self._resumed and self.trained_depth is not None:
+                entered = self._plan.stages[: ceil(self.trained_depth) + 1]
             self._lay_out(entered)
 
     def _follow_clock(self, position: float) -> None:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
-from pggan_framework.reporting.record import REPORT, read_run
+from pggan_framework.reporting.run import REPORT, Run
 from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.training.plugin import Plugin
 
 
 @register("plugin")
 class HTMLReport(Plugin):
-    """Writes ``report.html``: samples and how they came about, sounds, curves, measurements, configuration.
+    """Writes ``report.html``: samples over time with their sounds and reals, charts, measurements, configuration.
 
-    The page holds all of it itself and needs no network. It is written in the background, and again when training ends.
-    One that is written at a tick's end does not know of that tick yet.
+    The page is one file and needs no network. It is written in the background, and again when training ends.
+    One that is written at the end of a tick does not include that tick yet.
 
     Args:
-        write: False for no page; ``pggan report`` makes one at any time.
+        write: False for no page; ``pggan report`` writes one at any time.
         every_ticks: ticks between two pages; 0 for one at the end only.
-        sheets: most sheets of samples in it, spread evenly over the run, 1 or more.
-        sounds: most sounds in it, the last ones.
+        sheets: most times whose samples are shown, spread evenly over the run, 1 or more.
+        sounds: most sounds of each time.
     """
 
     main_process_only = True
 
-    def __init__(self, write: bool = True, every_ticks: int = 10, sheets: int = 12, sounds: int = 8) -> None:
+    def __init__(self, write: bool = True, every_ticks: int = 10, sheets: int = 12, sounds: int = 64) -> None:
         for name, value, least in (("every_ticks", every_ticks, 0), ("sheets", sheets, 1), ("sounds", sounds, 0)):
             if value < least:
                 raise UserError(f"HTMLReport.{name} {value} is not allowed; allowed: {least} and up")
@@ -53,15 +53,15 @@ class HTMLReport(Plugin):
             from pggan_framework.reporting.page import render
 
             try:
-                text = render([read_run(folder)], self.sheets, self.sounds)
+                text = render([Run(folder)], self.sheets, self.sounds)
                 with atomic_path(folder / REPORT) as path:
                     path.write_text(text, encoding="utf-8")
             except OSError as error:
                 return f"cannot write {folder / REPORT} ({error}); training continues"
             return ""
 
-        self.trainer.background.submit(page, self._tell, "report")
+        self.trainer.background.submit(page, self._report, "report")
 
-    def _tell(self, problem: str) -> None:
+    def _report(self, problem: str) -> None:
         if problem:
             self.trainer.parts.logger.message(problem)

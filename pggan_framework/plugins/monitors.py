@@ -45,8 +45,9 @@ class EfficientLossMonitor(Plugin):
         Raises:
             DivergedError: if one of them is not finite.
         """
+        self._gather()
         names = sorted(self._sums)
-        values = self.trainer.world.mean(torch.stack([self._sums[n] for n in names]), 1.0).tolist() if names else []
+        values = torch.stack([self._sums[name] for name in names]).tolist() if names else []
         means = {name: value / self._counts[name] for name, value in zip(names, values, strict=True)}
         self._sums, self._counts = {}, {}
         self.trainer.stats.update(means)
@@ -57,13 +58,26 @@ class EfficientLossMonitor(Plugin):
                 " the last checkpoint is from before; try a lower G_lr_max and D_lr_max"
             )
 
+    def on_stop(self) -> None:
+        """All_reduce the sums of an unfinished tick, for the checkpoint; rank 0 continues with them alone."""
+        self._gather()
+        if not self.trainer.world.main:
+            self._sums = {name: torch.zeros_like(value) for name, value in self._sums.items()}
+
+    def _gather(self) -> None:
+        if self._sums:
+            names = sorted(self._sums)
+            values = self.trainer.world.mean(torch.stack([self._sums[name] for name in names]), 1.0)
+            self._sums = dict(zip(names, values.unbind(), strict=True))
+
     def state_dict(self) -> dict[str, Any]:
         """The sums of an unfinished tick."""
         return {"sums": dict(self._sums), "counts": dict(self._counts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back the sums."""
-        self._sums = {name: value.to(self.trainer.parts.device) for name, value in state["sums"].items()}
+        """Take back the sums: rank 0 alone, since they are of all ranks."""
+        scale = 1.0 if self.trainer.world.main else 0.0
+        self._sums = {name: value.to(self.trainer.parts.device) * scale for name, value in state["sums"].items()}
         self._counts = dict(state["counts"])
 
 

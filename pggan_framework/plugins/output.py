@@ -1,4 +1,4 @@
-"""OutputGenerator: samples from the averaged generator, always from the same latents, beside a sheet of reals."""
+"""OutputGenerator: samples from the EMA generator, always from the same latents, and a grid of reals."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from pggan_framework.labels.maps import MapSpace
 from pggan_framework.loggers.base import Logger
 from pggan_framework.postprocessors.base import Artifact, Postprocessor
 from pggan_framework.registry import register
+from pggan_framework.reporting.run import SAMPLES
+from pggan_framework.runs.folders import write_json
+from pggan_framework.storage.numbers import Numbers
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.randomness import derive
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
 _LATENTS, _REALS = 1, 2  # which stream of the seed
+_TRIES = 8
+"""Reals that are looked at for one that differs from those before, in data with duplicates."""
 
 
 @register("plugin")
@@ -34,9 +39,9 @@ class OutputGenerator(Plugin):
 
     Args:
         postprocessors: what turns samples into files; given by the experiment.
-        logger: hears of the files; given by the experiment.
+        logger: receives the paths of the files; given by the experiment.
         samples_count: how many samples.
-        output_snapshot_ticks: ticks between two sheets.
+        output_snapshot_ticks: ticks between two sample grids.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("postprocessors", "logger")
@@ -56,7 +61,10 @@ class OutputGenerator(Plugin):
         self.logger = logger
         self.samples_count = samples_count
         self.output_snapshot_ticks = output_snapshot_ticks
+        self._numbers = Numbers()
         self._written = -1
+        self._missing: set[str] = set()
+        """Kinds of samples that could not be written; they are tried again at the next tick."""
 
     def setup(self, trainer: Trainer) -> None:
         """Draw the latents all samples of this run come from, and choose their labels."""
@@ -67,19 +75,30 @@ class OutputGenerator(Plugin):
         self.latents = torch.randn(self.samples_count, trainer.G.latent_size, generator=random)
 
     def before_step(self) -> None:
-        """Write the sheet of reals, and of label maps, before the first step."""
+        """Write the grid of reals, and of label maps, before the first step."""
         if self.trainer.iteration == 0:
             self._announce()
-            self.save(self.reals(), "reals")
-            space = self.trainer.parts.dataset.label_space
-            if isinstance(space, MapSpace) and self.labels is not None:
-                self.save(
-                    to_network_range(torch.from_numpy(space.paint(self.labels)), (0, 255), (-1, 1)).numpy(), "maps"
-                )
+            for kind in ("reals", "maps"):
+                self._save_data(kind)
+            self.trainer.background.join()
+
+    def _save_data(self, kind: str) -> None:
+        """Write the sheet of reals, or of label maps where there are any."""
+        space = self.trainer.parts.dataset.label_space
+        self._missing.add(kind)
+        if kind == "reals":
+            self._start(self.reals(), kind)
+        elif isinstance(space, MapSpace) and self.labels is not None:
+            painted = torch.from_numpy(space.paint(self.labels))
+            self._start(to_network_range(painted, (0, 255), (-1, 1)).numpy(), kind)
+        self._missing.discard(kind)
 
     def on_tick(self) -> None:
         """Write samples if they are due."""
-        due = self.trainer.tick == 1 or self.trainer.tick % self.output_snapshot_ticks == 0
+        missing, self._missing = self._missing, set()
+        for kind in missing - {"fakes"}:
+            self._save_data(kind)
+        due = self.trainer.tick == 1 or self.trainer.tick % self.output_snapshot_ticks == 0 or "fakes" in missing
         if due and not self.trainer.ending:
             with self.trainer.timing.of("saving"):
                 self._start(self.fakes(), "fakes")
@@ -87,37 +106,59 @@ class OutputGenerator(Plugin):
     def on_end(self) -> None:
         """Write the last samples, if they are not written yet."""
         if not self.trainer.failed and self.trainer.iteration > 0 and self._written != self.trainer.nimg:
-            self.save(self.fakes(), "fakes")
+            self._start(self.fakes(), "fakes")
+            self.trainer.background.join()
 
     def fakes(self) -> NDArray[np.float32]:
         """Samples [n, C, h, w] in [-1, 1] at the current depth and alpha, from the averaged generator."""
         return self.trainer.generate(self.latents, self.labels)
 
     def reals(self) -> NDArray[np.float32]:
-        """Real pictures [n, C, H, W] in [-1, 1] at full depth, drawn by the seed."""
+        """Reals [n, C, H, W] in [-1, 1] at full depth, drawn by the seed, each with its sample's label.
+
+        They are different images as long as the data have so many of that label.
+        """
         parts = self.trainer.parts
         dataset = parts.dataset
         random = np.random.default_rng(derive(parts.seed, _REALS))
         order = dataset.present(random.permutation(len(dataset)))
-        if self.labels is None or dataset.labels is None:
-            indices = order[: self.samples_count].tolist()
-        else:
-            shuffled = dataset.labels[order]
-            indices = [int(order[np.all(shuffled == label, axis=1).argmax()]) for label in self.labels]
-        batch = torch.from_numpy(dataset.images(indices, dataset.growth.max_depth))
+        labels, known = self.labels, dataset.labels
+        chosen: list[int] = []
+        seen: dict[bytes, int] = {}
+        for number in range(self.samples_count):
+            same = order
+            if labels is not None and known is not None:
+                same = order[np.all(known[order] == labels[number], axis=1)]
+            candidates = [int(index) for index in same if int(index) not in chosen]
+            for index in candidates[:_TRIES]:
+                content = dataset.images([index], dataset.growth.max_depth).tobytes()
+                if seen.setdefault(content, index) == index:
+                    candidates = [index]
+                    break
+            chosen.append((candidates or same.tolist())[0])
+        batch = torch.from_numpy(dataset.images(chosen, dataset.growth.max_depth))
         return to_network_range(batch, dataset.range_in, (-1, 1)).numpy()
 
-    def save(self, samples: NDArray[np.float32], kind: str) -> None:
-        """Give `samples` to every postprocessor, and what they wrote to the loggers."""
-        self._start(samples, kind)
-        self.trainer.background.join()
-
     def _start(self, samples: NDArray[np.float32], kind: str) -> None:
-        """Hand `samples` to the background; the loggers hear of the files when they are written."""
+        """Hand `samples` to the background; the loggers receive the files once they are written."""
         nimg = self.trainer.nimg
+        number = self._numbers.of(nimg) if kind == "fakes" else ""
 
         def write() -> list[Artifact]:
-            return [artifact for saver in self.postprocessors for artifact in saver.save(samples, kind, nimg // 1000)]
+            artifacts, first = [], None
+            for saver in self.postprocessors:
+                saver.number = number
+                try:
+                    artifacts += saver.save(samples, kind, nimg // 1000)
+                except Exception as error:  # the other savers' samples are not lost
+                    first = first or error
+            if first is not None:
+                raise first
+            return artifacts
+
+        def failed(error: Exception) -> None:
+            self._missing.add(kind)
+            self.trainer.hooks.warn("samples", error)
 
         def tell(artifacts: list[Artifact]) -> None:
             for artifact in artifacts:
@@ -126,26 +167,31 @@ class OutputGenerator(Plugin):
                 elif artifact.kind == "audio":
                     self.logger.audio(artifact.name, artifact.path, nimg)
 
-        self.trainer.background.submit(write, tell, "samples")
+        self.trainer.background.submit(write, tell, "samples", failed)
         if kind == "fakes":
             self._written = nimg
 
     def state_dict(self) -> dict[str, Any]:
-        """The latents and the labels."""
+        """The latents, the labels, and the last number."""
         labels = None if self.labels is None else torch.from_numpy(self.labels)
-        return {"latents": self.latents, "labels": labels}
+        return {"latents": self.latents, "labels": labels, "numbered": self._numbers.last}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the same latents."""
-        self.latents = state["latents"]
-        self.labels = None if state.get("labels") is None else state["labels"].numpy()
+        """Continue with the same latents, unless another number of samples is requested now."""
+        self._numbers.last = state.get("numbered", -1)
+        if len(state["latents"]) == self.samples_count:
+            self.latents = state["latents"]
+            self.labels = None if state.get("labels") is None else state["labels"].numpy()
 
     def _announce(self) -> None:
-        """Tell the loggers which label each sample has."""
-        space = self.trainer.parts.dataset.label_space
-        if space is not None and self.labels is not None:
-            named = (f"{number:02d} {space.describe(label)}" for number, label in enumerate(self.labels.tolist()))
-            self.logger.message(f"samples: {'; '.join(named)}")
+        """Log the label of each sample, and write them down for the report."""
+        space, directory = self.trainer.parts.dataset.label_space, self.trainer.parts.directory
+        if space is None or self.labels is None:
+            return
+        labels = [space.describe(label) for label in self.labels.tolist()]
+        self.logger.message("labels of the samples: " + ", ".join(labels))
+        if directory is not None:
+            write_json(directory / SAMPLES, {"labels": labels})
 
 
 def evenly(labels: Labels, count: int) -> Labels:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pggan_framework.errors import UserError
 from pggan_framework.registry import register
-from pggan_framework.runs.folders import snapshot_name, snapshots
+from pggan_framework.runs.folders import number_of, snapshot_name, snapshots
+from pggan_framework.storage.numbers import Numbers
 from pggan_framework.training.background import frozen
-from pggan_framework.training.checkpoint import save_checkpoint
+from pggan_framework.training.checkpoint import CheckpointError, save_checkpoint
 from pggan_framework.training.plugin import Every, Plugin
+
+PATIENCE = 3600.0
+"""Seconds without a checkpoint, since none can be written, after which a run ends."""
 
 
 @register("plugin")
 class SaverPlugin(Plugin):
     """Writes ``network-snapshot-000120.pt`` (the number is thousand images) at a tick's end and when training ends.
 
+    A checkpoint that cannot be written is tried again at every tick; after an hour of that the run ends. Where the last
+    one cannot be written either, it goes to the system's folder for temporary files.
+
     Args:
         directory: where to; the run's folder or checkpoints_dir, given by the experiment.
-        keep_old_checkpoints: keep the earlier ones; otherwise they go once the new one is safely on disk.
+        keep_old_checkpoints: keep the earlier ones; otherwise they go once the new one is on disk and verified.
         network_snapshot_ticks: ticks between two checkpoints.
         network_snapshot_minutes: also write one at a tick's end when the last is older than this; 0 to leave it to
             the ticks.
@@ -44,38 +53,102 @@ class SaverPlugin(Plugin):
         self.network_snapshot_minutes = network_snapshot_minutes
         self.every = Every(1, "tick")
         self._last = time.monotonic()
+        self._numbers = Numbers()
+        self._failing: float | None = None
+        """Since when checkpoints cannot be written."""
+        self._error: Exception | None = None
+        self._own: list[Path] = []  # what this process has written, or resumed from, and may remove
+        self._abandoned: list[Path] = []  # newer ones than the one resumed from: of a line that is given up, or damaged
+
+    def state_dict(self) -> dict[str, Any]:
+        """The images of the last checkpoint, from which the next one's name follows."""
+        return {"numbered": self._numbers.last}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The checkpoint that the run resumes from is replaced by the next one like any other."""
+        self._numbers.last = state.get("numbered", -1)
+        start = self.directory / self._name(self.trainer.nimg)
+        self._own.append(start)
+        self._abandoned = [path for path in snapshots(self.directory) if number_of(path) > number_of(start)]
+
+    def _name(self, nimg: int) -> str:
+        """Where checkpoints are kept, no two have one name."""
+        return snapshot_name(self._numbers.of(nimg) if self.keep_old_checkpoints else f"{nimg // 1000:06d}")
 
     def on_tick(self) -> None:
         """Save, in the background, if enough ticks or minutes have passed."""
         old = 0 < self.network_snapshot_minutes * 60 <= time.monotonic() - self._last
-        if (self.trainer.tick % self.network_snapshot_ticks == 0 or old) and not self.trainer.ending:
+        due = self.trainer.tick % self.network_snapshot_ticks == 0 or old or self._failing is not None
+        if due and not self.trainer.ending:
             with self.trainer.timing.of("saving"):
-                self._start()
+                try:
+                    self._start(frozen(self.trainer.state_dict()))
+                except MemoryError as error:
+                    self._failed(error)
 
     def on_end(self) -> None:
-        """Save the last state, unless training broke down: then the checkpoint before stays the last."""
-        if not self.trainer.failed and self.trainer.iteration > 0:
-            self.save()
+        """Save the state of the last finished step, whatever has ended the run.
 
-    def save(self) -> Path:
-        """Write a checkpoint now; returns its path."""
-        path = self._start()
+        Raises:
+            CheckpointError: if it cannot be written.
+        """
+        if self.trainer.iteration == 0:
+            return
+        state = self.trainer.state_to_save()
+        if state is None:
+            self.trainer.parts.logger.message("the last step cannot be saved; the checkpoint before it stays the last")
+            return
+        path = self._start(state)
         self.trainer.background.join()
-        return path
+        if self._error is not None:
+            raise CheckpointError(f"{self._error}{_rescue(path, state)}")
+        if self.trainer.failed:
+            self.trainer.parts.logger.message(f"the last finished step is saved in {path}")
 
-    def _start(self) -> Path:
+    def _start(self, state: dict[str, Any]) -> Path:
         """Hand a checkpoint to the background; returns the path it will have."""
-        path = self.directory / snapshot_name(self.trainer.nimg)
-        state = frozen(self.trainer.open_state or self.trainer.state_dict())
+        path = self.directory / self._name(state["nimg"])
 
         def write() -> None:
-            earlier = snapshots(self.directory)
             save_checkpoint(path, state)
-            if not self.keep_old_checkpoints:
-                for old in earlier:
-                    if old != path:
-                        old.unlink(missing_ok=True)
+            with suppress(OSError):  # a file that cannot be moved or removed is tried again with the next one
+                self._put_away(path)
 
-        self.trainer.background.submit(write, name="checkpoint")
+        self.trainer.background.submit(write, self._written, "checkpoint", self._failed)
         self._last = time.monotonic()
         return path
+
+    def _put_away(self, path: Path) -> None:
+        """Move or remove the checkpoints whose place `path` has taken."""
+        while self._abandoned:  # `latest` must find the new line; the old one is not lost
+            newer = self._abandoned[0]
+            if newer != path and newer.exists():
+                newer.rename(newer.with_name(f"{newer.name}.superseded"))
+            self._abandoned.pop(0)
+        # Whatever else is in the folder was written by someone else, or is kept on purpose.
+        self._own = [*(old for old in self._own if old != path), path]
+        while len(self._own) > 1:
+            old = self._own[0]
+            if not self.keep_old_checkpoints and number_of(old) <= number_of(path):
+                old.unlink(missing_ok=True)
+            self._own.pop(0)
+
+    def _written(self, result: None) -> None:
+        self._failing = self._error = None
+
+    def _failed(self, error: Exception) -> None:
+        now = time.monotonic()
+        self._error, self._failing = error, now if self._failing is None else self._failing
+        self.trainer.hooks.warn("SaverPlugin", error)
+        if now - self._failing > PATIENCE:
+            self.trainer.stop("no checkpoint can be written")
+
+
+def _rescue(path: Path, state: dict[str, Any]) -> str:
+    """Write a checkpoint that found no place to the folder for temporary files; returns what to do with it."""
+    try:
+        refuge = Path(tempfile.mkdtemp(prefix="pggan-")) / path.name
+        save_checkpoint(refuge, state)
+    except (OSError, UserError):
+        return "; the checkpoint before it stays the last"
+    return f"; it is in {refuge}: move it to {path.parent}, and resume the run"

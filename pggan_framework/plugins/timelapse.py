@@ -1,4 +1,4 @@
-"""TimeLapse: the sheets of samples one after the other as a moving picture."""
+"""TimeLapse: the sample grids one after another as an animation."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
 _HOLD = 10
-"""How many times as long as the others the last picture is shown."""
+"""How many times as long as the others the last frame is shown."""
 
 
 @register("plugin")
 class TimeLapse(Plugin):
-    """Strings the sheets of samples, which always come from the same latents, together as a moving picture.
+    """Joins the sample grids, which always come from the same latents, into an animation.
 
     It is written as ``timelapse.gif`` (or ``.webp``, ``.mp4``) when training ends, and every few ticks before, then
-    without the sheet of that tick. One sheet at a time is in memory. ImageSaver must be among the postprocessors; mp4
+    without the grid of that tick. One grid at a time is in memory. ImageSaver must be among the postprocessors; mp4
     needs the extra ``video``.
 
     Args:
         formats: which files are written.
         every_ticks: ticks between two of them; 0 for only at the end.
-        seconds: how long a sheet is shown; the last one is shown ten times as long. Above 0.
-        longest_side: larger sheets are reduced to this many pixels.
+        seconds: how long a grid is shown; the last one is shown ten times as long. Above 0.
+        longest_side: larger grids are reduced to this many pixels.
         filename: the file's name without ending, inside the run's folder.
     """
 
@@ -63,7 +63,7 @@ class TimeLapse(Plugin):
         self.filename = filename
 
     def setup(self, trainer: Trainer) -> None:
-        """Find out who writes the sheets, and where.
+        """Find the saver that writes the grids, and its folder.
 
         Raises:
             UserError: if nobody does.
@@ -76,13 +76,13 @@ class TimeLapse(Plugin):
         self._folder = run_folder(trainer) / savers[0].samples_path
 
     def on_tick(self) -> None:
-        """Write the moving picture of the sheets so far, where that is wished."""
+        """Write the animation of the grids so far, where that is enabled."""
         if self.every_ticks:
             self.write()
 
     def on_end(self) -> None:
-        """Write the moving picture of all sheets."""
-        # The last sheet is due now, too, and is written only once.
+        """Write the animation of all grids."""
+        # The last grid is due now, too, and is written only once.
         self._output.on_end()
         self.write()
 
@@ -104,5 +104,5 @@ class TimeLapse(Plugin):
         return written
 
     def sheets(self) -> list[Path]:
-        """The sheets from the beginning to now; later ones are of a part of the run that was given up."""
+        """The grids from the beginning to now; later ones belong to a part of the run that was rolled back."""
         return [path for kimg, path in sheets_in(self._folder) if kimg * 1000 <= self.trainer.nimg]

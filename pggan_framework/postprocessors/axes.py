@@ -1,12 +1,14 @@
-"""Where the numbers of an axis stand."""
+"""Axes: a range of values, its round numbers and their places."""
 
 from __future__ import annotations
 
-from math import floor, log10
+from dataclasses import dataclass
+from math import ceil, floor, log10
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
 Tick = tuple[float, float]
 """A value, and its place along the axis from 0 to 1."""
 
@@ -52,3 +54,46 @@ def frequency_ticks(row_hz: NDArray[np.float64], nyquist: float, count: float) -
         if value <= nyquist and all(abs(place - other) * count > CLOSEST for _, other in chosen):
             chosen.append((value, place))
     return sorted(chosen)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A range of values as a range of places from 0 to 1.
+
+    Args:
+        low: the value at 0.
+        high: the value at 1, above `low`.
+        log: whether equal steps are equal factors; then `low` is above 0.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    @classmethod
+    def around(cls, values: Floats, log: bool = False) -> Axis:
+        """The axis on which the finite `values` all lie; one of equal values, or of none, is made wider."""
+        finite = values[np.isfinite(values)]
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (1.0, 1.0)
+        if log:
+            return cls(low, high, True) if high > low * 1.001 else cls(low / 2, high * 2, True)
+        room = abs(low) / 2 or 0.5
+        return cls(low, high) if high - low > 1e-9 * max(abs(low), abs(high)) else cls(low - room, high + room)
+
+    def place(self, values: Floats) -> Floats:
+        """Where values stand, 0 to 1."""
+        if not self.log:
+            places: Floats = (values - self.low) / (self.high - self.low)
+            return places
+        logarithms: Floats = (np.log(values) - np.log(self.low)) / (np.log(self.high) - np.log(self.low))
+        return logarithms
+
+    def ticks(self, count: float) -> list[float]:
+        """At most about `count` round values; on a logarithmic axis powers of ten where it spans any two."""
+        if self.log:
+            powers = range(ceil(log10(self.low) - 1e-9), floor(log10(self.high) + 1e-9) + 1)
+            if len(powers) > 1:
+                return [10.0**power for power in powers[:: ceil(len(powers) / max(count, 1))]]
+        step = nice_step(self.high - self.low, count)
+        first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
+        return [index * step for index in range(first, last + 1)]

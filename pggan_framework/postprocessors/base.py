@@ -1,4 +1,4 @@
-"""What a postprocessor is: it turns generated arrays into files a person can look at or hear."""
+"""The base of postprocessors, which turn generated arrays into image and sound files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file that was written: `name` stays from tick to tick; loggers hear of the kinds ``image`` and ``audio``."""
+    """A file that was written: `name` stays from tick to tick; loggers receive the kinds ``image`` and ``audio``."""
 
     kind: str
     name: str
@@ -33,6 +33,12 @@ class Postprocessor:
     directory: Path
     growth: Growth
     codec: Codec | None
+    number: str = ""
+    """What the files of a tick are numbered with, set before each `save` of a run; empty: the whole thousand images."""
+
+    def numbered(self, kimg: int) -> str:
+        """``000120``, or ``000120.384`` for samples that are not the first within their thousand images."""
+        return self.number or f"{kimg:06d}"
 
     def setup(self, directory: Path, growth: Growth, codec: Codec | None) -> None:
         """Called once with the run's folder (created already), the data's shapes and its codec, if it is sound.

@@ -1,4 +1,4 @@
-"""ImageSaver: sheets of generated pictures, or of spectrograms where the data are sound."""
+"""ImageSaver: grids of generated images, or of spectrograms where the data are sound."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @register("postprocessor")
 class ImageSaver(Postprocessor):
-    """Saves all samples of a tick as one PNG sheet; the reals as ``reals.png`` in the run's folder.
+    """Saves all samples of a tick as a grid in one PNG; the reals as ``reals.png`` in the run's folder.
 
-    Pictures of every depth are drawn at the size of the full depth, so that the sheets of a run can be compared. Sound
+    Images of every depth are drawn at the size of the full depth, so that the grids of a run can be compared. Sound
     is drawn as coloured spectrograms with the low frequencies at the bottom, Hz and seconds on the axes; folded
     waveforms (``raw``) in grey.
 
     Args:
-        samples_path: folder of the sheets, inside the run's folder.
-        resolution: small pictures are enlarged by a whole factor until the sheet's shorter side is about this many
+        samples_path: folder of the grids, inside the run's folder.
+        resolution: small images are enlarged by a whole factor until the grid's shorter side is about this many
             pixels; nothing is ever made smaller. At least 1.
         axes: number the axes of spectrograms and name their channels.
     """
@@ -45,7 +45,7 @@ class ImageSaver(Postprocessor):
         Raises:
             OSError: if the file cannot be written.
         """
-        name = f"{kind}.png" if kind in ("reals", "maps") else f"{self.samples_path}/{kind}_{kimg:06d}.png"
+        name = f"{kind}.png" if kind in ("reals", "maps") else f"{self.samples_path}/{kind}_{self.numbered(kimg)}.png"
         save_png(self.sheet(samples), self.directory / name)
         return [Artifact("image", kind, self.directory / name)]
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError, require
+from pggan_framework.storage.numbers import NUMBER, kimg_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,7 +23,7 @@ MOVING: tuple[Moving, ...] = ("gif", "webp", "mp4")
 MOST_FPS: dict[Moving, float] = {"gif": 50, "webp": 60, "mp4": 60}
 """Frames per second. A GIF counts in hundredths of a second, and what shows it takes less than two of them for ten."""
 LEAST_FPS = 0.05
-_SHEET = re.compile(r"fakes_(\d{6,})\.png")
+_SHEET = re.compile(rf"fakes_({NUMBER})\.png")
 
 
 class _Shown(NamedTuple):
@@ -92,9 +93,9 @@ def write_moving(
     return (_write_gif if kind == "gif" else _write_webp)(path, whole)
 
 
-def sheets_in(folder: Path) -> list[tuple[int, Path]]:
+def sheets_in(folder: Path) -> list[tuple[float, Path]]:
     """The sheets of samples that `ImageSaver` wrote into a folder, each with its kimg, in their order."""
-    found = [(int(match[1]), path) for path in folder.glob("*.png") if (match := _SHEET.fullmatch(path.name))]
+    found = [(kimg_of(match[1]), path) for path in folder.glob("*.png") if (match := _SHEET.fullmatch(path.name))]
     return sorted(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ GAP = 2
 """Pixels between two tiles of a sheet."""
 GAP_VALUE = 96
 """The grey between them."""
+Tile = tuple[int, int, int, int]
+"""(left, top, width, height) of a sample in a sheet, in pixels."""
+_TILES, _EXTENT = "tiles", "extent"
+"""Text entries of a sheet's PNG."""
 
 
 def to_uint8(samples: NDArray[np.floating]) -> Bytes:
@@ -86,17 +91,59 @@ def sheet(tiles: Bytes, shape: tuple[int, int]) -> Image:
     canvas = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, depth), GAP_VALUE, np.uint8)
     if depth == 4:
         canvas[..., 3] = 255
+    places = []
     for index in range(count):
         top, left = index // columns * (height + GAP), index % columns * (width + GAP)
         canvas[top : top + height, left : left + width] = tiles[index]
-    return Image.fromarray(canvas[..., 0] if depth == 1 else canvas)
+        places.append((left, top, width, height))
+    image = Image.fromarray(canvas[..., 0] if depth == 1 else canvas)
+    record_tiles(image, places)
+    return image
+
+
+def record_tiles(image: Image, tiles: Sequence[Tile], extent: str = "") -> None:
+    """Note in a sheet where its samples are, for `save_png` to store and `tiles_of` to read.
+
+    Args:
+        image: the sheet.
+        tiles: of the samples, in order.
+        extent: what a tile's sides are, ``0.5 s, 0 to 8 kHz``.
+    """
+    image.info.update({_TILES: json.dumps(tiles), _EXTENT: extent})
+
+
+def tiles_of(path: Path) -> list[Tile]:
+    """The tiles of a sheet; the whole image where it does not record them."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        try:
+            found = [(int(x), int(y), int(w), int(h)) for x, y, w, h in json.loads(image.info[_TILES])]
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
+            found = []
+        inside = all(0 <= x < x + w <= image.width and 0 <= y < y + h <= image.height for x, y, w, h in found)
+        return found if found and inside else [(0, 0, *image.size)]
+
+
+def extent_of(path: Path) -> str:
+    """What the sides of a sheet's tiles are; empty where it does not record it."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return str(image.info.get(_EXTENT, ""))
 
 
 def save_png(image: Image, path: Path) -> None:
-    """Write a PNG so that nobody ever reads half of one; missing folders are made."""
+    """Write a PNG atomically, with the tiles that it records; missing folders are made."""
+    from PIL.PngImagePlugin import PngInfo
+
+    texts = PngInfo()
+    for name in (_TILES, _EXTENT):
+        if image.info.get(name):
+            texts.add_text(name, image.info[name])
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG")
+        image.save(temporary, format="PNG", pnginfo=texts)
 
 
 def _side_by_side(tiles: Bytes) -> Bytes:

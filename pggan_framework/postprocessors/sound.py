@@ -115,7 +115,7 @@ class SoundSaver(Postprocessor):
         sounds = {f"{number:02d}": wave for number, wave in enumerate(waves)}
         if self.strip and len(waves) > 1:
             sounds["all"] = joined(waves, round(PAUSE * self.codec.sample_rate))
-        stem = f"{kind}_sound" if kind == "reals" else f"{kind}_sound_{kimg:06d}"
+        stem = f"{kind}_sound" if kind == "reals" else f"{kind}_sound_{self.numbered(kimg)}"
         artifacts = []
         for which, wave in sounds.items():
             path = self.directory / self.samples_path / f"{stem}_{which}.{self.format}"

@@ -1,11 +1,16 @@
-"""Waves into sound files: wav, flac, Opus in Ogg, mp3."""
+"""Sounds: waves that play in a notebook, and files of them: wav, flac, Opus in Ogg, mp3."""
 
 from __future__ import annotations
 
+import base64
+from dataclasses import dataclass
+from html import escape
+from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Wave
 from pggan_framework.errors import UserError, nearest
@@ -26,6 +31,64 @@ _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _RATES = {"ogg": _OPUS_RATES, "opus": _OPUS_RATES, "mp3": _MP3_RATES}
 _BLOCK = 1 << 16
 """Samples given to the library at once: its Ogg encoders keep all they are given on the stack."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """A sound with its sample rate; a notebook shows it as a player.
+
+    Args:
+        wave: float32 [T] or [channels, T], full scale 1.
+        sample_rate: Hz.
+        name: shown next to the player.
+    """
+
+    wave: Wave
+    sample_rate: int
+    name: str = ""
+
+    @classmethod
+    def read(cls, path: str | Path) -> Sound:
+        """A sound file at its own rate.
+
+        Raises:
+            UserError: if it cannot be read.
+        """
+        import soundfile
+
+        try:
+            wave, rate = soundfile.read(path, dtype="float32")
+        except (OSError, soundfile.SoundFileError) as error:
+            raise UserError(f"cannot read {path}: {error}") from error
+        return cls(np.ascontiguousarray(wave.T), int(rate), Path(path).stem)
+
+    def save(self, path: str | Path) -> None:
+        """Write a file in the format of its ending; see `write_sound`."""
+        write_sound(Path(path), self.wave, self.sample_rate)
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return float(self.wave.shape[-1] / self.sample_rate)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The wave."""
+        return np.asarray(self.wave, dtype)
+
+    def __repr__(self) -> str:
+        channels = 1 if self.wave.ndim == 1 else len(self.wave)
+        return (
+            f"Sound({self.name + ', ' if self.name else ''}{self.seconds:.3g} s, {self.sample_rate} Hz, {channels} ch)"
+        )
+
+    def _repr_html_(self) -> str:
+        """A player."""
+        import soundfile
+
+        buffer = BytesIO()
+        soundfile.write(buffer, _pcm(self.wave), self.sample_rate, format="WAV", subtype="PCM_16")
+        data = base64.b64encode(buffer.getvalue()).decode("ascii")
+        return f'<audio controls preload="metadata" src="data:audio/wav;base64,{data}"></audio> {escape(self.name)}'
 
 
 def writable_formats() -> list[str]:
@@ -83,23 +146,33 @@ def write_sound(
     name = format or path.suffix.lower().removeprefix(".")
     check_format(name)
     container, subtype = ("OGG", "VORBIS") if vorbis and name == "ogg" else _CONTAINERS[name]
-    frames = np.nan_to_num(np.asarray(wave, np.float32).T, nan=0.0, posinf=1.0, neginf=-1.0)
+    frames = _finite(wave)
     rate = sample_rate if subtype == "VORBIS" else file_rate(sample_rate, name)
     if rate != sample_rate:
         import soxr
 
         frames = soxr.resample(frames, sample_rate, rate, quality="HQ")
-    frames = np.clip(frames, -1.0, 1.0)
-    if subtype == "PCM_16":
-        frames = np.clip(np.rint(frames * np.float32(32768)), -32768, 32767).astype(np.int16)
-    channels = 1 if frames.ndim == 1 else frames.shape[1]
+    values: NDArray[Any] = _pcm(frames.T) if subtype == "PCM_16" else np.clip(frames, -1.0, 1.0)
+    channels = 1 if values.ndim == 1 else values.shape[1]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
             atomic_path(path) as temporary,
             soundfile.SoundFile(str(temporary), "w", rate, channels, subtype, format=container) as file,
         ):
-            for start in range(0, len(frames), _BLOCK):
-                file.write(frames[start : start + _BLOCK])
+            for start in range(0, len(values), _BLOCK):
+                file.write(values[start : start + _BLOCK])
     except (OSError, soundfile.SoundFileError) as error:
         raise UserError(f"cannot write {path}: {error}") from error
+
+
+def _finite(wave: Wave) -> Wave:
+    """A wave [T] or [channels, T] as finite frames [T] or [T, channels]."""
+    frames: Wave = np.nan_to_num(np.asarray(wave, np.float32).T, nan=0.0, posinf=1.0, neginf=-1.0)
+    return frames
+
+
+def _pcm(wave: Wave) -> NDArray[np.int16]:
+    """A wave [T] or [channels, T] as frames of 16 bits."""
+    levels: NDArray[np.int16] = np.clip(np.rint(_finite(wave) * np.float32(32768)), -32768, 32767).astype(np.int16)
+    return levels

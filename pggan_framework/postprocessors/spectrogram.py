@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pggan_framework.audio.base import Codec
 from pggan_framework.postprocessors.axes import frequency_ticks, time_ticks
 from pggan_framework.postprocessors.colours import GREYS, palette
-from pggan_framework.postprocessors.picture import GAP, GAP_VALUE, arrange, enlarge, to_uint8
+from pggan_framework.postprocessors.picture import GAP, GAP_VALUE, arrange, enlarge, record_tiles, to_uint8
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -107,6 +107,14 @@ def spectrogram_sheet(
             canvas[top : top + panel[0], left : left + panel[1]] = indices[kinds[channel]][levels[tile, channel]]
     image = Image.fromarray(canvas)
     image.putpalette(colours.tobytes())
+    corners = [layout.corner(tile, 0) for tile in range(count)]
+    begin, end = codec.time_range()
+    seconds = across * width * (end - begin) / codec.shape[2]
+    record_tiles(
+        image,
+        [(x, y, layout.tile_width, panel[0]) for y, x in corners],
+        f"{seconds:.3g} s, 0 to {codec.sample_rate / 2000:g} kHz",
+    )
     return image
 
 

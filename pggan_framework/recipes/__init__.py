@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pggan_framework.errors import UserError
+from pggan_framework.storage.atomic import sweep, temporary_name
 
 RECIPES = {
     "cats": "cartoon cats, PNG (art: David Revoy, CC-BY-4.0, from the package robohash)",
@@ -48,12 +48,13 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} exists already; give a new folder, or remove it first")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        sweep(path.parent, path.name)
+        temporary = temporary_name(path)
+        temporary.mkdir()
     except OSError as error:
         raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
     try:
         yield temporary
-        temporary.chmod(0o755)  # mkdtemp makes it private
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

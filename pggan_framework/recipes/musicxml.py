@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from pggan_framework.data.sources.packed import read_member
 from pggan_framework.errors import UserError
 
 SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -68,9 +69,9 @@ def _content(path: Path) -> bytes:
     if not zipfile.is_zipfile(path):
         return path.read_bytes()
     with zipfile.ZipFile(path) as package:
-        for entry in ElementTree.fromstring(package.read(CONTAINER)).iter():
+        for entry in ElementTree.fromstring(read_member(package, CONTAINER)).iter():
             if name := entry.get("full-path"):  # the first one is the score
-                return package.read(name)
+                return read_member(package, name)
     raise ValueError(f"its {CONTAINER} names no score")
 
 

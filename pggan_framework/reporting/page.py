@@ -1,140 +1,167 @@
-"""One page of a run, or of several: samples, sounds, curves, measurements, configuration; everything is in the file."""
+"""One page for a run, or for several: head, samples with sounds, charts, measurements, configuration; one file."""
 
 from __future__ import annotations
 
-import base64
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pggan_framework.loggers.terminal import duration
-from pggan_framework.metrics.verdict import SHOWN, judge
-from pggan_framework.reporting.panels import panels_of
-from pggan_framework.reporting.record import Record
-from pggan_framework.reporting.svg import colour_of, svg_chart
-from pggan_framework.runs.best_checkpoint import BEST, QUALITY, described, much_worse
+from pggan_framework.postprocessors.curves import STYLE, look_of, svg
+from pggan_framework.postprocessors.picture import extent_of
+from pggan_framework.reporting import media
+from pggan_framework.reporting.head import facts_of, resume_command, trained
+from pggan_framework.reporting.panels import BASELINE, SECTIONS, Panel, depth_marks, panels_of
+from pggan_framework.reporting.run import DRAWN, Run
+from pggan_framework.runs.best_checkpoint import QUALITY, described
 
-_TYPES = {
-    ".png": "image/png", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".opus": "audio/ogg",
-    ".mp3": "audio/mpeg",
-}  # fmt: skip
-_NO_FIGURES = frozenset({"date", "version", "checkpoint", "nimg", "depth", "data", "n", "seed", "extractor"})
+MEGABYTES = 15.0
+"""Size of a page; more samples than fit are compressed, then thinned out."""
+_SEEDS = frozenset(
+    {"random_seed", "exp_name", "result_dir", "checkpoints_dir", "minutes", "num_data_workers", "device"}
+)
+"""Settings in which runs may differ and still count as the same experiment with another seed."""
+_NOT_METRICS = frozenset({"date", "version", "checkpoint", "nimg", "depth", "data", "n", "seed", "extractor"})
 
 
-def render(runs: Sequence[Record], sheets: int = 12, sounds: int = 8) -> str:
+def render(runs: Sequence[Run], sheets: int = 12, sounds: int = 64, megabytes: float = MEGABYTES) -> str:
     """The page as HTML; it needs no other file and no network.
 
     Args:
-        runs: what is shown, one or more; several stand side by side.
-        sheets: most sheets of samples of a run, spread evenly over it, the last among them.
-        sounds: most sounds of a run.
+        runs: what is shown, one or more.
+        sheets: most times whose samples are shown of a run, spread evenly over it, the last among them.
+        sounds: most sounds of each time.
+        megabytes: size that images and sounds may make of the page.
     """
     from jinja2 import Environment, StrictUndefined
 
-    text = files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8")
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8")
+    script = files(__package__).joinpath("report.js").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     names = _distinct(runs)
-    return template.from_string(text).render(
+    experiments = _experiments(dict(zip(names, runs, strict=True)))
+    drawn = [path for run in runs for path in _drawn(run)]
+    budget = (megabytes * 1e6 - 4e5 - 4 / 3 * sum(path.stat().st_size for path in drawn)) / len(runs)
+    shown = [_run(run, name, sheets, sounds, budget) for run, name in zip(runs, names, strict=True)]
+    text = environment.from_string(template).render(
         title=" and ".join(names) if len(runs) < 4 else f"{len(runs)} runs",
-        runs=[_run(record, name, sheets, sounds) for record, name in zip(runs, names, strict=True)],
-        charts=_charts(dict(zip(names, runs, strict=True))),
-        differences=_differences(runs),
+        runs=shown,
+        sections=_sections(experiments),
+        means=[name for name, seeds in experiments.items() if len(seeds) > 1],
+        comparison=_comparison(runs, names, list(experiments.values())),
+        chart_style=STYLE,
+        script=script,
     )
+    # The samples are put in last: the template engine would escape megabytes of them character by character.
+    data = json.dumps([run["media"] for run in shown]).replace("<", "\\u003c")
+    return text.replace("@MEDIA@", data)
 
 
-def _distinct(runs: Sequence[Record]) -> list[str]:
-    """A name of each run; its whole path where two have the same."""
-    names = [record.name for record in runs]
-    return [name if names.count(name) == 1 else str(run.folder) for name, run in zip(names, runs, strict=True)]
+def _distinct(runs: Sequence[Run]) -> list[str]:
+    """A name for each run; its whole path where two have the same."""
+    names = [run.name for run in runs]
+    return [name if names.count(name) == 1 else str(run.path) for name, run in zip(names, runs, strict=True)]
 
 
-def _run(record: Record, name: str, sheets: int, sounds: int) -> dict[str, Any]:
-    chosen = _spread(record.sheets, sheets)
+def _drawn(run: Run) -> list[Any]:
+    return [path for name in DRAWN if (path := run.path / name).is_file()]
+
+
+def _run(run: Run, name: str, sheets: int, sounds: int, budget: float) -> dict[str, Any]:
+    content = media.embedded(run, sheets, sounds, budget)
+    steps = content["steps"]
+    last = steps[-1] if steps else {"tiles": [], "sounds": {}}
+    count = max([len(last["tiles"]), *(number + 1 for number in last["sounds"])], default=0)
+    sheet = next((step.sheet for step in reversed(run.steps) if step.sheet), None)
     return {
         "name": name,
-        "state": _state(record),
-        "facts": record.facts,
-        "sheets": [{"kimg": kimg, "data": _embedded(path)} for kimg, path in chosen],
-        "reals": _embedded(record.reals) if record.reals else None,
-        "sounds": [_embedded(path) for path in record.sounds[1][:sounds]] if record.sounds else [],
-        "sounds_kimg": record.sounds[0] if record.sounds else None,
-        "pictures": [{"name": path.stem, "data": _embedded(path)} for path in record.pictures],
-        "quality": _quality(record),
-        "evaluations": [
-            _evaluation(figures) for figures in reversed(record.evaluations) if figures.get("by") != QUALITY
-        ],
-        "config": yaml.safe_dump(dict(record.config), sort_keys=False, default_flow_style=None, width=100),
+        "facts": facts_of(run),
+        "resume": resume_command(run),
+        "media": content,
+        "samples": [{"number": number, "label": _label(run, number)} for number in range(count)],
+        "kimg": [step["kimg"] for step in steps],
+        "images": bool(steps) and any(step["sheet"] for step in steps),
+        "sounds": any(step["sounds"] for step in steps),
+        "real": content["real"],
+        "extent": "" if sheet is None else extent_of(sheet),
+        "drawn": [{"name": path.stem, "data": media.address(media.plain(path))} for path in _drawn(run)],
+        "evaluations": [_evaluation(values) for values in reversed(run.evaluations) if values.get("by") != QUALITY],
+        "environment": run.environment,
+        "config": yaml.safe_dump(dict(run.config), sort_keys=False, default_flow_style=None, width=100),
     }
 
 
-def _state(record: Record) -> str:
-    """Where a run is, in a line."""
-    total = record.config.get("total_kimg")
-    if not record.ticks:
-        return "no tick so far"
-    last = record.ticks[-1]
-    parts = [f"{last['kimg']:g}" + (f" of {total:g}" if isinstance(total, (int, float)) else "") + " kimg"]
-    if "depth" in last:
-        fading = last.get("alpha", 1)
-        parts.append(f"depth {last['depth']}" + (f", fading in at alpha {fading:.2f}" if fading < 1 else ""))
-    if isinstance(last.get("time"), (int, float)):
-        parts.append(duration(last["time"]))
-    return ", ".join(parts)
+def _label(run: Run, number: int) -> str:
+    return run.labels[number] if number < len(run.labels) else ""
 
 
-def _quality(record: Record) -> list[str]:
-    """What the last measurement of the samples means, and which checkpoint is the best; empty if none was measured."""
-    measured = [each for each in record.evaluations if each.get("by") == QUALITY]
-    if not measured:
-        return []
-    last, best = measured[-1], record.best
-    verdict = judge(last)
-    lines = [f"at {last['nimg'] / 1000:.1f} kimg: {verdict.line}", *verdict.problems[SHOWN:]]
-    if best is not None and best["nimg"] != last["nimg"]:
-        worse = ", much worse" if much_worse(best, last) else ""
-        lines.append(
-            f"best checkpoint: {BEST}, from {best['nimg'] / 1000:.1f} kimg: {described(best)};"
-            f" the last one has {described(last)}{worse}"
-        )
-    elif best is not None:
-        lines.append("the last checkpoint is the best")
-    return lines
+def _sections(experiments: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
+    """The charts by section; runs that differ by the seed alone are drawn as one."""
+    marks = depth_marks(next(iter(experiments.values()))[0].ticks) if len(experiments) == 1 else {}
+    panels = panels_of({name: [run.ticks for run in seeds] for name, seeds in experiments.items()})
+    draw = partial(_chart, marks=marks)
+    grouped = {section: [draw(panel) for panel in panels if panel.section == section] for section in SECTIONS}
+    return [{"title": section, "charts": charts} for section, charts in grouped.items() if charts]
 
 
-def _charts(runs: Mapping[str, Record]) -> list[dict[str, Any]]:
-    marks: dict[float, str] = {}
-    if len(runs) == 1:
-        ticks = next(iter(runs.values())).ticks
-        for before, after in zip(ticks, ticks[1:], strict=False):
-            if before.get("depth") != after.get("depth"):
-                marks[before["kimg"]] = f"depth {after.get('depth')}"
-    return [
-        {
-            "title": panel.title,
-            "svg": svg_chart(panel, marks),
-            "legend": [(name, colour_of(number)) for number, name in enumerate(panel.lines)],
-        }
-        for panel in panels_of({name: record.ticks for name, record in runs.items()})
-    ]
+def _chart(panel: Panel, marks: Mapping[float, str]) -> dict[str, Any]:
+    chart = panel.chart
+    return {
+        "title": chart.title,
+        "unit": chart.unit,
+        "note": chart.note,
+        "svg": svg(chart, marks),
+        "legend": [(curve.name, curve.classes, f"{curve.y[-1]:.4g}") for curve in chart.curves],
+    }
 
 
-def _evaluation(figures: Mapping[str, Any]) -> dict[str, Any]:
+def _experiments(runs: Mapping[str, Run]) -> dict[str, list[Run]]:
+    """The runs by experiment: those whose settings differ by the random seed alone belong together."""
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name, run in runs.items():
+        settings = tuple(sorted((key, value) for key, value in _flat(run.config) if key not in _SEEDS))
+        found.setdefault(settings, []).append(name)
+    return {
+        names[0] if len(names) == 1 else f"mean of {', '.join(names)}": [runs[name] for name in names]
+        for names in found.values()
+    }
+
+
+def _evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
     """A measurement as rows of name, value and what real data give."""
-    names = [name for name in figures if name not in _NO_FIGURES and not name.endswith(".floor")]
-    about = [f"{name} {figures[name]}" for name in ("checkpoint", "n", "seed", "extractor", "date") if name in figures]
-    rows = [(name, _number(figures[name]), _number(figures.get(f"{name}.floor"))) for name in names]
+    names = [name for name in values if name not in _NOT_METRICS and not name.endswith(BASELINE)]
+    about = [f"{name} {values[name]}" for name in ("checkpoint", "n", "seed", "extractor", "date") if name in values]
+    rows = [(name, _number(values[name]), _number(values.get(f"{name}{BASELINE}"))) for name in names]
     return {"about": ", ".join(about), "rows": rows}
 
 
-def _differences(runs: Sequence[Record]) -> list[tuple[str, list[str]]]:
-    """The settings that are not the same in all runs; nothing where there is but one run."""
-    flat = [dict(_flat(record.config)) for record in runs]
-    names = {name: None for settings in flat for name in settings}
-    rows = [(name, [settings.get(name, "") for settings in flat]) for name in names]
-    return [(name, values) for name, values in rows if len(set(values)) > 1]
+def _comparison(
+    runs: Sequence[Run], names: Sequence[str], experiments: Sequence[Sequence[Run]]
+) -> dict[str, Any] | None:
+    """Runs as rows: length, best distance, and the settings that are not the same in all; None for one run."""
+    if len(runs) == 1:
+        return None
+    flat = [dict(_flat(run.config)) for run in runs]
+    keys = dict.fromkeys(key for settings in flat for key in settings)
+    columns = [key for key in keys if len({settings.get(key, "") for settings in flat}) > 1]
+
+    def look(run: Run) -> str:
+        return look_of(next(number for number, seeds in enumerate(experiments) if run in seeds))
+
+    return {
+        "columns": ["Trained", "Best quality", *columns],
+        "rows": [
+            (
+                name,
+                look(run),
+                [trained(run), described(run.best) if run.best else "", *(own.get(k, "") for k in columns)],
+            )
+            for name, run, own in zip(names, runs, flat, strict=True)
+        ],
+    }
 
 
 def _flat(config: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str]]:
@@ -145,19 +172,5 @@ def _flat(config: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, st
             yield before + name, str(value)
 
 
-def _spread(sheets: Sequence[tuple[int, Path]], most: int) -> list[tuple[int, Path]]:
-    """At most `most` of them, evenly, with the last one."""
-    if len(sheets) <= most:
-        return list(sheets)
-    if most == 1:
-        return [sheets[-1]]
-    return [sheets[round(number * (len(sheets) - 1) / (most - 1))] for number in range(most)]
-
-
 def _number(value: object) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _embedded(path: Path) -> str:
-    """A file as the address of itself."""
-    return f"data:{_TYPES[path.suffix.lower()]};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

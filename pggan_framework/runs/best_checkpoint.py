@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pggan_framework.storage.limits import parse_json, read_text
 
 BEST = "network-best.pt"
 """The checkpoint with the best samples, next to the snapshots."""
@@ -13,6 +14,8 @@ BEST_FACTS = "network-best.json"
 """The measurement that chose it: metric, value, nimg, depth, alpha, n, seed, data."""
 QUALITY = "QualityMonitor"
 """``by`` of this plugin's lines in metrics.jsonl."""
+MOST = 1 << 20
+"""Bytes of the measurement's file."""
 MUCH = 1.5
 """A distance this many times the best one is much worse; less may be chance."""
 _METRICS = {"sound.frechet": "Fréchet distance", "picture.swd.average": "sliced Wasserstein distance"}
@@ -21,11 +24,19 @@ _METRICS = {"sound.frechet": "Fréchet distance", "picture.swd.average": "sliced
 def read_best(folder: Path) -> dict[str, Any] | None:
     """The measurement of the best checkpoint in `folder`; None where there is no such checkpoint."""
     try:
-        facts = json.loads((folder / BEST_FACTS).read_text(encoding="utf-8"))
+        facts = parse_json(read_text(folder / BEST_FACTS, MOST))
     except (OSError, ValueError):
         return None
-    known = isinstance(facts, dict) and {"metric", "value", "nimg", "depth", "alpha"} <= facts.keys()
-    return facts if known and (folder / BEST).is_file() else None
+    return facts if is_measurement(facts, "depth", "alpha", "value") and (folder / BEST).is_file() else None
+
+
+def is_measurement(facts: object, *numbers: str) -> bool:
+    """Whether a line is a measurement: a metric's name and numbers, not anything else that a file may hold."""
+    if not isinstance(facts, dict) or not isinstance(facts.get("metric"), str):
+        return False
+    values = [facts.get(name) for name in ("nimg", *numbers)]
+    sound = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    return sound and isinstance(facts.get("value"), (int, float, type(None)))
 
 
 def last_measured(run: Path) -> dict[str, Any] | None:
@@ -36,11 +47,11 @@ def last_measured(run: Path) -> dict[str, Any] | None:
         return None
     for line in reversed(lines):
         try:
-            facts = json.loads(line)
+            facts = parse_json(line)
         except ValueError:
             continue
-        if isinstance(facts, dict) and facts.get("by") == QUALITY:
-            return facts
+        if is_measurement(facts) and facts.get("by") == QUALITY:
+            return dict(facts)
     return None
 
 

@@ -7,19 +7,26 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-import yaml
-
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.config.text import load_file
+from pggan_framework.errors import DamagedError, UserError, nearest
 from pggan_framework.runs.best_checkpoint import use_best
 from pggan_framework.storage.atomic import atomic_path
+from pggan_framework.storage.limits import parse_json
+from pggan_framework.storage.numbers import NUMBER, kimg_of
+from pggan_framework.storage.zips import verify_once
 
-_SNAPSHOT = re.compile(r"network-snapshot-(\d{6,})\.pt")
+_SNAPSHOT = re.compile(rf"network-snapshot-({NUMBER})\.pt")
 _NAME = re.compile(r"(\d{3,})-(.+)")
+LONGEST_NAME = 200
+"""Bytes of a run's name; file systems end at 255 for the whole folder's."""
+STATE = "run.json"
+"""What a run is and how it ended: status, data, parameters, length."""
 EXPORTED = "model.safetensors"
 """The weights in the folder of an exported model."""
 
@@ -42,8 +49,12 @@ def check_name(exp_name: str) -> None:
     Raises:
         UserError: if it is none.
     """
-    if not exp_name or Path(exp_name).name != exp_name:
-        raise UserError(f"exp_name: '{exp_name}' is given; allowed: a name without slashes")
+    plain = exp_name.isprintable() and "\\" not in exp_name and len(os.fsencode(exp_name)) <= LONGEST_NAME
+    if not exp_name or not plain or exp_name in (".", "..") or Path(exp_name).name != exp_name:
+        raise UserError(
+            f"exp_name: {exp_name[:100]!r} is given; allowed: a name without slashes, line breaks and other control"
+            f" characters, of up to {LONGEST_NAME} bytes"
+        )
 
 
 def make_run_folder(result_dir: Path, exp_name: str) -> Path:
@@ -55,16 +66,28 @@ def make_run_folder(result_dir: Path, exp_name: str) -> Path:
     check_name(exp_name)
     try:
         result_dir.mkdir(parents=True, exist_ok=True)
+        number = _highest(result_dir) + 1
         while True:
-            highest = max((int(path.name.split("-")[0]) for path in runs(result_dir)), default=-1)
-            folder = result_dir / f"{highest + 1:03d}-{exp_name}"
+            # The claim is one folder for all names: of two runs that start at once, one gets the number.
+            claim = result_dir / f".claim-{number:03d}"
             try:
-                folder.mkdir()
+                claim.mkdir()
             except FileExistsError:
+                number += 1
                 continue
-            return folder
+            try:
+                if _highest(result_dir) < number:
+                    return claim.rename(result_dir / f"{number:03d}-{exp_name}")
+                number = _highest(result_dir) + 1
+            finally:
+                if claim.exists():
+                    claim.rmdir()
     except OSError as error:
         raise UserError(f"result_dir: cannot make a run folder in {result_dir}: {error.strerror}") from error
+
+
+def _highest(result_dir: Path) -> int:
+    return max((int(path.name.split("-")[0]) for path in runs(result_dir)), default=-1)
 
 
 def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path, Path]:
@@ -124,14 +147,26 @@ def find_folder(run: str, result_dir: Path) -> Path:
     return path
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; {} where there is none that can be read."""
+    try:
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write an object as a JSON file, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(dict(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def find_launched(result_dir: Path, launcher: str) -> Path | None:
     """The newest run that was begun by this start of torchrun and has a checkpoint; None where there is none."""
     for folder in reversed(runs(result_dir)):
-        try:
-            facts = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if launcher and isinstance(facts, dict) and facts.get("launcher") == launcher and _snapshots_of(folder):
+        facts = read_json(folder / "environment.json")
+        if launcher and facts.get("launcher") == launcher and _snapshots_of(folder):
             return folder
     return None
 
@@ -159,9 +194,45 @@ def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
     except UserError as error:
         raise UserError(str(error).removeprefix("resume: ")) from error
     checkpoint, why = use_best(folder, snapshot.parent, snapshot)
-    if why:
+    checkpoint = newest_intact([snapshot, checkpoint] if checkpoint != snapshot else [snapshot])
+    if why and checkpoint != snapshot:
         print(why, file=sys.stderr)
     return folder, checkpoint
+
+
+def check_links(folder: Path) -> None:
+    """Refuse to write into a run's folder that leads out of itself: it may come from a stranger.
+
+    A link that stands for a checkpoint is allowed, since checkpoints are replaced and not written through links.
+
+    Raises:
+        UserError: if a link in it leads out of it.
+    """
+    home = folder.resolve()
+    for base, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(base, name)
+            if path.is_symlink() and path.suffix != ".pt" and home not in path.resolve().parents:
+                raise UserError(
+                    f"resume: {path} is a link out of the run's folder, and a run writes only into its own; replace the"
+                    " link by what it stands for, or use checkpoints_dir for checkpoints elsewhere"
+                )
+
+
+def inside(flag: str, given: str) -> str:
+    """A path that is relative to a run's folder, and stays in it.
+
+    Args:
+        flag: its flag, for messages: ``ImageSaver.samples_path``.
+        given: the path.
+
+    Raises:
+        UserError: if it leads out of the folder.
+    """
+    path, windows = PurePosixPath(given.replace("\\", "/")), PureWindowsPath(given)
+    if path.is_absolute() or windows.drive or ".." in path.parts or not given or not given.isprintable():
+        raise UserError(f"{flag} {given[:200]!r} is given; allowed: a path inside the run's folder, without '..'")
+    return given
 
 
 def checkpoint_folder(folder: Path, checkpoints_dir: str) -> Path:
@@ -169,14 +240,20 @@ def checkpoint_folder(folder: Path, checkpoints_dir: str) -> Path:
     return Path(checkpoints_dir) / folder.name if checkpoints_dir else folder
 
 
-def snapshot_name(nimg: int) -> str:
-    """``network-snapshot-000120.pt`` for 120 thousand images."""
-    return f"network-snapshot-{nimg // 1000:06d}.pt"
+def snapshot_name(number: str) -> str:
+    """``network-snapshot-000120.pt`` for the number ``000120``."""
+    return f"network-snapshot-{number}.pt"
+
+
+def number_of(snapshot: Path) -> float:
+    """The thousand images in a checkpoint's name."""
+    match = _SNAPSHOT.fullmatch(snapshot.name)
+    return kimg_of(match[1]) if match else -1
 
 
 def snapshots(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, oldest first."""
-    found = [(int(match[1]), path) for path in folder.glob("*.pt") if (match := _SNAPSHOT.fullmatch(path.name))]
+    found = [(kimg_of(match[1]), path) for path in folder.glob("*.pt") if (match := _SNAPSHOT.fullmatch(path.name))]
     return [path for _, path in sorted(found)]
 
 
@@ -188,7 +265,32 @@ def _last_snapshot(run: Path) -> Path:
     found = _snapshots_of(run)
     if not found:
         raise UserError(f"resume: {run} holds no checkpoint (network-snapshot-*.pt)")
-    return found[-1]
+    return newest_intact(found)
+
+
+def newest_intact(found: Sequence[Path]) -> Path:
+    """The last of some checkpoints whose checksums are right; a line on standard error names those that are damaged.
+
+    Raises:
+        DamagedError: if none is intact.
+    """
+    damaged: list[str] = []
+    for path in reversed(found):
+        try:
+            verify_once(path)
+        except DamagedError as error:
+            damaged.append(f"{path} is damaged ({error})")
+            continue
+        for text in damaged:
+            _warn_once(f"warning: {text}; {path.name} is used instead")
+        return path
+    raise DamagedError(f"{damaged[0]}, and there is no intact checkpoint next to it")
+
+
+@lru_cache(maxsize=256)
+def _warn_once(text: str) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=sys.stderr, flush=True)
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
@@ -199,10 +301,9 @@ def stored_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.yaml"
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"resume: {path} cannot be read: {folder} is no run's folder") from error
-    return config if isinstance(config, dict) else {}
+        return load_file(path)
+    except UserError as error:
+        raise UserError(f"resume: {path} cannot be read: {folder} is no run's folder ({error})") from error
 
 
 def environment(device: str) -> dict[str, str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pggan_framework.errors import UserError
 
 Value = TypeVar("Value")
+LARGEST = 1 << 15
+"""Pixels of a side, or channels, beyond which a file is taken to be damaged."""
 
 
 def by_depth(table: Mapping[int, Value], default: Value, depth: int) -> Value:
@@ -55,6 +57,28 @@ class Growth:
         """How much taller and wider `depth` is than the depth before it: 1 or 2 each; `depth` >= 1."""
         down, across = self.doubles[depth - 1]
         return 1 << down, 1 << across
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], where: str) -> Growth:
+        """The growth that a file has as ``channels``, ``seed`` and ``doubles``; the file may come from a stranger.
+
+        Args:
+            state: a mapping with these.
+            where: the file, for messages.
+
+        Raises:
+            UserError: if one is missing or of another kind, or the shapes are larger than any image.
+        """
+        try:
+            channels, (height, width) = int(state["channels"]), (int(side) for side in state["seed"])
+            doubles = tuple((bool(down), bool(across)) for down, across in state["doubles"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"{where} is damaged: its growth cannot be read ({error})") from error
+        few = min(channels, height, width) > 0 and channels <= LARGEST and len(doubles) <= LARGEST.bit_length()
+        growth = cls(channels, (height, width), doubles)
+        if not few or max(growth.shape) > LARGEST:
+            raise UserError(f"{where} is damaged: it has a growth to sides of more than {LARGEST} pixels or channels")
+        return growth
 
     @classmethod
     def of(cls, shape: Sequence[int], seed: Sequence[int] | None = None, depth_offset: int = 2) -> Growth:

@@ -61,6 +61,26 @@ class Stage:
     lr_factor: Curve = WHOLE
 
 
+def trained(stages: Sequence[Stage], progress: float) -> list[Stage]:
+    """The stages of a run that starts from a model: depths it has trained take no time.
+
+    Args:
+        stages: as for a run from the start.
+        progress: how deep the model was trained: 2 where depth 2 is whole, so that the next one fades in at once; 2.4
+            where depth 3 fades in at alpha 0.4. The deepest depth, where it is whole, keeps its time without a fade.
+    """
+    whole, alpha = int(progress), progress % 1
+    last = len(stages) - 1
+    found = [Stage(0.0) if depth <= whole else stage for depth, stage in enumerate(stages)]
+    if whole >= last:
+        found[last] = Stage(stages[last].length, WHOLE, stages[last].lr_factor)
+    elif alpha:
+        stage = found[whole + 1]
+        end = stage.fade.points[-1][0]
+        found[whole + 1] = Stage(stage.length, Curve(((0.0, alpha), (end * (1 - alpha), 1.0))), stage.lr_factor)
+    return found
+
+
 @dataclass(frozen=True)
 class Plan:
     """One stage a depth, from depth 0 on.

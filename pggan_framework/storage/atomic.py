@@ -3,20 +3,70 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_HOST = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:20]
+_TEMPORARY = re.compile(r"\.(.+)\.([A-Za-z0-9]*)-(\d+)\.tmp")
+ABANDONED = 7 * 86400
+"""Seconds after which a temporary file of another machine is taken to be left over."""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; what was written there gets the final name once it is safely on disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Give a temporary name next to `path`; what was written there gets the final name once it is safely on disk.
+
+    What killed writers of the same file have left is removed.
+    """
+    sweep(path.parent, path.name)
+    temporary = temporary_name(path)
     try:
         yield temporary
         move_synced(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """A name next to `path` that says which process writes there."""
+    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.tmp")
+
+
+def sweep(folder: Path, name: str | None = None, owned: bool = False) -> None:
+    """Remove temporary files and folders that killed writers have left.
+
+    Args:
+        folder: where they are.
+        name: only those of this file; None: all in the folder.
+        owned: whether no other process writes there; otherwise only those go whose writer is known to have ended.
+    """
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        match = _TEMPORARY.fullmatch(entry.name)
+        if match and name in (None, match[1]) and int(match[3]) != os.getpid():
+            with suppress(OSError):
+                if owned or _has_ended(match[2], int(match[3]), entry.stat(follow_symlinks=False).st_mtime):
+                    shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+
+
+def _has_ended(host: str, process: int, changed: float) -> bool:
+    if host != _HOST:
+        return time.time() - changed > ABANDONED
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def move_synced(temporary: Path, path: Path) -> None:
@@ -37,3 +87,11 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def forget_cached(path: Path) -> None:
+    """Bring a file to the disk and drop the system's copy in memory: what is read next was really stored."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -4,50 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
 T = TypeVar("T")
 
 
+class _Task(NamedTuple):
+    future: Future[Any]
+    then: Callable[[Any], None]
+    failed: Callable[[Exception], None]
+
+
 class Background:
     """Runs one task after another in a thread, in the order they were given.
 
-    Never more than one task waits behind the one that runs, so that neither memory nor the files fall behind. What a
-    task raises is raised by the next call of any method; nothing else is lost by it.
+    Never more than one task waits behind the one that runs, so that neither memory nor the files fall behind.
 
     Args:
         enabled: False to run each task at once, where it is given.
+        failed: called in the caller's thread with a task's name and what it has raised.
     """
 
-    def __init__(self, enabled: bool = True) -> None:
+    def __init__(self, enabled: bool, failed: Callable[[str, Exception], None]) -> None:
         self.enabled = enabled
+        self.failed = failed
         self.longest: dict[str, float] = {}
         """Seconds that the longest task of each name took, since whoever reads them last cleared them."""
         self._pool: ThreadPoolExecutor | None = None
-        self._running: list[tuple[Future[Any], Callable[[Any], None] | None]] = []
+        self._running: list[_Task] = []
 
-    def submit(self, task: Callable[[], T], then: Callable[[T], None] | None = None, name: str = "other") -> None:
+    def submit(
+        self,
+        task: Callable[[], T],
+        then: Callable[[T], None] = lambda result: None,
+        name: str = "other",
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
         """Run `task` in the thread.
 
         Args:
             task: must not touch what training changes: copies of tensors, and no global random generator.
             then: called with the result by a later `collect`, in the caller's thread.
-            name: what kind of task it is, for `longest`.
+            name: what kind of task it is, for `longest` and `failed`.
+            failed: called with what the task raises, by a later `collect`, in place of the common one.
         """
+        on_error = failed or partial(self.failed, name)
         if not self.enabled:
-            result = self._timed(task, name)
-            if then is not None:
-                then(result)
+            future: Future[T] = Future()
+            try:
+                future.set_result(self._timed(task, name))
+            except Exception as error:
+                future.set_exception(error)
+            _take(_Task(future, then, on_error))
             return
-        try:
-            self._finish(leave=1)
-        finally:  # whatever an earlier task has raised, this one is not lost
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(1, "background")
-            self._running.append((self._pool.submit(self._timed, task, name), then))
+        self._finish(leave=1)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "background")
+        self._running.append(_Task(self._pool.submit(self._timed, task, name), then, on_error))
 
     def _timed(self, task: Callable[[], T], name: str) -> T:
         start = monotonic()
@@ -58,8 +75,8 @@ class Background:
 
     def collect(self) -> None:
         """Take the results of the tasks that are done; waits for none."""
-        while self._running and self._running[0][0].done():
-            self._take()
+        while self._running and self._running[0].future.done():
+            _take(self._running.pop(0))
 
     def join(self) -> None:
         """Wait until all tasks are done, and take their results."""
@@ -78,13 +95,17 @@ class Background:
         """Wait until no more than `leave` tasks are left."""
         self.collect()
         while len(self._running) > leave:
-            self._take()
+            _take(self._running.pop(0))
 
-    def _take(self) -> None:
-        future, then = self._running.pop(0)
-        result = future.result()
-        if then is not None:
-            then(result)
+
+def _take(task: _Task) -> None:
+    """Wait for a task, and hand on its result or its error."""
+    try:
+        result = task.future.result()
+    except Exception as error:
+        task.failed(error)
+    else:
+        task.then(result)
 
 
 def frozen(state: Any) -> Any:

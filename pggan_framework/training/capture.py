@@ -86,9 +86,12 @@ class _Update:
             self.side,
             with_tensors(self.G, places["G"]),
             with_tensors(self.D, places["D"]),
-            progress=_Unknown(),
+            fields["latents"],
+            fields.get("reals"),
+            fields.get("labels"),
+            fields.get("mixing"),
+            _Unknown(),
             weights=dict(zip(self.terms, scale.unbind(), strict=True)),
-            **fields,
         )
         with torch.enable_grad():
             backward(self.loss, context)

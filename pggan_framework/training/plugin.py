@@ -50,7 +50,8 @@ class Plugin:
     main_process_only: bool = False
     """Where several processes train together: whether only the main one has it, because it writes or sends something.
 
-    What it does must then not change the training, nor the figures by which another plugin does."""
+    What it does must then not change the training, nor the metrics by which another plugin does. It is side work: an
+    exception in one of its hooks is a warning, and training continues."""
     trainer: Trainer
 
     def intervals(self) -> tuple[Every, ...]:
@@ -91,6 +92,9 @@ class Plugin:
         It goes on with the next step; what was left of the tick's hooks is not called.
         """
         return False
+
+    def on_stop(self) -> None:
+        """Called in all ranks when training stops within a tick, before its state is saved: gather what is in parts."""
 
     def on_end(self) -> None:
         """Called once when training ends, whatever the reason."""

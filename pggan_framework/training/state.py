@@ -53,12 +53,14 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         },
         "labels": label_state(dataset),
         "data": dataset.fingerprint(),
+        "origin": list(parts.origin),
     }
 
 
 def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     """Let `trainer`, which is set up, go on where `state` was taken."""
     parts, own, networks = trainer.parts, state["trainer"], state["networks"]
+    parts.origin = list(state.get("origin", []))
     trainer.nimg, trainer.tick = state["nimg"], state["tick"]
     trainer.iteration, trainer.tick_start_nimg = own["iteration"], own["tick_start_nimg"]
     trainer.stream = own.get("stream", 0)
@@ -71,7 +73,10 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     for network in (trainer.G, trainer.D, parts.ema.generator):
         network.depth, network.alpha = networks["depth"], networks["alpha"]
     for name, optimizer in _optimizers(trainer).items():
+        settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict(state["optimizers"][name])
+        for group, configured in zip(optimizer.param_groups, settings, strict=True):
+            group.update(configured)  # betas, eps and the like are the configuration's, which may have changed
     parts.step.loss.load_state_dict(state.get("loss", {}))
     parts.step.augmentations.load_state_dict(state.get("augmentations", {}))
     for plugin in trainer.plugins:

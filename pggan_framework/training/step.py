@@ -47,12 +47,12 @@ class GradientSource(Protocol):
 
 def backward(loss: Loss, context: StepContext) -> None:
     """The gradients of an update by eager autograd: a `GradientSource`."""
-    G, D = context.G, context.D
-    # Equalised learning rate: kernel = fold(scale * weight), once for all passes. D's update keeps no graph of G.
-    with torch.set_grad_enabled(context.side == "G"):
-        folded_G = Folding(G)
-    folded_D = Folding(D)
-    context.G, context.D = folded_G.network, folded_D.network
+    # Equalised learning rate: kernel = fold(scale * weight), once for all passes of D in its update. In other updates
+    # each network is passed through once, and its layers fold as they go: their kernels are gone after the pass.
+    D = context.D
+    folding = Folding(D) if context.side == "D" else None
+    if folding is not None:
+        context.D = folding.network
     try:
         if type(loss).total is not Loss.total:  # UnrolledD, or a user's, has a total of its own
             torch.autograd.backward(loss.total(context) * context.share)
@@ -64,8 +64,9 @@ def backward(loss: Loss, context: StepContext) -> None:
                 total = total + value.detach()
             context.log(f"{context.side}_loss", total)
     finally:
-        context.G, context.D = G, D  # the weights are about to change, and these kernels are not
-    (folded_D if context.side == "D" else folded_G).backward()
+        context.D = D  # the weights are about to change, and these kernels are not
+    if folding is not None:
+        folding.backward()
 
 
 @contextmanager
@@ -259,16 +260,15 @@ class TrainingStep:
     @staticmethod
     def _part(context: StepContext, portion: Portion) -> StepContext:
         """The same update of a micro-batch."""
-        reals = context.reals if context.has("reals") else None
-        tensors = (context.latents, reals, context.labels, context.mixing)
-        latents, *others = (None if tensor is None else portion.of(tensor) for tensor in tensors)
-        assert latents is not None
+        labels, mixing = context.labels, context.mixing
         return StepContext(
             context.side,
             context.G,
             context.D,
-            latents,
-            *others,
+            portion.of(context.latents),
+            portion.of(context.reals) if context.has("reals") else None,
+            None if labels is None else portion.of(labels),
+            None if mixing is None else portion.of(mixing),
             context.progress,
             D_optimizer=context.D_optimizer,
             augment=context.augment,

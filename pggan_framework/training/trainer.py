@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import inf
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,61 +10,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pggan_framework.data.base import DepthDataset
-from pggan_framework.data.loader import BatchLoader, to_network_range
+from pggan_framework.data.loader import to_network_range
+from pggan_framework.data.workers import StoppedWaitingError
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.labels.attributes import Labels
-from pggan_framework.loggers.base import Logger
 from pggan_framework.losses.context import Progress
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import register
-from pggan_framework.training.background import Background
+from pggan_framework.training.background import Background, frozen
 from pggan_framework.training.budget import Budget
-from pggan_framework.training.ema import EMA
-from pggan_framework.training.plugin import Every, Plugin
+from pggan_framework.training.hooks import Hooks
+from pggan_framework.training.parts import Parts
 from pggan_framework.training.randomness import GLOBAL_GENERATORS, derive, seed_step
 from pggan_framework.training.state import restore, state_of
-from pggan_framework.training.step import TrainingStep
 from pggan_framework.training.timing import Timing
 
 _STREAMS = 21  # which stream of the seed the further ones are drawn from
-
-
-@dataclass
-class Parts:
-    """What a trainer works with, built by `experiment`.
-
-    Args:
-        dataset: the pictures.
-        loader: gives their batches.
-        step: one update of D and of G.
-        ema: the averaged generator.
-        plugins: called in this order.
-        device: where the networks are.
-        minibatch_size: real images a D update; DepthManager changes it with the depth.
-        total_kimg: when to end, in thousand real images.
-        seed: the run's seed.
-        config: the resolved configuration, for the checkpoints.
-        directory: the run's folder, for plugins that write files.
-        logger: hears of what plugins write and have to say.
-        budget: wall-clock time of this start of the program; None: no limit.
-        machine: what results depend on to the last bit besides the configuration, for the checkpoints.
-    """
-
-    dataset: DepthDataset
-    loader: BatchLoader
-    step: TrainingStep
-    ema: EMA
-    plugins: Sequence[Plugin]
-    device: torch.device
-    minibatch_size: int
-    total_kimg: float
-    seed: int
-    config: Mapping[str, Any] = field(default_factory=dict)
-    directory: Path | None = None
-    logger: Logger = field(default_factory=Logger)
-    budget: Budget | None = None
-    machine: Mapping[str, str] = field(default_factory=dict)
 
 
 @register("training")
@@ -112,6 +69,7 @@ class Trainer:
         self.share = 1.0
         """Of the last batch, what this process has computed."""
         self.plugins = [plugin for plugin in parts.plugins if self.world.main or not plugin.main_process_only]
+        self.hooks = Hooks(self.plugins, parts.logger)
         self.D_training_repeats = D_training_repeats
         self.label_sampling = label_sampling
         self.nimg = self.tick_start_nimg = resume_nimg
@@ -132,14 +90,19 @@ class Trainer:
         self.stream = 0
         """Which of the seed's streams of random numbers the steps draw from; another one repeats nothing exactly."""
         self.open_state: dict[str, Any] | None = None
-        """The state before a last, shorter tick was closed, where there was one: a longer run goes on from it."""
-        self.background = Background(write_in_background)
-        """Writes files while training goes on."""
+        """What a checkpoint holds where that is not the present state: the one before a last, shorter tick was closed,
+        from which a longer run resumes, or before a change of depth whose first step may not fit into the memory."""
+        self._consistent = True
+        """Whether the present state is one between two steps; not within a step once a weight has changed."""
+        for optimizer in (parts.step.D_optimizer, parts.step.G_optimizer):
+            optimizer.register_step_pre_hook(lambda *_: setattr(self, "_consistent", False))
+        self.background = Background(write_in_background, self.hooks.warn)
+        """Writes files while training continues."""
         self.timing = Timing()
         """What the steps have waited for."""
         # A process must not be forked while a thread of this one may hold a lock.
         parts.loader.before_fork = self.background.join
-        self._clock: dict[tuple[int, Every], float] = {}
+        parts.loader.stopping = lambda: bool(self.stop_reason or self._wish)
 
     @property
     def G(self) -> GeneratorBase:
@@ -205,12 +168,13 @@ class Trainer:
     def grow_to(self, depth: int, alpha: float) -> None:
         """Set depth and alpha of G, D and the averaged generator; tells the plugins where the depth has changed."""
         changed = depth != self.G.depth
+        if changed and self.iteration > 0 and self.world.size == 1:
+            self.open_state = frozen(self.state_dict())
         for network in (self.G, self.D, self.parts.ema.generator):
             network.depth = depth
             network.alpha = alpha
         if changed and self.iteration > 0:
-            for plugin in self.plugins:
-                plugin.on_depth_change()
+            self.hooks.call("on_depth_change")
 
     def generate(self, latents: Tensor, labels: Labels | None = None) -> NDArray[np.float32]:
         """Pictures [N, C, h, w] in [-1, 1] of the averaged generator, at the current depth and alpha.
@@ -251,8 +215,12 @@ class Trainer:
         try:
             while not self._train():
                 pass
-        except BaseException:
+        except BaseException as error:
             self.failed = True
+            # A second Ctrl-C ends at once; weights that are not finite replace no checkpoint; and of several ranks each
+            # has a part of the tick's sums, which a failure keeps them from gathering.
+            if isinstance(error, DivergedError) or not isinstance(error, Exception) or self.world.size > 1:
+                self.open_state, self._consistent = None, False
             raise
         finally:
             self._end()
@@ -266,67 +234,80 @@ class Trainer:
                     self.take_step()
                 if self.nimg - self.tick_start_nimg >= self.tick_nimg:
                     self.end_tick()
-            if self.finishing and self.nimg > self.tick_start_nimg:
-                self.end_tick()
-            elif not self.stop_reason and self.nimg > self.tick_start_nimg:
-                self.open_state = self.state_dict()
-                self.end_tick()
+            self._close_last_tick()
+        except StoppedWaitingError:
+            # The next batch does not come. Other ranks wait for this one's gradients: they must not wait for ever.
+            if self.world.size > 1:
+                raise UserError("training was to end, and a batch of data did not come") from None
+            self.stop_reason = self.stop_reason or "no data"
         except DivergedError as error:
             if not any(plugin.on_diverged(error) for plugin in self.plugins):
                 raise
-            self.open_state = None
+            self.open_state, self._consistent = None, True
             return False
         return True
 
+    def _close_last_tick(self) -> None:
+        """End a last tick that is shorter than the others; after a stop it stays open, and is resumed."""
+        shorter = self.nimg > self.tick_start_nimg
+        if not (shorter and self.finishing):
+            self.hooks.call("on_stop")
+            self.open_state = self.state_dict()
+        if shorter and (self.finishing or not self.stop_reason):
+            self.end_tick()
+
     def _end(self) -> None:
-        """Call every plugin's `on_end`; the first error is raised when all have been called."""
-        errors: list[Exception] = []
-        for plugin in self.plugins:
-            try:
-                plugin.on_end()
-            except Exception as error:  # noqa: BLE001  -- the other plugins must still get to end
-                errors.append(error)
-        try:
-            self.background.close()
-        except Exception as error:  # noqa: BLE001  -- see above
-            errors.append(error)
-        self.parts.loader.close()
+        """Call every plugin's `on_end`; the first error is raised, or logged where another one has ended the run."""
+        errors = list(self.hooks.on_end(self.background.close, self.parts.loader.close))
         if errors and not self.failed:
             raise errors[0]
+        for error in errors:
+            self.hooks.warn("after the failure", error)
+
+    def state_to_save(self) -> dict[str, Any] | None:
+        """The state of the last finished step; None where it is lost, since a step failed halfway or diverged."""
+        if self.open_state is not None:
+            return self.open_state
+        return self.state_dict() if self._consistent else None
 
     def take_step(self) -> None:
-        """One step: D on one batch of reals or more, then G, then the average; then the plugins."""
-        for plugin in self.plugins:
-            plugin.before_step()
-        before = self.nimg
-        parts = self.parts
+        """One step: D on one or more batches of reals, then G, then the EMA; then the plugins."""
+        self.hooks.call("before_step")
+        parts, before, size = self.parts, self.nimg, self.minibatch_size
         ranges = parts.dataset.range_in, parts.dataset.range_out
         self._seed(before)
-        for repeat in range(self.D_training_repeats):
-            with self.timing.of("data"):
-                batch = parts.loader.batch(self.nimg, self.depth, self.minibatch_size)
-            reals = to_network_range(batch.to(parts.device, non_blocking=True), *ranges)
-            labels = parts.loader.labels(self.nimg, self.depth, self.minibatch_size)
-            self.nimg += self.minibatch_size
-            self.losses = parts.step.discriminator_update(
-                reals,
-                None if labels is None else labels.to(parts.device, non_blocking=True),
-                Progress(before, self.iteration * self.D_training_repeats + repeat),
-                self.minibatch_size,
-            )
-        G_losses = parts.step.generator_update(self.minibatch_size, Progress(before, self.iteration))
+        # All batches are here before a weight changes: data that fail to come leave a consistent state.
+        starts = [before + repeat * size for repeat in range(self.D_training_repeats)]
+        with self.timing.of("data"):
+            batches = [parts.loader.batch(nimg, self.depth, size) for nimg in starts]
+        buffers = [(each, each.clone()) for network in (self.G, self.D) for each in network.buffers()]
+        try:
+            for repeat, (nimg, batch) in enumerate(zip(starts, batches, strict=True)):
+                labels = parts.loader.labels(nimg, self.depth, size)
+                self.losses = parts.step.discriminator_update(
+                    to_network_range(batch.to(parts.device, non_blocking=True), *ranges),
+                    None if labels is None else labels.to(parts.device, non_blocking=True),
+                    Progress(before, self.iteration * self.D_training_repeats + repeat),
+                    size,
+                )
+            G_losses = parts.step.generator_update(size, Progress(before, self.iteration))
+        except Exception:
+            if self._consistent:  # forward passes change nothing else
+                for buffer, earlier in buffers:
+                    buffer.copy_(earlier)
+            raise
         self.losses = {**self.losses, **G_losses}
+        self.nimg = before + size * self.D_training_repeats
         parts.ema.update(self.G, self.nimg, self.nimg - before)
         self.iteration += 1
-        self.share = parts.step.division(self.minibatch_size).rank.share
+        self.open_state, self._consistent = None, True
+        self.share = parts.step.division(size).rank.share
         if self.world.agreed():
             self.stop_reason = self._wish or "another process was asked to stop"
-        for plugin in self.plugins:
-            if self._due(plugin, before):
-                plugin.after_step()
+        self.hooks.after_step(self, before)
 
     def _seed(self, nimg: int) -> None:
-        """Seed what the step that starts at `nimg` images draws: alike in all processes, or in this one alone."""
+        """Seed what the step that starts at `nimg` images draws: alike in all ranks, or in this one alone."""
         seed = derive(self.parts.seed, _STREAMS, self.stream) if self.stream else self.parts.seed
         if self.world.size == 1:
             seed_step(seed, 0, nimg)
@@ -334,39 +315,20 @@ class Trainer:
             self.world.seed(derive(seed, 0, nimg))
             seed_step(seed, self.world.rank + 1, nimg)
 
-    def _due(self, plugin: Plugin, before: int) -> bool:
-        """Whether `after_step` is due: always, unless the plugin counts in iterations, kimg or seconds."""
-        intervals = [every for every in plugin.intervals() if every.unit != "tick"]
-        return not intervals or any(self._passed(plugin, every, before) for every in intervals)
-
-    def _passed(self, plugin: Plugin, every: Every, before: int) -> bool:
-        """Whether one interval ended within the last step, which started at `before` images."""
-        if every.unit == "iteration":
-            return self.iteration % max(1, round(every.count)) == 0
-        if every.unit == "kimg":
-            length = every.count * 1000
-            return self.nimg // length > before // length
-        key, now = (id(plugin), every), time.monotonic()
-        if now - self._clock.setdefault(key, now) < every.count:
-            return False
-        self._clock[key] = now
-        return True
-
     def end_tick(self) -> None:
         """Close the tick: fresh `stats`, then every plugin's `on_tick` that is due."""
         start = Budget.now()
         self.background.collect()
         if self.world.size > 1:
+            self._consistent = False
             networks = self.G, self.D, self.parts.ema.generator
             self.world.broadcast([buffer for network in networks for buffer in network.buffers()])
             self.world.check_equal([weight for network in networks for weight in network.parameters()])
+            self._consistent = True
         self.tick += 1
         self.tick_start_nimg = self.nimg
         self.stats = {"tick": self.tick, "nimg": self.nimg, "kimg": self.kimg, "depth": self.depth}
-        for plugin in self.plugins:
-            ticks = [every.count for every in plugin.intervals() if every.unit == "tick"]
-            if not ticks or any(self.tick % max(1, round(count)) == 0 for count in ticks):
-                plugin.on_tick()
+        self.hooks.on_tick(self.tick)
         if self.budget is not None:
             self.budget.note("tick", Budget.now() - start)
 

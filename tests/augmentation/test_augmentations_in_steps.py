@@ -11,9 +11,10 @@ from pggan_framework.errors import UserError
 from pggan_framework.losses import BEGAN, R2, WGANGP, RelativisticGAN, StandardGAN, UnrolledD
 from pggan_framework.networks import Discriminator, Generator
 from pggan_framework.networks.autoencoder import AutoencoderDiscriminator
+from pggan_framework.networks.functional import fade
 from pggan_framework.training.optimizers import Adam
 from pggan_framework.training.selfcheck import check_gradients
-from pggan_framework.training.step import TrainingStep, fade_reals
+from pggan_framework.training.step import TrainingStep
 
 
 class Triple(Augmentation):
@@ -65,7 +66,7 @@ def test_d_sees_nothing_that_is_not_augmented(loss):
     step = step_for(loss, [Triple(), Plus()])
     x = torch.randn(4, 3, 8, 8)
     step.discriminator_update(x)
-    reals = 3 * (fade_reals(x, torch.tensor(0.25), (2, 2)) + 1)  # those for reals first
+    reals = 3 * (fade(x, torch.tensor(0.25), (2, 2)) + 1)  # those for reals first
     torch.testing.assert_close(step.judged[0], torch.cat([reals, 3 * step.made[0].detach()]))
     if isinstance(loss, WGANGP):  # the penalty's points lie between what D sees
         between = (step.judged[1] - reals) / (3 * step.made[0].detach() - reals)

@@ -177,9 +177,9 @@ CASES = {
     "network-other": (f"{GOOD} --resume_network other.pt", "other.pt is no checkpoint of pggan_framework; allowed: a"),
     "network-newer": (f"{GOOD} --resume_network newer.pt", "newer.pt is of checkpoint version 99; this release reads"),
     "network-code": (f"{GOOD} --resume_network code.pt", "code.pt cannot be read as a checkpoint: it is cut short or"),
-    "network-of-another-size": (
-        f"{GOOD} --resume_network whole.pt --Generator.fmap_max 16",
-        "resume_network: whole.pt does not fit these networks: size mismatch for",
+    "network-of-other-latents": (
+        f"{GOOD} --resume_network whole.pt --Generator.latent_size 16",
+        "resume_network: whole.pt does not fit these networks: latents have 8 numbers, and 16 are requested",
     ),
     # plugin files
     "plugins-missing": ("--plugin_dirs nowhere", "plugin_dirs: there is no folder 'nowhere'"),

@@ -16,7 +16,7 @@ from written import names
 from pggan_framework import run as train
 from pggan_framework.cli.main import main
 from pggan_framework.errors import UserError
-from pggan_framework.models.hub import load
+from pggan_framework.models.hub import load_generator as load
 from pggan_framework.models.pretrained import Pretrained, load_generator
 from pggan_framework.runs.folders import snapshots
 

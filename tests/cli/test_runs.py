@@ -91,8 +91,10 @@ def test_deepsounds_command_gives_every_file(place: Path) -> None:
     folder = place / "results" / "000-TEST"
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     # Ticks of 40 images: at 40, 80 ... 200; samples at the first, at every second, and at the end.
-    sheets = {"images/fakes_000000.png"}
-    sounds = {f"sound/fakes_sound_000000_{which}.wav" for which in ("00", "01", "02", "03", "04", "05", "all")}
+    numbers = ("000000", "000000.080", "000000.160", "000000.200")
+    sheets = {f"images/fakes_{number}.png" for number in numbers}
+    samples = ("00", "01", "02", "03", "04", "05", "all")
+    sounds = {f"sound/fakes_sound_{number}_{which}.wav" for number in numbers for which in samples}
     reals = {f"sound/reals_sound_{which}.wav" for which in ("00", "01", "02", "03", "04", "all")}
     logs = {"log.txt", "stats.jsonl", "metrics.jsonl", "config.yaml", "environment.json", "report.html"}
     logs |= {"reals.png", "network-snapshot-000000.pt", "network-best.pt", "network-best.json"}

@@ -145,9 +145,9 @@ def start(program, before=""):
 
 SLOW_TO_START = """
 import os, time
-from torch.utils.data import get_worker_info
+from multiprocessing import current_process
 leave = os.setpgrp
-os.setpgrp = lambda: (time.sleep(3 * get_worker_info().id), leave())
+os.setpgrp = lambda: (time.sleep(3 * int(current_process().name[-1])), leave())
 """
 
 
@@ -204,3 +204,29 @@ def test_range_of_bytes():
     torch.testing.assert_close(to_network_range(batch, (0, 255), (-1, 1)), torch.tensor([-1.0, -0.6, 1.0]))
     same = torch.tensor([0.1, -0.7], dtype=torch.float16)
     assert torch.equal(to_network_range(same, (-1, 1), (-1, 1)), same.float())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_values_that_are_no_numbers_are_named(bad, workers):
+    class Floats(DepthDataset):
+        def __init__(self):
+            super().__init__((1, 8, 8), range_in=(-1, 1))
+
+        def __len__(self):
+            return 4
+
+        def image(self, index):
+            image = np.zeros((1, 8, 8), np.float16)
+            if index == 2:
+                image[0, 3, 3] = bad
+            return image
+
+        def fingerprint(self):
+            return "floats"
+
+    with (
+        BatchLoader(Floats(), 0, workers) as loader,
+        pytest.raises(UserError, match="Floats: image 2 holds NaN or inf"),
+    ):
+        loader.batch(0, 1, 8)

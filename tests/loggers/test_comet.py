@@ -6,6 +6,7 @@ import threading
 import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +154,9 @@ def test_online_sends_everything_and_resumes_the_same_experiment(tmp_path, servi
     bodies = [body for path, body in service.seen if "batch/logger" in path]
     assert any(b"D_loss" in body for body in bodies) and any(b"general.total_kimg" in body for body in bodies)
     assert b"\x89PNG" in sent["visualizations/upload"][1] and "step=2000" in sent["visualizations/upload"][0]
-    assert b"RIFF" in sent["asset/upload"][1]
+    address, body = sent["asset/upload"]
+    wave, rate = soundfile.read(BytesIO(body[body.index(b"RIFF") :]))
+    assert "step=2000" in address and rate == 16000 and len(wave) == 100
     assert not (tmp_path / "comet").exists()
     assert any(report.startswith("Comet: http") for report in reports)
     assert_no_secret(tmp_path, reports)

@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_log_opens_with_run_environment_config_data_and_networks(tmp_path, capsy
     places = [text.index(part) for part in [*parts, "Generator", "131,200", "131,329"]]
     assert places == sorted(places)
     gist = capsys.readouterr().out
-    assert "007-tones" in gist and "131,329 parameters" in gist
+    assert str(tmp_path) in gist and "generator 131,329" in gist
     assert "D_training_repeats" not in gist and len(gist.splitlines()) < 8
 
 
@@ -56,7 +57,7 @@ def test_network_table_is_aligned_and_totalled():
     assert lines[-1].split() == ["total", "123,461"]
 
 
-def test_a_tick_is_one_line_with_every_figure(tmp_path, capsys):
+def test_a_tick_is_one_line_that_fits_a_terminal(tmp_path, capsys):
     logger = TeeLogger()
     logger.start(run_info(tmp_path))
     capsys.readouterr()
@@ -65,16 +66,40 @@ def test_a_tick_is_one_line_with_every_figure(tmp_path, capsys):
     assert line == (tmp_path / "log.txt").read_text().splitlines()[-1:]
     found = re.sub(r"\s+", " ", line[0])
     expected = [
-        "tick 12 kimg 240.00 depth 3 alpha 0.50 lod 2.50 minibatch 16 time 1h 02m 05s sec/tick 12.3 sec/kimg 0.61",
-        "D_loss 0.75 G_loss -1.25 D_real 2 D_fake -2 penalty 0.25",
+        "tick 12 240.00 kimg depth 3 alpha 0.50 1626 img/s 1h 02m 05s",
+        "D_loss 0.75 G_loss -1.25 D_real 2 D_fake -2",
         "feature_matching 7.5",
     ]
-    assert found.strip() == " ".join(expected)
+    assert found.strip() == " ".join(expected) and line[0].index("feature_matching") <= 132
+
+
+@pytest.mark.parametrize("name", ["sound.frechet", "sound.frechet.floor", "picture.swd.64", "gradient.G.min", "r1"])
+def test_what_the_report_has_is_left_out_of_a_line_unless_everything_is_wanted(name):
+    stats = {**STATS, name: 123.0}
+    assert tick_line(stats) == tick_line(STATS)
+    assert f"{name} 123" in tick_line(stats, everything=True)
+
+
+def test_quiet_prints_nothing_and_the_file_has_it_all(tmp_path, capsys):
+    for verbosity, lines in (("quiet", 0), ("normal", 4), ("verbose", 15)):
+        logger = TeeLogger()
+        logger.start(replace(run_info(tmp_path), verbosity=verbosity))
+        logger.log(STATS, 240000)
+        out = capsys.readouterr().out
+        assert (out.count("\n") >= lines) if lines else out == ""
+        assert "131,329" in (text := (tmp_path / "log.txt").read_text()) and "feature_matching" in text
+    assert "D_training_repeats" in out and "gradient_penalty 0.25" in out
+
+
+def test_no_line_is_long_whatever_the_data_say(tmp_path, capsys):
+    TeeLogger().start(replace(run_info(tmp_path), data={"sounds": "x" * 1000}, data_line="98 sounds of 0.19 s"))
+    out = capsys.readouterr().out
+    assert "98 sounds of 0.19 s" in out and max(map(len, out.splitlines())) < 160
 
 
 def test_lines_of_different_ticks_are_aligned():
     later = {**STATS, "tick": 3.0, "kimg": 1.5, "time": 7.0, "D_loss": -123.4567, "G_loss": float("nan")}
-    for label in ("kimg", "alpha", "sec/kimg", "D_real", "feature_matching"):
+    for label in ("kimg", "alpha", "img/s", "D_real", "feature_matching"):
         assert tick_line(STATS).index(label) == tick_line(later).index(label)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.machinery import ModuleSpec
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -98,7 +99,7 @@ def test_what_a_resume_or_a_rollback_gives_again_is_marked_as_past(tmp_path: Pat
 
 def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pggan_framework.errors.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"TensorBoardLogger needs the package tensorboard.*framework\[tensorboard\]"):
+    with pytest.raises(UserError, match=r"TensorBoardLogger needs the package tensorboard.*pip install tensorboard"):
         TensorBoardLogger()
 
 
@@ -114,3 +115,15 @@ def test_tensorboard_reads_it_back(tmp_path: Path) -> None:
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("D_loss")] == [(1000, 0.5), (2000, 0.125)]
+    again = TensorBoardLogger(directory="again")
+    go(again, info(tmp_path))
+    again.finish("finished")
+    events = EventAccumulator(str(tmp_path / "again"))
+    events.Reload()
+    (image,), (sound,) = events.Images("fakes"), events.Audio("fakes_00")
+    assert (image.step, image.width, image.height) == (2000, 8, 6)
+    assert (sound.step, sound.sample_rate, sound.length_frames) == (2000, 16000, 100)
+    wave, rate = soundfile.read(BytesIO(sound.encoded_audio_string))
+    assert rate == 16000 and np.allclose(wave, 0.125, atol=1e-3)
+    (spread,) = events.Histograms("weights/G/dense")
+    assert spread.step == 2000 and spread.histogram_value.num == 4

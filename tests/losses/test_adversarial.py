@@ -26,10 +26,11 @@ from pggan_framework.losses import (
 from pggan_framework.losses.auxiliary import AuxiliaryClassifier
 from pggan_framework.losses.context import StepContext
 from pggan_framework.networks import AutoencoderDiscriminator, Discriminator, Generator
+from pggan_framework.networks.functional import fade
 from pggan_framework.registry import REGISTRY
 from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.optimizers import Adam
-from pggan_framework.training.step import TrainingStep, fade_reals
+from pggan_framework.training.step import TrainingStep
 
 
 def bce(score: Any, target: Any) -> Any:
@@ -238,7 +239,7 @@ def test_g_is_shown_the_reals_d_saw_last_faded_and_with_their_labels(kind: Any) 
     G.forward = lambda latents, given=None: shown.append((latents, given)) or make(latents, given)  # type: ignore[func-returns-value]
     weights = [p.clone() for p in D.parameters()]
     step.generator_update(4)
-    faded = fade_reals(reals, torch.tensor(0.3), (2, 2))
+    faded = fade(reals, torch.tensor(0.3), (2, 2))
     assert any(images.shape == faded.shape and torch.equal(images, faded) for images, _ in shown)
     assert all(torch.equal(given[0] if isinstance(given, tuple) else given, labels.flip(0)) for _, given in shown)
     assert all(torch.equal(a, b) for a, b in zip(weights, D.parameters(), strict=True))

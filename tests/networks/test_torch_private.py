@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -60,10 +61,10 @@ def test_other_tensors_by_name_leave_a_network_as_it_is() -> None:
     D = Discriminator([1, 8, 8], fmap_base=32, fmap_max=4, spectral_norm=True)
     x, before = torch.randn(4, 1, 8, 8), {name: value.clone() for name, value in D.state_dict().items()}
     tensors = {**dict(D.named_parameters()), **dict(D.named_buffers())}
-    zeros = with_tensors(D, {name: torch.zeros_like(value) for name, value in D.named_parameters() if "score" in name})
-    assert not zeros.eval()(x).any() and D(x).any()
+    moved = with_tensors(D, {"score.bias": torch.full((1,), 1000.0)})
+    assert bool((moved(x) > 500).all()) and bool((D(x) < 500).all())
     D.load_state_dict(before)
-    copied = with_tensors(D, {name: value.clone() for name, value in tensors.items()}).train()
+    copied = with_tensors(D, {name: value.clone() for name, value in tensors.items()})
     torch.testing.assert_close(copied(x), D(x))
     D.load_state_dict(before)
     copied(x)
@@ -101,8 +102,8 @@ def test_many_tensors_move_at_once_or_one_by_one(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("there", [True, False])
 def test_a_trace_holds_the_backward_pass(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     if not there:
-        monkeypatch.setitem(__import__("sys").modules, "torch._guards", None)
-        monkeypatch.setitem(__import__("sys").modules, "torch._inductor.codecache", None)
+        monkeypatch.delattr("torch._guards.tracing")
+        monkeypatch.setitem(sys.modules, "torch._inductor.runtime.cache_dir_utils", None)
         assert compiled_code() is None
 
     def slope(x: Tensor) -> list[Tensor]:

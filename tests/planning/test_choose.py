@@ -42,21 +42,16 @@ def test_clips_last_as_long_as_most_recordings_up_to_a_second():
     dataset = sounds().config["SoundImageDataset"]
     columns = dataset["frames"] - 2 * dataset["margin"]
     assert 0.7 <= columns * dataset["hop_length"] / dataset["frequency"] < 0.72
-    assert (dataset["frequency"], dataset["bins"], dataset["frames"]) == (16000, 128, 128)
+    assert (dataset["frequency"], dataset["bins"], dataset["frames"]) == (16000, 64, 64)
     longer = sounds(SoundSurvey([4.0] * 300, 44100, 15000.0)).config["SoundImageDataset"]
-    assert 0.9 < (longer["frames"] - 2 * longer["margin"]) * longer["hop_length"] / longer["frequency"] <= 1.01
+    # 60 columns, half a window apart: 0.96 s.
+    assert (longer["frames"], longer["margin"], longer["n_fft"], longer["hop_length"]) == (64, 2, 512, 256)
 
 
-def test_networks_of_sound_draw_patches_so_that_depths_keep_their_cost():
-    config = sounds().config
-    assert config["Generator"]["patch_size"] == config["Discriminator"]["patch_size"] == 2
-    assert config["Discriminator"]["row_statistics"] is True
-    # 8x8 images at depth 0 are 4x4 features; 128x128 images are 64x64 features at depth 4.
-    assert config["SoundImageDataset"]["model_dataset_depth_offset"] == 3
-    plain = sounds(Generator__patch_size=1, Discriminator__patch_size=1).config
-    assert plain["SoundImageDataset"]["frames"] == plain["SoundImageDataset"]["bins"] == 64
-    assert plain["SoundImageDataset"]["model_dataset_depth_offset"] == 2
-    assert "patch_size" not in plain["Generator"]
+def test_networks_of_sound_judge_the_statistics_of_bands():
+    assert sounds().config["Discriminator"]["row_statistics"] is True
+    images = choose("pets", ImageSurvey([500] * 5000), LAPTOP, 10, {})
+    assert "row_statistics" not in images.config["Discriminator"]
 
 
 def test_channels_and_padding_are_said():
@@ -98,12 +93,12 @@ def test_folders_become_labels_where_each_has_enough_files():
 
 
 def test_what_is_given_is_kept_and_the_rest_chosen_around_it():
-    dataset = sounds(SoundImageDataset__frequency=22050, SoundImageDataset__frames=64).config["SoundImageDataset"]
-    assert (dataset["frequency"], dataset["frames"], dataset["n_fft"]) == (22050, 64, 512)
-    # 0.7 s over 64 - 8 columns would be steps of 276 samples; windows of 512 overlap by half at least.
-    assert (dataset["margin"], dataset["hop_length"]) == (4, 256)
+    dataset = sounds(SoundImageDataset__frequency=22050, SoundImageDataset__frames=128).config["SoundImageDataset"]
+    assert (dataset["frequency"], dataset["frames"], dataset["n_fft"]) == (22050, 128, 512)
+    # 0.7 s over 128 - 4 columns are steps of 124.5 samples.
+    assert (dataset["margin"], dataset["hop_length"]) == (2, 126)
     other = sounds(SoundImageDataset__img_mode="abslog").config["SoundImageDataset"]
-    assert (other["img_mode"], other["n_fft"], other["hop_length"]) == ("abslog", 256, 64)
+    assert (other["img_mode"], other["n_fft"], other["hop_length"]) == ("abslog", 128, 32)
     assert "bins" not in other
 
 

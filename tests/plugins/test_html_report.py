@@ -1,10 +1,13 @@
+import json
+import re
+
 import pytest
 from tiny import TONES
 
 from pggan_framework import run
 from pggan_framework.errors import UserError
+from pggan_framework.plugins.depth import DepthManager
 from pggan_framework.plugins.html_report import HTMLReport
-from pggan_framework.plugins.output import OutputGenerator
 
 SHORT = {**TONES, "total_kimg": 0.02}
 SAVING = {**SHORT, "postprocessors": ["ImageSaver", "SoundSaver"]}
@@ -19,9 +22,13 @@ def test_what_is_refused(name, value):
 def test_every_run_ends_with_a_page_that_knows_all_of_it(tmp_path):
     folder = run(config=[], overrides={**SAVING, "result_dir": str(tmp_path)}).path
     page = (folder / "report.html").read_text()
-    assert page.count("<audio") == len(list(folder.glob("sound/fakes_*_0?.wav"))) > 0
-    assert 'alt="samples of ' in page and "<svg" in page and "TonesDataset" in page
-    assert page.count(" of 0.02 kimg") == 1
+    assert page.count('class="card"') == len(list(folder.glob("sound/reals_*_0?.wav"))) > 0
+    assert "<svg" in page and "TonesDataset" in page and " of 0.02 kimg" in page
+    assert "finished" in page and "sounds of 0.1" in page and f"pggan train --resume {folder} --minutes 10" in page
+    state = json.loads((folder / "run.json").read_text())
+    assert state["status"] == "finished" and state["total_kimg"] == 0.02 and state["parameters"]["generator"] > 0
+    (shown,) = json.loads(re.search(r'id="media">(.*?)</script>', page)[1])
+    assert len(shown["steps"][-1]["tiles"]) == len(shown["steps"][-1]["sounds"]) == len(shown["real"]["tiles"])
 
 
 def test_none_where_it_is_not_wished(tmp_path):
@@ -30,13 +37,15 @@ def test_none_where_it_is_not_wished(tmp_path):
 
 
 def test_a_run_that_is_torn_down_has_a_page_too(tmp_path, monkeypatch):
-    def fall(self):
+    def fall(self, *_):
         raise RuntimeError("torn down")
 
-    monkeypatch.setattr(OutputGenerator, "on_tick", fall)
+    monkeypatch.setattr(DepthManager, "on_tick", fall)
     with pytest.raises(RuntimeError, match="torn down"):
         run(config=[], overrides={**SHORT, "result_dir": str(tmp_path)})
-    assert len(list(tmp_path.glob("000-*/report.html"))) == 1
+    (page,) = tmp_path.glob("000-*/report.html")
+    assert json.loads((page.parent / "run.json").read_text())["status"] == "failed"
+    assert "failed; the last lines of log.txt say why" in page.read_text()
 
 
 def test_a_disk_that_is_full_costs_a_message(tmp_path, monkeypatch, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -102,37 +103,29 @@ def test_training_is_the_same_to_the_bit_with_and_without(monitored: RunResult, 
         assert all(mine[name] == other[name] for name in other if name not in clocks)
 
 
-def test_curves_hold_every_ticks_figures_and_mark_depths(monitored: RunResult) -> None:
+def test_curves_hold_every_tick_and_mark_depths(monitored: RunResult) -> None:
     rows = _rows(monitored)
-    (curves,) = CURVES
-    panels = {panel.title: panel for panel in curves.panels()}
-    assert list(panels)[:2] == ["loss", "scores"]
-    assert set(panels["loss"].lines) == {"D_loss", "G_loss"}
-    x, y = panels["loss"].lines["D_loss"]
-    assert x.tolist() == [row["kimg"] for row in rows] and y.tolist() == [row["D_loss"] for row in rows]
-    # Figures of plugins behind it are there too.
-    assert panels["diversity"].lines["diversity"][1].tolist() == [row["diversity"] for row in rows]
-    assert curves.state_dict()["depths"] == {0.012: 1, 0.032: 2}
-    with Image.open(monitored.path / "curves.png") as picture:
-        assert picture.height > 200 * len(panels)
-    assert [nimg for name, nimg in IMAGES if name == "curves"] == [16, 32, 40]
-
-
-def test_curves_go_on_after_a_resume(monitored: RunResult, tmp_path: Path) -> None:
-    state = torch.load(snapshots(monitored.path)[-1], weights_only=True)["plugins"]["LossCurves"]
-    again = LossCurves()
-    again.load_state_dict(state)
-    assert {panel.title for panel in again.panels()} == {panel.title for panel in CURVES[0].panels()}
-    LossCurves().load_state_dict({})  # added to a run that had none
+    root = ElementTree.fromstring((monitored.path / "curves.svg").read_text())
+    curves = {
+        line.findtext("{*}title"): [
+            [float(number) for number in str(line.get(f"data-{axis}")).split()] for axis in ("x", "y")
+        ]
+        for line in root.iter("{http://www.w3.org/2000/svg}polyline")
+    }
+    assert curves["D_loss"][0] == pytest.approx([row["kimg"] for row in rows], rel=1e-4)
+    assert curves["D_loss"][1] == pytest.approx([row["D_loss"] for row in rows], rel=1e-4)
+    # Values of plugins behind it are there too.
+    assert curves["diversity"][1] == pytest.approx([row["diversity"] for row in rows], rel=1e-4)
+    marks = {mark.get("data-x") for mark in root.iter("{http://www.w3.org/2000/svg}line")} - {None}
+    assert marks == {"0.008", "0.032"}  # the last tick of the depth before
 
 
 @pytest.mark.parametrize(("values", "scale", "log"), [([1.0, 9.0], "log", True), ([0.0, 9.0], "log", False)])
-def test_a_panel_with_values_that_have_no_logarithm_stays_linear(values: list[float], scale: Any, log: bool) -> None:
-    curves = LossCurves(scale=scale, figures=["a"])
-    column = torch.tensor(values, dtype=torch.float64)
-    curves.load_state_dict({"kimg": torch.tensor([1.0, 2.0]), "figures": {"a": column, "b": column}, "depths": {}})
-    (panel,) = curves.panels()
-    assert panel.log == log and list(panel.lines) == ["a"]
+def test_a_chart_with_values_that_have_no_logarithm_stays_linear(values: list[float], scale: Any, log: bool) -> None:
+    curves = LossCurves(scale=scale, figures=["a"], filename="mine.png")
+    (chart,) = curves.charts([{"kimg": kimg, "a": value, "b": 1.0} for kimg, value in enumerate(values)])
+    assert chart.log == log and [curve.name for curve in chart.curves] == ["a"]
+    assert curves.filename == "mine.svg"  # of a config of an earlier version
 
 
 def test_gradients_are_those_of_the_last_step(monitored: RunResult) -> None:
@@ -143,6 +136,7 @@ def test_gradients_are_those_of_the_last_step(monitored: RunResult) -> None:
         # A block that has just begun to fade in, at alpha 0, has no gradient yet.
         assert 0 <= row["gradient.D.min"] < row["gradient.D.max"]
     assert (monitored.path / "gradients.png").stat().st_size > 1000
+    assert {nimg for name, nimg in IMAGES if name == "gradients"} == {int(row["nimg"]) for row in rows}
 
 
 def test_histograms_of_every_layer_reach_the_loggers(monitored: RunResult) -> None:
@@ -177,9 +171,9 @@ def test_a_full_disk_costs_a_message_not_the_run(
     def full(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pggan_framework.plugins.pictures.save_png", full)
+    monkeypatch.setattr("pggan_framework.plugins.curves.atomic_path", full)
     CURVES[0].draw()
-    assert "curves.png" in (error := capsys.readouterr().err) and "No space left" in error
+    assert "curves.svg" in (error := capsys.readouterr().err) and "No space left" in error
 
 
 def test_sheets_are_needed_for_a_time_lapse(tmp_path: Path) -> None:
@@ -190,7 +184,7 @@ def test_sheets_are_needed_for_a_time_lapse(tmp_path: Path) -> None:
 
 def test_a_missing_package_for_mp4_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pggan_framework.errors.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"TimeLapse with mp4 needs the package imageio_ffmpeg.*framework\[video\]"):
+    with pytest.raises(UserError, match=r"TimeLapse with mp4 needs the package imageio_ffmpeg.*pip install"):
         TimeLapse(formats=["mp4"])
 
 

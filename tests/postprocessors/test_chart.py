@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pggan_framework.postprocessors.chart import COLOURS, Axis, Curves, bars_chart, curves_chart, histograms_chart
+from pggan_framework.postprocessors.axes import Axis
+from pggan_framework.postprocessors.chart import COLOURS, bars_chart, histograms_chart
 
 
 def has(image: object, colour: tuple[int, int, int]) -> int:
@@ -37,26 +38,6 @@ def test_ticks_are_round_and_not_too_many(axis: Axis, count: float, ticks: list[
 def test_an_axis_always_has_a_width(values: list[float], log: bool) -> None:
     axis = Axis.around(np.array(values, np.float64), log)
     assert axis.high > axis.low and (not log or axis.low > 0)
-
-
-def test_curves_are_drawn_in_their_colours_with_gaps() -> None:
-    x = np.arange(5.0)
-    whole = Curves("loss", {"a": (x, x), "b": (x, np.array([1, 2, np.inf, 2, 1.0]))})
-    image = curves_chart([whole, Curves("one", {"c": (x[:1], x[:1])})], {2.0: "depth 1", 99.0: "never"}, "kimg")
-    assert image.size == (860, 2 * 220 + 13)
-    assert has(image, COLOURS[0]) > 300 and has(image, COLOURS[1]) > 200
-    gapless = curves_chart([Curves("loss", {"a": (x, x), "b": (x, np.array([1, 2, 2, 2, 1.0]))})], {}, "kimg")
-    assert has(gapless, COLOURS[1]) > has(image, COLOURS[1]) + 200
-
-
-def test_what_stands_at_a_mark_ends_within_the_picture() -> None:
-    x = np.arange(5.0)
-    plain, middle, end = (
-        np.asarray(curves_chart([Curves("a", {"a": (x, x)})], marks, "x"))
-        for marks in ({}, {2.0: "128 pixels"}, {4.0: "128 pixels"})
-    )
-    written = [(np.any(plain != marked, axis=-1).sum(0) > 0) for marked in (middle, end)]
-    assert written[1].sum() == pytest.approx(written[0].sum(), abs=3)
 
 
 def test_a_longer_bar_has_more_pixels_and_what_is_not_a_number_is_written() -> None:

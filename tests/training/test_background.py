@@ -7,13 +7,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from pggan_framework import UserError, register, run
-from pggan_framework.postprocessors.base import Artifact, Postprocessor
 from pggan_framework.registry import REGISTRY
 from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.background import Background, frozen
@@ -39,8 +36,12 @@ TINY = {
 }
 
 
+def _fail(name: str, error: Exception) -> None:
+    raise error
+
+
 def test_a_task_runs_while_the_caller_goes_on() -> None:
-    background, go_on, results = Background(), threading.Event(), list[int]()
+    background, go_on, results = Background(True, _fail), threading.Event(), list[int]()
     background.submit(lambda: int(go_on.wait(20)), results.append)
     background.collect()
     assert results == []
@@ -51,7 +52,7 @@ def test_a_task_runs_while_the_caller_goes_on() -> None:
 
 
 def test_tasks_run_in_order_and_what_follows_runs_in_the_callers_thread() -> None:
-    background, seen = Background(), list[tuple[int, bool, bool]]()
+    background, seen = Background(True, _fail), list[tuple[int, bool, bool]]()
     main = threading.current_thread()
     for number in range(5):
         background.submit(
@@ -63,7 +64,7 @@ def test_tasks_run_in_order_and_what_follows_runs_in_the_callers_thread() -> Non
 
 
 def test_no_more_than_one_task_waits() -> None:
-    background, go_on, started = Background(), threading.Event(), list[int]()
+    background, go_on, started = Background(True, _fail), threading.Event(), list[int]()
 
     def task(number: int) -> None:
         started.append(number)
@@ -78,22 +79,24 @@ def test_no_more_than_one_task_waits() -> None:
     assert started == [0, 1, 2]
 
 
-def test_an_error_comes_out_once_and_the_next_task_still_runs() -> None:
-    background, results = Background(), list[str]()
+@pytest.mark.parametrize("enabled", [True, False])
+def test_an_error_is_handed_on_once_and_the_next_task_still_runs(enabled: bool) -> None:
+    failures, results = list[tuple[str, str]](), list[str]()
+    background = Background(enabled, lambda name, error: failures.append((name, str(error))))
 
     def fail() -> str:
         raise UserError("the disk is full")
 
-    background.submit(fail, results.append)
-    with pytest.raises(UserError, match="disk is full"):
-        background.submit(lambda: "later", results.append)
-        background.join()
+    background.submit(fail, results.append, "samples")
+    background.submit(fail, results.append, failed=lambda error: results.append(f"own: {error}"))
+    background.submit(lambda: "later", results.append)
     background.close()
-    assert results == ["later"]
+    assert failures == [("samples", "the disk is full")]
+    assert results == ["own: the disk is full", "later"]
 
 
 def test_turned_off_it_runs_at_once_in_this_thread() -> None:
-    background, seen = Background(enabled=False), list[threading.Thread]()
+    background, seen = Background(False, _fail), list[threading.Thread]()
     background.submit(threading.current_thread, seen.append)
     assert seen == [threading.current_thread()]
 
@@ -128,23 +131,6 @@ def test_in_the_background_or_not_the_files_are_the_same(tmp_path: Path) -> None
     for name, state in one.items():
         for key, value in state["networks"]["G"].items():
             assert torch.equal(value, other[name]["networks"]["G"][key])
-
-
-def test_a_saver_that_fails_ends_the_run_with_its_error(tmp_path: Path) -> None:
-    class FullDisk(Postprocessor):
-        """Cannot write."""
-
-        def save(self, samples: NDArray[np.float32], kind: str, kimg: int) -> list[Artifact]:
-            if kind == "fakes":
-                raise UserError("cannot write fakes: no space left")
-            return []
-
-    register("postprocessor")(FullDisk)
-    try:
-        with pytest.raises(UserError, match="no space left"):
-            run(overrides={**TINY, "postprocessors": ["FullDisk"], "result_dir": str(tmp_path)})
-    finally:
-        REGISTRY.remove("FullDisk")
 
 
 def test_waiting_is_logged_and_slow_data_are_told_of_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

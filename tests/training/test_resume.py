@@ -154,7 +154,7 @@ def test_weights_of_an_older_run_start_a_new_one(tmp_path: Path) -> None:
     assert new.path.name == "001-tiny"
     _same(_last_state(old.path)["networks"]["G"], _last_state(new.path)["networks"]["G"])
     with pytest.raises(UserError, match="does not fit these networks"):
-        run(overrides={**flags, "Generator.fmap_max": 16})
+        run(overrides={**flags, "Generator.latent_size": 16})
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ def weights(name: str, folder: Path) -> dict[str, torch.Tensor]:
 
 def test_two_runs_in_two_threads_give_what_each_gives_alone(tmp_path: Path) -> None:
     alone = {name: weights(name, tmp_path / "alone") for name in RUNS}
+    folder = next((tmp_path / "alone").glob("*-noisy"))
+    facts = json.loads((folder / "environment.json").read_text())
+    machine = torch.load(snapshots(folder)[-1], weights_only=True)["machine"]
+    assert machine.keys() == {"kernels", "threads", "cpu_capability"} and machine.items() <= facts.items()
     found: dict[str, dict[str, torch.Tensor]] = {}
     threads = [
         threading.Thread(target=lambda name=name: found.update({name: weights(name, tmp_path / name)})) for name in RUNS

@@ -9,6 +9,7 @@ from tiny import TONES
 
 from pggan_framework import Every, Plugin, register, run
 from pggan_framework.registry import REGISTRY
+from pggan_framework.training.checkpoint import load_checkpoint
 
 TOY = {
     **TONES,
@@ -111,7 +112,7 @@ def test_discriminator_repeats_take_new_reals_each_time(toy: Any) -> None:
     assert [nimg for what, nimg in calls if what == "after"] == list(range(12, 121, 12))
 
 
-def test_on_end_runs_after_an_error_and_no_checkpoint_replaces_the_last(toy: Any, tmp_path: Any) -> None:
+def test_on_end_runs_after_an_error_and_the_last_finished_step_is_saved(toy: Any, tmp_path: Any) -> None:
     class Breaking(Noting):
         """Breaks."""
 
@@ -122,7 +123,8 @@ def test_on_end_runs_after_an_error_and_no_checkpoint_replaces_the_last(toy: Any
     with pytest.raises(ZeroDivisionError):
         toy(Breaking)
     assert CALLS[-1] == ("end", 60)
-    assert not list(tmp_path.rglob("*.pt"))
+    (saved,) = tmp_path.rglob("*.pt")
+    assert load_checkpoint(saved)["nimg"] == 60
 
 
 def test_a_plugin_can_stop_the_run(toy: Any, tmp_path: Any) -> None:

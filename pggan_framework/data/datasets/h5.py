@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.data.base import DepthDataset, Pixels, box_mean
-from pggan_framework.data.store.h5_file import H5File, Level, find_levels, open_h5, read_record
+from pggan_framework.data.store.h5_file import H5File, Level, damage, find_levels, open_h5, read_record, read_small
 from pggan_framework.data.machine import Machine
 from pggan_framework.data.sampling import Own
 from pggan_framework.data.store.shards import Shards
@@ -57,10 +57,10 @@ class OldH5Dataset(DepthDataset):
         self.h5_path = Path(h5_path)
         if max_images is not None and max_images < 1:
             raise UserError(f"max_images is {max_images}; it must be at least 1")
-        with open_h5(self.h5_path) as file:
+        with damage(self.h5_path), open_h5(self.h5_path) as file:
             self._record = read_record(file, self.h5_path)
             self._levels = find_levels(file, self.h5_path)
-            stored = file["labels"][:] if "labels" in file else None
+            stored = read_small(file, self.h5_path, "labels")
         self._file = self._open(own_shards)
         top = self._top(resolution)
         growth = self._prepared_growth(top)
@@ -140,7 +140,8 @@ class OldH5Dataset(DepthDataset):
         shapes = [(level.shape, str(level.dtype)) for level in self._levels]
         digest = hashlib.sha256(repr((known, self._length, self.shape, shapes)).encode())
         spread = np.unique(np.linspace(0, self._length - 1, 16).astype(np.int64))
-        digest.update(self.images(spread.tolist(), self.growth.max_depth).tobytes())
+        for index in spread.tolist():
+            digest.update(self.image(index).tobytes())
         return digest.hexdigest()[:16]
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
@@ -162,8 +163,7 @@ class OldH5Dataset(DepthDataset):
         """The growth a prepared file was written with, up to the level `top`."""
         if not self._record:
             return None
-        seed, doubles = self._record["seed"], self._record["doubles"]
-        growth = Growth(top.shape[1], (seed[0], seed[1]), tuple((bool(down), bool(across)) for down, across in doubles))
+        growth = Growth.from_state({**self._record, "channels": top.shape[1]}, str(self.h5_path))
         for depth in range(growth.max_depth + 1):
             if growth.shape_at(depth) == top.shape[1:]:
                 return Growth(growth.channels, growth.seed, growth.doubles[:depth])

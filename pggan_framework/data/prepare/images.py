@@ -21,13 +21,14 @@ from pggan_framework.data.images.plan import FORMAT, Plan, check_bad, digest, is
 from pggan_framework.data.prepare.journal import Journal
 from pggan_framework.data.prepare.meter import Meter
 from pggan_framework.data.prepare.parallel import in_order
-from pggan_framework.data.store.h5_file import Level, read_levels
+from pggan_framework.data.store.h5_file import read_levels
 from pggan_framework.data.store.level_writer import LevelWriter
 from pggan_framework.data.store.prepared import write_layout
 from pggan_framework.data.walk import named
 from pggan_framework.errors import UserError
 from pggan_framework.storage.atomic import atomic_path, move_synced
 from pggan_framework.storage.rows import Row, RowLog, load_rows, locked
+from pggan_framework.storage.space import require_space
 
 PICTURES, BLOCKS, COMPACT = "pictures.h5", "blocks.jsonl", "compact.h5"
 BLOCK = 4 << 20
@@ -208,7 +209,10 @@ def _close_up(plan: Plan, folder: Path, broken: dict[int, str]) -> tuple[Path, R
             _lay_out(plan, compact, unreadable)
             with whole.open("rb") as old, compact.open("r+b") as new:
                 for before, after in zip(read_levels(whole), read_levels(compact), strict=True):
-                    _copy(old, before, new, after, kept)
+                    assert before.offset is not None and after.offset is not None
+                    _copy(old, before.offset, new, after.offset, int(np.prod(before.shape[1:])), kept)
+                    if before.sums is not None and after.sums is not None:
+                        _copy(old, before.sums, new, after.sums, 4, kept)
         whole = folder / COMPACT
     return whole, result
 
@@ -249,18 +253,16 @@ def record_of(plan: Plan, unreadable: dict[int, str]) -> dict[str, Any]:
     }
 
 
-def _copy(old: Any, before: Level, new: Any, after: Level, kept: Sequence[int]) -> None:
-    """Copy the pictures `kept` of a level to the same level of another file, in runs."""
-    assert before.offset is not None and after.offset is not None
-    stride = int(np.prod(before.shape[1:]))
+def _copy(old: Any, before: int, new: Any, after: int, stride: int, kept: Sequence[int]) -> None:
+    """Copy the entries `kept`, of `stride` bytes, from one file's place to another's, in runs."""
     most = max(1, COPIED // stride)
     place = 0
     while place < len(kept):
         run = 1
         while place + run < len(kept) and run < most and kept[place + run] == kept[place] + run:
             run += 1
-        old.seek(before.offset + kept[place] * stride)
-        new.seek(after.offset + place * stride)
+        old.seek(before + kept[place] * stride)
+        new.seek(after + place * stride)
         new.write(old.read(run * stride))
         place += run
 
@@ -268,11 +270,9 @@ def _copy(old: Any, before: Level, new: Any, after: Level, kept: Sequence[int]) 
 def _check_space(plan: Plan, folder: Path) -> None:
     """Refuse at once what the disk has no room for."""
     sizes = [int(np.prod(plan.growth.shape_at(depth))) for depth in range(plan.growth.max_depth + 1)]
-    needed, free = plan.total(len(plan.chosen)) * sum(sizes), shutil.disk_usage(folder).free
-    if needed > free:
+    try:
+        require_space(folder.parent, plan.total(len(plan.chosen)) * sum(sizes), "give a file on another disk")
+    except UserError:
         with suppress(OSError):
             shutil.rmtree(folder)
-        raise UserError(
-            f"{folder.parent} has no room: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free; give a file"
-            " on another disk"
-        )
+        raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import mmap
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -27,6 +26,7 @@ from pggan_framework.data.store.prepared import lay_out
 from pggan_framework.errors import UserError
 from pggan_framework.storage.atomic import atomic_path, move_synced
 from pggan_framework.storage.rows import Row, RowLog, load_rows, locked
+from pggan_framework.storage.space import require_space
 
 if TYPE_CHECKING:
     from pggan_framework.data.datasets.wave import WaveDataset
@@ -261,12 +261,8 @@ def _check_space(dataset: WaveDataset, folder: Path) -> None:
     """Refuse at once what the disk has no room for."""
     growth = dataset.growth
     sizes = [2 * int(np.prod(growth.shape_at(depth))) for depth in range(growth.max_depth + 1)]
-    needed, free = len(dataset) * sum(sizes), shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(
-            f"{folder} has no room for the encoded pictures: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are"
-            " free; set prepared_dir to a folder on another disk, or to None to encode at each access"
-        )
+    advice = "set prepared_dir to a folder on another disk, or to None to encode at each access"
+    require_space(folder, len(dataset) * sum(sizes), advice)
 
 
 class _writing:

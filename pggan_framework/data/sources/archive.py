@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import hashlib
 import io
 import lzma
@@ -12,29 +10,22 @@ import tarfile
 import zipfile
 import zlib
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TYPE_CHECKING, Any
 
 from pggan_framework.data.images.files import SUFFIXES, open_image
 from pggan_framework.data.labels.tables import Table
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
+from pggan_framework.data.sources.packed import LARGEST, open_tar, read_member, unpacked
 from pggan_framework.data.walk import tree_of
 from pggan_framework.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LARGEST = 1 << 30
-"""Bytes of a member beyond which it is not read: no picture is that large, but what is made to fill a memory is."""
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
 """What reading a damaged archive raises; NotImplementedError: a zip packed in a way that Python does not know."""
-PACKED: dict[bytes, Callable[[Path], Any]] = {
-    b"\x1f\x8b": gzip.GzipFile,
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
-}
-"""What reads a packed file that begins so."""
 
 
 class ArchiveSource(PictureSource):
@@ -136,9 +127,8 @@ class ZipSource(ArchiveSource):
 
     def _member(self, place: int) -> bytes:
         member = self._members[place]
-        _check_size(member.file_size)
         archive: zipfile.ZipFile = self._own()
-        return archive.read(member)
+        return read_member(archive, member)
 
 
 class TarSource(ArchiveSource):
@@ -159,7 +149,7 @@ class TarSource(ArchiveSource):
 
     def __init__(self, path: Path, labels: LabelChoice) -> None:
         try:
-            with tarfile.open(path) as archive:
+            with open_tar(path) as archive:
                 files = [member for member in archive if member.isreg() and not member.issparse()]
         except BROKEN as error:
             raise UserError(f"{path} is damaged: {error}") from error
@@ -174,12 +164,7 @@ class TarSource(ArchiveSource):
         return digest.digest()
 
     def _open(self) -> Any:
-        with self.path.open("rb") as file:
-            start = file.read(max(map(len, PACKED)))
-        for magic, opens in PACKED.items():
-            if start.startswith(magic):
-                return opens(self.path)
-        return self.path.open("rb")
+        return unpacked(self.path)
 
     def _member(self, place: int) -> bytes:
         offset, size, _ = self._members[place]
@@ -197,7 +182,10 @@ def is_zip(path: Path) -> bool:
 def is_tar(path: Path) -> bool:
     """Whether a path is a tar, plain or packed."""
     try:
-        return path.is_file() and tarfile.is_tarfile(path)
+        if not path.is_file():
+            return False
+        with open_tar(path):
+            return True
     except BROKEN:
         return False
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pggan_framework.data.sources.archive import BROKEN, ZipSource
 from pggan_framework.data.sources.base import Columns, LabelChoice, PictureSource, labels_of_own
 from pggan_framework.data.sources.folder import FolderSource
+from pggan_framework.data.sources.packed import read_member
 from pggan_framework.errors import UserError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _find_list(places: Sequence[Path]) -> tuple[str | None, str]:
                     with zipfile.ZipFile(place) as archive:
                         inside = next((member for member in archive.namelist() if member.endswith(name)), None)
                         if inside:
-                            return f"{place}, {inside}", archive.read(inside).decode("utf-8-sig")
+                            return f"{place}, {inside}", read_member(archive, inside).decode("utf-8-sig")
                 for file in (place / name, place / "Anno" / name):
                     if file.is_file():
                         return str(file), file.read_text(encoding="utf-8-sig")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from pggan_framework.data.sources.archive import BROKEN
 from pggan_framework.data.sources.arrays import ArraySource
 from pggan_framework.data.sources.base import LabelChoice
+from pggan_framework.data.sources.packed import open_tar
 from pggan_framework.data.sources.unpickling import unpickle
 from pggan_framework.errors import UserError
 
@@ -118,9 +118,9 @@ def _folder_in(path: Path) -> str | None:
 def _packed_in(path: Path) -> str | None:
     """The form that a tar holds, by the folder in its first members."""
     try:
-        if not path.is_file() or not tarfile.is_tarfile(path):
+        if not path.is_file():
             return None
-        with tarfile.open(path) as archive:
+        with open_tar(path) as archive:
             member = archive.next()
             return (
                 next((part for part in PurePosixPath(member.name).parts if part in LAYOUTS), None) if member else None
@@ -143,7 +143,7 @@ def _files(path: Path, wanted: Callable[[str], bool]) -> Files:
                 _check(path, file.name, file.stat().st_size)
                 files[file.name] = file.read_bytes()
             return files
-        with tarfile.open(path) as archive:
+        with open_tar(path) as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
                 if member.isreg() and wanted(name):

@@ -5,10 +5,12 @@ Two zero bytes, the type (8: uint8), how many dimensions, each dimension as a bi
 
 from __future__ import annotations
 
-import gzip
+import lzma
 import re
 import struct
 import zlib
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,13 @@ from numpy.typing import NDArray
 
 from pggan_framework.data.sources.arrays import ArraySource
 from pggan_framework.data.sources.base import LabelChoice
+from pggan_framework.data.sources.packed import unpacked
 from pggan_framework.errors import UserError
 
 PICTURES = re.compile(r"(?P<set>.*)images[-.]idx3-ubyte(\.gz)?")
 """``train-images-idx3-ubyte.gz``, unpacked or not; some say ``images.idx3``."""
 TRAINING = "train-"
+_CHUNK = 16 << 20
 SIDE, BORDER = 28, 2
 """Pixels of MNIST's pictures, and of what is put on each side of them."""
 
@@ -77,10 +81,9 @@ def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
         UserError: if it cannot be read, is no such file, or is longer or shorter than its header says.
     """
     try:
-        content = file.read_bytes()
-        if file.suffix == ".gz" or content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
+        with closing(unpacked(file)) as stream:
+            content = b"".join(iter(partial(stream.read, _CHUNK), b""))
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"cannot read {file}: {error}") from error
     start, wanted = 4 + 4 * dimensions, bytes([0, 0, 8, dimensions])
     if len(content) < start or content[:4] != wanted:

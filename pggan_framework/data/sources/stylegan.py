@@ -9,6 +9,7 @@ from pggan_framework.data.labels.tables import parse_json
 from pggan_framework.data.sources.archive import BROKEN, ZipSource
 from pggan_framework.data.sources.base import LabelChoice
 from pggan_framework.data.sources.folder import FolderSource
+from pggan_framework.data.sources.packed import read_member
 from pggan_framework.errors import UserError
 
 FILE = "dataset.json"
@@ -33,7 +34,7 @@ class StyleGANZip(ZipSource):
     def __init__(self, path: Path, labels: LabelChoice) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
-                text = archive.read(FILE).decode("utf-8-sig", "replace")
+                text = read_member(archive, FILE).decode("utf-8-sig", "replace")
         except (*BROKEN, RuntimeError) as error:  # RuntimeError: it is encrypted
             raise UserError(f"{path} is damaged: {error}") from error
         super().__init__(path, labels, parse_json(text, f"{path}, {FILE}"))

@@ -111,7 +111,7 @@ class TFRecordsSource(PictureSource):
 
 def _checksum(data: bytes) -> int:
     """CRC-32C as a TFRecord holds it: turned right by 15 bits, plus a constant."""
-    checksum = google_crc32c.value(data)
+    checksum = int(google_crc32c.value(data))
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 

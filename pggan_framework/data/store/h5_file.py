@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.data.base import Pixels
-from pggan_framework.errors import LocalError, UserError
+from pggan_framework.data.store.checksums import PREFIX, Checksums, check_small, checksums
+from pggan_framework.errors import DamagedError, LocalError, UserError
+from pggan_framework.storage.limits import parse_json
 
 if TYPE_CHECKING:
     import h5py
@@ -24,19 +26,42 @@ RECORD = "pggan_framework"
 """Name of the scalar string (JSON) that says all else of a prepared file; an HDF5 attribute ends at 64 KiB."""
 
 
+LARGEST = 256 << 20
+"""Bytes of a picture, of a chunk and of a small data set beyond which a file is refused."""
+_PACKED = 2000
+"""No filter of HDF5 makes more of a byte: what claims more is not stored."""
+
+
 class Level:
     """One data set of pictures and where it lies in the file.
 
     Args:
         data: the open data set.
+        sums: the open data set of its checksums.
     """
 
-    def __init__(self, data: h5py.Dataset) -> None:
+    def __init__(self, data: h5py.Dataset, sums: h5py.Dataset | None = None) -> None:
         self.name = str(data.name).lstrip("/")
         self.shape: tuple[int, int, int, int] = tuple(data.shape)
         self.dtype: np.dtype[Any] = data.dtype
         plain = data.chunks is None and data.compression is None and data.dtype.isnative
         self.offset: int | None = data.id.get_offset() if plain else None
+        self.sums: int | None = None if sums is None else sums.id.get_offset()
+
+    def write(self, file: Any, start: int, pictures: NDArray[Any]) -> None:
+        """Write pictures [n, C, h, w] and their checksums to their places in a laid-out file.
+
+        Args:
+            file: open for writing bytes.
+            start: number of the first.
+            pictures: contiguous, in the level's type.
+        """
+        assert self.offset is not None
+        file.seek(self.offset + start * pictures[:1].nbytes)
+        file.write(pictures.data)
+        if self.sums is not None:
+            file.seek(self.sums + start * 4)
+            file.write(checksums(pictures).data)
 
 
 class H5File:
@@ -51,6 +76,7 @@ class H5File:
         self.path = path
         self._levels = {level.name: level for level in levels}
         self._handle: tuple[int, h5py.File] | None = None
+        self._sums: dict[str, Checksums] = {}
         self._open()
 
     def read(self, name: str, rows: NDArray[np.int64]) -> Pixels:
@@ -58,8 +84,12 @@ class H5File:
         level = self._levels[name]
         if level.offset is None or not hasattr(os, "preadv"):
             unique, back = np.unique(rows, return_inverse=True)
-            pictures: Pixels = self._h5()[name][unique.tolist()][back]
-            return pictures
+            pictures: Pixels = self._h5()[name][unique.tolist()]
+            if (sums := self._checksums(level)) is not None:
+                for row, picture in zip(unique.tolist(), pictures, strict=True):
+                    sums.check(row, picture)
+            found: Pixels = pictures[back]
+            return found
         batch: Pixels = np.empty((len(rows), *level.shape[1:]), level.dtype)
         self.fill(name, batch, range(len(rows)), rows.tolist())
         return batch
@@ -71,10 +101,13 @@ class H5File:
             batch[places] = self.read(name, np.array(rows))
             return
         descriptor, stride = self._file.fileno(), batch[:1].nbytes
+        sums = self._checksums(level)
         for place, row in zip(places, rows, strict=True):
             # Positional reads share no state between processes, and unlike a memory map they do not count as memory.
             if os.preadv(descriptor, [batch[place]], level.offset + row * stride) != stride:
                 raise UserError(f"{self.path} has become shorter while it was read")
+            if sums is not None:
+                sums.check(row, batch[place])
 
     def close(self) -> None:
         """Read no more."""
@@ -82,7 +115,7 @@ class H5File:
         self._handle = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_handle": None, "_file": None}
+        return self.__dict__ | {"_handle": None, "_file": None, "_sums": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -90,6 +123,18 @@ class H5File:
 
     def _open(self) -> None:
         self._file = self.path.open("rb", buffering=0)
+
+    def _checksums(self, level: Level) -> Checksums | None:
+        """The checksums of a level, read when they are first needed; None where the file has none."""
+        if level.sums is None:
+            return None
+        if level.name not in self._sums:
+            self._file.seek(level.sums)
+            content = self._file.read(4 * level.shape[0])
+            if len(content) != 4 * level.shape[0]:
+                raise DamagedError(f"{self.path} is cut short: its checksums are not all there")
+            self._sums[level.name] = Checksums(self.path, level.name, np.frombuffer(content, np.uint32))
+        return self._sums[level.name]
 
     def _h5(self) -> h5py.File:
         """This process's own handle: one that was open before a fork must not be used after it."""
@@ -116,13 +161,28 @@ def open_h5(path: Path) -> h5py.File:
         raise LocalError(f"cannot open {path}: {error}") from error
 
 
+@contextmanager
+def damage(path: Path) -> Iterator[None]:
+    """Turns what h5py raises on a damaged file into one line; its kinds depend on where the bytes stop making sense.
+
+    Raises:
+        DamagedError: for it.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise DamagedError(f"{path} is damaged: {str(error)[:200] or type(error).__name__}") from error
+
+
 def read_levels(path: Path) -> list[Level]:
     """The levels of a file, largest first.
 
     Raises:
         UserError: if it cannot be read or has none.
     """
-    with open_h5(path) as file:
+    with damage(path), open_h5(path) as file:
         return find_levels(file, path)
 
 
@@ -130,20 +190,29 @@ def find_levels(file: h5py.File, path: Path) -> list[Level]:
     """The levels in an open file, largest first.
 
     Raises:
-        UserError: if it has none, or they do not fit together.
+        UserError: if it has none, they do not fit together, or they are not stored in it as they say.
     """
-    import h5py
-
+    index = "shards" in read_record(file, path)
     levels = []
-    for name, data in file.items():
+    for name in file:
         match = re.fullmatch(r"data(\d+)x(\d+)", name)
-        if not match or not isinstance(data, h5py.Dataset):
+        data = own_data(file, path, name, index) if match else None
+        if not match or data is None:
             continue
         if data.ndim != 4 or data.shape[2:] != (int(match[1]), int(match[2])):
             raise UserError(f"{path}: {name} has shape {data.shape}; due: [N, C, {match[1]}, {match[2]}]")
         if data.dtype not in (np.uint8, np.float16):
             raise UserError(f"{path}: {name} is {data.dtype}; allowed: uint8, float16")
-        levels.append(Level(data))
+        if data.nbytes > LARGEST * max(data.shape[0], 1):
+            raise UserError(
+                f"{path}: a picture of {name} takes {data.nbytes // data.shape[0]:,} bytes; allowed: {LARGEST:,}"
+            )
+        sums = own_data(file, path, PREFIX + name) if PREFIX + name in file else None
+        if sums is not None and (
+            sums.shape != data.shape[:1] or sums.dtype != np.uint32 or sums.id.get_offset() is None
+        ):
+            raise DamagedError(f"{path} is damaged: the checksums of {name} are not as they were written")
+        levels.append(Level(data, sums))
     if not levels:
         found = ", ".join(list(file)[:5]) or "nothing"
         raise UserError(f"{path} has no data sets data{{h}}x{{w}}, such as data64x64; it has {found}")
@@ -153,6 +222,56 @@ def find_levels(file: h5py.File, path: Path) -> list[Level]:
     return sorted(levels, key=lambda level: (level.shape[2] * level.shape[3], level.shape[2]), reverse=True)
 
 
+def own_data(file: h5py.File, path: Path, name: str, index: bool = False) -> h5py.Dataset | None:
+    """A data set whose numbers are in the file itself, all of them; None where `name` is a group.
+
+    Args:
+        file: the open file.
+        path: of it, for messages.
+        name: the data set's.
+        index: whether it may consist of links to other files' data sets, which are not read through it.
+
+    Raises:
+        UserError: if it leads to another file, or says that it is larger than what is stored.
+    """
+    import h5py
+
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise UserError(f"{path}: {name} is a link, perhaps to another file; allowed: data in the file itself")
+    data = file[name]
+    if not isinstance(data, h5py.Dataset):
+        return None
+    if index and data.is_virtual:
+        return data
+    if data.is_virtual or data.external:
+        raise UserError(f"{path}: {name} is stored in other files; allowed: data in the file itself")
+    stored, most = data.id.get_storage_size(), data.nbytes
+    if data.chunks is not None:
+        most = -(-most // _PACKED)
+        if int(np.prod(data.chunks, dtype=np.float64)) * data.dtype.itemsize > LARGEST:
+            raise UserError(f"{path}: {name} has chunks of {data.chunks}; allowed: {LARGEST:,} bytes")
+    offset = data.id.get_offset()
+    if stored < most or (offset is not None and offset + stored > path.stat().st_size):
+        raise DamagedError(f"{path} is damaged or cut short: {name} has {data.shape}, and {stored:,} bytes are stored")
+    return data
+
+
+def read_small(file: h5py.File, path: Path, name: str) -> Any:
+    """All of a small data set, its checksum compared; None where there is none.
+
+    Raises:
+        UserError: if it is none, is not small, or damaged.
+    """
+    data = own_data(file, path, name) if name in file else None
+    if data is None:
+        return None
+    if data.nbytes > LARGEST:
+        raise UserError(f"{path}: {name} has {data.nbytes:,} bytes; allowed: {LARGEST:,}")
+    value = data[()]
+    check_small(file, path, name, value)
+    return value
+
+
 def read_record(file: h5py.File, path: Path) -> dict[str, Any]:
     """What an open prepared file says of itself; empty for another file.
 
@@ -160,12 +279,12 @@ def read_record(file: h5py.File, path: Path) -> dict[str, Any]:
         UserError: if it is of another version, or cannot be read.
     """
     version = file.attrs.get("format_version")
-    if version is None:
+    if version is None and RECORD not in file:
         return {}
     if version != FORMAT or RECORD not in file:
         raise UserError(f"{path} is a prepared file of format {version}; this version reads {FORMAT}")
     try:
-        record = json.loads(file[RECORD][()])
+        record = parse_json(read_small(file, path, RECORD))
     except (ValueError, TypeError, OSError) as error:
         raise UserError(f"{path} is damaged: what it says of itself cannot be read ({error})") from error
     if not isinstance(record, dict):

@@ -30,18 +30,17 @@ class LevelWriter:
     def __init__(self, path: Path, growth: Growth) -> None:
         self.growth = growth
         self._path = path
-        levels = sorted(read_levels(path), key=lambda level: level.shape[2] * level.shape[3])
-        self._offsets = [level.offset for level in levels]
+        self._levels = sorted(read_levels(path), key=lambda level: level.shape[2] * level.shape[3])
 
     def put(self, start: int, pictures: Sequence[Pixels], mirror_start: int | None = None) -> None:
-        """Write images [C, H, W] as numbers `start` and on, and their mirror images as `mirror_start` and on."""
-        for offset, means in zip(self._offsets, box_means(pictures, self.growth), strict=True):
-            assert offset is not None
-            self._file.seek(offset + start * means[0].nbytes)
-            self._file.write(means.data)
+        """Write images [C, H, W] as numbers `start` and on, and their mirror images as `mirror_start` and on.
+
+        With them go their checksums, where the file has places for these.
+        """
+        for level, means in zip(self._levels, box_means(pictures, self.growth), strict=True):
+            level.write(self._file, start, means)
             if mirror_start is not None:
-                self._file.seek(offset + mirror_start * means[0].nbytes)
-                self._file.write(np.ascontiguousarray(means[..., ::-1]).data)
+                level.write(self._file, mirror_start, np.ascontiguousarray(means[..., ::-1]))
 
     def sync(self) -> None:
         """See what was written on the disk."""

@@ -11,11 +11,13 @@ import numpy as np
 
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.datasets.h5 import OldH5Dataset
-from pggan_framework.data.store.h5_file import FORMAT, RECORD, open_h5
+from pggan_framework.data.store.checksums import PREFIX, mark
+from pggan_framework.data.store.h5_file import FORMAT, RECORD, damage, open_h5, read_levels
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Labels
 from pggan_framework.schedules.growth import Growth
 from pggan_framework.storage.atomic import atomic_path
+from pggan_framework.storage.space import require_space, reserve_file
 
 CHUNK = 32 << 20
 """Bytes of full-size pictures that are in memory at a time."""
@@ -50,7 +52,7 @@ def load_prepared(path: Path, range_out: tuple[float, float] = (-1, 1)) -> Depth
     Raises:
         UserError: if it is no such file, or is truncated.
     """
-    with open_h5(Path(path)) as file:
+    with damage(Path(path)), open_h5(Path(path)) as file:
         if "format_version" not in file.attrs:
             raise UserError(f"{path} is no prepared file; read other HDF5 files with dataset_class OldH5Dataset")
     return OldH5Dataset(path, range_out=range_out)
@@ -90,6 +92,11 @@ def write_layout(
     """
     import h5py
 
+    shapes = [growth.shape_at(depth) for depth in range(growth.max_depth + 1)]
+    listed = None if names is None else np.array([name.encode("utf-8", "surrogateescape") for name in names])
+    pixels = total * kind.itemsize * sum(int(np.prod(shape)) for shape in shapes)
+    extra = sum(each.nbytes for each in (labels, listed) if each is not None)
+    require_space(path.parent, pixels + extra, "give a file on another disk")
     grown = {"seed": list(growth.seed), "doubles": [list(pair) for pair in growth.doubles]}
     storage = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     storage.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -100,27 +107,28 @@ def write_layout(
         file.create_dataset(RECORD, data=json.dumps({**record, **grown}))
         if labels is not None:
             file.create_dataset("labels", data=labels)
-        if names is not None:
-            file.create_dataset("names", data=np.array([name.encode("utf-8", "surrogateescape") for name in names]))
-        for depth in range(growth.max_depth + 1):
-            shape = growth.shape_at(depth)
+        if listed is not None:
+            file.create_dataset("names", data=listed)
+        mark(file, (RECORD, "labels", "names"))
+        for shape in shapes:
             space = h5py.h5s.create_simple((total, *shape))
             name = f"data{shape[1]}x{shape[2]}".encode()
             h5py.h5d.create(file.id, name, h5py.h5t.py_create(kind), space, storage)
+            sums = h5py.h5s.create_simple((total,))
+            h5py.h5d.create(file.id, PREFIX.encode() + name, h5py.h5t.STD_U32LE, sums, storage)
+    reserve_file(path)
 
 
 def _write(dataset: DepthDataset, path: Path, progress: Callable[[int, int], None] | None) -> None:
-    import h5py
-
     lay_out(dataset, path)
     growth, total = dataset.growth, len(dataset)
-    with h5py.File(path, "r+") as file:
-        shapes = [growth.shape_at(depth) for depth in range(growth.max_depth + 1)]
-        levels = [file[f"data{shape[1]}x{shape[2]}"] for shape in shapes]
-        step = max(1, CHUNK // (int(np.prod(growth.shape)) * levels[-1].dtype.itemsize))
+    levels = {level.shape[1:]: level for level in read_levels(path)}
+    step = max(1, CHUNK // (int(np.prod(growth.shape)) * levels[growth.shape].dtype.itemsize))
+    with path.open("r+b") as file:  # not by HDF5, which crashes where a write fails
         for start in range(0, total, step):
             end = min(start + step, total)
-            for level, pictures in zip(levels, dataset.pyramid(range(start, end)), strict=True):
-                level[start:end] = pictures
+            for images in dataset.pyramid(range(start, end)):
+                level = levels[images.shape[1:]]
+                level.write(file, start, np.ascontiguousarray(images, level.dtype))
             if progress:
                 progress(end, total)

@@ -19,10 +19,21 @@ from numpy.typing import NDArray
 
 from pggan_framework.data.base import Pixels
 from pggan_framework.data.machine import Machine
-from pggan_framework.data.store.h5_file import FORMAT, RECORD, H5File, Level, find_levels, open_h5, read_record
+from pggan_framework.data.store.checksums import mark
+from pggan_framework.data.store.h5_file import (
+    FORMAT,
+    RECORD,
+    H5File,
+    Level,
+    damage,
+    find_levels,
+    open_h5,
+    read_record,
+)
 from pggan_framework.errors import LocalError, UserError
 from pggan_framework.labels.attributes import Labels
 from pggan_framework.schedules.growth import Growth
+from pggan_framework.storage.space import require_space
 
 OPEN = 256
 """Shards that are open at a time; a process may have about a thousand files."""
@@ -182,7 +193,7 @@ class Shards:
         """The levels of a shard, which is looked into the first time."""
         if number not in self._known:
             path = self._path(number)
-            with open_h5(path) as file:
+            with damage(path), open_h5(path) as file:
                 record = read_record(file, path)
                 levels = find_levels(file, path)
             due = {"set": self.set, "number": number, "of": len(self.files)}
@@ -246,11 +257,13 @@ def write_index(
     grown = {"seed": list(growth.seed), "doubles": [list(pair) for pair in growth.doubles]}
     told = {"mirrored": mirrored, "files": [shard._asdict() for shard in shards]}
     total = sum(shard.pictures for shard in shards)
+    require_space(path.parent, 0 if labels is None else labels.nbytes, "give a file on another disk")
     with h5py.File(path, "w") as file:
         file.attrs["format_version"] = FORMAT
         file.create_dataset(RECORD, data=json.dumps({**record, **grown, "shards": told}))
         if labels is not None:
             file.create_dataset("labels", data=labels)
+        mark(file, (RECORD, "labels"))
         for depth in range(growth.max_depth + 1):
             shape = growth.shape_at(depth)
             name = f"data{shape[1]}x{shape[2]}"

@@ -75,6 +75,18 @@ def test_other_commands_take_it(pickled, capsys):
     assert main(["export", "faces.pt", "faces.safetensors"]) == 0
 
 
+def test_it_can_be_grown(pickled, tmp_path, capsys):
+    assert main(["import", "network-snapshot-000120.pkl", "faces.pt"]) == 0
+    pictures(tmp_path / "pictures")
+    own = ["--DefaultImageFolderDataset.dir_path", "pictures", "--minibatch_size", "4"]
+    assert main(["grow", "faces.pt", "--to", "size=32", *own, "--dry_run"]) == 0
+    out = capsys.readouterr().out
+    rows = {line.split()[0]: line.split()[1] for line in out.splitlines() if line.startswith(("G.", "D."))}
+    # Its labels are not those of the folder, so that their mean is drawn.
+    assert rows["G.blocks.0.dense"] == "mapped" and rows["D.classify"] == "dropped"
+    assert rows["G.blocks.2.first"] == "kept" and rows["G.blocks.3.first"] == rows["D.from_rgb.3"] == "added"
+
+
 def pictures(folder):
     for number in range(12):
         (folder / str(number % 3)).mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,166 @@
+"""Recomputes a stretch of a run between two checkpoints and compares the bits.
+
+Batches, random numbers and schedules follow from the seed and the images shown, so that a stretch can be repeated
+exactly. Where the bits are equal, code, data and machine still do what they did.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from pggan_framework.config import resolve_overrides
+from pggan_framework.errors import UserError
+from pggan_framework.launch.experiment import Experiment
+from pggan_framework.launch.start import continue_from
+from pggan_framework.loggers.base import Logger
+from pggan_framework.plugins.html_report import HTMLReport
+from pggan_framework.plugins.output import OutputGenerator
+from pggan_framework.plugins.saver import SaverPlugin
+from pggan_framework.runs.best_checkpoint import BEST, read_best
+from pggan_framework.runs.folders import checkpoint_folder, number_of, snapshots, stored_config
+from pggan_framework.training.checkpoint import load_checkpoint
+from pggan_framework.training.plugin import Plugin
+
+COMPARED = ("nimg", "tick", "networks", "ema", "optimizers", "loss", "augmentations")
+"""Parts of a checkpoint that are compared; the others hold times of day and what files are called."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a recomputation has come to.
+
+    Args:
+        first: images at its start.
+        last: images at its end.
+        seconds: it took.
+        tensors: compared.
+        differences: names of values that differ, and by how much.
+    """
+
+    first: int
+    last: int
+    seconds: float
+    tensors: int
+    differences: tuple[str, ...]
+
+
+class _StopAt(Plugin):
+    def __init__(self, nimg: int) -> None:
+        self.nimg = nimg
+
+    def after_step(self) -> None:
+        if self.trainer.nimg >= self.nimg:
+            self.trainer.stop("the stretch is recomputed")
+
+
+def stretches(folder: Path, from_start: bool = False) -> list[tuple[Path | None, Path]]:
+    """Neighbouring checkpoints of a run, in the order of their images; None stands for the run's first step.
+
+    Args:
+        folder: the run's.
+        from_start: whether the stretch before the first checkpoint is one of them.
+
+    Raises:
+        UserError: if there is none.
+    """
+    place = checkpoint_folder(folder, stored_config(folder).get("checkpoints_dir") or "")
+    found = [(number_of(path), path) for path in snapshots(place)]
+    best = read_best(place)
+    if best is not None and not any(_is_at(path, best["nimg"]) for _, path in found):
+        found.append((best["nimg"] / 1000, place / BEST))
+    paths = [path for _, path in sorted(found)]
+    pairs: list[tuple[Path | None, Path]] = list(zip(paths[:-1], paths[1:], strict=True))
+    if from_start and paths:
+        pairs.insert(0, (None, paths[0]))
+    if not pairs:
+        raise UserError(
+            f"verify: {folder} has {len(paths)} checkpoints, and a stretch is between two; allowed: a run with"
+            " SaverPlugin.keep_old_checkpoints True, or --from_start, which recomputes from the first step"
+        )
+    return pairs
+
+
+def _is_at(path: Path, nimg: int) -> bool:
+    """Whether a snapshot, whose name may have its whole thousands alone, is that of `nimg` images."""
+    return number_of(path) in (nimg // 1000, nimg / 1000) and load_checkpoint(path)["nimg"] == nimg
+
+
+def verify(first: Path | None, last: Path, device: str | None = None) -> Verified:
+    """Recompute from one checkpoint to the next, in a temporary folder; the run's own is not touched.
+
+    Args:
+        first: the checkpoint to start from; None: the first step.
+        last: the one to compare with.
+        device: to compute on; by default the run's.
+
+    Raises:
+        UserError: if this run cannot be recomputed, and why.
+    """
+    target = load_checkpoint(last)
+    start = None if first is None else load_checkpoint(first)
+    begin = 0 if start is None else start["nimg"]
+    stream = 0 if start is None else start["trainer"].get("stream", 0)
+    if target["trainer"].get("stream", 0) != stream:
+        raise UserError(f"verify: a rollback is between {begin} and {target['nimg']} images; give another stretch")
+    overrides: dict[str, Any] = {"loggers": [], "postprocessors": [], "checkpoints_dir": "", "save_dataset": ""}
+    config = resolve_overrides(None, overrides | ({} if device is None else {"device": device}), base=target["config"])
+    began = time.monotonic()
+    with TemporaryDirectory(prefix="pggan-verify-") as scratch:
+        experiment = Experiment(config)
+        plan = experiment.plan()
+        if plan is not None and plan.unit == "second":
+            raise UserError("verify: this run grows by the clock, so that no two are alike; allowed: runs by kimg")
+        if experiment.dataset.fingerprint() != target["data"]:
+            raise UserError("verify: the data are other files than the run's; nothing was computed")
+        experiment.dataset.prepare()
+        trainer, _ = experiment.trainer(Path(scratch))
+        trainer.parts.logger = trainer.hooks.logger = Logger()
+        writers = (SaverPlugin, HTMLReport, OutputGenerator)
+        trainer.plugins[:] = [plugin for plugin in trainer.plugins if not isinstance(plugin, writers)]
+        end = _StopAt(target["nimg"])
+        end.setup(trainer)
+        trainer.plugins.append(end)
+        if start is not None:
+            continue_from(trainer, start)
+        if trainer.nimg >= target["nimg"]:
+            raise UserError(f"verify: {last} is at {target['nimg']} images, not after the start at {trainer.nimg}")
+        trainer.run()
+        found = trainer.state_to_save()
+    assert found is not None
+    pairs = [pair for part in COMPARED for pair in _pairs(part, target.get(part), found.get(part))]
+    differences = tuple(text for name, old, new in pairs if (text := _difference(name, old, new)))
+    tensors = sum(isinstance(old, torch.Tensor) for _, old, _ in pairs)
+    return Verified(begin, target["nimg"], time.monotonic() - began, tensors, differences)
+
+
+def _pairs(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The values of two states, by their places."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from _pairs(f"{name}.{key}", old.get(key), new.get(key))
+    elif isinstance(old, (list, tuple)) and isinstance(new, (list, tuple)) and len(old) == len(new):
+        for place, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from _pairs(f"{name}.{place}", before, after)
+    else:
+        yield name, old, new
+
+
+def _difference(name: str, old: Any, new: Any) -> str:
+    """In words, how two values differ; empty where they are equal bit for bit."""
+    if not isinstance(old, torch.Tensor) or not isinstance(new, torch.Tensor):
+        return "" if type(old) is type(new) and old == new else f"{name}: {old} was stored, {new} is recomputed"
+    new = new.detach().cpu()
+    if old.shape != new.shape or old.dtype != new.dtype:
+        return f"{name}: {tuple(old.shape)} {old.dtype} was stored, {tuple(new.shape)} {new.dtype} is recomputed"
+    bits = [each.contiguous().reshape(-1).view(torch.uint8) for each in (old, new)]
+    if torch.equal(*bits):
+        return ""
+    wrong, most = int((old != new).sum()), float((old.double() - new.double()).abs().max())
+    return f"{name}: {wrong} of {old.numel()} values differ, by up to {most:.3g}"

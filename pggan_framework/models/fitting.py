@@ -1,0 +1,42 @@
+"""Generators built from a file's description, once it is known that the file has weights of that size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pggan_framework.errors import UserError
+from pggan_framework.networks.base import GeneratorBase
+
+
+def build_generator(path: Path, cls: type, arguments: Mapping[str, Any], weights: Mapping[str, Any]) -> GeneratorBase:
+    """Build a generator and load its weights.
+
+    It is built without memory first: a few bytes of a stranger's file can describe a network of any size, and its
+    weights must have the same one.
+
+    Args:
+        path: the file, for messages.
+        cls: the generator's class.
+        arguments: what its constructor takes.
+        weights: its state, by name.
+
+    Raises:
+        UserError: if the weights are of another network.
+    """
+    with torch.device("meta"):
+        sizes = {name: tuple(value.shape) for name, value in cls(**arguments).state_dict().items()}
+    stored = {name: tuple(value.shape) for name, value in weights.items()}
+    wrong = [name for name in {**sizes, **stored} if sizes.get(name) != stored.get(name)]
+    if wrong:
+        name = wrong[0]
+        raise UserError(
+            f"{path} does not describe its generator: {name} has {stored.get(name, 'no values')}, and the description"
+            f" makes it {sizes.get(name, 'no part of the network')}"
+        )
+    generator: GeneratorBase = cls(**arguments)
+    generator.load_state_dict(weights)
+    return generator

@@ -1,0 +1,46 @@
+"""Keeps blocks of a discriminator as a model has them, for fine-tuning on few examples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pggan_framework.errors import UserError
+from pggan_framework.networks.pggan import Discriminator
+from pggan_framework.registry import register
+from pggan_framework.training.plugin import Plugin
+
+if TYPE_CHECKING:
+    from pggan_framework.training.trainer import Trainer
+
+
+@register("plugin")
+class FreezeD(Plugin):
+    """Does not train the discriminator's blocks nearest to the image (FreezeD, Mo et al. 2020, arXiv 2002.10964).
+
+    They tell edges and textures, which another model has learned from more examples. For runs with --resume_network at
+    full size: a new block would be frozen as it is drawn.
+
+    Args:
+        blocks: how many, from the image at full size on, with the layers from the image; the last one, which gives the
+            score, is always trained.
+
+    Raises:
+        UserError: if there are not so many, or the discriminator has no such blocks.
+    """
+
+    def __init__(self, blocks: int = 3) -> None:
+        self.blocks = blocks
+        if blocks < 0:
+            raise UserError(f"FreezeD.blocks {blocks} is given; allowed: 0 and up")
+
+    def setup(self, trainer: Trainer) -> None:
+        """Turn the gradients of these blocks' weights off."""
+        super().setup(trainer)
+        D = trainer.D
+        if not isinstance(D, Discriminator):
+            raise UserError(f"FreezeD is given, but {type(D).__name__} has no blocks by depth; leave FreezeD out")
+        if self.blocks > D.max_depth:
+            raise UserError(f"FreezeD.blocks {self.blocks} is given; allowed: 0 to {D.max_depth} for these images")
+        for depth in range(D.max_depth - self.blocks + 1, D.max_depth + 1):
+            D.blocks[depth].requires_grad_(False)
+            D.from_rgb[depth].requires_grad_(False)

@@ -1,0 +1,129 @@
+"""The images and sounds of a run inside its page, within a size."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from pggan_framework.postprocessors.soundfiles import file_rate, writable_formats
+from pggan_framework.reporting.run import Run, Step
+
+_TYPES = {
+    ".png": "image/png", ".webp": "image/webp", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg",
+    ".opus": "audio/ogg", ".mp3": "audio/mpeg",
+}  # fmt: skip
+_Packed = tuple[str, bytes]
+"""Ending and content of a file."""
+
+
+def embedded(run: Run, most_steps: int, most_sounds: int, budget: float) -> dict[str, Any]:
+    """What the page's script shows: for each time the sheet, its tiles and the sounds, and the same of the reals.
+
+    Files are embedded as they are where they fit; else images as WebP and sounds as MP3, of fewer times and, if one
+    time alone is too large, fewer sounds.
+
+    Args:
+        run: the run.
+        most_steps: most times, spread evenly over the run, the last among them.
+        most_sounds: most sounds of a time.
+        budget: bytes that all of it may take, in base64.
+    """
+
+    def limited(step: Step, most: int) -> Step:
+        return replace(step, sounds={n: path for n, path in step.sounds.items() if n < most})
+
+    steps = [limited(step, most_sounds) for step in spread(run.steps, most_steps)]
+    real = [] if run.real is None else [limited(run.real, most_sounds)]
+    pack: Callable[[Path], _Packed] = plain
+    if sum(path.stat().st_size for step in [*steps, *real] for path in _files(step)) * 4 / 3 > budget:
+        pack = _Cache(smaller)
+
+        def size(step: Step) -> float:
+            return sum(len(pack(path)[1]) for path in _files(step)) * 4 / 3
+
+        # The first samples are the noisiest, the last ones the richest: the larger of both stands for all.
+        largest = max(map(size, (steps[0], steps[-1])), default=1) if steps else 1
+        rest = budget - sum(map(size, real))
+        if largest > rest:
+            fewer = int(most_sounds * max(budget, 0) / (largest + sum(map(size, real))))
+            steps, real = ([limited(step, fewer) for step in part] for part in (steps, real))
+        steps = spread(steps, max(int(rest // max(largest, 1)), 1))
+    return {"steps": [_as_json(step, pack) for step in steps], "real": _as_json(real[0], pack) if real else None}
+
+
+def spread(steps: Sequence[Step], most: int) -> list[Step]:
+    """At most `most` of them, evenly, the last among them."""
+    if len(steps) <= most:
+        return list(steps)
+    if most < 2:
+        return [steps[-1]] * most
+    return [steps[round(number * (len(steps) - 1) / (most - 1))] for number in range(most)]
+
+
+def address(packed: _Packed) -> str:
+    """A file as a ``data:`` address that holds it."""
+    ending, content = packed
+    return f"data:{_TYPES[ending]};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def plain(path: Path) -> _Packed:
+    """A file as it is."""
+    return path.suffix.lower(), path.read_bytes()
+
+
+def smaller(path: Path) -> _Packed:
+    """A file in a lossy format, where it is lossless and such a format is available."""
+    ending, content = plain(path)
+    if ending == ".png":
+        from PIL import Image, features
+
+        if not features.check("webp"):
+            return ending, content
+        buffer = BytesIO()
+        with Image.open(path) as image:
+            image.convert("RGB").save(buffer, "WEBP", quality=75, method=2)
+        packed = ".webp", buffer.getvalue()
+    elif ending in (".wav", ".flac") and "mp3" in writable_formats():
+        import soundfile
+        import soxr
+
+        wave, rate = soundfile.read(path, dtype="float32")
+        buffer = BytesIO()
+        if (own := file_rate(rate, "mp3")) != rate:
+            wave, rate = soxr.resample(wave, rate, own), own
+        soundfile.write(buffer, wave, rate, format="MP3", subtype="MPEG_LAYER_III")
+        packed = ".mp3", buffer.getvalue()
+    else:
+        return ending, content
+    return packed if len(packed[1]) < len(content) else (ending, content)
+
+
+class _Cache(dict[Path, _Packed]):
+    """Packs each file once."""
+
+    def __init__(self, pack: Callable[[Path], _Packed]) -> None:
+        self._pack = pack
+
+    def __call__(self, path: Path) -> _Packed:
+        return self[path]
+
+    def __missing__(self, path: Path) -> _Packed:
+        self[path] = self._pack(path)
+        return self[path]
+
+
+def _files(step: Step) -> list[Path]:
+    return [*([step.sheet] if step.sheet else []), *step.sounds.values()]
+
+
+def _as_json(step: Step, pack: Callable[[Path], _Packed]) -> dict[str, Any]:
+    return {
+        "kimg": step.kimg,
+        "sheet": None if step.sheet is None else address(pack(step.sheet)),
+        "tiles": step.tiles,
+        "sounds": {number: address(pack(path)) for number, path in step.sounds.items()},
+    }

@@ -1,0 +1,36 @@
+"""Limits on what is read from a file that may come from a stranger: a small file must not take a large memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+MOST_JSON = 256 << 20
+"""Bytes of a JSON file: labels of ten million images fit."""
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: if it is no JSON, or nested deeper than Python can read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def read_text(path: Path, most: int) -> str:
+    """The UTF-8 text of a file of at most `most` bytes.
+
+    Raises:
+        ValueError: if it is longer, or not UTF-8.
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it is longer than {most:,} bytes, the limit for such a file")
+    return content.decode("utf-8")
