@@ -22,7 +22,7 @@ from pggan_framework.data.recordings.summary import describe_recordings
 from pggan_framework.data.base import Pixels, box_mean
 from pggan_framework.data.labels.labelling import read_labels
 from pggan_framework.data.recordings.folder import BadFiles, Recordings
-from pggan_framework.data.recordings.manifest import HASHED
+from pggan_framework.data.recordings.manifest import HASHED, content_digest
 from pggan_framework.data.datasets.wave import ImgMode, SourceRead, WaveDataset, codec_for
 from pggan_framework.data.walk import named
 from pggan_framework.errors import UserError
@@ -430,6 +430,8 @@ class SoundImageDataset(WaveDataset):
         """Digest of how files are cut, and of each file's name in the folder, size, first and last 64 KiB."""
         digest = hashlib.sha256(repr((self._policy, SOURCE_SAMPLES, self.remove_offset)).encode())
         for recording in self._recordings.files:
+            if recording.digest is None:
+                recording.digest = content_digest(recording.header.path, recording.state[0])
             digest.update(f"{recording.name}\0{recording.state[0]}\0{recording.digest}\0".encode())
         return digest.hexdigest()[:16]
 

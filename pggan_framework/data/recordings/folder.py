@@ -23,7 +23,7 @@ class Recording:
     Args:
         header: what it says of itself.
         name: its name in the folder.
-        digest: of its first and last bytes.
+        digest: of its first and last bytes; None until it is needed.
         state: by which a change of the file is noticed.
         survey: what of it can be used; None until it is read.
         clips: how many clips it gave.
@@ -33,7 +33,7 @@ class Recording:
 
     header: SoundFile
     name: str
-    digest: str
+    digest: str | None
     state: State
     survey: Survey | None = None
     clips: int = 0

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,12 @@ class KnownFile:
 
     Args:
         header: what it says of itself.
-        digest: of its first and last bytes.
+        digest: of its first and last bytes; None where it is not needed yet.
         state: by which a change is noticed that leaves these bytes as they are.
     """
 
     header: SoundFile
-    digest: str
+    digest: str | None
     state: State
 
 
@@ -64,7 +65,11 @@ def know_files(directory: Path, names: Sequence[str], kept: Path | None = None) 
         found.append(None if row is None else _known(path, row))
     missing = [index for index, known in enumerate(found) if known is None]
     with ThreadPoolExecutor(THREADS) as pool:
-        for index, fresh in zip(missing, pool.map(_look, [directory / names[i] for i in missing]), strict=True):
+        for index, fresh in zip(
+            missing,
+            pool.map(partial(_look, digest=kept is not None), [directory / names[i] for i in missing]),
+            strict=True,
+        ):
             found[index] = fresh
     known_files = [each for each in found if each is not None]
     if place is not None and missing and (rows or time.monotonic() - begun > PATIENCE):
@@ -84,11 +89,11 @@ def content_digest(path: Path, size: int) -> str:
         return _digest(start + file.read(HASHED))
 
 
-def _look(path: Path) -> KnownFile | UnreadableSound:
+def _look(path: Path, digest: bool = True) -> KnownFile | UnreadableSound:
     try:
         header = read_header(path)
         status = path.stat()
-        return KnownFile(header, content_digest(path, status.st_size), _state(status))
+        return KnownFile(header, content_digest(path, status.st_size) if digest else None, _state(status))
     except UnreadableSound as error:
         return error
     except OSError as error:

@@ -246,7 +246,7 @@ def test_known_files_are_not_opened_again(kept, monkeypatch):
     first = SoundImageDataset(**kept)
     opened = []
     look = manifest._look
-    monkeypatch.setattr(manifest, "_look", lambda path: opened.append(path.name) or look(path))
+    monkeypatch.setattr(manifest, "_look", lambda path, **how: opened.append(path.name) or look(path, **how))
     assert SoundImageDataset(**kept).fingerprint() == first.fingerprint() and opened == []
     write(kept["dir_path"] / "99.wav", noise(5000))
     (kept["dir_path"] / "02.wav").touch()
