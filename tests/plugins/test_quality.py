@@ -100,7 +100,8 @@ def test_values_words_and_the_report(flags: dict[str, Any]) -> None:
     assert log.count("\nquality at 0.0 kimg: ") == 4
     assert f"pggan generate {folder}" in log and f"--resume {folder} --minutes 10" in log
     page = (folder / "report.html").read_text()
-    assert "<h2>Quality</h2>" in page and "times the distance between two halves of the recordings" in page
+    assert '<th scope="row">Quality</th>' in page and '<h3 class="section">Quality</h3>' in page
+    assert "times the distance between two halves of the recordings" in page
     assert "sound.frechet" in page and "by QualityMonitor" not in page
     best = read_best(folder)
     assert best is not None and best["value"] == min(line["frechet"] for line in measured)
