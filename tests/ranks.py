@@ -26,7 +26,7 @@ class ThreadWorld(World):
     def barrier(self) -> None:
         self._barrier.wait(60)
 
-    def tell(self, value: T) -> T:
+    def broadcast_object(self, value: T) -> T:
         if self.main:
             self._box[0] = value
         self.barrier()

@@ -26,6 +26,7 @@ from pggan_framework.data.datasets.wave import SourceRead, WaveDataset
 from pggan_framework.data.prepare import sounds as preparation
 from pggan_framework.data.prepare.meter import Meter
 from pggan_framework.data.prepare.parallel import in_order
+from pggan_framework.data.store import level_writer
 from pggan_framework.data.store.prepared import load_prepared, save_prepared
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Attribute, LabelSpace
@@ -244,7 +245,7 @@ def test_sources_that_change_in_between(tmp_path, seen):
 @pytest.mark.parametrize("where", ["no room", "full", "not writable"])
 def test_what_the_disk_says_is_one_line(tmp_path, seen, monkeypatch, where, at_once):
     kept = tmp_path / "kept"
-    said = {"no room": "has no room.*0.0 GB are free", "full": "No space left", "not writable": "cannot write to"}
+    said = {"no room": "has no room.*0.0 MB are free", "full": "No space left", "not writable": "cannot write to"}
     if where == "not writable":
         kept.write_text("a file")
         with pytest.raises(UserError, match=said[where]):
@@ -258,7 +259,7 @@ def test_what_the_disk_says_is_one_line(tmp_path, seen, monkeypatch, where, at_o
         def full(*arguments):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(preparation, "box_means", full)
+        monkeypatch.setattr(level_writer, "box_means", full)
     with pytest.raises(UserError, match=said[where]):
         data.prepare()
 
