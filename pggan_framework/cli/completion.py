@@ -14,10 +14,14 @@ from pggan_framework.errors import UserError, nearest
 
 USAGE = """usage: pggan completion {bash,zsh,fish}
 
-Prints a script for the shell; have it read at each start:
+Prints a script for the shell. Let the shell read it at each start:
   bash:  echo 'eval "$(pggan completion bash)"' >> ~/.bashrc
   zsh:   echo 'eval "$(pggan completion zsh)"' >> ~/.zshrc
-  fish:  pggan completion fish > ~/.config/fish/completions/pggan.fish
+  fish:  its output belongs in ~/.config/fish/completions/pggan.fish
+
+examples:
+  pggan completion bash
+  pggan completion fish
 """
 _BASH = """_pggan() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=

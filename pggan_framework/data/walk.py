@@ -132,7 +132,8 @@ def by_ending(names: Iterable[str]) -> str:
     rest = sum(count for _, count in order[NAMED:])
     if rest:
         parts.append(f"{rest} with {len(order) - NAMED} more endings")
-    return f"{sum(map(len, groups.values())):,}: {', '.join(parts)}"
+    total = f"{sum(map(len, groups.values())):,}: " if len(groups) > 1 else ""
+    return total + ", ".join(parts)
 
 
 def named(names: Sequence[str] | Mapping[str, str], most: int = NAMED) -> str:

@@ -130,11 +130,20 @@ CASES = {
     "saver": (f"{GOOD} --postprocessors SoundSaver", "SoundSaver needs data that are sound: these have no codec"),
     # data
     "pictures-missing": (f"{PICTURES} picturs", "no folder picturs"),
-    "pictures-empty": (f"{PICTURES} empty", "no readable picture in empty; endings: .bmp"),
-    "pictures-unreadable": (f"{PICTURES} unreadable", "no readable picture in unreadable: broken.png cannot be read"),
-    "pictures-none": (f"{PICTURES} texts", "no readable picture in texts; endings: .bmp"),
+    "pictures-empty": (f"{PICTURES} empty", "no readable image in empty: it is empty; endings: .apng"),
+    "pictures-unreadable": (
+        f"{PICTURES} unreadable",
+        "no readable image in unreadable: broken.png (no image, or damaged at its",
+    ),
+    "pictures-none": (
+        f"{PICTURES} texts",
+        "no readable image in texts: other files: 1 .txt (letter.txt); not read as images",
+    ),
     "pictures-size": (f"{PICTURES} odd", "0.png is 48x48: an image of 48x48 cannot be halved down to 4 on its shorter"),
-    "pictures-sizes": (f"{PICTURES} mixed", "1.png is 16x16, mixed/0.png is 8x8; with resize 'none' all pictures have"),
+    "pictures-sizes": (
+        f"{PICTURES} mixed",
+        "1.png is 16x16, 0.png is 8x8; with DefaultImageFolderDataset.resize none all",
+    ),
     "sounds-missing": (f"{SOUNDS} sound", "SoundImageDataset.dir_path sound does not exist; give a folder of recordi"),
     "sounds-empty": (f"{SOUNDS} empty", "SoundImageDataset.dir_path empty has no readable sound: it is empty; allowed"),
     "sounds-unreadable": (f"{SOUNDS} unreadable", "no readable sound: none of 1 can be read, for example broken.wav"),
@@ -158,7 +167,7 @@ CASES = {
     "resume-not-in-a-run": ("--resume whole.pt", "resume: whole.pt lies in no run's folder"),
     "resume-truncated": (
         "--resume earlier/000-cut",
-        "network-snapshot-000000.pt cannot be read as a checkpoint: it is cut short or of another kind",
+        "network-snapshot-000000.pt is damaged (File is not a zip file), and there is no intact checkpoint next to it",
     ),
     "resume-other": (
         "--resume earlier/001-other/network-snapshot-000000.pt",
@@ -172,11 +181,14 @@ CASES = {
     "network-empty": (f"{GOOD} --resume_network nothing.pt", "nothing.pt cannot be read as a checkpoint: it is cut"),
     "network-truncated": (
         f"{GOOD} --resume_network earlier/000-cut/network-snapshot-000000.pt",
-        "network-snapshot-000000.pt cannot be read as a checkpoint: it is cut short or of another kind",
+        "network-snapshot-000000.pt cannot be read as a checkpoint: it is cut short, damaged or of another kind",
     ),
     "network-other": (f"{GOOD} --resume_network other.pt", "other.pt is no checkpoint of pggan_framework; allowed: a"),
     "network-newer": (f"{GOOD} --resume_network newer.pt", "newer.pt is of checkpoint version 99; this release reads"),
-    "network-code": (f"{GOOD} --resume_network code.pt", "code.pt cannot be read as a checkpoint: it is cut short or"),
+    "network-code": (
+        f"{GOOD} --resume_network code.pt",
+        "code.pt cannot be read as a checkpoint: it is cut short, damaged or",
+    ),
     "network-of-other-latents": (
         f"{GOOD} --resume_network whole.pt --Generator.latent_size 16",
         "resume_network: whole.pt does not fit these networks: latents have 8 numbers, and 16 are requested",
@@ -243,7 +255,7 @@ def test_debug_shows_where_an_error_comes_from(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert any("datasets/images.py" in line for line in lines)
-    assert lines[-1].startswith("error: no readable picture in empty")
+    assert lines[-1].startswith("error: no readable image in empty")
 
 
 def test_processes_that_do_not_tell_wait_for_the_one_that_does(

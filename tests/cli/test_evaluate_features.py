@@ -175,7 +175,7 @@ def test_a_model_that_invents_is_not(drawn: Path, folder: Path, monkeypatch: pyt
         (["--extractor", "random", "--lite0.size", "64"], "unknown flag --lite0.size"),
         (["--extractor", "random", "--kid.subsets", "0"], "kid.subsets 0 is not allowed"),
         (["--neighbours", "-1"], "--neighbours is -1; allowed: 0 or more"),
-        (["--extractor", "inception", "--inception.weights", "none.pth"], "inception"),
+        (["--extractor", "inception", "--inception.weights", "none.pth"], "none.pth"),
     ],
 )
 def test_what_cannot_be_used(drawn: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

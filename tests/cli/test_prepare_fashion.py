@@ -65,7 +65,7 @@ def test_the_first_ones_where_the_package_is_installed(
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        (fashion.PICTURES, b"no gzip", "cannot read"),
+        (fashion.PICTURES, b"no gzip", "is no IDX file"),
         (fashion.PICTURES, gzip.compress(PICTURE_HEADER + PIXELS.tobytes())[:-20], "cannot read"),
         (fashion.PICTURES, gzip.compress(b""), "begins with nothing, and 00000803 is due"),
         (

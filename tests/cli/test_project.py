@@ -214,7 +214,7 @@ def test_label_maps(model, tmp_path, capsys):
         ([], "FILE"),
         (["none.png"], "none.png is not there; allowed: a picture or a sound"),
         (["tone.wav"], "tone.wav is a sound; this model makes pictures"),
-        (["net.pt"], "net.pt cannot be read as a picture: no picture"),
+        (["net.pt"], "net.pt cannot be read as a picture: an empty file"),
         (["target.png", "--label", "kind=bag"], "the label kind is given, but the model was trained without labels"),
         (["target.png", "--label", "kind"], "--label 'kind' is given; allowed: NAME=VALUE"),
         (["target.png", "--depth", "4"], "depth 4 is given, and the model is trained up to depth 1"),

@@ -148,5 +148,5 @@ def test_every_reader_of_images_takes_the_same_files(tmp_path: Path) -> None:
     found = survey(folder)
     assert isinstance(found, ImageSurvey) and found.folders == {"cats": 1, "dogs": 1, "linked": 1}
     for lines in (dataset.summary(), source.described()):
-        assert lines["other files"] == "1: 1 .txt (notes.txt); not read as images"
+        assert lines["other files"] == "1 .txt (notes.txt); not read as images"
         assert lines["hidden or system files"].startswith("4: .hidden.png, .ipynb_checkpoints/, @eaDir/")

@@ -20,7 +20,7 @@ from pggan_framework.data.images.files import MOST_PIXELS, Header, colour, grey_
 from pggan_framework.data.images.fitting import CHANNELS, POLICIES, Filter, Fitting, Mode, Policy
 from pggan_framework.data.labels.labelling import FileLabels
 from pggan_framework.data.sources.base import PictureSource
-from pggan_framework.data.walk import named
+from pggan_framework.data.walk import examples, named
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.schedules.growth import Growth
@@ -251,7 +251,7 @@ def make_plan(
     source.most_pixels = options.max_pixels
     headers, unreadable = _survey(source, options.max_images, jobs)
     if not headers:
-        raise UserError(f"no readable image in {where}: {named(_names(source, unreadable))}")
+        raise UserError(f"no readable image in {where}: {examples(_names(source, unreadable))}")
     if unreadable:
         check_bad(options, _names(source, unreadable), where, flag)
     cut = Fitting(options.colour, (1, 1), cut=options.crop)

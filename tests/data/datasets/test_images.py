@@ -174,7 +174,7 @@ def test_folders_with_nothing_to_read(tmp_path):
     with pytest.raises(UserError, match="no readable image in .*: it is empty"):
         Folder(tmp_path)
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"no readable image in .*: 1: broken\.png \(no image"):
+    with pytest.raises(UserError, match=r"no readable image in .*: broken\.png \(no image"):
         Folder(tmp_path)
 
 

@@ -61,7 +61,7 @@ def test_bad_files_are_skipped_by_name(tmp_path):
     assert sorted(data.skipped) == ["empty.wav", "nan.wav", "renamed.wav", "torn.flac"]
     assert "no samples" in data.skipped["empty.wav"] and "finite" in data.skipped["nan.wav"]
     said = data.summary()
-    assert "renamed.wav (" in said["skipped"] and said["other files"] == "1: 1 .txt (notes.txt); not read as recordings"
+    assert "renamed.wav (" in said["skipped"] and said["other files"] == "1 .txt (notes.txt); not read as recordings"
     assert len(data) == 2
     assert np.all(data.image(1) == -1)  # the silent one, after good.wav
 

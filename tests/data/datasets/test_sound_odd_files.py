@@ -100,7 +100,7 @@ def shorter(data: SoundImageDataset) -> None:
 
 
 def not_opened(data: SoundImageDataset) -> None:
-    assert len(data) == 1 and data.summary()["other files"] == "1: 1 .txt (odd.txt); not read as recordings"
+    assert len(data) == 1 and data.summary()["other files"] == "1 .txt (odd.txt); not read as recordings"
 
 
 def left_alone(data: SoundImageDataset) -> None:

@@ -81,7 +81,7 @@ def test_all_kinds_give_the_same_pictures(tmp_path: Path, name: str) -> None:
     assert [source.name(index) for index in range(len(source))] == ["a/x.PNG", "b/10.png", "b/2.png"]
     assert source.labels == {"folder": ["a", "b", "b"]}
     assert source.labels_from == "the folders they lie in"
-    assert source.described() == {"other files": "1: 1 .txt (b/notes.txt); not read as images"}
+    assert source.described() == {"other files": "1 .txt (b/notes.txt); not read as images"}
     read = pickle.loads(pickle.dumps(source))
 
     def look(index: int) -> tuple[Header | str, list[int]]:
