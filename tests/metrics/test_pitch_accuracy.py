@@ -35,7 +35,8 @@ def test_detuned_notes(tracker: str) -> None:
     waves = notes(MIDI + detune / 100)
     waves = np.concatenate([waves, np.zeros_like(waves[:1])])
     found = pitch_errors(waves, RATE, [*MIDI, 60], tracker)
-    assert found[:4] == pytest.approx(detune, abs=6)
+    # CREPE decides between bins of 20 cents.
+    assert found[:4] == pytest.approx(detune, abs=10 if tracker == "torchcrepe" else 6)
     assert np.isnan(found[4])
 
 

@@ -171,7 +171,7 @@ def test_labels_from_a_table(tmp_path: Path) -> None:
         (
             "a",
             lambda path: make_folder(path, {"a.txt": b"x"}),
-            r"no readable image in .*a: other files: 1: 1 .txt \(a.txt\)",
+            r"no readable image in .*a: other files: 1 .txt \(a.txt\)",
         ),
         ("a.zip", lambda path: path.write_bytes(b"PK\x03\x04" + bytes(50)), "is no source of pictures; allowed: .*zip"),
         ("a.txt", lambda path: path.write_text("text"), "a.txt is no source of pictures; allowed: .*a folder of im"),
