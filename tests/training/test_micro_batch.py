@@ -30,6 +30,7 @@ from pggan_framework.losses.base import Loss, Sum
 from pggan_framework.losses.context import Progress
 from pggan_framework.networks import AutoencoderDiscriminator, DCGANGenerator, Discriminator, Generator
 from pggan_framework.networks.stddev import group_stddev, stddev_groups
+from pggan_framework.runs.folders import snapshots
 from pggan_framework.schedules.growth import Growth
 from pggan_framework.training.distributed import World
 from pggan_framework.training.gradients import GradientGuard
@@ -263,7 +264,7 @@ TINY: dict[str, Any] = {
 
 
 def last_state(folder: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(sorted(folder.glob("network-*.pt"))[-1], weights_only=True)
+    state: dict[str, Any] = torch.load(snapshots(folder)[-1], weights_only=True)
     return state
 
 

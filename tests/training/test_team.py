@@ -64,7 +64,7 @@ def test_who_misses_another_ends_without_a_word(monkeypatch: pytest.MonkeyPatch)
 
     world = World(1, 2)
     monkeypatch.setattr(world, "barrier", gone)
-    monkeypatch.setattr(world, "tell", gone)
+    monkeypatch.setattr(world, "broadcast_object", gone)
     monkeypatch.setattr(module.dist, "send", gone)
     team = Team(world)
     for talk in (team.meet, lambda: team.broadcast(1), lambda: team.gather(np.zeros(2), [1, 2], print)):
