@@ -95,8 +95,8 @@ def test_deepsounds_command_gives_every_file(place: Path) -> None:
     sheets = {f"images/fakes_{number}.png" for number in numbers}
     samples = ("00", "01", "02", "03", "04", "05", "all")
     sounds = {f"sound/fakes_sound_{number}_{which}.wav" for number in numbers for which in samples}
-    reals = {f"sound/reals_sound_{which}.wav" for which in ("00", "01", "02", "03", "04", "all")}
-    logs = {"log.txt", "stats.jsonl", "metrics.jsonl", "config.yaml", "environment.json", "report.html"}
+    reals = {f"sound/reals_sound_{which}.wav" for which in samples}
+    logs = {"log.txt", "stats.jsonl", "metrics.jsonl", "config.yaml", "environment.json", "report.html", "run.json"}
     logs |= {"reals.png", "network-snapshot-000000.pt", "network-best.pt", "network-best.json"}
     assert found == sheets | sounds | reals | logs
     assert [tick["nimg"] for tick in stats(folder)] == [40, 80, 120, 160, 200]
@@ -191,7 +191,7 @@ def test_a_run_from_python_equals_one_from_the_command_line(here: Path) -> None:
     assert (result.nimg, result.exit_status) == (200, 0)
     assert stats(result.path) == stats(Path("results/000-typed"))
     assert result.stats["nimg"] == 200 and result.stats["D_loss"] == stats(result.path)[-1]["D_loss"]
-    assert result.files["log"].is_file() and result.files["pictures"].is_dir()
+    assert result.files["log"].is_file() and result.files["images"].is_dir()
 
 
 @pytest.mark.slow
