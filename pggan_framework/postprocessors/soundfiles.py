@@ -155,13 +155,14 @@ def write_sound(
     values: NDArray[Any] = _pcm(frames.T) if subtype == "PCM_16" else np.clip(frames, -1.0, 1.0)
     channels = 1 if values.ndim == 1 else values.shape[1]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            atomic_path(path) as temporary,
-            soundfile.SoundFile(str(temporary), "w", rate, channels, subtype, format=container) as file,
-        ):
+        # In memory: of a full disk the library says nothing where it completes the header at the end.
+        encoded = BytesIO()
+        with soundfile.SoundFile(encoded, "w", rate, channels, subtype, format=container) as file:
             for start in range(0, len(values), _BLOCK):
                 file.write(values[start : start + _BLOCK])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(encoded.getbuffer())
     except (OSError, soundfile.SoundFileError) as error:
         raise UserError(f"cannot write {path}: {error}") from error
 
