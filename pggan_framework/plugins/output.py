@@ -99,6 +99,8 @@ class OutputGenerator(Plugin):
         for kind in missing - {"fakes"}:
             self._save_data(kind)
         due = self.trainer.tick == 1 or self.trainer.tick % self.output_snapshot_ticks == 0 or "fakes" in missing
+        if due:  # the last samples are written at the end, after the state is taken, which knows of them too
+            self._numbers.of(self.trainer.nimg)
         if due and not self.trainer.ending:
             with self.trainer.timing.of("saving"):
                 self._start(self.fakes(), "fakes")

@@ -15,12 +15,16 @@ class Numbers:
     def __init__(self) -> None:
         self.last = -1
         """Images at the last file; -1 before the first."""
+        self._given = (-1, "")
 
     def of(self, nimg: int) -> str:
-        """The number of a file that is written at `nimg` images."""
+        """The number of a file that is written at `nimg` images; asked again, the same one."""
+        if self._given[0] == nimg == self.last:
+            return self._given[1]
         earlier, self.last = self.last, nimg
         collides = earlier >= 0 and earlier != nimg and earlier // 1000 == nimg // 1000
-        return f"{nimg // 1000:06d}.{nimg % 1000:03d}" if collides else f"{nimg // 1000:06d}"
+        self._given = nimg, f"{nimg // 1000:06d}.{nimg % 1000:03d}" if collides else f"{nimg // 1000:06d}"
+        return self._given[1]
 
 
 def kimg_of(number: str) -> float:

@@ -117,11 +117,12 @@ def test_a_full_disk_is_one_line_and_no_crash(tmp_path: Path, what: str) -> None
 
 def test_numbers_never_collide_and_follow_from_the_last_one() -> None:
     numbers = Numbers()
-    given = [numbers.of(nimg) for nimg in (0, 384, 999, 1000, 1999, 2500, 120_000, 120_000, 120_384)]
+    given = [numbers.of(nimg) for nimg in (0, 384, 384, 999, 1000, 1999, 2500, 120_000, 120_000, 120_384)]
     assert given == [
-        "000000", "000000.384", "000000.999", "000001", "000001.999", "000002", "000120", "000120", "000120.384",
+        "000000", "000000.384", "000000.384", "000000.999", "000001", "000001.999", "000002",
+        "000120", "000120", "000120.384",
     ]  # fmt: skip
     resumed = Numbers()
     resumed.last = 1000
-    assert [resumed.of(nimg) for nimg in (1999, 2500)] == given[4:6]
+    assert [resumed.of(nimg) for nimg in (1999, 2500)] == given[5:7]
     assert [kimg_of(number) for number in ("000000", "000000.384", "1234567")] == [0, 0.384, 1234567]
