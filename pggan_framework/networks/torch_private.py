@@ -41,31 +41,38 @@ def shallow_copy(module: M, changes: Mapping[nn.Module, Mapping[str, Any]]) -> M
         module: the whole.
         changes: part -> attribute -> value: a tensor for a weight or buffer, or anything else.
     """
-    copies: dict[nn.Module, nn.Module] = {}  # a module may be in several places
-
-    def copied(old: nn.Module) -> nn.Module:
-        if old in copies:
-            return copies[old]
-        own, children = changes.get(old), old._modules
-        new_children = {name: None if child is None else copied(child) for name, child in children.items()}
-        new = old
-        if own or any(new_children[name] is not child for name, child in children.items()):
-            new = object.__new__(type(old))
-            tables: dict[str, dict[str, Any]] = {
-                "_parameters": dict(old._parameters),
-                "_buffers": dict(old._buffers),
-                "_modules": new_children,
-            }
-            new.__dict__ = {**old.__dict__, **tables}
-            for name, value in (own or {}).items():
-                table = next((t for t in tables.values() if name in t), new.__dict__)
-                table[name] = value
-        copies[old] = new
-        return new
-
-    whole = copied(module)
+    whole = _copied(module, changes, {})
     assert isinstance(whole, type(module))
     return whole
+
+
+def _copied(
+    old: nn.Module, changes: Mapping[nn.Module, Mapping[str, Any]], copies: dict[nn.Module, nn.Module]
+) -> nn.Module:
+    """`shallow_copy` of a part; `copies` are those made so far, since a module may be in several places.
+
+    A function within `shallow_copy` would be part of a cycle, and every step's tensors would wait for the collector.
+    """
+    if old in copies:
+        return copies[old]
+    own, children = changes.get(old), old._modules
+    new_children = {
+        name: None if child is None else _copied(child, changes, copies) for name, child in children.items()
+    }
+    new = old
+    if own or any(new_children[name] is not child for name, child in children.items()):
+        new = object.__new__(type(old))
+        tables: dict[str, dict[str, Any]] = {
+            "_parameters": dict(old._parameters),
+            "_buffers": dict(old._buffers),
+            "_modules": new_children,
+        }
+        new.__dict__ = {**old.__dict__, **tables}
+        for name, value in (own or {}).items():
+            table = next((t for t in tables.values() if name in t), new.__dict__)
+            table[name] = value
+    copies[old] = new
+    return new
 
 
 def lerp_(tensors: Sequence[Tensor], towards: Sequence[Tensor], weight: float) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import re
 import sys
+import weakref
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +22,7 @@ from pggan_framework.cpu.memory import free_bytes, resident_bytes
 from pggan_framework.launch.dry_run import dry_run
 from pggan_framework.losses import WGANGP
 from pggan_framework.networks import Discriminator, Generator
+from pggan_framework.networks.folding import Folding
 from pggan_framework.training import costing
 from pggan_framework.training.costing import workspace
 from pggan_framework.training.estimate import Training, estimate
@@ -43,6 +46,18 @@ def test_parts_need_what_a_batch_of_their_size_needs() -> None:
         assert alone <= parts <= 1.15 * alone
     assert whole - half == pytest.approx(2 * (half - quarter), rel=0.15)
     assert predicted(16) == predicted(64) == whole
+
+
+def test_what_an_update_has_folded_is_gone_after_it_without_the_collector() -> None:
+    D = Discriminator([3, 16, 16], 64, fmap_max=8)
+    gc.disable()
+    try:
+        folding = Folding(D)
+        network = weakref.ref(folding.network)
+        del folding
+        assert network() is None
+    finally:
+        gc.enable()
 
 
 def test_only_a_cpus_allocator_is_allowed_for(monkeypatch: pytest.MonkeyPatch) -> None:
