@@ -102,7 +102,8 @@ def test_training_goes_on_from_it(pickled, tmp_path):
     assert start == 350_000  # between two fades of 100,000 images, in the middle of the second
     overrides = {
         "DefaultImageFolderDataset.dir_path": "photos",
-        "DefaultImageFolderDataset.labels": ["folder"],
+        "DefaultImageFolderDataset.labels": ["label"],  # by which the file's labels go
+        "DefaultImageFolderDataset.labels_pattern": r"(?P<label>\d)/",
         "minibatch_size": 4,
         "DepthManager.tick_kimg_default": 0.008,
         "total_kimg": start / 1000 + 0.016,
