@@ -19,45 +19,45 @@ class General:
         exp_name: the run's name; by default that of the config file, else of the dataset.
         result_dir: folder that receives the run folders.
         dataset_class: dataset to train on.
-        generator: network that makes pictures.
-        discriminator: network that judges them.
-        loss: what the two networks minimise.
-        penalties: what is added to the loss, by name.
-        augmentations: random changes of what the discriminator sees, in order.
+        generator: generator network, G.
+        discriminator: discriminator network, D.
+        loss: adversarial loss.
+        penalties: penalties that are added to the loss, by name.
+        augmentations: random changes of the images that D sees, in order.
         schedule: when the networks grow; None: DepthManager's phases.
-        optimizer: what updates the weights of both networks.
-        by_depth: values of parameters by depth, such as {G_lr_max: {0: 0.003, 5: 0.001}}.
-        plugins: further trainer plugins, by name.
-        plugin_dirs: folders whose .py files are loaded.
-        postprocessors: savers of samples; None: what fits the data.
-        loggers: who is told of the run's progress.
+        optimizer: optimizer of both networks.
+        by_depth: parameter values for each depth, such as {G_lr_max: {0: 0.003, 5: 0.001}}.
+        plugins: additional trainer plugins, by name.
+        plugin_dirs: folders of user-defined components; their .py files are loaded.
+        postprocessors: what saves samples; None: savers that fit the data.
+        loggers: loggers of metrics, images and sounds.
         progressive_growing: grow depth by depth; False: full size from the first step.
-        minibatch_size: pictures a step, where DepthManager does not say otherwise.
-        micro_batch: most pictures computed at once; a larger batch follows in parts, with the same gradients.
-        activation_checkpointing: auto: maps from 512x512 on are computed again, not kept; never; always.
+        minibatch_size: images per step, unless DepthManager sets another number.
+        micro_batch: largest micro-batch; larger batches accumulate gradients, with the same result.
+        activation_checkpointing: recompute feature maps: auto (from 512x512 on), never or always.
         total_kimg: length of the run in thousand real images.
-        total_epochs: length of the run in passes over the data; in place of total_kimg.
-        minutes: wall-clock time for this start of the program, start-up and saving included.
-        lr_rampup_kimg: length of the learning rates' ramp-up at the start, in thousand images.
+        total_epochs: length of the run in passes over the data, instead of total_kimg.
+        minutes: wall-clock budget of this run, start-up and saving included.
+        lr_rampup_kimg: length of the learning rate ramp-up, in thousand images.
         G_lr_max: learning rate of the generator after the ramp-up.
         D_lr_max: learning rate of the discriminator after the ramp-up.
-        random_seed: start of all randomness.
-        num_data_workers: processes that read data; 0 reads in the main one.
-        comet_key: key to comet.com; given, CometLogger is used. Never stored.
+        random_seed: random seed.
+        num_data_workers: data loading processes; 0 loads in the main process.
+        comet_key: API key of comet.com; enables CometLogger. Never stored.
         comet_project_name: project on comet.com.
-        iwass_lambda: weight of the gradient penalty; short for the loss's own.
-        iwass_epsilon: weight of the drift term; short for the loss's own.
-        iwass_target: gradient norm aimed at; short for the loss's own.
-        checkpoints_dir: folder for checkpoints; by default the run's.
+        iwass_lambda: weight of the gradient penalty; sets the loss's own parameter.
+        iwass_epsilon: weight of the drift term; sets the loss's own parameter.
+        iwass_target: target gradient norm; sets the loss's own parameter.
+        checkpoints_dir: folder for checkpoints; by default the run's folder.
         save_dataset: write the prepared data to this .h5 file.
         load_dataset: read prepared data from this .h5 file.
-        resume: go on with a run: 'latest', a run folder or a checkpoint.
-        resume_network: start from the weights of this checkpoint.
+        resume: run to resume: 'latest', a run folder or a checkpoint.
+        resume_network: checkpoint whose weights to start from.
         allow_config_change: resume although the config has changed.
         moved_data: resume with the same data in another folder.
         device: auto, cpu, cuda or cuda:1.
-        precision: fp32, bf16 (the gradient penalty in fp32), or auto: bf16 on a GPU made for it.
-        compile: never, always, or auto: compile the gradients of long phases.
+        precision: fp32, bf16 (fp32 gradient penalties), or auto: bf16 on GPUs that support it.
+        compile: torch.compile of the gradients: never, always, or auto: in long phases.
         kernels: CPU convolutions: auto, native (our own) or torch (PyTorch's).
         dry_run: check data and config, print the plan, train nothing.
         verbosity: what is printed: quiet (-q), normal, or verbose (-v).

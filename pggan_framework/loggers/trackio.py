@@ -77,7 +77,7 @@ class TrackioLogger(RemoteLogger):
         if self._run is not None:
             self._run = None
             with redirect_stdout(StringIO()):
-                self._trackio.finish()
+                self._trackio.finish()  # type: ignore[no-untyped-call,unused-ignore]
 
     def _log(self, values: dict[str, Any], nimg: int) -> None:
         if self._run is not None:
