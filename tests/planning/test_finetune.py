@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_targets import LINEAR, facts
+from test_grown_targets import LINEAR, facts
 
 from pggan_framework.errors import UserError
 from pggan_framework.planning.choose import Choice
