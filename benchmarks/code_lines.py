@@ -26,7 +26,7 @@ _NO_CODE = {
 
 
 def code_lines(text: str) -> int:
-    """How many lines of a Python file hold code; a text that is a statement of its own counts as documentation."""
+    """How many lines of a Python file hold code; a string that is a statement counts as documentation."""
     documentation: set[int] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):

@@ -1,11 +1,11 @@
-"""How fast files are decoded: our readers beside plain loops with Pillow and soundfile, in turns in one process.
+"""How fast files are decoded: our readers compared with plain loops with Pillow and soundfile, in turns in one process.
 
     OMP_NUM_THREADS=1 python benchmarks/decode.py
     OMP_NUM_THREADS=1 python benchmarks/decode.py --pictures datasets/cats --sounds datasets/notes
 
 Timed is from the file's name to the array: pictures as uint8 [3, H, W], by `DefaultImageFolderDataset`, as a training
-without `preload` and preparing read them, beside Pillow's ``open`` and ``convert``; sounds as float32 mono, by
-`read_wave`, beside ``soundfile.read`` and a mean. The same array comes out, which is checked.
+without `preload` and preparing read them, compared with Pillow's ``open`` and ``convert``; sounds as float32 mono, by
+`read_wave`, compared with ``soundfile.read`` and a mean. The same array comes out, which is checked.
 Without folders both are made: smooth pictures of 256 px as PNG and JPEG, and 4-second wavs of 44.1 kHz stereo.
 Printed are the machine, files a second of processor time (medians over the turns), and the ratios.
 """

@@ -4,7 +4,7 @@
     python benchmarks/fuzz.py --kinds checkpoint,zip --count 100
 
 Each input is a seed of `fuzz_seeds`, changed: bits, bytes, stretches, numbers, the inside of zips with right checksums.
-It is read in a process of its own kind. Allowed are success and one line; not allowed are any other exception, the
+A forked process reads it. Allowed are success and one line; not allowed are any other exception, the
 death of the process, more than 10 s of processor time, and more than 1 GB of memory.
 """
 

@@ -270,7 +270,7 @@ def _sounds(folder: Path) -> Kinds:
     def read(path: Path) -> object:
         try:
             return read_wave(read_header(path), 8000, 0, 2000)
-        except UnreadableSound:  # the datasets name the file and go on
+        except UnreadableSound:  # datasets name the file and continue
             return None
 
     tone = 0.5 * np.sin(np.arange(2000) / 5)

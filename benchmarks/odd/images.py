@@ -1,7 +1,7 @@
 """Odd images, tables and archives, each with what should become of it; see benchmarks/odd_files.py.
 
 A case is a folder or an archive that a dataset or `pggan prepare` reads. Expected is the one image in it, worked
-out without the reader, or the words with which it is named. ``python -m benchmarks.odd.images`` runs them alone.
+out without the reader, or the words with which it is named. ``python benchmarks/odd_files.py images`` runs them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import tarfile
-import tempfile
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,17 +51,6 @@ class Case(NamedTuple):
     labels: LabelChoice | None = None
 
 
-def main() -> None:
-    """Run the cases and print what became of them."""
-    with tempfile.TemporaryDirectory() as folder:
-        outcomes = {case.name: check(case) for case in cases(Path(folder))}
-    for name, outcome in outcomes.items():
-        if outcome not in ("read right", "named"):
-            print(f"{name}: {outcome}")
-    counts = Counter("wrong" if outcome not in ("read right", "named") else outcome for outcome in outcomes.values())
-    print(f"{len(outcomes)} cases: {dict(counts)}")
-
-
 def check(case: Case) -> str:
     """``read right``, ``named``, or what is wrong."""
     try:
@@ -101,7 +88,7 @@ def planes(pixels: Pixels) -> Pixels:
 
 
 def saved(folder: Path, name: str, image: Image.Image, **options: Any) -> Path:
-    """A folder of its own with one file."""
+    """A separate folder with one file."""
     own = folder / name.replace(".", "_")
     own.mkdir()
     image.save(own / name, **(BEST.get(Path(name).suffix, {}) | options))
@@ -288,7 +275,7 @@ def walks(folder: Path) -> Iterator[Case]:
     (folder / "linked" / "y").symlink_to(folder / "linked")
     yield Case("behind a link", folder / "linked", planes(pixels))
     yield Case("a cycle is named", folder / "linked", "1: y; they lead to folders that are read already")
-    other = saved(folder, "beside.png", Image.fromarray(pixels))
+    other = saved(folder, "other.png", Image.fromarray(pixels))
     (other / "a.heic").touch()
     (other / "notes.txt").touch()
     yield Case("other endings are named", other, "2: 1 .heic (a.heic), 1 .txt (notes.txt)")
@@ -349,7 +336,3 @@ def tables(folder: Path) -> Iterator[Case]:
     path.write_text("name,kind\np.png,x\nq.png,y\n")
     words = "the files are called fold1/a.png, fold2/b.png; the table has p.png, q.png"
     yield Case("a table of other files", images, words, labels=LabelChoice(["kind"], path))
-
-
-if __name__ == "__main__":
-    main()

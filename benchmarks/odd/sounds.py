@@ -1,7 +1,7 @@
 """Odd recordings and MIDI files, each with what should become of it; see benchmarks/odd_files.py.
 
 A case is a folder of recordings that a dataset reads, or a MIDI file. What is expected is the sound in it, known from
-the numbers it was made of, or the words with which it is named. ``python -m benchmarks.odd.sounds`` runs them alone.
+the numbers it was made of, or the words with which it is named. ``python benchmarks/odd_files.py sounds`` runs them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,17 +68,6 @@ class Case(NamedTuple):
     how: dict[str, Any] = {}
 
 
-def main() -> None:
-    """Run the cases and print what became of them."""
-    with tempfile.TemporaryDirectory() as folder:
-        outcomes = {case.name: check(case) for case in cases(Path(folder))}
-    for name, outcome in outcomes.items():
-        if outcome not in ("read right", "named"):
-            print(f"{name}: {outcome}")
-    counts = Counter("wrong" if outcome not in ("read right", "named") else outcome for outcome in outcomes.values())
-    print(f"{len(outcomes)} cases: {dict(counts)}")
-
-
 def check(case: Case) -> str:
     """``read right``, ``named``, or what is wrong."""
     sizes = {"n_fft": 64, "hop_length": 32, "margin": 0, "frequency": RATE, "jobs": 1, "prepared_dir": None}
@@ -126,7 +114,7 @@ def sound(frames: int = LENGTH, rate: int = RATE) -> Wave:
 
 
 def kept(folder: Path, name: str, data: bytes | bytearray) -> Path:
-    """A folder of its own with one file of these bytes."""
+    """A separate folder with one file of these bytes."""
     own = folder / name.replace(".", "_")
     own.mkdir()
     (own / name.rsplit("/", 1)[-1]).write_bytes(data)
@@ -445,7 +433,3 @@ def midi(folder: Path) -> Iterator[Case]:
         yield Case(f"MIDI with {name}", made(name, data), expected)
     for name, data in {"text": b"words", "nothing in it": b"", "half a header": header[:9]}.items():
         yield Case(f"a MIDI file with {name}", made(name, data), "cannot be read as a MIDI file")
-
-
-if __name__ == "__main__":
-    main()

@@ -93,7 +93,7 @@ class LoggerGroup(Logger):
         if any(_overrides(logger, "message") for logger in self.loggers):
             self._each(lambda logger: logger.message(text))
         else:
-            terminal.warn(text)
+            terminal.warn(text.removeprefix("warning: "))
 
     def finish(self, status: str) -> None:
         """Finish every logger, those that print messages last."""

@@ -133,6 +133,11 @@ def test_without_a_logger_that_prints_warnings_go_to_standard_error(capsys):
     )
 
 
+def test_a_message_that_is_a_warning_is_not_called_one_twice(capsys):
+    LoggerGroup([Failing()]).message("warning: samples: the disk is full; training continues")
+    assert capsys.readouterr().err == "warning: samples: the disk is full; training continues\n"
+
+
 def test_a_failing_printer_does_not_recurse(capsys):
     class Mute(Logger):
         def message(self, text):
