@@ -46,7 +46,7 @@ RETIRED = {
 }
 PATTERNS = [(re.compile(rf"\b(?:{words})(?![\w/])", re.IGNORECASE), instead) for words, instead in RETIRED.items()]
 
-# Code and quoted names: a parameter at the start of a line, `x`, ``x``, --flag, file.ext, folder/file, Class.parameter, under_scored.
+# A parameter at the start of a line, `x`, ``x``, --flag, file.ext, folder/file, Class.parameter, under_scored, 'name'.
 NAMES = re.compile(r"^\s*\w+(?=: )|`+[^`]*`+|--[\w.-]+|\{[^{}]*\}|[\w*-]*[/\\._][\w*/\\._-]*\w|'[^' ]*'|https?://\S+")
 
 # A retired word that is right where it is: path -> the phrases.
@@ -61,6 +61,10 @@ CLEAN = [
     "pggan_framework/metrics",
     "pggan_framework/postprocessors",
     "pggan_framework/reporting",
+    "pggan_framework/projection",
+    "pggan_framework/recipes",
+    "pggan_framework/inspection",
+    "pggan_framework/planning",
 ]
 
 
