@@ -140,6 +140,8 @@ def _compute(name: str) -> list[Finding]:
 
 
 def _storage(result_dir: Path) -> list[Finding]:
+    import torch
+
     place = next(folder for folder in (result_dir.resolve(), *result_dir.resolve().parents) if folder.is_dir())
     found = []
     writable = os.access(place, os.W_OK)
@@ -155,8 +157,9 @@ def _storage(result_dir: Path) -> list[Finding]:
     shm = Path("/dev/shm")
     if shm.is_dir():
         free = shutil.disk_usage(shm).free
-        advice = "" if free >= LEAST_SHM else "keep --num_data_workers 0, or start the container with --shm-size 2g"
-        found.append(Finding("shared memory", f"{_size(free)} free", "by --num_data_workers above 0", advice))
+        enough = free >= LEAST_SHM or torch.cuda.device_count() < 2
+        advice = "" if enough else "for training on several GPUs, start the container with --shm-size 2g"
+        found.append(Finding("shared memory", f"{_size(free)} free", "by NCCL, between GPUs", advice))
     if sys.platform != "win32":
         import resource
 
