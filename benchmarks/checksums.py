@@ -2,8 +2,9 @@
 
     python benchmarks/checksums.py --kimg 2
 
-A prepared file is trained on with the small networks of the preset tones, each image read for the first time, and one checkpoint is written and read back. A run
-that trains longer reads images again, without a check, and writes a checkpoint every ten minutes: it spends less.
+A prepared file is trained on with the small networks of the preset tones, each image read for the first time, and one
+checkpoint is written and read back. A longer run reads images again, without a check, and writes a checkpoint every ten
+minutes: it spends less.
 """
 
 from __future__ import annotations
