@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,11 @@ EXAMPLES = """examples:
   pggan doctor
   pggan doctor --result_dir /data/results --device cuda --json
 """
+SAFE = {
+    "torch": ((2, 10), "in earlier ones a stranger's checkpoint can corrupt the memory (CVE-2026-24747)"),
+    "pillow": ((12, 3), "in earlier ones a stranger's image can (CVE-2026-59204)"),
+}
+"""The first versions without a known fault in what reads files here, and that fault."""
 EXTRAS = {
     "tensorboard": ("tensorboard", "TensorBoardLogger"),
     "wandb": ("wandb", "WandbLogger"),
@@ -95,13 +101,16 @@ def examine(result_dir: Path, device: str = "auto") -> list[Finding]:
 
 
 def _software() -> list[Finding]:
-    import torch
-
-    return [
+    found = [
         Finding("pggan_framework", __version__),
         Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Finding("torch", torch.__version__),
     ]
+    for package, (least, why) in SAFE.items():
+        number = version(package)
+        old = tuple(int(part) for part in re.findall(r"\d+", number)[:2]) < least
+        wanted = f"{package}>={'.'.join(map(str, least))}"
+        found.append(Finding(package, number, "", f"pip install '{wanted}': {why}" if old else ""))
+    return found
 
 
 def _compute(name: str) -> list[Finding]:
