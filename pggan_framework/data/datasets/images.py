@@ -112,7 +112,7 @@ class DefaultImageFolderDataset(DepthDataset):
         self._levels: list[NDArray[np.uint8]] | None = None
         if preload:
             self._preload()
-        self._degenerate = self.plan.look()
+        self._degenerate = self.plan.look(self._preloaded if preload else None)
 
     def __len__(self) -> int:
         return self.plan.total(len(self.plan.chosen))
@@ -172,6 +172,13 @@ class DefaultImageFolderDataset(DepthDataset):
                     self.replaced[number + half * count] = place + half * count, f"{name} ({why})"
             return picture
         raise UserError(f"no image in {self.dir_path} can be decoded: {named(faults)}")
+
+    def _preloaded(self, number: int) -> NDArray[np.uint8]:
+        """One of the files used, from memory."""
+        assert self._levels is not None
+        if number in self.replaced:
+            raise ValueError("it is damaged")
+        return self._levels[-1][number]
 
     def _preload(self) -> None:
         count = len(self.plan.chosen)
