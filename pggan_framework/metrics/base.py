@@ -131,6 +131,8 @@ class BaseMetric(ABC, Generic[Batch]):
     """Whether its figures are those of one set alone; the reals it would be compared with are then not measured."""
     minimum: int = 2
     """The fewest clips a side from which its figures mean something."""
+    device: str = "cpu"
+    """Where it computes, if it computes in torch."""
     limit: int | None = None
     """The most clips that are measured a set, for slow metrics."""
 
