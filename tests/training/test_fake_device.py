@@ -236,6 +236,11 @@ def test_settings_of_a_step(paper: Paper, flags: dict[str, Any], waits: tuple[st
     assert paper.step(waits=waits, **flags).waited == set(waits)
 
 
+@pytest.mark.parametrize("flags", [{}, {"loss": "LogisticGAN", "augmentations": ["ADA"]}])
+def test_no_float64_on_an_apple_gpu(paper: Paper, flags: dict[str, Any]) -> None:
+    assert paper.step(device="mps", **flags).waited == set()
+
+
 def test_what_waits_is_in_the_docs() -> None:
     text = DOCS.read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in SYNCS)
