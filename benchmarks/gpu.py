@@ -13,8 +13,10 @@ measurement) and ``results.md`` (a table) are written. A machine without network
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -64,6 +66,14 @@ def _names(text: str) -> list[str]:
     return names
 
 
+def _import_once() -> None:
+    """Import what most parts need before they are forked; what is missing is found again, and reported, by them."""
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # to look for a GPU must not start CUDA here
+    with suppress(Exception):
+        for module in {module for module, _, _ in WORTH.values()}:
+            import_module(f"benchmarks.gpu_parts.{module}")
+
+
 def main(words: list[str] | None = None) -> list[Entry]:
     """Run the parts; returns the measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -77,6 +87,7 @@ def main(words: list[str] | None = None) -> list[Entry]:
     given = parser.parse_args(words)
     if given.packages.is_dir():
         sys.path.append(str(given.packages.resolve()))
+    _import_once()
     entries = run_parts(parts(given.fail), given.device, given.tiny, given.out.resolve(), given.minutes, given.only)
     print(f"{sum('traceback' in entry for entry in entries)} failures; {given.out / 'results.md'}")
     return entries

@@ -8,6 +8,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -120,8 +121,8 @@ def run_parts(
 def run_one(name: str, part: Part, setting: Setting) -> list[Entry]:
     """Run a part in a forked process, and return what it has measured, an error at the end if it has failed.
 
-    A GPU that has met an illegal access is of no use to its process any more, which is why each part has its own; to fork
-    spares each the import of torch. This process must not use the GPU.
+    A process whose GPU has met an illegal access cannot use it any more, which is why each part has its own. Forked ones
+    need not import torch again. This process must not use the GPU.
     """
     file = setting.out / f"{name}.jsonl"
     file.write_text("", encoding="utf-8")
@@ -170,10 +171,8 @@ def _wait(child: int, seconds: float) -> int | None:
 
 
 def _end_group(child: int) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):  # it has ended, or had not begun
         os.killpg(child, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass  # it has ended, or had not begun
 
 
 def write(entries: list[Entry], out: Path) -> None:

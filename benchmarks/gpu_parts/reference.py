@@ -72,7 +72,7 @@ class Both:
         D = Discriminator(shape, fused_downscale=False, **sizes)  # type: ignore[arg-type]
         self.ours = G.double().to(device), D.double().to(device)
         self.pairs = [pairs(mine, other, name) for mine, other, name in zip(self.ours, self.theirs, "GD", strict=True)]
-        for mine, other in [pair for network in self.pairs for pair in network]:
+        for _, other in [pair for network in self.pairs for pair in network]:
             if other.dim() == 1:
                 nn.init.normal_(other, std=0.1)
 

@@ -145,10 +145,8 @@ class ADA(Augmentation):
             self._updates += 1
             if self._updates == self.interval:
                 self._adapt()
-        return {
-            "ada.p": self._p.to(signs.dtype) if self.fixed_p is None else torch.full_like(signs[0], self.fixed_p),
-            "ada.r": signs.mean(),
-        }
+        p = self._p.to(signs.dtype) if self.fixed_p is None else torch.full_like(signs[0], self.fixed_p)
+        return {"ada.p": p, "ada.r": signs.mean()}
 
     def _adapt(self) -> None:
         """``p += sign(r - target) * images / (1000 speed_kimg)``, within 0 to 1; on the device."""

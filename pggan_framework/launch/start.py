@@ -48,8 +48,8 @@ from pggan_framework.training.trainer import Trainer
 MAY_CHANGE = frozenset(
     {
         "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "minutes", "num_data_workers",
-        "device", "deterministic", "micro_batch", "activation_checkpointing", "compile", "kernels", "comet_key", "comet_project_name",
-        "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
+        "device", "deterministic", "micro_batch", "activation_checkpointing", "compile", "kernels", "comet_key",
+        "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
         "debug", "allow_config_change", "moved_data", "plugin_dirs", "Trainer.write_in_background", "HTMLReport",
         "QualityMonitor",
     }
