@@ -80,7 +80,7 @@ def _gradients(setting: Setting, record: Recorder, side: int) -> None:
                 )
                 about = {"px": side, "alpha": alpha, "network": which, "precision": kind}
                 record("gradient's difference", off, "of its norm", **about)
-                if kind == "float64" and not off <= 1e-9:
+                if kind == "float64" and not off <= 1e-11:
                     raise AssertionError(f"gradients in float64 differ by {off:.1e}: {about}")
 
 

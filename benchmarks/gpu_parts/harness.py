@@ -121,7 +121,7 @@ def run_parts(
 def run_one(name: str, part: Part, setting: Setting) -> list[Entry]:
     """Run a part in a forked process, and return what it has measured, an error at the end if it has failed.
 
-    A process whose GPU has met an illegal access cannot use it any more, which is why each part has its own. Forked ones
+    A process whose GPU has met an illegal access cannot use it any more, hence one for each part. Forked ones
     need not import torch again. This process must not use the GPU.
     """
     file = setting.out / f"{name}.jsonl"
