@@ -130,13 +130,9 @@ class BaseMetric(ABC, Generic[Batch]):
     alone: ClassVar[bool] = False
     """Whether its values depend on one set only; the reals are then not measured."""
     minimum: int = 2
-<<<<<<< HEAD
-    """The fewest clips a side from which its figures mean something."""
+    """The fewest clips per side that give a meaningful value."""
     device: str = "cpu"
     """Where it computes, if it computes in torch."""
-=======
-    """The fewest clips per side that give a meaningful value."""
->>>>>>> main
     limit: int | None = None
     """The most clips measured per set, for slow metrics."""
 

@@ -86,11 +86,7 @@ class FeatureMetric(PictureMetric):
 def attach(
     metrics: Iterable[BaseMetric[Any]], extractor: str = "auto", device: str = "cpu", **settings: Any
 ) -> Eye | None:
-<<<<<<< HEAD
     """Have `metrics` compute on `device`, and build the extractor for those that need one; None if none does.
-=======
-    """Build the extractor and attach it to the `metrics` that need one; None if none does.
->>>>>>> main
 
     Raises:
         UserError: if the extractor does not exist, or a package it needs is not installed.

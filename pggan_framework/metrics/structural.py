@@ -22,13 +22,8 @@ _PIXELS = 1 << 20
 """Pixels compared at a time."""
 
 
-<<<<<<< HEAD
 def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor, device: str = "cpu") -> float:
-    """The mean MS-SSIM of pairs of pictures: 1 for equal ones, about 0 for ones that have nothing in common.
-=======
-def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor) -> float:
     """The mean MS-SSIM of pairs of images: 1 for equal images, about 0 for unrelated ones.
->>>>>>> main
 
     Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment" (2003), eq. 7: five
     scales, each half the previous one, a Gaussian window of 11x11 (sigma 1.5) inside the image, K 0.01 and 0.03. A
@@ -38,25 +33,16 @@ def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor) -> flo
 
     Args:
         a: uint8 [N, C, H, W], any number of channels, each side 16 or more.
-<<<<<<< HEAD
-        b: the picture each is compared with, uint8 [N, C, H, W].
-        device: where it is computed.
-=======
         b: the image to compare each with, uint8 [N, C, H, W].
->>>>>>> main
+        device: where it is computed.
 
     Raises:
         UserError: if they are not uint8 [N, C, H, W] of one shape, or too small.
     """
     a, b = as_images(a), as_images(b)
     if a.shape != b.shape:
-<<<<<<< HEAD
-        raise UserError(f"pictures are {list(a.shape)} and {list(b.shape)}; allowed: pairs of the same shape")
-    return _mean_of_pairs(a, b, np.stack([np.arange(len(a))] * 2, axis=1), device)
-=======
         raise UserError(f"images are {list(a.shape)} and {list(b.shape)}; allowed: pairs of the same shape")
-    return _mean_of_pairs(a, b, np.stack([np.arange(len(a))] * 2, axis=1))
->>>>>>> main
+    return _mean_of_pairs(a, b, np.stack([np.arange(len(a))] * 2, axis=1), device)
 
 
 def random_pairs(count: int, most: int, seed: int = 0) -> NDArray[np.int64]:
@@ -68,13 +54,8 @@ def random_pairs(count: int, most: int, seed: int = 0) -> NDArray[np.int64]:
     return np.stack([numbers - second * (second - 1) // 2, second], axis=1)
 
 
-<<<<<<< HEAD
 def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np.int64], device: str = "cpu") -> float:
-    """The mean over `pairs` [P, 2] of a picture in `a` and one in `b`.
-=======
-def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np.int64]) -> float:
     """The mean over `pairs` [P, 2] of an image in `a` and one in `b`.
->>>>>>> main
 
     Raises:
         UserError: if a side is too short.
@@ -93,13 +74,8 @@ def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np
 
 
 def _similarities(a: Tensor, b: Tensor) -> Tensor:
-<<<<<<< HEAD
-    """MS-SSIM of each pair, [N], of pictures [N, C, H, W] whose middle grey is 0."""
-    result = a.new_ones(len(a))
-=======
     """MS-SSIM of each pair, [N], of images [N, C, H, W] whose middle grey is 0."""
-    result = torch.ones(len(a))
->>>>>>> main
+    result = a.new_ones(len(a))
     for scale, weight in enumerate(WEIGHTS):
         if scale:
             a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pggan_framework.cpu.transfer import to_device
 from pggan_framework.losses.base import Loss
 from pggan_framework.losses.context import Progress, StepContext
 from pggan_framework.networks.folding import with_tensors
@@ -70,7 +71,7 @@ class _Update:
     def inputs(self, context: StepContext, weights: dict[str, float]) -> list[Tensor]:
         """What the graph takes, of an update like this one: terms' weights, its tensors, those of G and of D."""
         like = context.latents
-        scale = torch.tensor([weights[name] for name in self.terms], dtype=like.dtype).to(like.device)
+        scale = to_device(torch.tensor([weights[name] for name in self.terms], dtype=like.dtype), like.device)
         tensors = [tensor.detach() for network in (self.G, self.D) for tensor in _tensors(network).values()]
         return [scale, *fields_of(context).values(), *tensors]
 

@@ -1,6 +1,6 @@
 """A step on a GPU on paper: every registered component stays on the device, and the host never waits for it.
 
-`SYNCS` lists what may wait, by the component that is at work; docs/performance.md has the same list with the reasons.
+`SYNCS` lists what may wait, by the component that is at work; docs/explanation/performance.md has the same list with the reasons.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pggan_framework.registry import REGISTRY
 from pggan_framework.training.hooks import Hooks
 from pggan_framework.training.trainer import Trainer
 
-DOCS = Path(__file__).parents[2] / "docs" / "performance.md"
+DOCS = Path(__file__).parents[2] / "docs" / "explanation" / "performance.md"
 SYNCS: dict[str, tuple[str, ...]] = {
     "GDPP": ("_linalg_eigh",),
     "Adam.skip_nonfinite": ("_local_scalar_dense",),
