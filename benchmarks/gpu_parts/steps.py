@@ -35,6 +35,8 @@ NETWORKS = {
     "auto-encoder": ("Generator", "AutoencoderDiscriminator", "plain"),
     "DCGAN": ("DCGANGenerator", "DCGANDiscriminator", "plain"),
     "SPADE": ("SPADEGenerator", "MapDiscriminator", "maps"),
+    "R3GAN": ("R3GANGenerator", "R3GANDiscriminator", "labels"),
+    "StyleGAN2": ("StyleGAN2Generator", "StyleGAN2Discriminator", "labels"),
 }
 """Pairs of networks -> G, D, and which data they are trained on."""
 IN_STEPS = ("DepthManager", "DepthTables", "LRScheduler", "EfficientLossMonitor")
@@ -145,6 +147,8 @@ def configurations() -> dict[str, dict[str, Any]]:
             found[f"penalty {penalty}"] = {"loss": "LogisticGAN", "penalties": [penalty], **more}
     for name, (G, D_name, data) in NETWORKS.items():
         found[f"networks {name}"] = {"generator": G, "discriminator": D_name, "data": data}
+    found["networks StyleGAN2"] |= {"loss": "LogisticGAN", "penalties": ["PathLength"]}
+    found["networks labelled"]["AuxiliaryClassifier"] = {"class_weights": "balanced"}
     for augmentation in own("augmentation"):
         own_flags: dict[str, Any] = {
             "ADA": {"ADA": {"initial_p": 0.5, "interval": 1}},
