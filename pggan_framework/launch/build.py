@@ -83,9 +83,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise UserError(f"device: '{name}' is given; allowed: auto, cpu, cuda, cuda:1, mps")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UserError(
-            f"device: '{name}' is given, but this machine or this torch has no Apple GPU; allowed: auto, cpu"
-        )
+        raise UserError(f"device: '{name}' is given, but torch finds no Apple GPU here; allowed: auto, cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= count:
         there = f"there are {count} CUDA devices" if count else "there is no CUDA device here"

@@ -149,7 +149,16 @@ class Experiment:
         self.notes += [note for note in (precision_note, convolutions) if note]
         if self.device.type == "cpu":
             cpu.keep_freed_memory(pool=general.kernels != "torch")
-        check_gradients(self.step)
+        try:
+            check_gradients(self.step)
+        except RuntimeError as error:
+            if not (general.deterministic and "deterministic" in str(error)):
+                raise
+            what = str(error).split(maxsplit=1)[0]
+            raise UserError(
+                f"deterministic: '{what}' has no deterministic form on this device; allowed: False, or without the"
+                " augmentation that interpolates (ADA, rotations of ColourJitter)"
+            ) from error
         self._check_precision()
         self._recompute_what_does_not_fit()
         self.ema = self._made["EMA"] = make(config, "EMA")

@@ -6,6 +6,7 @@ from tiny import TONES
 
 from pggan_framework.config import resolve_overrides
 from pggan_framework.cpu.allocation import keep_freed_memory
+from pggan_framework.errors import UserError
 from pggan_framework.launch import experiment as launch
 from pggan_framework.launch.experiment import Experiment
 from pggan_framework.losses import R1, WGANGP, LogisticGAN
@@ -120,3 +121,15 @@ def test_a_run_whose_losses_differ_in_bfloat16_trains_in_float32(
     assert experiment.generator.execution.precision == experiment.discriminator.execution.precision == kept
     (note,) = [note for note in experiment.notes if note.startswith("precision")]
     assert ("fp32, because losses in bf16 differ by" in note) == (kept == torch.float32)
+
+
+def test_what_has_no_deterministic_form_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(step: TrainingStep) -> None:
+        raise RuntimeError("grid_sampler_2d_backward_cuda does not have a deterministic implementation, but you set")
+
+    monkeypatch.setattr(launch, "check_gradients", check)
+    flags = {**TONES, "device": "cpu"}
+    with pytest.raises(UserError, match="deterministic: 'grid_sampler_2d_backward_cuda' has no deterministic form"):
+        Experiment(resolve_overrides(None, {**flags, "deterministic": True}))
+    with pytest.raises(RuntimeError, match="deterministic implementation"):
+        Experiment(resolve_overrides(None, flags))
