@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pggan_framework.cpu.transfer import for_analysis
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import UserError
 from pggan_framework.metrics.base import BaseMetric, Clips, Features, Pictures
@@ -262,7 +263,7 @@ class QualityMonitor(Plugin):
         return (
             Pictures(to_uint8(images))
             if codec is None
-            else decoded(codec, images.clip(-1, 1), device=str(parts.device))
+            else decoded(codec, images.clip(-1, 1), device=for_analysis(parts.device))
         )
 
 
