@@ -109,7 +109,9 @@ class Registry:
         allowed = sorted(c.name for c in self if kind in (None, c.kind))
         if component is not None:
             raise UserError(f"'{name}' is a {component.kind}, not a {kind}; allowed: {', '.join(allowed)}")
-        raise UserError(f"unknown {kind or 'component'} '{name}'{nearest(name, allowed)}; allowed: {', '.join(allowed)}")
+        raise UserError(
+            f"unknown {kind or 'component'} '{name}'{nearest(name, allowed)}; allowed: {', '.join(allowed)}"
+        )
 
     def __iter__(self) -> Iterator[Component]:
         return iter(sorted(self._components.values(), key=lambda c: (KINDS.index(c.kind), c.name.lower())))

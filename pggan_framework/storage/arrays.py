@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.models.importing.pickles import Made, Name
+from pggan_framework.storage.pickles import Made, Name
 
 _MODULES = tuple(f"numpy.{core}.{part}" for core in ("core", "_core") for part in ("multiarray", "numeric"))
 NAMES = frozenset(
@@ -20,6 +20,13 @@ NAMES = frozenset(
     }
 )
 """What a pickle names where it holds arrays: (module, attribute)."""
+
+
+def names_arrays(module: str, attribute: str) -> bool:
+    """Whether a pickle may name this attribute of this module: what arrays need, and no more."""
+    return (module, attribute) in NAMES
+
+
 _TYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 
 
