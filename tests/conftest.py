@@ -11,9 +11,13 @@ from importlib.metadata import entry_points
 import numba_cache
 import pytest
 from forgotten import forgotten_plugins
+from hypothesis import settings
 
 numba_cache.take()  # numba is imported after this
 
+# A quarter of hypothesis' default; pytest --hypothesis-profile default searches longer.
+settings.register_profile("suite", max_examples=25)
+settings.load_profile("suite")
 QUALITY_SAMPLES = {"_CLIPS": 96, "_IMAGES": 64}
 """The limits in plugins/quality.py."""
 # A test does not find, or leave, features in the user's own cache.

@@ -31,6 +31,7 @@ TINY = {
     "DepthManager.lod_transition_nimg": 40,
     "SaverPlugin.network_snapshot_ticks": 1,
     "SaverPlugin.keep_old_checkpoints": True,
+    "QualityMonitor.every_ticks": 0,  # tests/plugins/test_quality.py resumes with it
     "exp_name": "tiny",
 }
 CLOCKS = {"time", "sec.tick", "sec.kimg", "ms.data", "ms.saving"}

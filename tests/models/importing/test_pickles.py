@@ -202,7 +202,7 @@ plain_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(plain_values, st.integers(0, 5))
 def test_plain_values_are_what_pickle_makes_of_them(value, protocol):
     """Sets of old protocols are calls, which no file of these systems has."""
@@ -217,7 +217,7 @@ def test_plain_values_are_what_pickle_makes_of_them(value, protocol):
         assert found == pickle.loads(data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_refused_or_read(data):
     """Whatever is damaged is a message and no other exception."""
