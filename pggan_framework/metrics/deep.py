@@ -15,7 +15,6 @@ from pggan_framework.metrics.extractors.base import COLOURS, Extractor
 
 Source = Literal["features", "logits"]
 """What of an extractor's outputs a metric looks at."""
-SOURCES: tuple[Source, ...] = ("features", "logits")
 _BATCH = 32
 _SMALL = 8
 """Pixels of the smallest pictures there are probes with."""

@@ -18,8 +18,6 @@ SHORTEST, EXAMPLES_A_MINUTE = 3.0, 20
 """Least minutes where none are given, and examples for each minute more: longer training on few only copies them."""
 ENCODING = ("frequency", "n_fft", "hop_length", "frames", "bins", "img_mode", "margin", "channels", "seed_shape")
 SHAPE = "model_dataset_depth_offset", "size", "resize"
-FOLLOWS = "plain_labels", "position_bias"
-"""Parameters that follow from the labels of source and data."""
 OPTIMIZATION = ("loss", "penalties", "generator", "discriminator")
 
 

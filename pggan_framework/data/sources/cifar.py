@@ -16,7 +16,7 @@ from pggan_framework.data.sources.arrays import ArraySource
 from pggan_framework.data.sources.base import LabelChoice
 from pggan_framework.data.sources.packed import open_tar
 from pggan_framework.errors import UserError
-from pggan_framework.storage.arrays import as_array, names_arrays
+from pggan_framework.storage.arrays import as_array, as_bytes, names_arrays
 from pggan_framework.storage.pickles import Made, damaged, read_pickle
 
 SHAPE = (3, 32, 32)
@@ -200,15 +200,23 @@ def _unpickled(path: Path, name: str, files: Files) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError(f"{where} holds no dict, but a {type(found).__name__}")
     try:
-        plain = {_text(key): as_array(value) if isinstance(value, Made) else value for key, value in found.items()}
+        return {_text(key): _value(value) for key, value in found.items()}
     except (TypeError, ValueError) as error:
         raise damaged(where, error) from error
-    return {key: list(map(_text, value)) if isinstance(value, list) else value for key, value in plain.items()}
+
+
+def _value(value: Any) -> Any:
+    """An array where a pickle says how to make one, a list with its bytes as text, anything else as it is."""
+    if isinstance(value, Made):
+        return as_array(value)
+    return list(map(_text, value)) if isinstance(value, list) else value
 
 
 def _text(value: Any) -> Any:
     """Bytes as text, anything else as it is: Python 3 writes the names as bytes, Python 2 as either."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    if isinstance(value, bytes | Made):
+        return as_bytes(value).decode("utf-8", "replace")
+    return value
 
 
 def _read_binary(path: Path, files: Files, batches: list[str], layout: Layout) -> Read:
