@@ -21,6 +21,7 @@ from pggan_framework.runs.best_checkpoint import much_worse, read_best
 from pggan_framework.runs.folders import find_checkpoint
 
 BASE = {name: value for name, value in TONES.items() if name != "QualityMonitor.every_ticks"}
+pytestmark = pytest.mark.usefixtures("all_samples_are_measured")
 OFF = {"QualityMonitor.every_ticks": 0}
 
 
