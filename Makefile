@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-lowest lint clean
+.PHONY: demo test test-lowest lint site clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python train.py --config configs/demo.yaml
@@ -36,6 +36,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The documentation as a website in build/site; a broken link is an error.
+site: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --strict
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

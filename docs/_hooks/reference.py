@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from pggan_framework.cli.main import COMMANDS, main
 from pggan_framework.config.convert import describe, plain
-from pggan_framework.config.discovery import Entry, index, load_builtin
+from pggan_framework.config.discovery import Entry, index, load_all
 from pggan_framework.config.general import General
 from pggan_framework.config.parameters import Parameter, default_of, parameters
 from pggan_framework.config.text import dump_line
@@ -43,7 +43,7 @@ API = {
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages (mkdocs calls this once per build)."""
-    load_builtin()
+    load_all()
     entries = index([])
     missing = {entry.kind for entry in entries} - KINDS.keys()
     if missing:
