@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-# The oldest versions that pyproject.toml allows, in an environment of their own: make test-lowest PYTHON=python3.10
+# The oldest versions that pyproject.toml allows, in a separate environment: make test-lowest PYTHON=python3.10
 LOWEST := .venv-lowest
 CORE := tests/config tests/audio tests/networks tests/losses tests/schedules tests/training/test_step.py \
 	tests/training/test_checkpoint.py tests/launch tests/cli/test_runs.py tests/test_registry.py
