@@ -1,4 +1,4 @@
-"""Several loggers as one, none of which can stop a run."""
+"""A group of loggers behind one interface; none can stop a run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pggan_framework.loggers.base import Histogram, Logger, RunInfo
 class RemoteLogger(Logger):
     """Base of loggers that send a run's metrics to a service, such as Comet.
 
-    A subclass simply lets its exceptions out: in a `LoggerGroup` they become one warning, with the `secrets` masked,
-    and training continues.
+    A subclass does not catch exceptions: a `LoggerGroup` turns them into one warning, with the `secrets` masked, and
+    training continues.
     """
 
     secrets: tuple[str, ...] = ()
-    """What no message may show: keys, tokens."""
+    """Strings that messages must not show: keys, tokens."""
     report: Callable[[str], None] = staticmethod(terminal.warn)
-    """Prints one line for a person; a `LoggerGroup` points it at its own `message`."""
+    """Prints one line for the user; a `LoggerGroup` connects it to its own `message`."""
 
     def mask(self, text: str) -> str:
-        """`text` on one line, with every secret replaced by stars."""
+        """`text` on one line, with every secret replaced by asterisks."""
         text = " ".join(text.split())
         for secret in filter(None, self.secrets):
             text = text.replace(secret, "***")
@@ -33,11 +33,11 @@ class RemoteLogger(Logger):
 class LoggerGroup(Logger):
     """Forwards every call to each of its loggers.
 
-    An exception of one logger becomes one warning, given to those that print messages; the others and the run continue.
-    A logger that could not start is left out; one that fails later is tried again, since a network may come back.
+    An exception in one logger becomes one warning, sent to those that print messages; the others and the run continue.
+    A logger that fails to start is dropped; one that fails later is tried again, since a network may recover.
 
     Args:
-        loggers: the loggers; those that print messages are started first, so that they can print what the rest report.
+        loggers: the loggers; those that print messages start first, so that they can print the others' reports.
     """
 
     def __init__(self, loggers: Sequence[Logger]) -> None:
@@ -52,7 +52,7 @@ class LoggerGroup(Logger):
         """Start every logger.
 
         Raises:
-            UserError: if a logger's parameters are wrong; nothing else is let through.
+            UserError: if a logger's parameters are wrong; other exceptions are caught.
         """
         for logger in tuple(self.loggers):
             try:
@@ -69,7 +69,7 @@ class LoggerGroup(Logger):
         self._each(lambda logger: logger.log(stats, nimg))
 
     def progress(self, nimg: int) -> None:
-        """Forward a step, only to loggers that listen for it."""
+        """Forward a step, only to loggers that override this method."""
         for logger in self._progressing:
             try:
                 logger.progress(nimg)
@@ -85,11 +85,11 @@ class LoggerGroup(Logger):
         self._each(lambda logger: logger.audio(name, path, nimg))
 
     def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
-        """Forward a spread of values."""
+        """Forward a distribution of values."""
         self._each(lambda logger: logger.histogram(name, histogram, nimg))
 
     def message(self, text: str) -> None:
-        """Forward a line for a person; on standard error where no logger prints messages."""
+        """Forward a message; print it on standard error if no logger prints messages."""
         if any(_overrides(logger, "message") for logger in self.loggers):
             self._each(lambda logger: logger.message(text))
         else:
@@ -116,5 +116,5 @@ class LoggerGroup(Logger):
 
 
 def _overrides(logger: Logger, method: str) -> bool:
-    """Whether this logger does anything in `method`."""
+    """Whether this logger overrides `method`."""
     return getattr(type(logger), method) is not getattr(Logger, method)

@@ -1,4 +1,4 @@
-"""trackio: a run's metrics, images and sounds in a local database with a dashboard, by wandb's API."""
+"""trackio: a run's metrics, images and sounds in a local database with a dashboard; it has wandb's API."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pggan_framework.registry import register
 
 @register("logger")
 class TrackioLogger(RemoteLogger):
-    """Logs to trackio, which ``trackio show`` displays; the step is nimg, and sounds keep their sample rate.
+    """Logs to trackio; ``trackio show`` displays the run. The step is nimg; sounds keep their sample rate.
 
-    Nothing leaves the machine unless ``TRACKIO_SPACE_ID`` or ``TRACKIO_SERVER_URL`` says so. Data are kept in
-    ``TRACKIO_DIR``, by default in the cache of Hugging Face. A resumed run continues the same run there. Needs the
-    package trackio.
+    All data remain on this machine unless ``TRACKIO_SPACE_ID`` or ``TRACKIO_SERVER_URL`` is set. The folder is
+    ``TRACKIO_DIR``, by default in Hugging Face's cache. A resumed run continues the same run there. Needs the package
+    trackio.
 
     Args:
-        project: the project.
+        project: project name.
     """
 
     def __init__(self, project: str = "pggan") -> None:
@@ -39,10 +39,10 @@ class TrackioLogger(RemoteLogger):
 
         self._trackio = trackio
         config = {**flat(run.config), **{f"data/{name}": value for name, value in run.data.items()}}
-        with redirect_stdout(StringIO()):  # it prints several lines, which the report's one replaces
+        with redirect_stdout(StringIO()):  # it prints several lines; the report below replaces them
             self._run = trackio.init(
                 self.project,
-                # Runs of other folders may have the same name: the folder's parent makes it unique enough.
+                # Runs in other folders may have the same name; the parent folder's name distinguishes them.
                 name=f"{run.directory.resolve().parent.name}/{run.name}",
                 config=config,
                 resume="never" if run.resumed_nimg is None else "allow",
@@ -54,7 +54,7 @@ class TrackioLogger(RemoteLogger):
         self.report(f"trackio: {where or f'to look at this run: trackio show --project {self.project}'}")
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Log a tick's values at step `nimg`; ``time``, a name that trackio keeps to itself, as ``sec.total``."""
+        """Log a tick's values at step `nimg`; ``time``, which trackio reserves, becomes ``sec.total``."""
         self._log({"sec.total" if name == "time" else name: float(value) for name, value in stats.items()}, nimg)
 
     def image(self, name: str, path: Path, nimg: int) -> None:

@@ -1,4 +1,4 @@
-"""Metrics of generated samples in words that a beginner understands, the worst problem first."""
+"""Metrics of generated samples in plain words, the worst problem first."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from math import isfinite, sqrt
 from typing import Any
 
 GOOD, FAIR = 5.0, 12.0
-"""Fréchet distances over their real-vs-real baseline, at `CLIPS` clips, up to which samples are good, or fair."""
+"""Largest ratio of the Fréchet distance to its real-vs-real baseline, at `CLIPS` clips, for good and fair samples."""
 GOOD_SWD, FAIR_SWD = 2.5, 5.0
 """The same for the sliced Wasserstein distance of images."""
 CLIPS, IMAGES = 300, 1000
-"""The numbers of clips and of images that the limits and the distance in words refer to."""
+"""The numbers of clips and images that the limits and the reported distance refer to."""
 SILENT_EDGE = -60.0
-"""dB relative to the whole clip below which a start or an end is called silent."""
+"""dB relative to the whole clip below which a start or an end counts as silent."""
 SHOWN = 2
-"""Problems named in one line."""
+"""Largest number of problems in one line."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the metrics of a set of samples mean.
+    """The meaning of the metrics of a set of samples.
 
     Args:
-        grade: ``good``, ``fair``, or ``poor``; with any problem at best ``fair``.
-        problems: what is wrong, worst first.
-        distance: how far the samples are from the data; empty where no distance was measured.
+        grade: ``good``, ``fair``, or ``poor``; ``fair`` at best if there is a problem.
+        problems: worst first.
+        distance: distance of the samples to the data; empty if it was not measured.
     """
 
     grade: str
@@ -44,17 +44,17 @@ _GRADES = {"good": "good", "fair": "fair", "poor": "still far from the data"}
 
 
 def judge(line: Mapping[str, Any]) -> Verdict:
-    """The verdict on a line that QualityMonitor has written to metrics.jsonl."""
+    """Grade a line that QualityMonitor wrote to metrics.jsonl."""
     return judge_images(line, line["n"]) if "swd.average" in line else judge_sound(line, line["n"])
 
 
 def judge_sound(figures: Mapping[str, Any], n: int) -> Verdict:
-    """The verdict on generated sounds.
+    """Grade generated sounds.
 
     Args:
         figures: ``frechet``, ``consistency``, ``silence``, ``clipping``, ``edges.start``, ``edges.end``,
             ``loudness.p50``, ``loudness.spread`` and ``centroid.p50``, each with ``.floor`` for the recordings; a
-            metric that is missing or not finite is not judged.
+            missing or non-finite metric is ignored.
         n: clips on each side.
     """
     values = _finite(figures)
@@ -106,20 +106,20 @@ def judge_sound(figures: Mapping[str, Any], n: int) -> Verdict:
 
 
 def judge_images(figures: Mapping[str, Any], n: int) -> Verdict:
-    """The verdict on generated images.
+    """Grade generated images.
 
     Args:
-        figures: ``swd.64``, ``swd.32`` ... and ``swd.average``, each with ``.floor`` for the training images; a metric
-            that is missing or not finite is not judged.
-        n: images on each side.
+        figures: ``swd.64``, ``swd.32`` ... and ``swd.average``, each with ``.floor`` for the training images; a missing
+            or non-finite metric is ignored.
+        n: images per side.
     """
     values = _finite(figures)
 
     def comparable(name: str) -> float | None:
-        """The ratio as `IMAGES` images would give it.
+        """The ratio, converted to `IMAGES` images.
 
-        The squares of the distance add up from a part that does not depend on n and from the baseline's, which falls
-        as 1 / n: measured from 64 to 1,000 images a side.
+        The squared distance is the sum of a part independent of n and the baseline's, which falls as 1 / n: measured
+        from 64 to 1,000 images per side.
         """
         ratio = _ratio(values, name)
         return None if ratio is None else sqrt(1 + max(ratio**2 - 1, 0) * IMAGES / n)
@@ -153,7 +153,7 @@ def _finite(figures: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _pair(values: Mapping[str, float], name: str) -> tuple[float, float] | None:
-    """The samples' value and the data's."""
+    """The value of the samples and of the data."""
     floor = f"{name}.floor"
     return (values[name], values[floor]) if name in values and floor in values else None
 
@@ -164,7 +164,7 @@ def _ratio(values: Mapping[str, float], name: str) -> float | None:
 
 
 def _factor(value: float, other: float) -> tuple[float, float]:
-    """By what factor, 1 or more, two values differ; and their ratio."""
+    """The factor, 1 or more, by which two values differ; and their ratio."""
     return max(value / other, other / value), value / other
 
 

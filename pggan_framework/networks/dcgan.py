@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, GrowingNetwork, Verdict, growth_of
-from pggan_framework.networks.blocks import LEAK, check_share
 from pggan_framework.networks.execution import DEFAULT, Execution
 from pggan_framework.networks.functional import Geometry, Pair, convolve, leaky_relu
+from pggan_framework.networks.layers import LEAK, check_share
 from pggan_framework.networks.norms import FeatureNorm, Norm, SpectralNorm
 from pggan_framework.registry import register
 from pggan_framework.schedules.growth import Growth

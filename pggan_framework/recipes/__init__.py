@@ -1,11 +1,11 @@
-"""Recipes that make a folder of pictures or sounds to train on, from packages anyone can install.
+"""Recipes: build a training folder of images or sounds from publicly available packages.
 
-Each is a module of its name here, in the table `RECIPES`, with
+Each recipe is a module listed in `RECIPES`, with
 
-- ``EXAMPLE``: command lines, for the help: what to install, and the recipe;
-- ``THINGS``: what is counted while it is made: cats, notes;
-- ``add_arguments(parser)``: its flags beside ``OUT``, which all have; `drawn_arguments` are those of drawn pictures;
-- ``run(given, progress) -> str``: makes ``given.out`` and says in words what it made, with the credit that is due.
+- ``EXAMPLE``: example commands for the help: installation, and the recipe;
+- ``THINGS``: the unit of its progress: cats, notes;
+- ``add_arguments(parser)``: its flags in addition to ``OUT``; `drawn_arguments` adds those of drawn images;
+- ``run(given, progress) -> str``: creates ``given.out`` and returns a summary with the required credit.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from pggan_framework.storage.atomic import sweep, temporary_name
 RECIPES = {
     "cats": "cartoon cats, PNG (art: David Revoy, CC-BY-4.0, from the package robohash)",
     "notes": "single notes of known pitch, WAV (needs fluidsynth and a General MIDI soundfont)",
-    "fashion": "clothes in ten classes, grey PNG of 32x32, a folder a class (Fashion-MNIST, MIT; a Debian package)",
+    "fashion": "clothes in ten classes, grey PNG of 32x32, a folder per class (Fashion-MNIST, MIT; a Debian package)",
     "avatars": "cartoon faces with label maps, PNG (art: ToonHead by Johan Melin, CC BY 4.0; needs node)",
-    "units": "pixel art of creatures, transparent PNG of 72x72, a folder a people (Wesnoth, GPL-2+; a Debian package)",
+    "units": "pixel art of creatures, transparent PNG of 72x72, a folder per race (Wesnoth, GPL-2+; a Debian package)",
     "chorales": "clips of Bach's chorales, WAV (scores of the package music21; needs fluidsynth and a soundfont)",
-    "drums": "drums and other short sounds, FLAC, a folder a kind (Sonic Pi, CC0; a Debian package)",
-    "digits": "spoken digits or other words, WAV, a folder a word, several voices (needs espeak-ng)",
+    "drums": "drums and other short sounds, FLAC, one folder per kind (Sonic Pi, CC0; a Debian package)",
+    "digits": "spoken digits or other words, WAV, one folder per word, several voices (needs espeak-ng)",
 }
-"""The recipes, each a module here, and a line on what it makes."""
+"""The recipes, each a module of this package, with a one-line description."""
 
 Progress = Callable[[int, int], None]
-"""Called with how many are done, and of how many."""
+"""Called with the number of finished items, and the total."""
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Yields a temporary sibling of `path`; it is renamed to `path` at the end, or removed if the block raises.
 
     Raises:
-        UserError: if `path` is there already and is not an empty folder, or cannot be made.
+        UserError: if `path` exists and is not an empty folder, or cannot be created.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} exists already; give a new folder, or remove it first")
@@ -61,7 +61,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def at_least(name: str, value: float, least: float) -> None:
-    """Check a number of the user's.
+    """Check a number given by the user.
 
     Raises:
         UserError: if `value` is below `least`.
@@ -71,11 +71,11 @@ def at_least(name: str, value: float, least: float) -> None:
 
 
 def drawn_arguments(parser: argparse.ArgumentParser, count: int, what: str, most: str = "") -> None:
-    """The flags of recipes that draw pictures: how many `what`, how large, on which background."""
-    parser.add_argument("--count", type=int, default=count, help=f"how many{most}")
+    """The flags of recipes that draw images: the number of `what`, their size and background."""
+    parser.add_argument("--count", type=int, default=count, help=f"number of {what}{most}")
     parser.add_argument("--size", type=int, default=64, help="side in pixels")
-    parser.add_argument("--background", default="white", help="a name, or #rrggbb")
-    parser.add_argument("--seed", type=int, default=0, help=f"which {what}")
+    parser.add_argument("--background", default="white", help="colour name or #rrggbb")
+    parser.add_argument("--seed", type=int, default=0, help=f"random seed of the {what}")
 
 
 def check_drawn(count: int, size: int, seed: int, background: str) -> tuple[int, int, int]:
@@ -85,7 +85,7 @@ def check_drawn(count: int, size: int, seed: int, background: str) -> tuple[int,
         Red, green and blue of the background, 0 to 255.
 
     Raises:
-        UserError: if a number is not usable, or there is no such colour.
+        UserError: if a number is out of range, or the colour does not exist.
     """
     from PIL import ImageColor
 

@@ -97,6 +97,6 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             run(["units", out, *words])
         assert "\n" not in str(caught.value)
     (folder / "ogres" / "broken.png").unlink()
-    with pytest.raises(UserError, match="no people in .* has 50 pictures of 72x72; lower --least"):
+    with pytest.raises(UserError, match="no race in .* has 50 pictures of 72x72; lower --least"):
         run(["units", out, *here])
     assert {path.name for path in tmp_path.iterdir()} == {"package"}

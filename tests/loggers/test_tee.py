@@ -137,7 +137,7 @@ def test_a_closed_terminal_is_noted_once_in_the_file(tmp_path, monkeypatch):
     logger.message("one")
     logger.message("two")
     lines = (tmp_path / "log.txt").read_text().splitlines()[-3:]
-    assert lines[0] == "one" and "terminal is gone" in lines[1] and lines[2] == "two"
+    assert lines[0] == "one" and "terminal is closed" in lines[1] and lines[2] == "two"
 
 
 def test_a_closed_pipe_leaves_the_exit_status_alone(tmp_path):
