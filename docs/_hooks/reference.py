@@ -142,7 +142,7 @@ def prose(item: Any) -> str:
 
 def table(prefix: str, flags: Any) -> str:
     """A row for each flag: name, type, default, help."""
-    rows = ["| flag | type | default | |", "|---|---|---|---|"]
+    rows = ["| flag | type | default | meaning |", "|---|---|---|---|"]
     for flag in flags:
         cells = f"`{prefix}{flag.name}`", escaped(describe(flag.kind)), default(flag), escaped(flag.help)
         rows.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
