@@ -3,11 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-<<<<<<< HEAD
-.PHONY: demo test tests test-lowest lint clean
-=======
-.PHONY: demo test test-lowest lint site clean
->>>>>>> h-site
+.PHONY: demo test tests test-lowest lint site clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python train.py --config configs/demo.yaml
