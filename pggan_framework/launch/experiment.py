@@ -377,11 +377,3 @@ class Experiment:
         self.notes += [] if grown.all_kept else grown.table()
         self.notes += grown.notes
         self.source = None
-
-
-def _make_logger(config: Config, name: str) -> Any:
-    """A logger; Comet's alone is given the key, which is in no configuration."""
-    if name != "CometLogger":
-        return make(config, name)
-    general = config.general
-    return make(config, name, comet_key=general.comet_key, comet_project_name=general.comet_project_name)

@@ -15,7 +15,6 @@ from pggan_framework.metrics.extractors.base import COLOURS, Extractor
 
 Source = Literal["features", "logits"]
 """The extractor output that a metric uses."""
-SOURCES: tuple[Source, ...] = ("features", "logits")
 _BATCH = 32
 _SMALL = 8
 """Smallest image side for which precomputed baselines exist."""

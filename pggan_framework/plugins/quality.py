@@ -145,7 +145,9 @@ class QualityMonitor(Plugin):
         facts = self._facts(figures)
         self._last = facts
         best = self._contest(facts)
-        self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",), "")
+        self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",))
+        if self._verdict.ratio is not None:
+            trainer.stats["quality"] = self._verdict.ratio
         size = trainer.parts.dataset.growth.shape_at(trainer.depth)[1:]
         growing = f" ({size[0]}x{size[1]})" if trainer.depth < trainer.G.max_depth else ""
         suffix = "; the best so far" if best else ""

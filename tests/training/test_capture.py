@@ -83,12 +83,13 @@ def assert_same(mine: Any, theirs: Any, tolerance: float = 1e-11) -> None:
             assert (ours[name] - value).norm() <= tolerance * max(value.norm(), 1e-3), name
 
 
-@pytest.mark.parametrize("shape", [[3, 16, 16], RECTANGLE], ids=["square", "rectangle"])
-@pytest.mark.parametrize("fused", [True, False], ids=["mean first", "activation first"])
+@pytest.mark.parametrize(
+    ("shape", "fused"), [([3, 16, 16], True), (RECTANGLE, False)], ids=["square", "rectangle, activation first"]
+)
 def test_plain_and_quick_gradients_are_equal_at_every_depth_and_alpha(shape: Any, fused: bool) -> None:
     G, D = networks(shape, label_space=SPACE, fused_downscale=fused)
     for depth in range(G.max_depth + 1):
-        for alpha in (0.0, 0.3, 0.8, 1.0) if depth else (1.0,):
+        for alpha in (0.0, 0.3, 1.0) if depth else (1.0,):
             for network in (G, D):
                 network.depth, network.alpha = depth, alpha
             for side in ("D", "G"):
@@ -105,7 +106,7 @@ def test_captured_gradients_are_equal_at_every_depth_and_alpha(shape: Any) -> No
     made: list[str] = []
     captures = Captures(lambda graph: graph, pytest.fail, made=made.append)
     for depth in range(G.max_depth + 1):
-        for alpha in (0.0, 0.3, 0.8, 1.0) if depth else (1.0,):
+        for alpha in (0.0, 0.3, 1.0) if depth else (1.0,):
             for network in (G, D):
                 network.depth, network.alpha = depth, alpha
             for side in ("D", "G"):
