@@ -209,7 +209,7 @@ class QualityMonitor(Plugin):
             state = "before training failed" if trainer.failed else "at the end"
             lines.append(f"quality {state}{self._below_full_size()}: {self._verdict.line}")
             if self._below_full_size() and not trainer.failed:
-                lines.append("the full size was not reached; the distance is to the data at the reduced size: train longer")
+                lines.append("the full size was not reached; the distance is to data of the reduced size: train longer")
         if best is not None and last is not None:
             if best["nimg"] == last["nimg"]:
                 lines.append(f"the last checkpoint is the best: {described(best)}")
