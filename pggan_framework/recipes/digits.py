@@ -113,7 +113,7 @@ def _folder(word: str) -> str:
     return re.sub(r"\W+", "-", word.strip().lower()).strip("-_")
 
 
-def _check_voices(command: str, voices: list[str] | tuple[str, ...]) -> None:
+def _check_voices(command: str, voices: Sequence[str]) -> None:
     """Check the voices, since espeak-ng silently uses its default for unknown variants.
 
     Raises:
