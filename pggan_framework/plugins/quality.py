@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pggan_framework.cpu.transfer import for_analysis
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import UserError
 from pggan_framework.metrics.base import BaseMetric, Clips, Features, Pictures
@@ -144,7 +145,9 @@ class QualityMonitor(Plugin):
         facts = self._facts(figures)
         self._last = facts
         best = self._contest(facts)
-        self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",), "")
+        self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",))
+        if self._verdict.ratio is not None:
+            trainer.stats["quality"] = self._verdict.ratio
         size = trainer.parts.dataset.growth.shape_at(trainer.depth)[1:]
         growing = f" ({size[0]}x{size[1]})" if trainer.depth < trainer.G.max_depth else ""
         suffix = "; the best so far" if best else ""
@@ -260,7 +263,7 @@ class QualityMonitor(Plugin):
         return (
             Pictures(to_uint8(images))
             if codec is None
-            else decoded(codec, images.clip(-1, 1), device=str(parts.device))
+            else decoded(codec, images.clip(-1, 1), device=for_analysis(parts.device))
         )
 
 

@@ -96,6 +96,7 @@ def test_values_words_and_the_report(flags: dict[str, Any]) -> None:
             assert tick[f"sound.{name}"] == line[name]
             assert tick[f"sound.{name}.floor"] == line[f"{name}.floor"]
         assert (line["by"], line["n"], line["depth"]) == ("QualityMonitor", 10, 3)
+        assert tick["quality"] == pytest.approx(1 + (line["frechet"] / line["frechet.floor"] - 1) * 300 / 10)
     assert len({line["frechet.floor"] for line in measured}) == 1
     log = (folder / "log.txt").read_text()
     assert log.count("\nquality at 0.0 kimg: ") == 4
