@@ -16,6 +16,7 @@ from pggan_framework.audio.reading import Channels, SoundFile, UnreadableSound
 from pggan_framework.audio.variation import Variation
 from pggan_framework.data.base import Pixels, box_mean
 from pggan_framework.data.datasets.wave import ImgMode, SourceRead, WaveDataset, codec_for
+from pggan_framework.data.labels.labelled import LabelledFiles
 from pggan_framework.data.labels.labelling import read_labels
 from pggan_framework.data.recordings.clips import ClipPolicy, Normalize, Survey, TooLong, TooShort
 from pggan_framework.data.recordings.folder import BadFiles, Recordings
@@ -29,7 +30,7 @@ from pggan_framework.registry import register
 
 
 @register("dataset")
-class SoundImageDataset(WaveDataset):
+class SoundImageDataset(LabelledFiles, WaveDataset):
     r"""Recordings of a folder and its subfolders, each as a picture: wav, flac, ogg, mp3, aiff ..., any sample rate.
 
     Files are taken in the order of their names and resampled (soxr). What was resampled, cut, padded or skipped is said
@@ -37,7 +38,6 @@ class SoundImageDataset(WaveDataset):
 
     Args:
         dir_path: the folder of recordings.
-        preload: keep all encoded pictures in memory instead of reading and encoding at each access.
         n_fft: window length of the spectrum in samples, a power of two; a picture has half as many rows. By default
             1024, and 2048 where img_mode is ``if`` or ``ifmel``.
         hop_length: samples from one column of the picture to the next, at most n_fft / 2; by default 128, 512 for
@@ -75,22 +75,6 @@ class SoundImageDataset(WaveDataset):
         vary_start: let each sound begin up to so many seconds earlier or later.
         vary_eq_db: turn frequencies of each sound down by up to so many dB, by a smooth curve.
         remove_offset: subtract from each clip the constant offset that its quiet parts show; low notes are kept.
-        labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
-            pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
-            the pattern's, or the only one of the table or the JSON.
-        continuous_labels: those of the labels that are numbers in a range, such as a brightness or an angle, and not
-            one of several values.
-        labels_csv: a table of labels: CSV with a header, one column the files' names relative to dir_path, called
-            ``file`` or the first.
-        labels_pattern: a regular expression with named groups that finds labels in the files' names relative to
-            dir_path, such as ``_m(?P<pitch>\d+)_``.
-        labels_json: a JSON file that maps the files' names to attributes, ``{"a.wav": {"pitch": 60}}``, or as
-            StyleGAN2-ADA's dataset.json to a ``class``, ``{"labels": [["a.wav", 3]]}``.
-        prepared_dir: folder where what was measured and encoded is kept for the next start; None keeps nothing.
-        jobs: how many processes read and encode; by default as many as there are processors.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
-        seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
-        range_out: value range the networks see.
 
     Raises:
         UserError: if the folder is missing or has no readable sound, a sound is too short or has no label, or a

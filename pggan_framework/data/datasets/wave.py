@@ -118,9 +118,6 @@ class WaveDataset(DepthDataset):
         preload: keep all encoded pictures in memory instead of encoding at each access.
         prepared_dir: folder where what was measured and encoded is kept for the next start; None keeps nothing.
         jobs: how many processes read and encode; by default as many as there are processors.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
-        seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
-        range_out: value range the networks see.
     """
 
     codec: Codec
