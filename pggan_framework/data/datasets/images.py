@@ -167,7 +167,8 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
         assert self._levels is not None
         if number in self.replaced:
             raise ValueError("it is damaged")
-        return self._levels[-1][number]
+        pixels: NDArray[np.uint8] = self._levels[-1][number]
+        return pixels
 
     def _preload(self) -> None:
         count = len(self.plan.chosen)
