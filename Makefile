@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-lowest lint site clean
+.PHONY: demo test tests test-lowest lint site clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python train.py --config configs/demo.yaml
@@ -14,7 +14,11 @@ demo: $(VENV)/.installed
 	@echo "  pggan generate latest                       makes new samples"
 	@echo "  pggan train --resume latest --minutes 10    trains ten minutes more"
 
-test: $(VENV)/.installed-dev lint
+# mypy takes a minute on one core: the tests run meanwhile.
+test: $(VENV)/.installed-dev
+	+$(MAKE) --jobs 2 lint tests
+
+tests: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # The oldest versions that pyproject.toml allows, in a separate environment: make test-lowest PYTHON=python3.10

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pggan_framework.cli.checkpoint_arguments import (
     add_depth,
+    add_device,
     add_label,
     add_weights,
     checkpoint_parser,
@@ -156,6 +157,7 @@ def _parser() -> Parser:
     add("--every", metavar="NAME", help="each seed with every value of a label, or with some: NAME=A,B")
     add_weights(parser)
     add_depth(parser)
+    add_device(parser)
     add(
         "--truncation",
         type=float,

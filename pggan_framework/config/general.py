@@ -34,7 +34,7 @@ class General:
         progressive_growing: grow depth by depth; False: full size from the first step.
         minibatch_size: images per step, unless DepthManager sets another number.
         micro_batch: largest micro-batch; larger batches accumulate gradients, with the same result.
-        activation_checkpointing: recompute feature maps: auto (from 512x512 on), never or always.
+        activation_checkpointing: recompute feature maps: auto (where memory is short), never or always.
         total_kimg: length of the run in thousand real images.
         total_epochs: length of the run in passes over the data, instead of total_kimg.
         minutes: wall-clock budget of this run, start-up and saving included.
@@ -55,8 +55,9 @@ class General:
         resume_network: checkpoint with the initial weights.
         allow_config_change: resume although the config has changed.
         moved_data: resume with the same data in another folder.
-        device: auto, cpu, cuda or cuda:1.
-        precision: fp32, bf16 (fp32 gradient penalties), or auto: bf16 on GPUs that support it.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        precision: fp32, tf32 (rounded products), bf16 (fp32 penalties); auto: by the GPU.
+        deterministic: bit-exact resume on a GPU, at the cost of speed.
         compile: torch.compile of the gradients: never, always, or auto: in long phases.
         kernels: CPU convolutions: auto, native (our own) or torch (PyTorch's).
         dry_run: check data and config, print the plan, train nothing.
@@ -104,7 +105,8 @@ class General:
     allow_config_change: bool = False
     moved_data: bool = False
     device: str = "auto"
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    deterministic: bool = False
     compile: Literal["auto", "never", "always"] = "auto"
     kernels: Literal["auto", "native", "torch"] = "auto"
     dry_run: bool = False

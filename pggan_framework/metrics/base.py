@@ -131,6 +131,8 @@ class BaseMetric(ABC, Generic[Batch]):
     """Whether its values depend on one set only; the reals are then not measured."""
     minimum: int = 2
     """The fewest clips per side that give a meaningful value."""
+    device: str = "cpu"
+    """Where it computes, if it computes in torch."""
     limit: int | None = None
     """The most clips measured per set, for slow metrics."""
 

@@ -22,7 +22,7 @@ _PIXELS = 1 << 20
 """Pixels compared at a time."""
 
 
-def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor) -> float:
+def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor, device: str = "cpu") -> float:
     """The mean MS-SSIM of pairs of images: 1 for equal images, about 0 for unrelated ones.
 
     Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment" (2003), eq. 7: five
@@ -34,6 +34,7 @@ def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor) -> flo
     Args:
         a: uint8 [N, C, H, W], any number of channels, each side 16 or more.
         b: the image to compare each with, uint8 [N, C, H, W].
+        device: where it is computed.
 
     Raises:
         UserError: if they are not uint8 [N, C, H, W] of one shape, or too small.
@@ -41,7 +42,7 @@ def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor) -> flo
     a, b = as_images(a), as_images(b)
     if a.shape != b.shape:
         raise UserError(f"images are {list(a.shape)} and {list(b.shape)}; allowed: pairs of the same shape")
-    return _mean_of_pairs(a, b, np.stack([np.arange(len(a))] * 2, axis=1))
+    return _mean_of_pairs(a, b, np.stack([np.arange(len(a))] * 2, axis=1), device)
 
 
 def random_pairs(count: int, most: int, seed: int = 0) -> NDArray[np.int64]:
@@ -53,7 +54,7 @@ def random_pairs(count: int, most: int, seed: int = 0) -> NDArray[np.int64]:
     return np.stack([numbers - second * (second - 1) // 2, second], axis=1)
 
 
-def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np.int64]) -> float:
+def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np.int64], device: str = "cpu") -> float:
     """The mean over `pairs` [P, 2] of an image in `a` and one in `b`.
 
     Raises:
@@ -66,14 +67,15 @@ def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np
     total = 0.0
     for start in range(0, len(pairs), batch):
         part = pairs[start : start + batch]
-        first, second = (torch.from_numpy(s[part[:, k]]).float() - _MIDDLE for k, s in enumerate((a, b)))
+        taken = (torch.from_numpy(s[part[:, k]]).to(device) for k, s in enumerate((a, b)))
+        first, second = (images.float() - _MIDDLE for images in taken)
         total += float(_similarities(first, second).double().sum())
     return total / len(pairs)
 
 
 def _similarities(a: Tensor, b: Tensor) -> Tensor:
     """MS-SSIM of each pair, [N], of images [N, C, H, W] whose middle grey is 0."""
-    result = torch.ones(len(a))
+    result = a.new_ones(len(a))
     for scale, weight in enumerate(WEIGHTS):
         if scale:
             a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)
@@ -95,7 +97,7 @@ def _blur(images: Tensor) -> Tensor:
     """The mean under the window wherever it fits, [N, C, H - 10, W - 10]; a smaller window if it never fits."""
     count, channels, height, width = images.shape
     size = min(WINDOW, height, width)
-    steps = torch.arange(size) - (size - 1) / 2
+    steps = torch.arange(size, device=images.device) - (size - 1) / 2
     window = torch.exp(-((steps / (SIGMA * size / WINDOW)) ** 2) / 2)
     window = window / window.sum()
     flat = images.reshape(count * channels, 1, height, width)
@@ -134,4 +136,4 @@ class MSSSIM(PictureMetric):
     def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:
         """One value, ``ms_ssim``."""
         self.check_count(others)
-        return {self.name: _mean_of_pairs(others, others, random_pairs(len(others), self.pairs))}
+        return {self.name: _mean_of_pairs(others, others, random_pairs(len(others), self.pairs), self.device)}

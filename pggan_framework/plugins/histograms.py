@@ -50,7 +50,7 @@ class WeightHistograms(Plugin):
 
 def histogram(values: Tensor, bins: int) -> Histogram:
     """The spread of `values`, of any shape; those that are not finite are left out."""
-    numbers = values.detach().double().cpu().numpy().ravel()
+    numbers = values.detach().cpu().double().numpy().ravel()
     numbers = numbers[np.isfinite(numbers)]
     counts, edges = np.histogram(numbers, bins)
     return Histogram(counts, edges, float(numbers.sum()), float(np.square(numbers).sum()))

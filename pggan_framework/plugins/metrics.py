@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pggan_framework.cpu.transfer import for_analysis
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.metrics.base import Clips, Features
@@ -106,5 +107,5 @@ class SoundMetrics(Plugin):
     def _clips(self, pictures: NDArray[np.float32]) -> Clips:
         codec = self.trainer.parts.dataset.codec
         assert codec is not None
-        device = str(self.trainer.parts.device)
+        device = for_analysis(self.trainer.parts.device)
         return decoded(codec, np.clip(pictures, -1, 1), griffin_lim_iter=self.griffin_lim_iter, device=device)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from pggan_framework.cpu.transfer import for_analysis
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.metrics.base import BaseMetric, Features, PictureMetric, Pictures
@@ -77,7 +78,7 @@ class PictureMetrics(Plugin):
         dataset = trainer.parts.dataset
         dataset.check_all_present(_NAME)
         self.count = min(self.count, len(dataset) // 2)
-        self._eye = attach(self._metrics, self.extractor, str(trainer.parts.device))
+        self._eye = attach(self._metrics, self.extractor, for_analysis(trainer.parts.device))
         full = Pictures(np.zeros((1, *dataset.shape), np.uint8))
         _, left_out = usable(self._metrics, self.count, full)
         if left_out:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pggan_framework.cpu.transfer import for_analysis
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import UserError
 from pggan_framework.metrics.base import BaseMetric, Clips, Features, Pictures
@@ -144,11 +145,12 @@ class QualityMonitor(Plugin):
         facts = self._facts(figures)
         self._last = facts
         best = self._contest(facts)
-        self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",), "")
-        size = trainer.parts.dataset.growth.shape_at(trainer.depth)[1:]
-        growing = f" ({size[0]}x{size[1]})" if trainer.depth < trainer.G.max_depth else ""
+        self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",))
+        if self._verdict.ratio is not None:
+            trainer.stats["quality"] = self._verdict.ratio
         suffix = "; the best so far" if best else ""
-        trainer.parts.logger.message(f"quality at {trainer.kimg:.1f} kimg{growing}: {self._verdict.line}{suffix}")
+        at = f"{trainer.kimg:.1f} kimg{self._below_full_size()}"
+        trainer.parts.logger.message(f"quality at {at}: {self._verdict.line}{suffix}")
         if trainer.parts.directory is not None:
             try:
                 append_line(trainer.parts.directory / FILE, facts, figures)
@@ -193,13 +195,21 @@ class QualityMonitor(Plugin):
         write_best(self.trainer, path, companion, failed)
         return True
 
+    def _below_full_size(self) -> str:
+        """The size of the samples while the networks are not fully grown, else nothing."""
+        trainer = self.trainer
+        _, height, width = trainer.parts.dataset.growth.shape_at(trainer.depth)
+        return f" ({height}x{width})" if trainer.depth < trainer.G.max_depth else ""
+
     def _summary(self) -> list[str]:
         """What the run has come to, as lines for the log."""
         trainer, lines = self.trainer, []
         best, last = self._best, self._last
         if self._verdict is not None:
             state = "before training failed" if trainer.failed else "at the end"
-            lines.append(f"quality {state}: {self._verdict.line}")
+            lines.append(f"quality {state}{self._below_full_size()}: {self._verdict.line}")
+            if self._below_full_size() and not trainer.failed:
+                lines.append("the full size was not reached; the distance is to the data at the reduced size: train longer")
         if best is not None and last is not None:
             if best["nimg"] == last["nimg"]:
                 lines.append(f"the last checkpoint is the best: {described(best)}")
@@ -260,7 +270,7 @@ class QualityMonitor(Plugin):
         return (
             Pictures(to_uint8(images))
             if codec is None
-            else decoded(codec, images.clip(-1, 1), device=str(parts.device))
+            else decoded(codec, images.clip(-1, 1), device=for_analysis(parts.device))
         )
 
 

@@ -50,6 +50,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent, path.name)
         temporary = temporary_name(path)
+        shutil.rmtree(temporary, ignore_errors=True)  # of a killed start with the same number: containers have one
         temporary.mkdir()
     except OSError as error:
         raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
