@@ -66,6 +66,7 @@ class Paper:
             patch(launch, "build_dataset", lambda _: dataset)
             patch(launch, "check_gradients", lambda _: None)  # it looks at values, once, before the first step
             patch(launch, "bytes_at_hand", lambda _: None)
+            patch(launch, "choose_precision", lambda *_: (torch.float32, ""))  # it asks the driver
             patch(launch.Experiment, "drawn_labels", on_the_host(launch.Experiment.drawn_labels))
             trainer = trainer_of(given, self.folder)
             batches = trainer.parts.loader._batches
