@@ -15,8 +15,8 @@ from hypothesis import settings
 
 numba_cache.take()  # numba is imported after this
 
-# A quarter of hypothesis' default; pytest --hypothesis-profile default searches longer.
-settings.register_profile("suite", max_examples=25)
+# A quarter of the default examples, on machines of any load; --hypothesis-profile default searches longer.
+settings.register_profile("suite", max_examples=25, deadline=None)
 settings.load_profile("suite")
 QUALITY_SAMPLES = {"_CLIPS": 96, "_IMAGES": 64}
 """The limits in plugins/quality.py."""

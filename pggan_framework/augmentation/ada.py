@@ -1,4 +1,4 @@
-"""ADA: augmentations applied just as often as keeps D from learning the data by heart."""
+"""ADA: adaptive discriminator augmentation, just strong enough that D does not memorize the data."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ Group = Literal["blit", "geometry", "colour"]
 
 @register("augmentation")
 class ADA(Augmentation):
-    """Adaptive augmentation of reals and fakes: mirrored, moved, scaled, turned, recoloured (arXiv 2006.06676).
+    """Adaptive augmentation of reals and fakes: flips, shifts, scaling, rotation, colours (arXiv 2006.06676).
 
-    Each change is made with probability p. p follows how sure D is of the reals, r = E sign(D(real)): above `target`
-    it rises, else it falls (Karras et al. 2020, sections 2 and 3). So D's scores need 0 as their middle, as those of
-    StandardGAN, LogisticGAN and HingeGAN have it; for other losses give `fixed_p`. Logs ``ada.p`` and ``ada.r``.
+    Each change is applied with probability p. p follows the overfitting heuristic r = E sign(D(real)): it rises while r
+    is above `target`, and falls otherwise (Karras et al. 2020, eq. 1 and section 3). D's scores must be centred on 0,
+    as those of StandardGAN, LogisticGAN and HingeGAN are; for other losses set `fixed_p`. Logs ``ada.p`` and ``ada.r``.
 
     Args:
-        target: r that is aimed at, 0 to 1.
-        speed_kimg: thousand real images in which p can go from 0 to 1.
-        interval: updates of D between two changes of p.
-        initial_p: p at the start.
-        fixed_p: p for all of the run; then nothing is adapted.
-        transforms: groups of changes. blit: mirror image, quarter turns of squares, shifts by whole pixels; geometry:
-            any scale, rotation, stretch and shift; colour: brightness and contrast, and of three channels also inverted
-            luma, hue and saturation.
+        target: target value of r, 0 to 1.
+        speed_kimg: thousand real images in which p can rise from 0 to 1.
+        interval: updates of D between two adjustments of p.
+        initial_p: initial p.
+        fixed_p: constant p, without adaptation.
+        transforms: groups of changes. blit: flips, quarter turns of squares, integer shifts; geometry: scaling,
+            rotation, stretch and shift; colour: brightness and contrast, and with three channels luma inversion, hue
+            and saturation.
 
     Raises:
         UserError: if one is outside its limits.
@@ -68,11 +68,11 @@ class ADA(Augmentation):
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves what is in a picture: all but the colours do."""
+        """Whether it moves image contents: all groups but colour do."""
         return self.transforms != ("colour",)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Change each picture of [N, C, h, w]; p = 0 leaves them unchanged."""
+        """Change each image of [N, C, h, w]; p = 0 leaves them unchanged."""
         self._follow(images.device)
         # An adapted p is on the device, which nobody waits for: there the changes are computed, and chosen nowhere.
         if self._p.device.type == "cpu" and self.p == 0:
@@ -97,7 +97,7 @@ class ADA(Augmentation):
         chosen = torch.rand_like(values) < (self._p if p is None else p)
         return torch.where(chosen, values, torch.full_like(values, neutral))
 
-    # Each change is the next factor on the right of `source`, the way back from the result to the picture. The
+    # Each change is a factor on the right of `source`, the inverse mapping from the result to the image. The
     # distributions are those of the paper's appendix B, where scales and shifts are as likely as their inverses.
     def _blit(self, images: Tensor, source: Tensor) -> Tensor:
         h, w = images.shape[2:]
@@ -136,7 +136,7 @@ class ADA(Augmentation):
         return recoloured(images, brightness, contrast, luma, hue, saturation)
 
     def observe(self, scores: Tensor) -> Mapping[str, Tensor]:
-        """Count the signs of D's scores [N] of the reals; after each `interval` updates, move p."""
+        """Count the signs of D's scores [N] of the reals; adjust p every `interval` updates."""
         signs = scores.sign()
         self._follow(scores.device)
         if self.fixed_p is None:
@@ -149,7 +149,7 @@ class ADA(Augmentation):
         return {"ada.p": p, "ada.r": signs.mean()}
 
     def _adapt(self) -> None:
-        """``p += sign(r - target) * images / (1000 speed_kimg)``, within 0 to 1; on the device."""
+        """``p += sign(r - target) * images / (1000 speed_kimg)``, clamped to [0, 1]; on the device."""
         r = self._signs.to(self._p.dtype) / self._images
         step = (r - self.target).sign() * (self._images / (1000 * self.speed_kimg))
         self._p = (self._p + step).clamp(0, 1)
@@ -157,11 +157,11 @@ class ADA(Augmentation):
         self._images = self._updates = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The probability, and what was counted since it was moved last."""
+        """The probability, and the counts since its last adjustment."""
         return {"p": self.p, "signs": self._signs, "images": self._images, "updates": self._updates}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave; a fixed p stays."""
+        """Restore the state of `state_dict`; a fixed p is kept."""
         if self.fixed_p is None:
             self._p, self._signs = torch.tensor(float(state["p"]), dtype=torch.float64), state["signs"]
             self._images, self._updates = state["images"], state["updates"]

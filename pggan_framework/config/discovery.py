@@ -47,7 +47,7 @@ def index(plugin_dirs: Iterable[str | Path] = ()) -> tuple[Entry, ...]:
 
     Files with syntax errors are skipped here; `load_plugin_dirs` reports them.
     """
-    files = {}
+    files: dict[str, Path] = {}
     for folder in (PLUGINS, *plugin_dirs):  # a user's file replaces the packaged one of the same name
         files |= {f"{USER_PACKAGE}.{path.stem}": path for path in _plugin_files(Path(folder))}
     entries = [*_builtin(), *(entry for module, path in files.items() for entry in _entries(module, path))]

@@ -9,14 +9,12 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
 from pggan_framework.errors import UserError
-from pggan_framework.metrics.base import PictureMetric, Pictures, as_images
+from pggan_framework.metrics.base import SMALLEST, WholePictures, as_images
 from pggan_framework.registry import register
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-SMALLEST = 16
-"""Least image side, which leaves one pixel at the fifth scale."""
 _MIDDLE = 127.5
 _PIXELS = 1 << 20
 """Pixels compared at a time."""
@@ -106,7 +104,7 @@ def _blur(images: Tensor) -> Tensor:
 
 
 @register("metric", "ms_ssim")
-class MSSSIM(PictureMetric):
+class MSSSIM(WholePictures):
     """Mean MS-SSIM of random pairs of generated images (PGGAN paper); far above the reals' means little variety.
 
     Args:
@@ -123,15 +121,6 @@ class MSSSIM(PictureMetric):
         if pairs < 1:
             raise UserError(f"ms_ssim.pairs {pairs} is not allowed; allowed: 1 and up")
         self.pairs = pairs
-
-    def lacks(self, clips: Pictures) -> str:
-        """It needs images of 16 pixels or more."""
-        small = min(clips.images.shape[2:]) < SMALLEST
-        return f"images of {SMALLEST} pixels or more a side" if small else ""
-
-    def features(self, clips: Pictures) -> NDArray[np.uint8]:
-        """The images themselves, since pairs are drawn from all of them."""
-        return clips.images
 
     def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:
         """One value, ``ms_ssim``."""

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.metrics.base import PictureMetric, Pictures, as_images
-from pggan_framework.metrics.pyramid import SMALLEST, laplacian_level, level_sizes
+from pggan_framework.metrics.base import SMALLEST, WholePictures, as_images
+from pggan_framework.metrics.pyramid import laplacian_level, level_sizes
 from pggan_framework.registry import register
 
 PATCHES, SIDE, DIRECTIONS = 128, 7, 512
@@ -241,7 +241,7 @@ def _standardised(images: NDArray[np.uint8], level: int, places: Tensor) -> Tens
 
 
 @register("metric", "swd")
-class SlicedWasserstein(PictureMetric):
+class SlicedWasserstein(WholePictures):
     """Sliced Wasserstein distance of patches x 1000 (PGGAN paper), per level of a Laplacian pyramid and on average.
 
     High resolutions measure sharpness and texture, low ones the large structure; 0 is best. Few images increase it:
@@ -249,15 +249,6 @@ class SlicedWasserstein(PictureMetric):
     """
 
     name = "swd"
-
-    def lacks(self, clips: Pictures) -> str:
-        """It needs images of 16 pixels or more."""
-        small = min(clips.images.shape[2:]) < SMALLEST
-        return f"images of {SMALLEST} pixels or more a side" if small else ""
-
-    def features(self, clips: Pictures) -> NDArray[np.uint8]:
-        """The images themselves, which need less memory than their patches."""
-        return clips.images
 
     def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:
         """``swd.64`` and so on for each level, and ``swd.average``."""

@@ -1,4 +1,4 @@
-"""Monitors: what the losses were and how long it took."""
+"""Monitors: mean losses, and time."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
 _SLOW = 0.1
-"""Share of the time that data may take before the log says so."""
+"""Fraction of the time spent waiting for data from which a message is logged."""
 
 
 @register("plugin")
 class EfficientLossMonitor(Plugin):
-    """Means over the tick of all that the step measures: losses, scores, penalties.
+    """Averages the step's measurements over the tick: losses, scores, penalties.
 
-    They are summed on the device and read once a tick, so that no step waits for them.
+    They are summed on the device and read once per tick, so that no step waits for them.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class EfficientLossMonitor(Plugin):
         return {"sums": self._sums, "counts": dict(self._counts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back the sums: rank 0 alone, since they are of all ranks."""
+        """Restore the sums, on rank 0 alone, since they are over all ranks."""
         scale, device = (1.0 if self.trainer.world.main else 0.0), self.trainer.parts.device
         sums = [state["sums"][name] for name in state["counts"]]
         self._totals = torch.stack(sums).to(device, widest(device)) * scale if sums else None
@@ -99,11 +99,11 @@ class EfficientLossMonitor(Plugin):
 
 @register("plugin")
 class AbsoluteTimeMonitor(Plugin):
-    """Seconds since the start (a resumed run's earlier part included), a tick, and a thousand images.
+    """Seconds since the start (earlier sessions of a resumed run included), per tick, and per thousand images.
 
-    Beside them, in milliseconds a tick: ``ms.data``, what the steps have waited for batches of real pictures, and
-    ``ms.saving``, what they have waited for samples and checkpoints. Where data take more than a tenth of the time,
-    the log says so once.
+    Also, in milliseconds per tick: ``ms.data``, the time steps waited for batches of real images, and ``ms.saving``,
+    the time they waited for samples and checkpoints. If data take more than a tenth of the time, a message is logged
+    once.
     """
 
     def setup(self, trainer: Trainer) -> None:
@@ -138,5 +138,5 @@ class AbsoluteTimeMonitor(Plugin):
         return {"seconds": self._clock.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on counting from there."""
+        """Restore the time."""
         self._restart(Clock(state["seconds"]))

@@ -132,10 +132,11 @@ def _refuse(name: str, reader: _Reader) -> None:
 class _Reader(pickle._Unpickler):
     """Python's machine as it is written in Python: the one in C resolves known extension codes by itself."""
 
+    _LOAD = pickle._Unpickler.dispatch
     dispatch = {
-        **pickle._Unpickler.dispatch,
-        pickle.NEWOBJ[0]: pickle._Unpickler.load_reduce,  # a name's `__new__` would be that of `Name`
-        pickle.BYTEARRAY8[0]: pickle._Unpickler.load_binbytes8,  # allocates no more than there is
+        **_LOAD,
+        pickle.NEWOBJ[0]: _LOAD[pickle.REDUCE[0]],  # a name's `__new__` would be that of `Name`
+        pickle.BYTEARRAY8[0]: _LOAD[pickle.BINBYTES8[0]],  # allocates no more than there is
         **{getattr(pickle, name)[0]: partial(_refuse, name) for name in _REFUSED},
     }
 
