@@ -6,6 +6,7 @@ import contextlib
 import html
 import inspect
 import io
+import re
 import sys
 from collections.abc import Iterable
 from importlib import import_module
@@ -126,7 +127,10 @@ def signature(call: Any) -> str:
         text = str(inspect.signature(call))
     except (TypeError, ValueError):
         return "(...)"
-    return text.replace("'", "").replace("(self, ", "(").replace("(self)", "()").replace("(cls, ", "(")
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)  # annotations are strings
+    if inspect.isclass(call):
+        text = text.removesuffix(" -> None")
+    return text.replace("(self, ", "(").replace("(self)", "()").replace("(cls, ", "(")
 
 
 def prose(item: Any) -> str:
@@ -159,5 +163,8 @@ def default(flag: Parameter) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text of a docstring, as Markdown that shows it."""
-    return html.escape(text, quote=False).replace("*", "\\*").replace("``", "`").replace("[", "\\[")
+    """Text of a docstring, as Markdown that shows it; code in backquotes stays code."""
+    parts = re.split(r"(`[^`]+`)", text.replace("``", "`"))
+    for at in range(0, len(parts), 2):
+        parts[at] = html.escape(parts[at], quote=False).replace("*", "\\*").replace("[", "\\[")
+    return "".join(parts)

@@ -138,10 +138,9 @@ class QualityMonitor(MeasuringPlugin):
         self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",))
         if self._verdict.ratio is not None:
             trainer.stats["quality"] = self._verdict.ratio
-        size = trainer.parts.dataset.growth.shape_at(trainer.depth)[1:]
-        growing = f" ({size[0]}x{size[1]})" if trainer.depth < trainer.G.max_depth else ""
         suffix = "; the best so far" if best else ""
-        trainer.parts.logger.message(f"quality at {trainer.kimg:.1f} kimg{growing}: {self._verdict.line}{suffix}")
+        at = f"{trainer.kimg:.1f} kimg{self._below_full_size()}"
+        trainer.parts.logger.message(f"quality at {at}: {self._verdict.line}{suffix}")
         self.write(facts, figures)
 
     def _facts(self, figures: Mapping[str, float]) -> dict[str, Any]:
@@ -170,13 +169,21 @@ class QualityMonitor(MeasuringPlugin):
         write_best(self.trainer, path, companion, failed)
         return True
 
+    def _below_full_size(self) -> str:
+        """The size of the samples while the networks are not fully grown, else nothing."""
+        trainer = self.trainer
+        _, height, width = trainer.parts.dataset.growth.shape_at(trainer.depth)
+        return f" ({height}x{width})" if trainer.depth < trainer.G.max_depth else ""
+
     def _summary(self) -> list[str]:
         """The result of the run, as lines for the log."""
         trainer, lines = self.trainer, []
         best, last = self._best, self._last
         if self._verdict is not None:
             state = "before training failed" if trainer.failed else "at the end"
-            lines.append(f"quality {state}: {self._verdict.line}")
+            lines.append(f"quality {state}{self._below_full_size()}: {self._verdict.line}")
+            if self._below_full_size() and not trainer.failed:
+                lines.append("the full size was not reached; the distance is to data of the reduced size: train longer")
         if best is not None and last is not None:
             if best["nimg"] == last["nimg"]:
                 lines.append(f"the last checkpoint is the best: {described(best)}")
