@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, at_least
 from pggan_framework.metrics.frechet import Frechet
 from pggan_framework.metrics.levels import Loudness, Silence
 from pggan_framework.metrics.report import as_dict, compare, measure
@@ -34,13 +34,9 @@ class SoundMetrics(MeasuringPlugin):
     by, streams = "SoundMetrics", (11, 12)
 
     def __init__(self, count: int = 200, every_ticks: int = 5, griffin_lim_iter: int = 8) -> None:
-        for name, value, least in (
-            ("count", count, Frechet.minimum),
-            ("every_ticks", every_ticks, 1),
-            ("griffin_lim_iter", griffin_lim_iter, 0),
-        ):
-            if value < least:
-                raise UserError(f"SoundMetrics.{name} {value} is not allowed; allowed: {least} and up")
+        at_least("SoundMetrics", Frechet.minimum, count=count)
+        at_least("SoundMetrics", 1, every_ticks=every_ticks)
+        at_least("SoundMetrics", 0, griffin_lim_iter=griffin_lim_iter)
         self.count, self.griffin_lim_iter = count, griffin_lim_iter
         self.every = Every(every_ticks, "tick")
         self.metrics = [Frechet(), Silence(), Loudness()]

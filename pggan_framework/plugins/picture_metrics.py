@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pggan_framework.cpu.transfer import for_analysis
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, at_least
 from pggan_framework.metrics.base import PictureMetric, Pictures
 from pggan_framework.metrics.deep import Eye, attach
 from pggan_framework.metrics.report import as_dict, compare, measure, metric_class, usable
@@ -48,9 +48,8 @@ class PictureMetrics(MeasuringPlugin):
         every_ticks: int = 5,
         extractor: str = "auto",
     ) -> None:
-        for name, value, least in (("count", count, 2), ("every_ticks", every_ticks, 1)):
-            if value < least:
-                raise UserError(f"{_NAME}.{name} {value} is not allowed; allowed: {least} and up")
+        at_least(_NAME, 2, count=count)
+        at_least(_NAME, 1, every_ticks=every_ticks)
         self.count, self.extractor = count, extractor
         self.every = Every(every_ticks, "tick")
         kind: Any = PictureMetric
