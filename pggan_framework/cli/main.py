@@ -18,6 +18,7 @@ from pggan_framework.errors import LocalError, UserError, nearest
 COMMANDS = {
     "train": "train a network: 'pggan train DIR --minutes 10' on a folder; 'pggan train -h' lists its flags",
     "grow": "train a model on as another one: larger, labelled, wider, at another sample rate",
+    "ema": "the averaged generator of another length, after the training",
     "branch": "short futures of a run with other settings, and which is better",
     "plan": "the configuration that 'pggan train DIR' would use, as a file to edit",
     "components": "list the components, or the flags of one",
