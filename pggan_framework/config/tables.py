@@ -1,4 +1,4 @@
-"""`by_depth`, `by_progress`: which parameters may have values by depth or moment, and are these of their type?"""
+"""`by_depth`, `by_progress`: check which parameters may have a table, and the types of the values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pggan_framework.errors import UserError, nearest
 from pggan_framework.registry import REGISTRY, Component
 
 OWNERS: Mapping[str, str] = {"G_lr_max": "LRScheduler", "D_lr_max": "LRScheduler"}
-"""General flags that may have a table, and the component that follows it."""
+"""General flags that may have a table, and the component that applies it."""
 
 Tables = dict[str, dict[Any, Any]]
 Flag = Literal["by_depth", "by_progress"]
@@ -21,7 +21,7 @@ FLAGS: tuple[Flag, ...] = ("by_depth", "by_progress")
 
 
 def checked_tables(flag: Flag, general: General, used: Iterable[Component]) -> Tables:
-    """The tables of `general` under canonical names, values and all checked against the parameters' types.
+    """The tables of `general` under canonical names, values checked against the parameters' types.
 
     Args:
         flag: whose tables.
@@ -29,7 +29,7 @@ def checked_tables(flag: Flag, general: General, used: Iterable[Component]) -> T
         used: the components of the run.
 
     Raises:
-        UserError: if a name is none of a parameter that may change while training, or a value is of the wrong type.
+        UserError: if a name is not a parameter that may change during training, or a value has the wrong type.
     """
     by_name = {component.name: component for component in used}
     allowed = schedulable(by_name.values()) + (["minibatch_size"] if flag == "by_progress" else [])
@@ -38,7 +38,7 @@ def checked_tables(flag: Flag, general: General, used: Iterable[Component]) -> T
         owner, _, parameter = given.rpartition(".")
         name = f"{REGISTRY.get(owner).name}.{parameter}" if owner in REGISTRY else given
         if flag == "by_depth" and name in ("minibatch_size", "DepthManager.minibatch_size"):
-            raise UserError(f"by_depth: {given}: the batch has a table of its own, DepthManager.minibatch_overrides")
+            raise UserError(f"by_depth: {given}: the batch size has its own table, DepthManager.minibatch_overrides")
         if name not in allowed:
             raise UserError(
                 f"{flag}: {given} cannot have a table{nearest(given, allowed)}; allowed in this run:"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.audio.finish import finished
 from pggan_framework.config.discovery import load_for_models
+from pggan_framework.cpu.transfer import for_analysis
 from pggan_framework.errors import UserError, nearest, require
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import Map, MapSpace, space_from_state
@@ -198,7 +199,7 @@ class Pretrained:
         Raises:
             ValueError: if conditions are missing, or given to a generator that is not conditioned.
         """
-        device = next(self.generator.parameters()).device
+        device = self.device
         latents = torch.as_tensor(latents, dtype=torch.float32)
         parts = []
         with torch.no_grad():
@@ -228,6 +229,11 @@ class Pretrained:
         waves = finished(waves, self.codec.sample_rate)
         return [Sound(wave, self.codec.sample_rate, f"sample {number}") for number, wave in enumerate(waves)]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is, and sound is decoded."""
+        return next(self.generator.parameters()).device
+
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.growth.shape_at(self.generator.depth)))
         what = "sounds" if self.codec is not None else "images"
@@ -254,7 +260,7 @@ class Pretrained:
         pictures = as_array(pictures)
         height, width = self.growth.shape[1:]
         full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
-        return self.codec.decode(full, seed, griffin_lim_iter, phase_start=phase_start, refine_iter=refine_iter)
+        return self.codec.decode(full, seed, griffin_lim_iter, for_analysis(self.device), phase_start, refine_iter)
 
 
 def _redraw(latent: torch.Tensor, limit: float, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""GradientFlow: how large the gradient is in each layer."""
+"""GradientFlow: gradient magnitudes by layer."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pggan_framework.training.plugin import Every, Plugin
 class GradientFlow(Plugin):
     """Draws mean and largest absolute gradient of every layer's weights into ``gradients.png``; logs the extremes.
 
-    They are those of the tick's last step. ``gradient.G.min`` is the mean of the layer where it is least: near 0, the
-    layer has stopped to learn; ``gradient.G.max`` is the largest of all.
+    They are those of the tick's last step. ``gradient.G.min`` is the smallest layer mean: near 0, that layer has
+    stopped learning; ``gradient.G.max`` is the largest absolute value.
 
     Args:
-        every_ticks: ticks between two looks.
-        filename: the picture, inside the run's folder.
+        every_ticks: ticks between two measurements.
+        filename: the image, inside the run's folder.
     """
 
     main_process_only = True

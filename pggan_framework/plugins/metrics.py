@@ -1,4 +1,4 @@
-"""SoundMetrics: while a network trains, how near its sounds are to the data's."""
+"""SoundMetrics: metrics of generated sounds during training."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pggan_framework.cpu.transfer import for_analysis
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.metrics.base import Clips, Features
@@ -23,23 +24,22 @@ from pggan_framework.training.randomness import derive
 if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
-_REALS, _FAKES = 11, 12  # which stream of the seed
+_REALS, _FAKES = 11, 12  # random streams of the seed
 _BATCH = 32
 _LOGGED = ("frechet", "frechet.floor", "silence", "loudness.p50", "loudness.distance")
 
 
 @register("plugin")
 class SoundMetrics(Plugin):
-    """Adds figures of generated sounds to those of a tick: Frechet distance, share of silence, loudness.
+    """Adds metrics of generated sounds to a tick's values: Frechet distance, fraction of silence, loudness.
 
-    At full depth only. ``sound.frechet`` is to be read beside ``sound.frechet.floor``, the same for other reals;
-    ``pggan evaluate`` explains all of them. The first measurement also measures the reals, and takes three times as
-    long as the others.
+    At full depth only. ``sound.frechet.floor`` is the real-vs-real baseline of ``sound.frechet``; ``pggan evaluate``
+    explains all of them. The first measurement also measures the reals, and takes three times as long as the others.
 
     Args:
-        count: how many samples are measured; at most half the data are, and 64 are due.
+        count: number of samples, at least 64 and at most half the data.
         every_ticks: ticks between two measurements.
-        griffin_lim_iter: steps in search of the phases, for codecs that keep none, of samples and reals alike.
+        griffin_lim_iter: Griffin-Lim iterations, for codecs without phase; samples and reals alike.
     """
 
     def __init__(self, count: int = 200, every_ticks: int = 5, griffin_lim_iter: int = 8) -> None:
@@ -56,15 +56,15 @@ class SoundMetrics(Plugin):
         self._known: tuple[dict[str, Features], dict[str, Features]] | None = None
 
     def setup(self, trainer: Trainer) -> None:
-        """Refuse data that cannot be measured.
+        """Reject data that cannot be measured.
 
         Raises:
-            UserError: if they are no sound, or too few.
+            UserError: if they are not sound, or too few.
         """
         super().setup(trainer)
         dataset = trainer.parts.dataset
         if dataset.codec is None:
-            raise UserError("SoundMetrics: these data are no sound; allowed: a dataset with a codec")
+            raise UserError("SoundMetrics: these data are not sound; allowed: a dataset with a codec")
         dataset.check_all_present("SoundMetrics")
         self.count = min(self.count, len(dataset) // 2)
         if self.count < Frechet.minimum:
@@ -96,7 +96,7 @@ class SoundMetrics(Plugin):
             yield self._clips(to_network_range(batch, dataset.range_in, (-1, 1)).numpy())
 
     def _fakes(self, seed: int) -> Iterator[Clips]:
-        """Always of the same latents, so that two ticks differ by the network alone."""
+        """Samples from constant latents, so that two ticks differ by the network alone."""
         for start in range(0, self.count, _BATCH):
             pictures, _ = self.trainer.sample(min(_BATCH, self.count - start), derive(seed, _FAKES, start))
             if not np.all(np.isfinite(pictures)):
@@ -106,5 +106,5 @@ class SoundMetrics(Plugin):
     def _clips(self, pictures: NDArray[np.float32]) -> Clips:
         codec = self.trainer.parts.dataset.codec
         assert codec is not None
-        device = str(self.trainer.parts.device)
+        device = for_analysis(self.trainer.parts.device)
         return decoded(codec, np.clip(pictures, -1, 1), griffin_lim_iter=self.griffin_lim_iter, device=device)

@@ -1,4 +1,4 @@
-"""PictureMetrics: while a network trains, how near its pictures are to the data's, at the depth it is trained at."""
+"""PictureMetrics: metrics of generated images during training, at the current depth."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from pggan_framework.cpu.transfer import for_analysis
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.metrics.base import BaseMetric, Features, PictureMetric, Pictures
@@ -22,26 +23,24 @@ from pggan_framework.training.randomness import derive
 if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
-_REALS, _FAKES = 13, 14  # which stream of the seed
+_REALS, _FAKES = 13, 14  # random streams of the seed
 _BATCH = 32
 _NAME = "PictureMetrics"
 
 
 @register("plugin")
 class PictureMetrics(Plugin):
-    """Adds metrics of generated pictures to the figures of a tick, as ``picture.swd.average``, and to metrics.jsonl.
+    """Adds metrics of generated images to a tick's values, as ``picture.swd.average``, and to metrics.jsonl.
 
-    They are measured at the current depth, beside the same figures of other reals (``picture.swd.average.floor``); what
-    pictures are too small for is left out. The first measurement at a depth also measures the reals, and takes three
-    times as long as the others. The training itself goes on as without it.
+    They are measured at the current depth, with their real-vs-real baselines (``picture.swd.average.floor``); metrics
+    that need larger images are skipped. The first measurement at a depth also measures the reals, and takes three times
+    as long as the others. Training itself is unchanged.
 
     Args:
-        metrics: names of metrics of pictures, swd and fid by default; those that need features share one pass through
-            the extractor.
-        count: how many pictures a side; at most half the data are.
+        metrics: names of image metrics; those that need features share one pass through the extractor.
+        count: images per side, at most half the data.
         every_ticks: ticks between two measurements.
-        extractor: whose features are compared: lite0, inception or random; auto is lite0 if it is installed, else
-            random.
+        extractor: feature extractor: lite0, inception, random, or auto: lite0 if installed, else random.
 
     Raises:
         UserError: if a metric or the extractor cannot be used, or a number is outside its limits.
@@ -63,12 +62,12 @@ class PictureMetrics(Plugin):
         names = dict.fromkeys(("swd", "fid") if metrics is None else metrics)
         self._metrics: list[BaseMetric[Pictures]] = [metric_class(name, kind)() for name in names]
         if not self._metrics:
-            raise UserError(f"{_NAME}.metrics is empty; allowed: names of metrics, swd for one")
+            raise UserError(f"{_NAME}.metrics is empty; allowed: names of metrics, such as swd")
         self._eye: Eye | None = None
         self._known: tuple[int, list[BaseMetric[Pictures]], dict[str, Features], dict[str, Features]] | None = None
 
     def setup(self, trainer: Trainer) -> None:
-        """Build the extractor, and see that the metrics can be measured at full depth.
+        """Build the extractor, and check that the metrics can be measured at full depth.
 
         Raises:
             UserError: if the data are too few, or the extractor cannot be built, or a metric does not suit them.
@@ -77,7 +76,7 @@ class PictureMetrics(Plugin):
         dataset = trainer.parts.dataset
         dataset.check_all_present(_NAME)
         self.count = min(self.count, len(dataset) // 2)
-        self._eye = attach(self._metrics, self.extractor, str(trainer.parts.device))
+        self._eye = attach(self._metrics, self.extractor, for_analysis(trainer.parts.device))
         full = Pictures(np.zeros((1, *dataset.shape), np.uint8))
         _, left_out = usable(self._metrics, self.count, full)
         if left_out:
@@ -87,7 +86,7 @@ class PictureMetrics(Plugin):
         """Measure.
 
         Raises:
-            DivergedError: if the pictures are not finite.
+            DivergedError: if the images are not finite.
         """
         trainer = self.trainer
         _, metrics, *sides = self._reals_at(trainer.depth)
@@ -115,7 +114,7 @@ class PictureMetrics(Plugin):
             trainer.parts.logger.message(f"{error}; training continues")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Drop the lines of metrics.jsonl that were written after the checkpoint: they will be written again."""
+        """Drop the lines of metrics.jsonl that are newer than the checkpoint: they will be written again."""
         trainer = self.trainer
         if trainer.parts.directory is not None and trainer.world.main:
             last = trainer.tick_start_nimg
@@ -140,7 +139,7 @@ class PictureMetrics(Plugin):
             yield Pictures(to_uint8(to_network_range(batch, dataset.range_in, (-1, 1)).numpy()))
 
     def _fakes(self) -> Iterator[Pictures]:
-        """Always of the same latents, so that two ticks differ by the network alone."""
+        """Samples from constant latents, so that two ticks differ by the network alone."""
         for start in range(0, self.count, _BATCH):
             seed = derive(self.trainer.parts.seed, _FAKES, start)
             pictures, _ = self.trainer.sample(min(_BATCH, self.count - start), seed)

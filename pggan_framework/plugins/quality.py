@@ -1,4 +1,4 @@
-"""QualityMonitor: how good the samples are, in the log, the report and the best checkpoint of every run."""
+"""QualityMonitor: measure sample quality for the log, the report and the best checkpoint of every run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pggan_framework.cpu.transfer import for_analysis
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.errors import UserError
 from pggan_framework.metrics.base import BaseMetric, Clips, Features, Pictures
@@ -39,11 +40,11 @@ from pggan_framework.training.randomness import derive
 if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
-_REALS, _FAKES = 31, 32  # which stream of the seed
+_REALS, _FAKES = 31, 32  # random streams of the seed
 _BATCH = 32
 _PIXELS = 64 * 64
 _CLIPS, _IMAGES, _FEWEST, _LEAST = 96, 64, 16, 2
-"""Clips and images up to 64x64 pixels, samples of any larger size, and the fewest on each side that are measured."""
+"""Number of clips and of images up to 64x64 pixels, of larger images, and the least number per side."""
 
 
 @register("plugin")
@@ -57,7 +58,7 @@ class QualityMonitor(Plugin):
     checkpoint with the lowest distance at the deepest, completely faded-in depth.
 
     Args:
-        every_ticks: ticks between two measurements; 0 for none, None to follow OutputGenerator.
+        every_ticks: ticks between two measurements; 0 for none, None follows OutputGenerator.
         keep_best: write network-best.pt whenever the distance is the lowest so far.
     """
 
@@ -84,11 +85,11 @@ class QualityMonitor(Plugin):
         saver = next((plugin for plugin in plugins if isinstance(plugin, SaverPlugin)), None)
         self._folder = trainer.parts.directory if saver is None else saver.directory
         frechet = Frechet()
-        frechet.minimum = _LEAST  # the baseline is measured with as few clips, and tells how much they say
+        frechet.minimum = _LEAST  # the baseline has as few clips, and shows how much the values mean
         sound: list[BaseMetric[Any]] = [frechet, Consistency(), Silence(), Loudness(), Centroid(), Edges(), Clipping()]
         self._metrics = [SlicedWasserstein()] if dataset.codec is None else sound
         self.metric = "picture.swd.average" if dataset.codec is None else "sound.frechet"
-        # A plugin that measures more samples of the same has the names in stats.jsonl to itself.
+        # If a plugin measures more samples with the same metrics, their names in stats.jsonl are its own.
         self._others = any(isinstance(plugin, (SoundMetrics, PictureMetrics)) for plugin in plugins)
         order = np.random.default_rng(derive(trainer.parts.seed, _REALS)).permutation(len(dataset))
         order = dataset.present(order)
@@ -104,13 +105,13 @@ class QualityMonitor(Plugin):
             self._measure()
 
     def on_end(self) -> None:
-        """Measure the last state if it was not, and summarize: the last and the best samples, and what to type next."""
+        """Measure the last state if needed, and summarise: last and best samples, and the next commands."""
         trainer = self.trainer
         if not self._measures or trainer.iteration == 0:
             if self.every_ticks and trainer.iteration > 0:
                 few = len(trainer.parts.dataset)
                 logger = trainer.parts.logger
-                logger.message(f"quality is not measured: {few} examples are too few; {2 * _LEAST} are the least")
+                logger.message(f"quality is not measured: {few} examples are too few; at least {2 * _LEAST} are needed")
             return
         if not trainer.failed and (self._last is None or self._last["nimg"] != trainer.nimg):
             self._measure()
@@ -144,11 +145,12 @@ class QualityMonitor(Plugin):
         facts = self._facts(figures)
         self._last = facts
         best = self._contest(facts)
-        self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",), "")
-        size = trainer.parts.dataset.growth.shape_at(trainer.depth)[1:]
-        growing = f" ({size[0]}x{size[1]})" if trainer.depth < trainer.G.max_depth else ""
+        self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",))
+        if self._verdict.ratio is not None:
+            trainer.stats["quality"] = self._verdict.ratio
         suffix = "; the best so far" if best else ""
-        trainer.parts.logger.message(f"quality at {trainer.kimg:.1f} kimg{growing}: {self._verdict.line}{suffix}")
+        at = f"{trainer.kimg:.1f} kimg{self._below_full_size()}"
+        trainer.parts.logger.message(f"quality at {at}: {self._verdict.line}{suffix}")
         if trainer.parts.directory is not None:
             try:
                 append_line(trainer.parts.directory / FILE, facts, figures)
@@ -193,13 +195,21 @@ class QualityMonitor(Plugin):
         write_best(self.trainer, path, companion, failed)
         return True
 
+    def _below_full_size(self) -> str:
+        """The size of the samples while the networks are not fully grown, else nothing."""
+        trainer = self.trainer
+        _, height, width = trainer.parts.dataset.growth.shape_at(trainer.depth)
+        return f" ({height}x{width})" if trainer.depth < trainer.G.max_depth else ""
+
     def _summary(self) -> list[str]:
-        """What the run has come to, as lines for the log."""
+        """The result of the run, as lines for the log."""
         trainer, lines = self.trainer, []
         best, last = self._best, self._last
         if self._verdict is not None:
             state = "before training failed" if trainer.failed else "at the end"
-            lines.append(f"quality {state}: {self._verdict.line}")
+            lines.append(f"quality {state}{self._below_full_size()}: {self._verdict.line}")
+            if self._below_full_size() and not trainer.failed:
+                lines.append("the full size was not reached; the distance is to data of the reduced size: train longer")
         if best is not None and last is not None:
             if best["nimg"] == last["nimg"]:
                 lines.append(f"the last checkpoint is the best: {described(best)}")
@@ -245,7 +255,7 @@ class QualityMonitor(Plugin):
             yield self._samples(to_network_range(batch, dataset.range_in, (-1, 1)).numpy())
 
     def _fakes(self) -> Iterator[Clips | Pictures]:
-        """Always from the same latents, so that two measurements differ by the network alone; none if not finite."""
+        """Samples from constant latents, so that two measurements differ by the network alone; none if not finite."""
         for start in range(0, self._n, _BATCH):
             seed = derive(self.trainer.parts.seed, _FAKES, start)
             images, _ = self.trainer.sample(min(_BATCH, self._n - start), seed)
@@ -260,12 +270,12 @@ class QualityMonitor(Plugin):
         return (
             Pictures(to_uint8(images))
             if codec is None
-            else decoded(codec, images.clip(-1, 1), device=str(parts.device))
+            else decoded(codec, images.clip(-1, 1), device=for_analysis(parts.device))
         )
 
 
 def _judged(name: str) -> bool:
-    """Whether a value is needed to judge samples; the others are in metrics.jsonl alone."""
+    """Whether a value is needed to grade samples; the others are in metrics.jsonl alone."""
     return name.removesuffix(".floor").rpartition(".")[2] not in ("p5", "p95", "distance")
 
 

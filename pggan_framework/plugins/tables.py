@@ -1,4 +1,4 @@
-"""Parameters that have a value for each depth (DepthTables), or each moment of the training (ProgressTables)."""
+"""Parameters with a value per depth (DepthTables), or per fraction of the training (ProgressTables)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class DepthTables(Plugin):
-    """Sets parameters before each step to what their tables have for the depth; every run with tables has one.
+    """Sets parameters before each step to their tables' values for the depth; every run with tables has one.
 
     Args:
-        tables: ``Class.parameter`` -> values by depth; a depth takes the value of the largest key not above it, and
-            the parameter's own value below the smallest.
+        tables: ``Class.parameter`` -> values by depth; a depth uses the value of the largest key not above it, and the
+            parameter's own value below the smallest.
         components: the run's components by name, which hold the parameters as attributes.
     """
 
@@ -32,11 +32,11 @@ class DepthTables(Plugin):
         ]
 
     def setup(self, trainer: Trainer) -> None:
-        """Note what the parameters are without tables.
+        """Store the parameters' own values.
 
         Raises:
-            UserError: if a table has a key that is no depth of the data, a value its component refuses, or a rival in
-                a penalty's own weights by depth.
+            UserError: if a table has a key that is not a depth of the data, its component rejects a value, or a penalty
+                has weights by depth of its own.
         """
         super().setup(trainer)
         self._without = [getattr(owner, parameter) for _, _, owner, parameter in self._tables]
@@ -48,7 +48,7 @@ class DepthTables(Plugin):
             for depth, value in table.items():
                 if depth not in range(trainer.G.max_depth + 1):
                     raise UserError(
-                        f"by_depth: {name}: {depth} is no depth; allowed: 0 to {trainer.G.max_depth} for these data"
+                        f"by_depth: {name}: {depth} is not a depth; allowed: 0 to {trainer.G.max_depth} for these data"
                     )
                 if isinstance(value, int | float) and not (isfinite(value) and value >= 0):
                     raise UserError(f"by_depth: {name}.{depth}: {value} is given; allowed: 0 and above")

@@ -192,7 +192,7 @@ def test_inspiration_keeps_all_and_compares_features_alone(model, tmp_path):
 def test_label_maps(model, tmp_path, capsys):
     model(maps())
     assert main(["project", "net.pt", "target.png", *SHORT, "--out", "out"]) == 2
-    assert "give its map with --maps FILE" in capsys.readouterr().err
+    assert "give it with --maps FILE" in capsys.readouterr().err
     Image.fromarray(np.tri(8, dtype=np.uint8)).save("map.png")
     assert main(["project", "net.pt", "target.png", *SHORT, "--maps", "map.png", "--out", "out"]) == 0
     np.testing.assert_array_equal(np.load("out/latents.npz")["maps"][0], np.tri(8))
@@ -233,7 +233,7 @@ def test_label_maps(model, tmp_path, capsys):
         (["target.png", "--extractor", "random", "--extractor", "random"], "--extractor random is given twice"),
         (["target.png", "--extractor", "none", "--extractor", "random"], "--extractor none is given with others"),
         (["target.png", "--extractor", "none", "--inspire"], "--inspire compares features alone"),
-        (["target.png", "--extractor", "none", "--pixel_weight", "0"], "so that nothing is compared"),
+        (["target.png", "--extractor", "none", "--pixel_weight", "0"], "so nothing is compared"),
         (["target.png", "--fit", "squeeze"], "--fit: invalid choice: 'squeeze'"),
         (["target.png", "--out", "full"], "full exists already"),
     ],

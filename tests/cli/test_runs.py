@@ -45,6 +45,9 @@ SOUND = "--SoundImageDataset.n_fft 64 --SoundImageDataset.hop_length 16 --SoundS
 TINY = f"{NETWORKS} {TRAINING}"
 TONES = f"--TonesDataset.count 30 {TINY} --SoundSaver.griffin_lim_iter 2"
 
+# Runs in processes of their own, which no fixture reaches, are compared with runs in this one.
+pytestmark = pytest.mark.usefixtures("all_samples_are_measured")
+
 
 def environment() -> dict[str, str]:
     """That of a shell in which `python` is this one."""

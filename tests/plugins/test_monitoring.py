@@ -177,7 +177,7 @@ def test_a_full_disk_costs_a_message_not_the_run(
 
 
 def test_sheets_are_needed_for_a_time_lapse(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="TimeLapse: there are no sheets.*ImageSaver"):
+    with pytest.raises(UserError, match="TimeLapse: there are no sample grids.*ImageSaver"):
         run(overrides={**SMALL, "postprocessors": [], "plugins": ["TimeLapse"], "result_dir": str(tmp_path)})
     assert not list(tmp_path.iterdir())
 

@@ -22,7 +22,7 @@ from pggan_framework.data.recordings.summary import describe_recordings
 from pggan_framework.data.base import Pixels, box_mean
 from pggan_framework.data.labels.labelling import read_labels
 from pggan_framework.data.recordings.folder import BadFiles, Recordings
-from pggan_framework.data.recordings.manifest import HASHED, content_digest
+from pggan_framework.data.recordings.known import HASHED, content_digest
 from pggan_framework.data.datasets.wave import ImgMode, SourceRead, WaveDataset, codec_for
 from pggan_framework.data.walk import named
 from pggan_framework.errors import UserError
@@ -173,7 +173,7 @@ class SoundImageDataset(WaveDataset):
             vary_level_db=vary_level_db, vary_pitch=vary_pitch, vary_start=vary_start, vary_eq_db=vary_eq_db
         )
         self._variation = Variation(vary_level_db, vary_pitch, vary_start, vary_eq_db)
-        self._recordings = Recordings(self.dir_path, self._policy, bad_files, max_files, prepared_dir)
+        self._recordings = Recordings(self.dir_path, self._policy, bad_files, max_files, prepared_dir is not None)
         names = self._recordings.names
         table, json_file = (None if path is None else Path(path) for path in (labels_csv, labels_json))
         self._file_labels = read_labels(names, labels, table, labels_pattern, owner, json_file, continuous_labels)
@@ -270,7 +270,7 @@ class SoundImageDataset(WaveDataset):
         at_once = max(SOURCE_SAMPLES // self._policy.samples, 1)
         sources = []
         for number, file in enumerate(self._recordings.files):
-            clips = len(self._policy.offsets(file.name, file.header.length_at(self.frequency)))
+            clips = self._policy.count(file.header.length_at(self.frequency))
             sources += [(number, slice(first, first + at_once)) for first in range(0, max(clips, 1), at_once)]
         return sources
 
@@ -431,7 +431,7 @@ class SoundImageDataset(WaveDataset):
         digest = hashlib.sha256(repr((self._policy, SOURCE_SAMPLES, self.remove_offset)).encode())
         for recording in self._recordings.files:
             if recording.digest is None:
-                recording.digest = content_digest(recording.header.path, recording.state[0])
+                recording.digest = content_digest(recording.header.path)
             digest.update(f"{recording.name}\0{recording.state[0]}\0{recording.digest}\0".encode())
         return digest.hexdigest()[:16]
 
@@ -474,7 +474,7 @@ class SoundImageDataset(WaveDataset):
         digest = hashlib.sha256(repr((self._policy, SOURCE_SAMPLES)).encode())
         digest.update(b"offset removed" if self.remove_offset else b"")
         for recording in self._recordings.files:
-            path = recording.header.path
+            path = Path(recording.header.path)
             size = path.stat().st_size
             digest.update(f"{recording.name}\0{size}\0".encode())
             with path.open("rb") as file:

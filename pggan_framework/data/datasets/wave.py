@@ -168,7 +168,8 @@ class WaveDataset(DepthDataset):
         for index, row in enumerate(rows):
             measures = [] if index in bad else row["measures"]
             self._parts.append(len(measures))
-            self.add_source(index, len(measures), {**row["facts"], **bad.get(index, {})})
+            facts = {**row["facts"], **bad[index]} if index in bad else row["facts"]
+            self.add_source(index, len(measures), facts)
             self._loudness += [measured["peak"] for measured in measures]
         self.codec.fit_measures({"peak": peak} for peak in self._loudness)
 
