@@ -97,8 +97,8 @@ def _distance(trained: Pretrained, dataset: DepthDataset, count: int) -> float:
 def _parser() -> Parser:
     parser = checkpoint_parser(
         "ema",
-        "Make the EMA generator of another length from the averages that a run with --plugins PowerEMA has stored, as a\n"
-        "checkpoint for the other commands. Of several lengths, the one with the least sliced Wasserstein distance.",
+        "Make the EMA generator of another length from the averages that a run with --plugins PowerEMA has stored,\n"
+        "as a checkpoint for the other commands. Of several lengths, the one with the smallest SWD.",
         EXAMPLES,
     )
     add_plugin_dirs(parser)

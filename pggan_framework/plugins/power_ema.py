@@ -22,7 +22,7 @@ FOLDER = "averages"
 
 @register("plugin")
 class PowerEMA(Plugin):
-    """Stores power-function averages of G (EDM2, Karras et al. 2024, arXiv 2312.02696), for ``pggan ema RUN --length L``.
+    """Stores power-function averages of G (EDM2, Karras et al. 2024, arXiv 2312.02696) for ``pggan ema``.
 
     Each length costs one more average per step. A file of them, as large as the generator for each length, is written
     every few ticks. A block's average begins when the block comes into use, or when the usual EMA begins anew.

@@ -112,6 +112,18 @@ class ProgressTables(Plugin):
         self._clock: Clock | None = None
         self.values: dict[str, Any] = {}
 
+    def setup(self, trainer: Trainer) -> None:
+        """Let the components check all values.
+
+        Raises:
+            UserError: if one refuses a value.
+        """
+        super().setup(trainer)
+        for name, table in self._tables.items():
+            owner, _, parameter = name.rpartition(".")
+            for value in table.values() if owner else ():
+                setattr(self._components[owner], parameter, value)
+
     @property
     def fraction(self) -> float:
         """How far training has come, 0 to 1."""
