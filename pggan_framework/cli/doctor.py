@@ -1,4 +1,4 @@
-"""``pggan doctor``: what this machine has, what a run here uses of it, and what to do about the rest."""
+"""``pggan doctor``: report this machine's resources, what a run uses of them, and advice."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ EXTRAS = {
     "torchcrepe": ("sound-metrics", "pitch metrics"),
     "torch_fidelity": ("inception", "FID and KID by Inception"),
 }
-"""Optional packages: the extra that brings each, and what needs it."""
+"""Optional packages: the extra that installs each, and the feature that needs it."""
 LEAST_DISK, LEAST_SHM, LEAST_FILES = 5 << 30, 1 << 30, 1024
-"""Bytes and open files below which a long run may end early."""
+"""Bytes and open files below which a long run may fail."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Finding:
     """One line of the report.
 
     Args:
-        name: what was looked at.
-        value: what there is.
-        use: what a run uses of it; empty where that is the same.
-        advice: what to do about it; empty where nothing is wrong.
+        name: the resource.
+        value: its state.
+        use: what a run uses of it; empty if it uses all of it.
+        advice: what to do about it; empty if nothing is wrong.
     """
 
     name: str
@@ -62,19 +62,17 @@ class Finding:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan doctor`` with the words that follow it; returns 0, or 1 where something needs attention.
+    """Run ``pggan doctor`` with the words that follow it; returns 0, or 1 if something needs attention.
 
     Raises:
         UserError: if a flag is wrong.
     """
-    parser = Parser(
-        "doctor", "What this machine has, what a run here uses of it, and what to do about the rest.", EXAMPLES
-    )
+    parser = Parser("doctor", "This machine's resources, what a run uses of them, and advice.", EXAMPLES)
     parser.add_argument(
-        "--result_dir", type=Path, default=Path("results"), metavar="DIR", help="where runs go; results"
+        "--result_dir", type=Path, default=Path("results"), metavar="DIR", help="folder of the runs (default: results)"
     )
-    parser.add_argument("--device", default="auto", help="the device to look at; auto")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--device", default="auto", help="device to examine (default: auto)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(list(argv))
     findings = examine(given.result_dir, given.device)
@@ -91,7 +89,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def examine(result_dir: Path, device: str = "auto") -> list[Finding]:
-    """Look at everything; changes nothing on the machine.
+    """Examine everything; changes nothing on the machine.
 
     Args:
         result_dir: where runs go.
@@ -157,7 +155,7 @@ def _storage(result_dir: Path) -> list[Finding]:
     advice = "" if writable else "you may not write there: give --result_dir a folder of yours"
     free = shutil.disk_usage(place).free
     if writable and free < LEAST_DISK:
-        advice = f"make room: checkpoints, samples and prepared data of a long run take more than {_size(LEAST_DISK)}"
+        advice = f"free disk space: checkpoints, samples and data of a long run need more than {_size(LEAST_DISK)}"
     found.append(Finding("results", f"{place}, {_size(free)} free", "", advice))
     temporary = Path(tempfile.gettempdir())
     free = shutil.disk_usage(temporary).free

@@ -1,4 +1,4 @@
-"""``pggan train``, also ``python train.py``: the main job."""
+"""``pggan train``, also ``python train.py``: train a network."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(argv: list[str]) -> int:
         source, words = _source(words)
         choice = plan_folder(folder, words, source)
         config = resolve(words, base=choice.config)
-        # Where the resolved config is printed, standard output holds nothing else.
+        # If the resolved config is printed, standard output must hold nothing else.
         if main_process and config.general.verbosity != "quiet":
             print_lines(choice.lines, sys.stderr if "--print_config" in argv else sys.stdout)
     else:
@@ -84,7 +84,7 @@ def _source(words: list[str]) -> tuple[Facts | None, list[str]]:
 
 
 def _help(argv: list[str]) -> int:
-    """The general flags and the components; imports no component, so that it is quick."""
+    """The general flags and the components; imports no component, so it is fast."""
     from pggan_framework.config.discovery import index
     from pggan_framework.config.help import train_help
 

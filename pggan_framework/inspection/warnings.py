@@ -73,8 +73,8 @@ def data_warnings(facts: DataFacts) -> list[str]:
         )
     if facts.alike > ALIKE:
         found.append(
-            f"{facts.alike:.0%} of the {what} nearly equal another one, and samples will be similar too: remove"
-            " duplicates, and add different ones"
+            f"{facts.alike:.0%} of the {what} nearly equal another one: samples will be similar too; remove duplicates,"
+            " and add different ones"
         )
     return found
 

@@ -170,7 +170,7 @@ def test_what_would_spoil_the_data_is_refused():
             Augmentations([part]).check(build_codec("abslog"), None)
     moving = [DiffAugment(), ADA(), ADA(transforms=("blit",)), ColourJitter(flip=0.5), ColourJitter(rotation=5)]
     for part in [*moving, SpectrogramAugment()]:
-        with pytest.raises(UserError, match=f"{type(part).__name__} moves what is in a picture"):
+        with pytest.raises(UserError, match=f"{type(part).__name__} moves image contents"):
             Augmentations([part]).check(None, maps)
         Augmentations([part]).check(None, rows)
     still = [DiffAugment(policy=("color", "cutout")), ADA(transforms=("colour",)), ColourJitter()]

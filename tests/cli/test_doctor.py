@@ -38,7 +38,7 @@ def test_what_is_short_comes_with_advice_and_status_1(
     monkeypatch.setattr(doctor, "EXTRAS", {"no_such_package": ("wandb", "WandbLogger")})
     status, found = _found(tmp_path, capsys, "--device", "cpu")
     assert status == 1
-    assert "make room" in found["results"]["advice"]
+    assert "free disk space" in found["results"]["advice"]
     assert "TMPDIR" in found["temporary files"]["advice"]
     assert "--shm-size 2g" in found["shared memory"]["advice"]
     assert "pip install 'torch>=2.10'" in found["torch"]["advice"]
@@ -47,7 +47,7 @@ def test_what_is_short_comes_with_advice_and_status_1(
     assert "pip install 'pggan_framework[wandb]'" in found["not installed"]["value"]
     assert main(["doctor", "--result_dir", str(tmp_path), "--device", "cpu"]) == 1
     text = capsys.readouterr().out
-    assert "! results" in text and "-> make room" in text
+    assert "! results" in text and "-> free disk space" in text
 
 
 def test_a_device_that_is_not_there_is_a_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -151,7 +151,7 @@ def test_moved_and_other_data(trained: Path, tmp_path: Path, capsys: pytest.Capt
     shutil.move(tmp_path / "here", tmp_path / "there")
     error = refused([str(folder), *QUICK], capsys)
     assert "the model's data cannot be read" in error
-    assert "--data PATH says where the data are now" in error
+    assert "give their new location with --data PATH" in error
     words = [str(folder), "--data", str(tmp_path / "there"), "--metrics", "loudness", *QUICK]
     assert main(["evaluate", *words]) == 0
     assert "note:" not in capsys.readouterr().err
@@ -159,7 +159,7 @@ def test_moved_and_other_data(trained: Path, tmp_path: Path, capsys: pytest.Capt
         wave, rate = soundfile.read(path)
         soundfile.write(path, 2 * wave, rate)
     assert main(["evaluate", *words]) == 0
-    assert "not those the model was trained on" in capsys.readouterr().err
+    assert "not the model's training data" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

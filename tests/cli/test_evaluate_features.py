@@ -132,7 +132,7 @@ def test_the_environment_says_where_the_cache_is(folder: Path, tmp_path: Path, m
 def test_a_model_that_copies_is_found_out(
     drawn: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Half of its pictures are training pictures, and the others are new ones of the same kind."""
+    """Half of its pictures are training images, and the others are new ones of the same kind."""
     pixels = stored(drawn)
     fresh = np.random.default_rng(1).integers(0, 256, (30, 3, SIDE, SIDE), dtype=np.uint8)
     playing(np.concatenate([pixels[100:130], fresh]), monkeypatch)
@@ -144,7 +144,7 @@ def test_a_model_that_copies_is_found_out(
     assert found["nearest_random.copies"] < 0.4
     said = capsys.readouterr().out.splitlines()[-1]
     assert "0 times as far as usual" in said
-    sample, place = (int(said.split(word)[1].split()[0].strip(",")) for word in ("sample", "training picture"))
+    sample, place = (int(said.split(word)[1].split()[0].strip(",")) for word in ("sample", "training image"))
     assert place == sample + 100
     # The sheet: each of three rows begins with a copy and what it was copied from.
     sheet = np.asarray(Image.open(folder / "neighbours_000000.png"))
@@ -168,7 +168,7 @@ def test_a_model_that_invents_is_not(drawn: Path, folder: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--metrics", "swd", "--extractor", "random"], "none of the metrics looks at features: swd"),
+        (["--metrics", "swd", "--extractor", "random"], "none of the metrics uses features: swd"),
         (["--extractor", "vgg"], "unknown extractor 'vgg'; allowed: inception, lite0, random"),
         (["--extractor", "random", "--metrics", "is"], "is needs an extractor that knows classes; random does not"),
         (["--extractor", "random", "--metrics", "fid", "--count", "9"], "fid needs 64 pictures a side; there are 9"),
@@ -187,4 +187,4 @@ def test_sounds_have_no_neighbours(tmp_path: Path, capsys: pytest.CaptureFixture
     flags = {**TONES, "progressive_growing": False, "Trainer.tick_nimg_default": 8, "total_kimg": 0.008}
     folder = run(overrides={**flags, "result_dir": str(tmp_path)}).path
     assert "--neighbours is given, but the model makes sounds" in refused([str(folder), "--neighbours", "3"], capsys)
-    assert "none of the metrics looks at features" in refused([str(folder), "--extractor", "random"], capsys)
+    assert "none of the metrics uses features" in refused([str(folder), "--extractor", "random"], capsys)

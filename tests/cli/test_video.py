@@ -92,7 +92,7 @@ def test_samples_of_the_snapshots(tmp_path, monkeypatch, capsys):
         (["old.gif", "a.gif"], "old.gif is a file; allowed: a run's folder, or latest"),
         (["results", "a.gif"], "results is no run's folder"),
         (["latest", "a.gif", "--result_dir", "none"], "there is no run in none"),
-        (["one", "a.gif"], "one/images holds 0 sheets of samples (fakes_*.png), and a video needs two or more"),
+        (["one", "a.gif"], "one/images holds 0 sample grids (fakes_*.png), and a video needs two or more"),
         (["latest", "old.gif/a.gif"], "cannot write old.gif/a.gif"),
     ],
 )

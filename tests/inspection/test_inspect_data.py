@@ -160,7 +160,7 @@ def test_large_data_are_measured_in_part():
     found = inspect_data(data, "waves", clips=1, max_clips=5)
     assert set(data.asked) == {0, 25, 50, 74, 99}  # 24.75 apart, rounded
     assert figures(found)["count"] == 100 and figures(found)["levels"]["measured"] == 5
-    assert "5 of 100 clips, evenly spread" in found.report.text()
+    assert "5 of 100 clips, evenly spaced" in found.report.text()
 
 
 def test_clips_stand_for_quiet_and_loud_ones():
@@ -173,7 +173,7 @@ def test_clips_stand_for_quiet_and_loud_ones():
 def test_axes_and_stages():
     text = inspect_data(Waves([sine(0.5)]), "waves").report.text()
     assert "125 Hz, centres from 0 to 3875 Hz" in text  # 8000 / 64
-    assert "0.004 s, 0.128 s in all" in text  # 32 / 8000
+    assert "0.004 s, 0.128 s in total" in text  # 32 / 8000
     assert "4x4, 8x8, 16x16, 32x32: 4 depths" in text
 
 
