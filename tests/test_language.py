@@ -75,6 +75,10 @@ CLEAN = [
     "plugins",
     "train.py",
     "hubconf.py",
+    "docs",
+    "mkdocs.yml",
+    "README.md",
+    "CONTRIBUTING.md",
 ]
 
 
