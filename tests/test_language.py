@@ -76,7 +76,6 @@ CLEAN = [
     "train.py",
     "hubconf.py",
     "docs",
-    "mkdocs.yml",
     "README.md",
     "CONTRIBUTING.md",
 ]
