@@ -19,6 +19,7 @@ from pggan_framework.loggers import terminal
 COMMANDS = {
     "train": "train a network: 'pggan train DIR --minutes 10' for a folder, 'pggan train -h' for all flags",
     "grow": "continue training a model with other sizes, labels, widths or sample rate",
+    "ema": "make the EMA generator of another length from stored averages",
     "branch": "compare settings by short continuations of a run",
     "plan": "write the configuration of 'pggan train DIR' to a file to edit",
     "components": "list all components, or the flags of one",
