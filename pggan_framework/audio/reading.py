@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import takewhile
 from math import ceil, gcd
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +60,7 @@ class EndsEarly(UnreadableSound):
         self.frames = frames
 
 
-@dataclass(frozen=True)
-class SoundFile:
+class SoundFile(NamedTuple):
     """What is known of a file without decoding it; its length is counted where the header cannot be taken as it is.
 
     Args:

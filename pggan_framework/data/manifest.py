@@ -13,6 +13,7 @@ from typing import Any
 
 from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.storage.cache import cache_folder
+from pggan_framework.storage.rows import collector_waits
 
 FORMAT = 1
 """Raised when what is remembered is computed otherwise."""
@@ -103,9 +104,11 @@ class Manifest:
         if self._path is None:
             return {}
         try:
-            found = json.loads(self._path.read_bytes())
-            return dict(found["files"]) if found["format"] == FORMAT else {}
-        except (OSError, ValueError, KeyError, TypeError):
+            with collector_waits():
+                found = json.loads(self._path.read_bytes())
+            rows = found["files"].items() if found["format"] == FORMAT else ()
+            return {name: row for name, row in rows if len(row) == 2 and isinstance(row[1], dict)}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return {}
 
 

@@ -174,6 +174,7 @@ def test_optimisers_forget_when_they_are_to(trace: Any, when: str, resets: list[
     assert [nimg for nimg in fresh if nimg > 0] == resets
 
 
+@pytest.mark.usefixtures("without_gradients")
 def test_repeats_hold_depth_and_alpha(trace: Any) -> None:
     steps, _ = trace(
         total_kimg=0.064,
@@ -211,6 +212,7 @@ def test_a_time_limit_ends_a_run_and_a_resume_goes_on(trace: Any, tmp_path: Path
     assert second.path == first.path and second.nimg > first.nimg
 
 
+@pytest.mark.usefixtures("without_gradients")
 def test_a_plateau_lowers_the_rates_down_to_the_least(trace: Any) -> None:
     register("plugin")(Flat)
     try:
@@ -327,6 +329,7 @@ def test_what_contradicts_itself_is_refused(trace: Any, flags: dict[str, Any], m
         trace(**flags)
 
 
+@pytest.mark.usefixtures("without_gradients")
 def test_phases_beside_a_schedule_are_noted(trace: Any, capsys: pytest.CaptureFixture[str]) -> None:
     cycles = {0: [(1.0, 0.2)]}
     steps, _ = trace(schedule="StageSchedule", StageSchedule__cycles=cycles, DepthManager__lod_training_nimg=5)

@@ -37,7 +37,6 @@ class OldH5Dataset(DepthDataset):
         use_labels: condition networks on the file's labels, classes as numbers [N] or one-hot rows [N, K]; a prepared
             file knows by itself whether it is to.
         model_dataset_depth_offset: log2 of the pictures' side at depth 0; a prepared file knows its own.
-        range_out: value range the networks see.
         own_shards: of a set in shards, let each machine show its own share of them, and need no others.
 
     Raises:

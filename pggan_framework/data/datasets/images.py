@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pggan_framework.data.base import DepthDataset, Pixels, box_means
 from pggan_framework.data.images.files import MOST_PIXELS, reason
 from pggan_framework.data.images.plan import BadFiles, Options, check_bad, fingerprint_of, make_plan
+from pggan_framework.data.labels.labelled import LabelledFiles
 from pggan_framework.data.sources.base import LabelChoice
 from pggan_framework.data.sources.folder import FolderSource
 from pggan_framework.data.sources.stylegan import StyleGANFolder, is_stylegan_folder
@@ -21,7 +22,7 @@ from pggan_framework.registry import register
 
 
 @register("dataset")
-class DefaultImageFolderDataset(DepthDataset):
+class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
     r"""Every image in a folder and the folders below it, links included, in order of their names.
 
     Any kind of image has a defined outcome. Integer grey of more than 8 bit is scaled to 8 bit, colour profiles are
@@ -41,20 +42,6 @@ class DefaultImageFolderDataset(DepthDataset):
         background: colour under transparent pictures and around padded ones: a name such as white, or #rrggbb.
         max_images: use only the first so many.
         mirror: use each picture's mirror image, left for right, as one more picture; all of them come after the last.
-        labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
-            pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
-            the pattern's, or the only one of the table or the JSON.
-        continuous_labels: those of the labels that are numbers in a range, such as a brightness or an angle, and not
-            one of several values.
-        labels_csv: a table of labels: CSV with a header, one column the files' names relative to dir_path, called
-            ``file`` or the first.
-        labels_pattern: a regular expression with named groups that finds labels in the files' names relative to
-            dir_path, such as ``^(?P<breed>[a-z]+)_\d+``.
-        labels_json: a JSON file that maps the files' names to attributes, ``{"a.png": {"hair": "red"}}``, or as
-            StyleGAN2-ADA's dataset.json to a ``class``, ``{"labels": [["a.png", 3]]}``.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
-        seed_shape: height and width of the pictures at depth 0, where the offset does not give them.
-        range_out: value range the networks see.
         bad_files: what happens to a file that cannot be read: skip leaves it out and names it in the summary; one whose
             damage shows only when it is decoded is replaced by the next one, and named then. error stops at the first.
         max_pixels: pixels that an image may have; a larger one counts as one that cannot be read.
@@ -112,7 +99,7 @@ class DefaultImageFolderDataset(DepthDataset):
         self._levels: list[NDArray[np.uint8]] | None = None
         if preload:
             self._preload()
-        self._degenerate = self.plan.look()
+        self._degenerate = self.plan.look(self._preloaded if preload else None)
 
     def __len__(self) -> int:
         return self.plan.total(len(self.plan.chosen))
@@ -172,6 +159,13 @@ class DefaultImageFolderDataset(DepthDataset):
                     self.replaced[number + half * count] = place + half * count, f"{name} ({why})"
             return picture
         raise UserError(f"no image in {self.dir_path} can be decoded: {named(faults)}")
+
+    def _preloaded(self, number: int) -> NDArray[np.uint8]:
+        """One of the files used, from memory."""
+        assert self._levels is not None
+        if number in self.replaced:
+            raise ValueError("it is damaged")
+        return self._levels[-1][number]
 
     def _preload(self) -> None:
         count = len(self.plan.chosen)

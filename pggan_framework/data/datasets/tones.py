@@ -45,9 +45,6 @@ class TonesDataset(WaveDataset):
         seed: another seed, other tones.
         labels: what networks are conditioned on: ``pitch``, the nearest MIDI note, to which the tones are then tuned.
         preload: keep all encoded pictures in memory instead of synthesising and encoding at each access.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
-        seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
-        range_out: value range the networks see.
 
     Raises:
         UserError: if a number is outside its limits.
