@@ -56,7 +56,10 @@ def part_of(module: str, function: str, fail: bool) -> Callable[[Setting, Record
 
 def parts(failing: list[str]) -> dict[str, Part]:
     """All parts by name; those that are `failing` raise an error."""
-    return {name: Part(part_of(*place, name in failing), seconds) for name, (*place, seconds) in WORTH.items()}
+    return {
+        name: Part(part_of(module, function, name in failing), seconds)
+        for name, (module, function, seconds) in WORTH.items()
+    }
 
 
 def _names(text: str) -> list[str]:

@@ -72,6 +72,14 @@ def all_samples_are_measured(few_samples_are_measured: None) -> Iterator[None]:
 
 
 @pytest.fixture
+def without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are taken, and change no weight: where only their number counts, a run takes a fraction of the time."""
+    from pggan_framework.training.step import TrainingStep
+
+    monkeypatch.setattr(TrainingStep, "_compute", lambda *_: None)
+
+
+@pytest.fixture
 def own_plugins() -> Iterator[None]:
     """Forget the plugin files loaded before the test while it runs, and afterwards those it has loaded."""
     with forgotten_plugins():

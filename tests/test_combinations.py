@@ -187,5 +187,6 @@ def test_combinations_train_or_say_why_not(
             "ColourJitter moves what is in a picture, but the data are labelled with maps",
             "does not know its blocks by depth",
             "Consistency compares two dropout passes, but",
+            "SelfSupervision needs a discriminator with decoders",
         )
         assert any(reason in refused for reason in reasons), refused

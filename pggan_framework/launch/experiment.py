@@ -36,7 +36,7 @@ from pggan_framework.models.growing.source import Source, read_source
 from pggan_framework.networks.execution import Execution
 from pggan_framework.plugins.reporter import Reporter
 from pggan_framework.plugins.run_state import RunState
-from pggan_framework.plugins.tables import DepthTables
+from pggan_framework.plugins.tables import DepthTables, ProgressTables
 from pggan_framework.postprocessors.base import Postprocessor
 from pggan_framework.registry import REGISTRY
 from pggan_framework.runs.folders import checkpoint_folder, inside
@@ -125,7 +125,7 @@ class Experiment:
         self.loss = build_loss(config, self.dataset, self._made)
         self.loss.check(self.generator, self.discriminator)
         self._check_label_sampling()
-        optimizer = make(config, general.optimizer)
+        optimizer = self._made[general.optimizer] = make(config, general.optimizer)
         self.step = TrainingStep(
             self.generator,
             self.discriminator,
@@ -275,11 +275,16 @@ class Experiment:
             "directory": checkpoint_folder(folder, general.checkpoints_dir),
         }
         lr_scheduler: Plugin = make(config, "LRScheduler")
-        tables = {name if "." in name else f"{OWNERS[name]}.{name}": table for name, table in general.by_depth.items()}
+        by_depth, by_progress = (
+            {name if name not in OWNERS else f"{OWNERS[name]}.{name}": table for name, table in tables.items()}
+            for tables in (general.by_depth, general.by_progress)
+        )
+        owners = {**self._made, "LRScheduler": lr_scheduler}
         plugins: list[Plugin] = [
             *schedule,
             *([BudgetKeeper(self.budget)] if self.budget is not None else []),
-            *([DepthTables(tables, {**self._made, "LRScheduler": lr_scheduler})] if tables else []),
+            *([DepthTables(by_depth, owners)] if by_depth else []),
+            *([ProgressTables(by_progress, owners, by_depth)] if by_progress else []),
             lr_scheduler,
             *(make(config, name, **known) for name in ("EfficientLossMonitor", "AbsoluteTimeMonitor")),
             *(make(config, name, **known) for name in (*general.plugins, "QualityMonitor")),

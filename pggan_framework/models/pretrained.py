@@ -22,6 +22,7 @@ from pggan_framework.metrics.base import as_array
 from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, about_path, read_exported
 from pggan_framework.models.fitting import build_generator
 from pggan_framework.networks.base import GeneratorBase
+from pggan_framework.networks.stylegan2 import StyleGAN2Generator
 from pggan_framework.postprocessors.soundfiles import Sound
 from pggan_framework.registry import REGISTRY
 from pggan_framework.schedules.growth import Growth
@@ -118,6 +119,17 @@ class Pretrained:
             for index, latent in enumerate(latents):
                 _redraw(latent, truncation, seed * 0x9E3779B1 + index + 1)
         return torch.stack(latents)
+
+    def truncate(self, psi: float | None) -> float | None:
+        """Truncate the styles of a generator that has them (Karras et al. 2019, arXiv 1812.04948, appendix B).
+
+        Returns:
+            psi where latents are to be truncated instead; else None.
+        """
+        if psi is None or not isinstance(self.generator, StyleGAN2Generator):
+            return psi
+        self.generator.truncation = psi
+        return None
 
     def at_depth(self, depth: int) -> Pretrained:
         """The same at a depth that is trained; a smaller one than it has now is whole, not fading.

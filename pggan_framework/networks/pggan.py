@@ -19,7 +19,7 @@ from pggan_framework.networks.blocks import (
     Head,
     SeedBlock,
 )
-from pggan_framework.networks.fastgan import Excitation
+from pggan_framework.networks.fastgan import SOURCES, Decoders, Excitation
 from pggan_framework.networks.functional import EPSILON, pixel_norm
 from pggan_framework.networks.layers import Layers, check_share
 from pggan_framework.networks.norms import BlockNorm
@@ -169,6 +169,7 @@ class Discriminator(BlockDiscriminator):
             along time where images are spectrograms.
         filtered_downscale: shrink by the filter [1, 3, 3, 1], not by 2x2 means (Karras et al. 2020, arXiv 1912.04958).
         residual: add to each block's output its input, shrunk (the same).
+        decoders: have layers that make images of the feature maps, for the penalty SelfSupervision.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -194,6 +195,7 @@ class Discriminator(BlockDiscriminator):
         row_statistics: bool = False,
         filtered_downscale: bool = False,
         residual: bool = False,
+        decoders: bool = False,
     ) -> None:
         name, growth = type(self).__name__, growth_of(shape)
         layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm, filtered=filtered_downscale)
@@ -219,8 +221,16 @@ class Discriminator(BlockDiscriminator):
             ]
         )
         self.rows = RowStatistics(growth, maps.at(-1), layers) if row_statistics else None
+        sources = {depth: maps.at(depth) for depth in SOURCES if depth < growth.max_depth}
+        self.decoders = Decoders(growth, sources, wscale) if decoders else None
         self.score = layers.dense((maps.at(-1), 1), 1.0)
         self.classify = layers.dense((maps.at(-1), label_space.width), 1.0) if label_space else None
+
+    def reconstructions(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What `decoders` make of images [N, C, h, w], and what they are to make; nothing at the first two depths."""
+        kept: dict[int, Tensor] = {}
+        self._features(images, 1, kept)
+        return [] if self.decoders is None else self.decoders(images, kept, self.depth)
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
         """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] at the current depth.

@@ -315,17 +315,16 @@ def stored_config(folder: Path) -> dict[str, Any]:
 
 def environment(device: str) -> dict[str, str]:
     """Versions, machine and device, for environment.json and the log; nothing that names a person or a path."""
-    from importlib.metadata import version
-
-    packages = ("torch", "torchvision", "numpy", "h5py", "librosa", "soundfile")
+    packages = ("pggan_framework", "torch", "torchvision", "numpy", "h5py", "librosa", "soundfile")
+    # Of the modules themselves: a copy that nobody has installed has no metadata.
+    versions = {name: str(sys.modules[name].__version__) for name in packages if name in sys.modules}
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "pggan_framework": version("pggan_framework"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
         "device": device,
-        **{package: version(package) for package in packages if package in sys.modules or package == "torch"},
+        **versions,
     }
 
 

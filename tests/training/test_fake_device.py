@@ -18,8 +18,8 @@ from benchmarks.gpu_parts.steps import SMALL, configurations, devices_of, flags_
 from pggan_framework.config import resolve_overrides
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.launch import experiment as launch
+from pggan_framework.losses.wgan import CriticTerm
 from pggan_framework.registry import REGISTRY
-from pggan_framework.training.trainer import Trainer
 
 DOCS = Path(__file__).parents[2] / "docs" / "explanation" / "performance.md"
 SYNCS: dict[str, tuple[str, ...]] = {
@@ -66,6 +66,7 @@ class Paper:
             patch(launch, "build_dataset", lambda _: dataset)
             patch(launch, "check_gradients", lambda _: None)  # it looks at values, once, before the first step
             patch(launch, "bytes_at_hand", lambda _: None)
+            patch(launch, "choose_precision", lambda *_: (torch.float32, ""))  # it asks the driver
             patch(launch.Experiment, "drawn_labels", on_the_host(launch.Experiment.drawn_labels))
             trainer = trainer_of(given, self.folder)
             batches = trainer.parts.loader._batches
@@ -73,7 +74,6 @@ class Paper:
             patch(batches, "labels", on_the_host(batches.labels))
             if "schedule" in given:
                 trainer.nimg = 0
-            self.prepare(trainer)
             with mode.watched():
                 trainer.take_step()
             if "DepthManager" in given:
@@ -84,9 +84,6 @@ class Paper:
             assert {value.device.type for value in monitor.state_dict()["sums"].values()} == {device}
         return mode.waited
 
-    def prepare(self, trainer: Trainer) -> None:
-        """What a test changes before the step."""
-
 
 @pytest.fixture
 def paper(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
@@ -94,14 +91,22 @@ def paper(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
     return Paper(data, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("name", configurations())
+def steps() -> dict[str, dict[str, Any]]:
+    """The configurations that the GPU script runs too, those penalties in one step that need nothing else."""
+    found = configurations()
+    alone = [name for name, flags in found.items() if flags.keys() == {"loss", "penalties"} and "UnrolledD" not in name]
+    penalties = [penalty for name in alone for penalty in found.pop(name)["penalties"]]
+    return {**found, "penalties together": {"loss": "LogisticGAN", "penalties": penalties}}
+
+
+@pytest.mark.parametrize("name", steps())
 def test_every_component(paper: Paper, name: str) -> None:
-    waits = SYNCS.get(name.split()[-1], ())
-    assert paper.step(configurations()[name], waits=waits) == set(waits)
+    waits = SYNCS["GDPP"] if name == "penalties together" else ()
+    assert paper.step(steps()[name], waits=waits) == set(waits)
 
 
 def test_no_component_is_left_out() -> None:
-    flags = json.dumps(configurations())
+    flags = json.dumps(steps())
     for kind in ("loss", "penalty", "generator", "discriminator", "augmentation"):
         own = {component.name for component in REGISTRY if component.kind == kind and component.is_own}
         assert own == {name for name in own if f'"{name}"' in flags or name in ("Generator", "Discriminator")}
@@ -147,24 +152,6 @@ def test_what_waits_is_in_the_docs() -> None:
     assert all(f"`{name}`" in text for name in SYNCS)
 
 
-class Waiting(Paper):
-    """A run with a term that waits.
-
-    Args:
-        how: what it does to the fakes.
-    """
-
-    how: Any
-
-    def prepare(self, trainer: Trainer) -> None:
-        """Let the loss look at values."""
-        terms = trainer.parts.step.loss.terms
-        usual = type(terms[0]).__call__
-        self.monkeypatch.setattr(
-            type(terms[0]), "__call__", lambda term, context: (self.how(context.fakes), usual(term, context))[1]
-        )
-
-
 @pytest.mark.parametrize(
     "how",
     [
@@ -180,8 +167,17 @@ class Waiting(Paper):
         lambda x: torch.linalg.inv(x[0, 0]),
     ],
 )
-def test_a_term_that_waits_is_found(how: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting = Waiting(data, tmp_path, monkeypatch)
-    waiting.how = staticmethod(how)
-    with pytest.raises((HostSyncError, RuntimeError)):
-        waiting.step({})
+def test_what_waits_is_found(how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with on_paper(monkeypatch) as mode:
+        x = torch.randn(4, 3, 8, 8, device=mode.paper)
+        with mode.watched(), pytest.raises((HostSyncError, RuntimeError)):
+            how(x)
+
+
+def test_a_term_that_waits_fails_a_step(paper: Paper, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = CriticTerm.__call__
+    monkeypatch.setattr(
+        CriticTerm, "__call__", lambda term, context: (context.fakes.mean().item(), usual(term, context))[1]
+    )
+    with pytest.raises(HostSyncError, match="_local_scalar_dense: the host reads a value"):
+        paper.step({})
