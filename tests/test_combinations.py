@@ -28,7 +28,19 @@ LOSSES = [
     "StandardGAN",
     "WGANGP",
 ]
-PENALTIES = ["Consistency", "Drift", "GDPP", "GradientPenalty", "PullAway", "R1", "R2", "TV", "UnrolledD", "ZeroGP"]
+PENALTIES = [
+    "Consistency",
+    "Drift",
+    "GDPP",
+    "GradientPenalty",
+    "PathLength",
+    "PullAway",
+    "R1",
+    "R2",
+    "TV",
+    "UnrolledD",
+    "ZeroGP",
+]
 SMALL_G, SMALL_D = {"fmap_base": 16, "fmap_max": 4, "latent_size": 3}, {"fmap_base": 16, "fmap_max": 4}
 NETWORKS: dict[str, dict[str, Any]] = {
     "PGGAN": {"generator": "Generator", "discriminator": "Discriminator"},
@@ -37,6 +49,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "auto-encoder": {"generator": "Generator", "discriminator": "AutoencoderDiscriminator"},
     "DCGAN": {"generator": "DCGANGenerator", "discriminator": "DCGANDiscriminator", "grows": False},
     "DCGAN's G": {"generator": "DCGANGenerator", "discriminator": "Discriminator", "grows": False},
+    "R3GAN": {"generator": "R3GANGenerator", "discriminator": "R3GANDiscriminator", "labels": True},
+    "StyleGAN2": {"generator": "StyleGAN2Generator", "discriminator": "StyleGAN2Discriminator"},
     "SPADE": {"generator": "SPADEGenerator", "discriminator": "MapDiscriminator", "maps": True},
 }
 SCHEDULES: dict[str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from forgotten import forgotten_plugins
 from page_stand_ins import data, installed
-from pages import blocks, commands, pages_with
+from pages import blocks, commands, name_of, pages_with
 
 from pggan_framework.cli.main import main
 from pggan_framework.config import resolve_overrides
@@ -226,7 +226,7 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", pages_with("bash"), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", pages_with("bash"), ids=name_of)
 def test_every_command_runs(
     page: Path, template: Path, laid_out: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,7 +240,7 @@ def test_every_command_runs(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", pages_with("python"), ids=name_of)
 def test_every_python_example_runs(
     page: Path,
     laid_out: Callable[[Path], None],

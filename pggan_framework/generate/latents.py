@@ -94,7 +94,7 @@ class StoredPlayer(Player):
     Args:
         stored: the latents.
         model: which they were found for, or another one that takes latents of their size and knows their labels.
-        decoding: how its pictures become sound.
+        decoding: how its images become sound.
         fixed: values of attributes that hold in place of the stored ones.
         every: see `Player`.
 
@@ -122,14 +122,14 @@ class StoredPlayer(Player):
         super().__init__(model, decoding, fixed, every=every)
 
     def seeds(self, asked: Sequence[int] | None) -> list[int]:
-        """The latents that are asked for by number, or all.
+        """The latents that are requested by number, or all.
 
         Raises:
             UserError: if there is no such one.
         """
         for seed in asked or ():
             if seed >= len(self.stored):
-                raise UserError(f"seed {seed} is asked for; allowed of these latents: 0 to {len(self.stored) - 1}")
+                raise UserError(f"seed {seed} is requested; allowed of these latents: 0 to {len(self.stored) - 1}")
         return list(range(len(self.stored))) if asked is None else list(asked)
 
     def label(self, seed: int, values: Mapping[str, object] | None = None) -> Labels | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 16
 MOST_COLUMNS = 12
-"""A sheet of samples has a column for each value of the first label, of so many at most, and `ROWS` rows."""
+"""A sample grid has a column for each value of the first label, of so many at most, and `ROWS` rows."""
 ROWS = 4
 SOUNDS = 4
 """Samples of a model of sound that can be heard."""

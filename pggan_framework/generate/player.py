@@ -1,4 +1,4 @@
-"""A trained model as something to play: latents and labels into pictures and clips, one at a time."""
+"""A trained model as something to play: latents and labels into images and clips, one at a time."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Player:
     """A model, how it is decoded, and the values of labels that the user chose.
 
     A sample is made alone, never in a batch, so that it does not depend on its neighbours: seed 7 is the same bytes
-    whatever else is asked for.
+    whatever else is requested.
 
     Args:
         model: from `pretrained.load_generator`.
-        decoding: how its pictures become sound.
+        decoding: how its images become sound.
         fixed: values of attributes that hold for everything; the others are drawn by the seed.
         in_turn: take the model's labels in their order, seed 0 the first, in place of drawing them.
         truncation: of the latents; see `Pretrained.latents`.
@@ -83,10 +83,10 @@ class Player:
         """The codec of a model of sound.
 
         Raises:
-            UserError: if it makes pictures.
+            UserError: if it makes images.
         """
         if self.model.codec is None:
-            raise UserError("this needs a model of sound; the given one makes pictures")
+            raise UserError("this needs a model of sound; the given one makes images")
         return self.model.codec
 
     def numbers(self, name: str) -> dict[int, str]:
@@ -152,7 +152,7 @@ class Player:
         return self.model.latents(1, seed, self.truncation)[0]
 
     def picture(self, latent: Tensor, label: Labels | None) -> NDArray[np.float32]:
-        """Latent [F] and label [A] -> picture [C, h, w] in [-1, 1]."""
+        """Latent [F] and label [A] -> image [C, h, w] in [-1, 1]."""
         picture: NDArray[np.float32] = self.model.generate(latent[None], None if label is None else label[None])[0]
         return picture
 
@@ -162,13 +162,13 @@ class Player:
         return None if seen is None else seen[0]
 
     def at(self, place: Place) -> NDArray[np.float32]:
-        """The picture [C, h, w] in [-1, 1] at a place of a walk."""
+        """The image [C, h, w] in [-1, 1] at a place of a walk."""
         seen = None if place.condition is None else place.condition[None]
         picture: NDArray[np.float32] = self.model.draw(place.latent[None], seen)[0]
         return picture
 
     def pictures(self, latents: Sequence[Tensor], labels: Sequence[Labels | None]) -> NDArray[np.float32]:
-        """N latents [F] and labels [A] -> pictures [N, C, h, w] in [-1, 1], made together."""
+        """N latents [F] and labels [A] -> images [N, C, h, w] in [-1, 1], made together."""
         from torch import stack
 
         rows = [label for label in labels if label is not None]
@@ -176,7 +176,7 @@ class Player:
         return self.model.generate(stack(list(latents)), known, len(latents))
 
     def wave(self, picture: NDArray[np.float32], seed: int) -> Wave:
-        """Picture [C, h, w] -> sound [channels, T]."""
+        """Image [C, h, w] -> sound [channels, T]."""
         how = self.decoding
         waves = self.model.decode(picture[None], seed, how.griffin_lim_iter, how.phase_start, how.refine_iter)
         wave: Wave = waves[0]

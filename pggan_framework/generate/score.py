@@ -41,7 +41,7 @@ class Fit:
     """How a model plays a pitch.
 
     Args:
-        pitch: the pitch it is asked for, MIDI.
+        pitch: the pitch it is requested, MIDI.
         semitones: by how much that is played faster (above 0) or slower, to be in tune.
         octaves: by how many octaves the note itself was moved.
     """

@@ -1,4 +1,4 @@
-"""Walks between samples of a model: as a sheet of the steps, a moving picture, a sound."""
+"""Walks between samples of a model: as a grid of the steps, an animation, a sound."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEPS = 8
 """From each stop to the next, where nothing says how many."""
 FPS = 25.0
 LEG_SECONDS = 2.0
-"""Of a moving picture from each stop to the next, where nothing says how long it is."""
+"""Of an animation from each stop to the next, where nothing says how long it is."""
 MOST_STEPS = 10_000
 LONGEST = 3600.0
 """Seconds; the sound of a walk is mixed in memory."""
@@ -40,15 +40,15 @@ class Way:
     """How to walk.
 
     Args:
-        steps: from each stop to the next; by default what `seconds` and `fps` make of a moving picture, else `STEPS`.
+        steps: from each stop to the next; by default what `seconds` and `fps` make of an animation, else `STEPS`.
         seconds: length of the whole.
         loop: walk back to the first stop, so that the end leads into the beginning.
         walks: how many walks, side by side; the seeds are shared out among them in their order.
         own_labels: each stop has the label its seed draws, and the walk leads from label to label, too; else all of a
             walk is made with its first seed's label.
-        video: a moving picture, of which kind.
+        video: an animation, of which kind.
         fps: its frames per second, where there is no sound, whose clips set the pace.
-        resolution: about how many pixels the shorter side of a sheet or a frame has.
+        resolution: about how many pixels the shorter side of a grid or a frame has.
     """
 
     steps: int | None = None
@@ -87,7 +87,7 @@ def write_walk(
 
     Raises:
         UserError: if there are fewer than two stops, they cannot be shared out, the sound cannot be so short or long,
-            or something is asked for that the model cannot do.
+            or something is requested that the model cannot do.
     """
     routes = _routes(player, seeds, way)
     sound = player.model.codec is not None
@@ -95,13 +95,13 @@ def write_walk(
     steps = _steps(way, len(routes[0]), sound)
     count = steps_of(len(routes[0]), steps, way.loop)
     if count * len(routes) > MOST_STEPS:
-        raise UserError(f"a walk of {count * len(routes)} steps is asked for; allowed: up to {MOST_STEPS}")
+        raise UserError(f"a walk of {count * len(routes)} steps is requested; allowed: up to {MOST_STEPS}")
     wide = max(room_for(player) // len(routes), 2)
     every = -(-count // wide)
     shown: list[NDArray[np.float32]] = []
 
     def pictures() -> Iterator[NDArray[np.float32]]:
-        """Of each step the pictures [W, C, h, w] of all walks."""
+        """Of each step the images [W, C, h, w] of all walks."""
         for places in zip(*(walk(route, steps, way.loop) for route in routes), strict=True):
             yield np.stack([player.at(place) for place in places])
 
@@ -163,12 +163,12 @@ def _check(player: Player, way: Way, walks: int) -> None:
         raise UserError("--own_labels is given, but the model was trained without labels")
     if player.model.codec is not None:
         if walks > 1:
-            raise UserError(f"{walks} walks side by side are asked for; allowed for a model of sound: one")
+            raise UserError(f"{walks} walks side by side are requested; allowed for a model of sound: one")
         if way.fps is not None:
-            raise UserError("--fps is for pictures; a model of sound has its pace from its clips: give --seconds")
+            raise UserError("--fps is for images; a model of sound has its pace from its clips: give --seconds")
         return
     if way.seconds is not None and way.video is None:
-        raise UserError("--seconds needs a model of sound, or --video; this is a walk through pictures")
+        raise UserError("--seconds needs a model of sound, or --video; this is a walk through images")
     if way.seconds is not None and way.steps is not None:
         raise UserError(
             f"--seconds {way.seconds:g} is given with --interpolate {way.steps}; allowed: --interpolate alone, whose"

@@ -150,7 +150,7 @@ def build_loss(config: Config, dataset: DepthDataset, made: dict[str, Any] | Non
         made: receives what was made, by name.
 
     Raises:
-        UserError: if the classifier is asked for something and there are no labels or D does not classify, or two
+        UserError: if the classifier is requested something and there are no labels or D does not classify, or two
             terms are the same.
     """
     made = {} if made is None else made
@@ -199,7 +199,7 @@ def _further_terms(penalty: str, loss: Loss, terms: Sequence[Term]) -> Sequence[
 
 
 def build_augmentations(config: Config, dataset: DepthDataset) -> Augmentations:
-    """The augmentations asked for, in order.
+    """The augmentations requested, in order.
 
     Raises:
         UserError: if one does not suit the data.

@@ -21,7 +21,7 @@ _BATCH = 2
 
 
 def check_dataset(dataset: DepthDataset) -> None:
-    """See that some images have the shape and the values that the dataset promises, and that all have labels, if any.
+    """Check that some images have the shape and the values that the dataset promises, and that all have labels, if any.
 
     Raises:
         UserError: if they do not.
@@ -51,7 +51,7 @@ def check_dataset(dataset: DepthDataset) -> None:
 
 
 def check_generator(G: GeneratorBase) -> None:
-    """See that a generator makes images of the shape that its growth has at its lowest depth.
+    """Check that a generator makes images of the shape that its growth has at its lowest depth.
 
     Raises:
         UserError: if it does not.
@@ -70,7 +70,7 @@ def check_generator(G: GeneratorBase) -> None:
 
 
 def check_discriminator(D: DiscriminatorBase) -> None:
-    """See that a discriminator judges images at its lowest depth: scores [N] and features [N, F].
+    """Check that a discriminator judges images at its lowest depth: scores [N] and features [N, F].
 
     Raises:
         UserError: if it does not.

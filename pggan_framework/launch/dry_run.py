@@ -132,12 +132,12 @@ def left_by_depth(experiment: Experiment, trainer: Trainer) -> dict[int, float]:
 
 
 def what_fits(step: TrainingStep, depth: int, batch: int, training: Training, free: int) -> str:
-    """The largest micro_batch below the one in use with which `batch` pictures at `depth` need no more than is free.
+    """The largest micro_batch below the one in use with which `batch` images at `depth` need no more than is free.
 
     Args:
         step: the run's.
         depth: which.
-        batch: pictures a step.
+        batch: images a step.
         training: how they are trained.
         free: bytes.
     """

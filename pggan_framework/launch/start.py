@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,9 @@ from pggan_framework.config import Config, resolve_overrides
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.errors import DivergedError, UserError
 from pggan_framework.launch.experiment import Experiment, postprocessor_names
+from pggan_framework.loggers import terminal
 from pggan_framework.loggers.base import Logger, Position, RunInfo
+from pggan_framework.loggers.terminal import print_lines
 from pggan_framework.networks.describe import Tables
 from pggan_framework.plugins.depth import DepthManager
 from pggan_framework.plugins.run_state import data_line
@@ -31,6 +32,7 @@ from pggan_framework.runs.folders import (
     find_launched,
     find_run,
     make_run_folder,
+    snapshots,
     stored_config,
     write_run_files,
 )
@@ -132,7 +134,8 @@ class Start:
     Args:
         experiment: what it is made of.
         folder: the folder of the run that is resumed; None for a new run.
-        state: the checkpoint it goes on from; None for a new run.
+        state: the checkpoint it continues from; None for a new run.
+        snapshot: its file.
         notes: what has changed since then, in words.
     """
 
@@ -140,6 +143,7 @@ class Start:
     folder: Path | None = None
     state: dict[str, Any] | None = None
     notes: Sequence[str] = ()
+    snapshot: Path | None = None
 
 
 def prepare(config: Config, world: World | None = None, budget: Budget | None = None) -> Start:
@@ -171,7 +175,7 @@ def prepare(config: Config, world: World | None = None, budget: Budget | None = 
             " allowed: the same, another total_kimg, minutes, --moved_data True for the same data in another folder,"
             " or --allow_config_change True"
         )
-    return Start(experiment, folder, state, notes)
+    return Start(experiment, folder, state, notes, snapshot)
 
 
 def _experiment(config: Config, world: World | None, budget: Budget | None) -> Experiment:
@@ -222,8 +226,9 @@ def _run(config: Config, start: Start, world: World, owner: ExitStack) -> RunRes
     try:
         trainer, logger = start.experiment.trainer(folder)
         checkpoints = checkpoint_folder(folder, general.checkpoints_dir)
-        checkpoints.mkdir(parents=True, exist_ok=True)
-        if world.main:  # what a killed start has left
+        if world.main:
+            _own_checkpoints(checkpoints, folder, start, owner)
+            # What a killed start has left.
             for place in {checkpoints, folder, *(each for each in folder.iterdir() if each.is_dir())}:
                 sweep(place, owned=True)
         if start.state is not None:
@@ -244,6 +249,23 @@ def _run(config: Config, start: Start, world: World, owner: ExitStack) -> RunRes
         raise
 
 
+def _own_checkpoints(checkpoints: Path, folder: Path, start: Start, owner: ExitStack) -> None:
+    """Make the folder of the run's checkpoints, and hold it where it is another one than the run's.
+
+    Raises:
+        UserError: if it has the checkpoints of another run: runs in two result_dirs may have one number and name, and a
+            config may come from a stranger.
+    """
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    if not checkpoints.samefile(folder):
+        if snapshots(checkpoints) and (start.snapshot is None or not start.snapshot.parent.samefile(checkpoints)):
+            raise UserError(
+                f"checkpoints_dir: {checkpoints} has the checkpoints of another run; allowed: another checkpoints_dir,"
+                " '' for the run's own folder, another exp_name or result_dir"
+            )
+        owner.enter_context(owned(checkpoints, f"the folder of checkpoints {checkpoints}"))
+
+
 def complete_line(folder: Path, trainer: Trainer) -> str:
     """What to tell whoever resumes a run that has nothing left to do, and what to type."""
     more = f"--resume {folder} --minutes 10"
@@ -256,7 +278,7 @@ def _nothing_left(start: Start, trainer: Trainer, folder: Path) -> RunResult:
     """Say that a resumed run is complete, and what makes it longer; nothing is written."""
     experiment = start.experiment
     if experiment.world.main:
-        print(complete_line(folder, trainer))
+        print_lines([complete_line(folder, trainer)])
     stats = {"nimg": trainer.nimg, "kimg": trainer.kimg, "depth": trainer.depth}
     return RunResult(folder, trainer.nimg, stats, 0, _files(folder, experiment.config, experiment))
 
@@ -332,7 +354,7 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
         status = "interrupted" if exit_status else "finished"
     except DivergedError as error:
         logger.message(str(error))
-        print(f"error: {error}", file=sys.stderr)
+        terminal.error(str(error))
     finally:
         logger.finish(status)
     return RunResult(folder, trainer.nimg, dict(trainer.stats), exit_status, _files(folder, config, experiment))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TextIO
 
@@ -36,6 +37,21 @@ def warn(text: str) -> None:
     """Print a warning to standard error; a closed terminal is not an error."""
     with suppress(*PLAIN_ERRORS):
         say(f"warning: {text}", sys.stderr)
+
+
+def error(text: str) -> None:
+    """Print the one line that ends a command; a closed terminal is no further error."""
+    with suppress(*PLAIN_ERRORS):
+        print(f"error: {text}", file=sys.stderr, flush=True)
+
+
+def print_lines(lines: Iterable[str], stream: TextIO | None = None) -> None:
+    """Print lines on standard output or another stream; a closed one changes nothing of what the command does."""
+    try:
+        for line in lines:
+            print(line, file=stream, flush=True)
+    except PLAIN_ERRORS:
+        abandon_stdout()
 
 
 def abandon_stdout() -> None:

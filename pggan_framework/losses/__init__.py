@@ -9,6 +9,7 @@ from pggan_framework.losses.gradient_penalties import R1, R2, GradientPenalty, Z
 from pggan_framework.losses.hinge import HingeGAN
 from pggan_framework.losses.least_squares import LSGAN
 from pggan_framework.losses.logistic import LogisticGAN
+from pggan_framework.losses.path_length import PathLength
 from pggan_framework.losses.penalty import Penalty
 from pggan_framework.losses.relativistic import RelativisticAverageGAN, RelativisticGAN
 from pggan_framework.losses.score_penalties import TV, Drift
@@ -30,6 +31,7 @@ __all__ = [
     "HingeGAN",
     "LogisticGAN",
     "Loss",
+    "PathLength",
     "Penalty",
     "Progress",
     "PullAway",

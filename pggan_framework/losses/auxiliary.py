@@ -1,4 +1,4 @@
-"""The auxiliary classifier: D says which label a picture has, and G is to make pictures of which it is said rightly."""
+"""The auxiliary classifier: D says which label an image has, and G is to make images of which it is said rightly."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _LabelTerm(Term):
         self.weights = weights
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that the weights are of attributes that there are.
+        """Check that the weights are of attributes that there are.
 
         Raises:
             UserError: if one is not, none is left, or there are no classes to balance.
@@ -124,7 +124,7 @@ class AuxiliaryClassifier:
         weight: of the error, on reals for D and on fakes for G. 1 is usual; GANSynth takes 10 for pitch.
         attribute_weights: weight of each label's error in the sum, by the label's name; 1 for those not named, 0 for
             one that D is not to find.
-        class_weights: balanced: a picture's cross-entropy is multiplied by a weight that is the larger the rarer its
+        class_weights: balanced: an image's cross-entropy is multiplied by a weight that is the larger the rarer its
             value is, in inverse proportion, and 1 in the mean over the data.
         label_counts: how often the data have each value; given by the data.
 

@@ -53,7 +53,7 @@ class Term(ABC):
         return self.weight
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:  # noqa: B027  -- most terms suit all networks
-        """See that the term suits these networks; called once, before training.
+        """Check that the term suits these networks; called once, before training.
 
         Raises:
             UserError: if it does not.
@@ -93,7 +93,7 @@ class Loss(ABC):
         return any(term.needs_reals or not OF_FAKES.issuperset(term.all_needs) for term in of_G)
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that every term suits these networks.
+        """Check that every term suits these networks.
 
         Raises:
             UserError: if one does not.
@@ -113,7 +113,7 @@ class Loss(ABC):
         return {name: state for name, state in states.items() if state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave; a term that is not in it stays as it is."""
+        """Take back what `state_dict` gave; a term that is not in it stays unchanged."""
         for term in self.terms:
             if term.name in state:
                 term.load_state_dict(state[term.name])

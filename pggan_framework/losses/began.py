@@ -54,7 +54,7 @@ class BalancedErrors(Term):
         return real - self.k * fake
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that D reconstructs what it is shown.
+        """Check that D reconstructs what it is shown.
 
         Raises:
             UserError: if it does not.

@@ -37,7 +37,7 @@ class Consistency(Penalty):
         self.require("margin", margin >= 0, "0 and above")
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that D has dropout.
+        """Check that D has dropout.
 
         Raises:
             UserError: if it has none.

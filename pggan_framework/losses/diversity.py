@@ -28,7 +28,7 @@ class PullAway(Penalty):
 
     Args:
         weight: of the mean.
-        of: what the angles are measured on, D's penultimate features or the pictures.
+        of: what the angles are measured on, D's penultimate features or the images.
         centred: draw the squared cosines to those of the latents, in place of zero.
     """
 

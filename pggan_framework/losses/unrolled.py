@@ -55,7 +55,7 @@ class UnrolledD(Loss):
         return True
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that every term suits these networks."""
+        """Check that every term suits these networks."""
         self.loss.check(G, D)
 
     def after_update(self, context: StepContext) -> None:

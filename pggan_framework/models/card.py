@@ -21,8 +21,8 @@ _PICTURES = """from PIL import Image
 from pggan_framework.models.pretrained import Pretrained
 
 model = Pretrained.from_folder(".")  # this folder; from the Hub: Pretrained.from_hub("user/name")
-pictures = model.sample(4, seed=0)  # float32 {shape} in [-1, 1]
-pixels = ((pictures + 1) * 127.5).round().astype("uint8")
+images = model.sample(4, seed=0)  # float32 {shape} in [-1, 1]
+pixels = ((images + 1) * 127.5).round().astype("uint8")
 Image.fromarray(pixels[0]{as_image}).save("picture.png")
 """
 _SOUNDS = """import soundfile
@@ -30,13 +30,13 @@ _SOUNDS = """import soundfile
 from pggan_framework.models.pretrained import Pretrained
 
 model = Pretrained.from_folder(".")  # this folder; from the Hub: Pretrained.from_hub("user/name")
-pictures = model.sample(4, seed=0)  # spectrograms, float32 {shape} in [-1, 1]
-waves = model.decode(pictures)
+images = model.sample(4, seed=0)  # spectrograms, float32 {shape} in [-1, 1]
+waves = model.decode(images)
 soundfile.write("sound.wav", waves[0].T, model.codec.sample_rate)
 """
 _LABELLED = """
 label = model.label_space.find({values})
-pictures = model.sample(4, seed=0, labels=label[None].repeat(4, axis=0))
+images = model.sample(4, seed=0, labels=label[None].repeat(4, axis=0))
 """
 
 

@@ -25,7 +25,7 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def describe_file(path: Path) -> Details:
-    """What a checkpoint, an exported model, a prepared file or an HDF5 file of pictures is.
+    """What a checkpoint, an exported model, a prepared file or an HDF5 file of images is.
 
     Raises:
         UserError: if it is none of these, is damaged, or holds code.
@@ -125,7 +125,7 @@ def _describe_h5(path: Path) -> Details:
     if space is not None and labels is not None:
         rows = _labels(space, labels, np.ones(len(labels), np.int64))
     return {
-        "kind": _kind(record) if prepared else "HDF5 file of pictures",
+        "kind": _kind(record) if prepared else "HDF5 file of images",
         "format_version": FORMAT if prepared else None,
         "pictures": len(dataset),
         "shape": list(dataset.shape),

@@ -20,7 +20,7 @@ from pggan_framework.schedules.growth import Growth
 
 
 def growth_of(shape: Sequence[int] | Growth) -> Growth:
-    """The growth of networks for pictures of a shape [C, H, W], if it is not one already."""
+    """The growth of networks for images of a shape [C, H, W], if it is not one already."""
     return shape if isinstance(shape, Growth) else Growth.of(shape)
 
 
@@ -32,7 +32,7 @@ class Verdict:
         scores: [N], unbounded, higher for what it takes for real.
         features: [N, F], the penultimate features.
         logits: [N, width], what it takes the labels to be, a block for each attribute; None without labels.
-        reconstruction: [N, C, h, w], what an auto-encoder makes of the pictures; None of any other discriminator.
+        reconstruction: [N, C, h, w], what an auto-encoder makes of the images; None of any other discriminator.
     """
 
     scores: Tensor
@@ -105,7 +105,7 @@ class GrowingNetwork(nn.Module):
 
     @property
     def size(self) -> tuple[int, int]:
-        """[h, w] of the pictures at the current depth."""
+        """[h, w] of the images at the current depth."""
         _, height, width = self.growth.shape_at(self._depth)
         return height, width
 
@@ -174,7 +174,7 @@ class GrowingNetwork(nn.Module):
         raise UserError(f"{type(self).__name__} does not know its blocks by depth, so that none can be frozen")
 
     def check_labels(self, labels: Tensor | None, count: int) -> None:
-        """See that labels, [count, width] or maps [count, K, h, w], are there where it is conditioned, and only there.
+        """Check that labels, [count, width] or maps [count, K, h, w], are there where it is conditioned, and only there.
 
         Raises:
             ValueError: if they are not.
@@ -207,7 +207,7 @@ class GeneratorBase(GrowingNetwork):
 
     @abstractmethod
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [N, F], and labels [N, width] where it is conditioned -> pictures [N, C, h, w] at this depth."""
+        """Latents [N, F], and labels [N, width] where it is conditioned -> images [N, C, h, w] at this depth."""
 
 
 @contract("discriminator")
@@ -221,7 +221,7 @@ class DiscriminatorBase(GrowingNetwork):
 
     @abstractmethod
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores and features of pictures [N, C, h, w] at the current depth.
+        """Scores and features of images [N, C, h, w] at the current depth.
 
         Args:
             images: [N, C, h, w].
@@ -230,7 +230,7 @@ class DiscriminatorBase(GrowingNetwork):
         """
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Scores [N] of pictures [N, C, h, w] at the current depth."""
+        """Scores [N] of images [N, C, h, w] at the current depth."""
         return self.judge(images, labels).scores
 
 

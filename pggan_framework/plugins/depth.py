@@ -15,6 +15,7 @@ from pggan_framework.schedules.base import Facts, Schedule
 from pggan_framework.schedules.growth import by_depth
 from pggan_framework.schedules.phases import phases
 from pggan_framework.schedules.plan import Curve, Plan, Stage, Unit, trained
+from pggan_framework.schedules.recorded import Recorded
 from pggan_framework.schedules.wall_clock import WallClockSchedule
 from pggan_framework.training.budget import training_seconds
 from pggan_framework.training.clock import Clock
@@ -89,6 +90,8 @@ class DepthManager(Plugin):
         if trained_depth is not None and trained_depth < 0:
             raise UserError(f"DepthManager.trained_depth: {trained_depth} is given; allowed: 0 and up, or None")
         self.schedule = schedule
+        self.replayed: Recorded | None = None
+        """Where it is given, depth, alpha and learning rates follow it, and not the clock."""
         self.minibatch_repeats = minibatch_repeats
         self.optimizer_reset = optimizer_reset
         self.minibatch_default = minibatch_size if minibatch_default is None else minibatch_default
@@ -170,6 +173,8 @@ class DepthManager(Plugin):
                 f" {trainer.world.size}; allowed with several processes: a schedule that counts images"
             )
         self._clock: Clock | None = None
+        self._recorded = Recorded()
+        self._held: tuple[int, float] | None = None
         self._seconds = 0.0
         self._resumed = False
         self._steps: deque[float] = deque(maxlen=_RECENT)
@@ -185,6 +190,9 @@ class DepthManager(Plugin):
     def before_step(self) -> None:
         """Set depth, alpha, batch size, tick length and learning rate factor for the present progress."""
         trainer = self.trainer
+        if self.replayed is not None:
+            self._set(*self._replay(self.replayed))
+            return
         if self._clock is None:  # time before the first step is not training time
             self._clock = Clock(self._seconds, type(self).now)
             if self._plan.unit == "second":
@@ -195,16 +203,36 @@ class DepthManager(Plugin):
             position = self._seconds = self._clock.seconds
             self._follow_clock(position)
         if trainer.iteration % self.minibatch_repeats == 0:
-            before = trainer.depth, trainer.G.fading
-            trainer.grow_to(*self._plan.at(position))
-            self._reset_optimizers(before)
-        if self._plan.freeze:
-            self._freeze()
-        trainer.lr_factors["schedule"] = self._plan.lr_factor(position)
-        trainer.minibatch_size = self.minibatch(trainer.depth)
-        trainer.tick_nimg = self.tick_nimg(trainer.depth)
+            self._held = self._plan.at(position)
+        elif self._held is None:  # resumed
+            self._held = trainer.depth, float(trainer.G.alpha)
+        factor = self._plan.lr_factor(position)
+        if self._plan.unit == "second":
+            self._recorded.note(trainer.nimg, *self._held, factor)
+        self._set(*self._held, factor)
         if self._plan.unit == "second" and position >= self._plan.end:
             trainer.finish("the schedule's time is used up")
+
+    def _set(self, depth: int, alpha: float, factor: float) -> None:
+        """Set depth, alpha, the learning rates' factor and what follows from the depth."""
+        trainer = self.trainer
+        before = trainer.depth, trainer.G.fading
+        trainer.grow_to(depth, alpha)
+        self._reset_optimizers(before)
+        if self._plan.freeze:
+            self._freeze()
+        trainer.lr_factors["schedule"] = factor
+        trainer.minibatch_size = self.minibatch(trainer.depth)
+        trainer.tick_nimg = self.tick_nimg(trainer.depth)
+
+    def _replay(self, recorded: Recorded) -> tuple[int, float, float]:
+        """What was set before this step when the run was trained."""
+        trainer = self.trainer
+        found = recorded.at(trainer.nimg)
+        assert found is not None, "the record begins after this step"
+        if found[0] > trainer.depth and trainer.iteration > 0:
+            trainer.parts.ema.begin_anew(trainer.nimg)
+        return found
 
     def prepare(self) -> None:
         """Create a plan in seconds as the first step would; for a dry run."""
@@ -267,7 +295,8 @@ class DepthManager(Plugin):
         trainer = self.trainer
         depth = trainer.depth
         self._steps.append(position)
-        if trainer.iteration == 0 or position >= self._plan.end or self._plan.at(position)[0] <= depth:
+        held = trainer.iteration == 0 or trainer.iteration % self.minibatch_repeats != 0
+        if held or position >= self._plan.end or self._plan.at(position)[0] <= depth:
             return
         stages = list(self._plan.stages[: depth + 1])
         stages[depth] = Stage(position - self._plan.start(depth), stages[depth].fade, stages[depth].lr_factor)
@@ -347,12 +376,14 @@ class DepthManager(Plugin):
         if self._plan.unit != "second":
             return {}
         stages = [_plain(stage) for stage in self._plan.stages]
-        return {"seconds": self.position, "stages": stages, "over": self.trainer.finishing}
+        over, rows = self.trainer.finishing, self._recorded.rows()
+        return {"seconds": self.position, "stages": stages, "over": over, "recorded": rows}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume counting, with the plan that was laid out."""
         self._clock, self._seconds, self._resumed = None, state.get("seconds", 0.0), True
         self._over = state.get("over", False)
+        self._recorded, self._held = Recorded(state.get("recorded")), None
         if stages := state.get("stages"):
             self._plan = replace(self._plan, stages=[_stage(*stage) for stage in stages])
 

@@ -116,7 +116,7 @@ def tiles_of(path: Path) -> list[Tile]:
     """The tiles of a grid; the whole image if it does not record them."""
     from PIL import Image
 
-    with Image.open(path) as image:
+    with Image.open(path, formats=["PNG"]) as image:
         try:
             found = [(int(x), int(y), int(w), int(h)) for x, y, w, h in json.loads(image.info[_TILES])]
         except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
@@ -129,7 +129,7 @@ def extent_of(path: Path) -> str:
     """The range of the axes of a grid's tiles; empty if it does not record it."""
     from PIL import Image
 
-    with Image.open(path) as image:
+    with Image.open(path, formats=["PNG"]) as image:
         return str(image.info.get(_EXTENT, ""))
 
 

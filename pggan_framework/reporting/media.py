@@ -84,7 +84,7 @@ def smaller(path: Path) -> _Packed:
         if not features.check("webp"):
             return ending, content
         buffer = BytesIO()
-        with Image.open(path) as image:
+        with Image.open(path, formats=["PNG"]) as image:
             image.convert("RGB").save(buffer, "WEBP", quality=75, method=2)
         packed = ".webp", buffer.getvalue()
     elif ending in (".wav", ".flac") and "mp3" in writable_formats():

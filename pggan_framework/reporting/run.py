@@ -148,7 +148,7 @@ class Run:
         step = next((step for step in reversed(self.steps) if step.sheet), None)
         if step is None or step.sheet is None:
             return []
-        with Image.open(step.sheet) as sheet:
+        with Image.open(step.sheet, formats=["PNG"]) as sheet:
             return [sheet.crop((x, y, x + w, y + h)) for x, y, w, h in step.tiles]
 
     @property

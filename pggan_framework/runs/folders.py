@@ -8,6 +8,7 @@ import platform
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -258,7 +259,8 @@ def snapshots(folder: Path) -> list[Path]:
 
 
 def _snapshots_of(run: Path) -> list[Path]:
-    return snapshots(checkpoint_folder(run, stored_config(run).get("checkpoints_dir") or ""))
+    elsewhere = checkpoint_folder(run, stored_config(run).get("checkpoints_dir") or "")
+    return snapshots(elsewhere) or snapshots(run)  # a start with another checkpoints_dir may have been killed before
 
 
 def _last_snapshot(run: Path) -> Path:
@@ -290,7 +292,8 @@ def newest_intact(found: Sequence[Path]) -> Path:
 @lru_cache(maxsize=256)
 def _warn_once(text: str) -> None:
     if os.environ.get("RANK", "0") == "0":
-        print(text, file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # a closed terminal
+            print(text, file=sys.stderr, flush=True)
 
 
 def stored_config(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +25,10 @@ def verify_zip(path: Path) -> None:
             names (a small file that takes a large memory).
     """
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode):  # a pipe would never end
+            raise DamagedError("it is no file")
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise DamagedError("it is no zip of torch.save, or its start is lost; nothing in it was run")

@@ -151,7 +151,7 @@ def capture(
     weights: dict[str, float],
     compiler: Callable[[GraphModule], Callable[..., Sequence[Tensor]]],
 ) -> Captured:
-    """The graph of updates like this one; weights, buffers and the random state are left as they were.
+    """The graph of updates like this one; weights, buffers and the random state are left unchanged.
 
     Args:
         loss: what the network minimises.
@@ -197,7 +197,7 @@ def _make_once(graph: GraphModule) -> None:
 
 
 _TOLERANCE = {torch.bfloat16: 0.1, torch.float16: 0.1}
-"""Most that gradients may differ by, as a share of their norm, where not all is computed in float32.
+"""Most that gradients may differ by, as a fraction of their norm, where not all is computed in float32.
 
 It is 0.01 in float32: where rounding moves one of a million activations across zero, gradients differ by the root of
 that, a thousandth.
@@ -210,7 +210,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _difference(captured: Captured, inputs: Sequence[Tensor]) -> float:
-    """How much graph and update differ on other inputs than those it was traced with, as a share of the norm."""
+    """How much graph and update differ on other inputs than those it was traced with, as a fraction of the norm."""
     update = captured.update
     count = 1 + len(update.fields)
     # What was a number while tracing, and is another one now, shows here.

@@ -52,7 +52,9 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
             forget_cached(temporary)
             verify_zip(temporary)
     except (OSError, RuntimeError, MemoryError, DamagedError) as error:
-        raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from error
+        # torch's writer of zips does not pass on why a file takes no more bytes.
+        reason = "the disk is full, or another limit is reached" if "unexpected pos" in str(error) else error
+        raise CheckpointError(f"cannot write the checkpoint {path}: {reason}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ AUTO_STEPS, AUTO_SECONDS = 10_000, 1800.0
 """``auto`` compiles a phase of so many steps or more; where a clock ends it or the run, one of so many seconds or more.
 
 Compiling both updates takes 30 to 120 s, and brings 5 % of the time with large networks and more with small ones: after
-so many steps, or so long, it has paid in every measurement of docs/performance.md."""
+so many steps, or so long, it has paid in every measurement of docs/explanation/performance.md."""
 
 
 def seconds_to_compile(depth: int) -> float:

@@ -217,7 +217,7 @@ class World:
                 tensor.detach().copy_(told)
 
     def check_equal(self, tensors: Sequence[Tensor]) -> None:
-        """See that all processes hold the same values.
+        """Check that all processes hold the same values.
 
         Raises:
             RuntimeError: naming the processes that differ from the main one.

@@ -43,7 +43,7 @@ class EMA:
 
     @property
     def generator(self) -> GeneratorBase:
-        """The averaged generator, at the depth and alpha of the last update.
+        """The EMA generator, at the depth and alpha of the last update.
 
         Raises:
             RuntimeError: before `attach`.

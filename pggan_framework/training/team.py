@@ -20,7 +20,7 @@ SENT = 64 << 20
 
 
 class Team:
-    """The processes that make or measure samples together: each has a share of them, one after the other.
+    """The processes that make or measure samples together: each has a fraction of them, one after the other.
 
     What is sent is in the memory of the CPU, and goes by Gloo whatever device the networks are on. With one process no
     method does anything to what it is given.

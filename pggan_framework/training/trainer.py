@@ -39,7 +39,7 @@ class Trainer:
         resume_nimg: images at which a new run's schedule starts, for a network taken from elsewhere.
         label_sampling: how the labels of G's updates are drawn. data: as often as the data have them; uniform: every
             value of a label as often as any other, each label apart, and a continuous one anywhere in its range.
-        write_in_background: write pictures, sounds and checkpoints while training goes on; False: one after the other.
+        write_in_background: write images, sounds and checkpoints while training continues; False: one after the other.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -166,7 +166,7 @@ class Trainer:
         return min((plugin.seconds_left() for plugin in self.plugins), default=inf)
 
     def grow_to(self, depth: int, alpha: float) -> None:
-        """Set depth and alpha of G, D and the averaged generator; tells the plugins where the depth has changed."""
+        """Set depth and alpha of G, D and the EMA generator; tells the plugins where the depth has changed."""
         changed = depth != self.G.depth
         if changed and self.iteration > 0 and self.world.size == 1:
             self.open_state = frozen(self.state_dict())
@@ -177,7 +177,7 @@ class Trainer:
             self.hooks.call("on_depth_change")
 
     def generate(self, latents: Tensor, labels: Labels | None = None) -> NDArray[np.float32]:
-        """Pictures [N, C, h, w] in [-1, 1] of the averaged generator, at the current depth and alpha.
+        """Images [N, C, h, w] in [-1, 1] of the EMA generator, at the current depth and alpha.
 
         Args:
             latents: [N, F].
@@ -193,7 +193,7 @@ class Trainer:
         return pictures if (low, high) == (-1, 1) else ((pictures - low) * (2 / (high - low)) - 1).astype(np.float32)
 
     def sample(self, count: int, seed: int) -> tuple[NDArray[np.float32], Labels | None]:
-        """`count` pictures of `generate` and their labels [count, A], drawn as the data have them; None without.
+        """`count` images of `generate` and their labels [count, A], drawn as the data have them; None without.
 
         They depend on `seed` and the weights, and do not touch the training's own randomness.
         """

@@ -22,6 +22,8 @@ SUFFIXES = frozenset(
     ]
 )
 """Files with other endings are counted and named, and not opened."""
+FORMATS = frozenset(["AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP"])
+"""Pillow's names of their formats. It reads more, whatever a file is called: PSD, EPS, textures of games."""
 MOST_PIXELS = 178_956_970
 """Pixels of the largest image that is decoded by default: Pillow's own limit."""
 
@@ -88,7 +90,7 @@ def open_image(file: str | Path | IO[bytes], most: int = MOST_PIXELS) -> Image:
     # Pillow refuses only what has twice as many; the exact limit is checked here.
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, most)
     try:
-        image = Image.open(file)
+        image = Image.open(file, formats=_formats())
     except UnidentifiedImageError as error:
         raise ValueError(_instead(file)) from error
     except Image.DecompressionBombError as error:
@@ -98,6 +100,15 @@ def open_image(file: str | Path | IO[bytes], most: int = MOST_PIXELS) -> Image:
         image.close()
         raise ValueError(f"{size} is more than {most:,} pixels; max_pixels allows more")
     return image
+
+
+@lru_cache(maxsize=1)
+def _formats() -> list[str]:
+    """Those of `FORMATS` that this build of Pillow reads, in the order in which it tries them."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in Image.ID if name in FORMATS]
 
 
 def read_header(image: Image) -> Header:

@@ -128,9 +128,7 @@ def scan_maps(files: Sequence[Path], classes: int | None, reader: MapReader) -> 
 
 def palette(file: Path) -> list[Colour] | None:
     """The colours of a file with a palette; None of any other."""
-    from PIL import Image
-
-    with Image.open(file) as image:
+    with open_image(file) as image:
         values = image.getpalette("RGB") if image.mode == "P" else None
     return None if values is None else list(zip(values[0::3], values[1::3], values[2::3], strict=True))
 

@@ -30,6 +30,8 @@ LARGEST = 256 << 20
 """Bytes of a picture, of a chunk and of a small data set beyond which a file is refused."""
 _PACKED = 2000
 """No filter of HDF5 makes more of a byte: what claims more is not stored."""
+_FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+"""Filters of chunks that are undone, by HDF5's numbers; others have had faults, or are loaded from elsewhere."""
 
 
 class Level:
@@ -245,6 +247,10 @@ def own_data(file: h5py.File, path: Path, name: str, index: bool = False) -> h5p
         return data
     if data.is_virtual or data.external:
         raise UserError(f"{path}: {name} is stored in other files; allowed: data in the file itself")
+    pipeline = data.id.get_create_plist()
+    filters = [pipeline.get_filter(number)[0] for number in range(pipeline.get_nfilters())]
+    if not _FILTERS.keys() >= set(filters):
+        raise UserError(f"{path}: {name} is packed by filter {filters}; allowed: {', '.join(_FILTERS.values())}")
     stored, most = data.id.get_storage_size(), data.nbytes
     if data.chunks is not None:
         most = -(-most // _PACKED)

@@ -57,7 +57,7 @@ class Transfer:
     rows: list[Row] = field(default_factory=list)
 
     def copy(self, name: str) -> None:
-        """Take a tensor as it is."""
+        """Take a tensor unchanged."""
         self.recipes[name] = lambda state: state[name]
         self.kept.add(name)
 

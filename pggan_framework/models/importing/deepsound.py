@@ -66,7 +66,7 @@ def read(path: Path, found: Any, discriminator: Path | None) -> Foreign:
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise damaged(path, error) from error
     kimg = re.search(r"-(\d{6,})\.\w+$", path.name)
-    notes = ["it says nothing of sound: there is no codec, so that its spectrograms are pictures only"]
+    notes = ["it says nothing of sound: there is no codec, so that its spectrograms are images only"]
     D: Layers | None = None
     parameters: dict[str, Any] = {name: G.parameters[name] for name in ("fmap_base", "fmap_decay", "fmap_max")}
     parameters |= {"mbstd": "flat", "fused_downscale": False}
@@ -149,7 +149,7 @@ class _Reader:
             self.kinds["slope"].append(slope)
             self.kinds["c"].append(constant)
         elif fields["pixelnorm"]:
-            raise UserError(f"{self.path} normalises pictures by pixel, which our networks cannot do")
+            raise UserError(f"{self.path} normalises images by pixel, which our networks cannot do")
         return Layer(as_tensor(conv["weight"]) * constant, as_tensor(conv["bias"])), slope
 
     def slope(self, module: Any) -> float | None:
@@ -200,7 +200,7 @@ class _Reader:
         return _Network(fields, layers, layers["to_rgb.0"].weight.shape[0], len(blocks) - 1, parameters)
 
     def discriminator(self, fields: Fields) -> _Network:
-        # Theirs are from the largest pictures to the smallest.
+        # Theirs are from the largest images to the smallest.
         *blocks, last = _blocks(fields["blocks"], "DBlock", "DLastBlock")
         layers: Layers = {}
         slopes = set()

@@ -23,7 +23,7 @@ UNBIASED = sqrt(4 / 3)
 """Its minibatch deviation is that of groups of 4 with the sum divided by 3, ours with the sum divided by 4."""
 _LOSSES = {"WGANGP": "WGANGP", "MSE": "LSGAN", "DCGAN": "StandardGAN", "Logistic": "LogisticGAN"}
 _TANH = ("MSE", "DCGAN")
-"""Losses with which its pictures are limited by tanh."""
+"""Losses with which its images are limited by tanh."""
 _NEEDED = [
     "depthScale0",
     "depthOtherScales",
@@ -96,7 +96,7 @@ class _State:
         return Layer(weight, bias).scaled(sqrt(2 / prod(weight.shape[1:])) if self.equalized else 1.0)
 
     def end(self) -> None:
-        """See that nothing else is left.
+        """Check that nothing else is left.
 
         Raises:
             UserError: if something is.
@@ -227,7 +227,7 @@ def _all_scales(path: Path, trained: list[int]) -> list[int]:
         stored = json.loads(beside.read_text(encoding="utf-8"))
         scales = [int(maps) for maps in stored["depthScales"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{beside} is no configuration of the GAN zoo ({error}); mend it, or move it away") from error
+        raise UserError(f"{beside} is no configuration of the GAN zoo ({error}); fix it, or move it away") from error
     if scales[: len(trained)] != trained:
         raise UserError(f"{beside} is of another run: depthScales {scales}, and {path.name} has {trained}")
     return scales

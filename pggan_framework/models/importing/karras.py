@@ -126,7 +126,7 @@ class _Network:
         return min(int(self["fmap_base"] / 2.0 ** (stage * self["fmap_decay"])), int(self["fmap_max"]))
 
     def _check(self) -> None:
-        """See that all that was asked for is something that our networks have."""
+        """Check that all that was requested is something that our networks have."""
         expected: dict[str, Any] = {"pixelnorm_epsilon": 1e-8}
         of_theano: dict[str, Any] = {
             "mbstat_func": "Tstdeps", "mbstat_avg": "all", "mbdisc_kernels": None, "use_layernorm": False,

@@ -1,4 +1,4 @@
-"""docs/data.md says what becomes of each odd image file and table: its rows, one by one."""
+"""docs/reference/data.md says what becomes of each odd image file and table: its rows, one by one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from benchmarks.odd.images import cases, check
 from pggan_framework.data.datasets.images import DefaultImageFolderDataset as Folder
 
-PAGE = Path(__file__).parents[3] / "docs" / "data.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "data.md"
 
 # Each row of the page by its beginning -> cases of benchmarks/odd/images.py that show it, by how their names begin.
 SHOWN = {

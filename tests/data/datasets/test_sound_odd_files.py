@@ -1,4 +1,4 @@
-"""The table "What happens with odd files" of docs/data.md, row by row."""
+"""The table "What happens with odd files" of docs/reference/data.md, row by row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import soundfile
 from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.errors import UserError
 
-DOCS = Path(__file__).parents[3] / "docs" / "data.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "data.md"
 SMALL = {"n_fft": 64, "hop_length": 32, "margin": 0, "frequency": 8000, "too_long": "slices", "jobs": 1}  # 1024 samples
 SOUND = np.random.default_rng(0).uniform(-0.5, 0.5, 4096).astype(np.float32)
 

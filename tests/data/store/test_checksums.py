@@ -114,6 +114,10 @@ def _virtual(file: h5py.File) -> None:
     file.create_virtual_dataset("data8x8", layout)
 
 
+def _scaleoffset(file: h5py.File) -> None:
+    file.create_dataset("data8x8", data=np.ones((4, 3, 8, 8), np.uint8), chunks=(1, 3, 8, 8), scaleoffset=4)
+
+
 def _huge(file: h5py.File) -> None:
     file.create_dataset("data8x8", (1 << 40, 3, 8, 8), np.uint8, chunks=(1, 3, 8, 8), compression="gzip")
 
@@ -139,6 +143,7 @@ def _labels(file: h5py.File) -> None:
         (_soft, "is a link, perhaps to another file"),
         (_external, "is stored in other files"),
         (_virtual, "is stored in other files"),
+        (_scaleoffset, r"packed by filter \[6\]; allowed: gzip, shuffle"),
         (_huge, "damaged or cut short"),
         (_huge_picture, "takes 805,306,368 bytes"),
         (_none_stored, "damaged or cut short"),
