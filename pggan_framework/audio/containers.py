@@ -33,7 +33,7 @@ class Layout:
 
 
 def find_layout(path: Path, head: bytes, size: int) -> Layout | None:
-    """The layout of a file whose header cannot be taken as it is; None where it can, or nothing is known of its kind.
+    """The layout of a file whose header cannot be taken unchanged; None where it can, or nothing is known of its kind.
 
     Args:
         path: the file.

@@ -200,7 +200,7 @@ def _read_info(data: bytes | mmap.mmap, at: int) -> tuple[int | None, int | None
 
 
 def count_frames(data: bytes | mmap.mmap, start: int = 0) -> Mp3 | None:
-    """Find all frames from `start` on: of the first kind found, whatever else lies between them.
+    """Find all frames from `start` on: of the first kind found, whatever else is between them.
 
     None if there is none, or the stream is in free format.
     """

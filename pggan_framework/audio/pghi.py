@@ -71,7 +71,7 @@ def integrate_phases(magnitudes: NDArray[Any], n_fft: int, hop_length: int, seed
 def _loudest_ways(magnitudes: NDArray[Any]) -> NDArray[np.intp]:
     """[bins, frames] -> for each point, counted frames first, the next one on the way to the loudest: [bins * frames].
 
-    The paper keeps a heap of the points that have a phase and always goes on from the loudest, much as Prim's algorithm
+    The paper keeps a heap of the points that have a phase and always continues from the loudest, much as Prim's algorithm
     grows a spanning tree. Here all edges are sorted once (Kruskal), by the quieter of their two points and then by the
     louder: as good by measurement, and scipy does it five times faster than a heap in Python.
     """

@@ -63,7 +63,7 @@ class EndsEarly(UnreadableSound):
 
 @dataclass(frozen=True)
 class SoundFile:
-    """What is known of a file without decoding it; its length is counted where the header cannot be taken as it is.
+    """What is known of a file without decoding it; its length is counted where the header cannot be taken unchanged.
 
     Args:
         path: where it is.

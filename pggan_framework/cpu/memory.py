@@ -1,4 +1,4 @@
-"""What the tensors of a step take of the machine's memory, and how much of that there is."""
+"""Memory needed by the tensors of a step, and memory available."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ unused. From one run to the next it varies by a tenth and more. By the same, gli
 
 
 def resident_bytes(kept: int, peak: int, device: torch.device) -> int:
-    """Most memory that training takes on `device`, beyond what PyTorch itself does.
+    """The peak memory of training on `device`, beyond PyTorch's own.
 
     Args:
         kept: bytes that stay from step to step: weights, their average, the optimisers' state.
@@ -31,7 +31,7 @@ def resident_bytes(kept: int, peak: int, device: torch.device) -> int:
 
 
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
-    """Bytes that can still be had on `device`; None where the system does not say.
+    """The available bytes on `device`; None if the system does not report them.
 
     Args:
         device: where the networks are.

@@ -1,4 +1,4 @@
-"""Samples of a model as one zip, as large as is requested: a data set of fakes, laid out as StyleGAN2-ADA has it."""
+"""Samples of a model as one zip of any size, in StyleGAN2-ADA's layout."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _append(archive: ZipFile, parts: Sequence[Path]) -> None:
     """Copy what is in other zips."""
     for part in parts:
         if not part.is_file():
-            raise UserError(f"{part} is not here, which another process has written; all need one file system")
+            raise UserError(f"{part}, written by another rank, is missing; all ranks need one file system")
         with ZipFile(part) as other:
             for info in other.infolist():
                 archive.writestr(ZipInfo(info.filename), other.read(info))

@@ -1,4 +1,4 @@
-"""Walks from latent to latent, and their clips as one wave."""
+"""Interpolation between latents, and crossfading of its clips into one wave."""
 
 from __future__ import annotations
 

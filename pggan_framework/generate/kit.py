@@ -1,4 +1,4 @@
-"""Sampler kits: one sound file a key, and an SFZ file (version 1) that any SFZ player loads."""
+"""Sampler kits: one sound file per key, and an SFZ file (version 1) that any SFZ player loads."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _tuned(player: Player, seed: int, velocities: Sequence[int]) -> list[_Part]:
 
 def _pads(player: Player, seeds: Sequence[int]) -> list[_Part]:
     if len(seeds) > PADS:
-        raise UserError(f"{len(seeds)} seeds are given; allowed for a kit: up to {PADS}, one a key from {FIRST_PAD} on")
+        raise UserError(f"{len(seeds)} seeds are given; allowed for a kit: {PADS}, one per key from {FIRST_PAD} on")
     return [
         (Region(player.stem(seed, player.label(seed)), key, (key, key)), seed, {})
         for key, seed in enumerate(seeds, FIRST_PAD)

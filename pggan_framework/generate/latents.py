@@ -1,4 +1,4 @@
-"""Latents in a file, with their labels, and a model that plays them in place of drawn ones."""
+"""Latents in a file, with their labels, and a player that uses them instead of random ones."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_latents(path: Path) -> StoredLatents:
     """Read what `StoredLatents.save` wrote, or any npz file with an array ``latents`` [K, F].
 
     Raises:
-        UserError: if it cannot be read, holds no latents or some that are no finite numbers.
+        UserError: if it cannot be read, or has no latents or non-finite ones.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -69,14 +69,14 @@ def read_latents(path: Path) -> StoredLatents:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, AttributeError, TypeError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path} is no file of latents: an npz file with an array 'latents' is") from error
+        raise UserError(f"{path} is not a file of latents: an npz file with an array 'latents'") from error
     if (
         latents.ndim != 2
         or not len(latents)
         or not np.all(np.isfinite(latents))
         or len(labels) not in (0, len(latents))
     ):
-        raise UserError(f"{path} is no file of latents: they are {list(latents.shape)}, finite [K, F] is allowed")
+        raise UserError(f"{path} is not a file of latents: they are {list(latents.shape)}; allowed: finite [K, F]")
     return StoredLatents(latents, labels, arrays.get("maps"), about)
 
 

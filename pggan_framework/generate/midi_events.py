@@ -1,4 +1,4 @@
-"""The events of a Standard MIDI File, read as players do: what is odd in it is passed over, not refused."""
+"""Parse the events of a Standard MIDI File leniently, as players do: oddities are skipped, not rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained model as something to play: latents and labels into images and clips, one at a time."""
+"""A trained model that turns latents and labels into images and clips, one at a time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Decoding:
 
 
 class Player:
-    """A model, how it is decoded, and the values of labels that the user chose.
+    """A model, its decoder settings, and the label values the user chose.
 
     A sample is made alone, never in a batch, so that it does not depend on its neighbours: seed 7 is the same bytes
     whatever else is requested.
@@ -71,7 +71,7 @@ class Player:
         self.every = None if every is None else find_every(every, self.space)
         if self.every is not None and self.every.name in self.fixed:
             given = f"{self.every.name}={self.fixed[self.every.name]}"
-            raise UserError(f"--label {given} is given with --every {self.every.name}; leave one out")
+            raise UserError(f"--label {given} is given with --every {self.every.name}; omit one")
 
     @property
     def space(self) -> LabelSpace | None:
@@ -90,7 +90,7 @@ class Player:
         return self.model.codec
 
     def numbers(self, name: str) -> dict[int, str]:
-        """The values of an attribute that the user left open, as MIDI numbers 0 to 127, rising.
+        """The values of an attribute that the user left open, as MIDI numbers 0 to 127, ascending.
 
         A continuous one gives the whole numbers in its range. Empty if the model has no such attribute, or its values
         are no such numbers.
@@ -112,15 +112,15 @@ class Player:
             what: the flag that asks, for the message.
 
         Raises:
-            UserError: if it is not conditioned on pitch, or its pitches are no MIDI numbers, or one is given.
+            UserError: if it is not conditioned on pitch, or its pitches are not MIDI numbers, or one is given.
         """
         if "pitch" in self.fixed:
             given = self.fixed["pitch"]
-            raise UserError(f"--label pitch={given} is given, but {what} chooses the pitches; leave it out")
+            raise UserError(f"--label pitch={given} is given, but {what} chooses the pitches; omit it")
         found = self.numbers("pitch")
         if not found:
             names = [attribute.name for attribute in self.space.attributes] if self.space else []
-            known = "pitches are no MIDI numbers" if "pitch" in names else f"labels are {', '.join(names) or 'none'}"
+            known = "pitches are not MIDI numbers" if "pitch" in names else f"labels are {', '.join(names) or 'none'}"
             raise UserError(f"{what} needs a model conditioned on pitch, as MIDI numbers; this one's {known}")
         return list(found)
 

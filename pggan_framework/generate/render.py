@@ -1,4 +1,4 @@
-"""Placing notes: each one a clip of the model, shaped by attack and release, mixed into one wave."""
+"""Render notes: each one a clip of the model, shaped by attack and release, mixed into one wave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples of a model as files: an image each, a sound each, a grid of all."""
+"""Samples of a model as files: an image per sample, a sound per sample, a grid of all."""
 
 from __future__ import annotations
 

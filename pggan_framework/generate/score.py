@@ -1,4 +1,4 @@
-"""Scores: notes in time, scales, and which of a model's pitches plays a note."""
+"""Scores: notes in time, scales, and the model pitch that plays each note."""
 
 from __future__ import annotations
 

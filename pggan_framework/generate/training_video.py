@@ -1,4 +1,4 @@
-"""How a run learnt, as frames: its sample grids, or samples of its checkpoints."""
+"""Frames of a training video: a run's sample grids, or samples of its checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A resolved Config -> everything a run is made of. Components are built here and in `building`, nowhere else."""
+"""Build everything a run consists of from a resolved Config."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ from pggan_framework.training.trainer import Trainer
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:
-    """The postprocessors requested; by default those that fit the data."""
+    """The requested postprocessors; by default those that fit the data."""
     if config.general.postprocessors is not None:
         return config.general.postprocessors
     return ["ImageSaver", "SoundSaver"] if dataset.codec is not None else ["ImageSaver"]
 
 
 def logger_names(config: Config) -> list[str]:
-    """The loggers requested, and CometLogger where its key is given."""
+    """The requested loggers, and CometLogger if its key is given."""
     names = list(config.general.loggers)
     if config.general.comet_key and "CometLogger" not in names:
         names.append("CometLogger")
@@ -66,7 +66,7 @@ def logger_names(config: Config) -> list[str]:
 
 
 def check_paths(config: Config) -> None:
-    """Check that nothing is written outside the run's folder where it should be inside: a config may be a stranger's.
+    """Check that output paths stay inside the run's folder: a config may be a stranger's.
 
     Raises:
         UserError: if a path of a saver, plugin or logger leads out of it.
@@ -84,7 +84,7 @@ def check_paths(config: Config) -> None:
 
 
 class Experiment:
-    """Everything a run is made of.
+    """Everything a run consists of.
 
     Args:
         config: the resolved configuration.

@@ -15,7 +15,7 @@ _TINY = 1e-30
 
 
 class FunctionalAdam:
-    """Steps as Adam would take from where it is, which change neither it nor its parameters.
+    """Steps as Adam would take them next, without changing it or its parameters.
 
     Args:
         optimizer: the Adam.

@@ -1,4 +1,4 @@
-"""The card of an exported model: what it is, how to use it, what it was measured to be; all from the checkpoint."""
+"""The card of an exported model: description, usage, measurements; all from the checkpoint."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def read_figures(path: Path, checkpoint: str, nimg: int) -> tuple[Figures, dict[
     """What ``pggan evaluate`` has measured of a checkpoint, and with which settings.
 
     Args:
-        path: metrics.jsonl; it need not be there. Lines that are no such measurement are passed over.
+        path: metrics.jsonl, optional. Lines that are not measurements of this checkpoint are skipped.
         checkpoint: the file's name.
         nimg: images it was trained on; a line of another number is of an older file of this name.
 
     Returns:
-        The newest figure of each name, and the last line's settings.
+        The newest value of each name, and the last line's settings.
     """
     figures: Figures = {}
     settings: dict[str, Any] = {}
@@ -123,13 +123,13 @@ def write_card(
         "",
     ]
     if not builtin:
-        parts += [f"The generator, {details['generator']}, is a plugin of its own: its file must be in `plugins/`.", ""]
+        parts += [f"The generator, {details['generator']}, is user-defined: its file must be in `plugins/`.", ""]
     parts += ["Or without any code: `pggan generate . --count 16 --out samples`.", "", "## What it is", ""]
     parts += _table(("", ""), _facts(details)) + [""]
     if details["labels"]:
         parts += ["## Labels", "", *_labels(details["labels"]), ""]
     if figures:
-        parts += ["## Figures", "", _measured(settings), ""]
+        parts += ["## Metrics", "", _measured(settings), ""]
         rows = [(key, f"{value:.4g}", f"{floor:.4g}") for key, (value, floor) in figures.items()]
         parts += [*_table(("", "model", "floor"), rows), ""]
     parts += ["## Licence", "", _licence(license), ""]
@@ -137,7 +137,7 @@ def write_card(
 
 
 def _code(details: Details) -> str:
-    """Python that makes samples; it runs as it stands in the model's folder."""
+    """Python code that generates samples; it runs in the model's folder."""
     shape = "[4, " + ", ".join(map(str, details["shape_at_depth"])) + "]"
     if details["codec"] is not None:
         text = _SOUNDS.format(shape=shape)
@@ -202,13 +202,13 @@ def _labels(labels: Sequence[Mapping[str, Any]]) -> list[str]:
 def _measured(settings: Mapping[str, Any]) -> str:
     n = f" on {settings['n']:g} samples a side" if "n" in settings else ""
     seed = f", seed {settings['seed']:g}" if "seed" in settings else ""
-    return f"By `pggan evaluate`{n}{seed}. The floor is the same figure for other real data in the samples' place."
+    return f"By `pggan evaluate`{n}{seed}. The real-vs-real baseline is the value for other real data."
 
 
 def _licence(license: str | None) -> str:
     if license is None:
         return "Nobody said when the model was exported. Ask its author before you use it; the data have terms as well."
-    return f"{license}, as its author says. The data it was trained on may have terms of their own."
+    return f"{license}, by its author. The training data may have their own terms."
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a checkpoint or a file of data is, as plain values: read without running code of the file or of plugins."""
+"""Describe a checkpoint or a data file as plain values, without running code from the file or plugins."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def describe_file(path: Path) -> Details:
     try:
         return {"file": str(path), **describe(path), "bytes": path.stat().st_size}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
-        raise UserError(f"{path} is damaged: what it says of itself cannot be read ({error})") from error
+        raise UserError(f"{path} is damaged: its description cannot be read ({error})") from error
 
 
 def _describe_checkpoint(path: Path) -> Details:

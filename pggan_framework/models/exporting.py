@@ -1,4 +1,4 @@
-"""A trained generator for other programs: safetensors, a program of torch.export, ONNX; each with a JSON beside it."""
+"""Export a trained generator: safetensors, a torch.export program, ONNX; each with a JSON description."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CHECKED = 3
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export has found.
+    """The result of an export.
 
     Args:
         inputs: the names of what the file is to be given.
@@ -109,9 +109,7 @@ def export(model: Pretrained, path: Path, sidecar: Path, format: Format) -> Expo
         wanted = program(*inputs).numpy()
     difference = float(np.abs(again(inputs) - wanted).max())
     if not difference <= TOLERANCE:
-        raise UserError(
-            f"--format {format} gives images that differ by {difference:.2g}; allowed: up to {TOLERANCE:g}"
-        )
+        raise UserError(f"--format {format} gives images that differ by {difference:.2g}; allowed: up to {TOLERANCE:g}")
     return Exported(names, difference)
 
 

@@ -1,4 +1,4 @@
-"""A trained generator from a checkpoint, with all that is needed to use it."""
+"""Load a trained generator from a checkpoint, with everything needed to use it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Pretrained:
         return self.generator.label_space
 
     def latents(self, count: int, seed: int = 0, truncation: float | None = None) -> torch.Tensor:
-        """`count` latents [count, F]; the same seed gives the same ones, and a larger count begins with them.
+        """`count` latents [count, F]; a function of the seed; a larger count extends them.
 
         Args:
             count: how many.
@@ -119,7 +119,7 @@ class Pretrained:
         return torch.stack(latents)
 
     def at_depth(self, depth: int) -> Pretrained:
-        """The same at a depth that is trained; a smaller one than it has now is whole, not fading.
+        """The same at a trained depth; a smaller depth than the present one has alpha 1.
 
         Raises:
             UserError: if it is deeper than was trained, or the generator cannot be so shallow.
@@ -154,7 +154,7 @@ class Pretrained:
         if not isinstance(space, MapSpace):
             raise ValueError("the generator draws no label maps")
         if maps.shape[1:] != self.growth.shape[1:] or int(maps.max()) >= len(space.classes):
-            raise ValueError(f"maps {maps.shape} up to class {maps.max()}; due are {space.size}, {len(space.classes)}")
+            raise ValueError(f"maps {maps.shape} up to class {maps.max()}; expected {space.size}, {len(space.classes)}")
         generator = deepcopy(self.generator)
         generator.label_space = space.with_maps(maps)
         rows = np.arange(len(maps), dtype=np.int64)[:, None]
@@ -250,7 +250,7 @@ class Pretrained:
             ValueError: if it was not trained on sound.
         """
         if self.codec is None:
-            raise ValueError("the generator makes images, no sound: there is no codec in its checkpoint")
+            raise ValueError("the generator makes images, not sound: there is no codec in its checkpoint")
         pictures = as_array(pictures)
         height, width = self.growth.shape[1:]
         full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
@@ -273,7 +273,7 @@ def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
             whichever they are.
 
     Raises:
-        UserError: if the file is no whole checkpoint, or no exported model, or needs a class that is not registered.
+        UserError: if the file is not a complete checkpoint or exported model, or needs a class that is not registered.
     """
     load_for_models()
     exported = path.suffix == ENDING
@@ -346,6 +346,6 @@ def _needs(path: Path, kind: str, name: str) -> None:
     if name not in REGISTRY:
         near = nearest(name, [component.name for component in REGISTRY if component.kind == kind])
         raise UserError(
-            f"{path} needs the {kind} '{name}', which is not part of this package{near}; --plugin_dirs DIR names the"
-            " folder of its file (in Python: import its module first)"
+            f"{path} needs the {kind} '{name}', which is not part of this package{near}; give the folder of its file"
+            " with --plugin_dirs DIR (in Python: import its module first)"
         )

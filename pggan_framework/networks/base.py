@@ -1,4 +1,4 @@
-"""The small interface all networks share: depth, alpha, shapes, and what a discriminator says of a batch."""
+"""The common interface of networks: depth, alpha, shapes, and a discriminator's output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def growth_of(shape: Sequence[int] | Growth) -> Growth:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a discriminator says of a batch.
+    """The output of a discriminator for a batch.
 
     Args:
         scores: [N], unbounded, higher for what it takes for real.
@@ -46,7 +46,7 @@ class Verdict:
         return Verdict(*(None if field is None else field.float() for field in fields))  # type: ignore[arg-type]
 
     def split(self, parts: int) -> list[Verdict]:
-        """The verdicts on `parts` equal batches that were judged together."""
+        """The outputs for `parts` equal batches that were processed together."""
         fields = (self.scores, self.features, self.logits, self.reconstruction)
         columns = ([None] * parts if field is None else field.chunk(parts) for field in fields)
         return [Verdict(*row) for row in zip(*columns, strict=True)]
@@ -126,7 +126,7 @@ class GrowingNetwork(nn.Module):
 
     @property
     def fading(self) -> bool:
-        """Whether the block before the newest still has a share: alpha below 1, at depth 1 or more."""
+        """Whether the block before the newest still has weight: alpha below 1, at depth 1 or more."""
         return self._depth > 0 and not self._whole
 
     def execute(self, execution: Execution) -> None:
@@ -174,7 +174,7 @@ class GrowingNetwork(nn.Module):
         raise UserError(f"{type(self).__name__} does not know its blocks by depth, so that none can be frozen")
 
     def check_labels(self, labels: Tensor | None, count: int) -> None:
-        """Check that labels, [count, width] or maps [count, K, h, w], are there where it is conditioned, and only there.
+        """Check that labels, [count, width] or maps [count, K, h, w], are given to a conditioned network, and only there.
 
         Raises:
             ValueError: if they are not.
@@ -212,10 +212,10 @@ class GeneratorBase(GrowingNetwork):
 
 @contract("discriminator")
 class DiscriminatorBase(GrowingNetwork):
-    """Base of discriminators: a subclass gives `judge`."""
+    """Base of discriminators: a subclass defines `judge`."""
 
     classifies: ClassVar[bool] = True
-    """Whether its verdicts have logits where it is conditioned; else `judge` needs the labels themselves."""
+    """Whether its output has logits if it is conditioned; else `judge` needs the labels themselves."""
     stddev_group: int = 1
     """Most samples of a batch in a group that is compared; 1 where none are, or all with all."""
 

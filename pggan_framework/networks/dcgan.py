@@ -150,15 +150,13 @@ class DCGANGenerator(_FullSize, GeneratorBase):
     Args:
         shape: [C, H, W] of the images, or their growth; given by the data.
         fmap_base: feature maps at half the images' size; each halving doubles them.
-        fmap_max: most feature maps of any layer.
-        latent_size: how many numbers a latent has.
-        kernel_size: side of the transposed convolutions. An even one covers all pixels equally often, an odd one does
-            not, and may leave a chequered pattern.
-        norm: normalise feature maps over the batch, by one sample's channel (instance), by one sample (layer), or not
-            at all. With batch, samples are made with averages over the training, without looking at each other.
+        fmap_max: largest number of feature maps.
+        latent_size: latent size.
+        kernel_size: side of the transposed convolutions; odd sizes can cause checkerboard artefacts.
+        norm: normalisation of feature maps over the batch, a sample's channel (instance), a sample (layer), or none.
         leakyrelu: leaky ReLU with slope 0.2; else ReLU.
-        dropout: share of the feature maps' values left out at random after each layer but the last, while training.
-        label_space: what the images are labelled with; given by the data. Labels are joined to the latents.
+        dropout: dropout rate after each layer but the last.
+        label_space: labels of the images; passed by the data. Labels are concatenated to the latents.
 
     Raises:
         UserError: if a parameter is outside its limits, or the images are no larger than the seed block.
@@ -220,15 +218,14 @@ class DCGANDiscriminator(_FullSize, DiscriminatorBase):
     Args:
         shape: [C, H, W] of the images, or their growth; given by the data.
         fmap_base: feature maps at half the images' size; each halving doubles them.
-        fmap_max: most feature maps of any layer.
+        fmap_max: largest number of feature maps.
         kernel_size: side of the convolutions.
-        norm: normalise feature maps by one sample (layer, which goes with every loss), by one sample's channel
-            (instance) or over the batch, as in the paper; or weights (spectral), or nothing. The first layer's feature
-            maps are not normalised. A gradient penalty asks what moves the score of one image alone: with batch, the
-            score depends on all of them.
-        dropout: share of the feature maps' values left out at random after each convolution.
-        label_space: what the images are labelled with; given by the data. The discriminator then also says which
-            label an image has (AC-GAN, Odena et al. 2017, arXiv 1610.09585); it is not told.
+        norm: normalisation of feature maps by sample (layer, for every loss), by a sample's channel (instance) or over
+            the batch, as in the paper; or of weights (spectral), or none. Gradient penalties need the score of an image
+            to be independent of the others, which batch violates.
+        dropout: dropout rate after each convolution.
+        label_space: labels of the images; passed by the data. The discriminator then also predicts labels (AC-GAN,
+            Odena et al. 2017, arXiv 1610.09585).
 
     Raises:
         UserError: if a parameter is outside its limits, or the images are no larger than the seed block.

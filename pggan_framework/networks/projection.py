@@ -1,4 +1,4 @@
-"""A discriminator that is told the labels (cGANs with projection discriminator, Miyato and Koyama 2018)."""
+"""A discriminator conditioned on labels (cGANs with projection discriminator, Miyato and Koyama 2018, eq. 3)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class LabelEmbedding(nn.Module):
 
 @register("discriminator")
 class ProjectionDiscriminator(Discriminator):
-    """The progressively grown discriminator, told the labels: does the image look real, and does it fit its label?
+    """The progressively grown discriminator, conditioned on labels by projection.
 
     Its score is that of `Discriminator` plus the inner product of the features with an embedding of the label, in which
     the embeddings of several attributes add up (Miyato and Koyama 2018, arXiv 1802.05637). It does not classify, so

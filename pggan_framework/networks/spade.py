@@ -1,4 +1,4 @@
-"""Networks that draw label maps: SPADE's generator, grown, and a discriminator that sees the map."""
+"""Networks conditioned on label maps: SPADE's generator, grown, and a discriminator that receives the map."""
 
 from __future__ import annotations
 
@@ -142,14 +142,14 @@ class SPADEGenerator(GeneratorBase):
         shape: [C, H, W] of the images at full depth, or their growth; given by the data.
         fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
         fmap_decay: how fast the number of feature maps falls with the resolution.
-        fmap_max: most feature maps of any layer.
-        latent_size: how many numbers a latent has; 0: a map gives one image.
-        hidden: channels between the map and what steers the norms; 128 in the paper.
+        fmap_max: largest number of feature maps.
+        latent_size: latent size; 0: one image per map.
+        hidden: channels between the map and the modulation of the norms; 128 in the paper.
         norm: over what feature maps are normalised: each channel over the batch, as in the paper, or of one sample.
             With batch, samples are made with averages over the training.
         spectral_norm: divide the weights of the residual blocks' convolutions by their largest singular value.
         wscale: equalised learning rate, weights scaled at run time.
-        tanh_at_end: limit the images to [-1, 1] by tanh.
+        tanh_at_end: tanh on the output images.
         label_space: the label maps; given by the data.
 
     Raises:
@@ -248,7 +248,7 @@ class SPADEGenerator(GeneratorBase):
 
 @register("discriminator")
 class MapDiscriminator(Discriminator):
-    """The progressively grown discriminator, shown the label map too: is the image real, and does it fit the map?
+    """The progressively grown discriminator with the label map as additional input.
 
     The map's classes are joined to the image as further channels, at every depth, as in SPADE and pix2pix (Isola et
     al. 2017, arXiv 1611.07004). It does not classify, so that there is no auxiliary classifier to weigh.

@@ -1,4 +1,4 @@
-"""Limits on what is read from a file that may come from a stranger: a small file must not take a large memory."""
+"""Limits on files that may come from a stranger: a small file must not use a large memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: if it is no JSON, or nested deeper than Python can read.
+        ValueError: if it is not JSON, or nested too deep for Python.
     """
     try:
         return json.loads(text)

@@ -1,7 +1,7 @@
-"""Several processes that train one pair of networks, started by ``torchrun``.
+"""Distributed training of one pair of networks on several ranks, started by ``torchrun``.
 
-Each process computes its part of every batch. The gradients are added up once after each backward pass, so that all
-processes take the same step, and nothing else is sent: there is no wrapper around the networks.
+Each rank computes its part of every batch. One all_reduce sums the gradients after each backward pass, so that all
+ranks take the same step; nothing else is communicated, and the networks have no wrapper.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TIMEOUT = timedelta(minutes=30)
 
 
 class World:
-    """The processes that train together; one, unless torchrun has started several.
+    """The group of ranks; one, unless torchrun has started several.
 
     With one process no method does anything to what it is given.
 
@@ -50,17 +50,17 @@ class World:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> World:
-        """What torchrun says in RANK, WORLD_SIZE and LOCAL_RANK.
+        """The values of RANK, WORLD_SIZE and LOCAL_RANK, set by torchrun.
 
         Raises:
-            UserError: if that is no number, or a rank outside the world.
+            UserError: if one is not a number, or the rank is outside the world.
         """
         if "RANK" not in environment or "WORLD_SIZE" not in environment:
             return cls()
         try:
             rank, size, local = (int(environment.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
         except ValueError as error:
-            raise UserError(f"RANK, WORLD_SIZE, LOCAL_RANK: {error}; they are torchrun's") from error
+            raise UserError(f"RANK, WORLD_SIZE, LOCAL_RANK: {error}; torchrun sets them") from error
         if not 0 <= rank < size:
             raise UserError(
                 f"RANK is {rank} and WORLD_SIZE {size}; allowed: 0 to WORLD_SIZE - 1, as torchrun sets them"
@@ -69,12 +69,12 @@ class World:
 
     @property
     def main(self) -> bool:
-        """Whether this process writes files and logs."""
+        """Whether this rank writes files and logs: rank 0."""
         return self.rank == 0
 
     @contextmanager
     def connected(self, device: torch.device) -> Iterator[None]:
-        """Within it the processes can talk: by NCCL for CUDA, by Gloo for a CPU.
+        """A context in which the ranks can communicate: NCCL for CUDA, Gloo for a CPU.
 
         It is entered, and left without an error, by all of them together.
         """
@@ -100,7 +100,7 @@ class World:
             dist.destroy_process_group()
 
     def part(self, count: int, group: int = 1) -> NDArray[np.int64]:
-        """Which samples of a batch of `count` this process computes, in order.
+        """The samples of a batch of `count` that this rank computes, in order.
 
         The minibatch standard deviation compares samples of a group; a group stays together, so that it is the same as
         in one process, where there are at least as many groups as processes. Else the parts are contiguous.
@@ -140,7 +140,7 @@ class World:
         self._seed = seed
 
     def generator(self, device: torch.device) -> torch.Generator | None:
-        """The source of what all processes draw alike; None, the global one, where there is but one process."""
+        """The random generator shared by all ranks; None, the global one, for a single rank."""
         if self.size == 1:
             return None
         if device.type not in self._generators:
@@ -168,7 +168,7 @@ class World:
         self._wishes.append(flat[-1])
 
     def agreed(self) -> bool:
-        """Whether, at the last update but one, any process wanted to end: all processes get the same answer.
+        """Whether any rank requested the end by the last update but one: equal on all ranks.
 
         The last one's answer may still be on its way; to wait for it would hold up a GPU at each step.
         """
@@ -195,12 +195,12 @@ class World:
         return everything
 
     def barrier(self) -> None:
-        """Wait for the other processes."""
+        """Wait for the other ranks."""
         if self.size > 1:
             dist.barrier()
 
     def broadcast_object(self, value: T) -> T:
-        """The main process's `value`, in every process."""
+        """Broadcast `value` from rank 0."""
         if self.size == 1:
             return value
         box: list[Any] = [value]
@@ -209,7 +209,7 @@ class World:
         return told
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by the main process's."""
+        """Broadcast each tensor from rank 0."""
         if self.size > 1:
             for tensor in tensors:
                 told = tensor.detach().contiguous()
@@ -217,7 +217,7 @@ class World:
                 tensor.detach().copy_(told)
 
     def check_equal(self, tensors: Sequence[Tensor]) -> None:
-        """Check that all processes hold the same values.
+        """Check that all ranks hold the same values.
 
         Raises:
             RuntimeError: naming the processes that differ from the main one.
@@ -230,11 +230,11 @@ class World:
         dist.all_gather(all_of_them, mine)
         wrong = [rank for rank, theirs in enumerate(all_of_them) if not torch.equal(theirs, all_of_them[0])]
         if wrong:
-            raise RuntimeError(f"the networks of processes {wrong} have come apart from those of process 0")
+            raise RuntimeError(f"the networks of ranks {wrong} differ from those of rank 0")
 
 
 def launcher(environment: Mapping[str, str] = os.environ) -> str:
-    """What tells one start of torchrun from others, the same after it has restarted its processes; empty without it."""
+    """An identifier of one torchrun session, constant over restarts of its processes; empty without torchrun."""
     if "TORCHELASTIC_RESTART_COUNT" not in environment:
         return ""
     name = environment.get("TORCHELASTIC_RUN_ID", "none")
@@ -248,5 +248,5 @@ def launcher(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def restarted(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether torchrun has started this process in the place of one that has died."""
+    """Whether torchrun started this process as the replacement of a failed one."""
     return environment.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")

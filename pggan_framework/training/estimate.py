@@ -1,4 +1,4 @@
-"""What training at a depth will cost, without training: for a dry run."""
+"""Estimate the cost of training at a depth, without training: for a dry run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PERIOD = 1024
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a depth costs.
+    """The cost of a depth.
 
     Args:
         parameters: weights of both networks that are in use.
@@ -67,7 +67,7 @@ class Training:
         D_optimizer: of D's.
         repeats: updates of D for each of G.
         nimg: real images shown when it is looked at, for terms whose weight depends on it.
-        micro_batch: most samples computed at once; None: all of a batch.
+        micro_batch: largest micro-batch; None for the whole batch.
     """
 
     loss: Loss

@@ -15,4 +15,6 @@ def test_an_eager_step_enters_at_most_20_files_and_80_functions() -> None:
     assert {"training/step.py", "losses/context.py", "networks/pggan.py"} <= found.keys()
     text = DOCS.read_text(encoding="utf-8")
     for line in table(found).splitlines():
-        assert line in text, f"docs/explanation/architecture.md is to show what python benchmarks/tour.py prints: {line}"
+        assert line in text, (
+            f"docs/explanation/architecture.md is to show what python benchmarks/tour.py prints: {line}"
+        )

@@ -157,7 +157,9 @@ def test_the_inspector_counts_pixels(data: dict[str, Any], tmp_path: Path, capsy
 )
 def test_networks_that_know_no_maps_are_refused(data: dict[str, Any], networks: dict[str, Any], tmp_path: Path) -> None:
     general = {name: value for name, value in data.items() if "." not in name or name.startswith("LabelMap")}
-    with pytest.raises(UserError, match="knows no label maps, but the data have them; allowed: .*MapDiscriminator"):
+    with pytest.raises(
+        UserError, match="does not support label maps, but the data have them; allowed: .*MapDiscriminator"
+    ):
         run(overrides={**general, **networks, "result_dir": str(tmp_path)})
     assert not list(tmp_path.iterdir())
 

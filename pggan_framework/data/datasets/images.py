@@ -1,4 +1,4 @@
-"""A folder of images of any kind."""
+"""A folder of images in any format."""
 
 from __future__ import annotations
 
@@ -22,45 +22,43 @@ from pggan_framework.registry import register
 
 @register("dataset")
 class DefaultImageFolderDataset(DepthDataset):
-    r"""Every image in a folder and the folders below it, links included, in order of their names.
+    r"""Every image in a folder and the folders below it, links included, sorted by name.
 
-    Any kind of image has a defined outcome. Integer grey of more than 8 bit is scaled to 8 bit, colour profiles are
-    converted to sRGB, the EXIF orientation is applied, an animation gives its first frame, transparency is laid over
-    `background` (and stays transparency in ``RGBA``); colour and transparency are resized together, so that no rim
-    appears. Resizing is Lanczos, from the full image. What is changed, guessed or skipped is counted and named in the
-    summary. The images are those that `pggan prepare` writes with the same options.
+    Every kind of image has a defined outcome. Integer grey with more than 8 bits is scaled to 8 bits, colour profiles
+    are converted to sRGB, the EXIF orientation is applied, an animation gives its first frame, transparency is
+    composited on `background` (and kept in ``RGBA``); colour and transparency are resized together, so that no rim
+    appears. Images are resized with a Lanczos filter from full size. Changed, guessed or skipped images are counted in
+    the summary. `pggan prepare` writes the same images with the same options.
 
     Args:
-        dir_path: the folder.
-        preload: keep all pictures in memory, at every depth, as uint8. The batches are the same either way.
-        imread_mode: channels of the pictures: RGB, L (grey) or RGBA.
-        size: side, or height and width, of the pictures at full depth; by default that of all pictures or, with a resize
-            policy, the largest power of two for which none is enlarged.
-        resize: what to do with pictures of other sizes. none: all must have one size, which can be halved down to the
-            seed block; stretch; crop: scale the shorter side and cut the middle; pad: fit and fill with the background.
-        background: colour under transparent pictures and around padded ones: a name such as white, or #rrggbb.
-        max_images: use only the first so many.
-        mirror: use each picture's mirror image, left for right, as one more picture; all of them come after the last.
-        labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
-            pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
-            the pattern's, or the only one of the table or the JSON.
-        continuous_labels: those of the labels that are numbers in a range, such as a brightness or an angle, and not
-            one of several values.
-        labels_csv: a table of labels: CSV with a header, one column the files' names relative to dir_path, called
-            ``file`` or the first.
-        labels_pattern: a regular expression with named groups that finds labels in the files' names relative to
-            dir_path, such as ``^(?P<breed>[a-z]+)_\d+``.
-        labels_json: a JSON file that maps the files' names to attributes, ``{"a.png": {"hair": "red"}}``, or as
-            StyleGAN2-ADA's dataset.json to a ``class``, ``{"labels": [["a.png", 3]]}``.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
-        seed_shape: height and width of the pictures at depth 0, where the offset does not give them.
-        range_out: value range the networks see.
-        bad_files: what happens to a file that cannot be read: skip leaves it out and names it in the summary; one whose
-            damage shows only when it is decoded is replaced by the next one, and named then. error stops at the first.
-        max_pixels: pixels that an image may have; a larger one counts as one that cannot be read.
+        dir_path: folder of the images.
+        preload: keep all images in memory, at every depth, as uint8.
+        imread_mode: channels of the images: RGB, L (grey) or RGBA.
+        size: side, or height and width, at full depth; if not given, the images' own or a power of two that enlarges
+            none.
+        resize: other sizes: none requires one size; stretch; crop: scale the shorter side, cut the middle; pad: fit and
+            fill.
+        background: colour behind transparency and padding: name or #rrggbb.
+        max_images: number of images to use, the first ones.
+        mirror: add each image's horizontal mirror image, after the last one.
+        labels: attributes to condition networks on: columns, groups, JSON attributes or ``folder``, the first folder of
+            a file (default: none, all of the pattern's, or the only one of the table or JSON).
+        continuous_labels: labels that are numbers in a range, such as brightness or an angle.
+        labels_csv: CSV table of labels with a header; the column ``file``, or the first, has the names relative to
+            dir_path.
+        labels_pattern: regular expression whose named groups match labels in file names, such as
+            ``^(?P<breed>[a-z]+)_\d+``.
+        labels_json: JSON with attributes by file name, ``{"a.png": {"hair": "red"}}``, or StyleGAN2-ADA's dataset.json
+            with a ``class``, ``{"labels": [["a.png", 3]]}``.
+        model_dataset_depth_offset: log2 of the shorter side of the images at depth 0.
+        seed_shape: height and width at depth 0, instead of the offset.
+        range_out: value range of the networks.
+        bad_files: unreadable files: skip omits them, and replaces one that fails while decoding by the next; error
+            stops at the first.
+        max_pixels: largest image in pixels; larger ones count as unreadable.
 
     Raises:
-        UserError: if the folder is missing or has no readable picture, the sizes do not fit, or a picture has no label.
+        UserError: if the folder is missing or has no readable image, the sizes do not fit, or an image has no label.
     """
 
     def __init__(
@@ -118,13 +116,13 @@ class DefaultImageFolderDataset(DepthDataset):
         return self.plan.total(len(self.plan.chosen))
 
     def image(self, index: int) -> Pixels:
-        """One picture at full depth, uint8 [C, H, W]; of a damaged file, the next picture that can be decoded.
+        """One image at full depth, uint8 [C, H, W]; of a damaged file, the next image that can be decoded.
 
         Raises:
             UserError: if it cannot be decoded, and `bad_files` is error, or no other one can.
         """
         if not 0 <= index < len(self):
-            raise IndexError(f"picture {index} of {len(self)}")
+            raise IndexError(f"image {index} of {len(self)}")
         mirrored, number = divmod(index, len(self.plan.chosen))
         picture: Pixels = self._decode(number) if self._levels is None else self._levels[-1][number]
         return np.ascontiguousarray(picture[..., ::-1]) if mirrored else picture
@@ -139,11 +137,11 @@ class DefaultImageFolderDataset(DepthDataset):
         return batch
 
     def pyramid(self, indices: Sequence[int]) -> list[Pixels]:
-        """Batches of every depth, each picture read once."""
+        """Batches of every depth, each image read once."""
         return box_means([self.image(index) for index in indices], self.growth)
 
     def summary(self) -> dict[str, str]:
-        """How many pictures of which shape, how they were resized, and what was changed, guessed or skipped."""
+        """How many images of which shape, how they were resized, and what was changed, guessed or skipped."""
         lines = self.plan.summary(self.plan.unreadable) | self._degenerate
         damaged = sorted({why for _, why in self.replaced.values()})
         return lines | ({"damaged": f"{named(damaged)}; the next one is used instead"} if damaged else {})

@@ -41,7 +41,7 @@ SOURCE_SAMPLES = 1 << 22
 
 
 class Clip(NamedTuple):
-    """One sound: the file's number, where it starts, how many samples the file has for it, and its gain in dB."""
+    """One sound: the file's index, its start, its available samples, and its gain in dB."""
 
     file: int
     start: int
@@ -51,67 +51,54 @@ class Clip(NamedTuple):
 
 @register("dataset")
 class SoundImageDataset(WaveDataset):
-    r"""Recordings of a folder and its subfolders, each as a picture: wav, flac, ogg, mp3, aiff ..., any sample rate.
+    r"""Recordings of a folder and its subfolders, each as an image: wav, flac, ogg, mp3, aiff ..., any sample rate.
 
-    Files are taken in the order of their names and resampled (soxr). What was resampled, cut, padded or skipped is said
-    in the summary.
+    Files are sorted by name and resampled (soxr). The summary reports resampled, cut, padded and skipped files.
 
     Args:
-        dir_path: the folder of recordings.
-        preload: keep all encoded pictures in memory instead of reading and encoding at each access.
-        n_fft: window length of the spectrum in samples, a power of two; a picture has half as many rows. By default
-            1024, and 2048 where img_mode is ``if`` or ``ifmel``.
-        hop_length: samples from one column of the picture to the next, at most n_fft / 2; by default 128, 512 for
-            ``if`` and ``ifmel``.
-        frequency: sample rate the recordings are brought to, Hz.
-        img_mode: what a picture shows: ``abslog``, log magnitudes of the spectrum; ``mellog``, those in mel bands;
-            ``if``, magnitudes and instantaneous frequencies; ``ifmel``, those in mel bands, for single notes;
-            ``complex``, real and imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
-        bins: rows of a picture: n_fft / 2, so that it takes the place of n_fft and agrees with it where both are given.
-            In mel modes the number of bands, in ``raw`` the rows the waveform is folded into; n_fft is apart there.
-        frames: columns of the spectrum; n_fft / 2 by default, a square; 128 for ``if`` and ``ifmel``. One picture is
+        dir_path: folder of the recordings.
+        preload: keep all encoded images in memory.
+        n_fft: window length in samples, a power of two; an image has n_fft / 2 rows (default: 1024; 2048 for ``if`` and
+            ``ifmel``).
+        hop_length: samples per column, at most n_fft / 2 (default: 128; 512 for ``if`` and ``ifmel``).
+        frequency: sample rate in Hz to resample to.
+        img_mode: content of an image: ``abslog``, log magnitudes; ``mellog``, the same in mel bands; ``if``, magnitudes
+            and instantaneous frequencies; ``ifmel``, the same in mel bands, for single notes; ``complex``, real and
+            imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
+        bins: rows of an image; sets n_fft to twice as many, or the number of mel bands, or the rows of ``raw``.
+        frames: columns of an image (default: n_fft / 2; 128 for ``if`` and ``ifmel``); a clip has
             (frames - 2 * margin) * hop_length samples.
-        margin: columns before and after the sound that show silence and are cut off in decoding, so that clips begin
-            and end as the recordings do; by default n_fft / (2 * hop_length) for ``abslog`` and ``mellog``, else 0.
-        channels: what of a stereo file is used: ``mix``, the mean of all its channels; ``left``, the first; ``both``,
-            the first two, each with layers of its own; a file with one gives both the same.
-        max_files: use only the first files, by name; by default all.
-        bad_files: what happens to files that cannot be read, in whole or in the part used: ``skip`` leaves them out
-            and names them in the summary, ``error`` stops.
-        too_short: what happens to a sound shorter than one picture: ``error`` stops, ``pad`` adds silence at its end,
-            ``reject`` leaves it out.
-        too_long: what is used of a longer one: ``first``, its beginning; ``random``, one stretch anywhere in it, chosen
-            by the seed and the file's name; or ``slices``, all parts of one picture's length. A rest shorter than that
-            is left out.
-        overlap: share of each of the slices that the next one repeats, 0 to below 1.
-        seed: another seed, other random stretches.
-        trim_db: cut what is quieter than this many dB below the file's own peak off its beginning and end, e.g. 60. A
-            file that is silent altogether stays as it is.
-        normalize: bring each file to one level, its ``peak`` to -1 dB or its ``rms`` to -20 dB of full scale. The
-            networks then learn sound without its differences of level; `gain_db` keeps them.
-        new_each_epoch: draw the ``random`` stretches anew whenever all sounds have been shown. Sounds are then read and
-            encoded at each access, as they are where one of the following is above 0.
-        vary_level_db: make each sound up to so many dB quieter, differently in each epoch.
-        vary_pitch: play each sound up to so many semitones faster or slower, pitch and time together.
-        vary_start: let each sound begin up to so many seconds earlier or later.
-        vary_eq_db: turn frequencies of each sound down by up to so many dB, by a smooth curve.
-        remove_offset: subtract from each clip the constant offset that its quiet parts show; low notes are kept.
-        labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
-            pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
-            the pattern's, or the only one of the table or the JSON.
-        continuous_labels: those of the labels that are numbers in a range, such as a brightness or an angle, and not
-            one of several values.
-        labels_csv: a table of labels: CSV with a header, one column the files' names relative to dir_path, called
-            ``file`` or the first.
-        labels_pattern: a regular expression with named groups that finds labels in the files' names relative to
-            dir_path, such as ``_m(?P<pitch>\d+)_``.
-        labels_json: a JSON file that maps the files' names to attributes, ``{"a.wav": {"pitch": 60}}``, or as
-            StyleGAN2-ADA's dataset.json to a ``class``, ``{"labels": [["a.wav", 3]]}``.
-        prepared_dir: folder where what was measured and encoded is kept for the next start; None keeps nothing.
-        jobs: how many processes read and encode; by default as many as there are processors.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
-        seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
-        range_out: value range the networks see.
+        margin: silent columns at each end that decoding discards (default: n_fft / (2 * hop_length) for ``abslog`` and
+            ``mellog``, else 0).
+        channels: channels to use: ``mix``, the mean of all; ``left``, the first; ``both``, the first two.
+        max_files: number of files to use, the first by name (default: all).
+        bad_files: unreadable files: ``skip`` omits and reports them, ``error`` stops.
+        too_short: sounds shorter than a clip: ``error`` stops, ``pad`` appends silence, ``reject`` omits them.
+        too_long: longer sounds: ``first``, the beginning; ``random``, a random segment per file; or ``slices``, all
+            segments of a clip's length.
+        overlap: overlap of consecutive slices, as a fraction, 0 to below 1.
+        seed: random seed of the segments.
+        trim_db: trim both ends below this level, in dB below the file's peak, e.g. 60.
+        normalize: normalise each file's ``peak`` to -1 dB or ``rms`` to -20 dB of full scale.
+        new_each_epoch: draw new ``random`` segments in each epoch; sounds are then encoded at each access.
+        vary_level_db: largest random attenuation in dB, new in each epoch.
+        vary_pitch: largest random change of speed in semitones, pitch and tempo together.
+        vary_start: largest random shift of the start in seconds.
+        vary_eq_db: largest random attenuation by a smooth equaliser, in dB.
+        remove_offset: subtract each clip's constant offset, measured in quiet parts.
+        labels: attributes to condition networks on: columns, groups, JSON attributes or ``folder``, the first folder of
+            a file (default: none, all of the pattern's, or the only one of the table or JSON).
+        continuous_labels: labels that are numbers in a range, such as brightness or an angle.
+        labels_csv: CSV table of labels with a header; the column ``file``, or the first, has the names relative to
+            dir_path.
+        labels_pattern: regular expression whose named groups match labels in file names, such as ``_m(?P<pitch>\d+)_``.
+        labels_json: JSON with attributes by file name, ``{"a.wav": {"pitch": 60}}``, or StyleGAN2-ADA's dataset.json
+            with a ``class``, ``{"labels": [["a.wav", 3]]}``.
+        prepared_dir: cache folder of measured and encoded sounds; None disables it.
+        jobs: number of reading and encoding processes (default: number of processors).
+        model_dataset_depth_offset: log2 of the shorter side of the images at depth 0.
+        seed_shape: [h, w] at depth 0, instead of the offset.
+        range_out: value range of the networks.
 
     Raises:
         UserError: if the folder is missing or has no readable sound, a sound is too short or has no label, or a
@@ -351,7 +338,7 @@ class SoundImageDataset(WaveDataset):
         return Clip(file, start, min(self._policy.samples, survey.end - start), survey.gain_db)
 
     def _read(self, clip: Clip, header: SoundFile | None = None) -> tuple[Wave, NDArray[np.float32]]:
-        """A clip filled with silence up to its length in a picture, and the offset [..., 1] subtracted before that."""
+        """A clip filled with silence up to its length in an image, and the offset [..., 1] subtracted before that."""
         wave = read_wave(header or self._header(clip.file), self.frequency, clip.start, clip.samples, self.channels)
         offset = np.zeros((*wave.shape[:-1], 1), np.float32)
         if self.remove_offset:
@@ -377,7 +364,7 @@ class SoundImageDataset(WaveDataset):
             raise UserError(f"{path} could be read at the start of the run, now it cannot: {error}") from error
 
     def summary(self) -> dict[str, str]:
-        """What a person should know of the recordings, in words."""
+        """A summary of the recordings as text."""
         full_scale = self._at_full_scale / (len(self) * self._policy.samples * self.codec.channels)
         lines = describe_recordings(self._recordings, full_scale)
         if self._with_offset:
@@ -466,7 +453,7 @@ class SoundImageDataset(WaveDataset):
         return hashlib.sha256(json.dumps([type(self).__name__, *parts]).encode()).hexdigest()[:16]
 
     def has_fingerprint(self, fingerprint: str) -> bool:
-        """Whether these are the data of a fingerprint; also of one from before all sounds went into it."""
+        """Whether these are the data of a fingerprint, also of one from before all sounds were part of it."""
         return fingerprint in (self.fingerprint(), self._earlier_fingerprint())
 
     def _earlier_fingerprint(self) -> str:

@@ -20,34 +20,33 @@ QUIETEST_DB = -18.0
 
 @register("dataset")
 class TonesDataset(WaveDataset):
-    """Tones of additive synthesis: a stack of harmonics under an attack and a decay, each with a pitch of its own.
+    """Tones of additive synthesis: harmonics with an attack and a decay, each tone with its own pitch.
 
-    Pitches are spread evenly over the octaves between `low_hz` and `high_hz`. Tones differ in how many partials they
-    have and how fast these fall off, in attack, decay, onset and, over 18 dB, in level. Tone i depends on `seed` and i
-    alone.
+    Pitches are spread evenly over the octaves between `low_hz` and `high_hz`. Tones differ in number and decay of
+    partials, attack, decay, onset and, over 18 dB, level. Tone i depends on `seed` and i alone.
 
     Args:
-        count: how many tones.
-        frequency: sample rate, Hz.
-        n_fft: window length of the spectrum in samples, a power of two; a picture has half as many rows.
-        hop_length: samples from one column of the picture to the next, at most n_fft / 2.
-        frames: columns of the spectrum; n_fft / 2 by default, a square, and 128 for ``if`` and ``ifmel``. A tone has
+        count: number of tones.
+        frequency: sample rate in Hz.
+        n_fft: window length in samples, a power of two; an image has n_fft / 2 rows.
+        hop_length: samples per column, at most n_fft / 2.
+        frames: columns of an image (default: n_fft / 2; 128 for ``if`` and ``ifmel``); a tone has
             (frames - 2 * margin) * hop_length samples.
-        margin: columns before and after the sound that show silence and are cut off in decoding; by default
-            n_fft / (2 * hop_length) for ``abslog`` and ``mellog``, else 0.
-        bins: rows of a picture: mel bands in mel modes, rows the waveform is folded into in ``raw``, else n_fft / 2.
-        img_mode: what a picture shows: ``abslog``, log magnitudes of the spectrum; ``mellog``, those in mel bands;
-            ``if``, magnitudes and instantaneous frequencies; ``ifmel``, those in mel bands, for single notes;
-            ``complex``, real and imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
-        low_hz: lowest pitch, Hz.
-        high_hz: highest pitch, Hz; below half the sample rate.
-        partials: most partials a tone can have.
-        seed: another seed, other tones.
-        labels: what networks are conditioned on: ``pitch``, the nearest MIDI note, to which the tones are then tuned.
-        preload: keep all encoded pictures in memory instead of synthesising and encoding at each access.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
-        seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
-        range_out: value range the networks see.
+        margin: silent columns at each end that decoding discards (default: n_fft / (2 * hop_length) for ``abslog`` and
+            ``mellog``, else 0).
+        bins: rows of an image: mel bands in mel modes, folded rows in ``raw``, else n_fft / 2.
+        img_mode: content of an image: ``abslog``, log magnitudes; ``mellog``, the same in mel bands; ``if``, magnitudes
+            and instantaneous frequencies; ``ifmel``, the same in mel bands, for single notes; ``complex``, real and
+            imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
+        low_hz: lowest pitch in Hz.
+        high_hz: highest pitch in Hz, below half the sample rate.
+        partials: largest number of partials.
+        seed: random seed of the tones.
+        labels: label to condition networks on: ``pitch``, the MIDI note to which tones are then tuned.
+        preload: keep all encoded images in memory.
+        model_dataset_depth_offset: log2 of the shorter side of the images at depth 0.
+        seed_shape: [h, w] at depth 0, instead of the offset.
+        range_out: value range of the networks.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -80,7 +79,7 @@ class TonesDataset(WaveDataset):
             raise UserError(f"TonesDataset.seed {seed} is not allowed; allowed: 0 or more")
         if not 0 < low_hz <= high_hz < frequency / 2:
             raise UserError(
-                f"TonesDataset.low_hz {low_hz} and high_hz {high_hz} are no range of pitches;"
+                f"TonesDataset.low_hz {low_hz} and high_hz {high_hz} are not a range of pitches;"
                 f" allowed: above 0 and below half the sample rate, {frequency / 2:g} Hz, low_hz first"
             )
         codec = codec_for(img_mode, frequency, n_fft, hop_length, frames, margin, bins)
@@ -140,7 +139,7 @@ class TonesDataset(WaveDataset):
         return wave
 
     def summary(self) -> dict[str, str]:
-        """What a person should know of the tones, in words."""
+        """A summary of the tones as text."""
         return {
             **super().summary(),
             "pitches": f"{self.pitch_hz.min():.1f} to {self.pitch_hz.max():.1f} Hz, synthesised,"

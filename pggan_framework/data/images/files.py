@@ -127,7 +127,7 @@ def read_header(image: Image) -> Header:
         changes.append("turned upright as EXIF says")
     if (profile := image.info.get("icc_profile")) and (name := profile_name(profile, image.mode)):
         changes.append(f"converted to sRGB from {name}")
-    # A multi-picture JPEG (MPO) is a photograph with a preview, no animation.
+    # A multi-image JPEG (MPO) is a photograph with a preview, no animation.
     if image.format != "MPO" and getattr(image, "is_animated", False):
         changes.append("first frame of several used")
     deep = image.mode.startswith("I")

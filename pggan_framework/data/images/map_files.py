@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Fit = Callable[["Image"], "Image"]
-"""Brings a map, a grey picture of class numbers, to the size that is wanted."""
+"""Brings a map, a grey image of class numbers, to the size that is wanted."""
 
 
 class MapReader:
@@ -147,7 +147,7 @@ def read_maps(path: Path, size: tuple[int, int], colours: Sequence[Colour], owne
     if path.is_dir():
         files = [path / name for name in walk(path).split(SUFFIXES)[0] if "/" not in name]
     if not files:
-        raise UserError(f"{owner} {path} is no picture and no folder of pictures")
+        raise UserError(f"{owner} {path} is no image and no folder of images")
 
     def fit(image: Image.Image) -> Image.Image:
         return image.resize((size[1], size[0]), Image.Resampling.NEAREST)

@@ -52,7 +52,7 @@ class FileLabels:
         Args:
             space: what `collect` made of them.
             labels: [N, A].
-            what: is labelled: sounds, pictures.
+            what: is labelled: sounds, images.
         """
         words = []
         for attribute, counts in zip(space.attributes, space.counts(labels), strict=True):
@@ -77,7 +77,7 @@ def read_labels(
     continuous: Sequence[str] | None = None,
     inside: Table | None = None,
 ) -> FileLabels | None:
-    """Find the labels of files; None where none are asked for.
+    """Find the labels of files; None where none are requested.
 
     Args:
         names: the files, relative to the dataset's folder, with ``/``.

@@ -1,4 +1,4 @@
-"""Which stretches of a recording become pictures, and how much louder or quieter they are made."""
+"""Which stretches of a recording become images, and how much louder or quieter they are made."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class KnownFile:
     Args:
         header: what it says of itself.
         digest: of its first and last bytes; None where it is not needed yet.
-        state: by which a change is noticed that leaves these bytes as they are.
+        state: by which a change is noticed that leaves these bytes unchanged.
     """
 
     header: SoundFile
@@ -136,7 +136,7 @@ def _load(place: Path) -> dict[str, list[Any]]:
 
 
 def _save(place: Path, names: Sequence[str], files: Sequence[KnownFile | UnreadableSound]) -> None:
-    """Write a manifest; a folder that cannot be written is left as it is."""
+    """Write a manifest; a folder that cannot be written is left unchanged."""
     rows = {}
     for name, known in zip(names, files, strict=True):
         if isinstance(known, UnreadableSound):

@@ -19,7 +19,7 @@ from pggan_framework.errors import UserError
 
 SHAPE = (3, 32, 32)
 SIZE = 3 * 32 * 32
-"""Bytes of a picture."""
+"""Bytes of an image."""
 LARGEST = 1 << 28
 """Bytes of a file in it beyond which it is not one of CIFAR's: the largest has 154 MB."""
 
@@ -46,7 +46,7 @@ LAYOUTS = {
     "cifar-10-batches-py": Layout(r"data_batch_\d", ("batches.meta",), {"class": (b"labels", b"label_names")}),
     "cifar-10-batches-bin": Layout(r"data_batch_\d\.bin", ("batches.meta.txt",), {"class": (b"", b"batches.meta.txt")}),
     "cifar-100-python": Layout(r"train", ("meta",), FINE),
-    # Two bytes stand before each picture's, the coarse class first.
+    # Two bytes stand before each image's, the coarse class first.
     "cifar-100-binary": Layout(
         r"train\.bin",
         ("coarse_label_names.txt", "fine_label_names.txt"),
@@ -57,14 +57,14 @@ LAYOUTS = {
 
 
 class CIFARSource(ArraySource):
-    """The 50,000 pictures of the training set, in colour, 32x32.
+    """The 50,000 images of the training set, in colour, 32x32.
 
     The label ``class`` is the name of the class; CIFAR-100 has ``superclass`` as well. The pickles of the version for
     Python are read without running any code of theirs.
 
     Args:
         path: ``cifar-10-python.tar.gz``, ``cifar-100-binary.tar.gz`` ..., or the folder it was unpacked to.
-        labels: which labels are asked for.
+        labels: which labels are requested.
 
     Raises:
         UserError: if a file is missing, damaged, or a pickle that wants to run code.
@@ -90,7 +90,7 @@ class CIFARSource(ArraySource):
         available = {
             attribute: [words[attribute][number] for number in column.tolist()] for attribute, column in numbers.items()
         }
-        names = [f"picture {index}" for index in range(len(pictures))]
+        names = [f"image {index}" for index in range(len(pictures))]
         super().__init__(path, pictures.reshape(-1, *SHAPE), names, available, labels)
 
     def described(self) -> dict[str, str]:
@@ -161,7 +161,7 @@ def _check(path: Path, name: str, size: int) -> None:
 
 
 Read = tuple[NDArray[np.uint8], dict[str, NDArray[np.int64]], dict[str, list[str]]]
-"""Pictures [N, `SIZE`], the number of each picture's value by attribute, and the values' names."""
+"""Images [N, `SIZE`], the number of each image's value by attribute, and the values' names."""
 
 
 def _read_pickles(path: Path, files: Files, batches: list[str], layout: Layout) -> Read:
@@ -176,13 +176,13 @@ def _read_pickles(path: Path, files: Files, batches: list[str], layout: Layout) 
         batch = _unpickled(path, name, files)
         data = getattr(batch.get(b"data"), "values", None)
         if data is None or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != SIZE:
-            raise UserError(f"{path}: {name} has no pictures under 'data'; due: an array of uint8 [N, {SIZE}]")
+            raise UserError(f"{path}: {name} has no images under 'data'; due: an array of uint8 [N, {SIZE}]")
         pictures.append(data)
         for attribute, (key, _) in layout.columns.items():
             column = batch.get(key)
             column = getattr(column, "values", column)
             if column is None or len(column) != len(data):
-                raise UserError(f"{path}: {name} has no {key.decode()} of its {len(data)} pictures")
+                raise UserError(f"{path}: {name} has no {key.decode()} of its {len(data)} images")
             numbers[attribute].append(np.array(column, np.int64))
     words = {}
     for attribute, (_, key) in layout.columns.items():
@@ -208,10 +208,10 @@ def _text(word: Any) -> str:
 
 
 def _read_binary(path: Path, files: Files, batches: list[str], layout: Layout) -> Read:
-    """The binary version: for each picture a byte for each attribute, then its pixels.
+    """The binary version: for each image a byte for each attribute, then its pixels.
 
     Raises:
-        UserError: if a file holds no whole number of pictures.
+        UserError: if a file holds no whole number of images.
     """
     row = len(layout.columns) + SIZE
     for name in batches:

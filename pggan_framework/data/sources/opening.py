@@ -52,7 +52,7 @@ def open_source(path: Path, labels: LabelChoice | None = None) -> PictureSource:
 
     Args:
         path: a file or a folder.
-        labels: which labels are asked for; none by default.
+        labels: which labels are requested; none by default.
 
     Raises:
         UserError: if there is nothing, it is of no known kind, or what its class raises.
@@ -63,4 +63,4 @@ def open_source(path: Path, labels: LabelChoice | None = None) -> PictureSource:
     for kind in KINDS:
         if kind.detects(path):
             return kind.opens(path, labels or LabelChoice())
-    raise UserError(f"{path} is no source of pictures; allowed: {', '.join(kind.words for kind in KINDS)}")
+    raise UserError(f"{path} is no source of images; allowed: {', '.join(kind.words for kind in KINDS)}")

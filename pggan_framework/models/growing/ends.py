@@ -1,4 +1,4 @@
-"""What lies on both ends of the networks: the images of source and target, and what of them there is no mapping for."""
+"""Mappings at both ends of the networks: the images of source and target, and checks for unsupported changes."""
 
 from __future__ import annotations
 

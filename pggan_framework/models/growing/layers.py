@@ -1,4 +1,4 @@
-"""One layer of the target from one of the source, by the spaces that it writes and reads."""
+"""Map one layer of the source to the target, by its input and output spaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Positions of the seed block: what was drawn at 1 kHz and at 0.2 s stays there."""
+"""Mappings of seed block positions: content at 1 kHz and at 0.2 s stays there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""numpy's arrays and numbers, out of what a pickle says of them."""
+"""numpy arrays and numbers from their parsed pickles."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def as_array(value: Any) -> NDArray[Any]:
     if isinstance(value, bool | int | float):
         return np.asarray(value)
     if not isinstance(value, Made) or value.by.module not in _MODULES:
-        raise TypeError("an array is due")
+        raise TypeError("expected an array")
     if value.by.attribute == "_reconstruct":
         if value.args[0] != Name("numpy", "ndarray"):
-            raise TypeError("an array is due")
+            raise TypeError("expected an array")
         shape, kind, fortran, data = value.state[-4:]
     elif value.by.attribute == "_frombuffer":
         data, kind, shape, order = value.args
@@ -60,7 +60,7 @@ def as_number(value: Any) -> float:
     """
     array = as_array(value)
     if array.size != 1:
-        raise TypeError("a number is due")
+        raise TypeError("expected a number")
     return float(array.item())
 
 
@@ -73,11 +73,11 @@ def plain(value: Any) -> Any:
 
 def _dtype(made: Any) -> np.dtype[Any]:
     if not isinstance(made, Made) or made.by != Name("numpy", "dtype"):
-        raise TypeError("a type of numbers is due")
+        raise TypeError("expected a numeric dtype")
     kind = str(made.args[0])
     order = "=" if made.state is None else made.state[1]
     if kind not in _TYPES or order not in ("<", ">", "|", "="):
-        raise TypeError(f"arrays of {kind} are none of numbers")
+        raise TypeError(f"arrays of {kind} are not numeric")
     return np.dtype(f"{order}{kind}" if kind[1:] != "1" else kind)
 
 
@@ -88,5 +88,5 @@ def _bytes(value: Any) -> bytes:
     if isinstance(value, str):
         return value.encode("latin-1")
     if not isinstance(value, bytes | bytearray):
-        raise TypeError("bytes are due")
+        raise TypeError("expected bytes")
     return bytes(value)

@@ -1,4 +1,4 @@
-"""What the readers of foreign files find, in our terms; and how it gets into our networks."""
+"""Models of other systems in this package's terms, and their conversion to its networks."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def fill(network: nn.Module, layers: Mapping[str, Layer], whose: str, partial: b
         ):
             if parameter.shape != value.shape:
                 shapes = ["x".join(map(str, shape)) for shape in (value.shape, parameter.shape)]
-                raise UserError(f"{whose} has a {part} of {shapes[0]} at {name}; due is one of {shapes[1]}")
+                raise UserError(f"{whose} has a {part} of {shapes[0]} at {name}; expected {shapes[1]}")
             if not bool(value.isfinite().all()):
                 raise UserError(f"{whose} has a {part} at {name} that is not finite: it has diverged")
             with torch.no_grad():

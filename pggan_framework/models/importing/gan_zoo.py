@@ -1,4 +1,4 @@
-"""The checkpoints of facebookresearch/pytorch_GAN_zoo: state dicts of G, D and the averaged G, and its configuration.
+"""Checkpoints of facebookresearch/pytorch_GAN_zoo: state dicts of G, D and the EMA generator, and its configuration.
 
 There, a layer's output, bias included, is multiplied by He's constant; alpha is the weight of the older block.
 """
@@ -108,7 +108,7 @@ class _State:
 def _foreign(path: Path, found: Mapping[str, Any]) -> Foreign:
     config = _config(found["config"])
     if "depthOtherScales" not in config:
-        raise UserError(f"{path} is a checkpoint of the GAN zoo, but of no progressive GAN; allowed: PGAN")
+        raise UserError(f"{path} is a checkpoint of the GAN zoo, but not of a progressive GAN; allowed: PGAN")
     for key in _NEEDED:
         if key not in config:
             raise UserError(f"{path} has a configuration without {key}: of a version of the GAN zoo unknown here")
@@ -117,7 +117,7 @@ def _foreign(path: Path, found: Mapping[str, Any]) -> Foreign:
     top, equalized = len(trained) - 1, bool(config["equalizedlR"])
     slope, loss = arrays.as_number(config["leakyReluLeak"]), str(config.get("lossCriterion", "WGANGP"))
     if slope not in (0.0, 0.2):
-        raise UserError(f"{path} has leaky ReLU with slope {slope:g}, which our networks cannot do; allowed: 0.2, or 0")
+        raise UserError(f"{path} has leaky ReLU with slope {slope:g}, which is not supported; allowed: 0.2, or 0")
     if loss not in _LOSSES:
         raise UserError(f"{path} was trained with lossMode {loss}; allowed: {', '.join(_LOSSES)}")
     labels = _labels(config.get("attribKeysOrder"))
@@ -227,7 +227,7 @@ def _all_scales(path: Path, trained: list[int]) -> list[int]:
         stored = json.loads(beside.read_text(encoding="utf-8"))
         scales = [int(maps) for maps in stored["depthScales"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{beside} is no configuration of the GAN zoo ({error}); fix it, or move it away") from error
+        raise UserError(f"{beside} is not a configuration of the GAN zoo ({error}); fix it, or move it away") from error
     if scales[: len(trained)] != trained:
         raise UserError(f"{beside} is of another run: depthScales {scales}, and {path.name} has {trained}")
     return scales

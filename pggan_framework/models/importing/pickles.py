@@ -1,7 +1,7 @@
-"""Pickles as data: an interpreter of pickle's opcodes that looks no name up and calls nothing.
+"""Parse pickles as data: an interpreter of pickle's opcodes that resolves no name and calls nothing.
 
-A pickle is a program for a small stack machine. Python's own machine imports what the program names and calls it; the
-one here only notes that it was to be called. What the note means is for the readers of each format to say.
+A pickle is a program for a small stack machine. Python's own machine imports what the program names and calls it; this
+one only records the call. The readers of each format interpret the records.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Name:
 
 
 class Made:
-    """What a call that the pickle asks for would have made; nothing is called.
+    """A recorded call; nothing is called.
 
     Args:
         by: what was to be called.
@@ -76,7 +76,7 @@ def read_pickle(stream: BytesIO, path: Path, allowed: Allowed, persistent: Persi
         persistent: what persistent ids stand for; None where there may be none.
 
     Raises:
-        UserError: if it names something else, asks for what this reader does not do, or is cut short or damaged.
+        UserError: if it names something else, uses unsupported opcodes, or is truncated or damaged.
     """
     machine = _Machine(path, allowed, persistent)
     try:
@@ -143,7 +143,7 @@ class _Machine:
         if not self.allowed(name.module, name.attribute):
             hint = _HINTS.get(name.module.partition(".")[0], "")
             raise UserError(
-                f"{self.path} asks for {name}, which no file of a system known here needs; nothing in it was run{hint}"
+                f"{self.path} requests {name}, which no file of a supported system needs; nothing in it was run{hint}"
             )
         return name
 
@@ -173,14 +173,14 @@ class _Machine:
 
     def call(self, by: Any, args: Any) -> None:
         if not isinstance(by, Name) or not isinstance(args, tuple):
-            raise UserError(f"{self.path} asks for a call of what is no name; nothing in it was run")
+            raise UserError(f"{self.path} requests a call of what is not a name; nothing in it was run")
         self.stack.append(Made(by, args))
 
     def do_build(self, _: None) -> None:
         state = self.stack.pop()
         made = self.stack[-1]
         if not isinstance(made, Made):
-            raise UserError(f"{self.path} sets the state of what it has not made; nothing in it was run")
+            raise UserError(f"{self.path} sets the state of an object it has not created; nothing in it was run")
         made.state = state
 
     def do_binpersid(self, _: None) -> None:

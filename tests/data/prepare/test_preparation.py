@@ -245,7 +245,11 @@ def test_sources_that_change_in_between(tmp_path, seen):
 @pytest.mark.parametrize("where", ["no room", "full", "not writable"])
 def test_what_the_disk_says_is_one_line(tmp_path, seen, monkeypatch, where, at_once):
     kept = tmp_path / "kept"
-    said = {"no room": "has no room.*0.0 MB are free", "full": "No space left", "not writable": "cannot write to"}
+    said = {
+        "no room": "has too little space.*0.0 MB are free",
+        "full": "No space left",
+        "not writable": "cannot write to",
+    }
     if where == "not writable":
         kept.write_text("a file")
         with pytest.raises(UserError, match=said[where]):

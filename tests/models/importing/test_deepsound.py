@@ -223,7 +223,7 @@ def altered(G, D):
         "padding": attribute(G.block0.c2.conv, "padding", (0, 0)),
         "depth 7": attribute(G, "depth", 7),
         "feature maps": attribute(G.block0, "toRGB", conv_of(G, 5)),
-        "due is one of": attribute(G.blocks[1].c1, "conv", nn.Conv2d(3, maps(3), 3, padding=1)),
+        "expected": attribute(G.blocks[1].c1, "conv", nn.Conv2d(3, maps(3), 3, padding=1)),
         "damaged .'c2'": lambda: delattr(G.blocks[0], "c2"),
         "pixel norm in the discriminator": lambda: [
             setattr(part, "pixelnorm", True) for block in D.blocks for part in (block.c1, block.c2)

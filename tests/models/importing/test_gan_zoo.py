@@ -229,7 +229,7 @@ def test_depths_that_are_still_to_come(config, tmp_path):
     torch.testing.assert_close(network(z), pictures(parts["avgG"], z, config), rtol=1e-10, atol=1e-10)
     network.depth = 3
     assert network(z).shape == (2, 3, 32, 32)
-    for text, message in (("{}", "no configuration"), ('{"depthScales": [9, 9, 9, 9]}', "of another run")):
+    for text, message in (("{}", "not a configuration"), ('{"depthScales": [9, 9, 9, 9]}', "of another run")):
         beside.write_text(text)
         with pytest.raises(UserError, match=message):
             read_foreign(tmp_path / "faces_s2_i48000.pt")
@@ -258,7 +258,7 @@ def test_other_checkpoints_of_the_zoo(config, tmp_path):
     path = tmp_path / "net.pt"
     states = {"netG": generator(config), "netD": discriminator(config)}
     torch.save({"config": {"dimG": 64}, **states}, path)
-    with pytest.raises(UserError, match="of no progressive GAN"):
+    with pytest.raises(UserError, match="not of a progressive GAN"):
         read_foreign(path)
     del config.noiseVectorDim
     torch.save({"config": config, **states}, path)

@@ -68,9 +68,9 @@ ATTACKS = {
     "PERSID": b"(lPos.system\na.",
     "BINPERSID": b"\x80\x02U\x02osQ.",
     "NEXT_BUFFER": b"\x80\x05\x97.",
-    "call of what is no name": b"\x80\x02U\x02os)R.",
-    "sets the state of what it has not made": b"\x80\x02}}b.",
-    "a call of what is no name": b"\x80\x02ctfutil\nNetwork\n)\x81)R.",
+    "call of what is not a name": b"\x80\x02U\x02os)R.",
+    "sets the state of an object it has not created": b"\x80\x02}}b.",
+    "a call of what is not a name": b"\x80\x02ctfutil\nNetwork\n)\x81)R.",
 }
 
 
@@ -230,8 +230,8 @@ def test_ordered_dicts_old_and_new():
         ("none.pkl", None, "does not exist; allowed: network-"),
         ("text.pkl", b"hello there", "no file of a model known here"),
         ("empty.pkl", b"", "no file of a model known here"),
-        ("list.pkl", pickle.dumps([1, 2]), "none of the original PGGAN's"),
-        ("numbers.pkl", pickle.dumps((1, 2, 3)), "none of the original PGGAN's"),
+        ("list.pkl", pickle.dumps([1, 2]), "not the original PGGAN's"),
+        ("numbers.pkl", pickle.dumps((1, 2, 3)), "not the original PGGAN's"),
         ("half.pkl", pickle.dumps(list(range(1000)))[:50], "cut short or damaged"),
         ("zip.pt", b"PK\x03\x04nothing", "cut short or damaged"),
         ("new.pkl", b"\x80\x09.", "cut short or damaged"),
@@ -247,5 +247,5 @@ def test_other_files(name, data, message, tmp_path):
 def test_a_zip_of_something_else(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.txt", "hello")
-    with pytest.raises(UserError, match="none that torch.save has written"):
+    with pytest.raises(UserError, match="not one of torch.save"):
         read_foreign(tmp_path / "a.zip")
