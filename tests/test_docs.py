@@ -1,4 +1,4 @@
-"""What README.md and docs/ show is run as it stands there: on small stand-ins for the data, cut short by more flags."""
+"""What README.md and docs/ show is run as it is there: on small stand-ins for the data, cut short by more flags."""
 
 from __future__ import annotations
 

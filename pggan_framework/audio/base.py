@@ -26,7 +26,7 @@ FAR_DB = 30.0
 
 
 def fitted_peak(peaks: Sequence[float]) -> float:
-    """The largest of the waves' peaks, but at most `FAR_DB` above the loudest wave that is no outlier."""
+    """The largest of the waves' peaks, but at most `FAR_DB` above the loudest wave that is not an outlier."""
     ordered = sorted(peaks)
     if len(ordered) < FEW:
         return ordered[-1]
@@ -117,8 +117,8 @@ class Codec(ABC):
             phase_start: the phases it starts from: ``auto``, those the array holds or else ``pghi``; ``pghi``
                 (phase-gradient heap integration, from the magnitudes) or ``random``, even where the array holds phases
                 as well as magnitudes. Codecs without magnitudes do not read it.
-            refine_iter: Griffin-Lim steps from the phases that the array holds beside magnitudes; they make phases of a
-                generated array fit its magnitudes.
+            refine_iter: Griffin-Lim steps from the phases that the array holds next to magnitudes; they make phases of
+                a generated array fit its magnitudes.
         """
 
     def channel_kinds(self) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ class Codec(ABC):
         return ("value",) * self.shape[0]
 
     def row_hz(self) -> NDArray[np.float64] | None:
-        """The centre frequency of each row in Hz, [bins], ascending, all below Nyquist; None if rows are not frequencies."""
+        """Centre frequencies of the rows in Hz, [bins], ascending, below Nyquist; None if rows are not frequencies."""
         return None
 
     def time_range(self) -> tuple[float, float]:

@@ -21,7 +21,7 @@ EXPLORING = 0.0, 1.0
 SETTLING_STEPS = 64
 """Steps at the end that settle; those before explore."""
 QUIETEST = 1e-10
-"""Energy of the quietest frame that `frame_gains` tells apart, over the loudest: -100 dB."""
+"""Energy of the quietest frame that `frame_gains` distinguishes, over the loudest: -100 dB."""
 EARLY_GAIN, LATE_GAIN = 1.0, 0.75
 """Powers of `frame_gains`: the first makes attacks sharp, the second then fits the loud frames."""
 LOUDEST_STEP = 30.0

@@ -34,7 +34,7 @@ MARGIN = 256
 """Samples at the lower of two rates that are read beyond each end of a stretch to be resampled. The filter of soxr's
 HQ reaches over about 100; with 128 a stretch equals that of the whole file to 4e-7 of full scale."""
 UNKNOWN = 1 << 62
-"""libsndfile gives a length beyond this where the header tells none."""
+"""libsndfile gives a length beyond this where the header reports none."""
 DENSEST = 5000
 """Samples a byte: silence in flac has 4,700; a header that promises more is not believed."""
 COUNT_SECONDS = 60.0
@@ -97,7 +97,7 @@ def read_header(path: Path) -> SoundFile:
     """Read what a file says of itself, and find its true length where that is known to be wrong.
 
     Raises:
-        UnreadableSound: if it is no sound, an empty one, one of a rate that no recording has, or in a container that
+        UnreadableSound: if it is not sound, an empty one, one of a rate that no recording has, or in a container that
             needs ffmpeg where there is none.
     """
     import soundfile
@@ -277,7 +277,7 @@ def _chosen(block: NDArray[np.float32], channels: Channels) -> NDArray[np.float3
     else:
         block = block[:, :2] if block.shape[1] > 1 else np.repeat(block, 2, axis=1)
     if not np.all(np.isfinite(block)):
-        raise UnreadableSound("it holds values that are no finite numbers")
+        raise UnreadableSound("it holds values that are not finite numbers")
     return np.ascontiguousarray(block)
 
 

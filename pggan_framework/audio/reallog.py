@@ -20,8 +20,8 @@ KNEE = 1e3
 class RealLogCodec(SpectralCodec):
     """sign(x) log(1 + k |x|) of the spectrum's real part, one channel per wave channel.
 
-    0 in the image is silence, and the range is symmetric. The imaginary part is lost; with 0 in its place, every frame is
-    mirrored about its centre, -11 dB at best. But frames overlap, so most of what one real part lacks is in its
+    0 in the image is silence, and the range is symmetric. The imaginary part is lost; with 0 in its place, every frame
+    is mirrored about its centre, -11 dB at best. But frames overlap, so most of what one real part lacks is in its
     neighbours: decoding finds the wave whose real parts are nearest. Only partials near a multiple of
     sample_rate / (2 * hop_length) can be zero at the centre of every frame, and are weakened.
 

@@ -30,7 +30,7 @@ class Request(NamedTuple):
 
 
 class BatchLoader:
-    """Gives the batch that stands at a position of the stream of real images.
+    """Gives the batch that is at a position of the stream of real images.
 
     With `workers` the next batches are prepared in other processes, on the assumption that each call's `nimg` is the
     one before plus `size`. A call that differs (a new depth, a new batch size, a jump) starts them anew; it costs

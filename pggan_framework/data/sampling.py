@@ -1,4 +1,4 @@
-"""Which image stands where in the endless stream of real images: a pure function of the seed and the position."""
+"""Which image is where in the endless stream of real images: a pure function of the seed and the position."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def permutation(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
 def indices(seed: int, start: int, count: int, length: int) -> NDArray[np.int64]:
     """The images at positions `start` to ``start + count`` of the stream.
 
-    Position p lies in epoch ``p // length``; each epoch is a permutation of all images, so that it shows every
+    Position p is in epoch ``p // length``; each epoch is a permutation of all images, so that it shows every
     image once. Nothing but (seed, p) matters: neither batch sizes nor how often a run was resumed.
 
     Args:
@@ -45,7 +45,7 @@ def indices(seed: int, start: int, count: int, length: int) -> NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Own:
-    """The images that one machine shows, of a set that lies on several.
+    """The images that one machine shows, of a set that is on several.
 
     Args:
         ranges: their numbers in the set.
@@ -61,17 +61,17 @@ class Own:
         return sum(map(len, self.ranges))
 
     def indices(self, seed: int, start: int, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        """The images that stand at `positions` among those that this machine is due from position `start` on.
+        """The images that are at `positions` among those that this machine is due from position `start` on.
 
         Each machine has a stream of its own, permutations of its images, one after the other. Where `start` images
-        have been shown on all machines, it stands at ``start * processes // world`` of it. While batches divide evenly
-        among the processes, it so walks through the stream without a gap; else it goes over or passes by some, as the
+        have been shown on all machines, it is at ``start * processes // world`` of it. While batches divide evenly
+        among the processes, it traverses the stream without a gap; else it goes over or passes by some, as the
         parts of a batch are larger or smaller than the share.
 
         Args:
             seed: the run's.
             start: images shown so far, over all processes.
-            positions: which of the images that the machine shows next are wanted, from 0.
+            positions: which of the images that the machine shows next are requested, from 0.
 
         Returns:
             int64 [N], numbers in the set.

@@ -43,7 +43,7 @@ def steps_of(stops: int, steps: int, loop: bool = False) -> int:
 
 
 def walk(stops: Sequence[Place], steps: int, loop: bool = False) -> Iterator[Place]:
-    """The places of a walk through `stops`, `steps` from each to the next, each made when it is requested.
+    """The points of an interpolation through `stops`, `steps` from each to the next, each made when it is requested.
 
     Latents follow arcs, what the generator sees of labels follows the line: a fraction of one class and the rest of the
     other in between.

@@ -177,7 +177,7 @@ def perform(
     span = f"the model's range, {pitches[0]} to {pitches[-1]}"
     remarks = [
         (moved, f"outside {span}, moved by octaves"),
-        (stretched, "between the model's pitches or beside them, taken from the nearest and resampled"),
+        (stretched, "between the model's pitches or next to them, taken from the nearest and resampled"),
         (cut, f"held longer than the model's clips, {codec.samples / rate:.2f} s, and end with them"),
     ]
     peak = float(np.abs(wave).max(initial=0.0))

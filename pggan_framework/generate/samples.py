@@ -63,7 +63,7 @@ def draw(
 
 
 def tile(picture: NDArray[np.float32]) -> Image:
-    """An image [C, h, w] pixel by pixel; with 2 or more than 4 channels these stand side by side."""
+    """An image [C, h, w] pixel by pixel; with 2 or more than 4 channels these are side by side."""
     return sheet(picture_tiles(to_uint8(picture[None])), (1, 1))
 
 
@@ -77,7 +77,7 @@ def write_samples(
     resolution: int = RESOLUTION,
     team: Team | None = None,
 ) -> str:
-    """Write ``seed0007_pitch60.png`` for each sample, its sound beside it, and ``sheet.png`` of the first 64.
+    """Write ``seed0007_pitch60.png`` for each sample, its sound next to it, and ``sheet.png`` of the first 64.
 
     Where each seed is made with every value of a label, the grid has a row for each seed and a column for each value.
     Where the model draws label maps, ``maps.png`` has theirs. A grid of very large images has fewer. Levels are the

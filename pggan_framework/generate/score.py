@@ -55,7 +55,7 @@ def fit(pitch: int, pitches: Sequence[int]) -> Fit:
     """How a model of these `pitches` plays `pitch`.
 
     A note below or above its range is moved by octaves into it; one that falls between its pitches, or, where the range
-    is smaller than an octave, beside it, is taken from the nearest pitch.
+    is smaller than an octave, next to it, is taken from the nearest pitch.
     """
     low, high = min(pitches), max(pitches)
 

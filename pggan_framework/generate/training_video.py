@@ -26,7 +26,7 @@ def sheets_of(run: Path) -> list[tuple[float, Path]]:
     """The sample grids that a run has written, each with its kimg, in their order.
 
     Raises:
-        UserError: if it is no run's folder, or there are fewer than two.
+        UserError: if it is not a run's folder, or there are fewer than two.
     """
     folder = run / (stored_config(run).get("ImageSaver") or {}).get("samples_path", "images")
     found = sheets_in(folder)
@@ -42,7 +42,7 @@ def snapshots_of(run: Path) -> list[Path]:
     """The checkpoints of a run, oldest first.
 
     Raises:
-        UserError: if it is no run's folder, or there are fewer than two.
+        UserError: if it is not a run's folder, or there are fewer than two.
     """
     folder = checkpoint_folder(run, stored_config(run).get("checkpoints_dir") or "")
     found = snapshots(folder)

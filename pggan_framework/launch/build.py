@@ -187,7 +187,7 @@ def _changed(config: Config, name: str) -> list[str]:
 
 
 def _further_terms(penalty: str, loss: Loss, terms: Sequence[Term]) -> Sequence[Term]:
-    """`terms`, unless the loss has one of the same name already: their figures could not be told apart."""
+    """`terms`, unless the loss has one of the same name already: their values could not be distinguished."""
     taken = {term.name for term in loss.terms}
     for term in terms:
         if term.name in taken:

@@ -15,7 +15,7 @@ from pggan_framework.registry import register
 
 
 class RelativisticD(Term):
-    """``BCE(D(real) - D(fake), t_real)``, each real beside one fake.
+    """``BCE(D(real) - D(fake), t_real)``, each real next to one fake.
 
     Args:
         tricks: what the targets are.

@@ -11,7 +11,7 @@ from pggan_framework import __version__
 from pggan_framework.models.details import Details
 
 Figures = dict[str, tuple[float, float]]
-"""By name: the figure of the model, and its floor: the same figure of other real data."""
+"""By name: the value of the model, and its baseline: the same value of other real data."""
 NAMED = 20
 """Values of a label that are named."""
 _OF_A_LINE = ("n", "seed")
@@ -89,7 +89,7 @@ def write_card(
         license: the licence's name as the Hub has it (mit, cc-by-4.0); None if nobody said.
         figures: what it was measured to be.
         settings: of the measurement.
-        files: sounds beside the card.
+        files: sounds next to the card.
         builtin: whether the generator is one of the package's own.
     """
     sound = details["codec"] is not None

@@ -20,7 +20,7 @@ Details = dict[str, Any]
 """What JSON holds."""
 
 _BUFFERS = ("running_mean", "running_var", "direction")
-"""Ends of the names of what our networks store beside their parameters."""
+"""Ends of the names of what our networks store next to their parameters."""
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 

@@ -39,7 +39,7 @@ def about_path(path: Path) -> Path:
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """The JSON beside exported weights.
+    """The JSON next to exported weights.
 
     Raises:
         UserError: if it is missing, damaged or of another kind.

@@ -148,7 +148,7 @@ class Pretrained:
         """The same, for a generator that draws label maps, with these maps [M, H, W] in place of the stored ones.
 
         Raises:
-            ValueError: if it draws none, or they are not of its images' full size or have what is no class.
+            ValueError: if it draws none, or they are not of its images' full size or have what is not a class.
         """
         space = self.label_space
         if not isinstance(space, MapSpace):
@@ -258,7 +258,7 @@ class Pretrained:
 
 
 def _redraw(latent: torch.Tensor, limit: float, seed: int) -> None:
-    """Draw the numbers of a latent [F] that lie beyond `limit` again until none does."""
+    """Draw the numbers of a latent [F] that are beyond `limit` again until none does."""
     random = torch.Generator().manual_seed(seed % 2**63)
     while (beyond := latent.abs() > limit).any():
         latent[beyond] = torch.randn(int(beyond.sum()), generator=random)

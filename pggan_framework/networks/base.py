@@ -75,7 +75,7 @@ class GrowingNetwork(nn.Module):
         self.label_space = label_space
         self._depth = growth.max_depth
         self._whole = True
-        # Alpha follows from the schedule, so it is no part of the weights.
+        # Alpha follows from the schedule, so it is not part of the weights.
         self.register_buffer("alpha_value", torch.ones(()), persistent=False)
 
     @property
@@ -174,7 +174,8 @@ class GrowingNetwork(nn.Module):
         raise UserError(f"{type(self).__name__} does not know its blocks by depth, so that none can be frozen")
 
     def check_labels(self, labels: Tensor | None, count: int) -> None:
-        """Check that labels, [count, width] or maps [count, K, h, w], are given to a conditioned network, and only there.
+        """Check that labels, [count, width] or maps [count, K, h, w], are given to a conditioned network, and only
+        there.
 
         Raises:
             ValueError: if they are not.

@@ -27,7 +27,7 @@ class StridedConv(nn.Module):
     """Convolution that halves axes, or transposed one that doubles them, by its stride.
 
     An axis with factor 2 has a kernel of the full length; one that keeps its size a kernel of odd length: one less, if
-    need be. An odd kernel along a stride of 2 lies as in PyTorch's layers with ``padding=(kernel - 1) / 2`` and, where
+    need be. An odd kernel along a stride of 2 is as in PyTorch's layers with ``padding=(kernel - 1) / 2`` and, where
     transposed, ``output_padding=1``.
 
     Args:

@@ -137,7 +137,7 @@ class Captured:
                 weight.grad.add_(gradient, alpha=context.share)
                 continue
             gradient = gradient if context.share == 1 else gradient * context.share
-            # A fused optimiser goes through both in the order they lie in memory.
+            # A fused optimiser goes through both in the order they are in memory.
             same = gradient.stride() == weight.stride()
             weight.grad = gradient if same else torch.empty_like(weight).copy_(gradient)
         for name, value in zip(self.update.logged, found[len(weights) :], strict=True):

@@ -76,7 +76,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         check_tree(state)
     except Exception as error:  # what a hostile pickle raises depends on where it stops making sense
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        if isinstance(error, UnpicklingError):  # torch's own words advise to run what the file asks for
+        if isinstance(error, UnpicklingError):  # torch's own words advise to run what the file requests
             reason = "it is not a file of plain values and tensors; nothing in it was run"
         raise DamagedError(
             f"{path} cannot be read as a checkpoint: it is truncated, damaged or of another kind ({reason})"

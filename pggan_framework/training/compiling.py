@@ -52,7 +52,7 @@ def gradient_source(
         seconds: of each phase, where a clock ends it.
         seconds_left: until a clock ends the run: no phase is compiled for which too little is left.
         augmented: whether images are augmented at random, which no graph holds.
-        say: is told why nothing is compiled, and of each graph that is made.
+        say: receives why nothing is compiled, and each new graph.
     """
     long = {phase for phase, count in steps.items() if count >= AUTO_STEPS}
     long |= {phase for phase, length in seconds.items() if length >= AUTO_SECONDS}

@@ -28,7 +28,7 @@ _CALL_SECONDS = 50e-6
 
 _REACHED = 0.7
 """Share of the speed measured on one wide convolution and one copy that a whole step reaches; measured on a CPU, 4 to
-64 px, where it lay between 0.5 and 0.75, lowest for few feature maps."""
+64 px, where it was between 0.5 and 0.75, lowest for few feature maps."""
 
 _PERIOD = 1024
 """Updates that are looked at, at most, for how often terms with an interval are computed."""
@@ -101,7 +101,7 @@ def estimate(
     notes: list[str] = []
     try:
         work, peak = _count(shadow, reals, training.nimg, training.repeats, device)
-    except Exception:  # noqa: BLE001  -- a term of one's own may ask for values in any way
+    except Exception:  # noqa: BLE001  -- a term that is user-defined may request values in any way
         shadow = _shadow(G, D, depth, training)
         shadow.loss = _countable(shadow, reals, training.nimg, notes)
         work, peak = _count(shadow, reals, training.nimg, training.repeats, device)

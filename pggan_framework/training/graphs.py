@@ -32,9 +32,9 @@ class Captures:
 
     Args:
         compiler: graph -> function.
-        say: is told what has no graph, and why.
+        say: receives what has no graph, and why.
         worth: depth, whether it fades -> whether to capture its updates; all by default.
-        made: is told of each graph that is made.
+        made: called for each new graph.
         most: how many graphs may be made for one phase before further kinds are left alone.
     """
 

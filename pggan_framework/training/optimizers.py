@@ -72,7 +72,7 @@ class Adam(OptimizerFactory):
         self.guard = GradientGuard(clip_norm, skip_nonfinite)
 
     def build(self, parameters: Iterable[nn.Parameter], lr: float, side: Literal["G", "D"] = "G") -> torch.optim.Adam:
-        """The optimiser of `parameters`, fused where all of them lie on a device that has it.
+        """The optimiser of `parameters`, fused where all of them are on a device that has it.
 
         A parameter whose gradient is None (a block not yet in use) is left alone and has no state.
 

@@ -25,7 +25,7 @@ def has_bf16(device: torch.device, cpuinfo: Path = Path("/proc/cpuinfo")) -> boo
 
 
 def choose_precision(wish: Wish, device: torch.device) -> tuple[torch.dtype, str]:
-    """What to compute in, and a note where that is not what was wished.
+    """What to compute in, and a note where that is not what was requested.
 
     ``auto`` is bfloat16 on a GPU made for it and float32 elsewhere. Gradients that are differentiated again, those of
     the gradient penalties, are computed in float32 in any case, as are the weights, their gradients and Adam.

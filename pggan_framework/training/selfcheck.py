@@ -111,7 +111,7 @@ def _faults(part: Term | Loss, contexts: Mapping[Side, StepContext], step: Train
 
 
 def _reaches(value: Tensor, network: GrowingNetwork) -> bool:
-    """Whether a scalar's gradient reaches a weight; one that is at its floor, zero, need not have any."""
+    """Whether a scalar's gradient reaches a weight; one that is at its baseline, zero, need not have any."""
     if not value.requires_grad:
         return False
     weights = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -23,7 +23,7 @@ from pggan_framework.runs.folders import snapshots
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run of tones with labels, and figures beside its checkpoint."""
+    """A run of tones with labels, and values next to its checkpoint."""
     root = tmp_path_factory.mktemp("trained")
     for number in range(8):
         (root / "data").mkdir(exist_ok=True)

@@ -188,7 +188,7 @@ def test_a_figure_that_never_comes_is_told(trace: Any, capsys: pytest.CaptureFix
 
 
 class Flat(Plugin):
-    """A figure that never changes."""
+    """A value that never changes."""
 
     def on_tick(self) -> None:
         """Report it."""
@@ -243,7 +243,7 @@ def test_an_update_that_is_not_finite_is_skipped_if_asked(trace: Any) -> None:
         ({"by_depth": {"Generator.fmap_max": {0: 1}}}, "Generator.fmap_max cannot have a table"),
         ({"by_depth": {"minibatch_size": {0: 1}}}, "DepthManager.minibatch_overrides"),
         ({"by_depth": {"G_lr_max": {0: "much"}}}, "by_depth: G_lr_max.0: much is not of type float"),
-        ({"by_depth": {"G_lr_max": {7: 1.0}}}, "LRScheduler.G_lr_max: 7 is no depth; allowed: 0 to 2"),
+        ({"by_depth": {"G_lr_max": {7: 1.0}}}, "LRScheduler.G_lr_max: 7 is not a depth; allowed: 0 to 2"),
         ({"by_depth": {"G_lr_max": {0: -1.0}}}, "-1.0 is given; allowed: 0 and above"),
         ({"by_depth": {"WGANGP.iwass_target": {0: 0.0}}}, "iwass_target 0.0 is not above 0"),
         ({"by_depth": {"WGANGP.iwass_lambda": {1: 5}}, "WGANGP__iwass_lambda": 0}, "is 0, so a table cannot"),

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, and a wrong file is an error."""
+"""Checkpoints are written atomically, and a wrong file is an error."""
 
 from __future__ import annotations
 

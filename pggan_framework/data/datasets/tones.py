@@ -132,7 +132,7 @@ class TonesDataset(WaveDataset):
         after = np.maximum(time, 0.0)
         envelopes = np.exp(-np.outer(numbers**0.5, after) / decay) * numbers[:, None] ** -falloff
         stack = envelopes * np.sin(2 * np.pi * pitch * np.outer(numbers, time) + phases[: len(numbers), None])
-        # A short release, so that the end of the clip is no click.
+        # A short release, so that the end of the clip is not a click.
         release = np.minimum((length - onset - time) / (0.04 * length), 1.0)
         tone = stack.sum(axis=0) * (1 - np.exp(-after / attack * 3)) * release
         wave: Wave = (level * tone / np.abs(tone).max()).astype(np.float32)

@@ -105,7 +105,7 @@ class WaveDataset(DepthDataset):
     - `source_count`, how many sources there are, known from the files' headers;
     - `read_source`, which runs in worker processes and must not change the dataset. A source is what is read at once:
       a file, or a stretch of a long one. It should be at most a few minutes of sound, since a few of them are in
-      memory for each process. Reading one twice gives the same bits. What cannot be read is no error: it gives no
+      memory for each process. Reading one twice gives the same bits. What cannot be read is not an error: it gives no
       waves, and the reason among the facts;
     - `add_source`, which is called in the main process, once for each source and in order, be it freshly read or
       remembered from an earlier start: here, and nowhere else, the dataset learns which sounds it has. After the last

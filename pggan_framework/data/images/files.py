@@ -83,7 +83,7 @@ def open_image(file: str | Path | IO[bytes], most: int = MOST_PIXELS) -> Image:
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is no image, or has more pixels.
+        ValueError: if it is not an image, or has more pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -259,7 +259,7 @@ def _looks_whole(image: Image) -> bool:
 
 
 def _instead(file: str | Path | IO[bytes]) -> str:
-    """What a file is that is no image."""
+    """What a file is that is not an image."""
     if isinstance(file, str | Path):
         with open(file, "rb") as stream:
             head = stream.read(64)

@@ -235,7 +235,7 @@ def make_plan(
         where: its path, for messages.
         options: how they are used.
         jobs: how many processes read headers.
-        flag: what stands before an option's name in messages.
+        flag: what is before an option's name in messages.
         fingerprint: whether to compute it, for which all files are read.
 
     Raises:
@@ -260,7 +260,9 @@ def make_plan(
         try:
             left, top, right, bottom = cut.box(header.size)
         except ValueError as error:
-            raise UserError(f"{flag}crop {_words(options.crop)} is no part of {source.name(index)}: {error}") from error
+            raise UserError(
+                f"{flag}crop {_words(options.crop)} is not part of {source.name(index)}: {error}"
+            ) from error
         after[index] = bottom - top, right - left
     size = _full_size(source, after, options, flag)
     channels = CHANNELS[options.colour]
@@ -295,7 +297,7 @@ def check_bad(options: Options, bad: Mapping[str, str], where: str, flag: str = 
         options: their `bad_files` decides.
         bad: names, and why.
         where: the source.
-        flag: what stands before an option's name.
+        flag: what is before an option's name.
 
     Raises:
         UserError: if it is.

@@ -1,7 +1,7 @@
 """Images into one prepared file: in parallel, stopped and continued at any time.
 
-While it is being written there is a folder ``OUT.h5.partial`` beside it, with ``pictures.h5``, laid out as it is to be;
-``blocks.jsonl``, which says how far that has come; and ``lock``.
+While it is being written there is a folder ``OUT.h5.partial`` next to it, with ``pictures.h5``, laid out as it is to
+be; ``blocks.jsonl``, which says how far that has come; and ``lock``.
 """
 
 from __future__ import annotations

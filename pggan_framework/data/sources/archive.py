@@ -29,11 +29,11 @@ BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tar
 
 
 class ArchiveSource(PictureSource):
-    """Images in an archive, in order of their names; members that are no images, or hidden, are passed over.
+    """Images in an archive, in order of their names; members that are not images, or hidden, are passed over.
 
     Args:
         path: the file.
-        labels: which labels are requested; ``folder`` is the first folder inside that an image lies in.
+        labels: which labels are requested; ``folder`` is the first folder inside that an image is in.
         names: of all members that are files.
         inside: labels that came with the images.
 

@@ -109,7 +109,7 @@ def columns(labels: NDArray[Any]) -> dict[str, list[str]]:
     """Labels as attributes.
 
     Numbers [N] and one-hot rows [N, K] are the attribute ``class``, its number. Other rows are ``label_0``, ``label_1``
-    ... ``label_K-1``. Rows of no numbers, [N, 0], are no attribute.
+    ... ``label_K-1``. Rows of no numbers, [N, 0], are not an attribute.
     """
     rows = labels.reshape(len(labels), -1)
     if rows.shape[1] > 1 and np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():

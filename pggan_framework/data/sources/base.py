@@ -34,7 +34,7 @@ class LabelChoice:
         pattern: a regular expression with named groups, searched in the images' names.
         json: a JSON file of labels.
         continuous: those of the attributes that are numbers in a range.
-        owner: what stands before ``labels`` in messages: ``--`` or ``DefaultImageFolderDataset.``.
+        owner: what is before ``labels`` in messages: ``--`` or ``DefaultImageFolderDataset.``.
     """
 
     names: Sequence[str] | None = None

@@ -46,7 +46,7 @@ LAYOUTS = {
     "cifar-10-batches-py": Layout(r"data_batch_\d", ("batches.meta",), {"class": (b"labels", b"label_names")}),
     "cifar-10-batches-bin": Layout(r"data_batch_\d\.bin", ("batches.meta.txt",), {"class": (b"", b"batches.meta.txt")}),
     "cifar-100-python": Layout(r"train", ("meta",), FINE),
-    # Two bytes stand before each image's, the coarse class first.
+    # Two bytes are before each image's, the coarse class first.
     "cifar-100-binary": Layout(
         r"train\.bin",
         ("coarse_label_names.txt", "fine_label_names.txt"),
@@ -81,7 +81,7 @@ class CIFARSource(ArraySource):
         batches = sorted(name for name in files if training.fullmatch(name))
         missing = [*(name for name in layout.names if name not in files), *([] if batches else ["the training set"])]
         if missing:
-            raise UserError(f"{path} is no whole {name}: there is no {', '.join(missing)}")
+            raise UserError(f"{path} is not a whole {name}: there is no {', '.join(missing)}")
         read = _read_binary if name.endswith(("bin", "binary")) else _read_pickles
         pictures, numbers, words = read(path, files, batches, layout)
         for attribute, column in numbers.items():
@@ -130,7 +130,7 @@ def _packed_in(path: Path) -> str | None:
 
 
 def _files(path: Path, wanted: Callable[[str], bool]) -> Files:
-    """The files that are wanted, of a folder or a tar.
+    """The files that are requested, of a folder or a tar.
 
     Raises:
         UserError: if one cannot be read, or is larger than any of CIFAR's.
@@ -216,7 +216,7 @@ def _read_binary(path: Path, files: Files, batches: list[str], layout: Layout) -
     row = len(layout.columns) + SIZE
     for name in batches:
         if len(files[name]) % row or not files[name]:
-            raise UserError(f"{path}: {name} is damaged: {len(files[name])} bytes are no multiple of {row}")
+            raise UserError(f"{path}: {name} is damaged: {len(files[name])} bytes are not a multiple of {row}")
     rows = np.concatenate([np.frombuffer(files[name], np.uint8).reshape(-1, row) for name in batches])
     numbers = {attribute: rows[:, place].astype(np.int64) for place, attribute in enumerate(layout.columns)}
     words = {name: files[key.decode()].decode("utf-8", "replace").split() for name, (_, key) in layout.columns.items()}

@@ -33,7 +33,7 @@ class IDXSource(ArraySource):
     """Grey images of an IDX file; of a folder, those of the training set where there are several.
 
     Those of 28x28 get two black pixels on each side, as the original PGGAN tool gives them, so that 32x32 can be grown.
-    Labels are those of ``train-labels-idx1-ubyte`` beside ``train-images-idx3-ubyte``, packed or not: the attribute
+    Labels are those of ``train-labels-idx1-ubyte`` next to ``train-images-idx3-ubyte``, packed or not: the attribute
     ``class``, its number.
 
     Args:
@@ -88,7 +88,7 @@ def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
     start, wanted = 4 + 4 * dimensions, bytes([0, 0, 8, dimensions])
     if len(content) < start or content[:4] != wanted:
         raise UserError(
-            f"{file} is no IDX file of uint8 in {dimensions} dimensions: it begins with"
+            f"{file} is not an IDX file of uint8 in {dimensions} dimensions: it begins with"
             f" {content[:4].hex() or 'nothing'}, and {wanted.hex()} is due"
         )
     shape = struct.unpack_from(f">{dimensions}I", content, 4)
@@ -113,6 +113,6 @@ def _chosen(folder: Path) -> Path:
 
 
 def _labels_of(pictures: Path) -> Path | None:
-    """The file of labels beside one of images."""
+    """The file of labels next to one of images."""
     name = pictures.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
     return next((file for end in ("", ".gz") if (file := pictures.with_name(name + end)).is_file()), None)

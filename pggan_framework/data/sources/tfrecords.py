@@ -32,7 +32,7 @@ class TFRecordsSource(PictureSource):
 
     Each record is an Example with the features ``shape``, int64 [3], and ``data``, uint8 [C, H, W]. Both of its
     checksums are checked: that of the length at once, for all records, that of the data when they are read. Labels,
-    one-hot or other rows, are those of the first ``*.labels`` beside it.
+    one-hot or other rows, are those of the first ``*.labels`` next to it.
 
     Args:
         path: the file, or the folder.

@@ -37,7 +37,7 @@ def unpickle(content: bytes) -> Any:
         AttributeError,
         OverflowError,
     ) as error:
-        raise ValueError(f"it is no pickle of {ALLOWED}, or is damaged: {error or type(error).__name__}") from error
+        raise ValueError(f"it is not a pickle of {ALLOWED}, or is damaged: {error or type(error).__name__}") from error
 
 
 class _RefusedError(Exception):

@@ -35,7 +35,7 @@ _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 
 
 class Level:
-    """One data set of images and where it lies in the file.
+    """One data set of images and where it is in the file.
 
     Args:
         data: the open data set.
@@ -156,7 +156,7 @@ def open_h5(path: Path) -> h5py.File:
     if not path.is_file():
         raise LocalError(f"no file {path}")
     if not h5py.is_hdf5(path):
-        raise LocalError(f"{path} is no HDF5 file")
+        raise LocalError(f"{path} is not an HDF5 file")
     try:
         return h5py.File(path, "r")
     except OSError as error:

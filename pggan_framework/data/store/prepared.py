@@ -54,7 +54,7 @@ def load_prepared(path: Path, range_out: tuple[float, float] = (-1, 1)) -> Depth
     """
     with damage(Path(path)), open_h5(Path(path)) as file:
         if "format_version" not in file.attrs:
-            raise UserError(f"{path} is no prepared file; read other HDF5 files with dataset_class OldH5Dataset")
+            raise UserError(f"{path} is not a prepared file; read other HDF5 files with dataset_class OldH5Dataset")
     return OldH5Dataset(path, range_out=range_out)
 
 

@@ -163,7 +163,7 @@ class Shards:
             more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
             due = f"all {len(self.files)}" if len(self.own) == len(self.files) else f"{self.own[0]} to {self.own[-1]}"
             raise LocalError(
-                f"{self.path} lacks {', '.join(missing[:SHOWN])}{more}; allowed: shards {due} beside it"
+                f"{self.path} lacks {', '.join(missing[:SHOWN])}{more}; allowed: shards {due} next to it"
                 f"{', or own_shards where each machine has its own' * (self.machine is None)}"
             )
 

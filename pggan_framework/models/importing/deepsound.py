@@ -42,7 +42,7 @@ def is_network(found: Any) -> bool:
 
 
 def partner(path: Path) -> Path | None:
-    """The file of the discriminator beside that of a generator, by its name; None if there is none."""
+    """The file of the discriminator next to that of a generator, by its name; None if there is none."""
     beside = path.with_name(path.name.replace("generator", "discriminator"))
     return beside if beside != path and beside.is_file() else None
 

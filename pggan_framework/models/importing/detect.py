@@ -20,10 +20,10 @@ def read_foreign(path: Path, discriminator: Path | None = None) -> Foreign:
 
     Args:
         path: its file.
-        discriminator: the discriminator's file, for the system that keeps two; else the one that lies beside `path`.
+        discriminator: the discriminator's file, for the system that keeps two; else the one that is next to `path`.
 
     Raises:
-        UserError: if the file is of none of the systems known here, is cut short or damaged, asks for code, or has a
+        UserError: if the file is of none of the systems known here, is cut short or damaged, requests code, or has a
             feature that our networks have not.
     """
     if not path.is_file():

@@ -51,7 +51,7 @@ def is_checkpoint(found: Any) -> bool:
 def read(path: Path, found: Mapping[str, Any]) -> Foreign:
     """What a checkpoint holds.
 
-    The configuration of the run, if it lies beside it, tells of depths that were not trained yet.
+    The configuration of the run, if it is next to it, names depths that were not trained yet.
 
     Args:
         path: the file.
@@ -216,7 +216,7 @@ def _labels(order: Any) -> LabelSpace | None:
 
 
 def _all_scales(path: Path, trained: list[int]) -> list[int]:
-    """Feature maps of all depths, those that the run's configuration beside the file adds too."""
+    """Feature maps of all depths, those that the run's configuration next to the file adds too."""
     match = _SUFFIX.search(path.name)
     if match is None:
         return trained

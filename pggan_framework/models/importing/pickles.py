@@ -191,7 +191,7 @@ class _Machine:
     # Containers -----------------------------------------------------------------------------------------------------
 
     def marked(self) -> list[Any]:
-        """What lies above the last mark, taken off."""
+        """What is above the last mark, taken off."""
         above, self.stack = self.stack, self.below.pop()
         return above
 

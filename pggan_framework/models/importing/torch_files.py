@@ -67,7 +67,7 @@ def read_torch_file(path: Path, allowed: Allowed) -> Any:
 
     Args:
         path: the file.
-        allowed: the classes it may name beside those of tensors, numbers and mappings.
+        allowed: the classes it may name next to those of tensors, numbers and mappings.
 
     Raises:
         UserError: if it names others, is cut short or damaged, or cannot be read.
@@ -169,7 +169,7 @@ def as_tensor(value: Any) -> Tensor:
 
     Raises:
         TypeError: if it is none.
-        ValueError: if it does not lie within its storage.
+        ValueError: if it exceeds its storage.
     """
     while isinstance(value, Made) and value.by.attribute in ("_rebuild_parameter", "Parameter"):
         value = value.args[0]

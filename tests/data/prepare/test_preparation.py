@@ -433,7 +433,7 @@ def peak():  # kB
 
 preparation.PATIENCE = 0.0
 folder, count = Path(sys.argv[2]), int(sys.argv[3])
-codec = build_codec("abslog", n_fft=256, hop_length=128, margin=0)  # 16384 samples, 32 kB pictures
+codec = build_codec("abslog", n_fft=256, hop_length=128, margin=0)  # 16384 samples, 32 kB images
 Loud(folder / "seen", parts=(4,) * count, codec=codec, prepared_dir=folder / "kept", jobs=2).prepare()
 print(peak())
 """
@@ -442,7 +442,7 @@ print(peak())
 @pytest.mark.slow
 def test_memory_stays_flat(tmp_path):
     peaks = []
-    for count in (50, 500):  # 13 MB and 131 MB of waves, 9 MB and 85 MB of pictures
+    for count in (50, 500):  # 13 MB and 131 MB of waves, 9 MB and 85 MB of images
         (tmp_path / str(count)).mkdir()
         words = [sys.executable, "-c", MEASURE, str(Path(__file__).parent), str(tmp_path / str(count)), str(count)]
         peaks.append(int(subprocess.run(words, capture_output=True, text=True, check=True).stdout))

@@ -143,7 +143,7 @@ def test_a_pickle_that_tries_to_run_code(tmp_path: Path, name: str) -> None:
     ids=range(15),
 )
 def test_what_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError, match="it wants to run|it is no pickle"):
+    with pytest.raises(ValueError, match="it wants to run|it is not a pickle"):
         unpickle(content)
     value = {"data": PICTURES}  # and the next one is read as ever
     np.testing.assert_array_equal(unpickle(pickle.dumps(value, protocol=2))["data"].values, PICTURES)
@@ -158,7 +158,7 @@ def test_damaged_archives(tmp_path: Path) -> None:
         open_source(tmp_path / "half.tar.gz")
     assert "\n" not in str(caught.value)
     for changed, message in (
-        ({"data_batch_1.bin": content["data_batch_1.bin"][:-1]}, "6145 bytes are no multiple of 3073"),
+        ({"data_batch_1.bin": content["data_batch_1.bin"][:-1]}, "6145 bytes are not multiple of 3073"),
         ({"data_batch_1.bin": b"\x09" + content["data_batch_1.bin"][1:]}, "the class 9; it names 3"),
     ):
         with pytest.raises(UserError, match=message):
@@ -173,8 +173,8 @@ def test_pickles_without_what_is_due(tmp_path: Path) -> None:
     whole = files(form)
     for name, value, message in (
         ("data_batch_1", [1], "holds no dict, but a list"),
-        ("data_batch_1", {"data": [1], "labels": [1]}, "has no pictures under 'data'"),
-        ("data_batch_1", {"data": PICTURES[:2], "labels": [1]}, "has no labels of its 2 pictures"),
+        ("data_batch_1", {"data": [1], "labels": [1]}, "has no images under 'data'"),
+        ("data_batch_1", {"data": PICTURES[:2], "labels": [1]}, "has no labels of its 2 images"),
         ("batches.meta", {"names": ["a"]}, "batches.meta has no label_names"),
     ):
         content = whole | {name: pickle2(value)}

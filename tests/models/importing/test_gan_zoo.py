@@ -1,4 +1,4 @@
-"""The GAN zoo's checkpoints: the same pictures and scores as functions written from its definition."""
+"""The GAN zoo's checkpoints: the same images and scores as functions written from its definition."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_the_same_pictures_and_scores(changes, config, tmp_path):
     judge = build_discriminator(model, torch.float64)
     if top == 1 and config.alpha:
         judge.alpha = 1.0  # theirs does not fade at its second scale
-    # Our groups of 4 in a batch of 8 are every second picture.
+    # Our groups of 4 in a batch of 8 are every second image.
     order = torch.tensor([0, 4, 1, 5, 2, 6, 3, 7])
     found = judge(x[order])[torch.argsort(order)]
     theirs = decisions(parts["netD"], x, config)[:, 0]

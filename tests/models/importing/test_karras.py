@@ -1,4 +1,4 @@
-"""The original PGGAN's pickles: the same pictures and scores as networks written from its definition."""
+"""The original PGGAN's pickles: the same images and scores as networks written from its definition."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def down(x, factor=2):
 
 
 def generate(v, z, lod, wscale=True, leaky=True, pixelnorm=True):
-    """Pictures of full size by the rule of its "recursive" structure."""
+    """Images of full size by the rule of its "recursive" structure."""
     norm = pixel_norm if pixelnorm else (lambda x: x)
 
     def done(x, name):
@@ -170,7 +170,7 @@ def generate(v, z, lod, wscale=True, leaky=True, pixelnorm=True):
 
 
 def score(v, x, lod, group=4, wscale=True):
-    """Scores and class logits of pictures of full size."""
+    """Scores and class logits of images of full size."""
 
     def done(x, name):
         bias = torch.from_numpy(v[f"{name}/bias"])

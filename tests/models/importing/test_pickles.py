@@ -1,4 +1,4 @@
-"""No pickle runs anything, whatever it asks for and however it is spelt."""
+"""No pickle runs anything, whatever it requests and however it is spelt."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_pickle_that_tries_to_run_something_is_refused(name, tmp_path, monkeyp
 
 
 def test_the_attacks_are_real(tmp_path, monkeypatch):
-    """Python's own reader does what they ask for."""
+    """Python's own reader does what they request."""
     monkeypatch.chdir(tmp_path)
     for name in ("os.system", "__builtin__.eval", "__builtin__.exec", "posix.system"):
         pickle.loads(ATTACKS[name])
