@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batches", type=_numbers, default=[16])
     parser.add_argument("--micro_batches", type=_numbers, default=[0], help="0: the whole batch at once")
     parser.add_argument("--losses", type=_words, default=["WGANGP"], help="such as WGANGP,HingeGAN")
-    parser.add_argument("--checkpointing", type=_words, default=["never"], help="auto, never, always")
+    parser.add_argument("--checkpointing", type=_words, default=["never"], help="never, large, always")
     parser.add_argument("--allocators", type=_words, default=["pool"], help="pool, glibc")
     parser.add_argument("--steps", type=int, default=6, help="that are taken")
     parser.add_argument("--json", type=Path, help="write the values here")

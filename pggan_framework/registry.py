@@ -104,13 +104,14 @@ class Registry:
             UserError: if there is no component of this name, or it is not of the kind `kind`.
         """
         component = self._components.get(self._names.get(name, ""))
+        if component is not None and kind in (None, component.kind):
+            return component
         allowed = sorted(c.name for c in self if kind in (None, c.kind))
-        if component is None:
-            what = kind or "component"
-            raise UserError(f"unknown {what} '{name}'{nearest(name, allowed)}; allowed: {', '.join(allowed)}")
-        if kind is not None and component.kind != kind:
+        if component is not None:
             raise UserError(f"'{name}' is a {component.kind}, not a {kind}; allowed: {', '.join(allowed)}")
-        return component
+        raise UserError(
+            f"unknown {kind or 'component'} '{name}'{nearest(name, allowed)}; allowed: {', '.join(allowed)}"
+        )
 
     def __iter__(self) -> Iterator[Component]:
         return iter(sorted(self._components.values(), key=lambda c: (KINDS.index(c.kind), c.name.lower())))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +126,13 @@ def attempt(config: dict[str, Any], folder: Path) -> str:
     return ""
 
 
-@pytest.mark.parametrize(("loss", "networks"), list(product(LOSSES, NETWORKS)))
-def test_every_loss_with_every_networks(loss: str, networks: str, pictures: Path, clean: Path) -> None:
+# A third of all pairs: each loss with two or three of the networks, each of the networks with two or three losses, and
+# BEGAN with the auto-encoder. What a pair adds to its two parts, `combinations` below draws.
+PAIRS = [(loss, kind) for i, loss in enumerate(LOSSES) for j, kind in enumerate(NETWORKS) if (i + j) % 3 == 0]
+
+
+@pytest.mark.parametrize(("loss", "networks"), PAIRS)
+def test_every_loss_and_all_networks(loss: str, networks: str, pictures: Path, clean: Path) -> None:
     refused = attempt(config_of(pictures, loss, networks), clean)
     rebuilds = networks == "auto-encoder"
     if loss == "BEGAN" and not rebuilds:
@@ -183,5 +187,6 @@ def test_combinations_train_or_say_why_not(
             "ColourJitter moves what is in an image, but the data are labelled with maps",
             "does not know its blocks by depth",
             "Consistency compares two dropout passes, but",
+            "SelfSupervision needs a discriminator with decoders",
         )
         assert any(reason in refused for reason in reasons), refused

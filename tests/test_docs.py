@@ -233,7 +233,7 @@ def test_every_command_runs(
     laid_out(page)
     for block in blocks(page):
         if block.language == "bash":
-            shutil.rmtree("results/007-piano")  # an earlier block may have gone on with it
+            shutil.rmtree("results/007-piano")  # an earlier block may have continued with it
             shutil.copytree(template / "results" / "007-piano", "results/007-piano")
             for line in commands(block):
                 run_command(line, capsys)

@@ -62,6 +62,8 @@ CLEAN = [
     "train.py",
     "hubconf.py",
     "Makefile",
+    "docs",
+    "README.md",
     "CONTRIBUTING.md",
 ]
 

@@ -157,13 +157,23 @@ class Training:
         latent: size of the latents.
         lr: learning rate of both.
         decay: share of the average that stays after a step.
+        device: where it is trained.
     """
 
-    def __init__(self, resolution: int, fmap_base: int, fmap_max: int, latent: int, lr: float, decay: float) -> None:
+    def __init__(
+        self,
+        resolution: int,
+        fmap_base: int,
+        fmap_max: int,
+        latent: int,
+        lr: float,
+        decay: float,
+        device: str = "cpu",
+    ) -> None:
         last, *maps = (min(fmap_base // 2**stage, fmap_max) for stage in range(int(log2(resolution))))
         maps = [min(fmap_base // 2 ** (stage + 1), fmap_max) for stage in range(len(maps))]
         self.latent, self.decay = latent, decay
-        self.G, self.D = Generator(maps, latent), Discriminator(maps, last)
+        self.G, self.D = Generator(maps, latent).to(device), Discriminator(maps, last).to(device)
         self.average = deepcopy(self.G).requires_grad_(False)
         self.G_adam = torch.optim.Adam(self.G.parameters(), lr=lr, betas=(0.0, 0.99))
         self.D_adam = torch.optim.Adam(self.D.parameters(), lr=lr, betas=(0.0, 0.99))
@@ -176,9 +186,9 @@ class Training:
             old = F.interpolate(F.avg_pool2d(real, 2), scale_factor=2, mode="nearest")
             real = (1 - alpha) * old + alpha * real
         self.D_adam.zero_grad()
-        fake = G(torch.randn(batch, self.latent), alpha, depth).detach()
+        fake = G(torch.randn(batch, self.latent, device=real.device), alpha, depth).detach()
         real_scores, fake_scores = D(real, alpha, depth), D(fake, alpha, depth)
-        mix = torch.rand(batch, 1, 1, 1)
+        mix = torch.rand(batch, 1, 1, 1, device=real.device)
         points = (real + mix * (fake - real)).requires_grad_()
         (gradient,) = torch.autograd.grad(D(points, alpha, depth).sum(), points, create_graph=True)
         penalty = ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
@@ -187,7 +197,8 @@ class Training:
         self.D_adam.step()
         self.G_adam.zero_grad()
         # D's weights get gradients here too; the next D update throws them away.
-        (-D(G(torch.randn(batch, self.latent), alpha, depth), alpha, depth).mean()).backward()
+        latents = torch.randn(batch, self.latent, device=real.device)
+        (-D(G(latents, alpha, depth), alpha, depth).mean()).backward()
         self.G_adam.step()
         for kept, weight in zip(self.average.parameters(), G.parameters(), strict=True):
             kept.mul_(self.decay).add_(weight.data, alpha=1 - self.decay)

@@ -6,7 +6,9 @@ import contextlib
 import html
 import inspect
 import io
+import re
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from pggan_framework.cli.main import COMMANDS, main
 from pggan_framework.config.convert import describe, plain
-from pggan_framework.config.discovery import Entry, index, load_builtin
+from pggan_framework.config.discovery import Entry, index, load_all
 from pggan_framework.config.general import General
 from pggan_framework.config.parameters import Parameter, default_of, parameters
 from pggan_framework.config.text import dump_line
@@ -43,7 +45,7 @@ API = {
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages (mkdocs calls this once per build)."""
-    load_builtin()
+    load_all()
     entries = index([])
     missing = {entry.kind for entry in entries} - KINDS.keys()
     if missing:
@@ -62,7 +64,7 @@ def general_page() -> str:
         "# General flags\n\nThese flags of `pggan train` belong to no component. Generated from the code.\n"
         "How to write flags and config files: [command line](command-line.md).\n\n"
     )
-    return head + table("--", parameters(General).values())
+    return head + listed("--", parameters(General).values())
 
 
 def kind_page(kind: str, entries: list[Entry]) -> str:
@@ -76,7 +78,7 @@ def kind_page(kind: str, entries: list[Entry]) -> str:
         flags = parameters(cls, entry.name).values()
         if kind == "codec":
             flags, also = (), also + "Its parameters are those of the dataset that uses it.\n"
-        body = table(f"--{entry.name}.", flags) if flags else ""
+        body = listed(f"--{entry.name}.", flags)
         parts.append(f"## {entry.name}\n\n{text}\n\n{also}\n{body}")
     return "\n".join(parts)
 
@@ -125,7 +127,10 @@ def signature(call: Any) -> str:
         text = str(inspect.signature(call))
     except (TypeError, ValueError):
         return "(...)"
-    return text.replace("'", "").replace("(self, ", "(").replace("(self)", "()").replace("(cls, ", "(")
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)  # annotations are strings
+    if inspect.isclass(call):
+        text = text.removesuffix(" -> None")
+    return text.replace("(self, ", "(").replace("(self)", "()").replace("(cls, ", "(")
 
 
 def prose(item: Any) -> str:
@@ -140,13 +145,13 @@ def prose(item: Any) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def table(prefix: str, flags: Any) -> str:
-    """A row for each flag: name, type, default, help."""
-    rows = ["| flag | type | default | |", "|---|---|---|---|"]
+def listed(prefix: str, flags: Iterable[Parameter]) -> str:
+    """A paragraph for each flag: name, type, default, help."""
+    items = []
     for flag in flags:
-        cells = f"`{prefix}{flag.name}`", escaped(describe(flag.kind)), default(flag), escaped(flag.help)
-        rows.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
-    return "\n".join(rows) + "\n"
+        kind, about = escaped(describe(flag.kind)), " ".join(escaped(flag.help).split())
+        items.append(f"`{prefix}{flag.name}` ({kind}; {default(flag)})\n:   {about or 'no description'}\n")
+    return "\n".join(items)
 
 
 def default(flag: Parameter) -> str:
@@ -154,9 +159,12 @@ def default(flag: Parameter) -> str:
     if flag.required:
         return "required"
     value = default_of(flag)
-    return f"`{dump_line(plain(value)) if value is not None else None}`"
+    return f"default: `{dump_line(plain(value)) if value is not None else None}`"
 
 
 def escaped(text: str) -> str:
-    """Text of a docstring, as Markdown that shows it."""
-    return html.escape(text, quote=False).replace("*", "\\*").replace("``", "`").replace("[", "\\[")
+    """Text of a docstring, as Markdown that shows it; code in backquotes stays code."""
+    parts = re.split(r"(`[^`]+`)", text.replace("``", "`"))
+    for at in range(0, len(parts), 2):
+        parts[at] = html.escape(parts[at], quote=False).replace("*", "\\*").replace("[", "\\[")
+    return "".join(parts)

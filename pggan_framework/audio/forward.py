@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -42,7 +41,7 @@ class Source(NamedTuple):
         decoder: what reads it.
     """
 
-    path: Path
+    path: str
     pieces: tuple[tuple[Segment, ...], ...] = ()
     decoder: Literal["libsndfile", "ffmpeg"] = "libsndfile"
 
@@ -58,7 +57,7 @@ class Source(NamedTuple):
 
     def target(self, piece: int = 0) -> str | Splice:
         """What libsndfile is to open: the file, or the parts of it that make one piece."""
-        return Splice(self.path, self.pieces[piece]) if self.pieces else str(self.path)
+        return Splice(self.path, self.pieces[piece]) if self.pieces else self.path
 
 
 @cache
@@ -199,7 +198,7 @@ def read_forwards(source: Source, first: int, last: int) -> NDArray[np.float32]:
     Raises:
         soundfile.SoundFileError, OSError: if it cannot be read.
     """
-    state = source.path.stat()
+    state = os.stat(source.path)
     key = (os.getpid(), source, state.st_mtime_ns, state.st_size)
     if getattr(_open, "key", None) != key:
         _open.reader, _open.key = ForwardReader(lambda: Stream(source)), key

@@ -28,8 +28,7 @@ def with_channels(wave: Wave, channels: int) -> Wave:
 def as_batch(
     array: NDArray[Any], channels: int, height: int | None = None, nothing: float = -1.0
 ) -> NDArray[np.float64]:
-    """[C, h, w] or [N, C, h, w] -> [N, C, h, w] in [-1, 1]; what is not a number becomes `nothing`, the value of
-    silence.
+    """[C, h, w] or [N, C, h, w] -> [N, C, h, w] in [-1, 1]; NaN becomes `nothing`, the value of silence.
 
     Raises:
         ValueError: if C, or h where it is given, differs.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import log, pi, sqrt
+from math import log, pi
 from typing import Any, Literal
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from pggan_framework.augmentation.base import Augmentation
 from pggan_framework.augmentation.colour import recoloured
 from pggan_framework.augmentation.geometry import identity, rotation, scaling, translation, warp
+from pggan_framework.cpu.transfer import to_device, widest
 from pggan_framework.registry import register
 
 Group = Literal["blit", "geometry", "colour"]
@@ -56,10 +57,14 @@ class ADA(Augmentation):
         self.require("initial_p", 0 <= initial_p <= 1, "0 to 1")
         self.require("fixed_p", fixed_p is None or 0 <= fixed_p <= 1, "0 to 1, or None")
         self.require("transforms", bool(transforms), "one or more of blit, geometry, colour")
-        self.p = initial_p if fixed_p is None else fixed_p
-        """The probability of each change, 0 to 1."""
+        self._p = torch.tensor(initial_p if fixed_p is None else fixed_p, dtype=torch.float64)
         self._signs = torch.zeros(())
         self._images = self._updates = 0
+
+    @property
+    def p(self) -> float:
+        """The probability of each change, 0 to 1; to read it, the host waits for the device."""
+        return float(self._p)
 
     @property
     def geometric(self) -> bool:
@@ -68,7 +73,9 @@ class ADA(Augmentation):
 
     def __call__(self, images: Tensor) -> Tensor:
         """Change each image of [N, C, h, w]; p = 0 leaves them unchanged."""
-        if self.p == 0:
+        self._follow(images.device)
+        # An adapted p is on the device, which nobody waits for: there the changes are computed, and chosen nowhere.
+        if self._p.device.type == "cpu" and self.p == 0:
             return images
         source = identity(images)
         if "blit" in self.transforms:
@@ -79,9 +86,15 @@ class ADA(Augmentation):
             images = warp(images, source)
         return self._recoloured(images) if "colour" in self.transforms else images
 
-    def _drawn(self, values: Tensor, neutral: float, p: float | None = None) -> Tensor:
+    def _follow(self, device: torch.device) -> None:
+        """Keep what is adapted on the images' device; a fixed p is a number of the host's."""
+        if self.fixed_p is None and self._p.device.type != device.type:
+            self._p = to_device(self._p.to(widest(device)), device)
+            self._signs = to_device(self._signs, device)
+
+    def _drawn(self, values: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
         """`values` [N] with probability p, else `neutral`."""
-        chosen = torch.rand_like(values) < (self.p if p is None else p)
+        chosen = torch.rand_like(values) < (self._p if p is None else p)
         return torch.where(chosen, values, torch.full_like(values, neutral))
 
     # Each change is a factor on the right of `source`, the inverse mapping from the result to the image. The
@@ -101,7 +114,7 @@ class ADA(Augmentation):
         h, w = images.shape[2:]
         draw = images.new_empty(len(images))
         # Two rotations, one on each side of the stretch, at least one of them with probability p.
-        once = 1 - sqrt(1 - self.p)
+        once = 1 - (1 - self._p).sqrt()
 
         def angle() -> Tensor:
             return self._drawn((torch.rand_like(draw) * 2 - 1) * pi, 0.0, once)
@@ -125,19 +138,21 @@ class ADA(Augmentation):
     def observe(self, scores: Tensor) -> Mapping[str, Tensor]:
         """Count the signs of D's scores [N] of the reals; adjust p every `interval` updates."""
         signs = scores.sign()
+        self._follow(scores.device)
         if self.fixed_p is None:
-            self._signs = self._signs.to(scores.device) + signs.sum()
+            self._signs = self._signs + signs.sum()
             self._images += len(scores)
             self._updates += 1
             if self._updates == self.interval:
                 self._adapt()
-        return {"ada.p": torch.full_like(signs[0], self.p), "ada.r": signs.mean()}
+        p = self._p.to(signs.dtype) if self.fixed_p is None else torch.full_like(signs[0], self.fixed_p)
+        return {"ada.p": p, "ada.r": signs.mean()}
 
     def _adapt(self) -> None:
-        """``p += sign(r - target) * images / (1000 speed_kimg)``, clamped to [0, 1]; the only synchronisation."""
-        r = float(self._signs) / self._images
-        way = (r > self.target) - (r < self.target)
-        self.p = min(max(self.p + way * self._images / (1000 * self.speed_kimg), 0.0), 1.0)
+        """``p += sign(r - target) * images / (1000 speed_kimg)``, clamped to [0, 1]; on the device."""
+        r = self._signs.to(self._p.dtype) / self._images
+        step = (r - self.target).sign() * (self._images / (1000 * self.speed_kimg))
+        self._p = (self._p + step).clamp(0, 1)
         self._signs = torch.zeros_like(self._signs)
         self._images = self._updates = 0
 
@@ -148,5 +163,5 @@ class ADA(Augmentation):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the state of `state_dict`; a fixed p is kept."""
         if self.fixed_p is None:
-            self.p, self._signs = state["p"], state["signs"]
+            self._p, self._signs = torch.tensor(float(state["p"]), dtype=torch.float64), state["signs"]
             self._images, self._updates = state["images"], state["updates"]

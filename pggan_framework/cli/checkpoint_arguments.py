@@ -65,6 +65,10 @@ def load_model(given: argparse.Namespace, checkpoint: Path) -> Pretrained:
 
     load_plugins(given)
     model = load_generator(checkpoint, given.weights)
+    if getattr(given, "device", None) is not None:
+        from pggan_framework.launch.build import choose_device
+
+        model.generator.to(choose_device(given.device))
     return model if given.depth is None else model.at_depth(given.depth)
 
 
@@ -76,6 +80,11 @@ def add_weights(parser: Parser) -> None:
         help="EMA generator or raw generator (default: ema)",
     )
     add_plugin_dirs(parser)
+
+
+def add_device(parser: Parser) -> None:
+    """Add ``--device``, auto by default; `load_model` puts the generator there."""
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps; auto")
 
 
 def add_depth(parser: Parser) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pggan_framework import __version__
-from pggan_framework.cli.checkpoint_arguments import add_plugin_dirs, checkpoint_parser, load_plugins
+from pggan_framework.cli.checkpoint_arguments import add_device, add_plugin_dirs, checkpoint_parser, load_plugins
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.runs.folders import find_checkpoint
 
@@ -56,6 +56,7 @@ def run(argv: Sequence[str]) -> int:
             raise UserError(f"--{name} is {getattr(given, name)}; allowed: {least} or more")
     folder, checkpoint = find_checkpoint(given.model, Path(given.result_dir))
     from pggan_framework.cli.threads import share_cores
+    from pggan_framework.cpu.transfer import for_analysis
     from pggan_framework.launch.build import choose_device
     from pggan_framework.models.pretrained import load_generator
     from pggan_framework.training.distributed import World
@@ -67,7 +68,8 @@ def run(argv: Sequence[str]) -> int:
     load_plugins(given)
     trained = load_generator(checkpoint)
     trained.generator.to(device)
-    metrics, named, eye = _metrics(given, rest, trained.codec is not None, str(device))
+    place = for_analysis(device)
+    metrics, named, eye = _metrics(given, rest, trained.codec is not None, place)
     dataset = _dataset(trained, given.data, given.plugin_dirs)
     n = min(given.count, len(dataset) // 2)
     what = "picture" if trained.codec is None else "sound"
@@ -80,7 +82,7 @@ def run(argv: Sequence[str]) -> int:
     from pggan_framework.storage.cache import cache_folder
 
     cache = FeatureCache(None if given.cache == NO_CACHE else Path(given.cache) if given.cache else cache_folder())
-    sides = Sides(trained, dataset, n, given.seed, given.griffin_lim_iter, str(device), eye, cache, team=team)
+    sides = Sides(trained, dataset, n, given.seed, given.griffin_lim_iter, place, eye, cache, team=team)
     sheet = folder / f"neighbours_{trained.nimg // 1000:06d}.png" if given.neighbours else None
     found = _measure(sides, metrics, named, given.neighbours, sheet)
     if found is None:
@@ -150,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="cache folder of real images' features, or none (default: $PGGAN_CACHE or ~/.cache/pggan_framework)",
     )
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:1 (default: auto)")
+    add_device(parser)
     return parser
 
 

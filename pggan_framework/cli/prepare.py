@@ -6,10 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pggan_framework.cli.parser import Parser
+from pggan_framework.config.parameters import helps_of
 from pggan_framework.data.images.files import MOST_PIXELS
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.recipes import RECIPES
@@ -173,8 +176,16 @@ def _recipe(name: str, argv: Sequence[str]) -> int:
     """Build a folder by a recipe."""
     recipe = import_module(f"pggan_framework.recipes.{name}")
     given = recipe_parser(name, recipe).parse_args(list(argv))
-    print(f"{given.out}: {recipe.run(given, _counter(recipe.THINGS))}")
+    flags = {flag: tuple(value) if isinstance(value, list) else value for flag, value in vars(given).items()}
+    made = _maker(name, recipe)(**flags, progress=_counter(recipe.THINGS))
+    print(f"{given.out}: {recipe.summary(given, made)}")
     return 0
+
+
+def _maker(name: str, recipe: ModuleType) -> Callable[..., Any]:
+    """The function of a recipe that creates its folder."""
+    make: Callable[..., Any] = getattr(recipe, f"make_{name}")
+    return make
 
 
 def recipe_parser(name: str, recipe: ModuleType) -> argparse.ArgumentParser:
@@ -185,8 +196,21 @@ def recipe_parser(name: str, recipe: ModuleType) -> argparse.ArgumentParser:
         f"examples:\n{recipe.EXAMPLE}",
         formatter_class=_Formatter,
     )
-    parser.add_argument("out", metavar="OUT", type=Path, help="folder to create")
-    recipe.add_arguments(parser)
+    make = _maker(name, recipe)
+    kinds, helps = get_type_hints(make), helps_of(make.__doc__ or "")
+    for flag, parameter in signature(make).parameters.items():
+        kind: Any = next((kind for kind in get_args(kinds[flag]) if kind is not NoneType), kinds[flag])
+        if flag == "out":
+            parser.add_argument(flag, metavar="OUT", type=Path, help=helps[flag])
+        elif flag != "progress":
+            more: dict[str, Any] = {"type": kind, "metavar": "PATH" if kind is Path else kind.__name__.upper()}
+            if get_origin(kinds[flag]) is tuple:
+                more |= {"nargs": 2, "metavar": ("LOW", "HIGH")}
+            elif get_origin(kinds[flag]) is Sequence:
+                more |= {"nargs": "+", "metavar": flag.removesuffix("s").upper()}
+            option = "--from" if flag == "source" else f"--{flag}"
+            text = helps[flag].replace("`", "").replace("%", "%%")
+            parser.add_argument(option, dest=flag, default=parameter.default, help=text, **more)
     return parser
 
 

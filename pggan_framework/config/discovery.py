@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module, invalidate_caches
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
@@ -47,20 +47,18 @@ def index(plugin_dirs: Iterable[str | Path] = ()) -> tuple[Entry, ...]:
 
     Files with syntax errors are skipped here; `load_plugin_dirs` reports them.
     """
-    builtin = [path for path in PACKAGE.rglob("*.py") if PLUGINS not in path.parents]
-    files = {_module_name(path): path for path in sorted(builtin)}
+    files: dict[str, Path] = {}
     for folder in (PLUGINS, *plugin_dirs):  # a user's file replaces the packaged one of the same name
         files |= {f"{USER_PACKAGE}.{path.stem}": path for path in _plugin_files(Path(folder))}
-    entries = [entry for module, path in files.items() for entry in _entries(module, path)]
+    entries = [*_builtin(), *(entry for module, path in files.items() for entry in _entries(module, path))]
     order = {kind: position for position, kind in enumerate(KINDS)}
     return tuple(sorted(entries, key=lambda entry: (order.get(entry.kind, len(order)), entry.name.lower())))
 
 
 def load_builtin() -> None:
     """Import every module of the package that registers a component."""
-    for module in dict.fromkeys(entry.module for entry in index()):
-        if not module.startswith(USER_PACKAGE):
-            import_module(module)
+    for module in dict.fromkeys(entry.module for entry in _builtin()):
+        import_module(module)
 
 
 def load_entry_points() -> None:
@@ -147,6 +145,13 @@ def code_note(folders: Sequence[str]) -> str:
     """The message about code folders named in a file, with the flag that loads them."""
     shown = ",".join(folders)[:200]
     return f"no code is loaded from folders that a file names ({shown}); if you trust it: --plugin_dirs {shown}"
+
+
+@cache
+def _builtin() -> tuple[Entry, ...]:
+    """The package's own components; its files do not change while it runs."""
+    files = [path for path in sorted(PACKAGE.rglob("*.py")) if PLUGINS not in path.parents]
+    return tuple(entry for path in files for entry in _entries(_module_name(path), path))
 
 
 def _module_name(path: Path) -> str:

@@ -27,6 +27,7 @@ class General:
         schedule: growth schedule; None uses DepthManager's phases.
         optimizer: optimizer of both networks.
         by_depth: parameter values for each depth, such as {G_lr_max: {0: 0.003, 5: 0.001}}.
+        by_progress: values by fraction of the training, cosine between, such as {R1.weight: {0: 1, 1: 0.1}}.
         plugins: additional trainer plugins, by name.
         plugin_dirs: folders of user-defined components; their .py files are loaded.
         postprocessors: savers of samples; None selects those that fit the data.
@@ -34,7 +35,7 @@ class General:
         progressive_growing: grow depth by depth; False: full size from the first step.
         minibatch_size: images per step, unless DepthManager sets another number.
         micro_batch: largest micro-batch; larger batches accumulate gradients, with the same result.
-        activation_checkpointing: recompute feature maps: auto (from 512x512 on), never or always.
+        activation_checkpointing: recompute feature maps: auto (where memory is short), never or always.
         total_kimg: length of the run in thousand real images.
         total_epochs: length of the run in passes over the data, instead of total_kimg.
         minutes: wall-clock budget of this run, start-up and saving included.
@@ -55,8 +56,9 @@ class General:
         resume_network: checkpoint with the initial weights.
         allow_config_change: resume although the config has changed.
         moved_data: resume with the same data in another folder.
-        device: auto, cpu, cuda or cuda:1.
-        precision: fp32, bf16 (fp32 gradient penalties), or auto: bf16 on GPUs that support it.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        precision: fp32, tf32 (rounded products), bf16 (fp32 penalties); auto: by the GPU.
+        deterministic: bit-exact resume on a GPU, at the cost of speed.
         compile: torch.compile of the gradients: never, always, or auto: in long phases.
         kernels: CPU convolutions: auto, native (our own) or torch (PyTorch's).
         dry_run: check data and config, print the plan, train nothing.
@@ -75,6 +77,7 @@ class General:
     schedule: str | None = None
     optimizer: str = "Adam"
     by_depth: dict[str, dict[int, Any]] = field(default_factory=dict)
+    by_progress: dict[str, dict[float, Any]] = field(default_factory=dict)
     plugins: list[str] = field(default_factory=list)
     plugin_dirs: list[str] = field(default_factory=lambda: ["plugins"])
     postprocessors: list[str] | None = None
@@ -104,7 +107,8 @@ class General:
     allow_config_change: bool = False
     moved_data: bool = False
     device: str = "auto"
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    deterministic: bool = False
     compile: Literal["auto", "never", "always"] = "auto"
     kernels: Literal["auto", "native", "torch"] = "auto"
     dry_run: bool = False

@@ -156,17 +156,22 @@ def _passed_on(init: Callable[..., Any], rest: str) -> tuple[set[str], int]:
 
 def _helps(cls: type) -> dict[str, str]:
     """Help of every parameter from the ``Args:`` sections of the class and its bases; the nearest class wins."""
-    from docstring_parser import ParseError
-    from docstring_parser.google import parse
-
     found: dict[str, str] = {}
     for base in cls.__mro__:
         for text in (vars(base).get("__doc__"), getattr(vars(base).get("__init__"), "__doc__", None)):
-            if base is object or not isinstance(text, str) or "Args:" not in text:
-                continue
-            try:
-                for entry in parse(text).params:
-                    found.setdefault(entry.arg_name, " ".join((entry.description or "").split()))
-            except ParseError:
-                continue
+            if base is not object and isinstance(text, str):
+                found = helps_of(text) | found
     return found
+
+
+def helps_of(docstring: str) -> dict[str, str]:
+    """The descriptions in the ``Args:`` section of a docstring, by parameter; none where it cannot be read."""
+    from docstring_parser import ParseError
+    from docstring_parser.google import parse
+
+    if "Args:" not in docstring:
+        return {}
+    try:
+        return {entry.arg_name: " ".join((entry.description or "").split()) for entry in parse(docstring).params}
+    except ParseError:
+        return {}

@@ -30,6 +30,23 @@ def resident_bytes(kept: int, peak: int, device: torch.device) -> int:
     return kept + (round(_HOLES * peak) + _FIXED if load() is not None else round(_GLIBC * peak))
 
 
+def bytes_at_hand(device: torch.device) -> int | None:
+    """Bytes that a run may plan with on `device`; None where the system does not say.
+
+    On a CPU those that are free. On a GPU a fraction of all it has, whoever uses some at the moment: what is planned
+    there changes rounding, and must be the same when a run is resumed.
+    """
+    if device.type == "cuda":
+        return round(_OF_A_GPU * torch.cuda.mem_get_info(device)[1])
+    if device.type == "mps":
+        return round(_OF_A_GPU * torch.mps.recommended_max_memory())
+    return free_bytes(device)
+
+
+_OF_A_GPU = 0.85
+"""The rest is for what PyTorch, cuDNN's workspaces and other programs take."""
+
+
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
     """The available bytes on `device`; None if the system does not report them.
 
@@ -39,6 +56,8 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     found = []
     try:
         lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()

@@ -68,8 +68,7 @@ def write_walk(
     format: SoundFormat = "wav",
     progress: Progress | None = None,
 ) -> str:
-    """Write an interpolation: ``interpolation.png``, its clips as ``interpolation.wav``, and ``interpolation.gif`` if
-    requested.
+    """Write ``interpolation.png``, its clips as ``interpolation.wav``, and ``interpolation.gif`` if requested.
 
     It leads from seed to seed. Where the player goes through every value of a label, there is a walk for each seed
     instead, which keeps its latent and leads from value to value.

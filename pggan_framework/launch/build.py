@@ -66,7 +66,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """The device `name` means; ``auto`` is CUDA where there is one.
 
     Args:
-        name: auto, cpu, cuda or cuda:1.
+        name: auto, cpu, cuda, cuda:1 or mps (an Apple GPU, which auto does not choose: nothing was tried on one).
         local_rank: number of this process among those of this machine; ``cuda`` is the GPU of that number.
 
     Raises:
@@ -80,8 +80,10 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"device: '{name}' is given; allowed: auto, cpu, cuda, cuda:1")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UserError(f"device: '{name}' is given; allowed: auto, cpu, cuda, cuda:1, mps")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError(f"device: '{name}' is given, but torch finds no Apple GPU here; allowed: auto, cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= count:
         there = f"there are {count} CUDA devices" if count else "there is no CUDA device here"

@@ -15,6 +15,7 @@ from typing import Any
 from pggan_framework.config import Config, resolve_overrides
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.errors import DivergedError, UserError
+from pggan_framework.launch.build import choose_device
 from pggan_framework.launch.experiment import Experiment, postprocessor_names
 from pggan_framework.loggers import terminal
 from pggan_framework.loggers.base import Logger, Position, RunInfo
@@ -41,6 +42,7 @@ from pggan_framework.storage.locks import owned
 from pggan_framework.training.budget import Budget
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.distributed import World, launcher, restarted
+from pggan_framework.training.precision import device_settings
 from pggan_framework.training.randomness import GLOBAL_GENERATORS
 from pggan_framework.training.signals import stop_on_signals
 from pggan_framework.training.trainer import Trainer
@@ -48,8 +50,8 @@ from pggan_framework.training.trainer import Trainer
 MAY_CHANGE = frozenset(
     {
         "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "minutes", "num_data_workers",
-        "device", "micro_batch", "activation_checkpointing", "compile", "kernels", "comet_key", "comet_project_name",
-        "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
+        "device", "deterministic", "micro_batch", "activation_checkpointing", "compile", "kernels", "comet_key",
+        "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
         "debug", "allow_config_change", "moved_data", "plugin_dirs", "Trainer.write_in_background", "HTMLReport",
         "QualityMonitor",
     }
@@ -202,7 +204,10 @@ def run_config(config: Config, age: float = 0.0) -> RunResult:
         if world.main and config.general.resume:
             folder, _ = _find_run(config)
             owner.enter_context(owned(folder, f"the run {folder}"))
-        start = prepare(config, world, Budget.of(config.general.minutes, age))
+        general = config.general
+        device = choose_device(general.device, world.local_rank)
+        owner.enter_context(device_settings(device, general.precision, general.deterministic))
+        start = prepare(config, world, Budget.of(general.minutes, age))
         with world.connected(start.experiment.device):
             return _run(config, start, world, owner)
 

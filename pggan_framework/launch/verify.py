@@ -162,8 +162,11 @@ def _replay(experiment: Experiment, target: Mapping[str, Any], begin: int) -> No
         return
     assert experiment.manager is not None
     rows = target["plugins"].get("DepthManager", {}).get("recorded")
-    recorded = Recorded(rows)
-    if rows is None or recorded.at(begin) is None:
+    depth = experiment.dataset.growth.max_depth
+    sound = isinstance(rows, torch.Tensor) and rows.shape[1:] == (4,) and bool(rows.isfinite().all())
+    sound = sound and all(0 <= row[1] <= depth and 0 <= row[2] <= 1 for row in rows.tolist())
+    recorded = Recorded(rows) if sound else Recorded()
+    if recorded.at(begin) is None:
         raise UserError(
             f"verify: this run grows by the clock, and its checkpoint does not say how it grew from {begin} images on;"
             " allowed: a later interval, or a run of this release or a later one"

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pggan_framework.errors import UserError
 from pggan_framework.loggers.base import RunInfo
 from pggan_framework.loggers.flat import flat
-from pggan_framework.loggers.group import RemoteLogger
+from pggan_framework.loggers.group import RemoteLogger, stored_id
 from pggan_framework.registry import register
 
 _BACKEND = "https://www.comet.com/clientlib/"
@@ -64,7 +64,7 @@ class CometLogger(RemoteLogger):
         self._archives = Path(self.offline_directory) if self.offline_directory else run.directory / "comet"
         self._older = set(self._archives.glob("*.zip"))
         key_file = run.directory / _KEY_FILE
-        previous = _read_key(key_file) if run.resumed_nimg is not None else None
+        previous = stored_id(key_file, "experiment_key") if run.resumed_nimg is not None else None
         self._experiment = self._open(comet_ml, run, previous)
         key_file.write_text(json.dumps({"experiment_key": self._experiment.get_key()}) + "\n", encoding="utf-8")
         if previous is None:
@@ -189,11 +189,3 @@ def _reach(url: str, timeout: float) -> None:
         # Comet uses its own certificates and may connect where this request fails.
         if not isinstance(error.reason, SSLError):
             raise
-
-
-def _read_key(path: Path) -> str | None:
-    """The experiment of an earlier part of this run, if its file can be read."""
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["experiment_key"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pggan_framework.errors import UserError
 from pggan_framework.loggers import terminal
@@ -28,6 +30,42 @@ class RemoteLogger(Logger):
         for secret in filter(None, self.secrets):
             text = text.replace(secret, "***")
         return text
+
+
+def stored_id(path: Path, key: str) -> str | None:
+    """The service's id of an earlier part of this run, from a JSON file; None if it cannot be read."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))[key])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+class WandbInterface(RemoteLogger):
+    """Base of loggers to services with wandb's interface; `_run` is None before the start and after the end."""
+
+    _run: Any = None
+    _package: Any = None
+    """The imported package."""
+
+    def image(self, name: str, path: Path, nimg: int) -> None:
+        """Log an image file."""
+        self._log_as("Image", name, nimg, str(path))
+
+    def audio(self, name: str, path: Path, nimg: int) -> None:
+        """Log a sound file, with its sample rate and format."""
+        self._log_as("Audio", name, nimg, str(path))
+
+    def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
+        """Log a distribution of values."""
+        self._log_as("Histogram", name, nimg, np_histogram=(histogram.counts, histogram.edges))
+
+    def _log_as(self, kind: str, name: str, nimg: int, *what: Any, **named: Any) -> None:
+        if self._run is not None:
+            self._log({name: getattr(self._package, kind)(*what, **named)}, nimg)
+
+    def _log(self, values: dict[str, Any], nimg: int) -> None:
+        """Log values by name at `nimg`; nothing before the start and after the end."""
+        raise NotImplementedError
 
 
 class LoggerGroup(Logger):

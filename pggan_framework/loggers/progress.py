@@ -21,8 +21,6 @@ _WINDOW = 10
 """Number of measurements in the moving rate behind the remaining time."""
 _REDRAW = 0.5
 """Seconds between two updates of the live line."""
-_DISTANCES = ("sound.frechet", "picture.swd.average", "image.swd.average")
-"""Metrics whose ratio to the real-vs-real baseline is the sample quality."""
 
 
 @register("logger")
@@ -65,10 +63,8 @@ class ProgressLogger(Logger):
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
         """Store the quality, if it was measured."""
-        for name in _DISTANCES:
-            baseline = stats.get(f"{name}.floor", 0)
-            if name in stats and baseline > 0:
-                self._quality = f"quality {stats[name] / baseline:.1f}x baseline"
+        if "quality" in stats:
+            self._quality = f"quality {stats['quality']:.1f}x baseline"
 
     def progress(self, nimg: int) -> None:
         """Draw a line if it is time."""

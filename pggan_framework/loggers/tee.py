@@ -26,7 +26,7 @@ _COLUMNS: dict[str, Callable[[float], str]] = {
 }
 """The values of a tick's line, with their units, in this order."""
 _LEFT_OUT = re.compile(
-    r"nimg|lod|minibatch|sec\.tick|ms\..*|[GD]_lr|[GD]_.*|r1|r2|drift|gradient.*|(sound|picture|image)\..*|.*\.floor"
+    r"nimg|lod|minibatch|sec\.tick|ms\..*|[GD]_lr|[GD]_.*|quality|r1|r2|drift|gradient.*|(sound|picture|image)\..*|.*\.floor"
 )
 """Values only in stats.jsonl and the report; sample quality has its own line."""
 

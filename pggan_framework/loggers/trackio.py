@@ -6,18 +6,17 @@ import os
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 from pggan_framework.errors import require
-from pggan_framework.loggers.base import Histogram, RunInfo
+from pggan_framework.loggers.base import RunInfo
 from pggan_framework.loggers.flat import flat
-from pggan_framework.loggers.group import RemoteLogger
+from pggan_framework.loggers.group import WandbInterface
 from pggan_framework.registry import register
 
 
 @register("logger")
-class TrackioLogger(RemoteLogger):
+class TrackioLogger(WandbInterface):
     """Logs to trackio; ``trackio show`` displays the run. The step is nimg; sounds keep their sample rate.
 
     All data remain on this machine unless ``TRACKIO_SPACE_ID`` or ``TRACKIO_SERVER_URL`` is set. The folder is
@@ -31,13 +30,12 @@ class TrackioLogger(RemoteLogger):
     def __init__(self, project: str = "pggan") -> None:
         require("trackio", "TrackioLogger")
         self.project = project
-        self._run: Any = None
 
     def start(self, run: RunInfo) -> None:
         """Open the run and log the configuration."""
         import trackio
 
-        self._trackio = trackio
+        self._package = trackio
         config = {**flat(run.config), **{f"data/{name}": value for name, value in run.data.items()}}
         with redirect_stdout(StringIO()):  # it prints several lines; the report below replaces them
             self._run = trackio.init(
@@ -57,27 +55,12 @@ class TrackioLogger(RemoteLogger):
         """Log a tick's values at step `nimg`; ``time``, which trackio reserves, becomes ``sec.total``."""
         self._log({"sec.total" if name == "time" else name: float(value) for name, value in stats.items()}, nimg)
 
-    def image(self, name: str, path: Path, nimg: int) -> None:
-        """Log an image file."""
-        if self._run is not None:
-            self._log({name: self._trackio.Image(str(path))}, nimg)
-
-    def audio(self, name: str, path: Path, nimg: int) -> None:
-        """Log a sound file, which keeps its sample rate and format."""
-        if self._run is not None:
-            self._log({name: self._trackio.Audio(str(path))}, nimg)
-
-    def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
-        """Log a distribution of values."""
-        if self._run is not None:
-            self._log({name: self._trackio.Histogram(np_histogram=(histogram.counts, histogram.edges))}, nimg)
-
     def finish(self, status: str) -> None:
         """Log how the run ended, and wait until everything is stored."""
         if self._run is not None:
             self._run = None
             with redirect_stdout(StringIO()):
-                self._trackio.finish()  # type: ignore[no-untyped-call,unused-ignore]
+                self._package.finish()  # type: ignore[no-untyped-call,unused-ignore]
 
     def _log(self, values: dict[str, Any], nimg: int) -> None:
         if self._run is not None:

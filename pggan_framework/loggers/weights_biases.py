@@ -10,9 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 from pggan_framework.errors import UserError, require
-from pggan_framework.loggers.base import Histogram, RunInfo
+from pggan_framework.loggers.base import RunInfo
 from pggan_framework.loggers.flat import flat
-from pggan_framework.loggers.group import RemoteLogger
+from pggan_framework.loggers.group import WandbInterface, stored_id
 from pggan_framework.registry import register
 from pggan_framework.storage.atomic import atomic_path
 
@@ -22,7 +22,7 @@ _LAST_UPLOAD = 120.0
 
 
 @register("logger")
-class WandbLogger(RemoteLogger):
+class WandbLogger(WandbInterface):
     """Logs to Weights & Biases: online with a key; into a folder without one or if the service is unreachable.
 
     The key is the one ``wandb login`` stored or the environment variable ``WANDB_API_KEY``; it is not stored again. A
@@ -54,7 +54,6 @@ class WandbLogger(RemoteLogger):
         self.offline_directory = offline_directory
         self.timeout = timeout
         self.secrets = (os.environ.get("WANDB_API_KEY", ""),)
-        self._run: Any = None
 
     def start(self, run: RunInfo) -> None:
         """Open the run and log the configuration."""
@@ -63,12 +62,12 @@ class WandbLogger(RemoteLogger):
         os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
 
-        self._wandb = wandb
+        self._package = wandb
         # wandb creates a subfolder `wandb` in the given one.
         self._directory = Path(self.offline_directory) if self.offline_directory else run.directory
         self._directory.mkdir(parents=True, exist_ok=True)
         id_file = run.directory / _ID_FILE
-        previous = _read_id(id_file) if run.resumed_nimg is not None else None
+        previous = stored_id(id_file, "run_id") if run.resumed_nimg is not None else None
         self._run = self._open(run, previous or _new_id())
         self._id = previous or self._run.id
         with atomic_path(id_file) as temporary:
@@ -82,21 +81,6 @@ class WandbLogger(RemoteLogger):
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
         """Log a tick's values."""
         self._log({name: float(value) for name, value in stats.items()}, nimg)
-
-    def image(self, name: str, path: Path, nimg: int) -> None:
-        """Log an image file."""
-        if self._run is not None:
-            self._log({name: self._wandb.Image(str(path))}, nimg)
-
-    def audio(self, name: str, path: Path, nimg: int) -> None:
-        """Log a sound file."""
-        if self._run is not None:
-            self._log({name: self._wandb.Audio(str(path))}, nimg)
-
-    def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
-        """Log a distribution of values."""
-        if self._run is not None:
-            self._log({name: self._wandb.Histogram(np_histogram=(histogram.counts, histogram.edges))}, nimg)
 
     def finish(self, status: str) -> None:
         """Send or store the remaining data."""
@@ -116,7 +100,7 @@ class WandbLogger(RemoteLogger):
 
     def _open(self, run: RunInfo, run_id: str) -> Any:
         """The run: online with a key and a reachable service, else offline."""
-        wandb = self._wandb
+        wandb = self._package
         options: dict[str, Any] = {
             "project": self.project or None,
             "entity": self.entity or None,
@@ -159,11 +143,3 @@ class WandbLogger(RemoteLogger):
 
 def _new_id() -> str:
     return uuid4().hex[:8]
-
-
-def _read_id(path: Path) -> str | None:
-    """The id of the run that an earlier part of this one logged to, if its file can be read."""
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from pggan_framework.cpu.transfer import to_device
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.losses.base import Term
 from pggan_framework.losses.context import Side, StepContext
@@ -32,7 +33,7 @@ class LabelWeights:
     """
 
     attributes: Mapping[str, float]
-    classes: Sequence[Tensor | None] | None = None
+    classes: list[Tensor | None] | None = None
 
 
 class _LabelTerm(Term):
@@ -78,7 +79,10 @@ class _LabelTerm(Term):
                 errors = cross_entropy(found, wanted, reduction="none")
                 classes = None if self.weights.classes is None else self.weights.classes[place]
                 if classes is not None:
-                    errors = errors * (wanted @ classes.to(wanted))
+                    if classes.device != wanted.device or classes.dtype != wanted.dtype:  # in the first update
+                        classes = to_device(classes.to(wanted.dtype), wanted.device)
+                        self.weights.classes[place] = classes  # type: ignore[index]
+                    errors = errors * (wanted @ classes)
                 right.append((found.argmax(1) == wanted.argmax(1)).float().mean())
             if weight := self.weights.attributes.get(attribute.name, 1):
                 sums.append(errors.mean() * weight)

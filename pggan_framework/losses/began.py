@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from pggan_framework.cpu.transfer import to_device
 from pggan_framework.errors import UserError
 from pggan_framework.losses.base import Loss, Term, logged_scores
 from pggan_framework.losses.context import StepContext
@@ -46,7 +47,7 @@ class BalancedErrors(Term):
         """The scalar difference, with k as it was before this update."""
         logged_scores(context)
         real, fake = _error(context.reals, context.real_verdict), _error(context.fakes, context.fake_verdict)
-        self.k = self.k.to(real.device)
+        self.k = to_device(self.k, real.device)  # once
         balance = self.gamma * real - fake
         context.log("began.k", self.k)
         context.log("began.balance", balance)

@@ -67,7 +67,8 @@ def _eigen(features: Tensor) -> tuple[Tensor, Tensor]:
     """
     kernel = _cosines(features)
     with torch.no_grad():
-        values, vectors = torch.linalg.eigh(kernel)
+        values, vectors = torch.linalg.eigh(kernel.cpu() if kernel.device.type == "mps" else kernel)
+        values, vectors = values.to(kernel.device), vectors.to(kernel.device)
         gaps = values - values.unsqueeze(1)
         damped = gaps / (gaps.square() + torch.finfo(values.dtype).eps)
     turned = vectors.T @ kernel @ vectors

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pggan_framework.cpu.transfer import to_device
 from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.penalty import Penalty
 from pggan_framework.networks.stylegan2 import StyleGAN2Generator
@@ -53,7 +54,7 @@ class PathLength(Penalty):
         (gradients,) = torch.autograd.grad((images * noise).sum(), points, create_graph=True)
         # A style for each layer: the mean of the squares over the layers.
         norms = gradients.square().sum(-1).reshape(len(points), -1).mean(1).sqrt()
-        self.mean = self.mean.to(norms)
+        self.mean = to_device(self.mean.to(norms.dtype), norms.device)  # once
         context.log("path_length.norm", norms.mean())
         return (norms - torch.lerp(self.mean, norms.mean().detach(), self.decay)).square().mean()
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, at_least
 from pggan_framework.losses.base import Term
 from pggan_framework.losses.context import StepContext
 
@@ -57,8 +57,7 @@ class Penalty(Term):
 
     @interval.setter
     def interval(self, value: int) -> None:
-        if value < 1:
-            raise UserError(f"{type(self).__name__}.interval {value} is not allowed; allowed: 1 and up")
+        at_least(type(self).__name__, 1, interval=value)
         self._interval = value
 
     def require(self, name: str, holds: bool, allowed: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.losses.base import Loss, Term
 from pggan_framework.losses.context import Side, StepContext
 from pggan_framework.losses.functional import FunctionalAdam
@@ -36,8 +36,7 @@ class UnrolledD(Loss):
     injected: ClassVar[tuple[str, ...]] = ("loss",)
 
     def __init__(self, loss: Loss, steps: int = 5, first_order: bool = False) -> None:
-        if steps < 1:
-            raise UserError(f"UnrolledD.steps {steps} is not allowed; allowed: 1 and up")
+        at_least("UnrolledD", 1, steps=steps)
         self.loss, self.steps, self.first_order = loss, steps, first_order
 
     @property

@@ -111,6 +111,8 @@ class Pictures:
         return Pictures(self.images[part])
 
 
+SMALLEST = 16
+"""Pixels a side of the smallest images compared at several scales; MS-SSIM's fifth scale is then one pixel."""
 Batch = TypeVar("Batch", Clips, Pictures)
 
 
@@ -131,6 +133,8 @@ class BaseMetric(ABC, Generic[Batch]):
     """Whether its values depend on one set only; the reals are then not measured."""
     minimum: int = 2
     """The fewest clips per side that give a meaningful value."""
+    device: str = "cpu"
+    """Where it computes, if it computes in torch."""
     limit: int | None = None
     """The most clips measured per set, for slow metrics."""
 
@@ -183,3 +187,16 @@ class PictureMetric(BaseMetric[Pictures]):
     """Base of all metrics of images."""
 
     what: ClassVar[str] = "pictures"
+
+
+class WholePictures(PictureMetric):
+    """Base of metrics that compare the images themselves, of `SMALLEST` pixels a side or more."""
+
+    def lacks(self, clips: Pictures) -> str:
+        """It needs images of 16 pixels or more."""
+        small = min(clips.images.shape[2:]) < SMALLEST
+        return f"images of {SMALLEST} pixels or more a side" if small else ""
+
+    def features(self, clips: Pictures) -> NDArray[np.uint8]:
+        """The images themselves, which need less memory than their patches or all pairs."""
+        return clips.images

@@ -15,7 +15,6 @@ from pggan_framework.metrics.extractors.base import COLOURS, Extractor
 
 Source = Literal["features", "logits"]
 """The extractor output that a metric uses."""
-SOURCES: tuple[Source, ...] = ("features", "logits")
 _BATCH = 32
 _SMALL = 8
 """Smallest image side for which precomputed baselines exist."""
@@ -86,11 +85,14 @@ class FeatureMetric(PictureMetric):
 def attach(
     metrics: Iterable[BaseMetric[Any]], extractor: str = "auto", device: str = "cpu", **settings: Any
 ) -> Eye | None:
-    """Build the extractor and attach it to the `metrics` that need one; None if none does.
+    """Have `metrics` compute on `device`, and build the extractor for those that need one; None if none does.
 
     Raises:
         UserError: if the extractor does not exist, or a package it needs is not installed.
     """
+    metrics = list(metrics)
+    for each in metrics:
+        each.device = device
     deep = [metric for metric in metrics if isinstance(metric, FeatureMetric)]
     if not deep:
         return None

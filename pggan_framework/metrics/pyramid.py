@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-SMALLEST = 16
-"""Shortest side, in pixels, of a level."""
+from pggan_framework.metrics.base import SMALLEST
 
 
 def level_sizes(height: int, width: int) -> list[tuple[int, int]]:

@@ -8,21 +8,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
-from pggan_framework.errors import UserError
-from pggan_framework.metrics.base import PictureMetric, Pictures, as_images
+from pggan_framework.errors import UserError, at_least
+from pggan_framework.metrics.base import SMALLEST, WholePictures, as_images
 from pggan_framework.registry import register
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-SMALLEST = 16
-"""Least image side, which leaves one pixel at the fifth scale."""
 _MIDDLE = 127.5
 _PIXELS = 1 << 20
 """Pixels compared at a time."""
 
 
-def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor) -> float:
+def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor, device: str = "cpu") -> float:
     """The mean MS-SSIM of pairs of images: 1 for equal images, about 0 for unrelated ones.
 
     Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment" (2003), eq. 7: five
@@ -34,6 +32,7 @@ def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor) -> flo
     Args:
         a: uint8 [N, C, H, W], any number of channels, each side 16 or more.
         b: the image to compare each with, uint8 [N, C, H, W].
+        device: where it is computed.
 
     Raises:
         UserError: if they are not uint8 [N, C, H, W] of one shape, or too small.
@@ -41,7 +40,7 @@ def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor) -> flo
     a, b = as_images(a), as_images(b)
     if a.shape != b.shape:
         raise UserError(f"images are {list(a.shape)} and {list(b.shape)}; allowed: pairs of the same shape")
-    return _mean_of_pairs(a, b, np.stack([np.arange(len(a))] * 2, axis=1))
+    return _mean_of_pairs(a, b, np.stack([np.arange(len(a))] * 2, axis=1), device)
 
 
 def random_pairs(count: int, most: int, seed: int = 0) -> NDArray[np.int64]:
@@ -53,7 +52,7 @@ def random_pairs(count: int, most: int, seed: int = 0) -> NDArray[np.int64]:
     return np.stack([numbers - second * (second - 1) // 2, second], axis=1)
 
 
-def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np.int64]) -> float:
+def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np.int64], device: str = "cpu") -> float:
     """The mean over `pairs` [P, 2] of an image in `a` and one in `b`.
 
     Raises:
@@ -66,14 +65,15 @@ def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np
     total = 0.0
     for start in range(0, len(pairs), batch):
         part = pairs[start : start + batch]
-        first, second = (torch.from_numpy(s[part[:, k]]).float() - _MIDDLE for k, s in enumerate((a, b)))
+        taken = (torch.from_numpy(s[part[:, k]]).to(device) for k, s in enumerate((a, b)))
+        first, second = (images.float() - _MIDDLE for images in taken)
         total += float(_similarities(first, second).double().sum())
     return total / len(pairs)
 
 
 def _similarities(a: Tensor, b: Tensor) -> Tensor:
     """MS-SSIM of each pair, [N], of images [N, C, H, W] whose middle grey is 0."""
-    result = torch.ones(len(a))
+    result = a.new_ones(len(a))
     for scale, weight in enumerate(WEIGHTS):
         if scale:
             a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)
@@ -95,7 +95,7 @@ def _blur(images: Tensor) -> Tensor:
     """The mean under the window wherever it fits, [N, C, H - 10, W - 10]; a smaller window if it never fits."""
     count, channels, height, width = images.shape
     size = min(WINDOW, height, width)
-    steps = torch.arange(size) - (size - 1) / 2
+    steps = torch.arange(size, device=images.device) - (size - 1) / 2
     window = torch.exp(-((steps / (SIGMA * size / WINDOW)) ** 2) / 2)
     window = window / window.sum()
     flat = images.reshape(count * channels, 1, height, width)
@@ -104,7 +104,7 @@ def _blur(images: Tensor) -> Tensor:
 
 
 @register("metric", "ms_ssim")
-class MSSSIM(PictureMetric):
+class MSSSIM(WholePictures):
     """Mean MS-SSIM of random pairs of generated images (PGGAN paper); far above the reals' means little variety.
 
     Args:
@@ -118,20 +118,10 @@ class MSSSIM(PictureMetric):
     alone = True
 
     def __init__(self, pairs: int = 10_000) -> None:
-        if pairs < 1:
-            raise UserError(f"ms_ssim.pairs {pairs} is not allowed; allowed: 1 and up")
+        at_least("ms_ssim", 1, pairs=pairs)
         self.pairs = pairs
-
-    def lacks(self, clips: Pictures) -> str:
-        """It needs images of 16 pixels or more."""
-        small = min(clips.images.shape[2:]) < SMALLEST
-        return f"images of {SMALLEST} pixels or more a side" if small else ""
-
-    def features(self, clips: Pictures) -> NDArray[np.uint8]:
-        """The images themselves, since pairs are drawn from all of them."""
-        return clips.images
 
     def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:
         """One value, ``ms_ssim``."""
         self.check_count(others)
-        return {self.name: _mean_of_pairs(others, others, random_pairs(len(others), self.pairs))}
+        return {self.name: _mean_of_pairs(others, others, random_pairs(len(others), self.pairs), self.device)}

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.metrics.base import PictureMetric, Pictures, as_images
-from pggan_framework.metrics.pyramid import SMALLEST, laplacian_level, level_sizes
+from pggan_framework.metrics.base import SMALLEST, WholePictures, as_images
+from pggan_framework.metrics.pyramid import laplacian_level, level_sizes
 from pggan_framework.registry import register
 
 PATCHES, SIDE, DIRECTIONS = 128, 7, 512
@@ -58,7 +58,9 @@ def directions(channels: int, height: int, width: int, seed: int = 0) -> NDArray
     return unit.reshape(DIRECTIONS, channels, SIDE, SIDE)
 
 
-def sliced_wasserstein(real: NDArray[np.uint8] | Tensor, fake: NDArray[np.uint8] | Tensor, seed: int = 0) -> Distances:
+def sliced_wasserstein(
+    real: NDArray[np.uint8] | Tensor, fake: NDArray[np.uint8] | Tensor, seed: int = 0, device: str = "cpu"
+) -> Distances:
     """The sliced Wasserstein distance of two sets of images, level by level.
 
     One level is processed at a time: its patches take 25 kB per image and channel on each side, whatever the size of
@@ -69,6 +71,7 @@ def sliced_wasserstein(real: NDArray[np.uint8] | Tensor, fake: NDArray[np.uint8]
         real: uint8 [N, C, H, W], any number of channels, the shorter side 16 or more.
         fake: uint8 of the same shape; the paper has 16,384 per side.
         seed: random seed of the patch positions and the directions.
+        device: where it is computed; on another than the CPU patches and projections are kept in its memory.
 
     Returns:
         {resolution: distance x 1000} for each level down to a shorter side of 16, and `Distances.average`.
@@ -84,6 +87,10 @@ def sliced_wasserstein(real: NDArray[np.uint8] | Tensor, fake: NDArray[np.uint8]
     if not sizes:
         raise UserError(f"images of {height}x{width} have no level; allowed: {SMALLEST} pixels or more per side")
     found = Distances()
+    if torch.device(device).type != "cpu":
+        for level, size in enumerate(sizes):
+            found[min(size)] = SCALE * level_distance(real, fake, level, seed, torch.device(device))
+        return found
     count = len(real) * PATCHES
     room = np.empty((2, count, SIDE * SIDE * channels), np.float32)
     block = next((size for size in (128, 64) if size * count <= _ROOM), 32)  # wider blocks multiply faster
@@ -202,8 +209,39 @@ def _sorted_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(np.abs(a - b).mean(dtype=np.float64))
 
 
+def level_distance(
+    real: NDArray[np.uint8], fake: NDArray[np.uint8], level: int, seed: int, device: torch.device
+) -> float:
+    """The distance of one level, not yet times 1000, in plain torch on any device: the arguments are as above."""
+    size = level_sizes(*real.shape[2:])[level]
+    places = torch.from_numpy(patch_positions(len(real), *size, seed)).to(device)
+    onto = torch.from_numpy(directions(real.shape[1], *size, seed).reshape(DIRECTIONS, -1)).to(device)
+    sets = [_standardised(images, level, places) for images in (real, fake)]
+    rows = max(_ROOM // (len(real) * PATCHES), 1)
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    for part in onto.float().split(rows):
+        first, second = ((part @ values.T).sort(1).values for values in sets)
+        total += (first - second).abs_().mean(1, dtype=torch.float64).sum()
+    return float(total) / DIRECTIONS
+
+
+def _standardised(images: NDArray[np.uint8], level: int, places: Tensor) -> Tensor:
+    """The patches [N * 128, C * 7 * 7] of one level, standardised by channel, on the device of `places`."""
+    parts = []
+    for start in range(0, len(images), _BATCH):
+        batch = torch.from_numpy(np.array(images[start : start + _BATCH])).to(places.device).float()
+        windows = laplacian_level(batch, level).unfold(2, SIDE, 1).unfold(3, SIDE, 1).movedim(1, 3)
+        here = places[start : start + _BATCH]
+        parts.append(windows[torch.arange(len(batch), device=places.device)[:, None], here[..., 0], here[..., 1]])
+    patches = torch.cat(parts).flatten(0, 1)
+    mean, spread = patches.mean((0, 2, 3), dtype=torch.float64), patches.double().var((0, 2, 3), correction=0).sqrt()
+    # What does not vary at all is 0 when its mean is off; what is left of it is rounding.
+    spread = torch.where(spread > 1e-6 * mean.abs().clamp(min=1), spread, torch.full_like(spread, torch.inf))
+    return ((patches - mean[:, None, None]) / spread[:, None, None]).float().flatten(1)
+
+
 @register("metric", "swd")
-class SlicedWasserstein(PictureMetric):
+class SlicedWasserstein(WholePictures):
     """Sliced Wasserstein distance of patches x 1000 (PGGAN paper), per level of a Laplacian pyramid and on average.
 
     High resolutions measure sharpness and texture, low ones the large structure; 0 is best. Few images increase it:
@@ -212,18 +250,9 @@ class SlicedWasserstein(PictureMetric):
 
     name = "swd"
 
-    def lacks(self, clips: Pictures) -> str:
-        """It needs images of 16 pixels or more."""
-        small = min(clips.images.shape[2:]) < SMALLEST
-        return f"images of {SMALLEST} pixels or more a side" if small else ""
-
-    def features(self, clips: Pictures) -> NDArray[np.uint8]:
-        """The images themselves, which need less memory than their patches."""
-        return clips.images
-
     def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:
         """``swd.64`` and so on for each level, and ``swd.average``."""
         self.check_count(reals, others)
-        found = sliced_wasserstein(reals, others)
+        found = sliced_wasserstein(reals, others, device=self.device)
         levels: Iterable[tuple[str, float]] = ((f"swd.{side}", value) for side, value in found.items())
         return {**dict(levels), "swd.average": found.average}

@@ -26,12 +26,24 @@ class Verdict:
     Args:
         grade: ``good``, ``fair``, or ``poor``; ``fair`` at best if there is a problem.
         problems: worst first.
-        distance: distance of the samples to the data; empty if it was not measured.
+        ratio: distance of the samples to the data in units of the real-vs-real baseline, at `CLIPS` clips or `IMAGES`
+            images; None if it was not measured.
+        data: name of the data in `line`, such as "recordings".
     """
 
     grade: str
     problems: tuple[str, ...]
-    distance: str
+    ratio: float | None = None
+    data: str = ""
+
+    @property
+    def distance(self) -> str:
+        """The ratio in words; empty if it was not measured."""
+        return (
+            ""
+            if self.ratio is None
+            else f"about {self.ratio:.1f} times the distance between two halves of the {self.data}"
+        )
 
     @property
     def line(self) -> str:
@@ -102,7 +114,7 @@ def judge_sound(figures: Mapping[str, Any], n: int) -> Verdict:
     ratio_of = _ratio(values, "frechet")
     # The baseline is a bias that falls as 1 / n: the same samples have a larger ratio where n is larger.
     comparable = None if ratio_of is None else max(1 + (ratio_of - 1) * CLIPS / n, 1.0)
-    return _verdict(found, comparable, (GOOD, FAIR), _distance(comparable, "recordings"))
+    return _verdict(found, comparable, (GOOD, FAIR), "recordings")
 
 
 def judge_images(figures: Mapping[str, Any], n: int) -> Verdict:
@@ -132,20 +144,18 @@ def judge_images(figures: Mapping[str, Any], n: int) -> Verdict:
         worst = max(ratios, key=lambda side: ratios[side])
         what = {max(ratios): "fine detail", min(ratios): "large shapes"}.get(worst, f"structure at {worst} pixels")
         found.append((ratios[worst] / GOOD_SWD, f"{what} differ{'' if what.endswith('s') else 's'} most"))
-    return _verdict(found, ratio, (GOOD_SWD, FAIR_SWD), _distance(ratio, "training images"))
+    return _verdict(found, ratio, (GOOD_SWD, FAIR_SWD), "training images")
 
 
-def _verdict(
-    found: list[tuple[float, str]], ratio: float | None, limits: tuple[float, float], distance: str
-) -> Verdict:
+def _verdict(found: list[tuple[float, str]], ratio: float | None, limits: tuple[float, float], data: str) -> Verdict:
     problems = tuple(text for _, text in sorted(found, key=lambda pair: -pair[0]))
     good, fair = limits
     if ratio is None and not problems:
-        return Verdict("", (), "")
+        return Verdict("", ())
     grade = "fair" if problems and (ratio is None or ratio <= fair) else "poor"
     if not problems and ratio is not None:
         grade = "good" if ratio <= good else "fair" if ratio <= fair else "poor"
-    return Verdict(grade, problems, distance)
+    return Verdict(grade, problems, ratio, data)
 
 
 def _finite(figures: Mapping[str, Any]) -> dict[str, float]:
@@ -166,7 +176,3 @@ def _ratio(values: Mapping[str, float], name: str) -> float | None:
 def _factor(value: float, other: float) -> tuple[float, float]:
     """The factor, 1 or more, by which two values differ; and their ratio."""
     return max(value / other, other / value), value / other
-
-
-def _distance(ratio: float | None, data: str) -> str:
-    return "" if ratio is None else f"about {ratio:.1f} times the distance between two halves of the {data}"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.audio.finish import finished
 from pggan_framework.config.discovery import load_for_models
+from pggan_framework.cpu.transfer import for_analysis
 from pggan_framework.errors import UserError, nearest, require
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import Map, MapSpace, space_from_state
@@ -21,6 +22,7 @@ from pggan_framework.metrics.base import as_array
 from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, about_path, read_exported
 from pggan_framework.models.fitting import build_generator
 from pggan_framework.networks.base import GeneratorBase
+from pggan_framework.networks.stylegan2 import StyleGAN2Generator
 from pggan_framework.postprocessors.soundfiles import Sound
 from pggan_framework.registry import REGISTRY
 from pggan_framework.schedules.growth import Growth
@@ -118,6 +120,17 @@ class Pretrained:
                 _redraw(latent, truncation, seed * 0x9E3779B1 + index + 1)
         return torch.stack(latents)
 
+    def truncate(self, psi: float | None) -> float | None:
+        """Truncate the styles of a generator that has them (Karras et al. 2019, arXiv 1812.04948, appendix B).
+
+        Returns:
+            psi where latents are to be truncated instead; else None.
+        """
+        if psi is None or not isinstance(self.generator, StyleGAN2Generator):
+            return psi
+        self.generator.truncation = psi
+        return None
+
     def at_depth(self, depth: int) -> Pretrained:
         """The same at a trained depth; a smaller depth than the present one has alpha 1.
 
@@ -198,7 +211,7 @@ class Pretrained:
         Raises:
             ValueError: if conditions are missing, or given to a generator that is not conditioned.
         """
-        device = next(self.generator.parameters()).device
+        device = self.device
         latents = torch.as_tensor(latents, dtype=torch.float32)
         parts = []
         with torch.no_grad():
@@ -228,6 +241,11 @@ class Pretrained:
         waves = finished(waves, self.codec.sample_rate)
         return [Sound(wave, self.codec.sample_rate, f"sample {number}") for number, wave in enumerate(waves)]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is, and sound is decoded."""
+        return next(self.generator.parameters()).device
+
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.growth.shape_at(self.generator.depth)))
         what = "sounds" if self.codec is not None else "images"
@@ -254,7 +272,7 @@ class Pretrained:
         pictures = as_array(pictures)
         height, width = self.growth.shape[1:]
         full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
-        return self.codec.decode(full, seed, griffin_lim_iter, phase_start=phase_start, refine_iter=refine_iter)
+        return self.codec.decode(full, seed, griffin_lim_iter, for_analysis(self.device), phase_start, refine_iter)
 
 
 def _redraw(latent: torch.Tensor, limit: float, seed: int) -> None:

@@ -174,8 +174,7 @@ class GrowingNetwork(nn.Module):
         raise UserError(f"{type(self).__name__} does not know its blocks by depth, so that none can be frozen")
 
     def check_labels(self, labels: Tensor | None, count: int) -> None:
-        """Check that labels, [count, width] or maps [count, K, h, w], are given to a conditioned network, and only
-        there.
+        """Check that labels, [count, width] or maps [count, K, h, w], are given if the network needs them.
 
         Raises:
             ValueError: if they are not.

@@ -19,7 +19,7 @@ from pggan_framework.networks.blocks import (
     Head,
     SeedBlock,
 )
-from pggan_framework.networks.fastgan import Excitation
+from pggan_framework.networks.fastgan import SOURCES, Decoders, Excitation
 from pggan_framework.networks.functional import EPSILON, pixel_norm
 from pggan_framework.networks.layers import Layers, check_share
 from pggan_framework.networks.norms import BlockNorm
@@ -156,17 +156,18 @@ class Discriminator(BlockDiscriminator):
         fused_downscale: average 2x2 boxes before the activation, as in the official code, which is faster; else after
             it.
         dropout: dropout rate before the penultimate layer.
-        label_space: labels of the images; passed by the data. The discriminator then also predicts labels (AC-GAN,
-            Odena et al. 2017, arXiv 1610.09585).
+        label_space: labels of the images; passed by the data. Labels are concatenated to the latents before
+            normalisation.
         block_dropout: dropout rate after each block but the last.
         norm: normalisation after each convolution of the blocks: each channel over the batch (batch), each channel of a
-            sample (instance), each sample (layer), or across neighbouring channels (local_response). With batch, a
-            score depends on the whole batch, which gradient penalties do not support.
+            sample (instance), each sample (layer), or across neighbouring channels (local_response). With batch,
+            samples use running averages.
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
         row_statistics: also feed each row's mean, deviation and change along the width, a band's change over time in
             spectrograms, to the output.
         filtered_downscale: shrink by the filter [1, 3, 3, 1], not by 2x2 means (Karras et al. 2020, arXiv 1912.04958).
         residual: residual blocks (the same).
+        decoders: have layers that make images of the feature maps, for the penalty SelfSupervision.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -192,6 +193,7 @@ class Discriminator(BlockDiscriminator):
         row_statistics: bool = False,
         filtered_downscale: bool = False,
         residual: bool = False,
+        decoders: bool = False,
     ) -> None:
         name, growth = type(self).__name__, growth_of(shape)
         layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm, filtered=filtered_downscale)
@@ -217,8 +219,16 @@ class Discriminator(BlockDiscriminator):
             ]
         )
         self.rows = RowStatistics(growth, maps.at(-1), layers) if row_statistics else None
+        sources = {depth: maps.at(depth) for depth in SOURCES if depth < growth.max_depth}
+        self.decoders = Decoders(growth, sources, wscale) if decoders else None
         self.score = layers.dense((maps.at(-1), 1), 1.0)
         self.classify = layers.dense((maps.at(-1), label_space.width), 1.0) if label_space else None
+
+    def reconstructions(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What `decoders` make of images [N, C, h, w], and what they are to make; nothing at the first two depths."""
+        kept: dict[int, Tensor] = {}
+        self._features(images, 1, kept)
+        return [] if self.decoders is None else self.decoders(images, kept, self.depth)
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
         """Scores [N] and penultimate features [N, F] of images [N, C, h, w] at the current depth.

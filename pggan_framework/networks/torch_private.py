@@ -103,6 +103,15 @@ def trace(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -
         return make_fx(function)(*inputs)
 
 
+def is_traced() -> bool:
+    """Whether `trace` records what is computed at the moment; no where PyTorch does not say."""
+    try:
+        from torch.fx.experimental.proxy_tensor import get_proxy_mode
+    except ImportError:
+        return False
+    return get_proxy_mode() is not None
+
+
 def compiled_code() -> Path | None:
     """The folder where torch.compile keeps compiled code between runs; None where it does not say."""
     try:

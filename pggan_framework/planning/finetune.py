@@ -18,8 +18,6 @@ SHORTEST, EXAMPLES_A_MINUTE = 3.0, 20
 """Default minutes: the least, and examples per further minute; longer training on few examples copies them."""
 ENCODING = ("frequency", "n_fft", "hop_length", "frames", "bins", "img_mode", "margin", "channels", "seed_shape")
 SHAPE = "model_dataset_depth_offset", "size", "resize"
-FOLLOWS = "plain_labels", "position_bias"
-"""Parameters that depend on the labels of both source and data."""
 OPTIMIZATION = ("loss", "penalties", "generator", "discriminator")
 
 

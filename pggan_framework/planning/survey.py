@@ -125,7 +125,7 @@ def _survey_sounds(folder: Path, paths: Sequence[Path], images: int) -> SoundSur
         rate=rate,
         bandwidth=float(np.percentile(bands, 75)) if bands else rate / 2,
         channels=max(header.channels for header in headers),
-        folders=_folders(folder, [header.path for header in headers]),
+        folders=_folders(folder, [Path(header.path) for header in headers]),
         unreadable=len(paths) - len(headers),
         images=images,
     )

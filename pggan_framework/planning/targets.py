@@ -18,7 +18,6 @@ from pggan_framework.schedules.growth import Growth
 SOUND = ("rate", "seconds", "bins", "frames", "hop", "n_fft", "mode")
 IMAGES = ("size",)
 BOTH = ("labels", "channels", "width")
-_SOUND_FLAGS = {"rate": "frequency", "bins": "bins", "frames": "frames", "hop": "hop_length", "mode": "img_mode"}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Moving = Literal["gif", "webp", "mp4"]
-MOVING: tuple[Moving, ...] = ("gif", "webp", "mp4")
 MOST_FPS: dict[Moving, float] = {"gif": 50, "webp": 60, "mp4": 60}
 """Frames per second. A GIF counts hundredths of a second, and viewers replace delays below two of them by ten."""
 LEAST_FPS = 0.05

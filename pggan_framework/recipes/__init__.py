@@ -4,13 +4,13 @@ Each recipe is a module listed in `RECIPES`, with
 
 - ``EXAMPLE``: example commands for the help: installation, and the recipe;
 - ``THINGS``: the unit of its progress: cats, notes;
-- ``add_arguments(parser)``: its flags in addition to ``OUT``; `drawn_arguments` adds those of drawn images;
-- ``run(given, progress) -> str``: creates ``given.out`` and returns a summary with the required credit.
+- ``make_NAME(out, ..., progress)``: creates the folder; its other parameters, with the help of its docstring, are the
+  flags, ``source`` as ``--from``;
+- ``summary(given, made) -> str``: what ``make_NAME`` has made by these flags, with the required credit.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +50,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent, path.name)
         temporary = temporary_name(path)
+        shutil.rmtree(temporary, ignore_errors=True)  # of a killed start with the same number: containers have one
         temporary.mkdir()
     except OSError as error:
         raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
@@ -70,16 +71,8 @@ def at_least(name: str, value: float, least: float) -> None:
         raise UserError(f"{name} is {value}; it must be at least {least}")
 
 
-def drawn_arguments(parser: argparse.ArgumentParser, count: int, what: str, most: str = "") -> None:
-    """The flags of recipes that draw images: the number of `what`, their size and background."""
-    parser.add_argument("--count", type=int, default=count, help=f"number of {what}{most}")
-    parser.add_argument("--size", type=int, default=64, help="side in pixels")
-    parser.add_argument("--background", default="white", help="colour name or #rrggbb")
-    parser.add_argument("--seed", type=int, default=0, help=f"random seed of the {what}")
-
-
 def check_drawn(count: int, size: int, seed: int, background: str) -> tuple[int, int, int]:
-    """Check the values of `drawn_arguments`.
+    """Check the flags of recipes that draw images.
 
     Returns:
         Red, green and blue of the background, 0 to 255.

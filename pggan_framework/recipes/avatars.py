@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
-from pggan_framework.recipes import Progress, check_drawn, drawn_arguments, new_folder
+from pggan_framework.recipes import Progress, check_drawn, new_folder
 
 CREDIT = "Faces: ToonHead by Johan Melin (www.johanmelin.com), CC BY 4.0, remixed by DiceBear (www.dicebear.com)."
 """The credit to distribute with the images."""
@@ -67,16 +67,9 @@ for (let index = 1; index <= count; index++) {
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    drawn_arguments(parser, 2000, "faces")
-    parser.add_argument("--from", dest="source", type=Path, metavar="DIR", help="folder with node_modules")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Run the recipe and summarise the result."""
-    make_avatars(given.out, given.count, given.size, given.source, given.seed, given.background, progress)
-    return f"{given.count} pairs of {given.size}x{given.size}, classes {', '.join(CLASSES)}. {CREDIT}"
+def summary(given: argparse.Namespace, made: int) -> str:
+    """What was made by these flags."""
+    return f"{made} pairs of {given.size}x{given.size}, classes {', '.join(CLASSES)}. {CREDIT}"
 
 
 def make_avatars(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
-from pggan_framework.recipes import Progress, check_drawn, drawn_arguments, new_folder
+from pggan_framework.recipes import Progress, check_drawn, new_folder
 
 CREDIT = "Cat images composed from the parts by David Revoy (www.peppercarrot.com), CC-BY-4.0, as shipped in robohash."
 """The credit to distribute with the images."""
@@ -33,16 +33,9 @@ Layer = NDArray[np.floating]
 """A premultiplied part [size, size, 4], values 0 to 1."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    drawn_arguments(parser, 3000, "cats", ", up to 360000")
-    parser.add_argument("--from", dest="source", type=Path, metavar="DIR", help="unpacked package, if not installed")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Run the recipe and summarise the result."""
-    make_cats(given.out, given.count, given.size, given.source, given.seed, given.background, progress)
-    return f"{given.count} cats of {given.size}x{given.size}. {CREDIT}"
+def summary(given: argparse.Namespace, made: int) -> str:
+    """What was made by these flags."""
+    return f"{made} cats of {given.size}x{given.size}. {CREDIT}"
 
 
 def make_cats(

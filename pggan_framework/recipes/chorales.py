@@ -45,32 +45,9 @@ REST = 3.0
 """Seconds between two pieces in the rendering, so that no tone rings into the next piece."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument("--count", type=int, default=1000, help="largest number of clips")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of a clip in seconds")
-    parser.add_argument("--rate", type=int, default=16000, help="sample rate in Hz, 8000 to 96000")
-    parser.add_argument(
-        "--program", type=int, default=0, help="General MIDI instrument: 0 grand piano, 19 church organ"
-    )
-    parser.add_argument("--soundfont", type=Path, metavar="FILE", help=".sf2 or .sf3 file instead of Debian's")
-    parser.add_argument("--from", dest="source", type=Path, metavar="DIR", help="unpacked music21, if not installed")
-    parser.add_argument("--seed", type=int, default=0, help="random seed of the order of chorales")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Run the recipe and summarise the result."""
-    count, pieces, clipped = make_chorales(
-        given.out,
-        given.count,
-        given.seconds,
-        given.rate,
-        given.program,
-        given.soundfont,
-        given.source,
-        given.seed,
-        progress,
-    )
+def summary(given: argparse.Namespace, made: tuple[int, int, int]) -> str:
+    """What was made by these flags."""
+    count, pieces, clipped = made
     fewer = "" if count == given.count else ", which is all there are"
     warning = f"; {clipped} samples are clipped" if clipped else ""
     return f"{count} clips of {given.seconds} s at {given.rate} Hz from {pieces} chorales{fewer}{warning}. {CREDIT}"

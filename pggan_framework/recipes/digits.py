@@ -6,6 +6,7 @@ import argparse
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,30 +32,16 @@ PITCH = (30, 70)
 """espeak's, 0 to 99."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument("--count", type=int, default=1000, help="number of recordings")
-    parser.add_argument("--words", nargs="+", metavar="WORD", default=list(DIGITS), help="words to speak")
-    parser.add_argument("--voices", nargs="+", metavar="VOICE", default=list(VOICES), help="see 'espeak-ng --voices'")
-    parser.add_argument("--speed", type=int, nargs=2, metavar=("LOW", "HIGH"), default=SPEED, help="words per minute")
-    parser.add_argument(
-        "--pitch", type=int, nargs=2, metavar=("LOW", "HIGH"), default=PITCH, help="espeak's pitch, 0 to 99"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="random seed of voices, speeds and pitches")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Run the recipe and summarise the result."""
-    speed, pitch = (given.speed[0], given.speed[1]), (given.pitch[0], given.pitch[1])
-    make_digits(given.out, given.count, given.words, given.voices, speed, pitch, given.seed, progress)
+def summary(given: argparse.Namespace, _: None) -> str:
+    """What was made by these flags."""
     return f"{given.count} recordings of {len(given.words)} words in {len(given.voices)} voices at 22050 Hz"
 
 
 def make_digits(
     out: Path,
     count: int = 1000,
-    words: list[str] | tuple[str, ...] = DIGITS,
-    voices: list[str] | tuple[str, ...] = VOICES,
+    words: Sequence[str] = DIGITS,
+    voices: Sequence[str] = VOICES,
     speed: tuple[int, int] = SPEED,
     pitch: tuple[int, int] = PITCH,
     seed: int = 0,
@@ -126,7 +113,7 @@ def _folder(word: str) -> str:
     return re.sub(r"\W+", "-", word.strip().lower()).strip("-_")
 
 
-def _check_voices(command: str, voices: list[str] | tuple[str, ...]) -> None:
+def _check_voices(command: str, voices: Sequence[str]) -> None:
     """Check the voices, since espeak-ng silently uses its default for unknown variants.
 
     Raises:

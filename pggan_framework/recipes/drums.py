@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,32 +31,15 @@ KINDS = ("bd", "drum", "elec", "perc", "sn", "tabla")
 """Percussive kinds; ``bd`` are bass drums, ``sn`` snares."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument(
-        "--kinds",
-        nargs="+",
-        metavar="KIND",
-        default=list(KINDS),
-        help="kinds to use: prefixes of the files' names",
-    )
-    parser.add_argument("--count", type=int, help="number of random samples; if not given, all")
-    parser.add_argument(
-        "--from", dest="source", type=Path, metavar="DIR", help="unpacked package, or Sonic Pi's folder"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="random seed of the selection by --count")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Run the recipe and summarise the result."""
-    counts = make_drums(given.out, given.kinds, given.count, given.source, given.seed, progress)
-    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
-    return f"{sum(counts.values())} sounds: {kinds}. {CREDIT}"
+def summary(_: argparse.Namespace, made: dict[str, int]) -> str:
+    """What was made by these flags."""
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(made.items()))
+    return f"{sum(made.values())} sounds: {kinds}. {CREDIT}"
 
 
 def make_drums(
     out: Path,
-    kinds: list[str] | tuple[str, ...] = KINDS,
+    kinds: Sequence[str] = KINDS,
     count: int | None = None,
     source: Path | None = None,
     seed: int = 0,

@@ -36,16 +36,9 @@ BORDER = 2
 """Black pixels on each side, which pad 28x28 to a power of two, 32x32."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument("--count", type=int, help="number of images, the first of 60000; if not given, all")
-    parser.add_argument("--from", dest="source", type=Path, metavar="DIR", help="unpacked package, if not installed")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Run the recipe and summarise the result."""
-    written = make_fashion(given.out, given.count, given.source, progress)
-    return f"{written} images of 32x32. {CREDIT}"
+def summary(_: argparse.Namespace, made: int) -> str:
+    """What was made by these flags."""
+    return f"{made} images of 32x32. {CREDIT}"
 
 
 def make_fashion(

@@ -39,36 +39,9 @@ BATCH = 250
 """Notes per rendering: limits the temporary file (a few hundred MB at 44.1 kHz)."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument("--count", type=int, default=1000, help="number of notes")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of a clip in seconds")
-    parser.add_argument("--rate", type=int, default=16000, help="sample rate in Hz, 8000 to 96000")
-    ends = ("LOW", "HIGH")
-    parser.add_argument(
-        "--pitches", type=int, nargs=2, metavar=ends, default=(48, 83), help="MIDI notes; 60 is middle C"
-    )
-    parser.add_argument("--velocities", type=int, nargs=2, metavar=ends, default=(60, 120), help="MIDI, 1 to 127")
-    parser.add_argument("--program", type=int, default=0, help="General MIDI instrument, 0 (grand piano) to 127")
-    parser.add_argument("--soundfont", type=Path, metavar="FILE", help=".sf2 or .sf3 file instead of Debian's")
-    parser.add_argument("--seed", type=int, default=0, help="random seed of the notes")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Run the recipe and summarise the result."""
-    clipped = make_notes(
-        given.out,
-        given.count,
-        given.seconds,
-        given.rate,
-        (given.pitches[0], given.pitches[1]),
-        (given.velocities[0], given.velocities[1]),
-        given.program,
-        given.soundfont,
-        given.seed,
-        progress,
-    )
-    warning = f"; {clipped} samples are clipped" if clipped else ""
+def summary(given: argparse.Namespace, made: int) -> str:
+    """What was made by these flags."""
+    warning = f"; {made} samples are clipped" if made else ""
     return f"{given.count} notes of {given.seconds} s at {given.rate} Hz{warning}"
 
 

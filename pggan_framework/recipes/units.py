@@ -41,21 +41,10 @@ SEEN = 0.05
 """A smaller opaque fraction is a flame, a shadow, or the last frame of a unit that fades out."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument("--count", type=int, help="number of random images; if not given, all")
-    parser.add_argument("--least", type=int, default=50, help="omit races with fewer images")
-    parser.add_argument(
-        "--from", dest="source", type=Path, metavar="DIR", help="unpacked package, or the game's folder"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="random seed of the selection by --count")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Run the recipe and summarise the result."""
-    counts = make_units(given.out, given.count, given.least, given.source, given.seed, progress)
-    peoples = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-    return f"{sum(counts.values())} images of {SIDE}x{SIDE} with transparency: {peoples}. {CREDIT}"
+def summary(_: argparse.Namespace, made: dict[str, int]) -> str:
+    """What was made by these flags."""
+    races = ", ".join(f"{name} {count}" for name, count in sorted(made.items()))
+    return f"{sum(made.values())} images of {SIDE}x{SIDE} with transparency: {races}. {CREDIT}"
 
 
 def make_units(

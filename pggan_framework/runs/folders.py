@@ -18,7 +18,7 @@ from pggan_framework.config.text import load_file
 from pggan_framework.errors import DamagedError, UserError, nearest
 from pggan_framework.runs.best_checkpoint import use_best
 from pggan_framework.storage.atomic import atomic_path
-from pggan_framework.storage.limits import parse_json
+from pggan_framework.storage.limits import check_regular, parse_json
 from pggan_framework.storage.numbers import NUMBER, kimg_of
 from pggan_framework.storage.zips import verify_once
 
@@ -117,10 +117,12 @@ def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path,
                 f"resume: {path} does not exist{nearest(str(path), names)};"
                 " allowed: latest, a run's folder, a checkpoint in it"
             )
+        check_regular(path)
         return path, _last_snapshot(path)
     of_name = f"'{exp_name}' " if exp_name else ""
     for folder in reversed(runs(result_dir, exp_name)):
         if (folder / "config.yaml").is_file() and _snapshots_of(folder):
+            check_regular(folder)
             return folder, _last_snapshot(folder)
     raise UserError(f"resume: there is no run {of_name}with a checkpoint in {result_dir}")
 
@@ -139,12 +141,14 @@ def find_folder(run: str, result_dir: Path) -> Path:
         found = [folder for folder in runs(result_dir) if (folder / "config.yaml").is_file()]
         if not found:
             raise UserError(f"there is no run in {result_dir}")
+        check_regular(found[-1])
         return found[-1]
     path = Path(run)
     if not path.is_dir():
         names = [str(folder) for folder in runs(path.parent)]
         what = "is a file" if path.is_file() else f"does not exist{nearest(run, names)}"
         raise UserError(f"{path} {what}; allowed: a run's folder, or latest")
+    check_regular(path)
     return path
 
 
@@ -311,17 +315,16 @@ def stored_config(folder: Path) -> dict[str, Any]:
 
 def environment(device: str) -> dict[str, str]:
     """Versions, machine and device, for environment.json and the log; nothing that names a person or a path."""
-    from importlib.metadata import version
-
-    packages = ("torch", "torchvision", "numpy", "h5py", "librosa", "soundfile")
+    packages = ("pggan_framework", "torch", "torchvision", "numpy", "h5py", "librosa", "soundfile")
+    # Of the modules themselves: a copy that nobody has installed has no metadata.
+    versions = {name: str(sys.modules[name].__version__) for name in packages if name in sys.modules}
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "pggan_framework": version("pggan_framework"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
         "device": device,
-        **{package: version(package) for package in packages if package in sys.modules or package == "torch"},
+        **versions,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 
+import numpy as np
 import torch
 
 MOST = 1 << 17
@@ -17,9 +18,14 @@ class Recorded:
     Args:
         rows: of a checkpoint, float64 [N, 4]; None for none.
         most: how many are kept at least; up to twice as many are held.
+
+    Raises:
+        ValueError: if the rows are none.
     """
 
     def __init__(self, rows: torch.Tensor | None = None, most: int = MOST) -> None:
+        if rows is not None and not (rows.dim() == 2 and rows.shape[1] == _COLUMNS and bool(rows.isfinite().all())):
+            raise ValueError("the record of the schedule is damaged")
         self._rows = array("d", [] if rows is None else rows.double().reshape(-1).tolist())
         self._most = most
 
@@ -48,4 +54,4 @@ class Recorded:
     def rows(self) -> torch.Tensor:
         """The newest rows, float64 [N, 4]."""
         kept = self._rows[-self._most * _COLUMNS :]
-        return torch.tensor(kept.tolist(), dtype=torch.float64).reshape(-1, _COLUMNS)
+        return torch.from_numpy(np.array(kept)).reshape(-1, _COLUMNS)

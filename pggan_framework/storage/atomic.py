@@ -43,7 +43,8 @@ def sweep(folder: Path, name: str | None = None, owned: bool = False) -> None:
     Args:
         folder: where they are.
         name: only those of this file; None: all in the folder.
-        owned: whether no other process writes there; otherwise only those go whose writer is known to have ended.
+        owned: whether nobody writes there, this process neither; otherwise only those go whose writer is known to
+            have ended.
     """
     try:
         entries = list(os.scandir(folder))
@@ -51,8 +52,9 @@ def sweep(folder: Path, name: str | None = None, owned: bool = False) -> None:
         return
     for entry in entries:
         match = _TEMPORARY.fullmatch(entry.name)
-        if match and name in (None, match[1]) and int(match[3]) != os.getpid():
+        if match and name in (None, match[1]):
             with suppress(OSError):
+                # In a container each start has the same process number: what an owner finds is an earlier start's.
                 if owned or _has_ended(match[2], int(match[3]), entry.stat(follow_symlinks=False).st_mtime):
                     shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
 
@@ -60,6 +62,8 @@ def sweep(folder: Path, name: str | None = None, owned: bool = False) -> None:
 def _has_ended(host: str, process: int, changed: float) -> bool:
     if host != _HOST:
         return time.time() - changed > ABANDONED
+    if process == os.getpid():
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

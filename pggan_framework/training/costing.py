@@ -165,6 +165,8 @@ def speed(device: torch.device) -> tuple[float, float]:
     def wait() -> None:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
+        elif device.type == "mps":
+            torch.mps.synchronize()
 
     def work() -> None:
         y = convolve(x, weight, None, cpu.Geometry((1, 1), (1, 1)))

@@ -1,7 +1,7 @@
-"""Distributed training of one pair of networks on several ranks, started by ``torchrun``.
+"""Several processes that train one pair of networks, started by ``torchrun``.
 
-Each rank computes its part of every batch. One all_reduce sums the gradients after each backward pass, so that all
-ranks take the same step; nothing else is communicated, and the networks have no wrapper.
+Each process computes its part of every batch. The gradients are added up once after each backward pass, so that all
+processes take the same step, and nothing else is sent: there is no wrapper around the networks.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from pggan_framework.cpu.transfer import Postbox
 from pggan_framework.errors import UserError
 from pggan_framework.networks.stddev import stddev_groups
 
@@ -30,7 +31,7 @@ TIMEOUT = timedelta(minutes=30)
 
 
 class World:
-    """The group of ranks; one, unless torchrun has started several.
+    """The processes that train together; one, unless torchrun has started several.
 
     With one process no method does anything to what it is given.
 
@@ -46,21 +47,21 @@ class World:
     def __init__(self, rank: int = 0, size: int = 1, local_rank: int = 0) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank
         self._generators: dict[str, torch.Generator] = {}
-        self._wishes: list[Tensor] = []
+        self._wishes = Postbox()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> World:
-        """The values of RANK, WORLD_SIZE and LOCAL_RANK, set by torchrun.
+        """What torchrun says in RANK, WORLD_SIZE and LOCAL_RANK.
 
         Raises:
-            UserError: if one is not a number, or the rank is outside the world.
+            UserError: if that is not a number, or a rank outside the world.
         """
         if "RANK" not in environment or "WORLD_SIZE" not in environment:
             return cls()
         try:
             rank, size, local = (int(environment.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
         except ValueError as error:
-            raise UserError(f"RANK, WORLD_SIZE, LOCAL_RANK: {error}; torchrun sets them") from error
+            raise UserError(f"RANK, WORLD_SIZE, LOCAL_RANK: {error}; they are torchrun's") from error
         if not 0 <= rank < size:
             raise UserError(
                 f"RANK is {rank} and WORLD_SIZE {size}; allowed: 0 to WORLD_SIZE - 1, as torchrun sets them"
@@ -69,12 +70,12 @@ class World:
 
     @property
     def main(self) -> bool:
-        """Whether this rank writes files and logs: rank 0."""
+        """Whether this process writes files and logs."""
         return self.rank == 0
 
     @contextmanager
     def connected(self, device: torch.device) -> Iterator[None]:
-        """A context in which the ranks can communicate: NCCL for CUDA, Gloo for a CPU.
+        """Within it the processes can talk: by NCCL for CUDA, by Gloo for a CPU.
 
         It is entered, and left without an error, by all of them together.
         """
@@ -100,7 +101,7 @@ class World:
             dist.destroy_process_group()
 
     def part(self, count: int, group: int = 1) -> NDArray[np.int64]:
-        """The samples of a batch of `count` that this rank computes, in order.
+        """Which samples of a batch of `count` this process computes, in order.
 
         The minibatch standard deviation compares samples of a group; a group stays together, so that it is the same as
         in one process, where there are at least as many groups as processes. Else the parts are contiguous.
@@ -140,7 +141,7 @@ class World:
         self._seed = seed
 
     def generator(self, device: torch.device) -> torch.Generator | None:
-        """The random generator shared by all ranks; None, the global one, for a single rank."""
+        """The source of what all processes draw alike; None, the global one, where there is but one process."""
         if self.size == 1:
             return None
         if device.type not in self._generators:
@@ -159,23 +160,21 @@ class World:
             return
         first = gradients[0]
         flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), first.new_zeros(1)]).mul_(share)
-        flat[-1] = float(wish)
+        flat[-1:].fill_(float(wish))
         dist.all_reduce(flat)
         place = 0
         for gradient in gradients:
             gradient.copy_(flat[place : place + gradient.numel()].view_as(gradient))
             place += gradient.numel()
-        self._wishes.append(flat[-1])
+        self._wishes.send(flat[-1])
 
     def agreed(self) -> bool:
-        """Whether any rank requested the end by the last update but one: equal on all ranks.
+        """Whether, at one of the updates before the last, any process requested to end: all get the same answer.
 
         The last one's answer may still be on its way; to wait for it would hold up a GPU at each step.
         """
-        if len(self._wishes) < 2:
-            return False
-        wish, self._wishes = self._wishes[-2], self._wishes[-1:]
-        return bool(wish > 0)
+        known = [self._wishes.read() for _ in range(len(self._wishes) - 1)]
+        return any(wish > 0 for wish in known)
 
     def mean(self, values: Tensor, share: float) -> Tensor:
         """The mean over the whole batch of `values`, which are means over this process's `share` of it."""
@@ -195,12 +194,12 @@ class World:
         return everything
 
     def barrier(self) -> None:
-        """Wait for the other ranks."""
+        """Wait for the other processes."""
         if self.size > 1:
             dist.barrier()
 
     def broadcast_object(self, value: T) -> T:
-        """Broadcast `value` from rank 0."""
+        """The main process's `value`, in every process."""
         if self.size == 1:
             return value
         box: list[Any] = [value]
@@ -209,7 +208,7 @@ class World:
         return told
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Broadcast each tensor from rank 0."""
+        """Replace each tensor by the main process's."""
         if self.size > 1:
             for tensor in tensors:
                 told = tensor.detach().contiguous()
@@ -217,7 +216,7 @@ class World:
                 tensor.detach().copy_(told)
 
     def check_equal(self, tensors: Sequence[Tensor]) -> None:
-        """Check that all ranks hold the same values.
+        """Check that all processes hold the same values.
 
         Raises:
             RuntimeError: naming the processes that differ from the main one.
@@ -230,7 +229,7 @@ class World:
         dist.all_gather(all_of_them, mine)
         wrong = [rank for rank, theirs in enumerate(all_of_them) if not torch.equal(theirs, all_of_them[0])]
         if wrong:
-            raise RuntimeError(f"the networks of ranks {wrong} differ from those of rank 0")
+            raise RuntimeError(f"the networks of processes {wrong} have come apart from those of process 0")
 
 
 def launcher(environment: Mapping[str, str] = os.environ) -> str:
@@ -248,5 +247,5 @@ def launcher(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def restarted(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether torchrun started this process as the replacement of a failed one."""
+    """Whether torchrun has started this process in the place of one that has died."""
     return environment.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")

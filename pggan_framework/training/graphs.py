@@ -76,9 +76,6 @@ class Captures:
             self.say(f"{context.side}'s update has changed {self.most} times; further kinds are not compiled")
         if len(self.graphs) >= self.most:
             return None
-        if any(network.recomputes(network.depth) for network in (context.G, context.D)):
-            self.say(f"{context.side}'s update is not compiled, because feature maps are recomputed to save memory")
-            return None
         try:
             captured = capture(loss, context, weights, self.compiler)
         except CannotCaptureError as reason:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -50,6 +51,29 @@ def check_gradients(step: TrainingStep) -> None:
         for part in doubtful:
             for fault in _faults(part, {side: _context(step, side) for side in _NAMES}, step):
                 raise UserError(fault)
+
+
+def deviation(step: TrainingStep) -> float:
+    """How much the losses of an update in the networks' precision differ from those in float32: |a - b| / (1 + |b|).
+
+    They are those of `check_gradients`: of four random images at the lowest depth, the larger of D's and G's. Weights,
+    buffers, execution and the random state are left unchanged.
+    """
+    networks = step.G, step.D
+    device, usual = next(step.G.parameters()).device, [network.execution for network in networks]
+    losses: list[list[float]] = []
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), _kept(networks):
+        depth = max(network.depths[0] for network in networks)
+        for network in networks:
+            network.depth, network.alpha = depth, 1
+        for precision in (usual[0].precision, torch.float32):
+            torch.manual_seed(0)
+            for network in networks:
+                network.execute(replace(network.execution, precision=precision))
+            losses.append([float(step.loss.total(_context(step, side)).detach()) for side in _NAMES])
+        for network, execution in zip(networks, usual, strict=True):
+            network.execute(execution)
+    return max(abs(low - full) / (1 + abs(full)) for low, full in zip(*losses, strict=True))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pggan_framework.cpu.transfer import to_device
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.data.workers import StoppedWaitingError
 from pggan_framework.errors import DivergedError, UserError
@@ -285,8 +286,8 @@ class Trainer:
             for repeat, (nimg, batch) in enumerate(zip(starts, batches, strict=True)):
                 labels = parts.loader.labels(nimg, self.depth, size)
                 self.losses = parts.step.discriminator_update(
-                    to_network_range(batch.to(parts.device, non_blocking=True), *ranges),
-                    None if labels is None else labels.to(parts.device, non_blocking=True),
+                    to_network_range(to_device(batch, parts.device), *ranges),
+                    None if labels is None else to_device(labels, parts.device),
                     Progress(before, self.iteration * self.D_training_repeats + repeat),
                     size,
                 )

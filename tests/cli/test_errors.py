@@ -126,6 +126,10 @@ CASES = {
     "name": (f"{GOOD} --exp_name a/b", "exp_name: 'a/b' is given; allowed: a name without slashes"),
     "logger": (f"{GOOD} --loggers TeeLogger,ProgressLogger --ProgressLogger.seconds 0", "ProgressLogger.seconds 0 is"),
     "device": (f"{GOOD} --device cuda", "device: 'cuda' is given, but there is no CUDA device here; allowed: auto, c"),
+    "device-apple": (
+        f"{GOOD} --device mps",
+        "device: 'mps' is given, but torch finds no Apple GPU here",
+    ),
     "device-kind": (f"{GOOD} --device gpu", "device: 'gpu' is given; allowed: auto, cpu, cuda, cuda:1"),
     "saver": (f"{GOOD} --postprocessors SoundSaver", "SoundSaver needs data that are sound: these have no codec"),
     # data

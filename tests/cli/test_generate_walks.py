@@ -33,7 +33,10 @@ def test_a_walk_as_one_sound(model, tmp_path, capsys):
         (["net.pt", "--interpolate", "0"], "--interpolate is 0; allowed: 1 or more"),
         (["net.pt", "--interpolate", "2", "--seeds", "1"], "1 is given; allowed: two or more"),
         (["net.pt", "--interpolate", "10000"], "an interpolation of 10001 steps is requested; allowed: up to 10000"),
-        (["net.pt", "--interpolate", "9000"], "an interpolation of 9001 steps lasts 4148 s; allowed: 3600; give --seconds"),
+        (
+            ["net.pt", "--interpolate", "9000"],
+            "an interpolation of 9001 steps lasts 4148 s; allowed: 3600; give --seconds",
+        ),
         (["net.pt", "--interpolate", "2", "--seconds", "9"], "--seconds 9 does not fit 3 clips; allowed: 0.51 to 1.54"),
     ],
 )

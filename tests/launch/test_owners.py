@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -182,3 +183,22 @@ def test_checkpoints_may_be_in_the_runs_own_folder_by_name(tmp_path: Path) -> No
 def test_a_run_that_moves_its_checkpoints_has_the_old_one_until_there_is_a_new_one(folder: Path) -> None:
     _edit(folder, checkpoints_dir=str(folder.parent / "elsewhere"))
     assert run(overrides={"total_kimg": 0.024, "resume": str(folder), "checkpoints_dir": ""}).nimg == 24
+
+
+@pytest.mark.parametrize(
+    "place", ["config.yaml", "stats.jsonl", "images/fakes_000000.png", "network-snapshot-000009.pt"]
+)
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+def test_a_pipe_in_a_downloaded_run_hangs_no_command(
+    folder: Path, place: str, link: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = folder / place
+    pipe.parent.mkdir(exist_ok=True)
+    pipe.unlink(missing_ok=True)
+    pipe.symlink_to("/dev/zero") if link else os.mkfifo(pipe)
+    for words in (["report"], ["verify"], ["info"], ["generate"], ["train", "--resume"]):
+        assert main([*words, str(folder)]) == 2
+        assert (
+            capsys.readouterr().err == f"error: {pipe} is no file but a pipe or a device; allowed: files and folders\n"
+        )

@@ -152,10 +152,11 @@ def test_a_clock_without_a_record_is_refused(tmp_path: Path, monkeypatch: pytest
     save_checkpoint(second, state)
     with pytest.raises(UserError, match="does not say how it grew from 20 images on"):
         verify(first, second)
-    state["plugins"]["DepthManager"]["recorded"] = rows[rows[:, 0] > 20]
-    save_checkpoint(second, state)
-    with pytest.raises(UserError, match="does not say how it grew from 20 images on"):
-        verify(first, second)
+    for other in (rows[rows[:, 0] > 20], rows * float("nan"), rows + 9, rows[:, :3], "rows", None):
+        state["plugins"]["DepthManager"]["recorded"] = other
+        save_checkpoint(second, state)
+        with pytest.raises(UserError, match="does not say how it grew from 20 images on"):
+            verify(first, second)
 
 
 def test_checkpoints_are_known_by_their_content(trained: Path, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ vectors = arrays(np.float64, 4, elements=st.floats(-20, 20))
 
 
 @given(vectors, vectors, st.floats(-50, 50))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 def test_relativistic_losses_know_differences_only(real: Any, fake: Any, shift: float) -> None:
     for loss in (RelativisticGAN(), RelativisticAverageGAN()):
         for side, other in (("D", "G"), ("G", "D")):

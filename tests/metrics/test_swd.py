@@ -16,7 +16,7 @@ from pggan_framework import UserError
 from pggan_framework.metrics import sliced_wasserstein
 from pggan_framework.metrics.base import Pictures
 from pggan_framework.metrics.pyramid import laplacian_level, level_sizes
-from pggan_framework.metrics.swd import SlicedWasserstein, directions, patch_positions
+from pggan_framework.metrics.swd import SlicedWasserstein, directions, level_distance, patch_positions
 
 Images = NDArray[np.uint8]
 BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
@@ -175,5 +175,15 @@ def test_the_metric_names_its_levels() -> None:
     assert found == {"swd.32": wanted[32], "swd.16": wanted[16], "swd.average": wanted.average}
     with pytest.raises(UserError, match="swd needs images of 16 pixels or more a side"):
         SlicedWasserstein()(Pictures(real[:, :, :8]), Pictures(fake[:, :, :8]))
-    with pytest.raises(UserError, match="swd: 1 images a side are given; allowed: 2 and up"):
+    with pytest.raises(UserError, match="swd: 1 images per side are given; allowed: 2 and up"):
         SlicedWasserstein()(Pictures(real[:1]), Pictures(fake[:1]))
+
+
+@pytest.mark.parametrize(("shape", "seed"), [((5, 3, 32, 48), 0), ((33, 1, 16, 16), 3)])
+def test_plain_torch_as_on_a_gpu_finds_the_same(shape: tuple[int, ...], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    real, fake = (random.integers(0, limit, shape, dtype=np.uint8) for limit in (256, 200))
+    found = sliced_wasserstein(real, fake, seed)
+    for level, value in enumerate(found.values()):
+        same = 1000 * level_distance(real, fake, level, seed, torch.device("cpu"))
+        assert same == pytest.approx(value, rel=1e-5)

@@ -166,7 +166,7 @@ def test_networks_that_know_no_maps_are_refused(data: dict[str, Any], networks: 
 
 def test_a_discriminator_may_say_that_it_does_not_look(data: dict[str, Any], tmp_path: Path) -> None:
     class Blind(Discriminator):
-        """Judges images whatever their maps."""
+        """Discriminators images whatever their maps."""
 
         takes_maps, classifies = True, False
 

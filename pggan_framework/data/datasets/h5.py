@@ -27,8 +27,8 @@ class OldH5Dataset(DepthDataset):
     """An HDF5 file of data sets ``data{h}x{w}``, [N, C, h, w] in uint8 or float16, one for each size.
 
     Reads the files of the original PGGAN tool (``data{r}x{r}``, r = R, R/2 ... 1, with ``<file>-labels.npy`` next to
-    them) and prepared files. Images are read on demand at the requested size, so that memory use does not depend on the
-    size of the file. A size that is not stored is the box mean of the next larger one.
+    them) and prepared files. Images are read when requested, at the size requested, so that memory stays flat
+    however large the file is. A size that is not stored is the box mean of the next larger one.
 
     Args:
         h5_path: .h5 file with the images.
@@ -37,11 +37,10 @@ class OldH5Dataset(DepthDataset):
         use_labels: condition networks on the file's labels, integer classes [N] or one-hot rows [N, K]; a prepared file
             sets it.
         model_dataset_depth_offset: log2 of the image side at depth 0; a prepared file sets it.
-        range_out: value range of the networks.
         own_shards: each machine uses only its own shards of the set.
 
     Raises:
-        UserError: if the file is missing, truncated, not HDF5 or has no such data sets, or a shard of it is.
+        UserError: if the file is missing, truncated, no HDF5 or has no such data sets, or a shard of it is.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class OldH5Dataset(DepthDataset):
     def _take_labels(self, stored: NDArray[Any] | None) -> None:
         """Set the labels to what the file has: indices into its own label space, or classes."""
         if stored is None:
-            raise UserError(f"{self.h5_path} has no labels, in it or next to it; omit use_labels")
+            raise UserError(f"{self.h5_path} has no labels, in it or next to it; leave use_labels out")
         stored = stored[: self._length]
         if space := self._record.get("label_space"):
             self.label_space = space_from_state(space)

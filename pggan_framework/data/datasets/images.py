@@ -1,4 +1,4 @@
-"""A folder of images in any format."""
+"""A folder of images of any kind."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pggan_framework.data.base import DepthDataset, Pixels, box_means
 from pggan_framework.data.images.files import MOST_PIXELS, reason
 from pggan_framework.data.images.plan import BadFiles, Options, check_bad, fingerprint_of, make_plan
+from pggan_framework.data.labels.labelled import LabelledFiles
 from pggan_framework.data.sources.base import LabelChoice
 from pggan_framework.data.sources.folder import FolderSource
 from pggan_framework.data.sources.stylegan import StyleGANFolder, is_stylegan_folder
@@ -21,14 +22,14 @@ from pggan_framework.registry import register
 
 
 @register("dataset")
-class DefaultImageFolderDataset(DepthDataset):
-    r"""Every image in a folder and the folders below it, links included, sorted by name.
+class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
+    r"""Every image in a folder and the folders below it, links included, in order of their names.
 
-    Every kind of image has a defined outcome. Integer grey with more than 8 bits is scaled to 8 bits, colour profiles
-    are converted to sRGB, the EXIF orientation is applied, an animation gives its first frame, transparency is
-    composited on `background` (and kept in ``RGBA``); colour and transparency are resized together, so that no rim
-    appears. Images are resized with a Lanczos filter from full size. Changed, guessed or skipped images are counted in
-    the summary. `pggan prepare` writes the same images with the same options.
+    Any kind of image has a defined outcome. Integer grey of more than 8 bit is scaled to 8 bit, colour profiles are
+    converted to sRGB, the EXIF orientation is applied, an animation gives its first frame, transparency is laid over
+    `background` (and stays transparency in ``RGBA``); colour and transparency are resized together, so that no rim
+    appears. Resizing is Lanczos, from the full image. What is changed, guessed or skipped is counted and named in the
+    summary. The images are those that `pggan prepare` writes with the same options.
 
     Args:
         dir_path: folder of the images.
@@ -41,18 +42,6 @@ class DefaultImageFolderDataset(DepthDataset):
         background: colour behind transparency and padding: name or #rrggbb.
         max_images: number of images to use, the first ones.
         mirror: add each image's horizontal mirror image, after the last one.
-        labels: attributes to condition networks on: columns, groups, JSON attributes or ``folder``, the first folder of
-            a file (default: none, all of the pattern's, or the only one of the table or JSON).
-        continuous_labels: labels that are numbers in a range, such as brightness or an angle.
-        labels_csv: CSV table of labels with a header; the column ``file``, or the first, has the names relative to
-            dir_path.
-        labels_pattern: regular expression whose named groups match labels in file names, such as
-            ``^(?P<breed>[a-z]+)_\d+``.
-        labels_json: JSON with attributes by file name, ``{"a.png": {"hair": "red"}}``, or StyleGAN2-ADA's dataset.json
-            with a ``class``, ``{"labels": [["a.png", 3]]}``.
-        model_dataset_depth_offset: log2 of the shorter side of the images at depth 0.
-        seed_shape: height and width at depth 0, instead of the offset.
-        range_out: value range of the networks.
         bad_files: unreadable files: skip omits them, and replaces one that fails while decoding by the next; error
             stops at the first.
         max_pixels: largest image in pixels; larger ones count as unreadable.
@@ -110,7 +99,7 @@ class DefaultImageFolderDataset(DepthDataset):
         self._levels: list[NDArray[np.uint8]] | None = None
         if preload:
             self._preload()
-        self._degenerate = self.plan.look()
+        self._degenerate = self.plan.look(self._preloaded if preload else None)
 
     def __len__(self) -> int:
         return self.plan.total(len(self.plan.chosen))
@@ -170,6 +159,13 @@ class DefaultImageFolderDataset(DepthDataset):
                     self.replaced[number + half * count] = place + half * count, f"{name} ({why})"
             return picture
         raise UserError(f"no image in {self.dir_path} can be decoded: {named(faults)}")
+
+    def _preloaded(self, number: int) -> NDArray[np.uint8]:
+        """One of the files used, from memory."""
+        assert self._levels is not None
+        if number in self.replaced:
+            raise ValueError("it is damaged")
+        return self._levels[-1][number]
 
     def _preload(self) -> None:
         count = len(self.plan.chosen)

@@ -20,10 +20,11 @@ QUIETEST_DB = -18.0
 
 @register("dataset")
 class TonesDataset(WaveDataset):
-    """Tones of additive synthesis: harmonics with an attack and a decay, each tone with its own pitch.
+    """Tones of additive synthesis: a stack of harmonics under an attack and a decay, each with a pitch of its own.
 
-    Pitches are spread evenly over the octaves between `low_hz` and `high_hz`. Tones differ in number and decay of
-    partials, attack, decay, onset and, over 18 dB, level. Tone i depends on `seed` and i alone.
+    Pitches are spread evenly over the octaves between `low_hz` and `high_hz`. Tones differ in how many partials they
+    have and how fast these fall off, in attack, decay, onset and, over 18 dB, in level. Tone i depends on `seed` and i
+    alone.
 
     Args:
         count: number of tones.
@@ -44,9 +45,6 @@ class TonesDataset(WaveDataset):
         seed: random seed of the tones.
         labels: label to condition networks on: ``pitch``, the MIDI note to which tones are then tuned.
         preload: keep all encoded images in memory.
-        model_dataset_depth_offset: log2 of the shorter side of the images at depth 0.
-        seed_shape: [h, w] at depth 0, instead of the offset.
-        range_out: value range of the networks.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -79,7 +77,7 @@ class TonesDataset(WaveDataset):
             raise UserError(f"TonesDataset.seed {seed} is not allowed; allowed: 0 or more")
         if not 0 < low_hz <= high_hz < frequency / 2:
             raise UserError(
-                f"TonesDataset.low_hz {low_hz} and high_hz {high_hz} are not a range of pitches;"
+                f"TonesDataset.low_hz {low_hz} and high_hz {high_hz} are not range of pitches;"
                 f" allowed: above 0 and below half the sample rate, {frequency / 2:g} Hz, low_hz first"
             )
         codec = codec_for(img_mode, frequency, n_fft, hop_length, frames, margin, bins)
@@ -139,7 +137,7 @@ class TonesDataset(WaveDataset):
         return wave
 
     def summary(self) -> dict[str, str]:
-        """A summary of the tones as text."""
+        """What a person should know of the tones, in words."""
         return {
             **super().summary(),
             "pitches": f"{self.pitch_hz.min():.1f} to {self.pitch_hz.max():.1f} Hz, synthesised,"

@@ -21,6 +21,7 @@ from pggan_framework.data.prepare.parallel import processors
 from pggan_framework.data.prepare.sounds import FORMAT, PICTURES, encode_to_memory, read_sources, write_pictures
 from pggan_framework.errors import UserError
 from pggan_framework.registry import REGISTRY
+from pggan_framework.storage.rows import collector_waits
 
 ImgMode = str
 """The name of a registered codec: ``pggan components`` lists them."""
@@ -117,9 +118,6 @@ class WaveDataset(DepthDataset):
         preload: keep all encoded images in memory instead of encoding at each access.
         prepared_dir: folder where what was measured and encoded is kept for the next start; None keeps nothing.
         jobs: how many processes read and encode; by default as many as there are processors.
-        model_dataset_depth_offset: log2 of the shorter side of the images at depth 0.
-        seed_shape: [h, w] of the images at depth 0 where it is not given by the offset.
-        range_out: value range the networks see.
     """
 
     codec: Codec
@@ -165,11 +163,13 @@ class WaveDataset(DepthDataset):
         """The one pass over all sources."""
         rows = read_sources(self, self._folder, self.jobs)
         bad = self.find_bad([row["facts"] for row in rows])
-        for index, row in enumerate(rows):
-            measures = [] if index in bad else row["measures"]
-            self._parts.append(len(measures))
-            self.add_source(index, len(measures), {**row["facts"], **bad.get(index, {})})
-            self._loudness += [measured["peak"] for measured in measures]
+        with collector_waits():
+            for index, row in enumerate(rows):
+                measures = [] if index in bad else row["measures"]
+                self._parts.append(len(measures))
+                facts = {**row["facts"], **bad[index]} if index in bad else row["facts"]
+                self.add_source(index, len(measures), facts)
+                self._loudness += [measured["peak"] for measured in measures]
         self.codec.fit_measures({"peak": peak} for peak in self._loudness)
 
     @property

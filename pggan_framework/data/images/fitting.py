@@ -18,6 +18,8 @@ Policy = Literal["none", "stretch", "crop", "pad"]
 Filter = Literal["lanczos", "bicubic", "bilinear", "hamming", "box", "nearest"]
 
 CHANNELS: dict[str, int] = {"RGB": 3, "L": 1, "RGBA": 4}
+SMALL = 1 << 15
+"""Pixels up to which turning the axes of an array is faster than copying bands one by one."""
 POLICIES = "stretch, crop (scale the shorter side, cut the middle), pad (fit, fill with the background)"
 
 
@@ -70,7 +72,11 @@ class Fitting:
             out = np.empty((CHANNELS[self.mode], *self.size), np.uint8)
         if picture.size != (out.shape[2], out.shape[1]):
             raise ValueError(f"its header says {out.shape[1]}x{out.shape[2]}, it is {picture.height}x{picture.width}")
-        for plane, band in zip(out, picture.split(), strict=True):  # faster than to turn the axes of an array
+        if out[0].size <= SMALL:
+            pixels = np.asarray(picture)
+            out[:] = pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels
+            return out
+        for plane, band in zip(out, picture.split(), strict=True):  # faster than to turn the axes of a large array
             plane[:] = np.frombuffer(band.tobytes(), np.uint8).reshape(plane.shape)
         return out
 

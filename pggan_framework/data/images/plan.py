@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.data.images.files import MOST_PIXELS, Header, colour, grey_levels
+from pggan_framework.data.images.degenerate import look_at
+from pggan_framework.data.images.files import MOST_PIXELS, Header, colour
 from pggan_framework.data.images.fitting import CHANNELS, POLICIES, Filter, Fitting, Mode, Policy
+from pggan_framework.data.images.survey import guess_white, survey_headers
 from pggan_framework.data.labels.labelling import FileLabels
 from pggan_framework.data.sources.base import PictureSource
 from pggan_framework.data.walk import examples, named
@@ -27,14 +28,6 @@ from pggan_framework.schedules.growth import Growth
 
 FORMAT = 2
 """Goes into the fingerprint: another one where the same source would give other images."""
-SURVEYED = 1024
-"""Headers that are read at a time where only the first images are used."""
-DEPTHS = (8, 10, 12, 14, 16, 20, 24, 32)
-"""Bits of a grey level that sensors and formats have."""
-DEEP_LOOKED_AT = 256
-"""Grey images of an unknown range that are decoded to find it."""
-LOOKED_AT, LOOKED_SECONDS = 24, 1.0
-"""Images that are decoded before a training to find those that teach nothing, and the time after which that stops."""
 
 Size = tuple[int, int]
 BadFiles = Literal["skip", "error"]
@@ -171,53 +164,14 @@ class Plan:
         """What was left out by name, and why."""
         return _names(self.source, dict(sorted(unreadable.items())))
 
-    def look(self) -> dict[str, str]:
-        """Decode a few images, evenly spread, and report those that teach nothing: lines for the summary."""
-        flat: list[str] = []
-        seen: dict[bytes, str] = {}
-        equal: dict[str, str] = {}
-        looked = 0
-        begun = time.monotonic()
-        for place in np.unique(np.linspace(0, len(self.chosen) - 1, LOOKED_AT).astype(int)).tolist():
-            if time.monotonic() - begun > LOOKED_SECONDS:
-                break
-            name = self.source.name(self.chosen[place])
-            try:
-                pixels = self.pixels(self.chosen[place])
-            except Exception:  # noqa: S112 - it is named when it is used
-                continue
-            looked += 1
-            if is_flat(pixels):
-                flat.append(name)
-            elif (first := seen.setdefault(digest(pixels), name)) != name:
-                equal[name] = f"as {first}"
-        return teaching_nothing(flat, equal, f"{looked} looked at")
+    def look(self, pixels: Callable[[int], NDArray[np.uint8]] | None = None) -> dict[str, str]:
+        """Decode a few images, evenly spread, and report those that teach nothing: lines for the summary.
 
-
-def is_flat(pixels: NDArray[np.uint8]) -> bool:
-    """Whether an image [C, H, W] is of one colour."""
-    return bool((pixels == pixels[:, :1, :1]).all())
-
-
-def digest(pixels: NDArray[np.uint8]) -> bytes:
-    """What only equal images share."""
-    return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
-
-
-def teaching_nothing(flat: Sequence[str], equal: Mapping[str, str], of: str) -> dict[str, str]:
-    """Lines of a summary about images of one colour and images equal to others; none where there are none.
-
-    Args:
-        flat: names of images of one colour.
-        equal: names of images that equal another one, with which.
-        of: of how many, in words.
-    """
-    lines = {}
-    if flat:
-        lines["of one colour"] = f"{named(flat)}; of {of}"
-    if equal:
-        lines["equal to others"] = f"{named(equal)}; of {of}"
-    return lines
+        Args:
+            pixels: gives the image [C, H, W] at a place in `chosen`, where they are in memory already.
+        """
+        decode = pixels or (lambda place: self.pixels(self.chosen[place]))
+        return look_at(len(self.chosen), lambda place: self.source.name(self.chosen[place]), decode)
 
 
 def make_plan(
@@ -232,11 +186,11 @@ def make_plan(
 
     Args:
         source: where the images are.
-        where: its path, for messages.
-        options: how they are used.
+        where: the source's path, for the summary.
+        options: as they were given.
         jobs: how many processes read headers.
         flag: what is before an option's name in messages.
-        fingerprint: whether to compute it, for which all files are read.
+        fingerprint: a digest of the source, its labels and the options; empty where none was requested.
 
     Raises:
         UserError: if no image can be read, the sizes do not fit, or the labels say nothing.
@@ -249,7 +203,7 @@ def make_plan(
     if min(options.size or (1, 1)) < 1:
         raise UserError(f"{flag}size is {_by(options.size or (0, 0))}; allowed: sides of 1 pixel or more")
     source.most_pixels = options.max_pixels
-    headers, unreadable = _survey(source, options.max_images, jobs)
+    headers, unreadable = survey_headers(source, options.max_images, jobs)
     if not headers:
         raise UserError(f"no readable image in {where}: {examples(_names(source, unreadable))}")
     if unreadable:
@@ -273,7 +227,7 @@ def make_plan(
             raise
         first = source.name(next(iter(headers)))
         raise UserError(f"{first} is {_by(size)}: {error}; {flag}resize: {POLICIES}") from error
-    white, guessed = _white(source, [index for index, header in headers.items() if header.deep])
+    white, guessed = guess_white(source, [index for index, header in headers.items() if header.deep])
     fitting = Fitting(options.colour, size, options.resize, background, options.filter, options.crop, white)
     plan = Plan(source, where, options, fitting, growth, list(headers), headers, unreadable, guessed)
     plan.labels(plan.chosen)  # in vain, if they cannot be used
@@ -294,10 +248,10 @@ def check_bad(options: Options, bad: Mapping[str, str], where: str, flag: str = 
     """Refuse images that cannot be read where that is an error.
 
     Args:
-        options: their `bad_files` decides.
+        options: as they were given.
         bad: names, and why.
-        where: the source.
-        flag: what is before an option's name.
+        where: the source's path, for the summary.
+        flag: what is before an option's name in messages.
 
     Raises:
         UserError: if it is.
@@ -308,43 +262,6 @@ def check_bad(options: Options, bad: Mapping[str, str], where: str, flag: str = 
         raise UserError(
             f"{name} in {where} cannot be read: {why}{more}; repair or remove it, or set {flag}bad_files to skip"
         )
-
-
-def _survey(source: PictureSource, most: int | None, jobs: int) -> tuple[dict[int, Header], dict[int, str]]:
-    """The headers of the first `most` images that can be read, and why those among them cannot that cannot."""
-    headers: dict[int, Header] = {}
-    unreadable: dict[int, str] = {}
-    step = len(source) if most is None else max(most, SURVEYED)
-    for start in range(0, len(source), step):
-        indices = range(start, min(start + step, len(source)))
-        for index, found in zip(indices, source.headers(indices, jobs), strict=True):
-            if len(headers) == most:
-                return headers, unreadable
-            if isinstance(found, str):
-                unreadable[index] = found
-            else:
-                headers[index] = found
-    return headers, unreadable
-
-
-def _white(source: PictureSource, deep: Sequence[int]) -> tuple[int, dict[str, str]]:
-    """The level of white of grey images that do not state theirs, and what to say of the guess."""
-    if not deep:
-        return 65535, {}
-    highest = 0
-    chosen = np.unique(np.linspace(0, len(deep) - 1, DEEP_LOOKED_AT).astype(int)).tolist()
-    for place in chosen:
-        try:
-            with source.read(deep[place]) as image:
-                image.load()
-                highest = max(highest, int(grey_levels(image).max()))
-        except Exception:  # noqa: S112 - it is named when it is used
-            continue
-    bits = next(bits for bits in DEPTHS if highest < 1 << bits)
-    return (1 << bits) - 1, {
-        "guessed": f"{bits} bit, white is {(1 << bits) - 1:,}: {len(deep):,} grey images do not state their range, and"
-        f" {highest:,} is the highest level in {len(chosen):,} of them"
-    }
 
 
 def _full_size(source: PictureSource, sizes: dict[int, Size], options: Options, flag: str) -> Size:

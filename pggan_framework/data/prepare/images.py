@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from pggan_framework.data.images.degenerate import digest, is_flat, teaching_nothing
 from pggan_framework.data.images.files import reason
-from pggan_framework.data.images.plan import FORMAT, Plan, check_bad, digest, is_flat, teaching_nothing
+from pggan_framework.data.images.plan import FORMAT, Plan, check_bad
 from pggan_framework.data.prepare.journal import Journal
 from pggan_framework.data.prepare.meter import Meter
 from pggan_framework.data.prepare.parallel import in_order

@@ -133,6 +133,12 @@ class ClipPolicy:
             at = int.from_bytes(digest[:8], "big") * (spare + 1) >> 64
         return range(at, at + 1)
 
+    def count(self, length: int) -> int:
+        """How many clips a file gives of which `length` samples are used."""
+        if self.is_short(length):
+            return int(self.too_short == "pad")
+        return len(range(0, length - self.samples + 1, self.hop)) if self.too_long == "slices" else 1
+
     def used(self, clips: int, length: int) -> int:
         """How many of a file's `length` samples are in `clips` clips of it."""
         return min((clips - 1) * self.hop + self.samples, length)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -14,8 +15,9 @@ from pggan_framework.data.sources.archive import BROKEN
 from pggan_framework.data.sources.arrays import ArraySource
 from pggan_framework.data.sources.base import LabelChoice
 from pggan_framework.data.sources.packed import open_tar
-from pggan_framework.data.sources.unpickling import unpickle
 from pggan_framework.errors import UserError
+from pggan_framework.storage.arrays import as_array, as_bytes, names_arrays
+from pggan_framework.storage.pickles import Made, damaged, read_pickle
 
 SHAPE = (3, 32, 32)
 SIZE = 3 * 32 * 32
@@ -38,19 +40,19 @@ class Layout(NamedTuple):
 
     training: str
     names: tuple[str, ...]
-    columns: dict[str, tuple[bytes, bytes]]
+    columns: dict[str, tuple[str, str]]
 
 
-FINE = {"class": (b"fine_labels", b"fine_label_names"), "superclass": (b"coarse_labels", b"coarse_label_names")}
+FINE = {"class": ("fine_labels", "fine_label_names"), "superclass": ("coarse_labels", "coarse_label_names")}
 LAYOUTS = {
-    "cifar-10-batches-py": Layout(r"data_batch_\d", ("batches.meta",), {"class": (b"labels", b"label_names")}),
-    "cifar-10-batches-bin": Layout(r"data_batch_\d\.bin", ("batches.meta.txt",), {"class": (b"", b"batches.meta.txt")}),
+    "cifar-10-batches-py": Layout(r"data_batch_\d", ("batches.meta",), {"class": ("labels", "label_names")}),
+    "cifar-10-batches-bin": Layout(r"data_batch_\d\.bin", ("batches.meta.txt",), {"class": ("", "batches.meta.txt")}),
     "cifar-100-python": Layout(r"train", ("meta",), FINE),
     # Two bytes are before each image's, the coarse class first.
     "cifar-100-binary": Layout(
         r"train\.bin",
         ("coarse_label_names.txt", "fine_label_names.txt"),
-        {"superclass": (b"", b"coarse_label_names.txt"), "class": (b"", b"fine_label_names.txt")},
+        {"superclass": ("", "coarse_label_names.txt"), "class": ("", "fine_label_names.txt")},
     ),
 }
 """By the folder that is packed."""
@@ -174,37 +176,47 @@ def _read_pickles(path: Path, files: Files, batches: list[str], layout: Layout) 
     pictures, numbers = [], {attribute: list[Any]() for attribute in layout.columns}
     for name in batches:
         batch = _unpickled(path, name, files)
-        data = getattr(batch.get(b"data"), "values", None)
-        if data is None or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != SIZE:
+        data = batch.get("data")
+        if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != SIZE:
             raise UserError(f"{path}: {name} has no images under 'data'; due: an array of uint8 [N, {SIZE}]")
         pictures.append(data)
         for attribute, (key, _) in layout.columns.items():
             column = batch.get(key)
-            column = getattr(column, "values", column)
             if column is None or len(column) != len(data):
-                raise UserError(f"{path}: {name} has no {key.decode()} of its {len(data)} images")
+                raise UserError(f"{path}: {name} has no {key} of its {len(data)} images")
             numbers[attribute].append(np.array(column, np.int64))
     words = {}
     for attribute, (_, key) in layout.columns.items():
         if not isinstance(meta.get(key), list):
-            raise UserError(f"{path}: {layout.names[0]} has no {key.decode()}")
-        words[attribute] = [_text(word) for word in meta[key]]
+            raise UserError(f"{path}: {layout.names[0]} has no {key}")
+        words[attribute] = list(map(str, meta[key]))
     return np.concatenate(pictures), {name: np.concatenate(parts) for name, parts in numbers.items()}, words
 
 
-def _unpickled(path: Path, name: str, files: Files) -> dict[bytes, Any]:
-    """A pickled dict with bytes as keys."""
-    try:
-        found = unpickle(files[name])
-    except ValueError as error:
-        raise UserError(f"{path}: {name} is refused: {error}") from error
+def _unpickled(path: Path, name: str, files: Files) -> dict[str, Any]:
+    """A pickled dict, with arrays for those that it says how to make."""
+    where = f"{path}: {name}"
+    found = read_pickle(BytesIO(files[name]), where, names_arrays)
     if not isinstance(found, dict):
-        raise UserError(f"{path}: {name} holds no dict, but a {type(found).__name__}")
-    return {key.encode() if isinstance(key, str) else key: value for key, value in found.items()}
+        raise UserError(f"{where} holds no dict, but a {type(found).__name__}")
+    try:
+        return {_text(key): _value(value) for key, value in found.items()}
+    except (TypeError, ValueError) as error:
+        raise damaged(where, error) from error
 
 
-def _text(word: Any) -> str:
-    return word.decode() if isinstance(word, bytes) else str(word)
+def _value(value: Any) -> Any:
+    """An array where a pickle says how to make one, a list with its bytes as text, anything else unchanged."""
+    if isinstance(value, Made):
+        return as_array(value)
+    return list(map(_text, value)) if isinstance(value, list) else value
+
+
+def _text(value: Any) -> Any:
+    """Bytes as text, anything else unchanged: Python 3 writes the names as bytes, Python 2 as either."""
+    if isinstance(value, bytes | Made):
+        return as_bytes(value).decode("utf-8", "replace")
+    return value
 
 
 def _read_binary(path: Path, files: Files, batches: list[str], layout: Layout) -> Read:
@@ -219,5 +231,5 @@ def _read_binary(path: Path, files: Files, batches: list[str], layout: Layout) -
             raise UserError(f"{path}: {name} is damaged: {len(files[name])} bytes are not a multiple of {row}")
     rows = np.concatenate([np.frombuffer(files[name], np.uint8).reshape(-1, row) for name in batches])
     numbers = {attribute: rows[:, place].astype(np.int64) for place, attribute in enumerate(layout.columns)}
-    words = {name: files[key.decode()].decode("utf-8", "replace").split() for name, (_, key) in layout.columns.items()}
+    words = {name: files[key].decode("utf-8", "replace").split() for name, (_, key) in layout.columns.items()}
     return rows[:, len(layout.columns) :], numbers, words

@@ -71,7 +71,11 @@ def transfer(side: str, source: GrowingNetwork, target: GrowingNetwork, between:
     else:
         _by_name(made, source, target)
     old, new = _layers(source), _layers(target)
+    # What switches have added (residual, excitation, decoders) has the same spaces as the blocks it belongs to.
     noted = {row.layer.partition(".")[2] for row in made.rows}
+    further = [name for name in new if name in old and name not in noted]
+    _rest(made, source, target, (*further, *(f"{name}.norm" for name in further)))
+    noted |= {*further}
     for network, names, what in ((target, set(new) - noted, "added"), (source, set(old) - set(new), "dropped")):
         for name in sorted(names):
             weight = next(iter(network.get_submodule(name).state_dict().values()))

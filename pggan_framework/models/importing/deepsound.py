@@ -13,8 +13,8 @@ from typing import Any
 
 from pggan_framework.errors import UserError
 from pggan_framework.models.importing.foreign import Foreign, Layer, Layers, fit_maps
-from pggan_framework.models.importing.pickles import Made, damaged, mapping
 from pggan_framework.models.importing.torch_files import as_number, as_tensor, fields_of, read_torch_file
+from pggan_framework.storage.pickles import Made, damaged, mapping
 
 _OWN = frozenset(
     ["Generator", "Discriminator", "GFirstBlock", "GBlock", "DBlock", "DLastBlock", "PGConv2d", "MinibatchStddev"]

@@ -14,10 +14,10 @@ from typing import Any
 
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Attribute, LabelSpace
-from pggan_framework.models.importing import arrays
 from pggan_framework.models.importing.foreign import Foreign, Layer, Layers, fit_maps
-from pggan_framework.models.importing.pickles import Made, damaged, mapping
 from pggan_framework.models.importing.torch_files import as_tensor
+from pggan_framework.storage import arrays
+from pggan_framework.storage.pickles import Made, damaged, mapping
 
 UNBIASED = sqrt(4 / 3)
 """Its minibatch deviation is that of groups of 4 with the sum divided by 3, ours with the sum divided by 4."""

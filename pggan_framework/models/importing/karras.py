@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Attribute, LabelSpace
-from pggan_framework.models.importing import arrays, theano
+from pggan_framework.models.importing import theano
 from pggan_framework.models.importing.foreign import Foreign, Layer, Layers, position
-from pggan_framework.models.importing.pickles import Made, Name, damaged, mapping, read_pickle
 from pggan_framework.models.importing.theano import LINEAR, RELU
+from pggan_framework.storage import arrays
+from pggan_framework.storage.pickles import Made, Name, damaged, mapping, read_pickle
 
 _NETWORKS = (Name("tfutil", "Network"), Name("network", "Network"))
 _RECONSTRUCT = (Name("copy_reg", "_reconstructor"), Name("copyreg", "_reconstructor"))

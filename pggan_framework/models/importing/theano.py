@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.models.importing import arrays
-from pggan_framework.models.importing.pickles import mapping
+from pggan_framework.storage import arrays
+from pggan_framework.storage.pickles import mapping
 
 RELU, LINEAR = sqrt(2), 1.0
 """Gains of layers before a (leaky) ReLU and of others."""

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.models.importing import arrays
-from pggan_framework.models.importing.pickles import Allowed, Made, Name, damaged, mapping, read_pickle
+from pggan_framework.storage import arrays
+from pggan_framework.storage.pickles import Allowed, Made, Name, damaged, mapping, read_pickle
 
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """What a file of torch before 1.6 starts with: a pickle of a magic number."""

@@ -35,14 +35,14 @@ def torn(name: str, part: float):
 def forbidden(path, monkeypatch):
     """As root, permissions do not bite: opening the file is made to fail as it does for others."""
     soundfile.write(path / "odd.wav", SOUND, 8000)
-    opened = Path.open
+    opened = open
 
-    def refuse(self, *args, **kwargs):
-        if self.name == "odd.wav":
-            raise PermissionError(13, "Permission denied", str(self))
-        return opened(self, *args, **kwargs)
+    def refuse(file, *args, **kwargs):
+        if str(file).endswith("odd.wav"):
+            raise PermissionError(13, "Permission denied", str(file))
+        return opened(file, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
 
 
 def hidden(path, monkeypatch):

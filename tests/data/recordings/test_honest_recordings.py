@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pggan_framework.audio.base import fitted_peak
+from pggan_framework.data import manifest
 from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.data.datasets.wave import WaveDataset
 from pggan_framework.data.prepare import sounds as preparation
-from pggan_framework.data.recordings import manifest
+from pggan_framework.data.recordings import known
 from pggan_framework.errors import UserError
 
 # 32 x 32, 1024 samples at 8 kHz, as in the file
@@ -195,7 +196,9 @@ def test_wrong_headers_are_named(tmp_path):
 def kept(twelve, monkeypatch):
     """Three files longer than what is hashed of them, and where what is found of them is kept."""
     monkeypatch.setattr(preparation, "PATIENCE", 0.0)
+    monkeypatch.setenv("PGGAN_CACHE", str(twelve / "cache"))
     monkeypatch.setattr(manifest, "PATIENCE", 0.0)
+    monkeypatch.setattr(manifest, "SETTLED", 0.0)
     for number in range(3):
         write(twelve / "in" / f"{number:02}.wav", noise(70_000, seed=number))
     # 32 x 512, 65536 samples
@@ -245,13 +248,13 @@ def test_a_file_that_was_only_touched_keeps_its_pictures(kept):
 def test_known_files_are_not_opened_again(kept, monkeypatch):
     first = SoundImageDataset(**kept)
     opened = []
-    look = manifest._look
-    monkeypatch.setattr(manifest, "_look", lambda path, **how: opened.append(path.name) or look(path, **how))
+    look = known.read_header
+    monkeypatch.setattr(known, "read_header", lambda path: opened.append(os.path.basename(path)) or look(path))
     assert SoundImageDataset(**kept).fingerprint() == first.fingerprint() and opened == []
     write(kept["dir_path"] / "99.wav", noise(5000))
     (kept["dir_path"] / "02.wav").touch()
     assert SoundImageDataset(**kept).summary()["files"].startswith("4 ") and sorted(opened) == ["02.wav", "99.wav"]
-    (place,) = kept["prepared_dir"].glob("files-*.json")
+    (place,) = (kept["dir_path"].parent / "cache").iterdir()
     for content in ("", "[]", "{}", '{"format": 1, "files": {"02.wav": [1]}}', '{"format": 1, "files": 3}'):
         place.write_text(content)
         assert SoundImageDataset(**kept).summary()["files"].startswith("4 ")

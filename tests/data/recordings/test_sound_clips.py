@@ -74,7 +74,7 @@ def test_a_long_file_is_several_sources_and_the_same_sounds(tmp_path, monkeypatc
     how = {"too_long": "slices", "overlap": 0.5, "trim_db": 60, "normalize": "rms", **SMALL}
     whole = SoundImageDataset(tmp_path, **how)
     assert whole.source_count() == 2
-    monkeypatch.setattr("pggan_framework.data.datasets.sound.SOURCE_SAMPLES", 3000)
+    monkeypatch.setattr("pggan_framework.data.recordings.reader.SOURCE_SAMPLES", 3000)
     parted = SoundImageDataset(tmp_path, **how)
     assert parted.source_count() == 6
     assert [parted.wave(i).tobytes() for i in range(len(parted))] == [

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 
 from pggan_framework.errors import UserError
-from pggan_framework.models.importing.arrays import as_array
 from pggan_framework.models.importing.convert import build_discriminator, build_generator
 from pggan_framework.models.importing.detect import read_foreign
-from pggan_framework.models.importing.pickles import read_pickle
+from pggan_framework.storage.arrays import as_array
+from pggan_framework.storage.pickles import read_pickle
 
 TOP = 4
 """log2 of the resolution."""
