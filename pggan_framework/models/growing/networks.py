@@ -1,4 +1,4 @@
-"""The package's own networks, layer by layer: which spaces each layer writes and reads."""
+"""The package's own networks, layer by layer, with the input and output space of each."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _maps(network: Generator | Discriminator, depth: int) -> int:
 def _generator(made: Transfer, prefix: str, source: Generator, target: Generator, between: Between) -> None:
     if source.latent_size != target.latent_size:
         raise UserError(
-            f"latents have {source.latent_size} numbers, and {target.latent_size} are requested: what a latent draws"
+            f"latents have {source.latent_size} numbers, and {target.latent_size} are requested: the meaning of latents"
             f" would have to be learned anew; allowed: latent_size {source.latent_size}"
         )
     old, new = source.blocks[0], target.blocks[0]
