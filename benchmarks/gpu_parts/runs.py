@@ -48,9 +48,9 @@ def flags(setting: Setting, folder: str, **more: Any) -> dict[str, Any]:
 def growing(setting: Setting) -> dict[str, Any]:
     """Flags of a schedule that goes through all depths, tick by tick."""
     each = 8 if setting.tiny else 400
-    ticks = {"tick_kimg_default": each / 1000, "tick_kimg_overrides": {}}
+    ticks: dict[str, Any] = {"tick_kimg_default": each / 1000, "tick_kimg_overrides": {}}
     phases = {"lod_training_nimg": each, "lod_transition_nimg": each}
-    batches = {"minibatch_default": 4 if setting.tiny else 16, "minibatch_overrides": {}}
+    batches: dict[str, Any] = {"minibatch_default": 4 if setting.tiny else 16, "minibatch_overrides": {}}
     return {"DepthManager": {**phases, **ticks, **batches}}
 
 

@@ -140,7 +140,7 @@ def _profile(setting: Setting, record: Recorder, side: int, which: Contestant, a
 
 def _kernels(found: Any) -> list[tuple[float, float]]:
     """Start and end of what ran on the GPU, in microseconds."""
-    events = [e for e in found.events() if e.device_type == torch.autograd.DeviceType.CUDA]
+    events = [e for e in found.events() if str(e.device_type).endswith("CUDA")]
     return [(e.time_range.start, e.time_range.end) for e in events]
 
 
