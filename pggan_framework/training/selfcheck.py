@@ -59,21 +59,22 @@ def deviation(step: TrainingStep) -> float:
     They are those of `check_gradients`: of four random images at the lowest depth, the larger of D's and G's. Weights,
     buffers, execution and the random state are left unchanged.
     """
-    networks = step.G, step.D
+    networks: tuple[GrowingNetwork, ...] = (step.G, step.D)
     device, usual = next(step.G.parameters()).device, [network.execution for network in networks]
     losses: list[list[float]] = []
     with torch.random.fork_rng([device] if device.type == "cuda" else []), _kept(networks):
         depth = max(network.depths[0] for network in networks)
         for network in networks:
             network.depth, network.alpha = depth, 1
-        for precision in (usual[0].precision, torch.float32):
+        for kind in (usual[0].precision, torch.float32):
             torch.manual_seed(0)
             for network in networks:
-                network.execute(replace(network.execution, precision=precision))
+                network.execute(replace(network.execution, precision=kind))
             losses.append([float(step.loss.total(_context(step, side)).detach()) for side in _NAMES])
         for network, execution in zip(networks, usual, strict=True):
             network.execute(execution)
-    return max(abs(low - full) / (1 + abs(full)) for low, full in zip(*losses, strict=True))
+    low, full = losses
+    return max(abs(a - b) / (1 + abs(b)) for a, b in zip(low, full, strict=True))
 
 
 @contextmanager
