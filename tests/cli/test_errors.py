@@ -158,7 +158,7 @@ CASES = {
     # tables by depth; 8x8 has the depths 0 and 1
     "depth": (
         f"{GOOD} --DepthManager.minibatch_overrides.12 14",
-        "DepthManager.minibatch_overrides: 12 is no depth; allowed: 0 to 1 for these data",
+        "DepthManager.minibatch_overrides: 12 is not a depth; allowed: 0 to 1 for these data",
     ),
     "depth-in-words": (
         f"{GOOD} --DepthManager.minibatch_overrides.six 6",

@@ -105,7 +105,7 @@ def test_chosen_metrics_count_and_a_metrics_own_flag(folder: Path, capsys: pytes
 
 def test_too_few_for_a_default_metric_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(folder), "--count", "10", *QUICK]) == 0
-    assert "left out: frechet needs 64 clips a side; there are 10" in capsys.readouterr().out
+    assert "left out: frechet needs 64 clips per side; there are 10" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_too_few_for_a_default_metric_is_said(folder: Path, capsys: pytest.Captu
     [
         (["--metrics", "frechett"], "unknown metric 'frechett' (did you mean 'frechet'?)"),
         (["--metrics", "pitch"], "pitch needs sounds labelled with their pitch"),
-        (["--metrics", "frechet", "--count", "9"], "frechet needs 64 clips a side; there are 9"),
+        (["--metrics", "frechet", "--count", "9"], "frechet needs 64 clips per side; there are 9"),
         (["--count", "0"], "--count is 0; allowed: 1 or more"),
         (["--counts", "3"], "unknown flag --counts"),
         (["--ndb.bin", "3"], "unknown flag --ndb.bin (did you mean '--ndb.bins'?)"),
@@ -218,10 +218,10 @@ def test_a_generator_that_copies_the_data_is_at_the_floor(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--metrics", "frechet"], "'frechet' is no metric of pictures; allowed: density_coverage, fid, is, kid"),
+        (["--metrics", "frechet"], "'frechet' is not a metric of pictures; allowed: density_coverage, fid, is, kid"),
         (["--ms_ssim.pairs", "0"], "ms_ssim.pairs 0 is not allowed; allowed: 1 and up"),
         (["--ndb.bins", "3"], "unknown flag --ndb.bins"),
-        (["--metrics", "swd", "--count", "1"], "swd needs 2 pictures a side; there are 1"),
+        (["--metrics", "swd", "--count", "1"], "swd needs 2 pictures per side; there are 1"),
     ],
 )
 def test_what_pictures_do_not_allow(
@@ -232,7 +232,7 @@ def test_what_pictures_do_not_allow(
 
 
 def test_sounds_have_no_metric_of_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "'swd' is no metric of clips; allowed: centroid" in refused([str(folder), "--metrics", "swd"], capsys)
+    assert "'swd' is not a metric of clips; allowed: centroid" in refused([str(folder), "--metrics", "swd"], capsys)
 
 
 def test_plugin_adds_figures_and_disturbs_nothing(trained: Path, tmp_path: Path) -> None:

@@ -170,8 +170,8 @@ def test_a_model_that_invents_is_not(drawn: Path, folder: Path, monkeypatch: pyt
     [
         (["--metrics", "swd", "--extractor", "random"], "none of the metrics uses features: swd"),
         (["--extractor", "vgg"], "unknown extractor 'vgg'; allowed: inception, lite0, random"),
-        (["--extractor", "random", "--metrics", "is"], "is needs an extractor that knows classes; random does not"),
-        (["--extractor", "random", "--metrics", "fid", "--count", "9"], "fid needs 64 pictures a side; there are 9"),
+        (["--extractor", "random", "--metrics", "is"], "is needs an extractor that is a classifier; random is not"),
+        (["--extractor", "random", "--metrics", "fid", "--count", "9"], "fid needs 64 pictures per side; there are 9"),
         (["--extractor", "random", "--lite0.size", "64"], "unknown flag --lite0.size"),
         (["--extractor", "random", "--kid.subsets", "0"], "kid.subsets 0 is not allowed"),
         (["--neighbours", "-1"], "--neighbours is -1; allowed: 0 or more"),

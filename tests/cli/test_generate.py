@@ -122,7 +122,7 @@ def test_some_values_of_a_label(labelled, tmp_path):
         (["--every", "age=5"], "age '5' is not allowed; allowed: a number from 0 to 4"),
         (["--every", "kind", "--label", "kind=bag"], "--label kind=bag is given with --every kind; leave one out"),
         (["--every", "kind", "--kit"], "--every is given with --kit, which chooses labels itself"),
-        (["--every", "kind", "--count", "400000", "--out", "a.zip"], "1200000 samples are asked for; allowed: up to"),
+        (["--every", "kind", "--count", "400000", "--out", "a.zip"], "1200000 samples are requested; allowed: up to"),
         (["--every", "kind", "--count", "22", "--only", "sheet"], "66 samples are asked for on one sheet"),
         (["--label", "age=bag"], "age 'bag' is not allowed; allowed: a number from 0 to 4"),
         (["--label", "colour=red"], "there is no label 'colour'; allowed: kind, age"),

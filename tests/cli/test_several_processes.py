@@ -153,7 +153,7 @@ def test_features_are_those_of_one_process(size: int, tmp_path: Path, monkeypatc
 def test_what_is_one_thing_is_not_divided(words: list[str], model: object, refused: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    refused(["net.pt", *words], f"{words[0]} makes one thing, and 2 processes are there; allowed: one process")
+    refused(["net.pt", *words], f"{words[0]} has a single output, but there are 2 processes; allowed: one")
 
 
 @pytest.fixture(scope="module")

@@ -44,8 +44,8 @@ def test_a_number_is_found_and_said() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ({"a": [1, "x", 2]}, "a 'x' is no number"),
-        ({"a": [1, "inf"]}, "a 'inf' is no number"),
+        ({"a": [1, "x", 2]}, "a 'x' is not a number"),
+        ({"a": [1, "inf"]}, "a 'inf' is not a number"),
         ({"a": [1.5, "1.50"]}, "a is '1.5' everywhere"),
     ],
 )

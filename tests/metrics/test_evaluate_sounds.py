@@ -75,7 +75,7 @@ def test_by_default_all_that_apply(reals: np.ndarray) -> None:  # type: ignore[t
     [
         (["frechett"], r"unknown metric 'frechett' \(did you mean 'frechet'\?\)"),
         (["TonesDataset"], "is a dataset, not a metric|unknown metric"),
-        (["frechet"], "frechet needs 64 clips a side; there are 10"),
+        (["frechet"], "frechet needs 64 clips per side; there are 10"),
         (["pitch"], "pitch needs sounds labelled"),
         (["consistency"], "consistency needs the pictures"),
     ],

@@ -173,9 +173,9 @@ def test_the_metric_names_its_levels() -> None:
     found = SlicedWasserstein()(Pictures(real), Pictures(fake))
     wanted = sliced_wasserstein(real, fake)
     assert found == {"swd.32": wanted[32], "swd.16": wanted[16], "swd.average": wanted.average}
-    with pytest.raises(UserError, match="swd needs pictures of 16 pixels or more a side"):
+    with pytest.raises(UserError, match="swd needs images of 16 pixels or more a side"):
         SlicedWasserstein()(Pictures(real[:, :, :8]), Pictures(fake[:, :, :8]))
-    with pytest.raises(UserError, match="swd: 1 pictures a side are given; allowed: 2 and up"):
+    with pytest.raises(UserError, match="swd: 1 pictures per side are given; allowed: 2 and up"):
         SlicedWasserstein()(Pictures(real[:1]), Pictures(fake[:1]))
 
 

@@ -260,9 +260,7 @@ def test_what_is_better_of_each_figure() -> None:
     assert best_name("picture.fid_lite0") == "network-best-fid_lite0.pt"
     assert best_name("sound.frechet") == "network-best-frechet.pt"
     assert best_name("a/b c") == "network-best-a_b_c.pt"
-    with pytest.raises(
-        UserError, match=r"'D_loss' is given, and nothing is known of what is better; give KeepBest\.bet"
-    ):
+    with pytest.raises(UserError, match=r"'D_loss' is given, and its better direction is unknown; give KeepBest\.bet"):
         KeepBest("D_loss")
     assert KeepBest("D_loss", "lower").better == "lower"
 
@@ -273,9 +271,9 @@ def test_what_is_better_of_each_figure() -> None:
         ({"PictureMetrics.count": 1}, r"PictureMetrics\.count 1 is not allowed; allowed: 2 and up"),
         ({"PictureMetrics.every_ticks": 0}, r"PictureMetrics\.every_ticks 0 is not allowed; allowed: 1 and up"),
         ({"PictureMetrics.metrics": []}, r"PictureMetrics\.metrics is empty"),
-        ({"PictureMetrics.metrics": ["frechet"]}, "'frechet' is no metric of pictures"),
-        ({"PictureMetrics.metrics": ["fid"]}, "PictureMetrics: fid needs 64 pictures a side; there are 40"),
-        ({"PictureMetrics.metrics": ["is"]}, "is needs an extractor that knows classes; random does not"),
+        ({"PictureMetrics.metrics": ["frechet"]}, "'frechet' is not a metric of pictures"),
+        ({"PictureMetrics.metrics": ["fid"]}, "PictureMetrics: fid needs 64 pictures per side; there are 40"),
+        ({"PictureMetrics.metrics": ["is"]}, "is needs an extractor that is a classifier; random is not"),
         ({"PictureMetrics.extractor": "vgg"}, "unknown extractor 'vgg'"),
     ],
 )
