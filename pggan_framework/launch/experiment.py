@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -275,9 +276,10 @@ class Experiment:
             "directory": checkpoint_folder(folder, general.checkpoints_dir),
         }
         lr_scheduler: Plugin = make(config, "LRScheduler")
+        given: tuple[Mapping[str, Mapping[Any, Any]], ...] = (general.by_depth, general.by_progress)
         by_depth, by_progress = (
             {name if name not in OWNERS else f"{OWNERS[name]}.{name}": table for name, table in tables.items()}
-            for tables in (general.by_depth, general.by_progress)
+            for tables in given
         )
         owners = {**self._made, "LRScheduler": lr_scheduler}
         plugins: list[Plugin] = [

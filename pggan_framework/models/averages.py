@@ -21,7 +21,7 @@ def stored_averages(folder: Path, nimg: int) -> list[dict[str, Any]]:
     Raises:
         UserError: if there is nothing, or a file is damaged.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for path in sorted((folder / FOLDER).glob("averages-*.pt")):
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)

@@ -194,7 +194,7 @@ def _discriminator(made: Transfer, source: Discriminator, target: Discriminator,
             for part, written in (("first", depth), ("second", depth - 1)):
                 pair = _convs(getattr(before, part), getattr(after, part))
                 made.layer(f"blocks.{depth}.{part}", *pair, [maps[written]], [maps[depth]])
-    if source.rows is not None and target.rows is not None:
+    if isinstance(source.rows, RowStatistics) and isinstance(target.rows, RowStatistics):
         _row_statistics(made, source.rows, target.rows, between, maps[-1])
     if hasattr(source, "score"):
         made.layer("score", source.score, target.score, [SAME], [maps[-1]])
