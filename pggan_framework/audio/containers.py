@@ -58,13 +58,22 @@ def find_layout(path: str, head: bytes, size: int) -> Layout | None:
         or mp3.parse(head[:4])
         or (os.path.splitext(path)[1].lower() in (".mp3", ".mp2", ".mpga") and _no_kind(head))
     ):
-        return _mapped(path, _mp3)
+        return None if _is_trusted_mp3(path, head, size) else _mapped(path, _mp3)
     return None
 
 
 def _no_kind(head: bytes) -> bool:
     """Whether the beginning is that of no other container: an mp3 file may begin with anything."""
     return head[:4] not in (b"fLaC", b"FORM", b"RF64", b"caff", b"riff") and head[4:8] != b"ftyp"
+
+
+def _is_trusted_mp3(path: str, head: bytes, size: int) -> bool:
+    """Whether an mp3 file begins with a frame that is to be believed: so most do, and need not be mapped."""
+    if mp3.parse(head[:4]) is None:
+        return False
+    with open(path, "rb", buffering=0) as file:
+        file.seek(max(size - mp3.TAIL, 0))
+        return mp3.is_trusted(head, 0, file.read(mp3.TAIL), size)
 
 
 def _mapped(path: str, find: Callable[[mmap.mmap], Layout | None]) -> Layout | None:
@@ -126,7 +135,7 @@ def _mp3(data: mmap.mmap) -> Layout | None:
     while size := mp3.tag_size(data, start):
         start += size
     first = mp3.first_frame(data, start)
-    if first is None or (first == start and mp3.is_trusted(data, first)):
+    if first is None or (first == start and mp3.is_trusted(data, first, data[-mp3.TAIL :], len(data))):
         return None
     found = mp3.count_frames(data, first)
     if found is None:

@@ -120,6 +120,18 @@ def test_frames_of_every_kind_have_the_sizes_of_the_standard():
     assert mp3.parse(b"\xff\xfb\x00\x00") is None and mp3.parse(b"\xff\xfb\xf0\x00") is None
 
 
+def test_an_mp3_cut_within_its_first_frames_is_read_or_named(mp3s, tmp_path):
+    data, _ = mp3s["VARIABLE", 44100]
+    vbri = bytearray(data[:700])
+    vbri[36:40] = b"VBRI"
+    for content in (data, bytes(vbri)):
+        for size in range(4, 200, 3):
+            try:
+                assert written(tmp_path, content[:size]).frames > 0
+            except UnreadableSound as error:
+                assert str(error)
+
+
 def test_noise_is_no_mp3(tmp_path):
     for seed in range(20):
         (tmp_path / "a.mp3").write_bytes(np.random.default_rng(seed).integers(0, 256, 20000, np.uint8).tobytes())

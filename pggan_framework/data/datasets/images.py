@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -141,9 +142,10 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
 
     def _decode(self, number: int) -> NDArray[np.uint8]:
         """One of the files used, uint8 [C, H, W]; see `image`."""
-        count, faults = len(self.plan.chosen), dict[str, str]()
+        count = len(self.plan.chosen)
+        faults: dict[str, str] = {}
         first = self.replaced.get(number, (number, ""))[0]
-        for place in (*range(first, count), *range(first)):
+        for place in chain(range(first, count), range(first)):
             try:
                 picture = self.plan.pixels(self.plan.chosen[place])
             except MemoryError:
@@ -165,7 +167,8 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
         assert self._levels is not None
         if number in self.replaced:
             raise ValueError("it is damaged")
-        return self._levels[-1][number]
+        pixels: NDArray[np.uint8] = self._levels[-1][number]
+        return pixels
 
     def _preload(self) -> None:
         count = len(self.plan.chosen)

@@ -88,17 +88,18 @@ def open_image(file: str | Path | IO[bytes], most: int = MOST_PIXELS) -> Image:
     from PIL import Image, UnidentifiedImageError
 
     # Pillow refuses only what has twice as many; the exact limit is checked here.
-    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, most)
+    if (Image.MAX_IMAGE_PIXELS or 0) < most:
+        Image.MAX_IMAGE_PIXELS = most
     try:
         image = Image.open(file, formats=_formats())
     except UnidentifiedImageError as error:
         raise ValueError(_instead(file)) from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"more than {most:,} pixels; max_pixels allows more") from error
-    if image.width * image.height > most:
-        size = f"{image.height}x{image.width}"
+    width, height = image.size
+    if width * height > most:
         image.close()
-        raise ValueError(f"{size} is more than {most:,} pixels; max_pixels allows more")
+        raise ValueError(f"{height}x{width} is more than {most:,} pixels; max_pixels allows more")
     return image
 
 

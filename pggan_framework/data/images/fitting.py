@@ -68,14 +68,18 @@ class Fitting:
             ValueError: as `picture`, or if the result has not `size`: the file's header does not tell the truth.
         """
         picture = self.picture(image)
-        if out is None:
-            out = np.empty((CHANNELS[self.mode], *self.size), np.uint8)
-        if picture.size != (out.shape[2], out.shape[1]):
-            raise ValueError(f"its header says {out.shape[1]}x{out.shape[2]}, it is {picture.height}x{picture.width}")
-        if out[0].size <= SMALL:
+        size = self.size if out is None else out.shape[1:]
+        if picture.size != (size[1], size[0]):
+            raise ValueError(f"its header says {size[0]}x{size[1]}, it is {picture.height}x{picture.width}")
+        if size[0] * size[1] <= SMALL:
             pixels = np.asarray(picture)
-            out[:] = pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels
+            planes = np.ascontiguousarray(pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None])
+            if out is None:
+                return planes
+            out[:] = planes
             return out
+        if out is None:
+            out = np.empty((CHANNELS[self.mode], *size), np.uint8)
         for plane, band in zip(out, picture.split(), strict=True):  # faster than to turn the axes of a large array
             plane[:] = np.frombuffer(band.tobytes(), np.uint8).reshape(plane.shape)
         return out
