@@ -2,6 +2,7 @@
 
     python benchmarks/race.py --seconds 240 --seeds 3
     OMP_NUM_THREADS=1 python benchmarks/race.py --seconds 60 --seeds 2 --clock processor --only ours
+    python benchmarks/race.py --seconds 300 --share 1 --only ours fastgan stylegan2 r3gan
 
 Both learn the same 3,000 cats at 32 px (`pggan prepare cats datasets/cats --count 3000 --size 64`, or any folder of
 pictures) with fmap_base 512, fmap_max 64 and latents of 64, and share their time out alike: 0.6 parts at 4 px, then 0.5
@@ -57,6 +58,18 @@ Trained = tuple[dict[int, int], float, NDArray[np.float32], NDArray[np.float32]]
 FIRST, FADE, STABLE = 0.6, 0.5, 0.8
 """Parts of the time: at 4 px, and at 8 px while fading in and after it; each further size takes twice the time."""
 SHORT = HERE.parent / "configs" / "short.yaml"
+RECIPES: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "fastgan": {"Generator.excitation": 2, "Discriminator.decoders": True, "penalties": ["R1", "SelfSupervision"]},
+    "stylegan2": {
+        "generator": "StyleGAN2Generator",
+        "discriminator": "StyleGAN2Discriminator",
+        "StyleGAN2Generator.mapping_layers": 4,
+        "penalties": ["R1", "PathLength"],
+    },
+    "r3gan": {"generator": "R3GANGenerator", "discriminator": "R3GANDiscriminator"},
+}
+"""What each contestant but plain changes of the config; r3gan has one of its own."""
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 SEED = 1000
 """Of the latents and of the choice of pictures, beside each training's own."""
@@ -123,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--share", type=float, default=0.5, help="of that time that ours has")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
     parser.add_argument(
-        "--only", nargs="+", default=["plain", "ours"], choices=["plain", "ours"], help="who takes part"
+        "--only", nargs="+", default=["plain", "ours"], choices=["plain", *RECIPES], help="who takes part"
     )
     parser.add_argument("--config", type=Path, default=SHORT, help="ours")
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="processor: for a busy machine")
@@ -173,7 +186,7 @@ def train(way: str, seed: int, given: argparse.Namespace) -> None:
     if way == "plain":
         shown, seconds, samples, raw = train_plain(given, seed, now)
     else:
-        shown, seconds, samples, raw = train_ours(given, seed, now, file)
+        shown, seconds, samples, raw = train_ours(way, given, seed, now, file)
     np.savez(file.with_suffix(".npz"), samples=to_uint8(samples), raw=to_uint8(raw))
     file.with_suffix(".json").write_text(json.dumps({"shown": shown, "seconds": seconds}), encoding="utf-8")
 
@@ -206,8 +219,8 @@ def train_plain(given: argparse.Namespace, seed: int, now: Callable[[], float]) 
         return shown, gone, training.average(latents, 1.0).numpy(), training.G(latents, 1.0).numpy()
 
 
-def train_ours(given: argparse.Namespace, seed: int, now: Callable[[], float], folder: Path) -> Trained:
-    """Those of a run of `train.py` with the config."""
+def train_ours(way: str, given: argparse.Namespace, seed: int, now: Callable[[], float], folder: Path) -> Trained:
+    """Those of a run of `train.py` with the config, and what the contestant changes."""
     read: list[float] = []
 
     def noted() -> float:
@@ -224,9 +237,12 @@ def train_ours(given: argparse.Namespace, seed: int, now: Callable[[], float], f
         "QualityMonitor.every_ticks": 0,
         "result_dir": str(folder),
     }
-    for network in ("Generator", "Discriminator"):
+    flags |= RECIPES[way]
+    networks = [flags.get(kind, kind.title()) for kind in ("generator", "discriminator")]
+    for network in networks:
         flags |= {f"{network}.fmap_base": given.fmap_base, f"{network}.fmap_max": given.fmap_max}
-    flags["Generator.latent_size"] = given.latent
+    flags[f"{networks[0]}.latent_size"] = given.latent
+    config = SHORT.with_name("r3gan.yaml") if way == "r3gan" else given.config
     shown: dict[int, int] = {}
 
     def count(hook: Plugin) -> None:
@@ -234,7 +250,7 @@ def train_ours(given: argparse.Namespace, seed: int, now: Callable[[], float], f
         shown[depth] = shown.get(depth, 0) + hook.trainer.minibatch_size
 
     with plugin(count) as name:
-        result = run(given.config, {**flags, "plugins": [name]})
+        result = run(config, {**flags, "plugins": [name]})
     averaged, raw = (load_generator(snapshots(result.path)[-1], weights) for weights in ("ema", "raw"))
     latents = averaged.latents(given.samples, SEED)
     return shown, read[-1] - read[0], averaged.generate(latents), raw.generate(latents)

@@ -75,6 +75,9 @@ CLEAN = [
     "plugins",
     "train.py",
     "hubconf.py",
+    "docs",
+    "README.md",
+    "CONTRIBUTING.md",
 ]
 
 

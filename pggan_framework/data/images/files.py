@@ -24,8 +24,8 @@ SUFFIXES = frozenset(
 """Files with other endings are counted and named, and not opened."""
 FORMATS = frozenset(["AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP"])
 """Pillow's names of their formats. It reads more, whatever a file is called: PSD, EPS, textures of games."""
-MOST_PIXELS = 178_956_970
-"""Pixels of the largest image that is decoded by default: Pillow's own limit."""
+MOST_PIXELS = 89_478_485
+"""Pixels of the largest image that is decoded by default: where Pillow warns of more. It takes up to 7 bytes each."""
 
 # What undoes each EXIF orientation: names of PIL.Image.Transpose.
 UPRIGHT = {
