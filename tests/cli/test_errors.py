@@ -167,8 +167,11 @@ CASES = {
     # checkpoints
     "resume-nothing": ("--resume latest", "resume: there is no run with a checkpoint in results"),
     "resume-missing": ("--resume earlier/003-cut", "resume: earlier/003-cut does not exist (did you mean 'earlier/00"),
-    "resume-no-run": ("--resume pictures", "resume: pictures/config.yaml cannot be read: pictures is no run's folder"),
-    "resume-not-in-a-run": ("--resume whole.pt", "resume: whole.pt lies in no run's folder"),
+    "resume-no-run": (
+        "--resume pictures",
+        "resume: pictures/config.yaml cannot be read: pictures is not a run's folder",
+    ),
+    "resume-not-in-a-run": ("--resume whole.pt", "resume: whole.pt is not in a run's folder"),
     "resume-truncated": (
         "--resume earlier/000-cut",
         "network-snapshot-000000.pt is damaged (File is not a zip file), and there is no intact checkpoint next to it",

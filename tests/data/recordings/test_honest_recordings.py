@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pggan_framework.audio.base import fitted_peak
+from pggan_framework.data import manifest
 from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.data.datasets.wave import WaveDataset
-from pggan_framework.data import manifest
 from pggan_framework.data.prepare import sounds as preparation
 from pggan_framework.data.recordings import known
 from pggan_framework.errors import UserError
