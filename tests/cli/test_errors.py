@@ -169,7 +169,7 @@ CASES = {
     "resume-missing": ("--resume earlier/003-cut", "resume: earlier/003-cut does not exist (did you mean 'earlier/00"),
     "resume-no-run": (
         "--resume pictures",
-        "resume: pictures/config.yaml cannot be read: pictures is not a run's folder",
+        "pictures/config.yaml cannot be read: pictures is not a run's folder",
     ),
     "resume-not-in-a-run": ("--resume whole.pt", "resume: whole.pt is not in a run's folder"),
     "resume-truncated": (
