@@ -35,7 +35,7 @@ class Layout:
 
 
 def find_layout(path: str, head: bytes, size: int) -> Layout | None:
-    """The layout of a file whose header cannot be taken as it is; None where it can, or nothing is known of its kind.
+    """The layout of a file whose header cannot be taken unchanged; None where it can, or nothing is known of its kind.
 
     Args:
         path: the file.
@@ -144,7 +144,7 @@ def _mp3(data: mmap.mmap) -> Layout | None:
     if found.promised not in (None, found.frames):
         remark = f"its header says {found.promised} frames, it holds {found.frames}"
     elif skipped:
-        remark = f"{skipped} bytes of it are no sound"
+        remark = f"{skipped} bytes of it are not sound"
     else:
         remark = ""
     return Layout((found.spliced(),), remark, None if found.kind[1] == 3 else found.samples)
@@ -158,7 +158,7 @@ def _ogg(data: mmap.mmap) -> Layout | None:
     if not streams or (len(streams) == 1 and not skipped):
         return None
     several = f"it is {len(streams)} streams, one after another" if len(streams) > 1 else ""
-    return Layout(tuple(streams), several or f"{skipped} bytes of it are no sound")
+    return Layout(tuple(streams), several or f"{skipped} bytes of it are not sound")
 
 
 def _looks_whole(data: mmap.mmap) -> bool:

@@ -31,7 +31,7 @@ _AGREEING = 3
 TAIL = 160
 """Bytes at the end of a file that tell whether it ends with tags."""
 _TRIES = 1 << 18
-"""Places at which a header is looked for in what is no sound; hostile files could have any number."""
+"""Places at which a header is looked for in what is not sound; hostile files could have any number."""
 _ROOMY = 9
 """Index of a bit rate whose frames have room for an Info frame's numbers, whatever the version."""
 
@@ -53,7 +53,7 @@ class Mp3:
         frames: how many hold sound.
         kind: version bits, layer, samples a second, whether it is mono.
         segments: where they are.
-        skipped: bytes between them that are no frames of this kind, tags not counted.
+        skipped: bytes between them that are not frames of this kind, tags not counted.
         promised: frames that its Xing or Info frame speaks of; None where there is none.
         gapless: samples that the encoder put before and after the sound, from the same frame; None if unknown.
     """
@@ -111,7 +111,7 @@ def _frame(second: int, third: int, mono: bool) -> Frame | None:
 
 
 def parse(header: bytes) -> Frame | None:
-    """Read the 4 bytes of a frame's header; None if they are none, or the frame's length is not told (free format)."""
+    """Read the 4 bytes of a frame's header; None if they are none, or the frame's length is unknown (free format)."""
     if len(header) < 4 or header[0] != 0xFF:
         return None
     return _frame(header[1], header[2], header[3] >> 6 == 3)
@@ -208,7 +208,7 @@ def _read_info(data: bytes | mmap.mmap, at: int) -> tuple[int | None, int | None
 
 
 def count_frames(data: bytes | mmap.mmap, start: int = 0) -> Mp3 | None:
-    """Find all frames from `start` on: of the first kind found, whatever else lies between them.
+    """Find all frames from `start` on: of the first kind found, whatever else is between them.
 
     None if there is none, or the stream is in free format.
     """

@@ -15,7 +15,7 @@ from pggan_framework.audio import mp3
 from pggan_framework.audio.reading import EndsEarly, UnreadableSound, read_blocks, read_header, read_wave
 
 DELAY = 576
-"""Samples that LAME puts before a sound; only its Info frame tells of them."""
+"""Samples that LAME puts before a sound; only its Info frame reports of them."""
 
 
 def tone(frames: int, hz: float = 0.02, seed: int = 0) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_junk_around_an_mp3_is_no_sound(mp3s, tmp_path_factory, mode, before, af
     header = written(tmp_path_factory.mktemp("junk"), whole)
     wave = read_wave(header, 44100)
     assert header.frames == len(wave) and agree(wave[DELAY : DELAY + len(reference)], reference)
-    assert header.remark == f"{before + after} bytes of it are no sound"
+    assert header.remark == f"{before + after} bytes of it are not sound"
 
 
 @settings(max_examples=25, deadline=None)

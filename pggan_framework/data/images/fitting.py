@@ -1,4 +1,4 @@
-"""Pictures of any kind made alike: 8 bit, upright, of one colour mode and one size."""
+"""Images of any kind made alike: 8 bit, upright, of one colour mode and one size."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ POLICIES = "stretch, crop (scale the shorter side, cut the middle), pad (fit, fi
 
 @dataclass(frozen=True)
 class Fitting:
-    """What is done to each picture.
+    """What is done to each image.
 
     Args:
         mode: channels of the result.
         size: [H, W] of the result; heeded by all policies but ``none``.
-        policy: what to do with pictures of other sizes; see `POLICIES`.
-        background: red, green and blue, 0 to 255, under transparent pictures and around padded ones.
+        policy: what to do with images of other sizes; see `POLICIES`.
+        background: red, green and blue, 0 to 255, under transparent images and around padded ones.
         filter: how pixels are weighted in resizing.
-        cut: what is used of the upright picture: left, top, width, height in pixels, or the side of a square in the
+        cut: what is used of the upright image: left, top, width, height in pixels, or the side of a square in the
             middle; all of it by default.
         white: level of white in integer grey images that do not state theirs.
     """
@@ -47,7 +47,7 @@ class Fitting:
     white: int = 65535
 
     def picture(self, image: Image) -> Image:
-        """A picture as it was stored -> one of `mode` and, but for the policy ``none``, `size`.
+        """An image as it was stored -> one of `mode` and, but for the policy ``none``, `size`.
 
         Raises:
             ValueError: if its pixels have no defined range, or what is to be cut out reaches beyond it.
@@ -85,10 +85,10 @@ class Fitting:
         return out
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of what is used of an upright picture of `size`, [H, W].
+        """Left, top, right and bottom of what is used of an upright image of `size`, [H, W].
 
         Raises:
-            ValueError: if it reaches beyond the picture.
+            ValueError: if it reaches beyond the image.
         """
         height, width = size
         if self.cut is None:

@@ -23,7 +23,7 @@ THREADS = 8
 """Files that are opened at the same time: opening one is mostly waiting."""
 
 Known = tuple[SoundFile, State, str | None]
-"""A file's header; by what a change is noticed that leaves its ends as they are; the digest of its ends."""
+"""A file's header; by what a change is noticed that leaves its ends unchanged; the digest of its ends."""
 
 T = TypeVar("T")
 
