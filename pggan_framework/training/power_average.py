@@ -39,7 +39,13 @@ def _product(a: Profile, b: Profile) -> float:
 
 
 def coefficients(stored: Sequence[Profile], target: Profile) -> list[float]:
-    """Factors of stored averages whose sum is nearest to the target's profile (section 3.1 and appendix C there)."""
-    products = np.array([[_product(a, b) for b in stored] for a in stored])
-    found, *_ = np.linalg.lstsq(products, np.array([_product(a, target) for a in stored]), rcond=None)
-    return [float(value) for value in found]
+    """Factors of stored averages whose sum is nearest to the target's profile (section 3.1 and appendix C there).
+
+    They are made to add up to 1, so that weights that did not change stay the same.
+    """
+    count = len(stored)
+    system = np.ones((count + 1, count + 1))
+    system[:count, :count] = [[_product(a, b) for b in stored] for a in stored]
+    system[count, count] = 0
+    found, *_ = np.linalg.lstsq(system, np.array([*(_product(a, target) for a in stored), 1.0]), rcond=None)
+    return [float(value) for value in found[:count]]
