@@ -188,7 +188,8 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     elif command == "project":
         words = [*words, "--random", "20", "--restarts", "2", "--steps", "3"]
     elif trains and not words[0].startswith("-"):
-        own = {} if "--from" in words else {**SHORT, **PLANNED}  # the model has been cut short already
+        planned = PLANNED if words[0] == "datasets/piano" else {}
+        own = {} if "--from" in words else {**SHORT, **planned}  # the model has been cut short already
         words = [*words, *flags({"total_kimg": KIMG, **own})]
     elif trains:
         words = [*words, *cut_short(words)]
