@@ -144,6 +144,34 @@ class ScaledConv(nn.Module):
         return x if enlarges else downsample(x, stride)
 
 
+class PlainConv(nn.Module):
+    """A grouped convolution with "same" padding; drawn from N(0, gain^2 / fan_in), without an equalised learning rate.
+
+    Args:
+        channels: C and C' of [N, C, h, w] -> [N, C', h, w].
+        kernel: odd side of the kernel.
+        gain: see there; 0: all zeros.
+        groups: parts of the channels that are convolved apart.
+        slope: of a leaky ReLU at the end, with a bias before it; None for neither.
+    """
+
+    execution: Execution = DEFAULT
+
+    def __init__(
+        self, channels: Pair, kernel: int = 1, gain: float = 1.0, groups: int = 1, slope: float | None = None
+    ) -> None:
+        super().__init__()
+        shape = channels[1], channels[0] // groups, kernel, kernel
+        self.weight = nn.Parameter(torch.randn(shape) * gain / sqrt(shape[1] * kernel**2))
+        self.bias = None if slope is None else nn.Parameter(torch.zeros(channels[1]))
+        self.geometry, self.slope = Geometry((1, 1), (kernel // 2, kernel // 2), groups=groups), slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, h, w] -> [N, C', h, w]."""
+        weight = self.weight.contiguous(memory_format=torch.channels_last)
+        return convolve(x, weight, self.bias, self.geometry, self.slope, self.execution)
+
+
 class ScaledLinear(nn.Module):
     """Dense layer; `features_out` are `channels` with one bias each times positions, or all have their own.
 

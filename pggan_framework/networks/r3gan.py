@@ -14,41 +14,13 @@ from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import FeatureMaps, Verdict, growth_of
 from pggan_framework.networks.blocks import BlockDiscriminator, BlockGenerator
 from pggan_framework.networks.execution import DEFAULT, Execution
-from pggan_framework.networks.functional import Geometry, Pair, blur, convolve, downsample, upsample
-from pggan_framework.networks.layers import LEAK
+from pggan_framework.networks.functional import Pair, blur, downsample, upsample
+from pggan_framework.networks.layers import LEAK, PlainConv
 from pggan_framework.registry import register
 from pggan_framework.schedules.growth import Growth
 
 GAIN = sqrt(2 / (1 + LEAK**2))
 """Of a layer before a leaky ReLU (He et al. 2015)."""
-
-
-class PlainConv(nn.Module):
-    """A grouped convolution with "same" padding; drawn from N(0, gain^2 / fan_in), without an equalised learning rate.
-
-    Args:
-        channels: C and C' of [N, C, h, w] -> [N, C', h, w].
-        kernel: odd side of the kernel.
-        gain: see there; 0: all zeros.
-        groups: parts of the channels that are convolved apart.
-        slope: of a leaky ReLU at the end, with a bias before it; None for neither.
-    """
-
-    execution: Execution = DEFAULT
-
-    def __init__(
-        self, channels: Pair, kernel: int = 1, gain: float = 1.0, groups: int = 1, slope: float | None = None
-    ) -> None:
-        super().__init__()
-        shape = channels[1], channels[0] // groups, kernel, kernel
-        self.weight = nn.Parameter(torch.randn(shape) * gain / sqrt(shape[1] * kernel**2))
-        self.bias = None if slope is None else nn.Parameter(torch.zeros(channels[1]))
-        self.geometry, self.slope = Geometry((1, 1), (kernel // 2, kernel // 2), groups=groups), slope
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, h, w] -> [N, C', h, w]."""
-        weight = self.weight.contiguous(memory_format=torch.channels_last)
-        return convolve(x, weight, self.bias, self.geometry, self.slope, self.execution)
 
 
 def _dense(features: Pair, gain: float = 1.0) -> nn.Linear:
