@@ -1,21 +1,21 @@
-"""Who draws better pictures after the same time: a plain PGGAN, or ours with half of it?
+"""Who draws better images after the same time: a plain PGGAN, or ours with half of it?
 
     python benchmarks/race.py --seconds 240 --seeds 3
     OMP_NUM_THREADS=1 python benchmarks/race.py --seconds 60 --seeds 2 --clock processor --only ours
     python benchmarks/race.py --seconds 300 --share 1 --only ours fastgan stylegan2 r3gan
 
 Both learn the same 3,000 cats at 32 px (`pggan prepare cats datasets/cats --count 3000 --size 64`, or any folder of
-pictures) with fmap_base 512, fmap_max 64 and latents of 64, and share their time out alike: 0.6 parts at 4 px, then 0.5
+images) with fmap_base 512, fmap_max 64 and latents of 64, and share their time out alike: 0.6 parts at 4 px, then 0.5
 of fade and 0.8 after it at 8 px, and twice as much at each further size. The plain one is
 `benchmarks/contestants/plain.py`: eager, Adam at 2e-3, batches of 16, faded reals, an average with a half-life of 3
 kimg. Ours is what ``python train.py --config configs/short.yaml`` does, with its log, samples and checkpoint; its time
-is `--share` of the plain one's. Time begins with the first step on both sides: nobody's imports and reading of pictures
+is `--share` of the plain one's. Time begins with the first step on both sides: nobody's imports and reading of images
 count. Each training has a process of its own and is kept in `--out`; what is there already is not trained again.
 
 Printed are the machine, the images shown at each size, and the sliced Wasserstein distance of 1,500 samples from 1,500
-pictures, level by level, beside that of 1,500 other pictures (the floor). Samples are the averaged generator's; those
-of the one that was trained stand below as "raw": a short training may end before an average with a fixed half-life has
-caught up. Contact sheets show samples of all seeds.
+images, level by level, next to that of 1,500 other images (the baseline). Samples are the EMA generator's; those
+of the one that was trained are below as "raw": a short training may end before an average with a fixed half-life has
+caught up. Contact grids show samples of all seeds.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from pggan_framework.schedules.plan import Plan, Stage, linear_fade  # noqa: E40
 from pggan_framework.training.plugin import Plugin  # noqa: E402
 
 Trained = tuple[dict[int, int], float, NDArray[np.float32], NDArray[np.float32]]
-"""Images shown by depth, seconds, and samples of the averaged generator and of the one that was trained."""
+"""Images shown by depth, seconds, and samples of the EMA generator and of the one that was trained."""
 FIRST, FADE, STABLE = 0.6, 0.5, 0.8
 """Parts of the time: at 4 px, and at 8 px while fading in and after it; each further size takes twice the time."""
 SHORT = HERE.parent / "configs" / "short.yaml"
@@ -72,7 +72,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 """What each contestant but plain changes of the config; r3gan has one of its own."""
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 SEED = 1000
-"""Of the latents and of the choice of pictures, beside each training's own."""
+"""Of the latents and of the choice of images, next to each training's own."""
 
 
 def main() -> None:
@@ -97,7 +97,7 @@ def main() -> None:
     full = dataset.growth.max_depth
     real, other = (dataset.images(part.tolist(), full) for part in (order[:count], order[half : half + count]))
     floor = dict(sliced_wasserstein(real, other))
-    print(f"{len(dataset)} pictures; {count} samples a side; plain has {given.seconds:g} s,"
+    print(f"{len(dataset)} images; {count} samples a side; plain has {given.seconds:g} s,"
           f" ours {given.seconds * given.share:g} s")  # fmt: skip
     print(_line("", "seed", "seconds", *(f"{side} px" for side in floor), "images shown at each size"))
     print(_line("reals", "", "", *(f"{value:.1f}" for value in floor.values()), ""), flush=True)
@@ -130,7 +130,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("datasets/cats"), help="a folder of pictures")
+    parser.add_argument("--data", type=Path, default=Path("datasets/cats"), help="a folder of images")
     parser.add_argument("--side", type=int, default=32, help="their side, in pixels")
     parser.add_argument("--seconds", type=float, default=240, help="of the plain one")
     parser.add_argument("--share", type=float, default=0.5, help="of that time that ours has")
@@ -145,8 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fmap_base", type=int, default=512)
     parser.add_argument("--fmap_max", type=int, default=64)
     parser.add_argument("--latent", type=int, default=64)
-    parser.add_argument("--out", type=Path, default=Path("results/race"), help="where runs, samples and sheets go")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--out", type=Path, default=Path("results/race"), help="where runs, samples and grids go")
+    parser.add_argument("--json", type=Path, help="write the values here")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser
 
@@ -161,7 +161,7 @@ def pictures(given: argparse.Namespace) -> DefaultImageFolderDataset:
 
 
 def _file(given: argparse.Namespace, way: str, seed: int) -> Path:
-    """Where a training's results lie; no two settings share one."""
+    """Where a training's results are; no two settings share one."""
     seconds = given.seconds * (1 if way == "plain" else given.share)
     words = [way, seconds, given.clock, given.side, given.fmap_base, given.fmap_max, given.latent, seed]
     out: Path = given.out
@@ -180,7 +180,7 @@ def trained(way: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def train(way: str, seed: int, given: argparse.Namespace) -> None:
-    """Train in this process, and keep samples and figures."""
+    """Train in this process, and keep samples and values."""
     now = CLOCKS[given.clock]
     file = _file(given, way, seed)
     if way == "plain":
@@ -257,7 +257,7 @@ def train_ours(way: str, given: argparse.Namespace, seed: int, now: Callable[[],
 
 
 def draw(way: str, given: argparse.Namespace, columns: int = 16) -> None:
-    """A contact sheet: a row of samples for each seed."""
+    """A sample grid: a row of samples for each seed."""
     rows = []
     for seed in range(given.seeds):
         with np.load(_file(given, way, seed).with_suffix(".npz")) as stored:

@@ -32,7 +32,7 @@ def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_is_compiled(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Runs that could go on for hours, and are stopped at once, are not worth a minute of compiling."""
+    """Runs that could continue for hours, and are stopped at once, are not worth a minute of compiling."""
     if "compiling" not in request.node.nodeid and "torch" in sys.modules:
         for rule in ("AUTO_STEPS", "AUTO_SECONDS"):
             monkeypatch.setattr(f"pggan_framework.training.compiling.{rule}", float("inf"))

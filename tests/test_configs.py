@@ -57,7 +57,7 @@ REDUCED: dict[str, dict[str, Any]] = {
 }
 """Small networks, and schedules that reach every depth in a few steps."""
 STAND_INS = 12
-"""Pictures or sounds."""
+"""Images or sounds."""
 
 
 def stand_in(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def environment(setting: Setting, record: Recorder) -> None:
     record("compute capability", f"{about.major}.{about.minor}")
     record("memory", about.total_memory / 2**30, "GiB")
     record("multiprocessors", about.multi_processor_count)
-    record("cuDNN", str(torch.backends.cudnn.version()))
+    record("cuDNN", str(torch.backends.cudnn.version()))  # type: ignore[no-untyped-call]
     if shutil.which("nvidia-smi"):
         asked = ["nvidia-smi", "--query-gpu=driver_version,clocks.max.sm,power.limit", "--format=csv,noheader"]
         record(
@@ -104,10 +104,9 @@ def syncs(setting: Setting, record: Recorder) -> None:
     side = 8 if setting.tiny else 16
     folder = setting.folder("syncs")
     data = images(folder / "data", side)
-    for name, flags in _some(setting).items():
-        record.attempt(
-            name, lambda n=name, f=flags: _waits(setting, record, n, flags_of(data, setting.device, folder, f))
-        )  # type: ignore[misc]
+    for name, given in _some(setting).items():
+        flags = flags_of(data, setting.device, folder, given)
+        record.attempt(name, lambda n=name, f=flags: _waits(setting, record, n, f))  # type: ignore[misc]
 
 
 def _waits(setting: Setting, record: Recorder, name: str, flags: dict[str, object]) -> None:

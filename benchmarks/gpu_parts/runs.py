@@ -45,12 +45,17 @@ def flags(setting: Setting, folder: str, **more: Any) -> dict[str, Any]:
     return found
 
 
+def images_a_phase(setting: Setting) -> int:
+    """Images in which a depth fades in, or is trained after that."""
+    return 8 if setting.tiny else 400
+
+
 def growing(setting: Setting) -> dict[str, Any]:
     """Flags of a schedule that goes through all depths, tick by tick."""
-    each = 8 if setting.tiny else 400
-    ticks = {"tick_kimg_default": each / 1000, "tick_kimg_overrides": {}}
+    each = images_a_phase(setting)
+    ticks: dict[str, Any] = {"tick_kimg_default": each / 1000, "tick_kimg_overrides": {}}
     phases = {"lod_training_nimg": each, "lod_transition_nimg": each}
-    batches = {"minibatch_default": 4 if setting.tiny else 16, "minibatch_overrides": {}}
+    batches: dict[str, Any] = {"minibatch_default": 4 if setting.tiny else 16, "minibatch_overrides": {}}
     return {"DepthManager": {**phases, **ticks, **batches}}
 
 
@@ -80,14 +85,16 @@ def training(setting: Setting, record: Recorder) -> None:
 
 def all_depths(setting: Setting, record: Recorder) -> None:
     """A training that grows through all depths with --compile auto."""
+    total = 8 * images_a_phase(setting) / 1000  # four depths, 4 to 32 px: each stable and all but the first fading
     with run_compiler(setting):
-        result = run(None, flags(setting, "growing", compile="auto", total_kimg=1000, **growing(setting)))
+        result = run(None, flags(setting, "growing", compile="auto", total_kimg=total, **growing(setting)))
     finished(result, record, "growing", depth=result.stats["depth"])
+    assert result.stats["depth"] == 3, result.stats
 
 
 def resume(setting: Setting, record: Recorder) -> None:
     """Whether a run that was resumed in mid-fade, or in a stable phase, equals one that was not interrupted."""
-    each = 8 if setting.tiny else 400
+    each = images_a_phase(setting)
     for deterministic in (False, True) if setting.on_gpu else (False,):
         for phase, halfway in (("stable", 2.5), ("fade", 1.5)) if not setting.tiny else (("fade", 1.5),):
             start = time.perf_counter()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ NETWORKS = {
     "DCGAN": ("DCGANGenerator", "DCGANDiscriminator", "plain"),
     "SPADE": ("SPADEGenerator", "MapDiscriminator", "maps"),
     "R3GAN": ("R3GANGenerator", "R3GANDiscriminator", "labels"),
-    "StyleGAN2": ("StyleGAN2Generator", "StyleGAN2Discriminator", "labels"),
+    "StyleGAN2": ("StyleGAN2Generator", "StyleGAN2Discriminator", "plain"),
 }
 """Pairs of networks -> G, D, and which data they are trained on."""
 IN_STEPS = ("DepthManager", "DepthTables", "LRScheduler", "EfficientLossMonitor")
@@ -54,7 +55,8 @@ def milliseconds(function: Callable[[], object], device: str, seconds: float) ->
     for _ in range(2):
         function()
     wait(device)
-    rounds, end = [], time.perf_counter() + seconds
+    rounds: list[float] = []
+    end = time.perf_counter() + seconds
     while len(rounds) < 3 or time.perf_counter() < end:
         start = time.perf_counter()
         for _ in range(3):
@@ -72,12 +74,8 @@ def graph_compiler(setting: Setting) -> Any:
 @contextmanager
 def run_compiler(setting: Setting) -> Iterator[None]:
     """Within it runs use `graph_compiler`."""
-    usual = compiling.compiler
-    compiling.compiler = lambda _: graph_compiler(setting)  # type: ignore[attr-defined]
-    try:
+    with patch.object(compiling, "compiler", lambda device: graph_compiler(setting)):
         yield
-    finally:
-        compiling.compiler = usual  # type: ignore[attr-defined]
 
 
 def contestant(

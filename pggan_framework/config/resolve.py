@@ -101,8 +101,8 @@ def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] |
             parameter = parameters(component.cls, component.name)[setting.name]
             _apply(default_of(parameter), setting, parameter)
             print(f"note: {setting.where} is given but {setting.owner} is not used", file=sys.stderr)
-    tables = {flag: checked_tables(flag, general, used) for flag in FLAGS}
-    changes = {**tables, **dict.fromkeys(LOSS_ALIASES)}
+    changes: dict[str, Any] = {flag: checked_tables(flag, general, used) for flag in FLAGS}
+    changes |= dict.fromkeys(LOSS_ALIASES)
     return Config(_with(general, **changes), components, frozenset(explicit), named)
 
 

@@ -33,7 +33,7 @@ class Manifest:
     """Values of the files of one folder, as long as the files are unchanged.
 
     A file is taken for unchanged if its length and both of its times are: the second one (ctime) cannot be set back, as
-    ``cp -p``, ``rsync -t`` or ``touch -r`` do with the first. It lies in the user's cache (``PGGAN_CACHE``), never in
+    ``cp -p``, ``rsync -t`` or ``touch -r`` do with the first. It is in the user's cache (``PGGAN_CACHE``), never in
     the folder; where that cannot be written, everything is computed each time.
 
     Args:
@@ -87,7 +87,7 @@ class Manifest:
         return known
 
     def save(self) -> None:
-        """Write what was computed, if that took a while; a cache that cannot be written is left as it is."""
+        """Write what was computed, if that took a while; a cache that cannot be written is left unchanged."""
         if self._path is None or self._spent <= PATIENCE:
             return
         self._spent = 0.0

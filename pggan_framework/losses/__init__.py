@@ -1,4 +1,4 @@
-"""Losses: sums of terms over what one update can see."""
+"""Losses: sums of terms over the context of one update."""
 
 from pggan_framework.losses.base import Loss, Term
 from pggan_framework.losses.began import BEGAN

@@ -219,7 +219,7 @@ def level_distance(
     sets = [_standardised(images, level, places) for images in (real, fake)]
     rows = max(_ROOM // (len(real) * PATCHES), 1)
     total = torch.zeros((), dtype=torch.float64, device=device)
-    for part in onto.float().split(rows):
+    for part in torch.split(onto.float(), rows):
         first, second = ((part @ values.T).sort(1).values for values in sets)
         total += (first - second).abs_().mean(1, dtype=torch.float64).sum()
     return float(total) / DIRECTIONS

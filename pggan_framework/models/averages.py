@@ -21,7 +21,7 @@ def stored_averages(folder: Path, nimg: int) -> list[dict[str, Any]]:
     Raises:
         UserError: if there is nothing, or a file is damaged.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for path in sorted((folder / FOLDER).glob("averages-*.pt")):
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -39,9 +39,9 @@ def stored_averages(folder: Path, nimg: int) -> list[dict[str, Any]]:
 
 
 def with_length(state: Mapping[str, Any], stored: Sequence[Mapping[str, Any]], length: float) -> dict[str, Any]:
-    """A checkpoint whose averaged generator has another length.
+    """A checkpoint whose EMA generator has another length.
 
-    A weight's average is made of those that were stored since it was trained first; one that has none stays as it is.
+    A weight's average is made of those that were stored since it was trained first; one that has none stays unchanged.
 
     Args:
         state: the checkpoint.

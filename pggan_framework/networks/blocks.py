@@ -233,7 +233,7 @@ class BlockDiscriminator(DiscriminatorBase):
     Attributes:
         from_rgb: from images to feature maps.
         blocks: from each depth's feature maps to those of the depth before, and from depth 0 to features [N, F]; each
-            is also told how many batches it is given.
+            also receives the number of batches.
         rows: from images to features that are added, if there is one.
     """
 

@@ -108,7 +108,8 @@ class Decoders(nn.Module):
             if source not in maps or str(source) not in self.parts:
                 continue
             decoder, x = self.parts[str(source)], maps[source]
-            last = min(decoder.last, depth)  # type: ignore[call-overload]
+            assert isinstance(decoder, Decoder)
+            last = min(decoder.last, depth)
             target = images
             for above in range(depth, last, -1):
                 target = downsample(target, self.growth.factor(above))

@@ -66,6 +66,6 @@ class SoundMetrics(MeasuringPlugin):
         trainer = self.trainer
         if trainer.depth < trainer.G.max_depth:
             return
-        metrics, *halves = self.sides()
-        figures = as_dict(compare(metrics, *halves, measure(metrics, self.fakes(), self.n)))
+        metrics, reals, others = self.sides()
+        figures = as_dict(compare(metrics, reals, others, measure(metrics, self.fakes(), self.n)))
         trainer.stats.update({f"sound.{name}": figures[name] for name in _LOGGED})

@@ -82,10 +82,10 @@ class PictureMetrics(MeasuringPlugin):
         Raises:
             DivergedError: if the images are not finite.
         """
-        metrics, *halves = self.sides()
+        metrics, reals, others = self.sides()
         if not metrics:
             return
-        figures = as_dict(compare(metrics, *halves, measure(metrics, self.fakes(), self.n)))
+        figures = as_dict(compare(metrics, reals, others, measure(metrics, self.fakes(), self.n)))
         self.trainer.stats.update({f"picture.{name}": value for name, value in figures.items()})
         self.write(self.facts(), figures)
 

@@ -119,12 +119,12 @@ class QualityMonitor(MeasuringPlugin):
     def _measure(self) -> None:
         """Measure samples of the present generator, log a line, and keep the checkpoint if it is the best."""
         trainer = self.trainer
-        metrics, *halves = self.sides()
+        metrics, reals, others = self.sides()
         if not metrics:
             return
         figures: dict[str, float] = {}
         try:
-            figures = as_dict(compare(metrics, *halves, measure(metrics, self.fakes(), self.n)))
+            figures = as_dict(compare(metrics, reals, others, measure(metrics, self.fakes(), self.n)))
             finite = True
         except DivergedError:
             finite = False

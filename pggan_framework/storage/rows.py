@@ -1,4 +1,4 @@
-"""Work that survives being stopped: lines of JSON on disk, and a lock so that only one process does it."""
+"""Resumable work: JSON lines on disk, and a lock so that only one process works."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class RowLog:
 
 @contextmanager
 def locked(folder: Path, what: str) -> Iterator[None]:
-    """Make `folder` and hold it for this process alone; wait while another one does, which ends with that process.
+    """Create `folder` and hold it for this process alone; wait while another one does.
 
     Args:
         folder: where the file ``lock`` is.

@@ -1,4 +1,4 @@
-"""What a step need not wait for: files are written by a thread of their own while training goes on."""
+"""Background writing: a separate thread writes files while training continues."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Adam(OptimizerFactory):
         eps: added to the root of the squared mean.
         weight_decay: weights times this are added to the gradient (an L2 penalty, as torch's Adam has it).
         clip_norm: largest norm of a network's gradients together; larger ones are scaled down to it.
-        skip_nonfinite: leave out an update with a gradient that is not finite, rather than end the run; the share of
+        skip_nonfinite: leave out an update with a gradient that is not finite, rather than end the run; the fraction of
             them is logged as ``G_skipped`` and ``D_skipped``. Each step then waits for the device.
 
     Raises:
@@ -93,7 +93,7 @@ class Adam(OptimizerFactory):
                 group["betas"] = value if side == "G" or self._D_betas is None else self._D_betas
 
     def build(self, parameters: Iterable[nn.Parameter], lr: float, side: Literal["G", "D"] = "G") -> torch.optim.Adam:
-        """The optimiser of `parameters`, fused where all of them lie on a device that has it.
+        """The optimiser of `parameters`, fused where all of them are on a device that has it.
 
         A parameter whose gradient is None (a block not yet in use) is left alone and has no state.
 

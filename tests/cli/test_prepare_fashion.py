@@ -21,7 +21,7 @@ PICTURE_HEADER = b"\0\0\x08\x03\0\0\0\x0c\0\0\0\x1c\0\0\0\x1c"
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """The unpacked package, twelve pictures in it."""
+    """The unpacked package, twelve images in it."""
     folder = tmp_path / "package" / "usr" / "share" / "datasets" / "fashion-mnist"
     folder.mkdir(parents=True)
     (folder / fashion.PICTURES).write_bytes(gzip.compress(PICTURE_HEADER + PIXELS.tobytes()))
@@ -65,7 +65,7 @@ def test_the_first_ones_where_the_package_is_installed(
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        (fashion.PICTURES, b"no gzip", "is no IDX file"),
+        (fashion.PICTURES, b"no gzip", "is not an IDX file"),
         (fashion.PICTURES, gzip.compress(PICTURE_HEADER + PIXELS.tobytes())[:-20], "cannot read"),
         (fashion.PICTURES, gzip.compress(b""), "begins with nothing, and 00000803 is due"),
         (

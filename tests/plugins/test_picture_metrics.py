@@ -1,4 +1,4 @@
-"""PictureMetrics and KeepBest: figures at each depth, nothing disturbed, the best kept and known again."""
+"""PictureMetrics and KeepBest: values at each depth, nothing disturbed, the best kept and known again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCRIPT: dict[int, float] = {}
 
 
 class Scripted(Plugin):
-    """Figures as they are written down, by tick."""
+    """Values as they are written down, by tick."""
 
     def on_tick(self) -> None:
         if self.trainer.tick in SCRIPT:
@@ -45,7 +45,7 @@ def scripted() -> Iterator[dict[int, float]]:
 
 @pytest.fixture
 def growing(tmp_path: Path) -> dict[str, Any]:
-    """Flags of a run of ten ticks with 80 pictures: 4 px to 3, fading to 5, 8 px to 8, then fading to 16."""
+    """Flags of a run of ten ticks with 80 images: 4 px to 3, fading to 5, 8 px to 8, then fading to 16."""
     (tmp_path / "pictures").mkdir()
     for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (80, 16, 16, 3), dtype=np.uint8)):
         Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number:02d}.png")
@@ -158,7 +158,7 @@ def test_resume_knows_the_best(growing: dict[str, Any], scripted: dict[int, floa
     assert torch.load(best, weights_only=True)["nimg"] == 40
     # From the best itself, too.
     run(overrides={"resume": str(best), "total_kimg": 0.048})
-    # Of a last, shorter tick: not in the state a longer run goes on from, but its best is.
+    # Of a last, shorter tick: not in the state a longer run continues from, but its best is.
     scripted.update({7: 1, 8: 1.5})
     run(overrides={"resume": str(folder), "total_kimg": 0.052})
     assert torch.load(best, weights_only=True)["plugins"]["KeepBest"]["best"] == 1
@@ -271,8 +271,8 @@ def test_what_is_better_of_each_figure() -> None:
         ({"PictureMetrics.count": 1}, r"PictureMetrics\.count 1 is not allowed; allowed: 2 and up"),
         ({"PictureMetrics.every_ticks": 0}, r"PictureMetrics\.every_ticks 0 is not allowed; allowed: 1 and up"),
         ({"PictureMetrics.metrics": []}, r"PictureMetrics\.metrics is empty"),
-        ({"PictureMetrics.metrics": ["frechet"]}, "'frechet' is not a metric of pictures"),
-        ({"PictureMetrics.metrics": ["fid"]}, "PictureMetrics: fid needs 64 pictures per side; there are 40"),
+        ({"PictureMetrics.metrics": ["frechet"]}, "'frechet' is not a metric of images"),
+        ({"PictureMetrics.metrics": ["fid"]}, "PictureMetrics: fid needs 64 images per side; there are 40"),
         ({"PictureMetrics.metrics": ["is"]}, "is needs an extractor that is a classifier; random is not"),
         ({"PictureMetrics.extractor": "vgg"}, "unknown extractor 'vgg'"),
     ],

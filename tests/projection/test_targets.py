@@ -108,5 +108,5 @@ def test_what_cannot_be_a_target(tmp_path):
     ]:
         with pytest.raises(UserError, match=message):
             read_target(path, model)
-    with pytest.raises(UserError, match="--fit pad is for pictures; this model makes sounds"):
+    with pytest.raises(UserError, match="--fit pad is for images; this model makes sounds"):
         read_target(wave, sounds, "pad")

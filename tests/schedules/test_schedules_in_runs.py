@@ -239,7 +239,7 @@ def test_a_figure_that_never_comes_is_told(trace: Any, capsys: pytest.CaptureFix
 
 
 class Flat(Plugin):
-    """A figure that never changes."""
+    """A value that never changes."""
 
     def on_tick(self) -> None:
         """Report it."""
@@ -308,7 +308,7 @@ def test_an_update_that_is_not_finite_is_skipped_if_asked(trace: Any) -> None:
         ({"by_depth": {"G_lr_max": {7: 1.0}}}, "LRScheduler.G_lr_max: 7 is not a depth; allowed: 0 to 2"),
         ({"by_depth": {"G_lr_max": {0: -1.0}}}, "-1.0 is given; allowed: 0 and above"),
         ({"by_depth": {"WGANGP.iwass_target": {0: 0.0}}}, "iwass_target 0.0 is not above 0"),
-        ({"by_depth": {"WGANGP.iwass_lambda": {1: 5}}, "WGANGP__iwass_lambda": 0}, "is 0, so that a table cannot"),
+        ({"by_depth": {"WGANGP.iwass_lambda": {1: 5}}, "WGANGP__iwass_lambda": 0}, "is 0, so a table cannot"),
         ({"by_depth": {"G_lr_max": {0: float("nan")}}}, "nan is given; allowed: 0 and above"),
         ({"penalties": ["R1"], "by_depth": {"R1.interval": {1: 0}}}, "R1.interval 0 is not allowed; allowed: 1 and up"),
         (

@@ -1,4 +1,4 @@
-"""Files are written while training goes on; nothing is lost, and nothing but the time changes."""
+"""Files are written while training continues; nothing is lost, and nothing but the time changes."""
 
 from __future__ import annotations
 

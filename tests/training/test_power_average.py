@@ -73,6 +73,7 @@ def test_a_runs_average_of_another_length(tmp_path: Path, capsys: pytest.Capture
         "progressive_growing": False,
         "plugins": ["PowerEMA"],
         "PowerEMA.snapshot_ticks": 1,
+        "lr_rampup_kimg": 0,
         "Trainer.tick_nimg_default": 20,
         "result_dir": str(tmp_path),
         "exp_name": "ema",

@@ -11,35 +11,40 @@ from pggan_framework.launch import experiment as launch
 from pggan_framework.losses import HingeGAN
 from pggan_framework.networks import Discriminator, Generator
 from pggan_framework.networks.execution import Execution
+from pggan_framework.schedules.growth import Growth
+from pggan_framework.training import recomputing
 from pggan_framework.training.estimate import Training, memory_bytes
-from pggan_framework.training.recomputing import recompute_from
-
-SIZES = {"fmap_base": 64, "fmap_max": 16}
 
 
-def small() -> tuple[Generator, Discriminator, Training]:
+def test_as_few_depths_as_fit_are_recomputed(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    G, D = Generator([3, 16, 16], latent_size=8, **SIZES), Discriminator([3, 16, 16], **SIZES)  # type: ignore[arg-type]
-    return G, D, Training(HingeGAN(), torch.optim.Adam(G.parameters()), torch.optim.Adam(D.parameters()))
-
-
-def needed(pixels: int | None) -> int:
-    G, D, training = small()
+    sizes = {"fmap_base": 32, "fmap_max": 8}
+    G, D = Generator([3, 16, 16], latent_size=4, **sizes), Discriminator([3, 16, 16], **sizes)  # type: ignore[arg-type]
+    training = Training(HingeGAN(), torch.optim.Adam(G.parameters()), torch.optim.Adam(D.parameters()))
+    needed: dict[int | None, int] = {None: 0, 256: 0, 0: 0}
+    for pixels in needed:
+        for network in (G, D):
+            network.execute(Execution(recompute_from=pixels))
+        needed[pixels] = memory_bytes(G, D, G.growth, 2, 16, training)
     for network in (G, D):
-        network.execute(Execution(recompute_from=pixels))
-    return memory_bytes(G, D, G.growth, 2, 16, training)
+        network.execute(Execution())
+    assert needed[0] < needed[256] < needed[None]
 
+    def counted(G: Generator, D: Discriminator, growth: Growth, depth: int, batch: int, training: Training) -> int:
+        return needed[G.execution.recompute_from] >> 2 * (2 - depth)
 
-def test_as_few_depths_as_fit_are_recomputed() -> None:
-    G, D, training = small()
-    all_kept, largest, every = needed(None), needed(256), needed(0)
-    assert every <= largest < all_kept
+    monkeypatch.setattr(recomputing, "memory_bytes", counted)
     batches = {0: 16, 1: 16, 2: 16}
-    assert recompute_from(G, D, batches, training, None) is None
-    assert recompute_from(G, D, batches, training, 1 << 40) is None
-    assert recompute_from(G, D, batches, training, all_kept) is None
-    assert recompute_from(G, D, batches, training, all_kept - 1) == 256
-    assert recompute_from(G, D, batches, training, every - 1) == 0
+    for at_hand, expected in (
+        (None, None),
+        (1 << 40, None),
+        (needed[None], None),
+        (needed[None] - 1, 256),
+        (needed[256], 256),
+        (needed[0], 0),
+        (needed[0] - 1, 0),
+    ):
+        assert recomputing.recompute_from(G, D, batches, training, at_hand) == expected
     assert G.execution == D.execution == Execution() and G.depth == 2
 
 

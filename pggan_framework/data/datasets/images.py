@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -32,22 +33,22 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
     summary. The images are those that `pggan prepare` writes with the same options.
 
     Args:
-        dir_path: the folder.
-        preload: keep all pictures in memory, at every depth, as uint8. The batches are the same either way.
-        imread_mode: channels of the pictures: RGB, L (grey) or RGBA.
-        size: side, or height and width, of the pictures at full depth; by default that of all pictures or, with a resize
-            policy, the largest power of two for which none is enlarged.
-        resize: what to do with pictures of other sizes. none: all must have one size, which can be halved down to the
-            seed block; stretch; crop: scale the shorter side and cut the middle; pad: fit and fill with the background.
-        background: colour under transparent pictures and around padded ones: a name such as white, or #rrggbb.
-        max_images: use only the first so many.
-        mirror: use each picture's mirror image, left for right, as one more picture; all of them come after the last.
-        bad_files: what happens to a file that cannot be read: skip leaves it out and names it in the summary; one whose
-            damage shows only when it is decoded is replaced by the next one, and named then. error stops at the first.
-        max_pixels: pixels that an image may have; a larger one counts as one that cannot be read.
+        dir_path: folder of the images.
+        preload: keep all images in memory, at every depth, as uint8.
+        imread_mode: channels of the images: RGB, L (grey) or RGBA.
+        size: side, or height and width, at full depth; if not given, the images' own or a power of two that enlarges
+            none.
+        resize: other sizes: none requires one size; stretch; crop: scale the shorter side, cut the middle; pad: fit and
+            fill.
+        background: colour behind transparency and padding: name or #rrggbb.
+        max_images: number of images to use, the first ones.
+        mirror: add each image's horizontal mirror image, after the last one.
+        bad_files: unreadable files: skip omits them, and replaces one that fails while decoding by the next; error
+            stops at the first.
+        max_pixels: largest image in pixels; larger ones count as unreadable.
 
     Raises:
-        UserError: if the folder is missing or has no readable picture, the sizes do not fit, or a picture has no label.
+        UserError: if the folder is missing or has no readable image, the sizes do not fit, or an image has no label.
     """
 
     def __init__(
@@ -105,13 +106,13 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
         return self.plan.total(len(self.plan.chosen))
 
     def image(self, index: int) -> Pixels:
-        """One picture at full depth, uint8 [C, H, W]; of a damaged file, the next picture that can be decoded.
+        """One image at full depth, uint8 [C, H, W]; of a damaged file, the next image that can be decoded.
 
         Raises:
             UserError: if it cannot be decoded, and `bad_files` is error, or no other one can.
         """
         if not 0 <= index < len(self):
-            raise IndexError(f"picture {index} of {len(self)}")
+            raise IndexError(f"image {index} of {len(self)}")
         mirrored, number = divmod(index, len(self.plan.chosen))
         picture: Pixels = self._decode(number) if self._levels is None else self._levels[-1][number]
         return np.ascontiguousarray(picture[..., ::-1]) if mirrored else picture
@@ -126,11 +127,11 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
         return batch
 
     def pyramid(self, indices: Sequence[int]) -> list[Pixels]:
-        """Batches of every depth, each picture read once."""
+        """Batches of every depth, each image read once."""
         return box_means([self.image(index) for index in indices], self.growth)
 
     def summary(self) -> dict[str, str]:
-        """How many pictures of which shape, how they were resized, and what was changed, guessed or skipped."""
+        """How many images of which shape, how they were resized, and what was changed, guessed or skipped."""
         lines = self.plan.summary(self.plan.unreadable) | self._degenerate
         damaged = sorted({why for _, why in self.replaced.values()})
         return lines | ({"damaged": f"{named(damaged)}; the next one is used instead"} if damaged else {})
@@ -141,9 +142,10 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
 
     def _decode(self, number: int) -> NDArray[np.uint8]:
         """One of the files used, uint8 [C, H, W]; see `image`."""
-        count, faults = len(self.plan.chosen), dict[str, str]()
+        count = len(self.plan.chosen)
+        faults: dict[str, str] = {}
         first = self.replaced.get(number, (number, ""))[0]
-        for place in (*range(first, count), *range(first)):
+        for place in chain(range(first, count), range(first)):
             try:
                 picture = self.plan.pixels(self.plan.chosen[place])
             except MemoryError:
@@ -165,7 +167,8 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
         assert self._levels is not None
         if number in self.replaced:
             raise ValueError("it is damaged")
-        return self._levels[-1][number]
+        pixels: NDArray[np.uint8] = self._levels[-1][number]
+        return pixels
 
     def _preload(self) -> None:
         count = len(self.plan.chosen)

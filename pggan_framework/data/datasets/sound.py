@@ -31,50 +31,41 @@ from pggan_framework.registry import register
 
 @register("dataset")
 class SoundImageDataset(LabelledFiles, WaveDataset):
-    r"""Recordings of a folder and its subfolders, each as a picture: wav, flac, ogg, mp3, aiff ..., any sample rate.
+    r"""Recordings of a folder and its subfolders, each as an image: wav, flac, ogg, mp3, aiff ..., any sample rate.
 
     Files are taken in the order of their names and resampled (soxr). What was resampled, cut, padded or skipped is said
     in the summary.
 
     Args:
-        dir_path: the folder of recordings.
-        n_fft: window length of the spectrum in samples, a power of two; a picture has half as many rows. By default
-            1024, and 2048 where img_mode is ``if`` or ``ifmel``.
-        hop_length: samples from one column of the picture to the next, at most n_fft / 2; by default 128, 512 for
-            ``if`` and ``ifmel``.
-        frequency: sample rate the recordings are brought to, Hz.
-        img_mode: what a picture shows: ``abslog``, log magnitudes of the spectrum; ``mellog``, those in mel bands;
-            ``if``, magnitudes and instantaneous frequencies; ``ifmel``, those in mel bands, for single notes;
-            ``complex``, real and imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
-        bins: rows of a picture: n_fft / 2, so that it takes the place of n_fft and agrees with it where both are given.
-            In mel modes the number of bands, in ``raw`` the rows the waveform is folded into; n_fft is apart there.
-        frames: columns of the spectrum; n_fft / 2 by default, a square; 128 for ``if`` and ``ifmel``. One picture is
+        dir_path: folder of the recordings.
+        n_fft: window length in samples, a power of two; an image has n_fft / 2 rows (default: 1024; 2048 for ``if`` and
+            ``ifmel``).
+        hop_length: samples per column, at most n_fft / 2 (default: 128; 512 for ``if`` and ``ifmel``).
+        frequency: sample rate in Hz to resample to.
+        img_mode: content of an image: ``abslog``, log magnitudes; ``mellog``, the same in mel bands; ``if``, magnitudes
+            and instantaneous frequencies; ``ifmel``, the same in mel bands, for single notes; ``complex``, real and
+            imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
+        bins: rows of an image; sets n_fft to twice as many, or the number of mel bands, or the rows of ``raw``.
+        frames: columns of an image (default: n_fft / 2; 128 for ``if`` and ``ifmel``); a clip has
             (frames - 2 * margin) * hop_length samples.
-        margin: columns before and after the sound that show silence and are cut off in decoding, so that clips begin
-            and end as the recordings do; by default n_fft / (2 * hop_length) for ``abslog`` and ``mellog``, else 0.
-        channels: what of a stereo file is used: ``mix``, the mean of all its channels; ``left``, the first; ``both``,
-            the first two, each with layers of its own; a file with one gives both the same.
-        max_files: use only the first files, by name; by default all.
-        bad_files: what happens to files that cannot be read, in whole or in the part used: ``skip`` leaves them out
-            and names them in the summary, ``error`` stops.
-        too_short: what happens to a sound shorter than one picture: ``error`` stops, ``pad`` adds silence at its end,
-            ``reject`` leaves it out.
-        too_long: what is used of a longer one: ``first``, its beginning; ``random``, one stretch anywhere in it, chosen
-            by the seed and the file's name; or ``slices``, all parts of one picture's length. A rest shorter than that
-            is left out.
-        overlap: share of each of the slices that the next one repeats, 0 to below 1.
-        seed: another seed, other random stretches.
-        trim_db: cut what is quieter than this many dB below the file's own peak off its beginning and end, e.g. 60. A
-            file that is silent altogether stays as it is.
-        normalize: bring each file to one level, its ``peak`` to -1 dB or its ``rms`` to -20 dB of full scale. The
-            networks then learn sound without its differences of level; `gain_db` keeps them.
-        new_each_epoch: draw the ``random`` stretches anew whenever all sounds have been shown. Sounds are then read and
-            encoded at each access, as they are where one of the following is above 0.
-        vary_level_db: make each sound up to so many dB quieter, differently in each epoch.
-        vary_pitch: play each sound up to so many semitones faster or slower, pitch and time together.
-        vary_start: let each sound begin up to so many seconds earlier or later.
-        vary_eq_db: turn frequencies of each sound down by up to so many dB, by a smooth curve.
-        remove_offset: subtract from each clip the constant offset that its quiet parts show; low notes are kept.
+        margin: silent columns at each end that decoding discards (default: n_fft / (2 * hop_length) for ``abslog`` and
+            ``mellog``, else 0).
+        channels: channels to use: ``mix``, the mean of all; ``left``, the first; ``both``, the first two.
+        max_files: number of files to use, the first by name (default: all).
+        bad_files: unreadable files: ``skip`` omits and reports them, ``error`` stops.
+        too_short: sounds shorter than a clip: ``error`` stops, ``pad`` appends silence, ``reject`` omits them.
+        too_long: longer sounds: ``first``, the beginning; ``random``, a random segment per file; or ``slices``, all
+            segments of a clip's length.
+        overlap: overlap of consecutive slices, as a fraction, 0 to below 1.
+        seed: random seed of the segments.
+        trim_db: trim both ends below this level, in dB below the file's peak, e.g. 60.
+        normalize: normalise each file's ``peak`` to -1 dB or ``rms`` to -20 dB of full scale.
+        new_each_epoch: draw new ``random`` segments in each epoch; sounds are then encoded at each access.
+        vary_level_db: largest random attenuation in dB, new in each epoch.
+        vary_pitch: largest random change of speed in semitones, pitch and tempo together.
+        vary_start: largest random shift of the start in seconds.
+        vary_eq_db: largest random attenuation by a smooth equaliser, in dB.
+        remove_offset: subtract each clip's constant offset, measured in quiet parts.
 
     Raises:
         UserError: if the folder is missing or has no readable sound, a sound is too short or has no label, or a

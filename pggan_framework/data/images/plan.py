@@ -27,7 +27,7 @@ from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.schedules.growth import Growth
 
 FORMAT = 2
-"""Goes into the fingerprint: another one where the same source would give other pictures."""
+"""Goes into the fingerprint: another one where the same source would give other images."""
 
 Size = tuple[int, int]
 BadFiles = Literal["skip", "error"]
@@ -35,20 +35,20 @@ BadFiles = Literal["skip", "error"]
 
 @dataclass(frozen=True)
 class Options:
-    """How pictures are prepared.
+    """How images are prepared.
 
     Args:
-        size: [H, W] of the pictures at full depth; by default that of all pictures, or where they are resized the
+        size: [H, W] of the images at full depth; by default that of all images, or where they are resized the
             largest square with a side of a power of two that none has to be enlarged for.
-        resize: what to do with pictures of other sizes; see `fitting.POLICIES`.
-        crop: what is used of each picture, before it is resized; see `Fitting.cut`.
+        resize: what to do with images of other sizes; see `fitting.POLICIES`.
+        crop: what is used of each image, before it is resized; see `Fitting.cut`.
         filter: how pixels are weighted in resizing.
-        colour: channels of the pictures.
-        background: colour under transparent pictures and around padded ones: a name such as white, or #rrggbb.
-        mirror: whether each picture's mirror image, left for right, is one more; all of them come after the last.
+        colour: channels of the images.
+        background: colour under transparent images and around padded ones: a name such as white, or #rrggbb.
+        mirror: whether each image's mirror image, left for right, is one more; all of them come after the last.
         max_images: use only the first so many.
-        seed_shape: [h, w] of the pictures at depth 0, where the offset does not give them.
-        depth_offset: log2 of the shorter side of the pictures at depth 0.
+        seed_shape: [h, w] of the images at depth 0, where the offset does not give them.
+        depth_offset: log2 of the shorter side of the images at depth 0.
         bad_files: whether images that cannot be read are skipped and named, or are an error.
         max_pixels: pixels that an image may have; a larger one counts as one that cannot be read.
     """
@@ -81,7 +81,7 @@ class Plan:
         headers: what is known of them, by their numbers in the source.
         unreadable: those that are not, by their numbers in the source, and why.
         guessed: what was guessed, in words.
-        fingerprint: a digest of the source, its labels and the options; empty where none was asked for.
+        fingerprint: a digest of the source, its labels and the options; empty where none was requested.
         shard: of the plan of a part, its number and how many parts there are.
     """
 
@@ -143,7 +143,7 @@ class Plan:
             )
         lines["resize"] = options.resize if options.resize == "none" else f"{options.resize}, {options.filter}"
         if options.mirror:
-            lines["mirrored"] = f"{len(good)} pictures, and each one's mirror image"
+            lines["mirrored"] = f"{len(good)} images, and each one's mirror image"
         if (found_labels := self.labels(good)) is not None and self.source.labels is not None:
             space, labels = found_labels
             of_all = np.concatenate([labels, labels]) if options.mirror else labels
@@ -186,11 +186,11 @@ def make_plan(
 
     Args:
         source: where the images are.
-        where: its path, for messages.
-        options: how they are used.
+        where: the source's path, for the summary.
+        options: as they were given.
         jobs: how many processes read headers.
-        flag: what stands before an option's name in messages.
-        fingerprint: whether to compute it, for which all files are read.
+        flag: what is before an option's name in messages.
+        fingerprint: a digest of the source, its labels and the options; empty where none was requested.
 
     Raises:
         UserError: if no image can be read, the sizes do not fit, or the labels say nothing.
@@ -214,7 +214,9 @@ def make_plan(
         try:
             left, top, right, bottom = cut.box(header.size)
         except ValueError as error:
-            raise UserError(f"{flag}crop {_words(options.crop)} is no part of {source.name(index)}: {error}") from error
+            raise UserError(
+                f"{flag}crop {_words(options.crop)} is not part of {source.name(index)}: {error}"
+            ) from error
         after[index] = bottom - top, right - left
     size = _full_size(source, after, options, flag)
     channels = CHANNELS[options.colour]
@@ -246,10 +248,10 @@ def check_bad(options: Options, bad: Mapping[str, str], where: str, flag: str = 
     """Refuse images that cannot be read where that is an error.
 
     Args:
-        options: their `bad_files` decides.
+        options: as they were given.
         bad: names, and why.
-        where: the source.
-        flag: what stands before an option's name.
+        where: the source's path, for the summary.
+        flag: what is before an option's name in messages.
 
     Raises:
         UserError: if it is.
@@ -263,7 +265,7 @@ def check_bad(options: Options, bad: Mapping[str, str], where: str, flag: str = 
 
 
 def _full_size(source: PictureSource, sizes: dict[int, Size], options: Options, flag: str) -> Size:
-    """[H, W] of the pictures at full depth; `sizes` are those after cutting."""
+    """[H, W] of the images at full depth; `sizes` are those after cutting."""
     if options.resize != "none":
         shortest = min(map(min, sizes.values()))
         side = 1 << (shortest.bit_length() - 1)
@@ -274,7 +276,7 @@ def _full_size(source: PictureSource, sizes: dict[int, Size], options: Options, 
         if size != wanted:
             other = f"{flag}size is" if options.size else f"{source.name(first)} is"
             raise UserError(
-                f"{source.name(index)} is {_by(size)}, {other} {_by(wanted)}; with {flag}resize none all pictures have"
+                f"{source.name(index)} is {_by(size)}, {other} {_by(wanted)}; with {flag}resize none all images have"
                 f" one size; other policies: {POLICIES}"
             )
     return wanted

@@ -159,7 +159,7 @@ class Recordings:
 
     def _refuse_bad(self, name: str, reason: str) -> NoReturn:
         raise UserError(
-            f"{name} in {self.directory} cannot be used: {reason}; mend or remove it, or set"
+            f"{name} in {self.directory} cannot be used: {reason}; fix or remove it, or set"
             f" {self.policy.owner}.bad_files to skip"
         )
 
@@ -177,7 +177,7 @@ class Recordings:
 
     def _refuse_short(self, name: str, length: int, more: int = 0) -> NoReturn:
         raise UserError(
-            f"{name} is shorter than one picture{self._trimmed}: {length} samples"
+            f"{name} is shorter than one image{self._trimmed}: {length} samples"
             f" ({length / self.policy.sample_rate:.3f} s), needed are {self._needed}"
             + (f"; so are {more} more of {len(self.files)} files" if more else "")
             + f"; set {self.policy.owner}.too_short to pad or reject, or {SHORTER}"
@@ -185,7 +185,7 @@ class Recordings:
 
     def _refuse_all_short(self) -> NoReturn:
         raise UserError(
-            f"all {len(self.files)} sounds of {self.directory} are shorter than one picture{self._trimmed} and"
+            f"all {len(self.files)} sounds of {self.directory} are shorter than one image{self._trimmed} and"
             f" rejected; needed are {self._needed}; set {self.policy.owner}.too_short to pad, or {SHORTER}"
         )
 

@@ -23,7 +23,7 @@ THREADS = 8
 """Files that are opened at the same time: opening one is mostly waiting."""
 
 Known = tuple[SoundFile, State, str | None]
-"""A file's header; by what a change is noticed that leaves its ends as they are; the digest of its ends."""
+"""A file's header; by what a change is noticed that leaves its ends unchanged; the digest of its ends."""
 
 T = TypeVar("T")
 
@@ -56,10 +56,10 @@ def know_files(directory: Path, names: Sequence[str], digests: bool) -> list[Kno
 
 def _known(path: str, row: Any, state: State | None, end: Any) -> Known | UnreadableSound:
     fault = row if isinstance(row, Exception) else end
-    if state is None or isinstance(fault, OSError):
-        return UnreadableSound(getattr(fault, "strerror", None) or "it has gone")
     if isinstance(fault, UnreadableSound):
         return fault
+    if state is None or isinstance(fault, OSError):
+        return UnreadableSound(getattr(fault, "strerror", None) or "it has gone")
     frames, rate, channels, jumps, remark, source = row
     opened = None if source is None else Source(path, tuple(map(_segments, source[0])), source[1])
     return SoundFile(path, frames, rate, channels, jumps, opened, remark), state, end

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pggan_framework.audio.base import fitted_peak
+from pggan_framework.data import manifest
 from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.data.datasets.wave import WaveDataset
-from pggan_framework.data import manifest
 from pggan_framework.data.prepare import sounds as preparation
 from pggan_framework.data.recordings import known
 from pggan_framework.errors import UserError
@@ -56,7 +56,7 @@ def test_one_outlier_does_not_decide_for_all(levels, far):
         assert fitted_peak(levels) == usual  # clean data are fitted to their loudest
     fitted = fitted_peak([*levels, usual * 10 ** (far / 20)])
     assert fitted == pytest.approx(usual * 10**1.5)
-    assert fitted_peak([0.0] * 50 + [usual]) == usual  # silence is no reference
+    assert fitted_peak([0.0] * 50 + [usual]) == usual  # silence is not a reference
 
 
 def test_a_file_at_the_scale_of_integers_is_named_and_left_out(twelve):
@@ -90,7 +90,7 @@ def test_a_far_louder_file_does_not_squeeze_the_others(twelve):
     assert "outliers" not in SoundImageDataset(twelve, **SMALL).summary()
 
 
-# ---- silence, copies, values that are no numbers
+# ---- silence, copies, values that are not numbers
 
 
 def test_silent_and_equal_sounds_are_counted_and_named(twelve):
@@ -120,7 +120,7 @@ def test_a_dataset_of_ones_own_with_nan_is_refused_by_number():
         def fingerprint(self):
             return ""
 
-    with pytest.raises(UserError, match="^source 3 of Broken cannot be used: a wave holds values that are no finite"):
+    with pytest.raises(UserError, match="^source 3 of Broken cannot be used: a wave holds values that are not finite"):
         Broken()
 
 
@@ -207,7 +207,7 @@ def kept(twelve, monkeypatch):
 
 
 def edit(path, keep_times: bool):
-    """Overwrite samples in the middle of a file, where only its content tells of it."""
+    """Overwrite samples in the middle of a file, where only its content reports of it."""
     before = path.stat()
     time.sleep(0.02)
     with path.open("r+b") as file:
@@ -266,7 +266,7 @@ def test_the_layout_of_a_repaired_file_is_kept(kept):
     data = path.read_bytes()
     path.write_bytes(data[data.index(data[:2], 4) :] + bytes(700))
     first, second = SoundImageDataset(**kept), SoundImageDataset(**kept)
-    assert first.headers == second.headers and first.headers[0].remark == "700 bytes of it are no sound"
+    assert first.headers == second.headers and first.headers[0].remark == "700 bytes of it are not sound"
     assert second.wave(3).tobytes() == first.wave(3).tobytes()
 
 
