@@ -18,7 +18,7 @@ from pggan_framework.training.estimate import Training, memory_bytes
 
 def test_as_few_depths_as_fit_are_recomputed(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    sizes = {"fmap_base": 32, "fmap_max": 8}
+    sizes = {"fmap_base": 64, "fmap_max": 16}
     G, D = Generator([3, 16, 16], latent_size=4, **sizes), Discriminator([3, 16, 16], **sizes)  # type: ignore[arg-type]
     training = Training(HingeGAN(), torch.optim.Adam(G.parameters()), torch.optim.Adam(D.parameters()))
     needed: dict[int | None, int] = {None: 0, 256: 0, 0: 0}
