@@ -22,7 +22,7 @@ import torch
 
 from pggan_framework import run
 from pggan_framework.data.datasets.tones import TonesDataset
-from pggan_framework.data.store import h5_file
+from pggan_framework.data.store.checksums import Checksums
 from pggan_framework.data.store.prepared import save_prepared
 from pggan_framework.training import checkpoint
 
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--kimg", type=float, default=2)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    timed(h5_file.Checksums, "check")
+    timed(Checksums, "check")
     timed(checkpoint, "verify_zip")
     timed(checkpoint, "forget_cached")
     with TemporaryDirectory() as folder:

@@ -39,6 +39,17 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     return f" (did you mean '{folded[match[0]]}'?)" if match else ""
 
 
+def at_least(owner: str, least: float, **parameters: float) -> None:
+    """Check numbers that a component was given.
+
+    Raises:
+        UserError: if one is below `least` or NaN; the message names the component, the parameter and its value.
+    """
+    for name, value in parameters.items():
+        if not value >= least:
+            raise UserError(f"{owner}.{name} {value} is not allowed; allowed: {least} and up")
+
+
 def require(package: str, component: str) -> None:
     """Check that an optional package is installed, without importing it.
 

@@ -32,7 +32,7 @@ def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_is_compiled(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Runs that could go on for hours, and are stopped at once, are not worth a minute of compiling."""
+    """Runs that could continue for hours, and are stopped at once, are not worth a minute of compiling."""
     if "compiling" not in request.node.nodeid and "torch" in sys.modules:
         for rule in ("AUTO_STEPS", "AUTO_SECONDS"):
             monkeypatch.setattr(f"pggan_framework.training.compiling.{rule}", float("inf"))
@@ -69,6 +69,14 @@ def all_samples_are_measured(few_samples_are_measured: None) -> Iterator[None]:
         for name, most in QUALITY_SAMPLES.items():
             patch.setattr(quality, name, most)
         yield
+
+
+@pytest.fixture
+def without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are taken, and change no weight: where only their number counts, a run takes a fraction of the time."""
+    from pggan_framework.training.step import TrainingStep
+
+    monkeypatch.setattr(TrainingStep, "_compute", lambda *_: None)
 
 
 @pytest.fixture

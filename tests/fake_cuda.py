@@ -3,7 +3,7 @@
 `PaperCuda` is PyTorch's fake mode, with which operations on CUDA tensors are checked for shapes, types and devices. It
 also refuses what would make the host wait for the device: values that are read back, shapes that depend on values,
 and copies from ordinary host memory. One thing of it is changed: PyTorch's autograd looks for a driver when it meets a
-CUDA tensor, so that C++ is told that they are meta tensors; Python sees CUDA.
+CUDA tensor, so that C++ is notified that they are meta tensors; Python sees CUDA.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The kinds of faults: each breaks a run in one way, lets it resume, and tells what is wrong in the end."""
+"""The kinds of faults: each breaks a run in one way, lets it resume, and reports what is wrong in the end."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def clock_backwards(harness: Harness, place: Path, draw: random.Random) -> list[
 
 
 def no_home(harness: Harness, place: Path, draw: random.Random) -> list[str]:
-    """No HOME, or one that is no folder and cannot be written to."""
+    """No HOME, or one that is not a folder and cannot be written to."""
     oracle = harness.oracle()
     home = draw.choice([None, "/nonexistent", "/dev/null"])
     more = {"HOME": home, "PGGAN_CACHE": None, "XDG_CACHE_HOME": None, "USER": None, "LOGNAME": None}

@@ -209,7 +209,7 @@ def orphans(session: int) -> list[int]:
 
 
 class Harness:
-    """Breaks runs in `folder` and judges what comes of them.
+    """Breaks runs in `folder` and scores what comes of them.
 
     Args:
         folder: for all files.

@@ -63,7 +63,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten coloured 8x8 pictures in two folders, and a map of three classes for each."""
+    """Ten coloured 8x8 images in two folders, and a map of three classes for each."""
     root = tmp_path_factory.mktemp("pictures")
     random = np.random.default_rng(0)
     for number in range(10):
@@ -113,7 +113,7 @@ def config_of(pictures: Path, loss: str, networks: str, **more: Any) -> dict[str
 
 
 def attempt(config: dict[str, Any], folder: Path) -> str:
-    """Train a few steps; '' where all figures are finite, else the line that refuses it."""
+    """Train a few steps; '' where all values are finite, else the line that refuses it."""
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     try:
@@ -182,10 +182,11 @@ def test_combinations_train_or_say_why_not(
     if refused:
         reasons = (
             "BEGAN needs a discriminator that is an auto-encoder",
-            "DiffAugment moves what is in a picture, but the data are labelled with maps",
-            "ADA moves what is in a picture, but the data are labelled with maps",
-            "ColourJitter moves what is in a picture, but the data are labelled with maps",
+            "DiffAugment moves what is in an image, but the data are labelled with maps",
+            "ADA moves what is in an image, but the data are labelled with maps",
+            "ColourJitter moves what is in an image, but the data are labelled with maps",
             "does not know its blocks by depth",
             "Consistency compares two dropout passes, but",
+            "SelfSupervision needs a discriminator with decoders",
         )
         assert any(reason in refused for reason in reasons), refused

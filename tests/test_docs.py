@@ -1,4 +1,4 @@
-"""What README.md and docs/ show is run as it stands there: on small stand-ins for the data, cut short by more flags."""
+"""What README.md and docs/ show is run as it is there: on small stand-ins for the data, cut short by more flags."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_every_command_runs(
     laid_out(page)
     for block in blocks(page):
         if block.language == "bash":
-            shutil.rmtree("results/007-piano")  # an earlier block may have gone on with it
+            shutil.rmtree("results/007-piano")  # an earlier block may have continued with it
             shutil.copytree(template / "results" / "007-piano", "results/007-piano")
             for line in commands(block):
                 run_command(line, capsys)

@@ -1,4 +1,4 @@
-"""What the pages say that is no command: config examples, targets of make, links."""
+"""What the pages say that is not a command: config examples, targets of make, links."""
 
 from __future__ import annotations
 

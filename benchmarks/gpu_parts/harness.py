@@ -150,7 +150,7 @@ def _run_here(name: str, part: Part, setting: Setting, file: Path) -> None:
     record = Recorder(name, file)
     try:
         part.run(setting, record)
-    except BaseException:  # noqa: BLE001  -- the parent goes on with the next part
+    except BaseException:  # noqa: BLE001  -- the parent continues with the next part
         record("error", "failed", traceback=traceback.format_exc())
         os._exit(1)
     os._exit(0)

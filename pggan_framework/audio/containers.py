@@ -35,7 +35,7 @@ class Layout:
 
 
 def find_layout(path: str, head: bytes, size: int) -> Layout | None:
-    """The layout of a file whose header cannot be taken as it is; None where it can, or nothing is known of its kind.
+    """The layout of a file whose header cannot be taken unchanged; None where it can, or nothing is known of its kind.
 
     Args:
         path: the file.
@@ -58,13 +58,22 @@ def find_layout(path: str, head: bytes, size: int) -> Layout | None:
         or mp3.parse(head[:4])
         or (os.path.splitext(path)[1].lower() in (".mp3", ".mp2", ".mpga") and _no_kind(head))
     ):
-        return _mapped(path, _mp3)
+        return None if _is_trusted_mp3(path, head, size) else _mapped(path, _mp3)
     return None
 
 
 def _no_kind(head: bytes) -> bool:
     """Whether the beginning is that of no other container: an mp3 file may begin with anything."""
     return head[:4] not in (b"fLaC", b"FORM", b"RF64", b"caff", b"riff") and head[4:8] != b"ftyp"
+
+
+def _is_trusted_mp3(path: str, head: bytes, size: int) -> bool:
+    """Whether an mp3 file begins with a frame that is to be believed: so most do, and need not be mapped."""
+    if mp3.parse(head[:4]) is None:
+        return False
+    with open(path, "rb", buffering=0) as file:
+        file.seek(max(size - mp3.TAIL, 0))
+        return mp3.is_trusted(head, 0, file.read(mp3.TAIL), size)
 
 
 def _mapped(path: str, find: Callable[[mmap.mmap], Layout | None]) -> Layout | None:
@@ -126,7 +135,7 @@ def _mp3(data: mmap.mmap) -> Layout | None:
     while size := mp3.tag_size(data, start):
         start += size
     first = mp3.first_frame(data, start)
-    if first is None or (first == start and mp3.is_trusted(data, first)):
+    if first is None or (first == start and mp3.is_trusted(data, first, data[-mp3.TAIL :], len(data))):
         return None
     found = mp3.count_frames(data, first)
     if found is None:
@@ -135,7 +144,7 @@ def _mp3(data: mmap.mmap) -> Layout | None:
     if found.promised not in (None, found.frames):
         remark = f"its header says {found.promised} frames, it holds {found.frames}"
     elif skipped:
-        remark = f"{skipped} bytes of it are no sound"
+        remark = f"{skipped} bytes of it are not sound"
     else:
         remark = ""
     return Layout((found.spliced(),), remark, None if found.kind[1] == 3 else found.samples)
@@ -149,7 +158,7 @@ def _ogg(data: mmap.mmap) -> Layout | None:
     if not streams or (len(streams) == 1 and not skipped):
         return None
     several = f"it is {len(streams)} streams, one after another" if len(streams) > 1 else ""
-    return Layout(tuple(streams), several or f"{skipped} bytes of it are no sound")
+    return Layout(tuple(streams), several or f"{skipped} bytes of it are not sound")
 
 
 def _looks_whole(data: mmap.mmap) -> bool:

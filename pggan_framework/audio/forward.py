@@ -37,7 +37,7 @@ class Source(NamedTuple):
 
     Args:
         path: the file.
-        pieces: the complete streams in it, one after another, as parts of the file; empty where it is one as it is.
+        pieces: the complete streams in it, one after another, as parts of the file; empty where it is one unchanged.
         decoder: what reads it.
     """
 
@@ -46,7 +46,7 @@ class Source(NamedTuple):
     decoder: Literal["libsndfile", "ffmpeg"] = "libsndfile"
 
     def open(self, piece: int = 0) -> Any:
-        """Open one piece, as a file whose ``read`` only goes on, block by block.
+        """Open one piece, as a file whose ``read`` only continues, block by block.
 
         Raises:
             soundfile.SoundFileError, OSError: if it cannot be read.
@@ -108,7 +108,7 @@ class Stream:
             before = self._sound
             self._sound = self._source.open(self._piece)
             if (self._sound.samplerate, self._sound.channels) != (before.samplerate, before.channels):
-                self.fault = ValueError("it goes on at another sample rate, or with other channels")
+                self.fault = ValueError("it continues at another sample rate, or with other channels")
                 break
             block = np.concatenate([block, self._next(frames - len(block))])
         if time.monotonic() - self._begun > GRACE_SECONDS + self._at / self._sound.samplerate:

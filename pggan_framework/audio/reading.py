@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import takewhile
 from math import ceil, gcd
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +33,7 @@ MARGIN = 256
 """Samples at the lower of two rates that are read beyond each end of a stretch to be resampled. The filter of soxr's
 HQ reaches over about 100; with 128 a stretch equals that of the whole file to 4e-7 of full scale."""
 UNKNOWN = 1 << 62
-"""libsndfile gives a length beyond this where the header tells none."""
+"""libsndfile gives a length beyond this where the header reports none."""
 DENSEST = 5000
 """Samples a byte: silence in flac has 4,700; a header that promises more is not believed."""
 COUNT_SECONDS = 60.0
@@ -61,13 +60,12 @@ class EndsEarly(UnreadableSound):
         self.frames = frames
 
 
-@dataclass(frozen=True)
-class SoundFile:
-    """What is known of a file without decoding it; its length is counted where the header cannot be taken as it is.
+class SoundFile(NamedTuple):
+    """What is known of a file without decoding it; its length is counted where the header cannot be taken unchanged.
 
     Args:
         path: where it is.
-        frames: samples a channel.
+        frames: samples a channel that it does hold.
         sample_rate: samples a second.
         channels: how many channels.
         jumps: whether reading can start anywhere in it; in mp3 files it cannot.
@@ -97,7 +95,7 @@ def read_header(path: str | Path) -> SoundFile:
     """Read what a file says of itself, and find its true length where that is known to be wrong.
 
     Raises:
-        UnreadableSound: if it is no sound, an empty one, one of a rate that no recording has, or in a container that
+        UnreadableSound: if it is not sound, an empty one, one of a rate that no recording has, or in a container that
             needs ffmpeg where there is none.
     """
     import soundfile
@@ -187,11 +185,10 @@ def read_wave(
 
     Args:
         file: its header.
-        sample_rate: samples a second of the result, and what `start` and `samples` count in.
+        sample_rate: samples a second.
         start: first sample.
         samples: how many; zeros follow where the file ends. By default all there are.
-        channels: ``mix``, the mean of all channels; ``left``, the first; ``both``, the first two, the same twice where
-            there is one.
+        channels: how many channels.
 
     Raises:
         EndsEarly: if it ends, or breaks off, before its header says, within this stretch.
@@ -282,7 +279,7 @@ def _chosen(block: NDArray[np.float32], channels: Channels) -> NDArray[np.float3
     else:
         block = block[:, :2].copy() if block.shape[1] > 1 else np.repeat(block, 2, axis=1)
     if not np.all(np.isfinite(block)):
-        raise UnreadableSound("it holds values that are no finite numbers")
+        raise UnreadableSound("it holds values that are not finite numbers")
     return block
 
 

@@ -26,8 +26,8 @@ class Augmentation(ABC):
     """
 
     applies_to: ClassVar[Literal["both", "reals"]] = "both"
-    """``both``: reals and fakes, in D's and G's updates, so that G does not learn the change (arXiv 2006.10738). ``reals``: an
-    extension of the data set, which G learns."""
+    """``both``: reals and fakes, in D's and G's updates, so that G does not learn the change (arXiv 2006.10738).
+    ``reals``: an extension of the data set, which G learns."""
     spectrogram_safe: ClassVar[bool] = False
     """Whether spectrograms stay valid: no mirroring, rotation, frequency shift or colour change."""
 

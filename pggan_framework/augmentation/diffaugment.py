@@ -19,7 +19,7 @@ class DiffAugment(Augmentation):
     """Changes colours, shifts and cuts out, for reals and fakes alike (Zhao et al. 2020, arXiv 2006.10738).
 
     Every image gets each change of the policy, with strengths drawn uniformly within the limits below, whose defaults
-    are the paper's. Empty areas are filled with 0, the middle of the range.
+    are those of the paper. Empty areas are filled with 0, the middle of the range.
 
     Args:
         policy: changes to apply, always in the paper's order.

@@ -9,8 +9,8 @@ from pathlib import Path
 from pggan_framework.errors import UserError
 
 DESCRIPTION = """Continue one checkpoint several times for a short while: unchanged, and with each setting.
-Continuations of one repeat draw the same batches, latents and noise, so they differ by the settings alone. Each is measured by the
-sliced Wasserstein distance of its samples from the data; differences are given with 95 % intervals over repeats."""
+Continuations of one repeat draw the same batches, latents and noise, so they differ by the settings alone. Each is
+measured by the sliced Wasserstein distance of its samples from the data; differences have 95 % intervals."""
 EXAMPLES = """examples:
   pggan branch results/007-piano --set G_lr_max=0.0005 --set EMA.half_life_kimg=1 --kimg 5
   pggan branch results/007-piano --set R1.weight=3 --repeats 5

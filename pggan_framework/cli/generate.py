@@ -162,7 +162,7 @@ def _parser() -> Parser:
         "--truncation",
         type=float,
         metavar="PSI",
-        help="truncation: redraw latent components beyond -PSI or PSI (default: off)",
+        help="truncation: of latent components at PSI; of styles, towards their average (default: off)",
     )
     add("--only", choices=("files", "sheet"), help="write only the samples, or only the grid; not for a zip")
     add("--resolution", type=int, metavar="N", help="shorter side of grids and videos in pixels (default: 512)")
@@ -287,7 +287,9 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
     if maps is not None and MAP in labels:
         raise UserError(f"--label {MAP}={labels[MAP]} is given with --maps, which sets the maps; omit one")
     model = model if maps is None else model.with_maps(maps)
-    return player.Player(model, player.Decoding(**named), labels, maps is not None, given.truncation, given.every)
+    return player.Player(
+        model, player.Decoding(**named), labels, maps is not None, model.truncate(given.truncation), given.every
+    )
 
 
 def _stored_seeds(given: argparse.Namespace, player: Player, seeds: list[int]) -> list[int]:

@@ -19,6 +19,7 @@ from pggan_framework.loggers import terminal
 COMMANDS = {
     "train": "train a network: 'pggan train DIR --minutes 10' for a folder, 'pggan train -h' for all flags",
     "grow": "continue training a model with other sizes, labels, widths or sample rate",
+    "ema": "make the EMA generator of another length from stored averages",
     "branch": "compare settings by short continuations of a run",
     "plan": "write the configuration of 'pggan train DIR' to a file to edit",
     "components": "list all components, or the flags of one",
@@ -38,6 +39,11 @@ COMMANDS = {
 }
 """The commands; each is the function ``run(argv) -> exit status`` of the module of its name, ``import_`` for import."""
 
+NO_MEMORY = (
+    *("can't allocate memory", "not enough memory", "std::bad_alloc", "could not create a primitive"),
+    *("start new thread", "failed to map segment"),
+)
+"""What torch, oneDNN, Python and the loader of libraries say where memory is short."""
 PATIENCE = 5
 """Seconds that the other ranks wait for the one that reports an error."""
 
@@ -68,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # what reads the output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
-    except (MemoryError, RecursionError, OSError, RuntimeError) as error:
+    except (MemoryError, RecursionError, OSError, RuntimeError, ImportError) as error:
         line = explained(error)
         if line is None:
             raise
@@ -81,7 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def explained(error: BaseException) -> str | None:
     """A one-line message for lack of a resource, with advice; None for other errors."""
     text = " ".join(str(error).split())[:300]
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+    lacking = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if lacking or (isinstance(error, RuntimeError | ImportError) and any(words in text for words in NO_MEMORY)):
         return (
             f"there is not enough memory{f' ({text})' if text else ''}; a smaller --micro_batch, such as 4, trains the"
             " same batches with less, and so do a smaller --minibatch_size and smaller networks"

@@ -24,7 +24,7 @@ from pggan_framework.config.discovery import code_note, load_all, split_trusted
 from pggan_framework.config.general import LOSS_ALIASES, General
 from pggan_framework.config.parameters import Parameter, default_of, injected, parameters
 from pggan_framework.config.presets import find_config
-from pggan_framework.config.tables import checked_tables
+from pggan_framework.config.tables import FLAGS, checked_tables
 from pggan_framework.config.text import load_file
 from pggan_framework.config.typed import TYPED
 from pggan_framework.config.used import canonical, components_in_use, with_clock
@@ -101,7 +101,8 @@ def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] |
             parameter = parameters(component.cls, component.name)[setting.name]
             _apply(default_of(parameter), setting, parameter)
             print(f"note: {setting.where} is given but {setting.owner} is not used", file=sys.stderr)
-    changes = {"by_depth": checked_tables(general, used), **dict.fromkeys(LOSS_ALIASES)}
+    changes: dict[str, Any] = {flag: checked_tables(flag, general, used) for flag in FLAGS}
+    changes |= dict.fromkeys(LOSS_ALIASES)
     return Config(_with(general, **changes), components, frozenset(explicit), named)
 
 

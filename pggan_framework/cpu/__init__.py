@@ -1,6 +1,6 @@
-"""What makes training fast on CPUs: convolutions of our own, and how memory is kept. All that other rooms use of it.
+"""Fast CPU training: own convolutions and memory handling. The interface to all other packages.
 
-Nothing here stops or changes a run: where something is missing or broken, PyTorch's library computes, and `note` tells.
+Nothing here stops or changes a run: if something is missing or broken, PyTorch computes, and `note` reports it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _aten: Any = torch.ops.aten
 
 
 class Geometry(NamedTuple):
-    """Where a convolution's kernel lies.
+    """The alignment of a convolution's kernel.
 
     Args:
         stride: step along height and width.
@@ -50,7 +50,7 @@ class Geometry(NamedTuple):
     groups: int = 1
 
     def adjoint(self) -> Geometry:
-        """That of the gradient of the input."""
+        """The geometry of the input gradient."""
         return self._replace(transposed=not self.transposed)
 
 
@@ -63,7 +63,7 @@ def convolution(
         x: [N, C, h, w].
         weight: [C', C / groups, kh, kw], or [C, C' / groups, kh, kw] if the geometry is transposed.
         bias: [C'] or None.
-        geometry: where the kernel lies.
+        geometry: alignment of the kernel.
         slope: of the leaky ReLU below zero; None for a linear layer.
         kernels: whose convolutions are used.
 
@@ -83,7 +83,7 @@ def convolution(
 def convolution_backward(
     gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Sequence[bool], kernels: Kernels
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The gradients of a convolution's input, weight and bias, those that are wanted; without a graph.
+    """The requested gradients of a convolution's input, weight and bias; without a graph.
 
     Args:
         gradient: of the output, [N, C', h', w'].
@@ -129,7 +129,7 @@ def weight_gradient(x: Tensor, gradient: Tensor, weight: Tensor, geometry: Geome
 
 
 def facts(channels: int, kernels: Kernels) -> dict[str, str]:
-    """What a run's results depend on to the last bit: whose convolutions, how many threads, which instructions.
+    """Everything a run's results depend on to the last bit: kernels, number of threads, instruction set.
 
     Args:
         channels: most feature maps of a layer: with few, our convolutions are never used.
@@ -146,7 +146,7 @@ def facts(channels: int, kernels: Kernels) -> dict[str, str]:
 
 
 def note(device: torch.device, channels: int, kernels: Kernels) -> str:
-    """One line on whose convolutions a run uses; empty where there is nothing unusual. Compiles ours, if need be.
+    """One line on the kernels of a run; empty if there is nothing unusual. Compiles the own ones, if needed.
 
     Args:
         device: where the networks are.

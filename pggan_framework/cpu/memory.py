@@ -1,4 +1,4 @@
-"""What the tensors of a step take of the machine's memory, and how much of that there is."""
+"""Memory needed by the tensors of a step, and memory available."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _HOLES, _FIXED = 1.12, 8 << 20
 and small objects take. By benchmarks/memory.py, 16 to 512 px, on a CPU with AVX2."""
 
 _GLIBC = 2.2
-"""The same without it: glibc gives no aligned block from a hole of its own size, so that about as much again lies
+"""The same without it: glibc gives no aligned block from a hole of its own size, so that about as much again is
 unused. From one run to the next it varies by a tenth and more. By the same, glibc 2.36."""
 
 
 def resident_bytes(kept: int, peak: int, device: torch.device) -> int:
-    """Most memory that training takes on `device`, beyond what PyTorch itself does.
+    """The peak memory of training on `device`, beyond PyTorch's own.
 
     Args:
         kept: bytes that stay from step to step: weights, their average, the optimisers' state.
@@ -48,7 +48,7 @@ _OF_A_GPU = 0.85
 
 
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
-    """Bytes that can still be had on `device`; None where the system does not say.
+    """The available bytes on `device`; None if the system does not report them.
 
     Args:
         device: where the networks are.

@@ -13,6 +13,7 @@ from typing import Any
 
 from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.storage.cache import cache_folder
+from pggan_framework.storage.rows import collector_waits
 
 FORMAT = 1
 """Raised when what is remembered is computed otherwise."""
@@ -32,7 +33,7 @@ class Manifest:
     """Values of the files of one folder, as long as the files are unchanged.
 
     A file is taken for unchanged if its length and both of its times are: the second one (ctime) cannot be set back, as
-    ``cp -p``, ``rsync -t`` or ``touch -r`` do with the first. It lies in the user's cache (``PGGAN_CACHE``), never in
+    ``cp -p``, ``rsync -t`` or ``touch -r`` do with the first. It is in the user's cache (``PGGAN_CACHE``), never in
     the folder; where that cannot be written, everything is computed each time.
 
     Args:
@@ -86,7 +87,7 @@ class Manifest:
         return known
 
     def save(self) -> None:
-        """Write what was computed, if that took a while; a cache that cannot be written is left as it is."""
+        """Write what was computed, if that took a while; a cache that cannot be written is left unchanged."""
         if self._path is None or self._spent <= PATIENCE:
             return
         self._spent = 0.0
@@ -103,9 +104,11 @@ class Manifest:
         if self._path is None:
             return {}
         try:
-            found = json.loads(self._path.read_bytes())
-            return dict(found["files"]) if found["format"] == FORMAT else {}
-        except (OSError, ValueError, KeyError, TypeError):
+            with collector_waits():
+                found = json.loads(self._path.read_bytes())
+            rows = found["files"].items() if found["format"] == FORMAT else ()
+            return {name: row for name, row in rows if len(row) == 2 and isinstance(row[1], dict)}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return {}
 
 

@@ -1,7 +1,8 @@
-"""A resolved Config -> everything a run is made of. Components are built here and in `building`, nowhere else."""
+"""Build everything a run consists of from a resolved Config."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ from pggan_framework.models.growing.source import Source, read_source
 from pggan_framework.networks.execution import Execution
 from pggan_framework.plugins.reporter import Reporter
 from pggan_framework.plugins.run_state import RunState
-from pggan_framework.plugins.tables import DepthTables
+from pggan_framework.plugins.tables import DepthTables, ProgressTables
 from pggan_framework.postprocessors.base import Postprocessor
 from pggan_framework.registry import REGISTRY
 from pggan_framework.runs.folders import checkpoint_folder, inside
@@ -56,14 +57,14 @@ from pggan_framework.training.trainer import Trainer
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:
-    """The postprocessors asked for; by default those that fit the data."""
+    """The requested postprocessors; by default those that fit the data."""
     if config.general.postprocessors is not None:
         return config.general.postprocessors
     return ["ImageSaver", "SoundSaver"] if dataset.codec is not None else ["ImageSaver"]
 
 
 def logger_names(config: Config) -> list[str]:
-    """The loggers asked for, and CometLogger where its key is given."""
+    """The requested loggers, and CometLogger if its key is given."""
     names = list(config.general.loggers)
     if config.general.comet_key and "CometLogger" not in names:
         names.append("CometLogger")
@@ -71,7 +72,7 @@ def logger_names(config: Config) -> list[str]:
 
 
 def check_paths(config: Config) -> None:
-    """See that nothing is written outside the run's folder where it should be inside: a config may be a stranger's.
+    """Check that output paths stay inside the run's folder: a config may be a stranger's.
 
     Raises:
         UserError: if a path of a saver, plugin or logger leads out of it.
@@ -89,7 +90,7 @@ def check_paths(config: Config) -> None:
 
 
 class Experiment:
-    """Everything a run is made of.
+    """Everything a run consists of.
 
     Args:
         config: the resolved configuration.
@@ -125,7 +126,7 @@ class Experiment:
         self.loss = build_loss(config, self.dataset, self._made)
         self.loss.check(self.generator, self.discriminator)
         self._check_label_sampling()
-        optimizer = make(config, general.optimizer)
+        optimizer = self._made[general.optimizer] = make(config, general.optimizer)
         self.step = TrainingStep(
             self.generator,
             self.discriminator,
@@ -247,7 +248,7 @@ class Experiment:
         return torch.from_numpy(space.condition(drawn, self.generator.size))
 
     def _check_label_sampling(self) -> None:
-        """See that G's labels are drawn at all where it is said how."""
+        """Check that G's labels are drawn at all where it is said how."""
         if self.config.components["Trainer"]["label_sampling"] == "data":
             return
         why = "" if self.dataset.label_space is not None else "the data have no labels; name some of the dataset's"
@@ -275,11 +276,17 @@ class Experiment:
             "directory": checkpoint_folder(folder, general.checkpoints_dir),
         }
         lr_scheduler: Plugin = make(config, "LRScheduler")
-        tables = {name if "." in name else f"{OWNERS[name]}.{name}": table for name, table in general.by_depth.items()}
+        given: tuple[Mapping[str, Mapping[Any, Any]], ...] = (general.by_depth, general.by_progress)
+        by_depth, by_progress = (
+            {name if name not in OWNERS else f"{OWNERS[name]}.{name}": table for name, table in tables.items()}
+            for tables in given
+        )
+        owners = {**self._made, "LRScheduler": lr_scheduler}
         plugins: list[Plugin] = [
             *schedule,
             *([BudgetKeeper(self.budget)] if self.budget is not None else []),
-            *([DepthTables(tables, {**self._made, "LRScheduler": lr_scheduler})] if tables else []),
+            *([DepthTables(by_depth, owners)] if by_depth else []),
+            *([ProgressTables(by_progress, owners, by_depth)] if by_progress else []),
             lr_scheduler,
             *(make(config, name, **known) for name in ("EfficientLossMonitor", "AbsoluteTimeMonitor")),
             *(make(config, name, **known) for name in (*general.plugins, "QualityMonitor")),
@@ -319,7 +326,7 @@ class Experiment:
         return trainer, logger
 
     def _machine_part(self) -> Part | None:
-        """Which pictures of a batch all processes of this machine get, where it has but its own."""
+        """Which images of a batch all processes of this machine get, where it has but its own."""
         own = self.dataset.own
         return None if own is None else partial(self.world.parts, own.processes, group=self.discriminator.stddev_group)
 

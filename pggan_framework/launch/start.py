@@ -1,4 +1,4 @@
-"""From a resolved Config to a finished run: where it begins, its folder, its loggers, how it ends."""
+"""Run a resolved Config to the end: start or resume, folder, loggers, exit."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RunResult:
     Args:
         path: its folder.
         nimg: real images shown.
-        stats: the last tick's figures.
+        stats: the last tick's values.
         exit_status: 0, or 130 after Ctrl-C, 143 after SIGTERM, 1 after diverging.
         files: what a person wants to look at first, by what it is.
     """
@@ -99,7 +99,7 @@ def run(
 
 
 def resumed_config(config: Config) -> dict[str, Any]:
-    """The stored configuration of the run that ``--resume`` names, to lie under the flags given now."""
+    """The stored configuration of the run that ``--resume`` names, overridden by the flags of this call."""
     folder, _ = _find_run(config)
     # Minutes are those of one start: the next one has its own, or none.
     return {name: value for name, value in stored_config(folder).items() if name != "minutes"}
@@ -111,12 +111,12 @@ def _find_run(config: Config) -> tuple[Path, Path]:
 
 
 def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> list[str]:
-    """What differs from the configuration and the data a checkpoint was made with, in words; [] when nothing does."""
+    """Differences from a checkpoint's configuration and data, as text; [] if there are none."""
     differences = config.difference(dict(state["config"]))
     own = f"{config.general.dataset_class}."
     allowed = MAY_CHANGE | {own + name for name in MAY_CHANGE_IN_DATA}
     if config.general.moved_data:
-        # Which parameters are places, a dataset does not say; its fingerprint tells whether the data are the same.
+        # The dataset does not say which parameters are paths; its fingerprint shows whether the data are the same.
         allowed |= {key for key, old, new in differences if key.startswith(own) and _is_place(old) and _is_place(new)}
     found = [f"{key}: {old} -> {new}" for key, old, new in differences if not allowed & {key, key.split(".")[0]}]
     if not dataset.has_fingerprint(state["data"]):
@@ -131,12 +131,12 @@ def _is_place(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run begins.
+    """The state in which a run begins.
 
     Args:
         experiment: what it is made of.
         folder: the folder of the run that is resumed; None for a new run.
-        state: the checkpoint it goes on from; None for a new run.
+        state: the checkpoint it continues from; None for a new run.
         snapshot: its file.
         notes: what has changed since then, in words.
     """
@@ -149,7 +149,7 @@ class Start:
 
 
 def prepare(config: Config, world: World | None = None, budget: Budget | None = None) -> Start:
-    """Read data and checkpoints and build everything but the trainer; makes no folder.
+    """Read data and checkpoints and build everything but the trainer; creates no folder.
 
     Args:
         config: the resolved configuration.
@@ -187,7 +187,7 @@ def _experiment(config: Config, world: World | None, budget: Budget | None) -> E
 
 
 def run_config(config: Config, age: float = 0.0) -> RunResult:
-    """Train as `config` says, in a new run folder or, with resume, in the old one.
+    """Train as `config` specifies, in a new run folder or, with resume, in the old one.
 
     Args:
         config: the resolved configuration.
@@ -272,7 +272,7 @@ def _own_checkpoints(checkpoints: Path, folder: Path, start: Start, owner: ExitS
 
 
 def complete_line(folder: Path, trainer: Trainer) -> str:
-    """What to tell whoever resumes a run that has nothing left to do, and what to type."""
+    """The message for resuming a finished run, with the command to type."""
     more = f"--resume {folder} --minutes 10"
     if trainer.nimg >= trainer.total_nimg:
         more += f", or --total_kimg above {trainer.kimg:g}"
@@ -289,7 +289,7 @@ def _nothing_left(start: Start, trainer: Trainer, folder: Path) -> RunResult:
 
 
 def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Go on from `state`, which after an allowed change need not fit."""
+    """Resume from `state`, which after an allowed change may not fit."""
     try:
         trainer.load_state_dict(state)
     except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
@@ -298,7 +298,7 @@ def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
 
 
 def other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -> list[str]:
-    """Notes what differs from where a checkpoint was made, so that the run does not continue bit for bit."""
+    """Logs differences from the checkpoint's environment that make the run differ in its bits."""
     before = (state or {}).get("machine", {})
     differing = [
         f"{name} {before[name]} -> {value}" for name, value in machine.items() if before.get(name, value) != value

@@ -1,7 +1,7 @@
-"""Recomputes a stretch of a run between two checkpoints and compares the bits.
+"""Recompute a run between two checkpoints and compare the bits.
 
-Batches, random numbers and schedules follow from the seed and the images shown, so that a stretch can be repeated
-exactly. Where the bits are equal, code, data and machine still do what they did.
+Batches, random numbers and schedules follow from the seed and the images shown, so that any interval can be repeated
+exactly. If the bits are equal, code, data and machine still give the same results.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COMPARED = ("nimg", "tick", "networks", "ema", "optimizers", "loss", "augmentati
 
 @dataclass(frozen=True)
 class Verified:
-    """What a recomputation has come to.
+    """The result of a recomputation.
 
     Args:
         first: images at its start.
@@ -65,7 +65,7 @@ class _StopAt(Plugin):
 
 
 def stretches(folder: Path, from_start: bool = False) -> list[tuple[Path | None, Path]]:
-    """Neighbouring checkpoints of a run, in the order of their images; None stands for the run's first step.
+    """Neighbouring checkpoints of a run, in the order of their images; None is the run's first step.
 
     Args:
         folder: the run's.
@@ -77,7 +77,7 @@ def stretches(folder: Path, from_start: bool = False) -> list[tuple[Path | None,
     place = checkpoint_folder(folder, stored_config(folder).get("checkpoints_dir") or "")
     processes = read_json(folder / "environment.json").get("processes", "1")
     if processes != "1":
-        raise UserError(f"verify: {folder} was trained by {processes} processes, and one computes here; sums differ")
+        raise UserError(f"verify: {folder} was trained by {processes} processes, here is one; sums would differ")
     best = [place / BEST] if (place / BEST).is_file() else []
     # Names may have whole thousands alone, or be given by hand; the best checkpoint may be the same as a snapshot.
     found = {nimg: path for path in [*best, *snapshots(place)] if (nimg := _images(path)) > 0}
@@ -87,7 +87,7 @@ def stretches(folder: Path, from_start: bool = False) -> list[tuple[Path | None,
         pairs.insert(0, (None, paths[0]))
     if not pairs:
         raise UserError(
-            f"verify: {folder} has {len(paths)} checkpoints, and a stretch is between two; allowed: a run with"
+            f"verify: {folder} has {len(paths)} checkpoints, and two are needed; allowed: a run with"
             " SaverPlugin.keep_old_checkpoints True, or --from_start, which recomputes from the first step"
         )
     return pairs
@@ -121,7 +121,7 @@ def verify(first: Path | None, last: Path, device: str | None = None) -> Verifie
     begin = 0 if start is None else start["nimg"]
     stream = 0 if start is None else start["trainer"].get("stream", 0)
     if target["trainer"].get("stream", 0) != stream:
-        raise UserError(f"verify: a rollback is between {begin} and {target['nimg']} images; give another stretch")
+        raise UserError(f"verify: a rollback is between {begin} and {target['nimg']} images; choose another interval")
     overrides: dict[str, Any] = {"loggers": [], "postprocessors": [], "checkpoints_dir": "", "save_dataset": ""}
     if start is not None:  # another model's weights are in it
         overrides["resume_network"] = ""
@@ -169,7 +169,7 @@ def _replay(experiment: Experiment, target: Mapping[str, Any], begin: int) -> No
     if recorded.at(begin) is None:
         raise UserError(
             f"verify: this run grows by the clock, and its checkpoint does not say how it grew from {begin} images on;"
-            " allowed: a later stretch, or a run of this release or a later one"
+            " allowed: a later interval, or a run of this release or a later one"
         )
     experiment.manager.replayed = recorded
 

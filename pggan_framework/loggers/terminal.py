@@ -40,7 +40,7 @@ def warn(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """Print the one line that ends a command; a closed terminal is no further error."""
+    """Print the one line that ends a command; a closed terminal is not a further error."""
     with suppress(*PLAIN_ERRORS):
         print(f"error: {text}", file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""Losses: sums of terms over what one update can see."""
+"""Losses: sums of terms over the context of one update."""
 
 from pggan_framework.losses.base import Loss, Term
 from pggan_framework.losses.began import BEGAN
@@ -13,6 +13,7 @@ from pggan_framework.losses.path_length import PathLength
 from pggan_framework.losses.penalty import Penalty
 from pggan_framework.losses.relativistic import RelativisticAverageGAN, RelativisticGAN
 from pggan_framework.losses.score_penalties import TV, Drift
+from pggan_framework.losses.self_supervision import SelfSupervision
 from pggan_framework.losses.standard import StandardGAN
 from pggan_framework.losses.unrolled import UnrolledD
 from pggan_framework.losses.wgan import WGANGP
@@ -37,6 +38,7 @@ __all__ = [
     "PullAway",
     "RelativisticAverageGAN",
     "RelativisticGAN",
+    "SelfSupervision",
     "StandardGAN",
     "StepContext",
     "Term",

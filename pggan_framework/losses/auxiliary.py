@@ -1,4 +1,4 @@
-"""The auxiliary classifier: D says which label a picture has, and G is to make pictures of which it is said rightly."""
+"""The auxiliary classifier: D predicts the label of an image, and G makes images that are classified correctly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Counts = Sequence[NDArray[np.int64] | None]
 
 @dataclass(frozen=True)
 class LabelWeights:
-    """What the errors of labels are multiplied by.
+    """The weights of the labels' errors.
 
     Args:
         attributes: by the attributes' names, 1 for those that are not in it.
@@ -44,7 +44,7 @@ class _LabelTerm(Term):
         self.weights = weights
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that the weights are of attributes that there are.
+        """Check that the weights are of existing attributes.
 
         Raises:
             UserError: if one is not, none is left, or there are no classes to balance.
@@ -119,18 +119,16 @@ class FakeLabels(_LabelTerm):
 
 @register("penalty")
 class AuxiliaryClassifier:
-    """Teaches labels where the data have them (AC-GAN, Odena et al. 2017, arXiv 1610.09585).
+    """Trains D to classify labels, and G to match them (AC-GAN, Odena et al. 2017, arXiv 1610.09585).
 
-    The error is the cross-entropy of each label, the squared error of a continuous one (whose range is -1 to 1), added
-    up.
+    The error is the sum of each label's cross-entropy, or squared error for a continuous one (whose range is -1 to 1).
 
     Args:
-        weight: of the error, on reals for D and on fakes for G. 1 is usual; GANSynth takes 10 for pitch.
-        attribute_weights: weight of each label's error in the sum, by the label's name; 1 for those not named, 0 for
-            one that D is not to find.
-        class_weights: balanced: a picture's cross-entropy is multiplied by a weight that is the larger the rarer its
-            value is, in inverse proportion, and 1 in the mean over the data.
-        label_counts: how often the data have each value; given by the data.
+        weight: weight of the error, for D on reals and G on fakes. 1 is usual; GANSynth uses 10 for pitch.
+        attribute_weights: weight of each label's error by name (default: 1); 0 ignores a label.
+        class_weights: balanced: weight each value's cross-entropy inversely to its frequency, with mean 1 over the
+            data.
+        label_counts: how often each value occurs; passed by the data.
 
     Raises:
         UserError: if a weight is not above 0, or an attribute's is below.
@@ -160,7 +158,7 @@ class AuxiliaryClassifier:
 
     @property
     def weight(self) -> float:
-        """Of the error, for D and for G.
+        """Weight of the error, for D and for G.
 
         Raises:
             UserError: if it is set to what is not above 0.

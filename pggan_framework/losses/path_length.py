@@ -1,4 +1,4 @@
-"""The path length penalty: a step in the space of styles is to change images as much anywhere, in any direction."""
+"""The path length penalty: a step in style space should change images by a constant amount."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from pggan_framework.registry import register
 
 @register("penalty")
 class PathLength(Penalty):
-    """Draws the norm of ``J^T y`` to its running mean (Karras et al. 2020, arXiv 1912.04958, equation 4).
+    """Pulls the norm of ``J^T y`` to its running mean (Karras et al. 2020, arXiv 1912.04958, equation 4).
 
-    J is the Jacobian of the images by the styles, y normal noise on them; of generators without styles, J is by the
-    latents. Half of the batch is used, and by default every fourth update.
+    J is the Jacobian of the images with respect to the styles, y normal noise on them; for generators without styles,
+    the latents replace the styles. Half of the batch is used, and by default every fourth update.
 
     Args:
-        weight: what it is multiplied by.
-        interval: compute it only in every so many-th update of G, and take it so many times there.
-        decay: how fast the running mean follows, for each time it is computed.
+        weight: weight of the penalty.
+        interval: compute it in every n-th update of G only, with n times the weight.
+        decay: step size of the running mean.
     """
 
     name = "path_length"
@@ -59,7 +59,7 @@ class PathLength(Penalty):
         return (norms - torch.lerp(self.mean, norms.mean().detach(), self.decay)).square().mean()
 
     def after_update(self, context: StepContext) -> None:
-        """Move the running mean, on the device."""
+        """Update the running mean, on the device."""
         if "path_length.norm" in context.stats:
             self.mean = torch.lerp(self.mean, context.average(context.stats["path_length.norm"]), self.decay)
 
@@ -68,5 +68,5 @@ class PathLength(Penalty):
         return {"mean": self.mean}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Resume with the running mean."""
+        """Restore the running mean."""
         self.mean = state["mean"]

@@ -22,7 +22,7 @@ def decoded(
 
     Args:
         codec: the fitted codec of the data.
-        images: the images to decode.
+        pictures: the images to decode.
         midi: the intended pitch of each, [N].
         griffin_lim_iter: Griffin-Lim iterations, for images without phases.
         device: device of the Griffin-Lim iterations.

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.metrics.base import Features
 from pggan_framework.metrics.deep import FeatureMetric, Source
 from pggan_framework.registry import register
@@ -45,8 +45,7 @@ class InceptionScore(FeatureMetric):
     alone = True
 
     def __init__(self, splits: int = 10) -> None:
-        if splits < 1:
-            raise UserError(f"is.splits {splits} is not allowed; allowed: 1 and up")
+        at_least("is", 1, splits=splits)
         self.splits = splits
         self.minimum = 2 * splits
 

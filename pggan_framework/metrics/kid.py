@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.metrics.base import Features
 from pggan_framework.metrics.deep import FeatureMetric
 from pggan_framework.registry import register
@@ -85,9 +85,8 @@ class KID(FeatureMetric):
     minimum = 32
 
     def __init__(self, subsets: int = 100, subset_size: int = 1000) -> None:
-        for name, value, least in (("subsets", subsets, 1), ("subset_size", subset_size, 2)):
-            if value < least:
-                raise UserError(f"kid.{name} {value} is not allowed; allowed: {least} and up")
+        at_least("kid", 1, subsets=subsets)
+        at_least("kid", 2, subset_size=subset_size)
         self.subsets, self.subset_size = subsets, subset_size
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:

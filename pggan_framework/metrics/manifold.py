@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.metrics.base import Features
 from pggan_framework.metrics.deep import FeatureMetric
 from pggan_framework.metrics.neighbours import radii, squared_distances
@@ -52,8 +52,7 @@ class _Balls(FeatureMetric):
     minimum = 32
 
     def __init__(self, neighbours: int) -> None:
-        if neighbours < 1:
-            raise UserError(f"{self.name}.neighbours {neighbours} is not allowed; allowed: 1 and up")
+        at_least(self.name, 1, neighbours=neighbours)
         self.neighbours = neighbours
         self.minimum = max(self.minimum, neighbours + 1)
 

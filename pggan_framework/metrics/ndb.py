@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.metrics.base import Clips, Features, Metric
 from pggan_framework.metrics.mel_features import pooled
 from pggan_framework.registry import register
@@ -50,8 +50,7 @@ class NDB(Metric):
     minimum = 2 * A_BIN
 
     def __init__(self, bins: int = 50) -> None:
-        if bins < 2:
-            raise UserError(f"ndb.bins {bins} is not allowed; allowed: 2 and up")
+        at_least("ndb", 2, bins=bins)
         self.bins = bins
 
     def features(self, clips: Clips) -> Features:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.errors import UserError, at_least, nearest
 from pggan_framework.metrics.base import Clips, Features, Metric, as_array
 from pggan_framework.metrics.trackers import TRACKERS
 from pggan_framework.registry import register
@@ -83,8 +83,7 @@ class Pitch(Metric):
     minimum = 1
 
     def __init__(self, tracker: Literal["pyin", "torchcrepe", "autocorrelation"] = "pyin", count: int = 100) -> None:
-        if count < 1:
-            raise UserError(f"pitch.count {count} is not allowed; allowed: 1 and up")
+        at_least("pitch", 1, count=count)
         self.tracker, self.limit = tracker, count
 
     def lacks(self, clips: Clips) -> str:

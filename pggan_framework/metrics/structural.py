@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, at_least
 from pggan_framework.metrics.base import SMALLEST, WholePictures, as_images
 from pggan_framework.registry import register
 
@@ -118,8 +118,7 @@ class MSSSIM(WholePictures):
     alone = True
 
     def __init__(self, pairs: int = 10_000) -> None:
-        if pairs < 1:
-            raise UserError(f"ms_ssim.pairs {pairs} is not allowed; allowed: 1 and up")
+        at_least("ms_ssim", 1, pairs=pairs)
         self.pairs = pairs
 
     def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Generators and discriminators."""
+"""Networks: generators and discriminators."""
 
 from pggan_framework.networks.autoencoder import AutoencoderDiscriminator
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, GrowingNetwork, Verdict

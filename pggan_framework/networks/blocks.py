@@ -233,7 +233,7 @@ class BlockDiscriminator(DiscriminatorBase):
     Attributes:
         from_rgb: from images to feature maps.
         blocks: from each depth's feature maps to those of the depth before, and from depth 0 to features [N, F]; each
-            is also told how many batches it is given.
+            also receives the number of batches.
         rows: from images to features that are added, if there is one.
     """
 
@@ -265,7 +265,8 @@ class BlockDiscriminator(DiscriminatorBase):
         features = self._features(images, parts)
         return features if self.rows is None else features + self.rows(images)
 
-    def _features(self, images: Tensor, parts: int) -> Tensor:
+    def _features(self, images: Tensor, parts: int, kept: dict[int, Tensor] | None = None) -> Tensor:
+        """Features [N, F]; `kept` receives the feature maps of each depth that comes out of a block."""
         images = images.contiguous(memory_format=torch.channels_last)
         if self.depth == 0:
             head: Tensor = self.blocks[0](self.from_rgb[0](images), parts)
@@ -276,6 +277,8 @@ class BlockDiscriminator(DiscriminatorBase):
             smaller = self._shrink(images, self.growth.factor(self.depth))
             x = torch.lerp(self.from_rgb[self.depth - 1](smaller), x, self.alpha.to(x.dtype))
         for depth in range(self.depth - 1, 0, -1):
+            if kept is not None:
+                kept[depth] = x
             x = self.run(depth, lambda block, x: block(x, parts), [self.blocks[depth]], x, apart=True)
         features: Tensor = self.blocks[0](x, parts)
         return features

@@ -41,4 +41,4 @@ class Execution:
 
 
 DEFAULT = Execution()
-"""What a network does that nobody has told anything."""
+"""The defaults of a network without further settings."""

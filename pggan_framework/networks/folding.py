@@ -17,7 +17,7 @@ N = TypeVar("N", bound=GrowingNetwork)
 
 
 def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
-    """The same network with other weights and buffers; `module` and its own tensors stay as they are.
+    """The same network with other weights and buffers; `module` and its own tensors stay unchanged.
 
     Args:
         module: a network or a part of one.

@@ -3,7 +3,7 @@
 A gradient penalty differentiates D twice. PyTorch's own double backward of a convolution computes the weight gradient
 by an unusually shaped convolution, and a leaky ReLU's second derivative sends zeros through the whole network. The
 functions here give the same values at every order and do neither. What no gradient reaches gets None from them, where
-autograd would by default fill in zeros and send these through what lies before.
+autograd would by default fill in zeros and send these through what is before.
 
 With * for the convolution of an image x by a kernel w, y = w * x, and g the gradient of y: that of x is the adjoint
 convolution w^T * g, that of w is the correlation of x and g. Both are again linear in each of their two inputs, so that
@@ -177,7 +177,7 @@ def convolve(
         # Which autocast does for PyTorch's own operations.
         kind = torch.get_autocast_dtype(x.device.type)
         x, weight, bias = x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
-    # As nodes of the graph that are no leaves: of leaves `is_wanted` cannot tell.
+    # As nodes of the graph that are not leaves: of leaves `is_wanted` cannot tell.
     both = [p.view_as(p) if p is not None and p.is_leaf and p.requires_grad else p for p in (weight, bias)]
     return cast(Tensor, _Convolution.apply(x, *both, geometry, slope, execution))
 
@@ -223,5 +223,5 @@ def blur(x: Tensor, factor: Pair, execution: Execution = DEFAULT) -> Tensor:
 
 
 def fade(x: Tensor, alpha: Tensor, factor: Pair) -> Tensor:
-    """Blend pictures [N, C, h, w] with what the depth before would see of them: lerp(up(down(x)), x, alpha)."""
+    """Blend images [N, C, h, w] with what the depth before would see of them: lerp(up(down(x)), x, alpha)."""
     return torch.lerp(upsample(downsample(x, factor), factor), x, alpha)

@@ -236,7 +236,7 @@ class Layers:
         return ScaledLinear(*features, gain, self.wscale, channels, self.spectral)
 
     def check(self, network: str, growth: Growth) -> None:
-        """See that the options go together with each other and the shapes.
+        """Check that the options go together with each other and the shapes.
 
         Raises:
             UserError: if not.
@@ -248,7 +248,7 @@ class Layers:
 
 
 def check_share(network: str, name: str, share: float) -> None:
-    """See that a share left out by dropout is one.
+    """Check that a share left out by dropout is one.
 
     Raises:
         UserError: if it is not.

@@ -19,7 +19,7 @@ from pggan_framework.networks.blocks import (
     Head,
     SeedBlock,
 )
-from pggan_framework.networks.fastgan import Excitation
+from pggan_framework.networks.fastgan import SOURCES, Decoders, Excitation
 from pggan_framework.networks.functional import EPSILON, pixel_norm
 from pggan_framework.networks.layers import Layers, check_share
 from pggan_framework.networks.norms import BlockNorm
@@ -36,31 +36,29 @@ class Generator(BlockGenerator):
     after the ReLU.
 
     Args:
-        shape: [C, H, W] of the pictures at full depth, or their growth; given by the data.
+        shape: [C, H, W] of the images at full depth, or their growth; given by the data.
         fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
-        fmap_decay: how fast the number of feature maps falls with the resolution.
-        fmap_max: most feature maps of any layer.
-        latent_size: how many numbers a latent has; 512 if not given.
+        fmap_decay: decay of the number of feature maps with the resolution.
+        fmap_max: largest number of feature maps.
+        latent_size: latent size (default: 512).
         normalize_latents: scale each latent to mean square 1.
         wscale: equalised learning rate, weights scaled at run time.
-        pixelnorm: normalise each pixel's features after every convolution; if not given, where there is no `norm`.
+        pixelnorm: normalise each pixel's features after every convolution (default: without `norm`).
         leakyrelu: leaky ReLU with slope 0.2; else ReLU.
-        tanh_at_end: limit the pictures to [-1, 1] by tanh.
+        tanh_at_end: tanh on the output images.
         kernel_size: side of the convolutions, odd.
-        upsampling: how blocks enlarge; filtered is bilinear after the first convolution, which is faster than bilinear.
-            The blend with the depth before is always nearest.
-        label_space: what the pictures are labelled with; given by the data. Labels are joined to the latents, before
-            these are normalised.
-        norm: normalise feature maps after each convolution of the blocks: each channel over the batch (batch), each
-            channel of a sample (instance), each sample (layer), or each value by its neighbouring channels'
-            (local_response). With batch, samples are made with averages over the training.
+        upsampling: interpolation of blocks; filtered is bilinear after the first convolution, faster than bilinear. The
+            transition to a new depth always uses nearest.
+        label_space: labels of the images; passed by the data. Labels are concatenated to the latents before
+            normalisation.
+        norm: normalisation after each convolution of the blocks: each channel over the batch (batch), each channel of a
+            sample (instance), each sample (layer), or across neighbouring channels (local_response). With batch,
+            samples use running averages.
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
-        position_bias: give the first dense layer a bias for each position, not only for each channel; for networks
-            from the GAN zoo.
-        plain_labels: names of the labels that are joined after the normalisation of the latents; growing a model sets
-            them, since a label that is normalised with the latents would change what they mean.
-        excitation: multiply a block's feature maps by gates made from those of so many depths before (skip-layer
-            excitation, FastGAN, arXiv 2101.04775, which has 4); 0: none.
+        position_bias: separate biases per position in the first dense layer; for networks from the GAN zoo.
+        plain_labels: labels that are concatenated after the normalisation of the latents; growing a model sets it.
+        excitation: skip-layer excitation from this many depths before (FastGAN, arXiv 2101.04775, uses 4); 0 disables
+            it.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -145,30 +143,31 @@ class Discriminator(BlockDiscriminator):
     Each 3x3 convolution is followed by `norm` and (leaky) ReLU; ``local_response`` comes after the ReLU.
 
     Args:
-        shape: [C, H, W] of the pictures at full depth, or their growth; given by the data.
+        shape: [C, H, W] of the images at full depth, or their growth; given by the data.
         fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
-        fmap_decay: how fast the number of feature maps falls with the resolution.
-        fmap_max: most feature maps of any layer.
+        fmap_decay: decay of the number of feature maps with the resolution.
+        fmap_max: largest number of feature maps.
         wscale: equalised learning rate, weights scaled at run time.
         leakyrelu: leaky ReLU with slope 0.2; else ReLU.
         kernel_size: side of the convolutions, odd.
-        mbstd: minibatch standard deviation over groups of samples (grouped), over all samples (batch), over samples
-            and positions at once as some older code has it, which does not show a collapse (flat), or none.
-        mbstd_group: most samples in a group.
-        fused_downscale: take the 2x2 mean between the second convolution and its activation, as the official code
-            does, which is faster; else after the activation.
-        dropout: share of the features left out at random before the penultimate layer.
-        label_space: what the pictures are labelled with; given by the data. The discriminator then also says which
-            label a picture has (AC-GAN, Odena et al. 2017, arXiv 1610.09585); it is not told.
-        block_dropout: share of the feature maps' values left out at random after each block but the last.
-        norm: normalise feature maps after each convolution of the blocks: each channel over the batch (batch), each
-            channel of a sample (instance), each sample (layer), or each value by its neighbouring channels'
-            (local_response). With batch, a score depends on the whole batch, which no gradient penalty means.
+        mbstd: minibatch standard deviation over groups of samples (grouped), all samples (batch), samples and positions
+            together as in older code, which does not detect a collapse (flat), or none.
+        mbstd_group: largest group of samples.
+        fused_downscale: average 2x2 boxes before the activation, as in the official code, which is faster; else after
+            it.
+        dropout: dropout rate before the penultimate layer.
+        label_space: labels of the images; passed by the data. Labels are concatenated to the latents before
+            normalisation.
+        block_dropout: dropout rate after each block but the last.
+        norm: normalisation after each convolution of the blocks: each channel over the batch (batch), each channel of a
+            sample (instance), each sample (layer), or across neighbouring channels (local_response). With batch,
+            samples use running averages.
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
-        row_statistics: also judge each row's mean, deviation and change along the width, which are those of a frequency
-            along time where images are spectrograms.
+        row_statistics: also feed each row's mean, deviation and change along the width, a band's change over time in
+            spectrograms, to the output.
         filtered_downscale: shrink by the filter [1, 3, 3, 1], not by 2x2 means (Karras et al. 2020, arXiv 1912.04958).
-        residual: add to each block's output its input, shrunk (the same).
+        residual: residual blocks (the same).
+        decoders: have layers that make images of the feature maps, for the penalty SelfSupervision.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -194,6 +193,7 @@ class Discriminator(BlockDiscriminator):
         row_statistics: bool = False,
         filtered_downscale: bool = False,
         residual: bool = False,
+        decoders: bool = False,
     ) -> None:
         name, growth = type(self).__name__, growth_of(shape)
         layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm, filtered=filtered_downscale)
@@ -219,11 +219,19 @@ class Discriminator(BlockDiscriminator):
             ]
         )
         self.rows = RowStatistics(growth, maps.at(-1), layers) if row_statistics else None
+        sources = {depth: maps.at(depth) for depth in SOURCES if depth < growth.max_depth}
+        self.decoders = Decoders(growth, sources, wscale) if decoders else None
         self.score = layers.dense((maps.at(-1), 1), 1.0)
         self.classify = layers.dense((maps.at(-1), label_space.width), 1.0) if label_space else None
 
+    def reconstructions(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What `decoders` make of images [N, C, h, w], and what they are to make; nothing at the first two depths."""
+        kept: dict[int, Tensor] = {}
+        self._features(images, 1, kept)
+        return [] if self.decoders is None else self.decoders(images, kept, self.depth)
+
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] at the current depth.
+        """Scores [N] and penultimate features [N, F] of images [N, C, h, w] at the current depth.
 
         Args:
             images: [N, C, h, w].
@@ -231,7 +239,7 @@ class Discriminator(BlockDiscriminator):
             parts: how many equal batches `images` are; minibatch stddev and batch norm stay within each.
 
         Raises:
-            ValueError: if labels are given and it is not conditioned, or the pictures are not of the current depth's
+            ValueError: if labels are given and it is not conditioned, or the images are not of the current depth's
                 shape.
         """
         features = self.encode(images, labels, parts)

@@ -186,7 +186,8 @@ class Products(nn.Module):
 
     def forward(self, x: Tensor, parts: int) -> Tensor:
         """[N, C, h, w] -> [N, C]; it sees each of the `parts` batches' samples by itself."""
-        return (self.residuals(x) * self.images).sum((2, 3))
+        features: Tensor = (self.residuals(x) * self.images).sum((2, 3))
+        return features
 
 
 @register("generator")

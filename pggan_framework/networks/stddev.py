@@ -37,7 +37,7 @@ def group_stddev(x: Tensor, group: int | None) -> Tensor:
     x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
     rows = -(-samples // groups)
     missing = rows * groups - samples
-    # Positions before channels, as they lie in memory; the mean is over both.
+    # Positions before channels, as they are in memory; the mean is over both.
     x = x.movedim(1, -1)
     if not missing:
         members = x.reshape(rows, groups, -1)

@@ -238,7 +238,8 @@ class StyleGAN2Generator(BlockGenerator):
             ValueError: as `forward`.
         """
         self.check_labels(labels, latents.shape[0])
-        count, styles = 2 * self.depth + 1, self.mapping(latents, labels)
+        count = 2 * self.depth + 1
+        styles: Tensor = self.mapping(latents, labels)
         if not self.training:
             if self.truncation != 1:
                 styles = torch.lerp(self.average.to(styles.dtype), styles, self.truncation)

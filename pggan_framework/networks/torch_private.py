@@ -19,7 +19,7 @@ def is_wanted(node: Any) -> bool:
     """Whether the backward pass under way needs the gradient that goes to `node`, one of ``ctx.next_functions``.
 
     ``autograd.grad(scores, images)`` needs no gradient of weights. PyTorch's own operations know; a Python autograd
-    function is not told, and would compute and keep them for nothing. Where that cannot be found out, as for leaves
+    function cannot see it, and would compute and keep them for nothing. Where that cannot be found out, as for leaves
     in ``autograd.grad``, the answer is yes: slower, never wrong.
     """
     if node is None:
@@ -34,8 +34,8 @@ def shallow_copy(module: M, changes: Mapping[nn.Module, Mapping[str, Any]]) -> M
     """The module with other attributes in some of its parts; what has none is shared, and nothing is changed in place.
 
     ``torch.func.functional_call`` would put tensors into the module for the time of a call: a block that is recomputed
-    in the backward pass, after that, would find others there. The three tables of `nn.Module` are no public interface,
-    but the same since its first version; without them this raises AttributeError.
+    in the backward pass, after that, would find others there. The three tables of `nn.Module` are not a public
+    interface, but the same since its first version; without them this raises AttributeError.
 
     Args:
         module: the whole.

@@ -105,6 +105,9 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
     if not sounds and not images:
         endings = Counter(path.suffix.lower() or "none" for path in others)
         found = f"its {len(others)} files end in {', '.join(sorted(endings)[:5])}" if others else "it is empty"
+        scores = sum(path.suffix.lower() in (".mid", ".midi") for path in others)
+        if scores:
+            found += f"; {scores} are MIDI files, which 'pggan generate MODEL --play FILE' plays"
         raise UserError(
             f"{folder} holds neither recordings nor images: {found}; allowed: {', '.join(sorted(SOUNDS)[:4])} ..."
             " or png, jpg, gif ..."

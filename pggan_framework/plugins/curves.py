@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.plugins.pictures import run_folder
 from pggan_framework.postprocessors.curves import Chart, svg_file
 from pggan_framework.registry import register
@@ -39,8 +39,7 @@ class LossCurves(Plugin):
         figures: list[str] = [],  # noqa: B006  -- copied, never changed
         filename: str = "curves.svg",
     ) -> None:
-        if every_ticks < 1:
-            raise UserError(f"LossCurves.every_ticks {every_ticks} is not allowed; allowed: 1 and up")
+        at_least("LossCurves", 1, every_ticks=every_ticks)
         self.every_ticks = every_ticks
         self.scale = scale
         self.figures = tuple(figures)

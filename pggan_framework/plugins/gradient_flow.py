@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.plugins.pictures import layers, show
 from pggan_framework.postprocessors.chart import bars_chart, stack
 from pggan_framework.registry import register
@@ -26,8 +26,7 @@ class GradientFlow(Plugin):
     main_process_only = True
 
     def __init__(self, every_ticks: int = 5, filename: str = "gradients.png") -> None:
-        if every_ticks < 1:
-            raise UserError(f"GradientFlow.every_ticks {every_ticks} is not allowed; allowed: 1 and up")
+        at_least("GradientFlow", 1, every_ticks=every_ticks)
         self.every = Every(every_ticks, "tick")
         self.filename = filename
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.loggers.base import Histogram
 from pggan_framework.plugins.pictures import layers, show
 from pggan_framework.postprocessors.chart import histograms_chart, stack
@@ -28,9 +28,7 @@ class WeightHistograms(Plugin):
     main_process_only = True
 
     def __init__(self, every_ticks: int = 20, bins: int = 64, filename: str = "weights.png") -> None:
-        for name, value in (("every_ticks", every_ticks), ("bins", bins)):
-            if value < 1:
-                raise UserError(f"WeightHistograms.{name} {value} is not allowed; allowed: 1 and up")
+        at_least("WeightHistograms", 1, every_ticks=every_ticks, bins=bins)
         self.every = Every(every_ticks, "tick")
         self.bins = bins
         self.filename = filename

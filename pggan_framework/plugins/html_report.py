@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.registry import register
 from pggan_framework.reporting.run import REPORT, Run
 from pggan_framework.storage.atomic import atomic_path
@@ -26,9 +26,8 @@ class HTMLReport(Plugin):
     main_process_only = True
 
     def __init__(self, write: bool = True, every_ticks: int = 10, sheets: int = 12, sounds: int = 64) -> None:
-        for name, value, least in (("every_ticks", every_ticks, 0), ("sheets", sheets, 1), ("sounds", sounds, 0)):
-            if value < least:
-                raise UserError(f"HTMLReport.{name} {value} is not allowed; allowed: {least} and up")
+        at_least("HTMLReport", 0, every_ticks=every_ticks, sounds=sounds)
+        at_least("HTMLReport", 1, sheets=sheets)
         self.write = write
         self.every_ticks = every_ticks
         self.sheets = sheets

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any, ClassVar, Literal
 
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.errors import UserError, at_least, nearest
 from pggan_framework.plugins.lr import LRScheduler
 from pggan_framework.registry import register
 from pggan_framework.training.plugin import Plugin
@@ -45,9 +45,7 @@ class ReduceOnPlateau(Plugin):
     ) -> None:
         if not 0 < factor < 1:
             raise UserError(f"ReduceOnPlateau.factor {factor} is not allowed; allowed: above 0, below 1")
-        for name, value in (("patience", patience), ("min_lr", min_lr), ("threshold", threshold)):
-            if value < 0:
-                raise UserError(f"ReduceOnPlateau.{name} {value} is not allowed; allowed: 0 and up")
+        at_least("ReduceOnPlateau", 0, patience=patience, min_lr=min_lr, threshold=threshold)
         self.figure, self.mode, self.factor, self.patience = figure, mode, factor, patience
         self.min_lr, self.threshold, self.restart_at_depth = min_lr, threshold, restart_at_depth
         self._best, self._waited, self._missed = inf, 0, 0

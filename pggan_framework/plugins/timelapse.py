@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, at_least
 from pggan_framework.plugins.output import OutputGenerator
 from pggan_framework.plugins.pictures import run_folder
 from pggan_framework.postprocessors.image import ImageSaver
@@ -47,10 +47,8 @@ class TimeLapse(Plugin):
         longest_side: int = 512,
         filename: str = "timelapse",
     ) -> None:
-        if every_ticks < 0:
-            raise UserError(f"TimeLapse.every_ticks {every_ticks} is not allowed; allowed: 0 and up")
-        if not seconds >= 0.02:
-            raise UserError(f"TimeLapse.seconds {seconds:g} is not allowed; allowed: 0.02 and up")
+        at_least("TimeLapse", 0, every_ticks=every_ticks)
+        at_least("TimeLapse", 0.02, seconds=seconds)
         if longest_side < 16:
             raise UserError(f"TimeLapse.longest_side {longest_side} is not allowed; allowed: 16 pixels or more")
         for kind in formats:

@@ -87,7 +87,7 @@ def as_bytes(value: Any) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """A value with numpy's numbers as Python's; anything else as it is."""
+    """A value with numpy's numbers as Python's; anything else unchanged."""
     if isinstance(value, Made) and value.by.module in _MODULES and value.by.attribute == "scalar":
         return as_array(value).item()
     return value

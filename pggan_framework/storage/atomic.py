@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writes: a file is either complete or absent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ABANDONED = 7 * 86400
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary name next to `path`; what was written there gets the final name once it is safely on disk.
+    """A temporary name next to `path`; its contents get the final name once they are safely on disk.
 
     What killed writers of the same file have left is removed.
     """
@@ -33,7 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def temporary_name(path: Path) -> Path:
-    """A name next to `path` that says which process writes there."""
+    """A name next to `path` that identifies the writing process."""
     return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.tmp")
 
 
@@ -74,7 +74,7 @@ def _has_ended(host: str, process: int, changed: float) -> bool:
 
 
 def move_synced(temporary: Path, path: Path) -> None:
-    """Give a written file its final name once it is safely on disk, in place of any older one."""
+    """Rename a written file to its final name once it is safely on disk, replacing any older one."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)

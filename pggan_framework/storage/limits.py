@@ -1,4 +1,4 @@
-"""Limits on what is read from a file that may come from a stranger: a small file must not take a large memory."""
+"""Limits on files that may come from a stranger: a small file must not use a large memory."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ def check_regular(folder: Path) -> None:
             with suppress(OSError):  # a link to nothing, or in a loop: whoever reads it says so
                 mode = os.stat(os.path.join(base, name)).st_mode
                 if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                    raise UserError(f"{Path(base, name)} is no file but a pipe or a device; allowed: files and folders")
+                    raise UserError(
+                        f"{Path(base, name)} is not a file but a pipe or a device; allowed: files and folders"
+                    )
 
 
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: if it is no JSON, or nested deeper than Python can read.
+        ValueError: if it is not JSON, or nested too deep for Python.
     """
     try:
         return json.loads(text)

@@ -40,7 +40,7 @@ class Name:
 
 
 class Made:
-    """What a call that the pickle asks for would have made; nothing is called.
+    """What a call that the pickle requests would have made; nothing is called.
 
     Args:
         by: what was to be called.
@@ -95,7 +95,7 @@ def read_pickle(stream: BytesIO, path: Path | str, allowed: Allowed, persistent:
         persistent: what persistent ids stand for; None where there may be none.
 
     Raises:
-        UserError: if it names something else, asks for what this reader does not do, or is cut short or damaged.
+        UserError: if it names something else, requests what this reader does not do, or is cut short or damaged.
     """
     try:
         return _Reader(stream, path, allowed, persistent).load()
@@ -150,7 +150,7 @@ class _Reader(pickle._Unpickler):
         if not self.allowed(module, attribute):
             hint = _HINTS.get(module.partition(".")[0], "")
             raise UserError(
-                f"{self.path} asks for {name}, which no file of a system known here needs; nothing in it was run{hint}"
+                f"{self.path} requests {name}, which no file of a system known here needs; nothing in it was run{hint}"
             )
         return name
 

@@ -143,7 +143,7 @@ class Captured:
                 weight.grad.add_(gradient, alpha=context.share)
                 continue
             gradient = gradient if context.share == 1 else gradient * context.share
-            # A fused optimiser goes through both in the order they lie in memory.
+            # A fused optimiser goes through both in the order they are in memory.
             same = gradient.stride() == weight.stride()
             weight.grad = gradient if same else torch.empty_like(weight).copy_(gradient)
         for name, value in zip(self.update.logged, found[len(weights) :], strict=True):
@@ -156,7 +156,7 @@ def capture(
     weights: dict[str, float],
     compiler: Callable[[GraphModule], Callable[..., Sequence[Tensor]]],
 ) -> Captured:
-    """The graph of updates like this one; weights, buffers and the random state are left as they were.
+    """The graph of updates like this one; weights, buffers and the random state are left unchanged.
 
     Args:
         loss: what the network minimises.
@@ -203,7 +203,7 @@ def _make_once(graph: GraphModule) -> None:
 
 
 _TOLERANCE = {torch.bfloat16: 0.1, torch.float16: 0.1}
-"""Most that gradients may differ by, as a share of their norm, where not all is computed in float32.
+"""Most that gradients may differ by, as a fraction of their norm, where not all is computed in float32.
 
 It is 0.01 in float32: where rounding moves one of a million activations across zero, gradients differ by the root of
 that, a thousandth.
@@ -216,7 +216,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _difference(captured: Captured, inputs: Sequence[Tensor]) -> float:
-    """How much graph and update differ on other inputs than those it was traced with, as a share of the norm."""
+    """How much graph and update differ on other inputs than those it was traced with, as a fraction of the norm."""
     update = captured.update
     count = 1 + len(update.fields)
     # What was a number while tracing, and is another one now, shows here.

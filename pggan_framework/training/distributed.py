@@ -54,7 +54,7 @@ class World:
         """What torchrun says in RANK, WORLD_SIZE and LOCAL_RANK.
 
         Raises:
-            UserError: if that is no number, or a rank outside the world.
+            UserError: if that is not a number, or a rank outside the world.
         """
         if "RANK" not in environment or "WORLD_SIZE" not in environment:
             return cls()
@@ -169,7 +169,7 @@ class World:
         self._wishes.send(flat[-1])
 
     def agreed(self) -> bool:
-        """Whether, at one of the updates before the last, any process wanted to end: all get the same answer.
+        """Whether, at one of the updates before the last, any process requested to end: all get the same answer.
 
         The last one's answer may still be on its way; to wait for it would hold up a GPU at each step.
         """
@@ -216,7 +216,7 @@ class World:
                 tensor.detach().copy_(told)
 
     def check_equal(self, tensors: Sequence[Tensor]) -> None:
-        """See that all processes hold the same values.
+        """Check that all processes hold the same values.
 
         Raises:
             RuntimeError: naming the processes that differ from the main one.
@@ -233,7 +233,7 @@ class World:
 
 
 def launcher(environment: Mapping[str, str] = os.environ) -> str:
-    """What tells one start of torchrun from others, the same after it has restarted its processes; empty without it."""
+    """An identifier of one torchrun session, constant over restarts of its processes; empty without torchrun."""
     if "TORCHELASTIC_RESTART_COUNT" not in environment:
         return ""
     name = environment.get("TORCHELASTIC_RUN_ID", "none")

@@ -28,7 +28,7 @@ _CALL_SECONDS = 50e-6
 
 _REACHED = 0.7
 """Share of the speed measured on one wide convolution and one copy that a whole step reaches; measured on a CPU, 4 to
-64 px, where it lay between 0.5 and 0.75, lowest for few feature maps."""
+64 px, where it was between 0.5 and 0.75, lowest for few feature maps."""
 
 _PERIOD = 1024
 """Updates that are looked at, at most, for how often terms with an interval are computed."""
@@ -67,7 +67,7 @@ class Training:
         D_optimizer: of D's.
         repeats: updates of D for each of G.
         nimg: real images shown when it is looked at, for terms whose weight depends on it.
-        micro_batch: most samples computed at once; None: all of a batch.
+        micro_batch: largest micro-batch; None for the whole batch.
     """
 
     loss: Loss
@@ -144,7 +144,7 @@ def _counted(
     device = next(G.parameters()).device
     try:
         return shadow, *_count(shadow, reals, training.nimg, training.repeats, device)
-    except Exception:  # noqa: BLE001  -- a user-defined term may ask for values in any way
+    except Exception:  # noqa: BLE001  -- a user-defined term may request values in any way
         shadow = _shadow(G, D, depth, training)
         shadow.loss = _countable(shadow, reals, training.nimg, notes)
         return shadow, *_count(shadow, reals, training.nimg, training.repeats, device)

@@ -95,7 +95,7 @@ def micro_batches(count: int, most: int | None, group: int = 1) -> list[NDArray[
 
 
 class Directions:
-    """Where spectral norms stand. Each pass moves them on, whatever it sees.
+    """Where spectral norms are. Each pass moves them on, whatever it sees.
 
     Args:
         networks: whose norms they are.
@@ -106,7 +106,7 @@ class Directions:
         self._norms = [(norm, norm.direction.clone()) for norm in modules if isinstance(norm, SpectralNorm)]
 
     def take_back(self) -> None:
-        """Let them stand as they stood, so that each part of a batch sees what all of it would have seen."""
+        """Leave them unchanged, so that each part of a batch sees what all of it would have seen."""
         for norm, direction in self._norms:
             norm.direction.copy_(direction)
 

@@ -23,10 +23,10 @@ _NAMES: Mapping[Side, str] = {"D": "discriminator", "G": "generator"}
 
 
 def check_gradients(step: TrainingStep) -> None:
-    """See that each term's gradient reaches the network it trains, and that none of D's reaches G.
+    """Check that each term's gradient reaches the network it trains, and that none of D's reaches G.
 
-    It is taken of four random pictures at the lowest depth, by the small weights; by all of them before a term is
-    refused. Weights, buffers, optimisers and the random state are left as they were. (That G's terms leave D alone
+    It is taken of four random images at the lowest depth, by the small weights; by all of them before a term is
+    refused. Weights, buffers, optimisers and the random state are left unchanged. (That G's terms leave D alone
     needs no look: D is frozen in G's update.)
 
     Raises:
@@ -106,7 +106,7 @@ def _kept(networks: Sequence[GrowingNetwork]) -> Iterator[None]:
 
 
 def _context(step: TrainingStep, side: Side) -> StepContext:
-    """An update of `side` on random pictures in [-1, 1] and latents."""
+    """An update of `side` on random images in [-1, 1] and latents."""
     like = next(step.G.parameters())
     latents = torch.randn(_BATCH, step.G.latent_size, device=like.device, dtype=like.dtype)
     shape = step.G.growth.shape_at(step.G.depth)
@@ -136,7 +136,7 @@ def _faults(part: Term | Loss, contexts: Mapping[Side, StepContext], step: Train
 
 
 def _reaches(value: Tensor, network: GrowingNetwork) -> bool:
-    """Whether a scalar's gradient reaches a weight; one that is at its floor, zero, need not have any."""
+    """Whether a scalar's gradient reaches a weight; one that is at its baseline, zero, need not have any."""
     if not value.requires_grad:
         return False
     weights = [parameter for parameter in network.parameters() if parameter.requires_grad]

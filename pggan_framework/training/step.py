@@ -192,7 +192,7 @@ class TrainingStep:
         """Update G on `count` new latents, over all ranks, D held fixed.
 
         Where the loss compares fakes with reals in G's update too, they are the last ones D has seen, faded and
-        augmented as they were, and the fakes are made for their labels.
+        augmented unchanged, and the fakes are made for their labels.
 
         Returns:
             ``G_loss`` and what the terms log.

@@ -1,4 +1,4 @@
-"""A training step can be read: it enters few files and functions, and the docs list them as they are."""
+"""A training step can be read: it enters few files and functions, and the docs list them unchanged."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_a_kit(model, tmp_path, capsys):
 
 @pytest.mark.parametrize("flag", [["--play", "scale"], ["--kit"], ["--format", "wav"], ["--refine_iter", "3"]])
 def test_models_of_pictures_make_no_sound(flag, pictures):
-    with pytest.raises(UserError, match=f"{flag[0]} needs a model of sound; net.pt makes pictures"):
+    with pytest.raises(UserError, match=f"{flag[0]} needs a model of sound; net.pt makes images"):
         run(["net.pt", *flag])
 
 

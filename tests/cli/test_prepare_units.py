@@ -22,7 +22,7 @@ def unit(colour: tuple[int, int, int], side: int = 72, seen: int = 40) -> Image.
 
 
 def game(root: Path, version: str = "1.16", people: str = "orcs") -> Path:
-    """A package of three peoples: 5 pictures that are wanted, and others that are not."""
+    """A package of three peoples: 5 images that are requested, and others that are not."""
     folder = root / "usr" / "share" / "games" / "wesnoth" / version / "data" / "core" / "images" / "units"
     for name in (people, "ogres", "elves-wood/archer"):
         (folder / name).mkdir(parents=True)
@@ -84,7 +84,7 @@ def test_the_newest_that_is_installed(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = game(tmp_path / "package")
     out, here = str(tmp_path / "out"), ["--from", str(tmp_path / "package")]
-    (folder / "ogres" / "broken.png").write_bytes(b"no picture")
+    (folder / "ogres" / "broken.png").write_bytes(b"no image")
     monkeypatch.setattr(units, "INSTALLED", (str(tmp_path / "none"),))
     for words, message in (
         (["--least", "1", *here], "cannot read .*broken.png: "),

@@ -63,7 +63,7 @@ def bash(line: str, folder: Path, **more: str) -> subprocess.CompletedProcess[st
 
 
 def stats(folder: Path) -> list[dict[str, Any]]:
-    """The figures of each tick, without those of the clock."""
+    """The values of each tick, without those of the clock."""
     lines = (folder / "stats.jsonl").read_text().splitlines()
     return [{name: value for name, value in json.loads(line).items() if name not in CLOCKS} for line in lines]
 

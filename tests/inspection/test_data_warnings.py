@@ -1,4 +1,4 @@
-"""data_warnings and what it judges, against numbers worked out by hand."""
+"""data_warnings and what it scores, against numbers worked out by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""inspect_data: figures against values worked out by hand."""
+"""inspect_data: values against values worked out by hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SAMPLES = 1024
 
 
 class Waves(WaveDataset):
-    """Given waves of 1024 samples at 8 kHz; counts how often they are asked for."""
+    """Given waves of 1024 samples at 8 kHz; counts how often they are requested."""
 
     def __init__(self, waves, mode="abslog", **sizes):
         self.given, self.asked = np.asarray(waves, np.float32), []
@@ -40,7 +40,7 @@ class Waves(WaveDataset):
 
 
 class Pictures(DepthDataset):
-    """Given uint8 pictures, labelled or not."""
+    """Given uint8 images, labelled or not."""
 
     def __init__(self, pictures, **labels):
         self.given = np.asarray(pictures, np.uint8)
@@ -186,7 +186,7 @@ def test_pictures(tmp_path):
     assert values["standard_deviation"] == pytest.approx([np.sqrt(1800), planes[:, 1].std(), 0])  # 90, 0, 0
     assert values["empty"] == 2 and not found.sounds
     assert set(found.pictures) == {"pictures.png", "depths.png"}
-    assert found.pictures["depths.png"].size[0] == 2 * found.pictures["depths.png"].size[1] + 2  # 4x4 beside 8x8
+    assert found.pictures["depths.png"].size[0] == 2 * found.pictures["depths.png"].size[1] + 2  # 4x4 next to 8x8
     found.write(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(found.files)
 

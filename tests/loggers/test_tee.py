@@ -73,7 +73,9 @@ def test_a_tick_is_one_line_that_fits_a_terminal(tmp_path, capsys):
     assert found.strip() == " ".join(expected) and line[0].index("feature_matching") <= 132
 
 
-@pytest.mark.parametrize("name", ["sound.frechet", "sound.frechet.floor", "picture.swd.64", "gradient.G.min", "r1", "quality"])
+@pytest.mark.parametrize(
+    "name", ["sound.frechet", "sound.frechet.floor", "picture.swd.64", "gradient.G.min", "r1", "quality"]
+)
 def test_what_the_report_has_is_left_out_of_a_line_unless_everything_is_wanted(name):
     stats = {**STATS, name: 123.0}
     assert tick_line(stats) == tick_line(STATS)

@@ -61,7 +61,7 @@ def test_features_maps_and_gradients_of_any_rectangle(name: str, shape: tuple[in
     assert not any(weight.requires_grad for weight in extractor.parameters())
     logits = extractor.logits(images)
     assert (logits is None) == (name == "random")
-    # A picture's features do not depend on those beside it, and training mode changes nothing.
+    # An image's features do not depend on those next to it, and training mode changes nothing.
     alone = extractor.train().features(images[1:2])
     assert torch.allclose(alone, found.features[1:2], rtol=1e-4, atol=1e-4)
 

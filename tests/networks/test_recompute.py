@@ -1,4 +1,4 @@
-"""Activation checkpointing: the gradients of every order stay as they are, and less is kept."""
+"""Activation checkpointing: the gradients of every order stay unchanged, and less is kept."""
 
 from __future__ import annotations
 

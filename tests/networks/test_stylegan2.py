@@ -15,6 +15,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Attribute, LabelSpace
 from pggan_framework.losses import LogisticGAN, PathLength
 from pggan_framework.losses.context import StepContext
+from pggan_framework.models.pretrained import Pretrained
 from pggan_framework.networks import Generator, StyleGAN2Discriminator, StyleGAN2Generator
 from pggan_framework.schedules.growth import Growth
 
@@ -100,6 +101,17 @@ def test_the_generator_is_the_papers(
         share = alpha if d == depth else 1.0
         image = share * new + (1 - share) * repeated(image, growth.factor(d))
     torch.testing.assert_close(G(latents, labels).detach(), image, rtol=1e-10, atol=1e-10)
+
+
+def test_a_models_styles_are_truncated_and_not_its_latents() -> None:
+    G = generator().eval()
+    model = Pretrained(G, None, 0, {})
+    latents = torch.randn(2, 5, dtype=torch.float64)
+    own = G.styles(latents)
+    assert model.truncate(None) is None and torch.equal(G.styles(latents), own)
+    assert model.truncate(0.5) is None
+    torch.testing.assert_close(G.styles(latents), 0.5 * own + 0.5 * G.average)
+    assert Pretrained(Generator(SQUARE, latent_size=5, **SMALL), None, 0, {}).truncate(0.5) == 0.5
 
 
 def test_training_mixes_styles_and_follows_their_average() -> None:

@@ -147,7 +147,7 @@ def test_a_collapse_after_the_best_costs_nothing(
     assert main(words) == 0
     assert "using network-best.pt" in capsys.readouterr().err
     assert all(weight.isfinite().all() for weight in state(folder / "network-best.pt")["ema"].values())
-    # Training goes on from the last snapshot, and knows the best.
+    # Training continues from the last snapshot, and knows the best.
     run(overrides={"resume": str(folder), "total_kimg": 0.04})
     assert read_best(folder) == best
     assert state(newest(folder))["nimg"] == 40
@@ -204,7 +204,7 @@ def test_few_images(flags: dict[str, Any], tmp_path: Path) -> None:
         path.unlink()
     folder = run(overrides=images).path
     assert not (folder / "metrics.jsonl").exists()
-    assert "quality is not measured: 3 examples are too few; 4 are the least" in (folder / "log.txt").read_text()
+    assert "quality is not measured: 3 examples are too few; at least 4 are needed" in (folder / "log.txt").read_text()
 
 
 def test_much_worse_and_mistakes() -> None:

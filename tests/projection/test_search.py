@@ -28,7 +28,7 @@ def small(shape=(3, 8, 8), latent_size=6, **settings):
 
 
 def sought(model, search=QUICK, given=None, seed=99, label=None):
-    """A picture that the model has made, and what is found of it."""
+    """An image that the model has made, and what is found of it."""
     latent = model.latents(1, seed)
     target = model.generate(latent, label)[0]
     return target, project(model, target, picture_terms(None, 1.0), given, search)

@@ -1,4 +1,4 @@
-"""Files are whole or not there, and what killed writers leave is removed."""
+"""Files are written atomically, and what killed writers leave is removed."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Clock(Plugin):
 
 
 @pytest.fixture
-def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_gradients: None) -> Any:
     """Train with networks of three depths by the steps' clock; gives the steps and the result."""
     register("plugin")(Clock)
     Clock.time = 0.0
@@ -56,8 +56,6 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     # A cost per image that follows COST for batches of 4, on a machine that estimates take to be ten times as fast.
     guess: Callable[..., Any] = lambda G, D, growth, depth, *rest: SimpleNamespace(seconds_per_kimg=25 * COST[depth])  # noqa: E731
     monkeypatch.setattr(depth_module, "estimate", guess)
-    # What a step learns does not matter: weights without gradients stay, and a run of ten minutes takes a second.
-    monkeypatch.setattr(TrainingStep, "_compute", lambda *_: None)
 
     def trained(**flags: Any) -> tuple[list[tuple[int, float, float]], Any]:
         Clock.steps = []

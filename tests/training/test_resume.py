@@ -1,4 +1,4 @@
-"""An interrupted run that goes on equals one that was never interrupted, bit for bit."""
+"""An interrupted run that continues equals one that was never interrupted, bit for bit."""
 
 from __future__ import annotations
 

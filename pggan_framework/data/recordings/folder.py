@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
 from pggan_framework.audio.reading import SUFFIXES, SoundFile
-from pggan_framework.data.recordings.clips import ClipPolicy, Survey
 from pggan_framework.data.manifest import State
+from pggan_framework.data.recordings.clips import ClipPolicy, Survey
 from pggan_framework.data.recordings.known import know_files
 from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError
+from pggan_framework.storage.rows import collector_waits
 
 BadFiles = Literal["skip", "error"]
 SHORTER = "choose fewer frames or a smaller hop_length"
@@ -77,12 +78,14 @@ class Recordings:
         sounds = sorted(sounds, key=lambda name: name.replace("/", "\0"))[:max_files]
         self.unreadable: dict[str, str] = {}
         self.files: list[Recording] = []
-        for name, found in zip(sounds, know_files(directory, sounds, digests), strict=True):
-            if isinstance(found, tuple):
-                header, state, digest = found
-                self.files.append(Recording(header, name, digest, state))
-            else:
-                self.unreadable[name] = str(found)
+        known = know_files(directory, sounds, digests)
+        with collector_waits():
+            for name, found in zip(sounds, known, strict=True):
+                if isinstance(found, tuple):
+                    header, state, digest = found
+                    self.files.append(Recording(header, name, digest, state))
+                else:
+                    self.unreadable[name] = str(found)
         if self.unreadable and bad_files == "error":
             self._refuse_bad(*next(iter(self.unreadable.items())))
         if not self.files:
@@ -116,7 +119,7 @@ class Recordings:
 
     def shorten(self, number: int, frames: int) -> None:
         """Learn that a file ends after so many samples at its own rate, before its header says."""
-        self.files[number].header = replace(self.files[number].header, frames=frames)
+        self.files[number].header = self.files[number].header._replace(frames=frames)
 
     def note(self, number: int, survey: Survey | None, clips: int, lost: int, fault: str | None) -> None:
         """Remember what reading a file, or a stretch of it, has given.
@@ -156,7 +159,7 @@ class Recordings:
 
     def _refuse_bad(self, name: str, reason: str) -> NoReturn:
         raise UserError(
-            f"{name} in {self.directory} cannot be used: {reason}; mend or remove it, or set"
+            f"{name} in {self.directory} cannot be used: {reason}; fix or remove it, or set"
             f" {self.policy.owner}.bad_files to skip"
         )
 
@@ -174,7 +177,7 @@ class Recordings:
 
     def _refuse_short(self, name: str, length: int, more: int = 0) -> NoReturn:
         raise UserError(
-            f"{name} is shorter than one picture{self._trimmed}: {length} samples"
+            f"{name} is shorter than one image{self._trimmed}: {length} samples"
             f" ({length / self.policy.sample_rate:.3f} s), needed are {self._needed}"
             + (f"; so are {more} more of {len(self.files)} files" if more else "")
             + f"; set {self.policy.owner}.too_short to pad or reject, or {SHORTER}"
@@ -182,7 +185,7 @@ class Recordings:
 
     def _refuse_all_short(self) -> NoReturn:
         raise UserError(
-            f"all {len(self.files)} sounds of {self.directory} are shorter than one picture{self._trimmed} and"
+            f"all {len(self.files)} sounds of {self.directory} are shorter than one image{self._trimmed} and"
             f" rejected; needed are {self._needed}; set {self.policy.owner}.too_short to pad, or {SHORTER}"
         )
 

@@ -13,6 +13,7 @@ from pggan_framework.audio.forward import Source
 from pggan_framework.audio.reading import SoundFile, UnreadableSound, read_header
 from pggan_framework.audio.splice import Segment
 from pggan_framework.data.manifest import Manifest, State
+from pggan_framework.storage.rows import collector_waits
 
 HEADERS = "sound header 2"
 """Name of the remembered headers: another one where the same files would give other headers."""
@@ -22,7 +23,7 @@ THREADS = 8
 """Files that are opened at the same time: opening one is mostly waiting."""
 
 Known = tuple[SoundFile, State, str | None]
-"""A file's header; by what a change is noticed that leaves its ends as they are; the digest of its ends."""
+"""A file's header; by what a change is noticed that leaves its ends unchanged; the digest of its ends."""
 
 T = TypeVar("T")
 
@@ -48,16 +49,20 @@ def know_files(directory: Path, names: Sequence[str], digests: bool) -> list[Kno
     rows = manifest.remember(HEADERS, names, read_headers, states)
     ends = manifest.remember("ends", names, read_ends, states) if digests else [None] * len(names)
     manifest.save()
-    found: list[Known | UnreadableSound] = []
-    for name, row, state, end in zip(names, rows, states, ends, strict=True):
-        fault = next((each for each in (row, end) if isinstance(each, Exception)), None)
-        if isinstance(fault, UnreadableSound):
-            found.append(fault)
-        elif fault is not None or state is None:
-            found.append(UnreadableSound(getattr(fault, "strerror", None) or "it has gone"))
-        else:
-            found.append((_header(base + name, row), state, end))
-    return found
+    with collector_waits():
+        found = zip(names, rows, states, ends, strict=True)
+        return [_known(base + name, row, state, end) for name, row, state, end in found]
+
+
+def _known(path: str, row: Any, state: State | None, end: Any) -> Known | UnreadableSound:
+    fault = row if isinstance(row, Exception) else end
+    if isinstance(fault, UnreadableSound):
+        return fault
+    if state is None or isinstance(fault, OSError):
+        return UnreadableSound(getattr(fault, "strerror", None) or "it has gone")
+    frames, rate, channels, jumps, remark, source = row
+    opened = None if source is None else Source(path, tuple(map(_segments, source[0])), source[1])
+    return SoundFile(path, frames, rate, channels, jumps, opened, remark), state, end
 
 
 def content_digest(path: str | Path) -> str:
@@ -93,12 +98,6 @@ def _row(path: str) -> list[Any]:
         pieces = [[part.hex() if isinstance(part, bytes) else part for part in piece] for piece in header.source.pieces]
         source = [pieces, header.source.decoder]
     return [header.frames, header.sample_rate, header.channels, header.jumps, header.remark, source]
-
-
-def _header(path: str, row: Sequence[Any]) -> SoundFile:
-    frames, rate, channels, jumps, remark, source = row
-    opened = None if source is None else Source(path, tuple(map(_segments, source[0])), source[1])
-    return SoundFile(path, frames, rate, channels, jumps, opened, remark)
 
 
 def _segments(piece: Sequence[Any]) -> tuple[Segment, ...]:

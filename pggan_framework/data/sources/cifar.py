@@ -21,7 +21,7 @@ from pggan_framework.storage.pickles import Made, damaged, read_pickle
 
 SHAPE = (3, 32, 32)
 SIZE = 3 * 32 * 32
-"""Bytes of a picture."""
+"""Bytes of an image."""
 LARGEST = 1 << 28
 """Bytes of a file in it beyond which it is not one of CIFAR's: the largest has 154 MB."""
 
@@ -48,7 +48,7 @@ LAYOUTS = {
     "cifar-10-batches-py": Layout(r"data_batch_\d", ("batches.meta",), {"class": ("labels", "label_names")}),
     "cifar-10-batches-bin": Layout(r"data_batch_\d\.bin", ("batches.meta.txt",), {"class": ("", "batches.meta.txt")}),
     "cifar-100-python": Layout(r"train", ("meta",), FINE),
-    # Two bytes stand before each picture's, the coarse class first.
+    # Two bytes are before each image's, the coarse class first.
     "cifar-100-binary": Layout(
         r"train\.bin",
         ("coarse_label_names.txt", "fine_label_names.txt"),
@@ -59,14 +59,14 @@ LAYOUTS = {
 
 
 class CIFARSource(ArraySource):
-    """The 50,000 pictures of the training set, in colour, 32x32.
+    """The 50,000 images of the training set, in colour, 32x32.
 
     The label ``class`` is the name of the class; CIFAR-100 has ``superclass`` as well. The pickles of the version for
     Python are read without running any code of theirs.
 
     Args:
         path: ``cifar-10-python.tar.gz``, ``cifar-100-binary.tar.gz`` ..., or the folder it was unpacked to.
-        labels: which labels are asked for.
+        labels: which labels are requested.
 
     Raises:
         UserError: if a file is missing, damaged, or a pickle that wants to run code.
@@ -83,7 +83,7 @@ class CIFARSource(ArraySource):
         batches = sorted(name for name in files if training.fullmatch(name))
         missing = [*(name for name in layout.names if name not in files), *([] if batches else ["the training set"])]
         if missing:
-            raise UserError(f"{path} is no whole {name}: there is no {', '.join(missing)}")
+            raise UserError(f"{path} is not a whole {name}: there is no {', '.join(missing)}")
         read = _read_binary if name.endswith(("bin", "binary")) else _read_pickles
         pictures, numbers, words = read(path, files, batches, layout)
         for attribute, column in numbers.items():
@@ -92,7 +92,7 @@ class CIFARSource(ArraySource):
         available = {
             attribute: [words[attribute][number] for number in column.tolist()] for attribute, column in numbers.items()
         }
-        names = [f"picture {index}" for index in range(len(pictures))]
+        names = [f"image {index}" for index in range(len(pictures))]
         super().__init__(path, pictures.reshape(-1, *SHAPE), names, available, labels)
 
     def described(self) -> dict[str, str]:
@@ -132,7 +132,7 @@ def _packed_in(path: Path) -> str | None:
 
 
 def _files(path: Path, wanted: Callable[[str], bool]) -> Files:
-    """The files that are wanted, of a folder or a tar.
+    """The files that are requested, of a folder or a tar.
 
     Raises:
         UserError: if one cannot be read, or is larger than any of CIFAR's.
@@ -163,7 +163,7 @@ def _check(path: Path, name: str, size: int) -> None:
 
 
 Read = tuple[NDArray[np.uint8], dict[str, NDArray[np.int64]], dict[str, list[str]]]
-"""Pictures [N, `SIZE`], the number of each picture's value by attribute, and the values' names."""
+"""Images [N, `SIZE`], the number of each image's value by attribute, and the values' names."""
 
 
 def _read_pickles(path: Path, files: Files, batches: list[str], layout: Layout) -> Read:
@@ -178,12 +178,12 @@ def _read_pickles(path: Path, files: Files, batches: list[str], layout: Layout) 
         batch = _unpickled(path, name, files)
         data = batch.get("data")
         if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != SIZE:
-            raise UserError(f"{path}: {name} has no pictures under 'data'; due: an array of uint8 [N, {SIZE}]")
+            raise UserError(f"{path}: {name} has no images under 'data'; due: an array of uint8 [N, {SIZE}]")
         pictures.append(data)
         for attribute, (key, _) in layout.columns.items():
             column = batch.get(key)
             if column is None or len(column) != len(data):
-                raise UserError(f"{path}: {name} has no {key} of its {len(data)} pictures")
+                raise UserError(f"{path}: {name} has no {key} of its {len(data)} images")
             numbers[attribute].append(np.array(column, np.int64))
     words = {}
     for attribute, (_, key) in layout.columns.items():
@@ -206,29 +206,29 @@ def _unpickled(path: Path, name: str, files: Files) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
-    """An array where a pickle says how to make one, a list with its bytes as text, anything else as it is."""
+    """An array where a pickle says how to make one, a list with its bytes as text, anything else unchanged."""
     if isinstance(value, Made):
         return as_array(value)
     return list(map(_text, value)) if isinstance(value, list) else value
 
 
 def _text(value: Any) -> Any:
-    """Bytes as text, anything else as it is: Python 3 writes the names as bytes, Python 2 as either."""
+    """Bytes as text, anything else unchanged: Python 3 writes the names as bytes, Python 2 as either."""
     if isinstance(value, bytes | Made):
         return as_bytes(value).decode("utf-8", "replace")
     return value
 
 
 def _read_binary(path: Path, files: Files, batches: list[str], layout: Layout) -> Read:
-    """The binary version: for each picture a byte for each attribute, then its pixels.
+    """The binary version: for each image a byte for each attribute, then its pixels.
 
     Raises:
-        UserError: if a file holds no whole number of pictures.
+        UserError: if a file holds no whole number of images.
     """
     row = len(layout.columns) + SIZE
     for name in batches:
         if len(files[name]) % row or not files[name]:
-            raise UserError(f"{path}: {name} is damaged: {len(files[name])} bytes are no multiple of {row}")
+            raise UserError(f"{path}: {name} is damaged: {len(files[name])} bytes are not a multiple of {row}")
     rows = np.concatenate([np.frombuffer(files[name], np.uint8).reshape(-1, row) for name in batches])
     numbers = {attribute: rows[:, place].astype(np.int64) for place, attribute in enumerate(layout.columns)}
     words = {name: files[key].decode("utf-8", "replace").split() for name, (_, key) in layout.columns.items()}

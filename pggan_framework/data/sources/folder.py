@@ -28,7 +28,7 @@ class FolderSource(PictureSource):
 
     Args:
         path: the folder.
-        labels: which labels are asked for; ``folder`` is the first folder below `path` that a file lies in.
+        labels: which labels are requested; ``folder`` is the first folder below `path` that a file is in.
         inside: labels that came with the images.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The variables of the original PGGAN's Theano version, as its TensorFlow version has them.
+"""The variables of the original PGGAN's Theano version, converted to those of its TensorFlow version.
 
 They are in the order of the layers. Its convolutions turn the kernel round, its dense layers at 4x4 are convolutions of
 4x4, and each layer has a scale of its own after its weight.

@@ -83,7 +83,7 @@ def test_labels(tmp_path, pictures, name):
         data = OldH5Dataset(path, max_images=4, use_labels=True)
         assert data.label_space.attributes[0].values == ("0", "1", "2")
         assert data.labels.tolist() == [[0], [1], [2], [0]]
-    for labels, words in ((classes[:-1], "7 pictures"), (np.full((COUNT, 4), 0.25), "no classes")):
+    for labels, words in ((classes[:-1], "7 images"), (np.full((COUNT, 4), 0.25), "no classes")):
         np.save(tmp_path / name, labels)
         with pytest.raises(UserError, match=words):
             OldH5Dataset(path, use_labels=True)
@@ -135,7 +135,7 @@ class TestErrors:
     def test_no_such_data_sets(self, tmp_path):
         with h5py.File(tmp_path / "a.h5", "w") as file:
             file["pictures"] = np.zeros((2, 3, 8, 8), np.uint8)
-        assert "it has pictures" in self.error(tmp_path / "a.h5")
+        assert "it has images" in self.error(tmp_path / "a.h5")
 
     @pytest.mark.parametrize(
         ("array", "message"),
@@ -200,4 +200,4 @@ def test_memory_stays_flat_on_many_pictures(tmp_path, chunks):
     done = subprocess.run([sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True)
     pictures, grown = map(int, done.stdout.split())
     assert pictures == count
-    assert grown < 16 * 1024, f"{grown} kB more after reading all pictures"
+    assert grown < 16 * 1024, f"{grown} kB more after reading all images"

@@ -105,7 +105,7 @@ def test_a_pickle_that_tries_to_run_code(tmp_path: Path, name: str) -> None:
     ):
         content = files(form) | {name: pickle.dumps({b"data": evil}, protocol=2)}
         assert any(op.name == "REDUCE" for op, _, _ in pickletools.genops(content[name]))
-        with pytest.raises(UserError, match=rf"{name} asks for .*; nothing in it was run") as caught:
+        with pytest.raises(UserError, match=rf"{name} requests .*; nothing in it was run") as caught:
             open_source(pack(tmp_path / "a.tar.gz", form, content))
         assert "\n" not in str(caught.value)
         assert not target.exists()
@@ -159,7 +159,7 @@ def test_damaged_archives(tmp_path: Path) -> None:
         open_source(tmp_path / "half.tar.gz")
     assert "\n" not in str(caught.value)
     for changed, message in (
-        ({"data_batch_1.bin": content["data_batch_1.bin"][:-1]}, "6145 bytes are no multiple of 3073"),
+        ({"data_batch_1.bin": content["data_batch_1.bin"][:-1]}, "6145 bytes are not a multiple of 3073"),
         ({"data_batch_1.bin": b"\x09" + content["data_batch_1.bin"][1:]}, "the class 9; it names 3"),
     ):
         with pytest.raises(UserError, match=message):
@@ -174,8 +174,8 @@ def test_pickles_without_what_is_due(tmp_path: Path) -> None:
     whole = files(form)
     for name, value, message in (
         ("data_batch_1", [1], "holds no dict, but a list"),
-        ("data_batch_1", {"data": [1], "labels": [1]}, "has no pictures under 'data'"),
-        ("data_batch_1", {"data": PICTURES[:2], "labels": [1]}, "has no labels of its 2 pictures"),
+        ("data_batch_1", {"data": [1], "labels": [1]}, "has no images under 'data'"),
+        ("data_batch_1", {"data": PICTURES[:2], "labels": [1]}, "has no labels of its 2 images"),
         ("batches.meta", {"names": ["a"]}, "batches.meta has no label_names"),
     ):
         content = whole | {name: pickle2(value)}

@@ -1,4 +1,4 @@
-"""No pickle runs anything, whatever it asks for and however it is spelt."""
+"""No pickle runs anything, whatever it requests and however it is spelt."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_calls_and_states_of_what_has_none_are_damage(data, tmp_path):
 
 
 def test_the_attacks_are_real(tmp_path, monkeypatch):
-    """Python's own reader does what they ask for."""
+    """Python's own reader does what they request."""
     monkeypatch.chdir(tmp_path)
     for name in ("os.system", "__builtin__.eval", "__builtin__.exec", "posix.system"):
         pickle.loads(ATTACKS[name])
