@@ -120,7 +120,8 @@ def difference(first: Path, second: Path) -> float:
 
 def plugins(setting: Setting, record: Recorder) -> None:
     """Compiled steps with plugins that read gradients at the end of a tick."""
-    more = {"plugins": ["Alarms", "GradientFlow"], "GradientFlow": {"every_ticks": 1}}
+    more: dict[str, Any] = {"plugins": ["Alarms", "GradientFlow"], "GradientFlow": {"every_ticks": 1}}
+    more["loggers"] = ["TeeLogger", "JSONLLogger"]  # log.txt says what was compiled
     more |= {"Alarms": {"samples": 4, "diversity_ticks": 1}}
     ticks = {"DepthManager": {"tick_kimg_default": 0.008 if setting.tiny else 0.5, "tick_kimg_overrides": {}}}
     total = 0.016 if setting.tiny else 2.0

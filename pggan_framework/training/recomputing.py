@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from pggan_framework.cpu.memory import resident_bytes
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.networks.describe import meta_copy, meta_inputs
 from pggan_framework.training.costing import Ledger
@@ -34,7 +35,8 @@ def recompute_from(
     if at_hand is None or not batches:
         return None
     growth, depths = G.growth, sorted(batches, reverse=True)
-    if _AT_MOST * _one_pass(G, D, depths[0], max(batches.values())) <= at_hand:
+    bound = _AT_MOST * _one_pass(G, D, depths[0], max(batches.values()))
+    if resident_bytes(0, bound, next(G.parameters()).device) <= at_hand:
         return None  # no step is counted, which takes seconds
     sizes = [height * width for _, height, width in map(growth.shape_at, depths)]
     usual = G.execution, D.execution

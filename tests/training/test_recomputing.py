@@ -18,32 +18,28 @@ from pggan_framework.training.estimate import Training, memory_bytes
 
 def test_as_few_depths_as_fit_are_recomputed(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    sizes = {"fmap_base": 32, "fmap_max": 8}
+    sizes = {"fmap_base": 64, "fmap_max": 16}
     G, D = Generator([3, 16, 16], latent_size=4, **sizes), Discriminator([3, 16, 16], **sizes)  # type: ignore[arg-type]
     training = Training(HingeGAN(), torch.optim.Adam(G.parameters()), torch.optim.Adam(D.parameters()))
-    needed: dict[int | None, int] = {None: 0, 256: 0, 0: 0}
-    for pixels in needed:
+    found = []
+    for pixels in (None, 256):
         for network in (G, D):
             network.execute(Execution(recompute_from=pixels))
-        needed[pixels] = memory_bytes(G, D, G.growth, 2, 16, training)
+        found.append(memory_bytes(G, D, G.growth, 2, 16, training))
+    assert found[1] < found[0]
     for network in (G, D):
         network.execute(Execution())
-    assert needed[0] < needed[256] < needed[None]
+
+    needed = {None: 100, 256: 60, 64: 50, 16: 45, 0: 45}  # at the deepest depth; half of that at each one before
 
     def counted(G: Generator, D: Discriminator, growth: Growth, depth: int, batch: int, training: Training) -> int:
-        return needed[G.execution.recompute_from] >> 2 * (2 - depth)
+        return needed[G.execution.recompute_from] >> (2 - depth)
 
     monkeypatch.setattr(recomputing, "memory_bytes", counted)
+    assert recomputing.recompute_from(G, D, {2: 16}, training, 1 << 40) is None  # without counting a step
+    monkeypatch.setattr(recomputing, "resident_bytes", lambda *_: 1 << 40)
     batches = {0: 16, 1: 16, 2: 16}
-    for at_hand, expected in (
-        (None, None),
-        (1 << 40, None),
-        (needed[None], None),
-        (needed[None] - 1, 256),
-        (needed[256], 256),
-        (needed[0], 0),
-        (needed[0] - 1, 0),
-    ):
+    for at_hand, expected in ((None, None), (100, None), (99, 256), (60, 256), (59, 64), (45, 16), (44, 0)):
         assert recomputing.recompute_from(G, D, batches, training, at_hand) == expected
     assert G.execution == D.execution == Execution() and G.depth == 2
 
