@@ -13,7 +13,7 @@ import pytest
 NAMES = {
     "pggan_framework": "DepthDataset Every Plugin Pretrained Run RunResult Sound UserError load_generator register run",
     "pggan_framework.audio": "Codec Wave build_codec codec_from_state estimate_pitch spectral_convergence",
-    "pggan_framework.metrics": "Clips Metric PictureMetric Images evaluate_pictures evaluate_sounds frechet_distance"
+    "pggan_framework.metrics": "Clips Metric PictureMetric Pictures evaluate_pictures evaluate_sounds frechet_distance"
     " ms_ssim pitch_errors sliced_wasserstein",
     "pggan_framework.networks": "AutoencoderDiscriminator DCGANDiscriminator DCGANGenerator Discriminator"
     " DiscriminatorBase Generator GeneratorBase GrowingNetwork MapDiscriminator ProjectionDiscriminator"
