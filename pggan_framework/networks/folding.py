@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pggan_framework.networks.base import GrowingNetwork
 from pggan_framework.networks.layers import ScaledConv
-from pggan_framework.networks.torch_private import shallow_copy
+from pggan_framework.networks.torch_private import multiplied, shallow_copy
 
 M = TypeVar("M", bound=nn.Module)
 N = TypeVar("N", bound=GrowingNetwork)
@@ -35,8 +35,8 @@ class Folding(Generic[N]):
 
     Each layer computes ``kernel = fold(scale * weight)`` (equalised learning rate, Karras et al. 2018, section 4.1).
     D is passed through two or three times in its update, and the gradients of all passes go through these small
-    operations: they are done once. The kernels are leaves of the graph while the update is differentiated; `backward`
-    hands their gradients on to the weights.
+    operations: they are done once, and those of all layers together. The kernels are leaves of the graph while the
+    update is differentiated; `backward` hands their gradients on to the weights.
 
     Kernels divided by their spectral norm are not among them: the norm's estimate takes a step in every pass.
 
@@ -50,17 +50,27 @@ class Folding(Generic[N]):
 
     def __init__(self, network: N, leaves: bool = True) -> None:
         layers = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.spectral is None]
-        self._folded = [layer.folded() for layer in layers]
-        self._leaves = self._folded
+        self._layers, self._scaled, self._folded = layers, list[Tensor](), list[Tensor]()
         if leaves:
-            self._leaves = [k.detach().requires_grad_() if k.requires_grad else k for k in self._folded]
-        kernels = zip(layers, self._leaves, strict=True)
+            with torch.no_grad():
+                self._scaled = multiplied([layer.weight for layer in layers], [layer.scale for layer in layers])
+            for layer, scaled in zip(layers, self._scaled, strict=True):
+                scaled.requires_grad_(layer.weight.requires_grad)
+            self._folded = [layer.with_resize(scaled) for layer, scaled in zip(layers, self._scaled, strict=True)]
+            self._kernels = [k.detach().requires_grad_() if k.grad_fn is not None else k for k in self._folded]
+        else:
+            self._kernels = [layer.folded() for layer in layers]
+        kernels = zip(layers, self._kernels, strict=True)
         self.network = shallow_copy(network, {layer: {"kernel": kernel} for layer, kernel in kernels})
 
     def backward(self) -> None:
         """Add to the weights' gradients those that have come to the kernels."""
-        pairs = zip(self._folded, self._leaves, strict=True)
-        reached = [(folded, leaf.grad) for folded, leaf in pairs if leaf is not folded and leaf.grad is not None]
-        if reached:
-            torch.autograd.backward(*zip(*reached, strict=True))  # type: ignore[arg-type]
-        self._folded, self._leaves = [], []
+        pairs = zip(self._folded, self._kernels, strict=True)
+        resized = [(folded, leaf.grad) for folded, leaf in pairs if leaf is not folded and leaf.grad is not None]
+        if resized:
+            torch.autograd.backward(*zip(*resized, strict=True))  # type: ignore[arg-type]
+        both = [(layer, s.grad) for layer, s in zip(self._layers, self._scaled, strict=True) if s.grad is not None]
+        gradients = multiplied([gradient for _, gradient in both], [layer.scale for layer, _ in both])
+        for (layer, _), gradient in zip(both, gradients, strict=True):
+            layer.weight.grad = gradient if layer.weight.grad is None else layer.weight.grad.add_(gradient)
+        self._layers, self._scaled, self._folded, self._kernels = [], [], [], []

@@ -48,7 +48,7 @@ class _Slope(Function):
         ctx.save_for_backward(output)
         ctx.slope = slope
         ctx.set_materialize_grads(False)
-        return cast(Tensor, _aten.leaky_relu_backward(gradient, output, slope, True))
+        return _aten.leaky_relu_backward(gradient, output, slope, True)  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
@@ -174,21 +174,50 @@ def convolve(
         # Which autocast does for PyTorch's own operations.
         kind = torch.get_autocast_dtype(x.device.type)
         x, weight, bias = x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
-    # As nodes of the graph that are no leaves: of leaves `is_wanted` cannot tell.
-    both = [p.view_as(p) if p is not None and p.is_leaf and p.requires_grad else p for p in (weight, bias)]
-    return cast(Tensor, _Convolution.apply(x, *both, geometry, slope, execution))
+    y: Tensor = _Convolution.apply(x, weight, bias, geometry, slope, execution)
+    return y
 
 
 def leaky_relu(x: Tensor, slope: float, execution: Execution = DEFAULT) -> Tensor:
     """`x` where it is above zero, `slope` times it below; `slope` is not negative."""
-    return F.leaky_relu(x, slope) if execution.reference else cast(Tensor, _LeakyReLU.apply(x, slope))
+    if execution.reference:
+        return F.leaky_relu(x, slope)
+    y: Tensor = _LeakyReLU.apply(x, slope)
+    return y
+
+
+def _inverse_norm(x: Tensor) -> Tensor:
+    """1 / sqrt(mean(x^2) + epsilon) over axis 1 of [N, C, ...]: [N, 1, ...]."""
+    # In 16 bits a sum of squares is off by percents, and what is added to it is nothing.
+    wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    return wide.square().mean(1, keepdim=True).add_(EPSILON).rsqrt_().to(x.dtype)
+
+
+class _PixelNorm(Function):
+    """y = x r with r = 1 / sqrt(mean(x^2) + epsilon): the gradient of x is r (g - y mean(g y))."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        scale = _inverse_norm(x)
+        y = x * scale
+        ctx.save_for_backward(x, y)
+        ctx.scale = scale
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, y = ctx.saved_tensors
+        (gradient,) = gradients
+        # What is differentiated again needs the scale as a function of x.
+        scale = _inverse_norm(x) if torch.is_grad_enabled() else ctx.scale
+        along = (gradient * y).mean(1, keepdim=True)
+        return torch.addcmul(gradient, y, along, value=-1).mul_(scale)
 
 
 def pixel_norm(x: Tensor) -> Tensor:
     """Scale each position's channels (axis 1 of [N, C, ...]) to mean square 1 (Karras et al. 2018, section 4.2)."""
-    # In 16 bits a sum of squares is off by percents, and what is added to it is nothing.
-    wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-    return x * torch.rsqrt(wide.square().mean(1, keepdim=True) + EPSILON).to(x.dtype)
+    y: Tensor = _PixelNorm.apply(x)
+    return y
 
 
 def upsample(x: Tensor, factor: Pair, mode: str = "nearest") -> Tensor:

@@ -19,8 +19,9 @@ def is_wanted(node: Any) -> bool:
     """Whether the backward pass under way needs the gradient that goes to `node`, one of ``ctx.next_functions``.
 
     ``autograd.grad(scores, images)`` needs no gradient of weights. PyTorch's own operations know; a Python autograd
-    function is not told, and would compute and keep them for nothing. Where that cannot be found out, as for leaves
-    in ``autograd.grad``, the answer is yes: slower, never wrong.
+    function is not told, and would compute and keep them for nothing. PyTorch refuses to answer for leaves that
+    ``autograd.grad`` is to differentiate by, which are wanted. Where it does not answer at all, the answer is yes:
+    slower, never wrong.
     """
     if node is None:
         return False
@@ -82,6 +83,13 @@ def lerp_(tensors: Sequence[Tensor], towards: Sequence[Tensor], weight: float) -
         return
     for tensor, other in zip(tensors, towards, strict=True):
         tensor.lerp_(other, weight)
+
+
+def multiplied(tensors: Sequence[Tensor], factors: Sequence[float]) -> Sequence[Tensor]:
+    """Each tensor times its factor, in new tensors; one call for all where there is one."""
+    if tensors and hasattr(torch, "_foreach_mul"):
+        return torch._foreach_mul(list(tensors), list(factors))
+    return [tensor * factor for tensor, factor in zip(tensors, factors, strict=True)]
 
 
 def trace(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> GraphModule:

@@ -47,12 +47,10 @@ class GradientSource(Protocol):
 
 def backward(loss: Loss, context: StepContext) -> None:
     """The gradients of an update by eager autograd: a `GradientSource`."""
-    # Equalised learning rate: kernel = fold(scale * weight), once for all passes of D in its update. In other updates
-    # each network is passed through once, and its layers fold as they go: their kernels are gone after the pass.
-    D = context.D
-    folding = Folding(D) if context.side == "D" else None
-    if folding is not None:
-        context.D = folding.network
+    # Equalised learning rate: kernel = fold(scale * weight), once for all layers and all passes of the update.
+    G, D = context.G, context.D
+    G_folding, D_folding = Folding(G), Folding(D)
+    context.G, context.D = G_folding.network, D_folding.network
     try:
         if type(loss).total is not Loss.total:  # UnrolledD, or a user's, has a total of its own
             torch.autograd.backward(loss.total(context) * context.share)
@@ -64,9 +62,8 @@ def backward(loss: Loss, context: StepContext) -> None:
                 total = total + value.detach()
             context.log(f"{context.side}_loss", total)
     finally:
-        context.D = D  # the weights are about to change, and these kernels are not
-    if folding is not None:
-        folding.backward()
+        context.G, context.D = G, D  # the weights are about to change, and these kernels are not
+    (D_folding if context.side == "D" else G_folding).backward()
 
 
 @contextmanager
