@@ -15,7 +15,7 @@ The same step in ordinary PyTorch, without anything that makes it fast: ``benchm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
@@ -67,9 +67,9 @@ def backward(loss: Loss, context: StepContext) -> None:
 
 
 @contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """Within it no weight of `network` takes a gradient, so that none is computed."""
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+def _frozen(weights: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Within it none of these weights takes a gradient, so that none is computed."""
+    trained = [parameter for parameter in weights if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
     try:
@@ -130,6 +130,7 @@ class TrainingStep:
         """Whether this rank requests the end of training; the others are notified with the gradients."""
         self._last_reals: tuple[Tensor, Tensor | None] | None = None
         self._divisions: dict[int, Division] = {}
+        self._D_weights = list(D.parameters())
 
     def discriminator_update(
         self, reals: Tensor, labels: Tensor | None = None, progress: Progress = START, total: int | None = None
@@ -217,7 +218,7 @@ class TrainingStep:
             D_optimizer=self.D_optimizer,
             augment=self.augmentations.of_fakes if self.augmentations.parts else None,
         )
-        with _frozen(self.D):
+        with _frozen(self._D_weights):
             self._compute(context, division)
         return self._apply(context, self.G_optimizer, division)
 
