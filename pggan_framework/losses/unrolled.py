@@ -110,7 +110,7 @@ class UnrolledD(Loss):
         return StepContext(
             side,
             context.G,
-            Folding(D, leaves=False).network,
+            Folding(D).network,
             context.latents,
             context.reals,
             context.labels,

@@ -207,7 +207,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor, parts: int) -> Tensor:
         """[N, C, h, w], which is `parts` batches -> [N, F]."""
         if self.mbstd != "none":
-            deviation = torch.cat([self._stddev(part) for part in x.chunk(parts)]).to(x.dtype)
+            deviation = self._stddev(x, parts=parts).to(x.dtype)
             # Channels last, as a convolution takes them: along axis 1 they would be joined in the other order first.
             x = x.permute(0, 2, 3, 1)
             x = torch.cat([x, deviation.view(-1, 1, 1, 1).expand(*x.shape[:3], 1)], 3).permute(0, 3, 1, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pggan_framework.networks.base import GrowingNetwork
 from pggan_framework.networks.layers import ScaledConv
-from pggan_framework.networks.torch_private import multiplied, shallow_copy
+from pggan_framework.networks.torch_private import multiplied, shallow_copy, summed
 
 M = TypeVar("M", bound=nn.Module)
 N = TypeVar("N", bound=GrowingNetwork)
@@ -34,43 +34,67 @@ class Folding(Generic[N]):
     """A network whose kernels are scaled and folded once, for all passes of one update.
 
     Each layer computes ``kernel = fold(scale * weight)`` (equalised learning rate, Karras et al. 2018, section 4.1).
-    D is passed through two or three times in its update, and the gradients of all passes go through these small
-    operations: they are done once, and those of all layers together. The kernels are leaves of the graph while the
-    update is differentiated; `backward` hands their gradients on to the weights.
+    D is passed through two or three times in its update: the kernels of all layers are scaled before, in one call, and
+    the gradients of all passes are summed before they go on to the weights.
 
     Kernels divided by their spectral norm are not among them: the norm's estimate takes a step in every pass.
 
     Args:
         network: whose kernels they are; it is not changed.
-        leaves: whether gradients stop at the kernels until `backward`; else they flow on to the weights.
+        trained: whether gradients are to be found.
     """
 
     network: N
-    """Computes with the kernels."""
+    """Computes with the kernels, which depend on the weights."""
 
-    def __init__(self, network: N, leaves: bool = True) -> None:
+    def __init__(self, network: N, trained: bool = True) -> None:
         layers = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.spectral is None]
-        self._layers, self._scaled, self._folded = layers, list[Tensor](), list[Tensor]()
-        if leaves:
-            with torch.no_grad():
-                self._scaled = multiplied([layer.weight for layer in layers], [layer.scale for layer in layers])
-            for layer, scaled in zip(layers, self._scaled, strict=True):
-                scaled.requires_grad_(layer.weight.requires_grad)
-            self._folded = [layer.with_resize(scaled) for layer, scaled in zip(layers, self._scaled, strict=True)]
-            self._kernels = [k.detach().requires_grad_() if k.grad_fn is not None else k for k in self._folded]
-        else:
-            self._kernels = [layer.folded() for layer in layers]
-        kernels = zip(layers, self._kernels, strict=True)
-        self.network = shallow_copy(network, {layer: {"kernel": kernel} for layer, kernel in kernels})
+        biased = [(layer, layer.bias) for layer in layers if layer.bias is not None]
+        with torch.set_grad_enabled(trained):
+            made = [(layer.weight, layer.with_resize(layer.weight), layer.scale) for layer in layers]
+            # Biases too: a convolution's backward can ask whether a tensor's gradient is wanted if it is no leaf.
+            self._made: list[tuple[Tensor, Tensor, float]] = [*made, *((bias, bias, 1.0) for _, bias in biased)]
+            kernels = multiplied([folded for _, folded, _ in self._made], [factor for _, _, factor in self._made])
+        changes = {layer: {"kernel": kernel} for layer, kernel in zip(layers, kernels, strict=False)}
+        for (layer, _), bias in zip(biased, kernels[len(layers) :], strict=True):
+            changes[layer]["bias"] = bias
+        self.network = shallow_copy(network, changes)
+        sources = {id(parameter): kernel for (parameter, _, _), kernel in zip(self._made, kernels, strict=True)}
+        self._parameters = [p for p in network.parameters() if p.requires_grad] if trained else []
+        self._sources = [sources.get(id(parameter), parameter) for parameter in self._parameters]
+        self._gradients: list[Tensor | None] = [None] * len(self._sources)
+
+    def differentiate(self, value: Tensor) -> None:
+        """Add the gradients of a scalar to those of earlier ones, and free what it was computed from."""
+        found = torch.autograd.grad(value, self._sources, allow_unused=True)
+        self._gradients = summed(self._gradients, found)
 
     def backward(self) -> None:
-        """Add to the weights' gradients those that have come to the kernels."""
-        pairs = zip(self._folded, self._kernels, strict=True)
-        resized = [(folded, leaf.grad) for folded, leaf in pairs if leaf is not folded and leaf.grad is not None]
+        """Add the gradients found to those in the network's weights, through scales and resizes."""
+        found = {id(p): g for p, g in zip(self._parameters, self._gradients, strict=True) if g is not None}
+        made = [entry for entry in self._made if id(entry[0]) in found]
+        scaled = multiplied([found[id(weight)] for weight, _, _ in made], [factor for _, _, factor in made])
+        found.update((id(weight), gradient) for (weight, _, _), gradient in zip(made, scaled, strict=True))
+        resized = [(weight, folded, found[id(weight)]) for weight, folded, _ in made if folded is not weight]
         if resized:
-            torch.autograd.backward(*zip(*resized, strict=True))  # type: ignore[arg-type]
-        both = [(layer, s.grad) for layer, s in zip(self._layers, self._scaled, strict=True) if s.grad is not None]
-        gradients = multiplied([gradient for _, gradient in both], [layer.scale for layer, _ in both])
-        for (layer, _), gradient in zip(both, gradients, strict=True):
-            layer.weight.grad = gradient if layer.weight.grad is None else layer.weight.grad.add_(gradient)
-        self._layers, self._scaled, self._folded, self._kernels = [], [], [], []
+            weights, kernels, gradients = zip(*resized, strict=True)
+            found.update(zip(map(id, weights), torch.autograd.grad(kernels, weights, gradients), strict=True))
+        reached = [(parameter, found[id(parameter)]) for parameter in self._parameters if id(parameter) in found]
+        add_gradients(reached)
+        self._made, self._sources, self._parameters, self._gradients = [], [], [], []
+
+
+def add_gradients(found: Sequence[tuple[nn.Parameter, Tensor]]) -> None:
+    """Add gradients to those in the weights.
+
+    A fused optimiser goes through both in the order they lie in memory: a gradient is laid out as its weight.
+    """
+    owners: set[int] = set()
+    for weight, gradient in found:
+        if weight.grad is not None:
+            weight.grad.add_(gradient)
+        elif gradient.stride() == weight.stride() and id(gradient) not in owners:
+            weight.grad = gradient
+            owners.add(id(gradient))
+        else:
+            weight.grad = torch.empty_like(weight).copy_(gradient)

@@ -27,6 +27,7 @@ from pggan_framework.networks.torch_private import is_wanted
 Geometry = cpu.Geometry
 Pair = tuple[int, int]
 EPSILON = 1e-8
+HALF = torch.bfloat16, torch.float16
 AUTOCAST = ("cpu", "cuda")
 """Devices that have it."""
 
@@ -188,9 +189,9 @@ def leaky_relu(x: Tensor, slope: float, execution: Execution = DEFAULT) -> Tenso
 
 def _inverse_norm(x: Tensor) -> Tensor:
     """1 / sqrt(mean(x^2) + epsilon) over axis 1 of [N, C, ...]: [N, 1, ...]."""
-    # In 16 bits a sum of squares is off by percents, and what is added to it is nothing.
-    wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-    return wide.square().mean(1, keepdim=True).add_(EPSILON).rsqrt_().to(x.dtype)
+    if x.dtype in HALF:  # a sum of squares is off by percents there, and what is added to it is nothing
+        return _inverse_norm(x.float()).to(x.dtype)
+    return x.square().mean(1, keepdim=True).add_(EPSILON).rsqrt_()
 
 
 class _PixelNorm(Function):

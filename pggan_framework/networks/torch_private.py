@@ -92,6 +92,19 @@ def multiplied(tensors: Sequence[Tensor], factors: Sequence[float]) -> Sequence[
     return [tensor * factor for tensor, factor in zip(tensors, factors, strict=True)]
 
 
+def summed(ones: Sequence[Tensor | None], others: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Sums of pairs of tensors, in new ones; one call for all where there is one. None stands for zeros."""
+    found = [one if other is None else other for one, other in zip(ones, others, strict=True)]
+    both = [(place, a, b) for place, (a, b) in enumerate(zip(ones, others, strict=True)) if a is not None and b is not None]
+    if both and hasattr(torch, "_foreach_add"):
+        sums: Sequence[Tensor] = torch._foreach_add([a for _, a, _ in both], [b for _, _, b in both])
+    else:
+        sums = [a + b for _, a, b in both]
+    for (place, _, _), value in zip(both, sums, strict=True):
+        found[place] = value
+    return found
+
+
 def trace(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> GraphModule:
     """Every operation that a function of tensors does, its backward passes included, as a graph.
 

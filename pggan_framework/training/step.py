@@ -15,13 +15,12 @@ The same step in ordinary PyTorch, without anything that makes it fast: ``benchm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from pggan_framework.augmentation.base import Augmentations
@@ -47,36 +46,26 @@ class GradientSource(Protocol):
 
 def backward(loss: Loss, context: StepContext) -> None:
     """The gradients of an update by eager autograd: a `GradientSource`."""
+    if type(loss).total is not Loss.total:  # UnrolledD, or a user's, has a total of its own
+        own = context.D if context.side == "D" else context.G
+        trained = [parameter for parameter in own.parameters() if parameter.requires_grad]
+        torch.autograd.backward(loss.total(context) * context.share, inputs=trained)
+        return
     # Equalised learning rate: kernel = fold(scale * weight), once for all layers and all passes of the update.
     G, D = context.G, context.D
-    G_folding, D_folding = Folding(G), Folding(D)
-    context.G, context.D = G_folding.network, D_folding.network
+    foldings = Folding(G, context.side == "G"), Folding(D, context.side == "D")
+    folding = foldings[context.side == "D"]
+    context.G, context.D = (each.network for each in foldings)
+    logged = []
     try:
-        if type(loss).total is not Loss.total:  # UnrolledD, or a user's, has a total of its own
-            torch.autograd.backward(loss.total(context) * context.share)
-        else:
-            total = torch.zeros((), device=context.latents.device)
-            for terms in loss.groups(context):  # those that see scores; those that see gradients of the score only
-                value = weighted_sum(terms, context)  # computes what they need: see StepContext.compute
-                torch.autograd.backward(value * context.share)  # frees what the group has kept
-                total = total + value.detach()
-            context.log(f"{context.side}_loss", total)
+        for terms in loss.groups(context):  # those that see scores; those that see gradients of the score only
+            value = weighted_sum(terms, context)  # computes what they need: see StepContext.compute
+            folding.differentiate(value if context.share == 1 else value * context.share)
+            logged.append(value.detach())
+        context.log(f"{context.side}_loss", sum(logged[1:], logged[0]))
     finally:
         context.G, context.D = G, D  # the weights are about to change, and these kernels are not
-    (D_folding if context.side == "D" else G_folding).backward()
-
-
-@contextmanager
-def _frozen(weights: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Within it none of these weights takes a gradient, so that none is computed."""
-    trained = [parameter for parameter in weights if parameter.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
+    folding.backward()
 
 
 class TrainingStep:
@@ -130,7 +119,6 @@ class TrainingStep:
         """Whether this rank requests the end of training; the others are notified with the gradients."""
         self._last_reals: tuple[Tensor, Tensor | None] | None = None
         self._divisions: dict[int, Division] = {}
-        self._D_weights = list(D.parameters())
 
     def discriminator_update(
         self, reals: Tensor, labels: Tensor | None = None, progress: Progress = START, total: int | None = None
@@ -218,8 +206,7 @@ class TrainingStep:
             D_optimizer=self.D_optimizer,
             augment=self.augmentations.of_fakes if self.augmentations.parts else None,
         )
-        with _frozen(self._D_weights):
-            self._compute(context, division)
+        self._compute(context, division)
         return self._apply(context, self.G_optimizer, division)
 
     def division(self, count: int) -> Division:
