@@ -6,6 +6,7 @@ Nothing here stops or changes a run: where something is missing or broken, PyTor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -47,6 +48,7 @@ class Geometry(NamedTuple):
     padding: tuple[int, int]
     transposed: bool = False
 
+    @lru_cache(maxsize=64)  # noqa: B019  -- of tuples
     def adjoint(self) -> Geometry:
         """That of the gradient of the input."""
         return self._replace(transposed=not self.transposed)

@@ -198,7 +198,7 @@ def weights_plan(
 def suits(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bool, kernels: str = "auto") -> bool:
     """Whether `winograd` computes this convolution, and faster than the library: see `plan` and `load`."""
     planned = plan(x.shape, weight.shape, stride, padding, transposed)
-    return planned is not None and ready(x, kernels) and not torch.compiler.is_compiling()
+    return planned is not None and ready(x, kernels)
 
 
 def suits_weights(
@@ -206,7 +206,7 @@ def suits_weights(
 ) -> bool:
     """Whether `weights` computes this weight gradient, and faster: see `weights_plan` and `load`."""
     planned = weights_plan(x.shape, gradient.shape, kernel, stride, padding)
-    return planned is not None and ready(x, kernels) and not torch.compiler.is_compiling()
+    return planned is not None and ready(x, kernels)
 
 
 def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float | None) -> Tensor:
@@ -230,19 +230,14 @@ _STEPS = {3: (1, 1), 4: (2, 2)}
 """The stride, by the kernel's side."""
 
 
-def _plan_of(x: Tensor, weight: Tensor, transposed: bool) -> Plan:
-    found = plan(x.shape, weight.shape, _STEPS[weight.shape[2]], (1, 1), transposed)
-    if found is None:
-        raise RuntimeError(f"no algorithm for {tuple(x.shape)} and a kernel of {tuple(weight.shape)}")
-    return found
-
-
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
     return _convolved(native.code(x.dtype), x, weight, bias, transposed, slope)
 
 
 def _convolved(code: Any, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
-    algorithm, output, tiles, block = _plan_of(x, weight, transposed)
+    found = plan(x.shape, weight.shape, _STEPS[weight.shape[2]], (1, 1), transposed)
+    assert found is not None, "it does not suit"
+    algorithm, output, tiles, block = found
     x = x.contiguous(memory_format=torch.channels_last)
     bias = None if bias is None else bias.contiguous()
     y = torch.empty(output, dtype=x.dtype, memory_format=torch.channels_last)
@@ -260,8 +255,9 @@ def _convolved(code: Any, x: Tensor, weight: Tensor, bias: Tensor | None, transp
 
 
 def _shape_only(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
-    output = _plan_of(x, weight, transposed).output
-    return torch.empty(output, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    found = plan(x.shape, weight.shape, _STEPS[weight.shape[2]], (1, 1), transposed)
+    assert found is not None, "it does not suit"
+    return torch.empty(found.output, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
 def weights(x: Tensor, gradient: Tensor, kernel: Sequence[int]) -> Tensor:
@@ -273,8 +269,7 @@ def weights(x: Tensor, gradient: Tensor, kernel: Sequence[int]) -> Tensor:
         kernel: 3x3, with stride 1, or 4x4, with stride 2.
     """
     found = weights_plan(x.shape, gradient.shape, (kernel[0], kernel[1]), _STEPS[kernel[0]], (1, 1))
-    if found is None:
-        raise RuntimeError(f"no algorithm for an output of {tuple(gradient.shape)}")
+    assert found is not None, "it does not suit"
     x = x.contiguous(memory_format=torch.channels_last)
     gradient = gradient.contiguous(memory_format=torch.channels_last)
     result = torch.empty(gradient.shape[1], x.shape[1], *kernel, dtype=x.dtype, memory_format=torch.channels_last)

@@ -223,5 +223,5 @@ class StepContext:
             D = shallow_copy(D, {D: {"execution": replace(D.execution, recompute_from=None)}})
         with self._precision(low=False):
             scores = D.judge(points, self.labels).scores
-        (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
+        (gradients,) = torch.autograd.grad(scores, points, torch.ones_like(scores), create_graph=True)
         return gradients

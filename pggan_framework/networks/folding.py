@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from pggan_framework.networks.base import GrowingNetwork
 from pggan_framework.networks.layers import ScaledConv
-from pggan_framework.networks.torch_private import multiplied, shallow_copy, summed
+from pggan_framework.networks.torch_private import multiplied, parameters_in, shallow_copy, summed
 
 M = TypeVar("M", bound=nn.Module)
-N = TypeVar("N", bound=GrowingNetwork)
 
 
 def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
@@ -30,39 +29,40 @@ def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
     return shallow_copy(module, changes)
 
 
-class Folding(Generic[N]):
-    """A network whose kernels are scaled and folded once, for all passes of one update.
+class Folding:
+    """The kernels of a network, scaled and folded once, for all passes of one update.
 
     Each layer computes ``kernel = fold(scale * weight)`` (equalised learning rate, Karras et al. 2018, section 4.1).
     D is passed through two or three times in its update: the kernels of all layers are scaled before, in one call, and
-    the gradients of all passes are summed before they go on to the weights.
+    the gradients of all passes are summed before they go on to the weights. Until `end` the layers compute with them.
 
     Kernels divided by their spectral norm are not among them: the norm's estimate takes a step in every pass.
 
     Args:
-        network: whose kernels they are; it is not changed.
+        network: whose kernels they are.
         trained: whether gradients are to be found.
     """
 
-    network: N
-    """Computes with the kernels, which depend on the weights."""
-
-    def __init__(self, network: N, trained: bool = True) -> None:
+    def __init__(self, network: GrowingNetwork, trained: bool = True) -> None:
         layers = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.spectral is None]
-        biased = [(layer, layer.bias) for layer in layers if layer.bias is not None]
+        biases = [layer.bias for layer in layers if layer.bias is not None]
         with torch.set_grad_enabled(trained):
             made = [(layer.weight, layer.with_resize(layer.weight), layer.scale) for layer in layers]
             # Biases too: a convolution's backward can ask whether a tensor's gradient is wanted if it is no leaf.
-            self._made: list[tuple[Tensor, Tensor, float]] = [*made, *((bias, bias, 1.0) for _, bias in biased)]
+            self._made: list[tuple[Tensor, Tensor, float]] = made + [(bias, bias, 1.0) for bias in biases]
             kernels = multiplied([folded for _, folded, _ in self._made], [factor for _, _, factor in self._made])
-        changes = {layer: {"kernel": kernel} for layer, kernel in zip(layers, kernels, strict=False)}
-        for (layer, _), bias in zip(biased, kernels[len(layers) :], strict=True):
-            changes[layer]["bias"] = bias
-        self.network = shallow_copy(network, changes)
         sources = {id(parameter): kernel for (parameter, _, _), kernel in zip(self._made, kernels, strict=True)}
-        self._parameters = [p for p in network.parameters() if p.requires_grad] if trained else []
+        self._layers = layers
+        for layer in layers:
+            layer.__dict__["made"] = sources[id(layer.weight)], sources.get(id(layer.bias))
+        self._parameters = [p for p in parameters_in(network) if p.requires_grad] if trained else []
         self._sources = [sources.get(id(parameter), parameter) for parameter in self._parameters]
         self._gradients: list[Tensor | None] = [None] * len(self._sources)
+
+    def end(self) -> None:
+        """Let the layers scale and fold their weights themselves again."""
+        for layer in self._layers:
+            del layer.__dict__["made"]
 
     def differentiate(self, value: Tensor) -> None:
         """Add the gradients of a scalar to those of earlier ones, and free what it was computed from."""
@@ -74,7 +74,7 @@ class Folding(Generic[N]):
         found = {id(p): g for p, g in zip(self._parameters, self._gradients, strict=True) if g is not None}
         made = [entry for entry in self._made if id(entry[0]) in found]
         scaled = multiplied([found[id(weight)] for weight, _, _ in made], [factor for _, _, factor in made])
-        found.update((id(weight), gradient) for (weight, _, _), gradient in zip(made, scaled, strict=True))
+        found.update({id(weight): gradient for (weight, _, _), gradient in zip(made, scaled, strict=True)})
         resized = [(weight, folded, found[id(weight)]) for weight, folded, _ in made if folded is not weight]
         if resized:
             weights, kernels, gradients = zip(*resized, strict=True)
@@ -84,7 +84,7 @@ class Folding(Generic[N]):
         self._made, self._sources, self._parameters, self._gradients = [], [], [], []
 
 
-def add_gradients(found: Sequence[tuple[nn.Parameter, Tensor]]) -> None:
+def add_gradients(found: Sequence[tuple[Tensor, Tensor]]) -> None:
     """Add gradients to those in the weights.
 
     A fused optimiser goes through both in the order they lie in memory: a gradient is laid out as its weight.

@@ -46,8 +46,8 @@ class ScaledConv(nn.Module):
     """
 
     execution: Execution = DEFAULT
-    kernel: Tensor | None = None
-    """What it computes with where a `Folding` has folded its weight already."""
+    made: tuple[Tensor, Tensor | None] | None = None
+    """Kernel and bias that a `Folding` has made already, for the time of an update."""
 
     def __init__(
         self,
@@ -86,8 +86,8 @@ class ScaledConv(nn.Module):
             x = self._step_by_step(x)
             x = x if slope is None else leaky_relu(x, slope, self.execution)
         else:
-            kernel = self.folded() if self.kernel is None else self.kernel
-            x = convolve(x, kernel, self.bias, self.geometry, slope, self.execution)
+            kernel, bias = (self.folded(), self.bias) if self.made is None else self.made
+            x = convolve(x, kernel, bias, self.geometry, slope, self.execution)
         if self.norm is not None:
             x = self.norm(x, parts)
             x = x if self.slope is None else leaky_relu(x, self.slope, self.execution)

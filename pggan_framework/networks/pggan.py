@@ -12,9 +12,10 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, FeatureMaps, GeneratorBase, Verdict, growth_of
 from pggan_framework.networks.blocks import DiscriminatorBlock, GeneratorBlock, Head, Layers, SeedBlock, check_share
-from pggan_framework.networks.functional import EPSILON, downsample, pixel_norm, upsample
+from pggan_framework.networks.functional import EPSILON, blend, downsample, pixel_norm, upsample
 from pggan_framework.networks.norms import BlockNorm
 from pggan_framework.networks.statistics import RowStatistics
+from pggan_framework.networks.torch_private import modules_in
 from pggan_framework.registry import register
 from pggan_framework.schedules.growth import Growth
 
@@ -100,8 +101,8 @@ class Generator(GeneratorBase):
 
     def used(self) -> Iterable[nn.Module]:
         """The blocks up to the current depth, and the layers to the images of this depth and, in a fade, the last."""
-        images = self.to_rgb[self.depth - self.fading : self.depth + 1]
-        return [module for part in (*self.blocks[: self.depth + 1], *images) for module in part.modules()]
+        images = list(self.to_rgb)[self.depth - self.fading : self.depth + 1]
+        return modules_in(*list(self.blocks)[: self.depth + 1], *images)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents [N, latent_size], labels [N, width] or None -> pictures [N, C, h, w] at the current depth.
@@ -123,7 +124,7 @@ class Generator(GeneratorBase):
             x = self.to_rgb[0](x)
         if self.fading:
             old = upsample(self.to_rgb[self.depth - 1](before), self.growth.factor(self.depth))
-            x = torch.lerp(old, x, self.alpha.to(x.dtype))
+            x = blend(old, x, self.alpha)
         return torch.tanh(x) if self.tanh_at_end else x
 
     def _normalized(self, plain_labels: list[str]) -> Tensor | None:
@@ -234,9 +235,9 @@ class Discriminator(DiscriminatorBase):
 
     def used(self) -> Iterable[nn.Module]:
         """The blocks up to the current depth, the layers from images of this depth and in a fade the last; the end."""
-        images = self.from_rgb[self.depth - self.fading : self.depth + 1]
-        rest = [part for name, part in self.named_children() if name not in ("blocks", "from_rgb")]
-        return [module for part in (*self.blocks[: self.depth + 1], *images, *rest) for module in part.modules()]
+        images = list(self.from_rgb)[self.depth - self.fading : self.depth + 1]
+        rest = [part for part in self.children() if part is not self.blocks and part is not self.from_rgb]
+        return modules_in(*list(self.blocks)[: self.depth + 1], *images, *rest)
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
         """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] at the current depth.
@@ -273,7 +274,7 @@ class Discriminator(DiscriminatorBase):
         x = self.run(self.depth, lambda first, block, x: block(first(x), parts), newest, images, apart=True)
         if self.fading:
             smaller = self._shrink(images, self.growth.factor(self.depth))
-            x = torch.lerp(self.from_rgb[self.depth - 1](smaller), x, self.alpha.to(x.dtype))
+            x = blend(self.from_rgb[self.depth - 1](smaller), x, self.alpha)
         for depth in range(self.depth - 1, 0, -1):
             x = self.run(depth, lambda block, x: block(x, parts), [self.blocks[depth]], x, apart=True)
         features: Tensor = self.blocks[0](x, parts)

@@ -76,6 +76,23 @@ def _copied(
     return new
 
 
+def modules_in(*modules: nn.Module) -> list[nn.Module]:
+    """The modules and all that are in them, each once: as `nn.Module.modules`, without a generator for each level."""
+    found: dict[nn.Module, None] = {}
+    left = list(reversed(modules))
+    while left:
+        module = left.pop()
+        if module not in found:
+            found[module] = None
+            left += [child for child in module._modules.values() if child is not None]
+    return list(found)
+
+
+def parameters_in(module: nn.Module) -> list[Tensor]:
+    """Its weights and those of all that is in it, each once."""
+    return list({id(p): p for part in modules_in(module) for p in part._parameters.values() if p is not None}.values())
+
+
 def lerp_(tensors: Sequence[Tensor], towards: Sequence[Tensor], weight: float) -> None:
     """Move each tensor towards another, in place; one call for all where there is one."""
     if hasattr(torch, "_foreach_lerp_"):
@@ -95,7 +112,8 @@ def multiplied(tensors: Sequence[Tensor], factors: Sequence[float]) -> Sequence[
 def summed(ones: Sequence[Tensor | None], others: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Sums of pairs of tensors, in new ones; one call for all where there is one. None stands for zeros."""
     found = [one if other is None else other for one, other in zip(ones, others, strict=True)]
-    both = [(place, a, b) for place, (a, b) in enumerate(zip(ones, others, strict=True)) if a is not None and b is not None]
+    pairs = enumerate(zip(ones, others, strict=True))
+    both = [(place, a, b) for place, (a, b) in pairs if a is not None and b is not None]
     if both and hasattr(torch, "_foreach_add"):
         sums: Sequence[Tensor] = torch._foreach_add([a for _, a, _ in both], [b for _, _, b in both])
     else:

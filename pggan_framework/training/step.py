@@ -52,20 +52,17 @@ def backward(loss: Loss, context: StepContext) -> None:
         torch.autograd.backward(loss.total(context) * context.share, inputs=trained)
         return
     # Equalised learning rate: kernel = fold(scale * weight), once for all layers and all passes of the update.
-    G, D = context.G, context.D
-    foldings = Folding(G, context.side == "G"), Folding(D, context.side == "D")
-    folding = foldings[context.side == "D"]
-    context.G, context.D = (each.network for each in foldings)
-    logged = []
+    G, D = Folding(context.G, context.side == "G"), Folding(context.D, context.side == "D")
+    own, logged = (D if context.side == "D" else G), []
     try:
         for terms in loss.groups(context):  # those that see scores; those that see gradients of the score only
             value = weighted_sum(terms, context)  # computes what they need: see StepContext.compute
-            folding.differentiate(value if context.share == 1 else value * context.share)
+            own.differentiate(value if context.share == 1 else value * context.share)
             logged.append(value.detach())
         context.log(f"{context.side}_loss", sum(logged[1:], logged[0]))
     finally:
-        context.G, context.D = G, D  # the weights are about to change, and these kernels are not
-    folding.backward()
+        G.end(), D.end()  # the weights are about to change, and these kernels are not
+    own.backward()
 
 
 class TrainingStep:
