@@ -120,9 +120,7 @@ def _library(number: torch.dtype) -> tuple[Any, str]:
     try:
         library = ctypes.CDLL(str(path))
         pointer = ctypes.c_void_p
-        library.convolve.argtypes = (
-            [ctypes.c_int] + [pointer] * 6 + [ctypes.c_double, ctypes.c_long, ctypes.c_int]
-        )
+        library.convolve.argtypes = [ctypes.c_int] + [pointer] * 6 + [ctypes.c_double, ctypes.c_long, ctypes.c_int]
         library.weights.argtypes = [ctypes.c_int] + [pointer] * 5 + [ctypes.c_long, ctypes.c_int]
         library.convolve.restype = library.weights.restype = None
     except (OSError, AttributeError):

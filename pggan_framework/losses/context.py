@@ -181,11 +181,6 @@ class StepContext:
         self.compute(("real_verdict", "fake_verdict") if pair else (need,))
         return self.__dict__[name]
 
-    def forget_gradients(self) -> None:
-        """Let go of the gradients of D's score: with their graphs they take the most memory of all."""
-        for need in POINTS:
-            self.__dict__.pop(need, None)
-
     def _precision(self, low: bool = True) -> AbstractContextManager[None]:
         """Within it the networks compute in the update's precision or, unless it may be `low`, in float32."""
         precision = self.D.execution.precision

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pggan_framework.networks.base import GrowingNetwork
 from pggan_framework.networks.layers import ScaledConv
-from pggan_framework.networks.torch_private import multiplied, parameters_in, shallow_copy, summed
+from pggan_framework.networks.torch_private import foreach, shallow_copy
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -43,6 +43,9 @@ class Folding:
         trained: whether gradients are to be found.
     """
 
+    sources: list[Tensor]
+    """What gradients are to be taken by: the kernels and biases made, and all other weights."""
+
     def __init__(self, network: GrowingNetwork, trained: bool = True) -> None:
         layers = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.spectral is None]
         biases = [layer.bias for layer in layers if layer.bias is not None]
@@ -50,51 +53,43 @@ class Folding:
             made = [(layer.weight, layer.with_resize(layer.weight), layer.scale) for layer in layers]
             # Biases too: a convolution's backward can ask whether a tensor's gradient is wanted if it is no leaf.
             self._made: list[tuple[Tensor, Tensor, float]] = made + [(bias, bias, 1.0) for bias in biases]
-            kernels = multiplied([folded for _, folded, _ in self._made], [factor for _, _, factor in self._made])
+            kernels = foreach("mul", [folded for _, folded, _ in self._made], [factor for _, _, factor in self._made])
         sources = {id(parameter): kernel for (parameter, _, _), kernel in zip(self._made, kernels, strict=True)}
         self._layers = layers
         for layer in layers:
             layer.__dict__["made"] = sources[id(layer.weight)], sources.get(id(layer.bias))
-        self._parameters = [p for p in parameters_in(network) if p.requires_grad] if trained else []
-        self._sources = [sources.get(id(parameter), parameter) for parameter in self._parameters]
-        self._gradients: list[Tensor | None] = [None] * len(self._sources)
+        self._parameters = [p for p in network.parameters() if p.requires_grad] if trained else []
+        self.sources = [sources.get(id(parameter), parameter) for parameter in self._parameters]
 
     def end(self) -> None:
         """Let the layers scale and fold their weights themselves again."""
         for layer in self._layers:
             del layer.__dict__["made"]
 
-    def differentiate(self, value: Tensor) -> None:
-        """Add the gradients of a scalar to those of earlier ones, and free what it was computed from."""
-        found = torch.autograd.grad(value, self._sources, allow_unused=True)
-        self._gradients = summed(self._gradients, found)
-
-    def backward(self) -> None:
-        """Add the gradients found to those in the network's weights, through scales and resizes."""
-        found = {id(p): g for p, g in zip(self._parameters, self._gradients, strict=True) if g is not None}
+    def backward(self, gradients: Sequence[Sequence[Tensor | None]]) -> None:
+        """Add sums of gradients of `sources` to those in the network's weights, through scales and resizes."""
+        found = {id(p): g for p, g in zip(self._parameters, gradients[0], strict=True) if g is not None}
+        for others in gradients[1:]:
+            new = {id(p): g for p, g in zip(self._parameters, others, strict=True) if g is not None}
+            both = [key for key in new if key in found]
+            sums = foreach("add", [found[key] for key in both], [new[key] for key in both])
+            found.update({**new, **dict(zip(both, sums, strict=True))})
         made = [entry for entry in self._made if id(entry[0]) in found]
-        scaled = multiplied([found[id(weight)] for weight, _, _ in made], [factor for _, _, factor in made])
+        scaled = foreach("mul", [found[id(weight)] for weight, _, _ in made], [factor for _, _, factor in made])
         found.update({id(weight): gradient for (weight, _, _), gradient in zip(made, scaled, strict=True)})
         resized = [(weight, folded, found[id(weight)]) for weight, folded, _ in made if folded is not weight]
         if resized:
-            weights, kernels, gradients = zip(*resized, strict=True)
-            found.update(zip(map(id, weights), torch.autograd.grad(kernels, weights, gradients), strict=True))
-        reached = [(parameter, found[id(parameter)]) for parameter in self._parameters if id(parameter) in found]
-        add_gradients(reached)
-        self._made, self._sources, self._parameters, self._gradients = [], [], [], []
-
-
-def add_gradients(found: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Add gradients to those in the weights.
-
-    A fused optimiser goes through both in the order they lie in memory: a gradient is laid out as its weight.
-    """
-    owners: set[int] = set()
-    for weight, gradient in found:
-        if weight.grad is not None:
-            weight.grad.add_(gradient)
-        elif gradient.stride() == weight.stride() and id(gradient) not in owners:
-            weight.grad = gradient
-            owners.add(id(gradient))
-        else:
-            weight.grad = torch.empty_like(weight).copy_(gradient)
+            weights, kernels, outer = zip(*resized, strict=True)
+            found.update(zip(map(id, weights), torch.autograd.grad(kernels, weights, outer), strict=True))
+        owners: set[int] = set()
+        for weight in self._parameters:
+            gradient = found.get(id(weight))
+            if gradient is None:
+                continue
+            if weight.grad is not None:
+                weight.grad.add_(gradient)
+            elif gradient.stride() == weight.stride() and id(gradient) not in owners:
+                weight.grad = gradient
+                owners.add(id(gradient))
+            else:  # a fused optimiser goes through both in the order they lie in memory
+                weight.grad = torch.empty_like(weight).copy_(gradient)

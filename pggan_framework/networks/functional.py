@@ -12,6 +12,7 @@ these three operations are closed under differentiation, to any order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, cast
@@ -189,38 +190,32 @@ def leaky_relu(x: Tensor, slope: float, execution: Execution = DEFAULT) -> Tenso
     return y
 
 
-def _inverse_norm(x: Tensor) -> Tensor:
-    """1 / sqrt(mean(x^2) + epsilon) over axis 1 of [N, C, ...]: [N, 1, ...]."""
-    if x.dtype in HALF:  # a sum of squares is off by percents there, and what is added to it is nothing
-        return _inverse_norm(x.float()).to(x.dtype)
-    return x.square().mean(1, keepdim=True).add_(EPSILON).rsqrt_()
-
-
 class _PixelNorm(Function):
     """y = x r with r = 1 / sqrt(mean(x^2) + epsilon): the gradient of x is r (g - y mean(g y))."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        scale = _inverse_norm(x)
-        y = x * scale
+        # In 16 bits a sum of squares is off by percents, and what is added to it is nothing.
+        wide = x.float() if x.dtype in HALF else x
+        ctx.scale = wide.square().mean(1, keepdim=True).add_(EPSILON).rsqrt_()
+        ctx.scale = ctx.scale.to(x.dtype) if x.dtype in HALF else ctx.scale
+        y = x * ctx.scale
         ctx.save_for_backward(x, y)
-        ctx.scale = scale
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, y = ctx.saved_tensors
         (gradient,) = gradients
-        # What is differentiated again needs the scale as a function of x.
-        scale = _inverse_norm(x) if torch.is_grad_enabled() else ctx.scale
         along = (gradient * y).mean(1, keepdim=True)
-        return torch.addcmul(gradient, y, along, value=-1).mul_(scale)
+        if torch.is_grad_enabled():  # what is differentiated again needs the scale as a function of x
+            scale = (x.square().mean(1, keepdim=True) + EPSILON).rsqrt()
+            return (gradient - y * along) * scale
+        return torch.addcmul(gradient, y, along, value=-1).mul_(ctx.scale)
 
 
-def pixel_norm(x: Tensor) -> Tensor:
-    """Scale each position's channels (axis 1 of [N, C, ...]) to mean square 1 (Karras et al. 2018, section 4.2)."""
-    y: Tensor = _PixelNorm.apply(x)
-    return y
+pixel_norm: Callable[[Tensor], Tensor] = _PixelNorm.apply
+"""Scale each position's channels (axis 1 of [N, C, ...]) to mean square 1 (Karras et al. 2018, section 4.2)."""
 
 
 def upsample(x: Tensor, factor: Pair, mode: str = "nearest") -> Tensor:
@@ -234,27 +229,6 @@ def upsample(x: Tensor, factor: Pair, mode: str = "nearest") -> Tensor:
 def downsample(x: Tensor, factor: Pair) -> Tensor:
     """Shrink [N, C, h, w] by the mean over boxes of `factor`."""
     return x if factor == (1, 1) else F.avg_pool2d(x, factor)
-
-
-class _Blend(Function):
-    """old + alpha (new - old); alpha has no gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, old: Tensor, new: Tensor, alpha: Tensor) -> Tensor:
-        ctx.save_for_backward(alpha)
-        return torch.lerp(old, new, alpha)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        (alpha,) = ctx.saved_tensors
-        to_new = gradients[0] * alpha
-        return gradients[0] - to_new, to_new, None
-
-
-def blend(old: Tensor, new: Tensor, alpha: Tensor) -> Tensor:
-    """What a fading block gives, with weight `alpha`, blended with what came before it."""
-    y: Tensor = _Blend.apply(old, new, alpha if alpha.dtype == new.dtype else alpha.to(new.dtype))
-    return y
 
 
 def fade(x: Tensor, alpha: Tensor, factor: Pair) -> Tensor:

@@ -12,10 +12,9 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, FeatureMaps, GeneratorBase, Verdict, growth_of
 from pggan_framework.networks.blocks import DiscriminatorBlock, GeneratorBlock, Head, Layers, SeedBlock, check_share
-from pggan_framework.networks.functional import EPSILON, blend, downsample, pixel_norm, upsample
+from pggan_framework.networks.functional import EPSILON, downsample, pixel_norm, upsample
 from pggan_framework.networks.norms import BlockNorm
 from pggan_framework.networks.statistics import RowStatistics
-from pggan_framework.networks.torch_private import modules_in
 from pggan_framework.registry import register
 from pggan_framework.schedules.growth import Growth
 
@@ -102,7 +101,7 @@ class Generator(GeneratorBase):
     def used(self) -> Iterable[nn.Module]:
         """The blocks up to the current depth, and the layers to the images of this depth and, in a fade, the last."""
         images = list(self.to_rgb)[self.depth - self.fading : self.depth + 1]
-        return modules_in(*list(self.blocks)[: self.depth + 1], *images)
+        return [module for part in (*list(self.blocks)[: self.depth + 1], *images) for module in part.modules()]
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents [N, latent_size], labels [N, width] or None -> pictures [N, C, h, w] at the current depth.
@@ -112,7 +111,9 @@ class Generator(GeneratorBase):
         """
         self.check_labels(labels, latents.shape[0])
         inputs = latents if labels is None else torch.cat([latents, labels], 1)
-        x = self.blocks[0](self._normalize(inputs) if self.normalize_latents else inputs)
+        if self.normalize_latents:
+            inputs = pixel_norm(inputs) if self.normalized is None else self._normalize(inputs)
+        x = self.blocks[0](inputs)
         before = x
         for depth in range(1, self.depth):
             before, x = x, self.run(depth, lambda block, x: block(x), [self.blocks[depth]], x, apart=True)
@@ -124,7 +125,7 @@ class Generator(GeneratorBase):
             x = self.to_rgb[0](x)
         if self.fading:
             old = upsample(self.to_rgb[self.depth - 1](before), self.growth.factor(self.depth))
-            x = blend(old, x, self.alpha)
+            x = torch.lerp(old, x, self.alpha.to(x.dtype))
         return torch.tanh(x) if self.tanh_at_end else x
 
     def _normalized(self, plain_labels: list[str]) -> Tensor | None:
@@ -143,8 +144,7 @@ class Generator(GeneratorBase):
 
     def _normalize(self, inputs: Tensor) -> Tensor:
         """Inputs [N, F + width] with mean square 1 over those that count."""
-        if self.normalized is None:
-            return pixel_norm(inputs)
+        assert self.normalized is not None
         counted = self.normalized.to(inputs.dtype)
         mean = (inputs * counted).square().sum(1, keepdim=True) / counted.sum()
         return torch.where(counted > 0, inputs * (mean + EPSILON).rsqrt(), inputs)
@@ -237,7 +237,7 @@ class Discriminator(DiscriminatorBase):
         """The blocks up to the current depth, the layers from images of this depth and in a fade the last; the end."""
         images = list(self.from_rgb)[self.depth - self.fading : self.depth + 1]
         rest = [part for part in self.children() if part is not self.blocks and part is not self.from_rgb]
-        return modules_in(*list(self.blocks)[: self.depth + 1], *images, *rest)
+        return [module for part in (*list(self.blocks)[: self.depth + 1], *images, *rest) for module in part.modules()]
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
         """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] at the current depth.
@@ -274,7 +274,7 @@ class Discriminator(DiscriminatorBase):
         x = self.run(self.depth, lambda first, block, x: block(first(x), parts), newest, images, apart=True)
         if self.fading:
             smaller = self._shrink(images, self.growth.factor(self.depth))
-            x = blend(self.from_rgb[self.depth - 1](smaller), x, self.alpha)
+            x = torch.lerp(self.from_rgb[self.depth - 1](smaller), x, self.alpha.to(x.dtype))
         for depth in range(self.depth - 1, 0, -1):
             x = self.run(depth, lambda block, x: block(x, parts), [self.blocks[depth]], x, apart=True)
         features: Tensor = self.blocks[0](x, parts)

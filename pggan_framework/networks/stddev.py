@@ -61,22 +61,19 @@ def group_stddev(x: Tensor, group: int | None, parts: int = 1) -> Tensor:
     return deviation.mean(3).expand(parts, rows, groups).reshape(parts, -1)[:, :samples].flatten()
 
 
-def _deviation(members: Tensor) -> tuple[Tensor, Tensor]:
-    """For members m [P, R, M, F]: c / s [P, R, M, F] and s [P, 1, M, F], with c = m - mean_R m, s^2 = mean_R c^2 + e."""
-    centred = members - members.mean(1, keepdim=True)
-    # Written out: torch.var over an outer axis is many times slower on a CPU.
-    deviation = centred.square().mean(1, keepdim=True).add_(EPSILON).sqrt_()
-    return centred / deviation, deviation
-
-
 class _GroupStddev(Function):
-    """s averaged over F, [P, R, M, F] -> [P, 1, M]; its gradient is c / s over R F."""
+    """Of members m [P, R, M, F]: s = sqrt(mean_R c^2 + e), with c = m - mean_R m, averaged over F: [P, 1, M].
+
+    Its gradient is c / (s R F).
+    """
 
     @staticmethod
     def forward(ctx: Any, members: Tensor) -> Tensor:
-        direction, deviation = _deviation(members)
+        centred = members - members.mean(1, keepdim=True)
+        # Written out: torch.var over an outer axis is many times slower on a CPU.
+        deviation = centred.square().mean(1, keepdim=True).add_(EPSILON).sqrt_()
         ctx.save_for_backward(members)
-        ctx.known = direction, deviation
+        ctx.known = centred / deviation, deviation
         return deviation.mean(3)
 
     @staticmethod
@@ -94,19 +91,19 @@ class _GroupStddevGradient(Function):
     def forward(ctx: Any, gradient: Tensor, members: Tensor, direction: Tensor, deviation: Tensor) -> Tensor:
         ctx.save_for_backward(gradient, members)
         ctx.known = direction, deviation
-        return direction * _each(gradient, direction)
+        # Each number of a group's members [P, R, M, F] has the same part of its gradient [P, 1, M].
+        return direction * (gradient.unsqueeze(3) / (members.shape[1] * members.shape[3]))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         gradient, members = ctx.saved_tensors
         (u,) = gradients
-        # What is differentiated again needs these as functions of the members.
-        direction, deviation = _deviation(members) if torch.is_grad_enabled() else ctx.known
+        direction, deviation = ctx.known
+        if torch.is_grad_enabled():  # what is differentiated again needs these as functions of the members
+            centred = members - members.mean(1, keepdim=True)
+            deviation = (centred.square().mean(1, keepdim=True) + EPSILON).sqrt()
+            direction = centred / deviation
         along = (u * direction).mean(1, keepdim=True)
         to_members = torch.addcmul(u - u.mean(1, keepdim=True), direction, along, value=-1)
-        return along.mean(3), to_members * (_each(gradient, direction) / deviation), None, None
-
-
-def _each(gradient: Tensor, members: Tensor) -> Tensor:
-    """The part of a group's gradient [P, 1, M] that each number of its members [P, R, M, F] has: [P, 1, M, 1]."""
-    return gradient.unsqueeze(3) / (members.shape[1] * members.shape[3])
+        factor = gradient.unsqueeze(3) / deviation / (members.shape[1] * members.shape[3])
+        return along.mean(3), to_members * factor, None, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -76,51 +77,19 @@ def _copied(
     return new
 
 
-def modules_in(*modules: nn.Module) -> list[nn.Module]:
-    """The modules and all that are in them, each once: as `nn.Module.modules`, without a generator for each level."""
-    found: dict[nn.Module, None] = {}
-    left = list(reversed(modules))
-    while left:
-        module = left.pop()
-        if module not in found:
-            found[module] = None
-            left += [child for child in module._modules.values() if child is not None]
-    return list(found)
+def foreach(name: str, tensors: Sequence[Tensor], *arguments: Any) -> Sequence[Tensor]:
+    """An operation on each of many tensors; one call for all where there is one.
 
-
-def parameters_in(module: nn.Module) -> list[Tensor]:
-    """Its weights and those of all that is in it, each once."""
-    return list({id(p): p for part in modules_in(module) for p in part._parameters.values() if p is not None}.values())
-
-
-def lerp_(tensors: Sequence[Tensor], towards: Sequence[Tensor], weight: float) -> None:
-    """Move each tensor towards another, in place; one call for all where there is one."""
-    if hasattr(torch, "_foreach_lerp_"):
-        torch._foreach_lerp_(list(tensors), list(towards), weight)
-        return
-    for tensor, other in zip(tensors, towards, strict=True):
-        tensor.lerp_(other, weight)
-
-
-def multiplied(tensors: Sequence[Tensor], factors: Sequence[float]) -> Sequence[Tensor]:
-    """Each tensor times its factor, in new tensors; one call for all where there is one."""
-    if tensors and hasattr(torch, "_foreach_mul"):
-        return torch._foreach_mul(list(tensors), list(factors))
-    return [tensor * factor for tensor, factor in zip(tensors, factors, strict=True)]
-
-
-def summed(ones: Sequence[Tensor | None], others: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Sums of pairs of tensors, in new ones; one call for all where there is one. None stands for zeros."""
-    found = [one if other is None else other for one, other in zip(ones, others, strict=True)]
-    pairs = enumerate(zip(ones, others, strict=True))
-    both = [(place, a, b) for place, (a, b) in pairs if a is not None and b is not None]
-    if both and hasattr(torch, "_foreach_add"):
-        sums: Sequence[Tensor] = torch._foreach_add([a for _, a, _ in both], [b for _, _, b in both])
-    else:
-        sums = [a + b for _, a, b in both]
-    for (place, _, _), value in zip(both, sums, strict=True):
-        found[place] = value
-    return found
+    Args:
+        name: add, mul or lerp_, say: ``torch._foreach_add`` and a method of tensors.
+        tensors: the first arguments.
+        arguments: the others, each a sequence, one for each tensor, or a number for all.
+    """
+    together = getattr(torch, f"_foreach_{name}", None)
+    if tensors and together is not None:
+        return together(tensors, *arguments) or tensors
+    each = [repeat(a) if isinstance(a, float) else a for a in arguments]
+    return [getattr(tensor, name)(*others) for tensor, *others in zip(tensors, *each, strict=False)]
 
 
 def trace(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> GraphModule:

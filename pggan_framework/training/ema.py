@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pggan_framework.errors import UserError
 from pggan_framework.networks.base import GeneratorBase
-from pggan_framework.networks.torch_private import lerp_
+from pggan_framework.networks.torch_private import foreach
 from pggan_framework.registry import register
 
 
@@ -87,10 +87,11 @@ class EMA:
                 group[0].append(mine)
                 group[1].append(theirs)
         for birth, (averaged, trained) in groups.items():
-            lerp_(averaged, trained, 1 - self.decay(nimg - birth, batch))
+            foreach("lerp_", averaged, trained, 1 - self.decay(nimg - birth, batch))
         for mine, theirs in self._buffers:
             mine.copy_(theirs)
-        self.generator.follow(G)
+        assert self._generator is not None
+        self._generator.follow(G)
 
     def state_dict(self) -> dict[str, Any]:
         """The averaged weights."""

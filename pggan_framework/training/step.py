@@ -53,16 +53,18 @@ def backward(loss: Loss, context: StepContext) -> None:
         return
     # Equalised learning rate: kernel = fold(scale * weight), once for all layers and all passes of the update.
     G, D = Folding(context.G, context.side == "G"), Folding(context.D, context.side == "D")
-    own, logged = (D if context.side == "D" else G), []
+    own, values, gradients = (D if context.side == "D" else G), [], []
     try:
         for terms in loss.groups(context):  # those that see scores; those that see gradients of the score only
             value = weighted_sum(terms, context)  # computes what they need: see StepContext.compute
-            own.differentiate(value if context.share == 1 else value * context.share)
-            logged.append(value.detach())
-        context.log(f"{context.side}_loss", sum(logged[1:], logged[0]))
+            values.append(value.detach())
+            share = torch.full_like(value, context.share)
+            gradients.append(torch.autograd.grad(value, own.sources, share, allow_unused=True))  # frees what it kept
+            del value
+        context.log(f"{context.side}_loss", sum(values[1:], values[0]))
     finally:
         G.end(), D.end()  # the weights are about to change, and these kernels are not
-    own.backward()
+    own.backward(gradients)
 
 
 class TrainingStep:
