@@ -3,15 +3,20 @@
     OMP_NUM_THREADS=1 python benchmarks/step.py
     python benchmarks/step.py --resolutions 4,8,16 --seconds 20 --json step.json --markdown step.md --plot step.svg
     python benchmarks/step.py benchmarks/contestants/plain.py mine.py
+    python benchmarks/step.py --against mine.py
+    python benchmarks/step.py --operations
 
 A contestant is a Python file with ``make(resolution, fmap_base, fmap_max, latent, batch, alpha) -> step``, where
 ``step(real)`` is one update of D, with gradient penalty and drift, and one of G, on real images [batch, 3, R, R] in
 [-1, 1]. It may have ``keeps_freed_memory = True``: it asks the allocator for that; the others run with glibc's own
 settings. Ratios are to the first contestant: medians over the turns of the ratio within a turn, by processor time,
-which other programs on the machine disturb least; those by the clock are next to. The limit is the time that the
+which other programs on the machine disturb least; those by the clock are next to them. The limit is the time that the
 arithmetic of our step, resizes folded into kernels, would take at the speed the library's convolution reaches in the
 same run; a step that gets by with fewer products than convolutions have can be above 100 % of it. Peak memory is what a
 fresh process needs for some steps beyond what it had before them.
+
+``--against mine.py`` races another implementation: it joins the default contestants. ``--operations`` counts instead of
+timing: what a step gives PyTorch to do and how many Python functions it calls, by default at 32 px in a fade.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from types import ModuleType
@@ -39,6 +45,7 @@ if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.machine import convolution_rate, copy_rate, load_libraries, machine_facts, resident  # noqa: E402
+from benchmarks.operations import counted  # noqa: E402
 from pggan_framework.cpu.allocation import keep_freed_memory  # noqa: E402
 from pggan_framework.postprocessors.curves import Chart, Curve, svg_file  # noqa: E402
 from pggan_framework.training.costing import Ledger  # noqa: E402
@@ -86,7 +93,14 @@ def main() -> None:
     if given.memory_of:
         print(json.dumps(peak_memory(given.memory_of, given.setting)))
         return
+    given.contestants = (given.contestants or OURS[: 2 if given.operations else 3]) + given.against
+    given.resolutions = given.resolutions or ([32] if given.operations else [4, 8, 16, 32, 64])
+    given.alpha = (0.5 if given.operations else 1.0) if given.alpha is None else given.alpha
     torch.set_num_threads(given.threads)
+    if given.operations:
+        for side in given.resolutions:
+            count_operations(side, given)
+        return
     machine = {
         **machine_facts(given.threads),
         "setting": ", ".join(f"{name} {getattr(given, name)}" for name in ("fmap_base", "fmap_max", "latent", "alpha")),
@@ -107,14 +121,16 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "contestants", nargs="*", type=Path, default=OURS, help="files; by default ours and a plain one"
+        "contestants", nargs="*", type=Path, help="files; by default a plain one and ours, eager and compiled"
     )
-    parser.add_argument("--resolutions", type=_numbers, default=[4, 8, 16, 32, 64], help="such as 4,8,16")
+    parser.add_argument("--against", type=Path, action="append", default=[], help="another contestant; repeatable")
+    parser.add_argument("--operations", action="store_true", help="count operations and calls; by default at 32 px")
+    parser.add_argument("--resolutions", type=_numbers, help="such as 4,8,16; by default 4 to 64")
     parser.add_argument("--fmap_base", type=int, default=2048)
     parser.add_argument("--fmap_max", type=int, default=128)
     parser.add_argument("--latent", type=int, default=128)
-    parser.add_argument("--batch", type=int, help="images a step; by default 16, and 8 from 128 px on")
-    parser.add_argument("--alpha", type=float, default=1.0, help="weight of the newest block")
+    parser.add_argument("--batch", type=int, help="images per step (default: 16, from 128 px on 8)")
+    parser.add_argument("--alpha", type=float, help="weight of the newest block (default: 1)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seconds", type=float, default=30, help="of turns at each resolution")
     parser.add_argument("--no_memory", action="store_true", help="do not measure peak memory")
@@ -128,6 +144,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _numbers(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
+
+
+def count_operations(side: int, given: argparse.Namespace) -> None:
+    """Print what a step of each contestant gives the host to do at `side` pixels."""
+    batch = given.batch or 16
+    real = torch.rand(batch, 3, side, side) * 2 - 1
+    for path in given.contestants:
+        step = load(path).make(side, given.fmap_base, given.fmap_max, given.latent, batch, given.alpha)
+        for _ in range(2):  # the first fills caches
+            step(real)
+        print(
+            f"\n{path.stem}, {side}x{side}, alpha {given.alpha:g}: {counted(partial(step, real)).table()}", flush=True
+        )
 
 
 def compare(side: int, given: argparse.Namespace) -> list[dict[str, Any]]:

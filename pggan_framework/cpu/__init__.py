@@ -6,6 +6,7 @@ Nothing here stops or changes a run: if something is missing or broken, PyTorch 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -49,6 +50,7 @@ class Geometry(NamedTuple):
     transposed: bool = False
     groups: int = 1
 
+    @lru_cache(maxsize=64)  # noqa: B019  -- of tuples
     def adjoint(self) -> Geometry:
         """The geometry of the input gradient."""
         return self._replace(transposed=not self.transposed)

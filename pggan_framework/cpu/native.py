@@ -119,7 +119,10 @@ def _library(number: torch.dtype) -> tuple[Any, str]:
         return None, f"quicker ones cannot be compiled or kept ({error})"
     try:
         library = ctypes.CDLL(str(path))
-        _ = library.convolve, library.weights
+        pointer = ctypes.c_void_p
+        library.convolve.argtypes = [ctypes.c_int] + [pointer] * 6 + [ctypes.c_double, ctypes.c_long, ctypes.c_int]
+        library.weights.argtypes = [ctypes.c_int] + [pointer] * 5 + [ctypes.c_long, ctypes.c_int]
+        library.convolve.restype = library.weights.restype = None
     except (OSError, AttributeError):
         return None, f"{path} cannot be loaded; delete it to have it compiled anew"
     return library, ""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -113,6 +113,22 @@ def ready(x: Tensor, kernels: str) -> bool:
     return x.device.type == "cpu" and x.dtype in native.NUMBERS and load(x.dtype, kernels) is not None
 
 
+class Plan(NamedTuple):
+    """How the convolutions or weight gradients of certain shapes are computed.
+
+    Args:
+        algorithm: its place in the C++ file's list.
+        output: shape [N, C', h, w] of the convolution's output.
+        tiles: what the C++ functions take as shape: samples, tiles along height and width, channels in and out.
+        block: tiles at a time, or rows of a weight gradient.
+    """
+
+    algorithm: int
+    output: tuple[int, ...]
+    tiles: Any
+    block: int
+
+
 def _kind(kernel: Pair, stride: Pair, padding: Pair, transposed: bool) -> int | None:
     """Which convolution it is; None for those that have no such algorithm here."""
     if padding != (1, 1):
@@ -124,69 +140,73 @@ def _kind(kernel: Pair, stride: Pair, padding: Pair, transposed: bool) -> int | 
     return None
 
 
-def _algorithm(kind: int, shape: tuple[int, ...], fewest: dict[int, Pair]) -> tuple[int, int] | None:
-    """The algorithm for outputs [N, C, h, w], larger tiles before smaller ones, and a tile's side; None for neither."""
-    samples, _, height, width = shape
+def _planned(kind: int, output: tuple[int, ...], channels: int, fewest: dict[int, Pair], block: int) -> Plan | None:
+    """The plan for outputs [N, C', h, w] of so many channels, larger tiles before smaller ones; None for neither."""
+    samples, out, height, width = output
     for larger in (1, 0):
         side = _TILES[kind][larger]
-        tiles = samples * (height // side) * (width // side)
-        if height % side == 0 and width % side == 0 and tiles >= fewest[kind][larger]:
-            return kind + larger, side
+        rows, columns = height // side, width // side
+        if not (height % side or width % side) and samples * rows * columns >= fewest[kind][larger]:
+            tiles = (ctypes.c_long * 5)(samples, rows, columns, channels, out)
+            return Plan(kind + larger, output, tiles, block)
     return None
 
 
-def _fits(x: Tensor, *channels: int) -> bool:
-    if x.device.type != "cpu" or x.dtype not in native.NUMBERS or torch.compiler.is_compiling():
-        return False
-    return min(channels) >= FEWEST_CHANNELS
-
-
-def _output(x: Tensor, weight: Tensor, transposed: bool) -> tuple[int, int, int, int]:
-    """Shape of the output of the convolution that `weight` is for."""
-    samples, _, height, width = x.shape
-    if weight.shape[2] == 4:
-        height, width = (2 * height, 2 * width) if transposed else (height // 2, width // 2)
-    return samples, weight.shape[1 if transposed else 0], height, width
-
-
-def suits(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bool, kernels: str = "auto") -> bool:
-    """Whether `winograd` computes this convolution, and faster than the library.
+@lru_cache(maxsize=1024)
+def plan(x: tuple[int, ...], weight: tuple[int, ...], stride: Pair, padding: Pair, transposed: bool) -> Plan | None:
+    """How `winograd` computes a convolution of these shapes; None where the library is faster or only that has it.
 
     Args:
-        x: [N, C, h, w].
+        x: shape [N, C, h, w].
         weight: [C', C, kh, kw], or [C, C', kh, kw] if `transposed`.
         stride: step along height and width.
         padding: zeros added along height and width.
         transposed: the adjoint of the convolution with this geometry.
-        kernels: see `load`.
     """
-    if not _fits(x, weight.shape[0], weight.shape[1]):
-        return False
-    kind = _kind((weight.shape[2], weight.shape[3]), stride, padding, transposed)
-    if kind is None or (kind == _DOWN and (x.shape[2] % 2 or x.shape[3] % 2)):
-        return False
-    return _algorithm(kind, _output(x, weight, transposed), _FEWEST) is not None and ready(x, kernels)
+    samples, channels, height, width = x
+    out, kernel = weight[1 if transposed else 0], (weight[2], weight[3])
+    kind = _kind(kernel, stride, padding, transposed)
+    if kind is None or min(channels, out) < FEWEST_CHANNELS or (kind == _DOWN and (height % 2 or width % 2)):
+        return None
+    if kind != _SAME:
+        height, width = (2 * height, 2 * width) if transposed else (height // 2, width // 2)
+    block = next(block for most, block in _BLOCKS if channels + out <= most)
+    return _planned(kind, (samples, out, height, width), channels, _FEWEST, block)
+
+
+@lru_cache(maxsize=1024)
+def weights_plan(
+    x: tuple[int, ...], gradient: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair
+) -> Plan | None:
+    """How `weights` computes a weight gradient of these shapes; None where matrix products are faster.
+
+    Args:
+        x: shape of the input, [N, C, h, w].
+        gradient: shape of the output's gradient, [N, C', h', w'].
+        kernel: height and width.
+        stride: step along height and width.
+        padding: zeros added along height and width.
+    """
+    kind = _kind(kernel, stride, padding, False)
+    if kind is None or min(x[1], gradient[1]) < FEWEST_CHANNELS:
+        return None
+    if any(x[axis] != gradient[axis] * stride[0] for axis in (2, 3)):
+        return None
+    return _planned(kind, tuple(gradient), x[1], _FEWEST_FOR_WEIGHTS, 48 if x[1] <= 64 else 96)
+
+
+def suits(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bool, kernels: str = "auto") -> bool:
+    """Whether `winograd` computes this convolution, and faster than the library: see `plan` and `load`."""
+    planned = plan(x.shape, weight.shape, stride, padding, transposed)
+    return planned is not None and ready(x, kernels)
 
 
 def suits_weights(
     x: Tensor, gradient: Tensor, kernel: Pair, stride: Pair, padding: Pair, kernels: str = "auto"
 ) -> bool:
-    """Whether `weights` computes this weight gradient, and faster than matrix products.
-
-    Args:
-        x: the input [N, C, h, w].
-        gradient: of the output, [N, C', h', w'].
-        kernel: height and width.
-        stride: step along height and width.
-        padding: zeros added along height and width.
-        kernels: see `load`.
-    """
-    if not _fits(x, x.shape[1], gradient.shape[1]):
-        return False
-    kind = _kind(kernel, stride, padding, False)
-    if kind is None or any(x.shape[axis] != gradient.shape[axis] * stride[0] for axis in (2, 3)):
-        return False
-    return _algorithm(kind, tuple(gradient.shape), _FEWEST_FOR_WEIGHTS) is not None and ready(x, kernels)
+    """Whether `weights` computes this weight gradient, and faster: see `weights_plan` and `load`."""
+    planned = weights_plan(x.shape, gradient.shape, kernel, stride, padding)
+    return planned is not None and ready(x, kernels)
 
 
 def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float | None) -> Tensor:
@@ -202,7 +222,12 @@ def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, s
     Returns:
         [N, C', h', w'] in channels_last memory order.
     """
-    return cast(Tensor, torch.ops.pggan.winograd(x, weight, bias, transposed, 1.0 if slope is None else slope))
+    y: Tensor = torch.ops.pggan.winograd(x, weight, bias, transposed, 1.0 if slope is None else slope)
+    return y
+
+
+_STEPS = {3: (1, 1), 4: (2, 2)}
+"""The stride, by the kernel's side."""
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
@@ -210,34 +235,29 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, 
 
 
 def _convolved(code: Any, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
-    shape = _output(x, weight, transposed)
-    kind = _SAME if weight.shape[2] == 3 else _UP if transposed else _DOWN
-    chosen = _algorithm(kind, shape, _FEWEST)
-    if chosen is None:
-        raise RuntimeError(f"no algorithm for an output of {shape}")
+    found = plan(x.shape, weight.shape, _STEPS[weight.shape[2]], (1, 1), transposed)
+    assert found is not None, "it does not suit"
+    algorithm, output, tiles, block = found
     x = x.contiguous(memory_format=torch.channels_last)
     bias = None if bias is None else bias.contiguous()
-    y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+    y = torch.empty(output, dtype=x.dtype, memory_format=torch.channels_last)
     strides, start = list(weight.stride()), weight.data_ptr()
     if transposed:
         strides[:2] = strides[1::-1]
-        if kind == _SAME:  # the adjoint of stride 1 has the kernel turned round
+        if algorithm < _DOWN:  # the adjoint of stride 1 has the kernel turned round
             start += 2 * (strides[2] + strides[3]) * weight.element_size()
             strides[2:] = [-strides[2], -strides[3]]
-    channels = x.shape[1] + shape[1]
-    block = next(block for most, block in _BLOCKS if channels <= most)
     code.convolve(
-        chosen[0], _address(x), ctypes.c_void_p(start), _address(bias), _address(y),
-        *_geometry(shape, chosen[1], x.shape[1], strides), ctypes.c_double(slope), ctypes.c_long(block),
-        torch.get_num_threads(),
+        algorithm, x.data_ptr(), start, None if bias is None else bias.data_ptr(), y.data_ptr(), tiles,
+        (ctypes.c_long * 4)(*strides), slope, block, torch.get_num_threads(),
     )  # fmt: skip
     return y
 
 
 def _shape_only(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
-    return torch.empty(
-        _output(x, weight, transposed), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
-    )
+    found = plan(x.shape, weight.shape, _STEPS[weight.shape[2]], (1, 1), transposed)
+    assert found is not None, "it does not suit"
+    return torch.empty(found.output, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
 def weights(x: Tensor, gradient: Tensor, kernel: Sequence[int]) -> Tensor:
@@ -248,29 +268,16 @@ def weights(x: Tensor, gradient: Tensor, kernel: Sequence[int]) -> Tensor:
         gradient: of the output, [N, C', h', w'].
         kernel: 3x3, with stride 1, or 4x4, with stride 2.
     """
-    shape = tuple(gradient.shape)
-    chosen = _algorithm(_SAME if tuple(kernel) == (3, 3) else _DOWN, shape, _FEWEST_FOR_WEIGHTS)
-    if chosen is None:
-        raise RuntimeError(f"no algorithm for an output of {shape}")
+    found = weights_plan(x.shape, gradient.shape, (kernel[0], kernel[1]), _STEPS[kernel[0]], (1, 1))
+    assert found is not None, "it does not suit"
     x = x.contiguous(memory_format=torch.channels_last)
     gradient = gradient.contiguous(memory_format=torch.channels_last)
-    result = torch.empty(shape[1], x.shape[1], *kernel, dtype=x.dtype, memory_format=torch.channels_last)
+    result = torch.empty(gradient.shape[1], x.shape[1], *kernel, dtype=x.dtype, memory_format=torch.channels_last)
     native.code(x.dtype).weights(
-        chosen[0], _address(x), _address(gradient), _address(result),
-        *_geometry(shape, chosen[1], x.shape[1], result.stride()),
-        ctypes.c_long(48 if x.shape[1] <= 64 else 96), torch.get_num_threads(),
+        found.algorithm, x.data_ptr(), gradient.data_ptr(), result.data_ptr(), found.tiles,
+        (ctypes.c_long * 4)(*result.stride()), found.block, torch.get_num_threads(),
     )  # fmt: skip
     return result
-
-
-def _address(tensor: Tensor | None) -> ctypes.c_void_p:
-    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
-
-
-def _geometry(output: tuple[int, ...], side: int, channels: int, strides: Any) -> tuple[Any, Any]:
-    """What the C++ functions take as shape and strides."""
-    samples, out, height, width = output
-    return (ctypes.c_long * 5)(samples, height // side, width // side, channels, out), (ctypes.c_long * 4)(*strides)
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -157,7 +157,8 @@ def weighted_sum(terms: Sequence[Term], context: StepContext) -> Tensor:
         value = term(context)
         context.log(term.name, value)
         values.append(value * cast(float, weight_of(term, context)))
-    context.forget_gradients()
+    for need in POINTS:  # gradients of D's score: with their graphs they take the most memory of all
+        vars(context).pop(need, None)
     return reduce(add, values)
 
 

@@ -181,11 +181,6 @@ class StepContext:
         self.compute(("real_verdict", "fake_verdict") if pair else (need,))
         return self.__dict__[name]
 
-    def forget_gradients(self) -> None:
-        """Release the gradients of D's score: with their graphs they take the most memory of all."""
-        for need in POINTS:
-            self.__dict__.pop(need, None)
-
     def _precision(self, low: bool = True) -> AbstractContextManager[None]:
         """Within it the networks compute in the update's precision or, unless it may be `low`, in float32."""
         precision = self.D.execution.precision
@@ -223,5 +218,5 @@ class StepContext:
             D = shallow_copy(D, {D: {"execution": replace(D.execution, recompute_from=None)}})
         with self._precision(low=False):
             scores = D.judge(points, self.labels).scores
-        (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=True)
+        (gradients,) = torch.autograd.grad(scores, points, torch.ones_like(scores), create_graph=True)
         return gradients

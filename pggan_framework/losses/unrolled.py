@@ -106,10 +106,11 @@ class UnrolledD(Loss):
     @staticmethod
     def _context(side: Side, context: StepContext, D: DiscriminatorBase, fakes: Tensor) -> StepContext:
         """An update with another D. Its kernels are folded once; the gradient flows on through them to its weights."""
+        Folding(D)
         return StepContext(
             side,
             context.G,
-            Folding(D, leaves=False).network,
+            D,
             context.latents,
             context.reals,
             context.labels,

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.losses.base import Loss, Term, logged_scores
+from pggan_framework.losses.base import Loss, Term
 from pggan_framework.losses.context import StepContext
 from pggan_framework.losses.gradient_penalties import GradientPenalty
 from pggan_framework.losses.score_penalties import Drift
@@ -26,8 +26,10 @@ class CriticTerm(Term):
 
     def __call__(self, context: StepContext) -> Tensor:
         """The scalar difference."""
-        real, fake = logged_scores(context)
-        return fake.mean() - real.mean()
+        real, fake = context.real_verdict.scores.mean(), context.fake_verdict.scores.mean()
+        context.log("D_real", real)
+        context.log("D_fake", fake)
+        return fake - real
 
 
 class ActorTerm(Term):

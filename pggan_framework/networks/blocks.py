@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from math import sqrt
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from pggan_framework.labels.attributes import LabelSpace
-from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
+from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, GrowingNetwork
 from pggan_framework.networks.execution import DEFAULT, Execution
 from pggan_framework.networks.fastgan import Excitation
 from pggan_framework.networks.functional import Pair, blur, downsample, leaky_relu, pixel_norm, upsample
@@ -161,7 +162,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor, parts: int) -> Tensor:
         """[N, C, h, w], which is `parts` batches -> [N, F]."""
         if self.mbstd != "none":
-            deviation = torch.cat([self._stddev(part) for part in x.chunk(parts)]).to(x.dtype)
+            deviation = self._stddev(x, parts=parts).to(x.dtype)
             # Channels last, as a convolution takes them: along axis 1 they would be joined in the other order first.
             x = x.permute(0, 2, 3, 1)
             x = torch.cat([x, deviation.view(-1, 1, 1, 1).expand(*x.shape[:3], 1)], 3).permute(0, 3, 1, 2)
@@ -169,7 +170,23 @@ class Head(nn.Module):
         return leaky_relu(self.dense(x), self.slope, self.execution)
 
 
-class BlockGenerator(GeneratorBase):
+class _InBlocks(GrowingNetwork):
+    """A network of a block, and a layer to or from images, for each depth."""
+
+    blocks: nn.ModuleList
+    images: ClassVar[str]
+    """Attribute with the layers to or from images."""
+
+    def used(self) -> Iterable[nn.Module]:
+        """All but the blocks above the current depth, and but the layers of images that are not shown."""
+        # Lists, since a slice of a ModuleList is a new module.
+        blocks = list(self.blocks)[: self.depth + 1]
+        images = list(getattr(self, self.images))[self.depth - self.fading : self.depth + 1]
+        rest = [part for name, part in self.named_children() if name not in ("blocks", self.images)]
+        return [module for part in (*blocks, *images, *rest) for module in part.modules()]
+
+
+class BlockGenerator(_InBlocks, GeneratorBase):
     """A generator of a block and a layer to images for each depth; `__init__` of a subclass makes them.
 
     Attributes:
@@ -179,7 +196,7 @@ class BlockGenerator(GeneratorBase):
         excitation: give a block also the output of the block so many depths before, as its source; 0: none.
     """
 
-    blocks: nn.ModuleList
+    images = "to_rgb"
     to_rgb: nn.ModuleList
     tanh_at_end: bool = False
     excitation: int = 0
@@ -187,13 +204,6 @@ class BlockGenerator(GeneratorBase):
     def earlier(self) -> Sequence[nn.Module]:
         """The blocks and layers towards the images below the current depth."""
         return [*self.blocks[: self.depth], *self.to_rgb[: self.depth]]
-
-    def used(self) -> Iterable[nn.Module]:
-        """All but the blocks above the current depth, and but the layers to images of depths that are not shown."""
-        parts = dict(self.named_children())
-        parts["blocks"] = self.blocks[: self.depth + 1]
-        parts["to_rgb"] = self.to_rgb[self.depth - self.fading : self.depth + 1]
-        return [module for part in parts.values() for module in part.modules()]
 
     def inputs(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         """What the seed block is given: latents [N, F] and labels [N, width], joined."""
@@ -227,7 +237,7 @@ class BlockGenerator(GeneratorBase):
         return torch.tanh(x) if self.tanh_at_end else x
 
 
-class BlockDiscriminator(DiscriminatorBase):
+class BlockDiscriminator(_InBlocks, DiscriminatorBase):
     """A discriminator of a layer from images and a block for each depth; `__init__` of a subclass makes them.
 
     Attributes:
@@ -237,7 +247,7 @@ class BlockDiscriminator(DiscriminatorBase):
         rows: from images to features that are added, if there is one.
     """
 
-    blocks: nn.ModuleList
+    images = "from_rgb"
     from_rgb: nn.ModuleList
 
     def __init__(self, growth: Growth, label_space: LabelSpace | None = None) -> None:
@@ -247,13 +257,6 @@ class BlockDiscriminator(DiscriminatorBase):
     def earlier(self) -> Sequence[nn.Module]:
         """The blocks and layers from the image below the current depth, but for the end, which gives the score."""
         return [*self.blocks[1 : self.depth], *self.from_rgb[: self.depth]]
-
-    def used(self) -> Iterable[nn.Module]:
-        """All but the blocks above the current depth, and but the layers from images of depths that are not shown."""
-        parts = dict(self.named_children())
-        parts["blocks"] = self.blocks[: self.depth + 1]
-        parts["from_rgb"] = self.from_rgb[self.depth - self.fading : self.depth + 1]
-        return [module for part in parts.values() for module in part.modules()]
 
     def encode(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Tensor:
         """The penultimate features [N, F] of `judge`, whose arguments and errors it has."""

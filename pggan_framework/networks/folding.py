@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from pggan_framework.networks.base import GrowingNetwork
 from pggan_framework.networks.layers import ScaledConv
-from pggan_framework.networks.torch_private import shallow_copy
+from pggan_framework.networks.torch_private import foreach, shallow_copy
 
 M = TypeVar("M", bound=nn.Module)
-N = TypeVar("N", bound=GrowingNetwork)
 
 
 def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
@@ -30,37 +29,68 @@ def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
     return shallow_copy(module, changes)
 
 
-class Folding(Generic[N]):
-    """A network whose kernels are scaled and folded once, for all passes of one update.
+class Folding:
+    """The kernels of a network, scaled and folded once, for all passes of one update.
 
     Each layer computes ``kernel = fold(scale * weight)`` (equalised learning rate, Karras et al. 2018, section 4.1).
-    D is passed through two or three times in its update, and the gradients of all passes go through these small
-    operations: they are done once. The kernels are leaves of the graph while the update is differentiated; `backward`
-    hands their gradients on to the weights.
+    D is passed through two or three times in its update: the kernels of all layers are scaled before, in one call, and
+    the gradients of all passes are summed before they go on to the weights. Until `end` the layers compute with them.
 
     Kernels divided by their spectral norm are not among them: the norm's estimate takes a step in every pass.
 
     Args:
-        network: whose kernels they are; it is not changed.
-        leaves: whether gradients stop at the kernels until `backward`; else they flow on to the weights.
+        network: whose kernels they are.
+        trained: whether gradients are to be found.
     """
 
-    network: N
-    """Computes with the kernels."""
+    sources: list[Tensor]
+    """What gradients are to be taken by: the kernels and biases made, and all other weights."""
 
-    def __init__(self, network: N, leaves: bool = True) -> None:
+    def __init__(self, network: GrowingNetwork, trained: bool = True) -> None:
         layers = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.spectral is None]
-        self._folded = [layer.folded() for layer in layers]
-        self._leaves = self._folded
-        if leaves:
-            self._leaves = [k.detach().requires_grad_() if k.requires_grad else k for k in self._folded]
-        kernels = zip(layers, self._leaves, strict=True)
-        self.network = shallow_copy(network, {layer: {"kernel": kernel} for layer, kernel in kernels})
+        biases = [layer.bias for layer in layers if layer.bias is not None]
+        with torch.set_grad_enabled(trained):
+            made: list[tuple[Tensor, Tensor, float]]
+            made = [(layer.weight, layer.with_resize(layer.weight), layer.scale) for layer in layers]
+            # Biases too: a convolution's backward can ask whether a tensor's gradient is wanted if it is no leaf.
+            self._made = made + [(bias, bias, 1.0) for bias in biases]
+            kernels = foreach("mul", [folded for _, folded, _ in self._made], [factor for _, _, factor in self._made])
+        sources = {id(parameter): kernel for (parameter, _, _), kernel in zip(self._made, kernels, strict=True)}
+        self._layers = layers
+        for layer in layers:
+            layer.__dict__["made"] = sources[id(layer.weight)], sources.get(id(layer.bias))
+        self._parameters = [p for p in network.parameters() if p.requires_grad] if trained else []
+        self.sources = [sources.get(id(parameter), parameter) for parameter in self._parameters]
 
-    def backward(self) -> None:
-        """Add to the weights' gradients those that have come to the kernels."""
-        pairs = zip(self._folded, self._leaves, strict=True)
-        reached = [(folded, leaf.grad) for folded, leaf in pairs if leaf is not folded and leaf.grad is not None]
-        if reached:
-            torch.autograd.backward(*zip(*reached, strict=True))  # type: ignore[arg-type]
-        self._folded, self._leaves = [], []
+    def end(self) -> None:
+        """Let the layers scale and fold their weights themselves again."""
+        for layer in self._layers:
+            del layer.__dict__["made"]
+
+    def backward(self, gradients: Sequence[Sequence[Tensor | None]]) -> None:
+        """Add sums of gradients of `sources` to those in the network's weights, through scales and resizes."""
+        found = {id(p): g for p, g in zip(self._parameters, gradients[0], strict=True) if g is not None}
+        for others in gradients[1:]:
+            new = {id(p): g for p, g in zip(self._parameters, others, strict=True) if g is not None}
+            both = [key for key in new if key in found]
+            sums = foreach("add", [found[key] for key in both], [new[key] for key in both])
+            found.update({**new, **dict(zip(both, sums, strict=True))})
+        made = [entry for entry in self._made if id(entry[0]) in found]
+        scaled = foreach("mul", [found[id(weight)] for weight, _, _ in made], [factor for _, _, factor in made])
+        found.update({id(weight): gradient for (weight, _, _), gradient in zip(made, scaled, strict=True)})
+        resized = [(weight, folded, found[id(weight)]) for weight, folded, _ in made if folded is not weight]
+        if resized:
+            weights, kernels, outer = zip(*resized, strict=True)
+            found.update(zip(map(id, weights), torch.autograd.grad(kernels, weights, outer), strict=True))
+        owners: set[int] = set()
+        for weight in self._parameters:
+            gradient = found.get(id(weight))
+            if gradient is None:
+                continue
+            if weight.grad is not None:
+                weight.grad.add_(gradient)
+            elif gradient.stride() == weight.stride() and id(gradient) not in owners:
+                weight.grad = gradient
+                owners.add(id(gradient))
+            else:  # a fused optimiser goes through both in the order they lie in memory
+                weight.grad = torch.empty_like(weight).copy_(gradient)

@@ -12,7 +12,9 @@ these three operations are closed under differentiation, to any order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -27,6 +29,7 @@ from pggan_framework.networks.torch_private import is_wanted
 Geometry = cpu.Geometry
 Pair = tuple[int, int]
 EPSILON = 1e-8
+HALF = torch.bfloat16, torch.float16
 AUTOCAST = ("cpu", "cuda")
 """Devices that have it."""
 
@@ -48,7 +51,7 @@ class _Slope(Function):
         ctx.save_for_backward(output)
         ctx.slope = slope
         ctx.set_materialize_grads(False)
-        return cast(Tensor, _aten.leaky_relu_backward(gradient, output, slope, True))
+        return _aten.leaky_relu_backward(gradient, output, slope, True)  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
@@ -128,19 +131,18 @@ class _Convolution(Function):
         (gradient,) = gradients
         if gradient is None:
             return (None,) * 6
-        if y is not None:
-            gradient = _Slope.apply(gradient, y, ctx.slope)
         geometry, execution = ctx.geometry, ctx.execution
         # A penalty's inner gradient, autograd.grad(scores, images), has no use for those of weights and biases.
-        nodes = [node for node, _ in ctx.next_functions] + [None]  # there is none for a bias that is not there
-        wanted = [needed and is_wanted(nodes[at]) for at, needed in enumerate(ctx.needs_input_grad[:3])]
+        wanted = [needed and is_wanted(ctx.next_functions[at][0]) for at, needed in enumerate(ctx.needs_input_grad[:3])]
         if torch.is_grad_enabled():
+            gradient = gradient if y is None else _Slope.apply(gradient, y, ctx.slope)
             parts = (
                 _Convolution.apply(gradient, weight, None, geometry.adjoint(), None, execution) if wanted[0] else None,
                 _WeightGradient.apply(x, gradient, weight, geometry, execution) if wanted[1] else None,
                 gradient.sum((0, 2, 3)) if wanted[2] else None,
             )
         else:
+            gradient = gradient if y is None else _aten.leaky_relu_backward(gradient, y, ctx.slope, True)
             parts = cpu.convolution_backward(gradient, x, weight, geometry, wanted, execution.kernels)
         return *parts, None, None, None
 
@@ -173,25 +175,50 @@ def convolve(
         else:
             x = F.conv2d(x, weight, bias, stride, padding, groups=groups)
         return x if slope is None else F.leaky_relu(x, slope)
+    if execution.kernels != "torch" and torch.compiler.is_compiling():
+        execution = replace(execution, kernels="torch")  # what others run has none of our code
     if x.device.type in AUTOCAST and torch.is_autocast_enabled(x.device.type):
         # Which autocast does for PyTorch's own operations.
         kind = torch.get_autocast_dtype(x.device.type)
         x, weight, bias = x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
-    # As nodes of the graph that are not leaves: of leaves `is_wanted` cannot tell.
-    both = [p.view_as(p) if p is not None and p.is_leaf and p.requires_grad else p for p in (weight, bias)]
-    return cast(Tensor, _Convolution.apply(x, *both, geometry, slope, execution))
+    y: Tensor = _Convolution.apply(x, weight, bias, geometry, slope, execution)
+    return y
 
 
 def leaky_relu(x: Tensor, slope: float, execution: Execution = DEFAULT) -> Tensor:
     """`x` where it is above zero, `slope` times it below; `slope` is not negative."""
-    return F.leaky_relu(x, slope) if execution.reference else cast(Tensor, _LeakyReLU.apply(x, slope))
+    if execution.reference:
+        return F.leaky_relu(x, slope)
+    y: Tensor = _LeakyReLU.apply(x, slope)
+    return y
 
 
-def pixel_norm(x: Tensor) -> Tensor:
-    """Scale each position's channels (axis 1 of [N, C, ...]) to mean square 1 (Karras et al. 2018, section 4.2)."""
-    # In 16 bits a sum of squares is off by percents, and what is added to it is nothing.
-    wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-    return x * torch.rsqrt(wide.square().mean(1, keepdim=True) + EPSILON).to(x.dtype)
+class _PixelNorm(Function):
+    """y = x r with r = 1 / sqrt(mean(x^2) + epsilon): the gradient of x is r (g - y mean(g y))."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        # In 16 bits a sum of squares is off by percents, and what is added to it is nothing.
+        wide = x.float() if x.dtype in HALF else x
+        ctx.scale = wide.square().mean(1, keepdim=True).add_(EPSILON).rsqrt_()
+        ctx.scale = ctx.scale.to(x.dtype) if x.dtype in HALF else ctx.scale
+        y: Tensor = x * ctx.scale
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, y = ctx.saved_tensors
+        (gradient,) = gradients
+        along = (gradient * y).mean(1, keepdim=True)
+        if torch.is_grad_enabled():  # what is differentiated again needs the scale as a function of x
+            scale = (x.square().mean(1, keepdim=True) + EPSILON).rsqrt()
+            return (gradient - y * along) * scale
+        return torch.addcmul(gradient, y, along, value=-1).mul_(ctx.scale)
+
+
+pixel_norm: Callable[[Tensor], Tensor] = _PixelNorm.apply
+"""Scale each position's channels (axis 1 of [N, C, ...]) to mean square 1 (Karras et al. 2018, section 4.2)."""
 
 
 def upsample(x: Tensor, factor: Pair, mode: str = "nearest") -> Tensor:

@@ -29,21 +29,6 @@ RELU_GAIN = sqrt(2)
 LEAK = 0.2
 
 
-def _resizing(kernel: int, factor: int, up: bool) -> Tensor:
-    """[kernel, kernel'] matrix that folds a resize by `factor` into a kernel along one axis.
-
-    A convolution then the mean of 2 is one convolution of stride 2 whose kernel is the mean of two shifted copies;
-    nearest x2 then a convolution is the transposed one of stride 2 whose kernel is the sum of two shifted copies,
-    turned round.
-    """
-    eye = torch.eye(kernel)
-    if up:
-        eye = eye.flip(0)
-    if factor == 1:
-        return eye
-    return (F.pad(eye, (0, 1)) + F.pad(eye, (1, 0))) / (1 if up else 2)
-
-
 class ScaledConv(nn.Module):
     """Convolution with "same" padding, bias and leaky ReLU, resizing by nearest x2 before or 2x2 mean after it.
 
@@ -68,10 +53,9 @@ class ScaledConv(nn.Module):
         bias: add one number to each channel.
     """
 
-    resize: Tensor
     execution: Execution = DEFAULT
-    kernel: Tensor | None = None
-    """What it computes with where a `Folding` has folded its weight already."""
+    made: tuple[Tensor, Tensor | None] | None = None
+    """Kernel and bias that a `Folding` has made already, for the time of an update."""
 
     def __init__(
         self,
@@ -91,7 +75,9 @@ class ScaledConv(nn.Module):
     ) -> None:
         super().__init__()
         scale = gain / sqrt(channels_in * kernel**2)
-        self.weight = nn.Parameter(torch.randn(channels_out, channels_in, kernel, kernel) * (1 if wscale else scale))
+        weight = torch.randn(channels_out, channels_in, kernel, kernel) * (1 if wscale else scale)
+        # In the images' memory order, as convolutions take kernels and give their gradients: none of them is copied.
+        self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
         biased = bias and norm in ("none", "local_response")
         self.bias = nn.Parameter(torch.zeros(channels_out)) if biased else None
         self.scale = scale if wscale else 1.0
@@ -103,10 +89,6 @@ class ScaledConv(nn.Module):
         self.geometry = Geometry(up if enlarges else down, (kernel // 2, kernel // 2), enlarges)
         self.resized = self.geometry.stride != (1, 1)
         self.blurs = ("after" if enlarges else "before") if filtered and self.resized else "never"
-        self.kernel_out = tuple(kernel + factor - 1 for factor in self.geometry.stride)
-        if self.resized:
-            height, width = (_resizing(kernel, factor, enlarges) for factor in self.geometry.stride)
-            self.register_buffer("resize", torch.kron(height, width), persistent=False)
 
     def forward(self, x: Tensor, parts: int = 1) -> Tensor:
         """[N, C, h, w] -> [N, C', h', w'], of `parts` equal batches that share no statistics."""
@@ -117,8 +99,8 @@ class ScaledConv(nn.Module):
             x = self._step_by_step(x)
             x = x if slope is None else leaky_relu(x, slope, self.execution)
         else:
-            kernel = self.folded() if self.kernel is None else self.kernel
-            x = convolve(x, kernel, self.bias, self.geometry, slope, self.execution)
+            kernel, bias = (self.folded(), self.bias) if self.made is None else self.made
+            x = convolve(x, kernel, bias, self.geometry, slope, self.execution)
         x = blur(x, factor, self.execution) if self.blurs == "after" else x
         x = x if self.norm is None else self.norm(x, parts)
         x = leaky_relu(x, self.slope, self.execution) if late and self.slope is not None else x
@@ -127,12 +109,20 @@ class ScaledConv(nn.Module):
     def folded(self) -> Tensor:
         """The kernel: the weight scaled, and the resize folded into it."""
         weight = self.weight * self.scale  # the equalised learning rate
-        if self.spectral is not None:
-            weight = self.spectral(weight)
+        return self.with_resize(weight if self.spectral is None else self.spectral(weight))
+
+    def with_resize(self, weight: Tensor) -> Tensor:
+        """A scaled weight with the resize folded in, in the images' memory order: else each convolution would copy it.
+
+        A convolution then the mean of 2 is one convolution of stride 2 whose kernel is the mean of two shifted copies;
+        nearest x2 then a convolution is the transposed one of stride 2 whose kernel is the sum of two shifted copies,
+        turned round. Both are a pooling of the kernel.
+        """
+        stride, _, enlarges, _ = self.geometry
         if self.resized:
-            weight = (weight.flatten(2) @ self.resize).view(*weight.shape[:2], *self.kernel_out)
-            weight = weight.transpose(0, 1) if self.geometry.transposed else weight
-        # In the images' memory order; else each convolution would copy it first.
+            edge = (stride[0] - 1, stride[1] - 1)
+            weight = weight.flip(2, 3).transpose(0, 1) if enlarges else weight
+            weight = F.avg_pool2d(weight, stride, 1, edge, divisor_override=1 if enlarges else None)
         return weight.contiguous(memory_format=torch.channels_last)
 
     def _step_by_step(self, x: Tensor) -> Tensor:

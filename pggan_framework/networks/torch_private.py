@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,8 +20,9 @@ def is_wanted(node: Any) -> bool:
     """Whether the backward pass under way needs the gradient that goes to `node`, one of ``ctx.next_functions``.
 
     ``autograd.grad(scores, images)`` needs no gradient of weights. PyTorch's own operations know; a Python autograd
-    function cannot see it, and would compute and keep them for nothing. Where that cannot be found out, as for leaves
-    in ``autograd.grad``, the answer is yes: slower, never wrong.
+    function is not told, and would compute and keep them for nothing. PyTorch refuses to answer for leaves that
+    ``autograd.grad`` is to differentiate by, which are wanted. Where it does not answer at all, the answer is yes:
+    slower, never wrong.
     """
     if node is None:
         return False
@@ -75,13 +77,19 @@ def _copied(
     return new
 
 
-def lerp_(tensors: Sequence[Tensor], towards: Sequence[Tensor], weight: float) -> None:
-    """Move each tensor towards another, in place; one call for all where there is one."""
-    if hasattr(torch, "_foreach_lerp_"):
-        torch._foreach_lerp_(list(tensors), list(towards), weight)
-        return
-    for tensor, other in zip(tensors, towards, strict=True):
-        tensor.lerp_(other, weight)
+def foreach(name: str, tensors: Sequence[Tensor], *arguments: Any) -> Sequence[Tensor]:
+    """An operation on each of many tensors; one call for all where there is one.
+
+    Args:
+        name: add, mul or lerp_, say: ``torch._foreach_add`` and a method of tensors.
+        tensors: the first arguments.
+        arguments: the others, each a sequence, one for each tensor, or a number for all.
+    """
+    together = getattr(torch, f"_foreach_{name}", None)
+    if tensors and together is not None:
+        return together(tensors, *arguments) or tensors
+    each = [repeat(a) if isinstance(a, float) else a for a in arguments]
+    return [getattr(tensor, name)(*others) for tensor, *others in zip(tensors, *each, strict=False)]
 
 
 def trace(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> GraphModule:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.networks.torch_private import lerp_
+from pggan_framework.networks.torch_private import foreach
 from pggan_framework.registry import register
 from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.training.background import frozen
@@ -66,7 +66,7 @@ class PowerEMA(Plugin):
                 names = [name for name in weights if births[name] == birth]
                 mine = [averages.setdefault(name, weights[name].detach().clone()) for name in names]
                 rest = decay(gamma, nimg - birth, nimg - self._before)
-                lerp_(mine, [weights[name].detach() for name in names], 1 - rest)
+                foreach("lerp_", mine, [weights[name].detach() for name in names], 1 - rest)
 
     def on_tick(self) -> None:
         """Store them, if enough ticks have passed."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pggan_framework.errors import UserError
 from pggan_framework.networks.base import GeneratorBase
-from pggan_framework.networks.torch_private import lerp_
+from pggan_framework.networks.torch_private import foreach
 from pggan_framework.registry import register
 
 
@@ -33,12 +33,22 @@ class EMA:
             raise UserError(f"EMA.half_life_kimg {half_life_kimg} and EMA.rampup {rampup} must be at least 0")
         self.half_life_kimg, self.rampup = half_life_kimg, rampup
         self._generator: GeneratorBase | None = None
+        self._source: GeneratorBase | None = None
         self.births: dict[str, float] = {}
         """Images shown when each weight was trained first, by its name; a weight that is not here was not yet."""
 
     def attach(self, G: GeneratorBase) -> None:
         """Start the average as a copy of `G`, in eval mode and without gradients."""
         self._generator = deepcopy(G).requires_grad_(False).eval()
+        self._pair(G)
+
+    def _pair(self, G: GeneratorBase) -> None:
+        """Find each tensor of the average and that of `G` it follows: once, not in every step."""
+        self._source, average = G, self.generator
+        self._weights = [(n, m, t) for (n, m), t in zip(average.named_parameters(), G.parameters(), strict=True)]
+        buffers = zip(average.named_buffers(), G.buffers(), strict=True)
+        # Alpha comes with `follow`.
+        self._buffers = [(mine, theirs) for (name, mine), theirs in buffers if name != "alpha_value"]
 
     @property
     def generator(self) -> GeneratorBase:
@@ -65,9 +75,10 @@ class EMA:
     @torch.no_grad()
     def update(self, G: GeneratorBase, nimg: float, batch: int) -> None:
         """Update the average after a step of `batch` images; buffers, depth and alpha are copied."""
-        average = self._generator or self.generator
+        if G is not self._source:
+            self._pair(G)
         groups: dict[float, tuple[list[Tensor], list[Tensor]]] = {}
-        for (name, mine), theirs in zip(average.named_parameters(), G.parameters(), strict=True):
+        for name, mine, theirs in self._weights:
             if theirs.grad is not None:
                 self.births.setdefault(name, nimg - batch)
             if name in self.births:
@@ -75,10 +86,11 @@ class EMA:
                 group[0].append(mine)
                 group[1].append(theirs)
         for birth, (averaged, trained) in groups.items():
-            lerp_(averaged, trained, 1 - self.decay(nimg - birth, batch))
-        for kept, current in zip(average.buffers(), G.buffers(), strict=True):
-            kept.copy_(current)
-        average.follow(G)
+            foreach("lerp_", averaged, trained, 1 - self.decay(nimg - birth, batch))
+        for own, buffer in self._buffers:
+            own.copy_(buffer)
+        assert self._generator is not None
+        self._generator.follow(G)
 
     def state_dict(self) -> dict[str, Any]:
         """The averaged weights."""

@@ -15,13 +15,12 @@ The same step in ordinary PyTorch, without anything that makes it fast: ``benchm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from pggan_framework.augmentation.base import Augmentations
@@ -47,39 +46,26 @@ class GradientSource(Protocol):
 
 def backward(loss: Loss, context: StepContext) -> None:
     """The gradients of an update by eager autograd: a `GradientSource`."""
-    # Equalised learning rate: kernel = fold(scale * weight), once for all passes of D in its update. In other updates
-    # each network is passed through once, and its layers fold as they go: their kernels are gone after the pass.
-    D = context.D
-    folding = Folding(D) if context.side == "D" else None
-    if folding is not None:
-        context.D = folding.network
+    if type(loss).total is not Loss.total:  # UnrolledD, or a user's, has a total of its own
+        network = context.D if context.side == "D" else context.G
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        torch.autograd.backward(loss.total(context) * context.share, inputs=trained)
+        return
+    # Equalised learning rate: kernel = fold(scale * weight), once for all layers and all passes of the update.
+    G, D = Folding(context.G, context.side == "G"), Folding(context.D, context.side == "D")
+    own, values, gradients = (D if context.side == "D" else G), [], []
     try:
-        if type(loss).total is not Loss.total:  # UnrolledD, or a user's, has a total of its own
-            torch.autograd.backward(loss.total(context) * context.share)
-        else:
-            total = torch.zeros((), device=context.latents.device)
-            for terms in loss.groups(context):  # those that see scores; those that see gradients of the score only
-                value = weighted_sum(terms, context)  # computes what they need: see StepContext.compute
-                torch.autograd.backward(value * context.share)  # frees what the group has kept
-                total = total + value.detach()
-            context.log(f"{context.side}_loss", total)
+        for terms in loss.groups(context):  # those that see scores; those that see gradients of the score only
+            value = weighted_sum(terms, context)  # computes what they need: see StepContext.compute
+            values.append(value.detach())
+            share = torch.full_like(value, context.share)
+            gradients.append(torch.autograd.grad(value, own.sources, share, allow_unused=True))  # frees what it kept
+            del value
+        context.log(f"{context.side}_loss", sum(values[1:], values[0]))
     finally:
-        context.D = D  # the weights are about to change, and these kernels are not
-    if folding is not None:
-        folding.backward()
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """Within it no weight of `network` takes a gradient, so that none is computed."""
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
+        G.end()  # the weights are about to change, and these kernels are not
+        D.end()
+    own.backward(gradients)
 
 
 class TrainingStep:
@@ -220,8 +206,7 @@ class TrainingStep:
             D_optimizer=self.D_optimizer,
             augment=self.augmentations.of_fakes if self.augmentations.parts else None,
         )
-        with _frozen(self.D):
-            self._compute(context, division)
+        self._compute(context, division)
         return self._apply(context, self.G_optimizer, division)
 
     def division(self, count: int) -> Division:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,15 @@ SHAPES = [
 
 
 @pytest.fixture
-def any_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def any_number(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """However few tiles there are, they are worth it."""
     for name in ("_FEWEST", "_FEWEST_FOR_WEIGHTS"):
         monkeypatch.setattr(winograd, name, dict.fromkeys(getattr(winograd, name), (1, 1)))
+    for plans in (winograd.plan, winograd.weights_plan):
+        plans.cache_clear()
+    yield
+    for plans in (winograd.plan, winograd.weights_plan):
+        plans.cache_clear()
 
 
 @needed

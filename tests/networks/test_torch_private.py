@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pggan_framework.networks import Discriminator
 from pggan_framework.networks.folding import Folding, with_tensors
-from pggan_framework.networks.torch_private import compiled_code, is_wanted, lerp_, shallow_copy, trace
+from pggan_framework.networks.torch_private import compiled_code, foreach, is_wanted, shallow_copy, trace
 
 
 class Told(torch.autograd.Function):
@@ -78,11 +78,15 @@ def test_folded_kernels_give_the_same_values_and_gradients() -> None:
     for folds in (False, True):
         D.zero_grad()
         folding = Folding(D) if folds else None
-        network = D if folding is None else folding.network
-        (network(x).square().sum() + network(-x).sum()).backward()
+        values = D(x).square().sum(), D(-x).sum()
+        if folding is None:
+            sum(values).backward()
+        else:
+            gradients = [torch.autograd.grad(value, folding.sources, allow_unused=True) for value in values]
         if folding is not None:
             assert D.blocks[1].first.weight.grad is None  # it stops at the kernels
-            folding.backward()
+            folding.end()
+            folding.backward(gradients)
         found.append([p.grad for p in D.parameters()])
     for mine, theirs in zip(*found, strict=True):
         assert (mine is None) == (theirs is None)
@@ -94,8 +98,10 @@ def test_folded_kernels_give_the_same_values_and_gradients() -> None:
 def test_many_tensors_move_at_once_or_one_by_one(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     if not there:
         monkeypatch.delattr(torch, "_foreach_lerp_")
+        monkeypatch.delattr(torch, "_foreach_mul")
     tensors = [torch.zeros(2), torch.ones(3)]
-    lerp_(tensors, [torch.ones(2), torch.full((3,), 3.0)], 0.25)
+    foreach("lerp_", tensors, [torch.ones(2), torch.full((3,), 3.0)], 0.25)
+    assert foreach("mul", [], []) == [] and foreach("mul", [torch.ones(1)] * 2, [2.0, 3.0]) == [2, 3]
     assert tensors[0].tolist() == [0.25] * 2 and tensors[1].tolist() == [1.5] * 3
 
 

@@ -56,9 +56,10 @@ def test_what_an_update_has_folded_is_gone_after_it_without_the_collector() -> N
     gc.disable()
     try:
         folding = Folding(D)
-        network = weakref.ref(folding.network)
+        kernel = weakref.ref(D.blocks[0].conv.made[0])
+        folding.end()
         del folding
-        assert network() is None
+        assert kernel() is None
     finally:
         gc.enable()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pggan_framework import UserError, run
@@ -43,6 +43,7 @@ GROWTH = Growth.of((2, 8, 16), (2, 4))
 Figures = dict[str, torch.Tensor]
 
 
+@settings(deadline=None)
 @given(count=st.integers(1, 70), most=st.integers(1, 20), group=st.integers(1, 7))
 def test_the_parts_are_the_batch_in_whole_groups(count: int, most: int, group: int) -> None:
     largest = -(-count // stddev_groups(count, group)) if group > 1 else 1
