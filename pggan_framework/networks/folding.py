@@ -47,7 +47,8 @@ class Folding:
     """What gradients are to be taken by: the kernels and biases made, and all other weights."""
 
     def __init__(self, network: GrowingNetwork, trained: bool = True) -> None:
-        layers = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.spectral is None]
+        scaled = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.folds_once]
+        layers = [layer for layer in scaled if layer.spectral is None and not layer.execution.reference]
         biases = [layer.bias for layer in layers if layer.bias is not None]
         with torch.set_grad_enabled(trained):
             made: list[tuple[Tensor, Tensor, float]]

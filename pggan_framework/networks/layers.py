@@ -56,6 +56,8 @@ class ScaledConv(nn.Module):
     execution: Execution = DEFAULT
     made: tuple[Tensor, Tensor | None] | None = None
     """Kernel and bias that a `Folding` has made already, for the time of an update."""
+    folds_once: bool = True
+    """Whether a `Folding` may make them: not if the weight is also read directly, whose gradient it would miss."""
 
     def __init__(
         self,

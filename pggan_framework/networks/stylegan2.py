@@ -88,6 +88,7 @@ class Modulated(nn.Module):
         self.style = ScaledLinear(width, channels[0], 1.0)
         nn.init.ones_(self.style.bias)
         self.conv = ScaledConv(*channels, kernel, 1.0, up=up, filtered=True, bias=False)
+        self.conv.folds_once = False  # demodulation reads the weight itself
         self.bias = nn.Parameter(torch.zeros(channels[1], 1, 1))
         self.demodulate = demodulate
         self.strength = nn.Parameter(torch.zeros(())) if noise else None

@@ -87,7 +87,7 @@ def foreach(name: str, tensors: Sequence[Tensor], *arguments: Any) -> Sequence[T
     """
     together = getattr(torch, f"_foreach_{name}", None)
     if tensors and together is not None:
-        return together(tensors, *arguments) or tensors
+        return list(together(tensors, *arguments) or tensors)
     each = [repeat(a) if isinstance(a, float) else a for a in arguments]
     return [getattr(tensor, name)(*others) for tensor, *others in zip(tensors, *each, strict=False)]
 
