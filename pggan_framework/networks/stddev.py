@@ -82,7 +82,7 @@ class _GroupStddev(Function):
 
 
 class _GroupStddevGradient(Function):
-    """g c / (s R F) for g [P, 1, M]; with d = c / s, what is sent to it, u, gives
+    """The gradient g c / (s R F) for g [P, 1, M]. With d = c / s, a gradient u of it gives:
 
     to g: mean_RF(u d);  to m: g / (s R F) (u - mean_R u - d mean_R(u d)).
     """
