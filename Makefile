@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-lowest lint clean
+.PHONY: demo test tests test-lowest lint site clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python train.py --config configs/demo.yaml
@@ -14,10 +14,14 @@ demo: $(VENV)/.installed
 	@echo "  pggan generate latest                       makes new samples"
 	@echo "  pggan train --resume latest --minutes 10    trains ten minutes more"
 
-test: $(VENV)/.installed-dev lint
+# mypy takes a minute on one core: the tests run meanwhile.
+test: $(VENV)/.installed-dev
+	+$(MAKE) --jobs 2 lint tests
+
+tests: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-# The oldest versions that pyproject.toml allows, in an environment of their own: make test-lowest PYTHON=python3.10
+# The oldest versions that pyproject.toml allows, in a separate environment: make test-lowest PYTHON=python3.10
 LOWEST := .venv-lowest
 CORE := tests/config tests/audio tests/networks tests/losses tests/schedules tests/training/test_step.py \
 	tests/training/test_checkpoint.py tests/launch tests/cli/test_runs.py tests/test_registry.py
@@ -36,6 +40,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The documentation as a website in build/site; a broken link is an error.
+site: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --strict
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,11 +1,12 @@
-"""Does a conditioned model make what it is asked for? Agreement of a classifier trained on the data.
+"""Does a conditioned model make what it is requested? Agreement of a classifier trained on the data.
 
     python benchmarks/classes.py results/000-fashion datasets/fashion
 
-Trains a small convolutional network on the pictures in a folder of a folder a class, a tenth of them held out, and
-prints how often it is right on these; then makes pictures of classes drawn uniformly, and prints how often it sees the
-class that was asked for, all in all and class by class, with the class it takes the others for most often. The floor of
-the disagreement is the classifier's own: it cannot agree with real pictures more often than it is right on them.
+Trains a small convolutional network on the images in a folder of a folder a class, a tenth of them held out, and
+prints how often it is right on these; then makes images of classes drawn uniformly, and prints how often it sees the
+class that was requested, all in all and class by class, with the class it takes the others for most often. The
+baseline of the disagreement is the classifier's own: it cannot agree with real images more often than it is right on
+them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pggan_framework.models.pretrained import load_generator
 from pggan_framework.runs.folders import find_checkpoint
 
 HELD_OUT = 10
-"""Every so many-th picture of a random order is held out."""
+"""Every so many-th image of a random order is held out."""
 BATCH = 128
 
 
@@ -36,10 +37,10 @@ def main() -> None:
     """Measure one checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder (its last one)")
-    parser.add_argument("data_dir", type=Path, help="the pictures it was trained on, a folder a class")
-    parser.add_argument("--count", type=int, default=2000, help="pictures generated")
+    parser.add_argument("data_dir", type=Path, help="the images it was trained on, a folder a class")
+    parser.add_argument("--count", type=int, default=2000, help="images generated")
     parser.add_argument("--epochs", type=int, default=3, help="of the classifier's training")
-    parser.add_argument("--seed", type=int, default=0, help="of the classifier, the latents and the classes asked for")
+    parser.add_argument("--seed", type=int, default=0, help="of the classifier, the latents and the classes requested")
     given = parser.parse_args()
     try:
         measure(
@@ -50,10 +51,10 @@ def main() -> None:
 
 
 def measure(checkpoint: Path, data_dir: Path, count: int, epochs: int, seed: int) -> float:
-    """Print the figures; returns the share of `count` generated pictures that are of the class asked for.
+    """Print the values; returns the fraction of `count` generated images that are of the class requested.
 
     Raises:
-        UserError: if the model is not conditioned on the folders of these pictures.
+        UserError: if the model is not conditioned on the folders of these images.
     """
     model = load_generator(checkpoint)
     channels, height, width = model.growth.shape_at(model.generator.depth)
@@ -75,7 +76,7 @@ def measure(checkpoint: Path, data_dir: Path, count: int, epochs: int, seed: int
     classifier = train(pictures[~held_out], classes[~held_out], len(names), epochs)
     seen = classify(classifier, to_network_range(pictures[held_out], (0, 255), (-1, 1)))
     print(f"on {platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    print(f"classifier: {epochs} epochs of {int((~held_out).sum())} pictures in {time.perf_counter() - start:.0f} s")
+    print(f"classifier: {epochs} epochs of {int((~held_out).sum())} images in {time.perf_counter() - start:.0f} s")
     report("held-out reals", seen, classes[held_out].numpy(), names)
     wanted = space.uniform(np.random.default_rng(seed).random((count, 1)))
     fakes = torch.from_numpy(model.generate(model.latents(count, seed), wanted))
@@ -84,7 +85,7 @@ def measure(checkpoint: Path, data_dir: Path, count: int, epochs: int, seed: int
 
 
 def network(channels: int, classes: int) -> nn.Module:
-    """Pictures [N, C, h, w] in [-1, 1] -> logits [N, K]: three convolutions, two halvings, a mean over what is left."""
+    """Images [N, C, h, w] in [-1, 1] -> logits [N, K]: three convolutions, two halvings, a mean over what is left."""
     return nn.Sequential(
         nn.Conv2d(channels, 24, 3, stride=2, padding=1),
         nn.BatchNorm2d(24),
@@ -104,7 +105,7 @@ def network(channels: int, classes: int) -> nn.Module:
 
 
 def train(pictures: Tensor, classes: Tensor, count: int, epochs: int) -> nn.Module:
-    """A network of `count` classes, trained on uint8 pictures [N, C, h, w], half of them mirrored, and classes [N]."""
+    """A network of `count` classes, trained on uint8 images [N, C, h, w], half of them mirrored, and classes [N]."""
     model = network(pictures.shape[1], count)
     steps = epochs * (len(pictures) // BATCH)
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.01)
@@ -121,7 +122,7 @@ def train(pictures: Tensor, classes: Tensor, count: int, epochs: int) -> nn.Modu
 
 
 def classify(model: nn.Module, pictures: Tensor) -> NDArray[np.int64]:
-    """The class [N] that a network sees in each picture [N, C, h, w]."""
+    """The class [N] that a network sees in each image [N, C, h, w]."""
     with torch.no_grad():
         return torch.cat([model(part).argmax(1) for part in torch.split(pictures, 512)]).numpy()
 

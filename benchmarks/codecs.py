@@ -1,4 +1,4 @@
-"""How much of a recording survives the way through each codec and back, beside the goals set for it.
+"""How much of a recording survives the way through each codec and back, next to the goals set for it.
 
     OMP_NUM_THREADS=1 python benchmarks/codecs.py --piano chords --note notes --drums loops --speech words
 
@@ -45,12 +45,12 @@ class Row:
 
     @property
     def distortion(self) -> bool:
-        """Whether the figure is a signal-to-distortion ratio."""
+        """Whether the value is a signal-to-distortion ratio."""
         return self.name in ("complex", "raw")
 
     @property
     def reached(self) -> Callable[[float], bool]:
-        """Whether a figure meets the goal."""
+        """Whether a value meets the goal."""
         return (lambda figure: figure >= self.goal) if self.distortion else (lambda figure: figure <= self.goal)
 
 
@@ -153,7 +153,7 @@ def deepsound(wave: Wave) -> Wave:
     """Compute deepsound's published round trip, from its definition.
 
     log(1 + |S|) of 512 bins and frames, the range of each file stretched over 0..255 and cut down to whole numbers; the
-    way back is Griffin-Lim on the picture as it is: neither the range nor the logarithm is undone.
+    way back is Griffin-Lim on the image unchanged: neither the range nor the logarithm is undone.
     """
     import librosa
 

@@ -1,13 +1,13 @@
-"""How fast batches of real pictures arrive, by where they come from, and what ten times as many pictures cost.
+"""How fast batches of real images arrive, by where they come from, and what ten times as many images cost.
 
     python benchmarks/data.py
     python benchmarks/data.py --count 2000 --large 20000
 
-The pictures are random, 64x64 in colour. Timed are batches as a training step asks for them (shuffled, at one depth,
+The images are random, 64x64 in colour. Timed are batches as a training step requests them (shuffled, at one depth,
 up to the tensor before it goes to the device), one process and no workers, in turns: from a folder of PNGs that are
 decoded and shrunk each time, as most loaders do; from the same folder kept in memory (preload); and from a prepared
-file in the page cache. Then the same from a prepared file of ten times as many pictures, and the most memory a process
-needs for each. Printed are the machine, the medians of pictures a second of processor time and by the clock, and the
+file in the page cache. Then the same from a prepared file of ten times as many images, and the most memory a process
+needs for each. Printed are the machine, the medians of images a second of processor time and by the clock, and the
 ratios.
 """
 
@@ -44,7 +44,7 @@ def main() -> None:
     """Make the data, take the turns, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000, help="pictures")
-    parser.add_argument("--large", type=int, default=100_000, help="pictures of the larger file")
+    parser.add_argument("--large", type=int, default=100_000, help="images of the larger file")
     parser.add_argument("--files", type=int, default=1000, help="PNGs of the folder")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--turns", type=int, default=5)
@@ -64,7 +64,7 @@ def main() -> None:
         for depth in (GROWTH.max_depth, 1):
             print(f"\n{GROWTH.shape_at(depth)[1]} px, batches of {given.batch}")
             compare(ways, depth, given.batch, given.turns)
-        print("\nmemory, a process that has read 40000 pictures")
+        print("\nmemory, a process that has read 40000 images")
         names = list(ways)[2:]
         peaks = [peak_of(path, given.batch) for path in (small, large)]
         for name, peak in zip(names, peaks, strict=True):
@@ -91,7 +91,7 @@ def compare(ways: dict[str, tuple[Callable[[], DepthDataset], int]], depth: int,
 
 
 def rate(loader: BatchLoader, depth: int, batch: int, count: int, turn: int) -> tuple[float, float]:
-    """Pictures a second: of processor, by the clock."""
+    """Images a second: of processor, by the clock."""
     start = turn * count
     processor, clock = time.process_time(), time.perf_counter()
     for nimg in range(start, start + count, batch):
@@ -113,7 +113,7 @@ def _read(path: Path, batch: int) -> float:
 
 
 def write(path: Path, count: int) -> None:
-    """A file of random pictures at every depth, a thousand different ones over and over."""
+    """A file of random images at every depth, a thousand different ones over and over."""
     random = np.random.default_rng(0)
     some: Any = random.integers(0, 256, (1000, *GROWTH.shape), dtype=np.uint8)
     levels = box_means(list(some), GROWTH)
@@ -125,7 +125,7 @@ def write(path: Path, count: int) -> None:
 
 
 def write_pictures(folder: Path, count: int) -> None:
-    """PNGs of smooth random pictures, which compress as photographs do."""
+    """PNGs of smooth random images, which compress as photographs do."""
     from PIL import Image
 
     folder.mkdir()

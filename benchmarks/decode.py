@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/decode.py
     OMP_NUM_THREADS=1 python benchmarks/decode.py --pictures datasets/cats --sounds datasets/notes
 
-Timed is from the file's name to the array: pictures as uint8 [3, H, W], by `DefaultImageFolderDataset`, as a training
+Timed is from the file's name to the array: images as uint8 [3, H, W], by `DefaultImageFolderDataset`, as a training
 without `preload` and preparing read them, compared with Pillow's ``open`` and ``convert``; sounds as float32 mono, by
 `read_wave`, compared with ``soundfile.read`` and a mean. The same array comes out, which is checked.
-Without folders both are made: smooth pictures of 256 px as PNG and JPEG, and 4-second wavs of 44.1 kHz stereo.
+Without folders both are made: smooth images of 256 px as PNG and JPEG, and 4-second wavs of 44.1 kHz stereo.
 Printed are the machine, files a second of processor time (medians over the turns), and the ratios.
 """
 
@@ -42,11 +42,11 @@ Read = Callable[[int], NDArray[Any]]
 def main() -> None:
     """Make or find the files, take the turns, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, help="a folder of pictures of one size, RGB")
+    parser.add_argument("--pictures", type=Path, help="a folder of images of one size, RGB")
     parser.add_argument("--sounds", type=Path, help="a folder of sounds")
     parser.add_argument("--count", type=int, default=200, help="files of a turn")
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the values here")
     given = parser.parse_args()
     machine = {"machine": processor(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
     machine["date"] = time.strftime("%Y-%m-%d")
@@ -67,7 +67,7 @@ def sides(given: argparse.Namespace, folder: Path) -> list[tuple[str, int, dict[
 
 
 def picture_ways(folder: Path) -> tuple[int, dict[str, Read]]:
-    """How many pictures there are, and the ways to read them."""
+    """How many images there are, and the ways to read them."""
     from PIL import Image
 
     dataset = DefaultImageFolderDataset(folder)
@@ -122,7 +122,7 @@ def compare(kind: str, count: int, ways: dict[str, Read], turns: int) -> list[di
 
 
 def make_pictures(folder: Path, count: int, side: int = 256) -> dict[str, Path]:
-    """Smooth random pictures, which compress as photographs do, as PNG and as JPEG."""
+    """Smooth random images, which compress as photographs do, as PNG and as JPEG."""
     from PIL import Image
 
     random = np.random.default_rng(0)

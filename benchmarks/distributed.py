@@ -9,8 +9,8 @@ the medians and their ratio. Two processes on two cores cannot be faster than tw
 gradients and the memory both share.
 
 With --model nothing is measured: the table shows, for a GPU of a given speed and a ring of a given bandwidth and
-latency, the time of a step, the share of it that the sum of the gradients takes, and how many times as fast as one GPU
-so many are, with the batch of each kept and with the batch of all kept.
+latency, the time of a step, the fraction of it that the sum of the gradients takes, and how many times as fast as one
+GPU so many are, with the batch of each kept and with the batch of all kept.
 """
 
 from __future__ import annotations

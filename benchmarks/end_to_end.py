@@ -1,23 +1,23 @@
-"""What a whole run of train.py gives away: its images a second beside those of the bare training step.
+"""What a whole run of train.py gives away: its images a second next to those of the bare training step.
 
     python benchmarks/end_to_end.py
     OMP_NUM_THREADS=1 python benchmarks/end_to_end.py --seconds 60 --fmap_base 512 --fmap_max 64 --latent 64
     python benchmarks/end_to_end.py --linear
 
-Three sides take turns in one process, with the same networks at the size of the pictures and the same batches:
+Three sides take turns in one process, with the same networks at the size of the images and the same batches:
 
-run      what ``python train.py`` does: batches from the pictures, schedule, losses, progress bar, log, samples at every
+run      what ``python train.py`` does: batches from the images, schedule, losses, progress bar, log, samples at every
          third tick and a checkpoint at every tenth, all far more often than by default. What is written in the
          background is waited for at the end of each turn, and counted.
 bare     the updates of D and G and the average, again and again on one batch that is a tensor already.
-decoding the bare step behind torch's DataLoader with a data set that opens, decodes and shrinks each picture each
+decoding the bare step behind torch's DataLoader with a data set that opens, decodes and shrinks each image each
          time, as deepsound's and most others do.
 
 A turn is one tick. Printed are the machine and each side's images a second, by the clock and of processor time, over
 all turns but the first; and the ratios. With --linear, one depth is trained for once, twice and four times as many
 images instead, and the time an image takes is printed for each.
 
-The pictures: `pggan prepare cats datasets/cats --count 3000 --size 64`, or any folder of pictures.
+The images: `pggan prepare cats datasets/cats --count 3000 --size 64`, or any folder of images.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Watch:
         self.start()
 
     def start(self) -> None:
-        """Go on."""
+        """Continue."""
         self._from = time.perf_counter(), time.process_time()
 
     def stop(self) -> None:
@@ -93,7 +93,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("datasets/cats"), help="a folder of pictures")
+    parser.add_argument("--data", type=Path, default=Path("datasets/cats"), help="a folder of images")
     parser.add_argument("--side", type=int, default=64, help="pixels that the networks are trained at")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--fmap_base", type=int, default=2048)
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=STEPS, help="of a tick, which is a turn")
     parser.add_argument("--linear", action="store_true", help="train for 1, 2 and 4 times as many images instead")
     parser.add_argument("--kimg", type=float, default=0.32, help="the least of these, in thousand images")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the values here")
     return parser
 
 
@@ -194,7 +194,7 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
 
 
 class Pictures(Dataset[Tensor]):
-    """Pictures that are opened, decoded and shrunk each time.
+    """Images that are opened, decoded and shrunk each time.
 
     Args:
         folder: where they are.
@@ -215,7 +215,7 @@ class Pictures(Dataset[Tensor]):
 
 
 def bare_sides(experiment: Experiment, given: argparse.Namespace) -> dict[str, Turn]:
-    """The two sides beside the run, which share their networks."""
+    """The two sides next to the run, which share their networks."""
     step, ema, dataset = experiment.step, experiment.ema, experiment.dataset
     experiment.generator.depth = experiment.discriminator.depth = dataset.growth.max_depth
     shown = 0

@@ -35,14 +35,16 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=5, help="of each other kind")
     parser.add_argument("--minutes", type=float, default=1e9, help="no trial starts after these")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", help="kinds whose name contains this")
+    parser.add_argument("--only", help="kinds whose name contains one of these, with commas between")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     end = time.monotonic() + given.minutes * 60
     kinds = {name: kind for name, kind in KINDS.items() if os.geteuid() == 0 or name not in NEED_ROOT}
     plan = [("chain of kills", chain)] * (given.kills // CHAIN)
     plan += [pair for _ in range(given.trials) for pair in kinds.items()]
-    plan = [(name, kind) for name, kind in plan if not given.only or given.only in name]
+    plan = [
+        (name, kind) for name, kind in plan if not given.only or any(part in name for part in given.only.split(","))
+    ]
     trials, bad, attempts, found = Counter[str](), Counter[str](), Counter[str](), list[dict[str, object]]()
     folder = Path(mkdtemp(prefix="pggan-faults-"))
     with harness(folder) as broken:

@@ -345,7 +345,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check(reader: Reader, files: Sequence[Path], folder: Path) -> None:
-    """See that the seeds themselves are read."""
+    """Check that the seeds themselves are read."""
     for seed in files:
         place = Path(tempfile.mkdtemp(dir=folder))
         reader(Path(shutil.copy(seed, place / seed.name)))

@@ -190,12 +190,9 @@ def _tools(folder: Path) -> Kinds:
         return _read_source(path.rename(path.with_name("train-images-idx3-ubyte")))
 
     def read_pickle(path: Path) -> object:
-        from pggan_framework.data.sources.unpickling import unpickle
+        from pggan_framework.storage import arrays, pickles
 
-        try:
-            return unpickle(path.read_bytes())
-        except ValueError:  # the readers of CIFAR turn it into a line
-            return None
+        return pickles.read_pickle(io.BytesIO(path.read_bytes()), path, arrays.names_arrays)
 
     batch = {"data": RANDOM.integers(0, 256, (2, 3072), dtype=np.uint8), "labels": [1, 2], "filenames": ["a", "b"]}
     return {

@@ -6,7 +6,7 @@ For each kind of growth and each seed three runs are measured by the sliced Wass
     scratch   the target from noise, trained for 2 x --minutes
     grown     the target from the source, trained for --minutes / 2 more
 
-Growing pays where `grown`, whose total time is shorter than `scratch`'s, is no further from the data. Times are
+Growing pays where `grown`, whose total time is shorter than `scratch`'s, is not a further from the data. Times are
 wall-clock times of an idle machine.
 
     python benchmarks/grow.py --minutes 10 --seeds 3

@@ -1,4 +1,4 @@
-"""What figures depend on, and what they are measured against: the processor, its speed, a process's memory."""
+"""What values depend on, and what they are measured against: the processor, its speed, a process's memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 def machine_facts(threads: int) -> dict[str, Any]:
-    """What figures depend on: processor, threads, versions, how busy the machine is."""
+    """What values depend on: processor, threads, versions, how busy the machine is."""
     return {
         "machine": processor(),
         "cores": os.cpu_count(),
@@ -57,7 +57,7 @@ def copy_rate() -> float:
 
 
 def load_libraries() -> None:
-    """Do a little of what a step does, so that what PyTorch loads for it is no part of a step's memory."""
+    """Do a little of what a step does, so that what PyTorch loads for it is not part of a step's memory."""
     x, weight = torch.ones(1, 3, 8, 8, requires_grad=True), torch.ones(3, 3, 3, 3, requires_grad=True)
     (gradient,) = torch.autograd.grad(torch.nn.functional.conv2d(x, weight).sum(), x, create_graph=True)
     torch.autograd.backward(gradient.square().sum())

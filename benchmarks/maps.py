@@ -1,12 +1,12 @@
-"""How well generated pictures fit the label maps they were drawn from, on maps that were not trained on.
+"""How well generated images fit the label maps they were drawn from, on maps that were not trained on.
 
     python benchmarks/maps.py results/012-avatars/network-snapshot-000016.pt datasets/avatars_test
 
 The second argument is a folder with images/ and labels/. A small network learns, on the pairs the checkpoint was
-trained on, to find the map of a picture. Printed are the share of pixels whose class it finds, and the mean over the
-classes of intersection over union: of the other folder's real pictures (the ceiling), of the pictures generated from
-its maps, and of the same against the maps of other pictures (what tells nothing). With --sheet a PNG is written: maps,
-generated pictures and real ones in three rows.
+trained on, to find the map of an image. Printed are the fraction of pixels whose class it finds, and the mean over the
+classes of intersection over union: of the other folder's real images (the ceiling), of the images generated from
+its maps, and of the same against the maps of other images (what reports nothing). With --sheet a PNG is written: maps,
+generated images and real ones in three rows.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
     held_out = pairs(model, given.data, given.count)
     if model.generator.depth < model.generator.max_depth:
         raise SystemExit(
-            f"{given.checkpoint} has not grown to its full size yet: its pictures are {model.generator.size}"
+            f"{given.checkpoint} has not grown to its full size yet: its images are {model.generator.size}"
         )
     torch.manual_seed(0)
     finder = train(known, len(model.label_space.classes), given.steps)
@@ -78,7 +78,7 @@ def pairs(model: Pretrained, folder: Path | None, count: int | None = None) -> L
 
 
 def pictures(dataset: LabelMapDataset, indices: Any) -> NDArray[np.float32]:
-    """Real pictures [N, C, H, W] in [-1, 1]."""
+    """Real images [N, C, H, W] in [-1, 1]."""
     batch = torch.from_numpy(dataset.images(list(indices), dataset.growth.max_depth))
     reals: NDArray[np.float32] = to_network_range(batch, dataset.range_in, (-1, 1)).numpy()
     return reals
@@ -90,7 +90,7 @@ def wanted(dataset: LabelMapDataset, indices: Any) -> Numbers:
 
 
 def train(dataset: LabelMapDataset, classes: int, steps: int) -> nn.Module:
-    """A network that finds maps in pictures: it sees 31 x 31 pixels around each."""
+    """A network that finds maps in images: it sees 31 x 31 pixels around each."""
     layers: list[nn.Module] = []
     for dilation in (1, 2, 4, 8):
         channels = 24 if layers else dataset.shape[0]
@@ -111,7 +111,7 @@ def train(dataset: LabelMapDataset, classes: int, steps: int) -> nn.Module:
 
 
 def found(finder: nn.Module, images: NDArray[np.float32]) -> Numbers:
-    """The maps [N, H, W] it finds in pictures [N, C, H, W]."""
+    """The maps [N, H, W] it finds in images [N, C, H, W]."""
     with torch.no_grad():
         parts = [finder(part).argmax(1).numpy() for part in torch.split(torch.from_numpy(images), 64)]
     numbers: Numbers = np.concatenate(parts)
@@ -119,7 +119,7 @@ def found(finder: nn.Module, images: NDArray[np.float32]) -> Numbers:
 
 
 def agreement(maps: Numbers, truth: Numbers, classes: int) -> tuple[float, float]:
-    """The share of pixels that agree, and the mean over the classes in `truth` of intersection over union."""
+    """The fraction of pixels that agree, and the mean over the classes in `truth` of intersection over union."""
     table = np.bincount((truth * classes + maps).ravel(), minlength=classes**2).reshape(classes, classes)
     both, there = table.diagonal(), table.sum(1)
     union = there + table.sum(0) - both

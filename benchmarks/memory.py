@@ -1,4 +1,4 @@
-"""How much memory a training step takes, beside what ``--dry_run`` says it will.
+"""How much memory a training step takes, next to what ``--dry_run`` says it will.
 
     OMP_NUM_THREADS=1 python benchmarks/memory.py
     python benchmarks/memory.py --resolutions 64,128 --widths 2048/128 --batches 16 --micro_batches 0,8,4
@@ -7,7 +7,7 @@
 Measured is the most resident memory during some steps of D and G in a fresh process (VmHWM of Linux), beyond what that
 process had after importing everything and a first convolution with its gradients. It holds tensors, what libraries keep
 for themselves, and freed blocks that the allocator keeps. Every combination of the values given is a row; a micro batch
-that is no part of the batch is left out. Steps are eager, pictures random. Below 16 px little but noise is measured.
+that is not part of the batch is left out. Steps are eager, images random. Below 16 px little but noise is measured.
 What is predicted is meant for the pool, where there is one: ``--allocators glibc`` measures without it.
 """
 
@@ -89,10 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batches", type=_numbers, default=[16])
     parser.add_argument("--micro_batches", type=_numbers, default=[0], help="0: the whole batch at once")
     parser.add_argument("--losses", type=_words, default=["WGANGP"], help="such as WGANGP,HingeGAN")
-    parser.add_argument("--checkpointing", type=_words, default=["never"], help="auto, never, always")
+    parser.add_argument("--checkpointing", type=_words, default=["never"], help="never, large, always")
     parser.add_argument("--allocators", type=_words, default=["pool"], help="pool, glibc")
     parser.add_argument("--steps", type=int, default=6, help="that are taken")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the values here")
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     return parser
 

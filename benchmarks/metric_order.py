@@ -1,11 +1,11 @@
-"""Whether the metrics of pictures put sets in the right order: each set beside the same real pictures.
+"""Whether the metrics of images put sets in the right order: each set next to the same real images.
 
     python benchmarks/metric_order.py datasets/cats datasets/avatars/images --count 1500 --extractor lite0
 
-The first folder holds the real pictures, the second other ones. Half of the first, in random order, are the reals, and
-of the other half are made: itself (the floor), 20 of it over and over (collapse), all blurred (Gaussian, sigma 1), all
-with noise (sigma 20 of 255); and the reals themselves are given as if they were generated (copied). Each column of the
-tables is the whole set of one of them.
+The first folder holds the real images, the second other ones. Half of the first, in random order, are the reals, and
+of the other half are made: itself (the baseline), 20 of it over and over (collapse), all blurred (Gaussian, sigma 1),
+all with noise (sigma 20 of 255); and the reals themselves are given as if they were generated (copied). Each column of
+the tables is the whole set of one of them.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ METRICS = ("swd", "ms_ssim", "fid", "kid", "is", "precision_recall", "density_co
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("reals", type=Path, help="a folder of real pictures")
-    parser.add_argument("others", type=Path, help="a folder of pictures of something else")
-    parser.add_argument("--count", type=int, default=1500, help="pictures a side, at most half the real ones")
+    parser.add_argument("reals", type=Path, help="a folder of real images")
+    parser.add_argument("others", type=Path, help="a folder of images of something else")
+    parser.add_argument("--count", type=int, default=1500, help="images a side, at most half the real ones")
     parser.add_argument("--size", type=int, default=64, help="side they are scaled to")
     parser.add_argument("--pairs", type=int, default=10_000, help="pairs for MS-SSIM")
     parser.add_argument("--extractor", default="auto", help="whose features FID and the like compare")
-    parser.add_argument("--leave_out", default="", metavar="A,B", help="metrics that are not wanted")
+    parser.add_argument("--leave_out", default="", metavar="A,B", help="metrics that are not requested")
     parser.add_argument("--sets", default="", metavar="A,B", help="which sets, by name; all of them")
     given = parser.parse_args()
     files = pictures_in(given.reals)
@@ -65,10 +65,10 @@ def main() -> None:
         "copied": reals,
     }
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    print(f"{n} pictures of {given.size} px a side; {eye.extractor.identity() if eye else 'no extractor'}", flush=True)
+    print(f"{n} images of {given.size} px a side; {eye.extractor.identity() if eye else 'no extractor'}", flush=True)
     start = time.process_time()
     known = measure(metrics, [Pictures(reals)], n)
-    print(f"features of a picture: {1000 * (time.process_time() - start) / n:.1f} ms of processor time", flush=True)
+    print(f"features of an image: {1000 * (time.process_time() - start) / n:.1f} ms of processor time", flush=True)
     columns: dict[str, dict[str, float]] = {}
     for name in [name.strip() for name in given.sets.split(",") if name.strip()] or list(sets):
         images = sets[name]
@@ -84,12 +84,12 @@ def pictures_in(folder: Path) -> list[Path]:
     """The PNG and JPEG files in a folder, sorted."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
     if not found:
-        raise SystemExit(f"{folder} holds no pictures")
+        raise SystemExit(f"{folder} holds no images")
     return found
 
 
 def read(files: list[Path], size: int) -> Images:
-    """RGB pictures uint8 [N, 3, size, size]."""
+    """RGB images uint8 [N, 3, size, size]."""
     images = (
         np.asarray(Image.open(path).convert("RGB").resize((size, size), Image.Resampling.LANCZOS)) for path in files
     )

@@ -1,13 +1,13 @@
-"""What each metric takes, and the same figures computed by other people's code or the textbook's way, in one run.
+"""What each metric takes, and the same values computed by other people's code or the textbook's way, in one run.
 
     OMP_NUM_THREADS=1 python benchmarks/metrics.py
     OMP_NUM_THREADS=1 python benchmarks/metrics.py --count 500 --size 64
 
-The pictures, sounds and features are random; each side has `--count` of them, and one call stands for one figure, from
-the arrays to the number. Beside ours: torchmetrics' MS-SSIM, SciPy's matrix root for the Frechet distance, KID with
+The images, sounds and features are random; each side has `--count` of them, and one call stands for one value, from
+the arrays to the number. Next to ours: torchmetrics' MS-SSIM, SciPy's matrix root for the Frechet distance, KID with
 kernels computed anew for each subset, precision and recall with scikit-learn's neighbours. (The sliced Wasserstein
 distance has a script of its own, swd.py.) Extractors such as Inception are not in these times: what they take is their
-own. Printed are the machine, processor time, the ratios, and by how much the figures differ.
+own. Printed are the machine, processor time, the ratios, and by how much the values differ.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ SUBSETS, NEIGHBOURS = 20, 3
 def main() -> None:
     """Time everything once, after a first call with little data."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1500, help="pictures, sounds, rows of features a side")
-    parser.add_argument("--size", type=int, default=256, help="the side of the pictures compared by MS-SSIM")
+    parser.add_argument("--count", type=int, default=1500, help="images, sounds, rows of features a side")
+    parser.add_argument("--size", type=int, default=256, help="the side of the images compared by MS-SSIM")
     parser.add_argument("--features", type=int, default=512, help="numbers of a row")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each sound, at 16 kHz")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the values here")
     given = parser.parse_args()
     machine = {
         "machine": processor(),
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 Way = Callable[[argparse.Namespace, int], Callable[[], float]]
-"""(arguments, how many a side) -> what computes the figure."""
+"""(arguments, how many a side) -> what computes the value."""
 
 
 def timed(name: str, ours: Way, other: Way | None, given: argparse.Namespace) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def timed(name: str, ours: Way, other: Way | None, given: argparse.Namespace) ->
 
 
 def pairs() -> dict[str, tuple[Way, Way | None]]:
-    """What is timed on pictures and features: ours and the other way."""
+    """What is timed on images and features: ours and the other way."""
     return {
         "SWD, 64 px": (lambda given, count: _swd(_pictures(count, 64)), None),
         "MS-SSIM / torchmetrics": (
@@ -172,7 +172,7 @@ def plain_kid(reals: Floats, others: Floats) -> float:
 
 
 def sklearn_precision(reals: Floats, others: Floats) -> float:
-    """The share of `others` that lies nearer to one of `reals` than its third neighbour (arXiv 1904.06991)."""
+    """The fraction of `others` that is nearer to one of `reals` than its third neighbour (arXiv 1904.06991)."""
     from sklearn.metrics import pairwise_distances
     from sklearn.neighbors import NearestNeighbors
 

@@ -2,12 +2,12 @@
 
     OMP_NUM_THREADS=1 python benchmarks/modes.py
 
-The pictures are grey, 8x8, and show a cross: an upright bar at one of 4 places and a level bar at one of 4 places, so
-16 modes, equally frequent. A picture's 64 pixels lie in its channels: that makes the PGGAN networks fully connected,
+The images are grey, 8x8, and show a cross: an upright bar at one of 4 places and a level bar at one of 4 places, so
+16 modes, equally frequent. An image's 64 pixels are in its channels: that makes the PGGAN networks fully connected,
 and a training a matter of seconds. Each way is trained as often as there are seeds, with all else equal, and 1600
-samples of the averaged generator are looked at. A sample belongs to the mode whose picture is nearest, and is good if
-it is no further from it than a third of the way to the next; a mode is found if it has at least a fifth of its share,
-20 of 1600, in good samples.
+samples of the EMA generator are looked at. A sample belongs to the mode whose image is nearest, and is good if
+it is not a further from it than a third of the way to the next; a mode is found if it has at least a fifth of its
+share, 20 of 1600, in good samples.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pggan_framework.config import resolve_overrides
 from pggan_framework.launch.experiment import Experiment
 
 SIDE, BARS = 8, 4
-"""Pixels of a picture's side, and the places a bar has along it."""
+"""Pixels of an image's side, and the places a bar has along it."""
 MODES = BARS**2
 CLOSE = 0.4
 """Root mean square distance of a good sample from its mode, in [-1, 1]; a third of that between neighbouring modes."""
@@ -64,7 +64,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "none": {},
     "minibatch stddev": {"Discriminator.mbstd": "grouped"},
     "PullAway": {"penalties": ["PullAway"]},
-    "PullAway of pictures": {"penalties": ["PullAway"], "PullAway.of": "pictures"},
+    "PullAway of images": {"penalties": ["PullAway"], "PullAway.of": "pictures"},
     "PullAway, centred": {"penalties": ["PullAway"], "PullAway.centred": True},
     "GDPP": {"penalties": ["GDPP"]},
     "UnrolledD, 2 steps": {"penalties": ["UnrolledD"], "UnrolledD.steps": 2},
@@ -74,7 +74,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def modes() -> NDArray[np.float64]:
-    """The picture of every mode, [MODES, SIDE * SIDE, 1, 1]: 1 on the two bars, -1 elsewhere."""
+    """The image of every mode, [MODES, SIDE * SIDE, 1, 1]: 1 on the two bars, -1 elsewhere."""
     bars = np.kron(np.eye(BARS), np.ones(SIDE // BARS))
     crosses = np.maximum(bars[:, None, :, None], bars[None, :, None, :])
     pictures: NDArray[np.float64] = 2 * crosses.reshape(MODES, -1, 1, 1) - 1
@@ -83,7 +83,7 @@ def modes() -> NDArray[np.float64]:
 
 @register("dataset")
 class Crosses(DepthDataset):
-    """Pictures of one cross each, the modes in turn; they differ a little in contrast and noise.
+    """Images of one cross each, the modes in turn; they differ a little in contrast and noise.
 
     Args:
         count: how many.
@@ -100,7 +100,7 @@ class Crosses(DepthDataset):
         return len(self.pictures)
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """Picture `index`, [SIDE * SIDE, 1, 1]."""
+        """Image `index`, [SIDE * SIDE, 1, 1]."""
         picture: NDArray[np.uint8] = self.pictures[index]
         return picture
 
@@ -112,11 +112,11 @@ class Crosses(DepthDataset):
 def count_modes(
     pictures: NDArray[Any], centres: NDArray[Any], close: float = CLOSE, share: float = SHARE
 ) -> tuple[int, float]:
-    """How many modes samples cover, and the share of good samples.
+    """How many modes samples cover, and the fraction of good samples.
 
     Args:
         pictures: samples [N, ...].
-        centres: the modes' pictures [M, ...].
+        centres: the modes' images [M, ...].
         close: largest root mean square distance of a good sample from its nearest mode.
         share: a mode is covered by at least this share of N / M good samples.
     """
@@ -141,7 +141,7 @@ def train(way: dict[str, Any], seed: int, kimg: float) -> tuple[int, float]:
 def main() -> None:
     """Train all ways and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kimg", type=float, default=25, help="thousand pictures each is trained with")
+    parser.add_argument("--kimg", type=float, default=25, help="thousand images each is trained with")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each way")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), help="which ways")
     arguments = parser.parse_args()

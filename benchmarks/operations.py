@@ -68,7 +68,7 @@ def counted(work: Callable[[], Any]) -> Count:
 
 
 def _is_operation(event: Any) -> bool:
-    return event.name.startswith(("aten::", "pggan::"))
+    return str(event.name).startswith(("aten::", "pggan::"))
 
 
 def _cause(event: Any) -> str:

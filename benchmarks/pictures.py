@@ -1,15 +1,15 @@
-"""How fast pictures are prepared at every size, beside how fast they are decoded alone, and whether the bits are right.
+"""How fast images are prepared at every size, next to how fast they are decoded alone, and whether the bits are right.
 
     OMP_NUM_THREADS=1 python benchmarks/pictures.py --count 20000 --out /dev/shm
 
-Makes pictures of 256 px (500 different ones, the others are links to them): cartoon cats, PNG, where the package
+Makes images of 256 px (500 different ones, the others are links to them): cartoon cats, PNG, where the package
 robohash is installed or unpacked (`--robohash DIR`), else smooth noise that compresses as photographs do, PNG or JPEG
 (`--kind`). Then, in turns, decodes them all with a plain Pillow loop, in as many processes, that opens each file, loads
 it and does nothing else; and prepares them. Imports count on neither side, all else does: looking at the headers,
-loading compiled loops, box means, writing, waiting for the disk, the contact sheet.
+loading compiled loops, box means, writing, waiting for the disk, the sample grid.
 
 Prints both times and their ratio for each turn, and of the best turns; the peak memory of all processes together (sum
-of their resident sets); and whether every level is equal to means taken in float64, on some pictures or on all. Where
+of their resident sets); and whether every level is equal to means taken in float64, on some images or on all. Where
 the disk is slower than the processors it is the disk that is measured: `--out /dev/shm` writes to memory. Needs Linux.
 """
 
@@ -33,7 +33,7 @@ POLL = 0.05
 
 
 def main() -> None:
-    """Make the pictures, time both ways, and print the figures."""
+    """Make the images, time both ways, and print the values."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=20000, help="pictures")
     parser.add_argument("--size", type=int, default=256, help="their side")
@@ -43,9 +43,9 @@ def main() -> None:
     parser.add_argument("--robohash", type=Path, help="the unpacked package")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, on both sides")
     parser.add_argument("--turns", type=int, default=2, help="how often each side is timed")
-    parser.add_argument("--check", type=int, default=500, help="pictures that are compared; 0 for all")
-    parser.add_argument("--folder", type=Path, help="where the pictures are made; by default a temporary folder")
-    parser.add_argument("--out", type=Path, help="where the prepared file is written; by default beside the pictures")
+    parser.add_argument("--check", type=int, default=500, help="images that are compared; 0 for all")
+    parser.add_argument("--folder", type=Path, help="where the images are made; by default a temporary folder")
+    parser.add_argument("--out", type=Path, help="where the prepared file is written; by default next to the images")
     parser.add_argument("--child", choices=("decode", "prepare"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -83,7 +83,7 @@ def benchmark(given: argparse.Namespace) -> None:
     print(f"best of {given.turns}: {min(times['decode']) / min(times['prepare']):.2f} times as fast")
     print(f"{(given.out / 'out.h5').stat().st_size / 1e9:.2f} GB written to {given.out}; {disk_speed(given.out)}")
     compared, different = check(given)
-    print(f"{compared} pictures at every depth: {different or 'none'} different from means in float64")
+    print(f"{compared} images at every depth: {different or 'none'} different from means in float64")
     sys.exit(different > 0)
 
 
@@ -129,7 +129,7 @@ def run(given: argparse.Namespace, way: str) -> tuple[float, float]:
 
 
 def make_pictures(given: argparse.Namespace) -> int:
-    """Make the pictures; returns their size in bytes."""
+    """Make the images; returns their size in bytes."""
     folder: Path = given.folder / "pictures"
     if not folder.exists():
         if given.kind in (None, "cats"):
@@ -155,7 +155,7 @@ def make_pictures(given: argparse.Namespace) -> int:
 
 
 def make_noise(number: int, size: int, path: Path) -> None:
-    """A picture of noise at every scale, stronger the coarser it is."""
+    """An image of noise at every scale, stronger the coarser it is."""
     from PIL import Image
 
     random = np.random.default_rng(number)
@@ -172,7 +172,7 @@ def make_noise(number: int, size: int, path: Path) -> None:
 
 
 def check(given: argparse.Namespace) -> tuple[int, int]:
-    """How many pictures were compared, and how many are different."""
+    """How many images were compared, and how many are different."""
     from PIL import Image
 
     from pggan_framework.data.datasets.h5 import OldH5Dataset

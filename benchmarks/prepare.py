@@ -32,7 +32,7 @@ POLL = 0.1
 
 
 def main() -> None:
-    """Make the recordings, prepare them, and print the figures."""
+    """Make the recordings, prepare them, and print the values."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=10, help="of sound")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
@@ -77,7 +77,7 @@ def benchmark(given: argparse.Namespace) -> None:
         killed = Watch(given, count, kill=(phase, 0.5))
         killed.run()
         time.sleep(1)  # its workers notice
-        print(f"killed at {killed.share:.1%} of {phase}; the next start goes on at {killed.progress()[1]:.1%}")
+        print(f"killed at {killed.share:.1%} of {phase}; the next start continues at {killed.progress()[1]:.1%}")
     again = Watch(given, count)
     again.run()
     print(f"which took another {again.spent['encoding']:.0f} s of encoding")

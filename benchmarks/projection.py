@@ -5,9 +5,9 @@
     pggan prepare notes held_notes --count 8 --seed 77
     python benchmarks/projection.py results/003-notes held_notes/*.wav
 
-The targets must be none of the training data; that is for the caller to see to. Every figure is a pair, of the nearest
+The targets must be none of the training data; that is for the caller to see to. Every value is a pair, of the nearest
 random latent and of what was found, in one run: the distance that is optimised (a root mean square, so that factors are
-not flattered by squares), and others that are not. Of pictures these are the features and inner layers of another
+not flattered by squares), and others that are not. Of images these are the features and inner layers of another
 extractor, of sounds the spectral convergence of the decoded wave with the target's (dB, lower is better), how far the
 pitch is off (cents), and whether the label found is the one in the file's name, as ``_m76_`` or ``pitch76``.
 """
@@ -47,11 +47,11 @@ def main() -> None:
     """Print a line a target, then medians and the worst."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="a run's folder or a checkpoint")
-    parser.add_argument("targets", type=Path, nargs="+", help="held-out pictures or sounds")
+    parser.add_argument("targets", type=Path, nargs="+", help="held-out images or sounds")
     parser.add_argument("--steps", type=int, default=Search.steps)
     parser.add_argument("--restarts", type=int, default=Search.restarts)
-    parser.add_argument("--extractor", help="optimised beside the pixels")
-    parser.add_argument("--independent", help="of pictures: an extractor that is not optimised")
+    parser.add_argument("--extractor", help="optimised next to the pixels")
+    parser.add_argument("--independent", help="of images: an extractor that is not optimised")
     parser.add_argument("--sheet", type=Path, help="a PNG: targets, nearest random ones, what was found")
     given = parser.parse_args()
     model = load_generator(find_checkpoint(given.run, Path("results"))[1])

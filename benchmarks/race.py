@@ -1,20 +1,21 @@
-"""Who draws better pictures after the same time: a plain PGGAN, or ours with half of it?
+"""Who draws better images after the same time: a plain PGGAN, or ours with half of it?
 
     python benchmarks/race.py --seconds 240 --seeds 3
     OMP_NUM_THREADS=1 python benchmarks/race.py --seconds 60 --seeds 2 --clock processor --only ours
+    python benchmarks/race.py --seconds 300 --share 1 --only ours fastgan stylegan2 r3gan
 
 Both learn the same 3,000 cats at 32 px (`pggan prepare cats datasets/cats --count 3000 --size 64`, or any folder of
-pictures) with fmap_base 512, fmap_max 64 and latents of 64, and share their time out alike: 0.6 parts at 4 px, then 0.5
+images) with fmap_base 512, fmap_max 64 and latents of 64, and share their time out alike: 0.6 parts at 4 px, then 0.5
 of fade and 0.8 after it at 8 px, and twice as much at each further size. The plain one is
 `benchmarks/contestants/plain.py`: eager, Adam at 2e-3, batches of 16, faded reals, an average with a half-life of 3
 kimg. Ours is what ``python train.py --config configs/short.yaml`` does, with its log, samples and checkpoint; its time
-is `--share` of the plain one's. Time begins with the first step on both sides: nobody's imports and reading of pictures
+is `--share` of the plain one's. Time begins with the first step on both sides: nobody's imports and reading of images
 count. Each training has a process of its own and is kept in `--out`; what is there already is not trained again.
 
 Printed are the machine, the images shown at each size, and the sliced Wasserstein distance of 1,500 samples from 1,500
-pictures, level by level, beside that of 1,500 other pictures (the floor). Samples are the averaged generator's; those
-of the one that was trained stand below as "raw": a short training may end before an average with a fixed half-life has
-caught up. Contact sheets show samples of all seeds.
+images, level by level, next to that of 1,500 other images (the baseline). Samples are the EMA generator's; those
+of the one that was trained are below as "raw": a short training may end before an average with a fixed half-life has
+caught up. Contact grids show samples of all seeds.
 """
 
 from __future__ import annotations
@@ -53,13 +54,25 @@ from pggan_framework.schedules.plan import Plan, Stage, linear_fade  # noqa: E40
 from pggan_framework.training.plugin import Plugin  # noqa: E402
 
 Trained = tuple[dict[int, int], float, NDArray[np.float32], NDArray[np.float32]]
-"""Images shown by depth, seconds, and samples of the averaged generator and of the one that was trained."""
+"""Images shown by depth, seconds, and samples of the EMA generator and of the one that was trained."""
 FIRST, FADE, STABLE = 0.6, 0.5, 0.8
 """Parts of the time: at 4 px, and at 8 px while fading in and after it; each further size takes twice the time."""
 SHORT = HERE.parent / "configs" / "short.yaml"
+RECIPES: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "fastgan": {"Generator.excitation": 2, "Discriminator.decoders": True, "penalties": ["R1", "SelfSupervision"]},
+    "stylegan2": {
+        "generator": "StyleGAN2Generator",
+        "discriminator": "StyleGAN2Discriminator",
+        "StyleGAN2Generator.mapping_layers": 4,
+        "penalties": ["R1", "PathLength"],
+    },
+    "r3gan": {"generator": "R3GANGenerator", "discriminator": "R3GANDiscriminator"},
+}
+"""What each contestant but plain changes of the config; r3gan has one of its own."""
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 SEED = 1000
-"""Of the latents and of the choice of pictures, beside each training's own."""
+"""Of the latents and of the choice of images, next to each training's own."""
 
 
 def main() -> None:
@@ -84,7 +97,7 @@ def main() -> None:
     full = dataset.growth.max_depth
     real, other = (dataset.images(part.tolist(), full) for part in (order[:count], order[half : half + count]))
     floor = dict(sliced_wasserstein(real, other))
-    print(f"{len(dataset)} pictures; {count} samples a side; plain has {given.seconds:g} s,"
+    print(f"{len(dataset)} images; {count} samples a side; plain has {given.seconds:g} s,"
           f" ours {given.seconds * given.share:g} s")  # fmt: skip
     print(_line("", "seed", "seconds", *(f"{side} px" for side in floor), "images shown at each size"))
     print(_line("reals", "", "", *(f"{value:.1f}" for value in floor.values()), ""), flush=True)
@@ -117,13 +130,13 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("datasets/cats"), help="a folder of pictures")
+    parser.add_argument("--data", type=Path, default=Path("datasets/cats"), help="a folder of images")
     parser.add_argument("--side", type=int, default=32, help="their side, in pixels")
     parser.add_argument("--seconds", type=float, default=240, help="of the plain one")
     parser.add_argument("--share", type=float, default=0.5, help="of that time that ours has")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
     parser.add_argument(
-        "--only", nargs="+", default=["plain", "ours"], choices=["plain", "ours"], help="who takes part"
+        "--only", nargs="+", default=["plain", "ours"], choices=["plain", *RECIPES], help="who takes part"
     )
     parser.add_argument("--config", type=Path, default=SHORT, help="ours")
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="processor: for a busy machine")
@@ -132,8 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fmap_base", type=int, default=512)
     parser.add_argument("--fmap_max", type=int, default=64)
     parser.add_argument("--latent", type=int, default=64)
-    parser.add_argument("--out", type=Path, default=Path("results/race"), help="where runs, samples and sheets go")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--out", type=Path, default=Path("results/race"), help="where runs, samples and grids go")
+    parser.add_argument("--json", type=Path, help="write the values here")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser
 
@@ -148,7 +161,7 @@ def pictures(given: argparse.Namespace) -> DefaultImageFolderDataset:
 
 
 def _file(given: argparse.Namespace, way: str, seed: int) -> Path:
-    """Where a training's results lie; no two settings share one."""
+    """Where a training's results are; no two settings share one."""
     seconds = given.seconds * (1 if way == "plain" else given.share)
     words = [way, seconds, given.clock, given.side, given.fmap_base, given.fmap_max, given.latent, seed]
     out: Path = given.out
@@ -167,13 +180,13 @@ def trained(way: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def train(way: str, seed: int, given: argparse.Namespace) -> None:
-    """Train in this process, and keep samples and figures."""
+    """Train in this process, and keep samples and values."""
     now = CLOCKS[given.clock]
     file = _file(given, way, seed)
     if way == "plain":
         shown, seconds, samples, raw = train_plain(given, seed, now)
     else:
-        shown, seconds, samples, raw = train_ours(given, seed, now, file)
+        shown, seconds, samples, raw = train_ours(way, given, seed, now, file)
     np.savez(file.with_suffix(".npz"), samples=to_uint8(samples), raw=to_uint8(raw))
     file.with_suffix(".json").write_text(json.dumps({"shown": shown, "seconds": seconds}), encoding="utf-8")
 
@@ -206,8 +219,8 @@ def train_plain(given: argparse.Namespace, seed: int, now: Callable[[], float]) 
         return shown, gone, training.average(latents, 1.0).numpy(), training.G(latents, 1.0).numpy()
 
 
-def train_ours(given: argparse.Namespace, seed: int, now: Callable[[], float], folder: Path) -> Trained:
-    """Those of a run of `train.py` with the config."""
+def train_ours(way: str, given: argparse.Namespace, seed: int, now: Callable[[], float], folder: Path) -> Trained:
+    """Those of a run of `train.py` with the config, and what the contestant changes."""
     read: list[float] = []
 
     def noted() -> float:
@@ -224,9 +237,12 @@ def train_ours(given: argparse.Namespace, seed: int, now: Callable[[], float], f
         "QualityMonitor.every_ticks": 0,
         "result_dir": str(folder),
     }
-    for network in ("Generator", "Discriminator"):
+    flags |= RECIPES[way]
+    networks = [flags.get(kind, kind.title()) for kind in ("generator", "discriminator")]
+    for network in networks:
         flags |= {f"{network}.fmap_base": given.fmap_base, f"{network}.fmap_max": given.fmap_max}
-    flags["Generator.latent_size"] = given.latent
+    flags[f"{networks[0]}.latent_size"] = given.latent
+    config = SHORT.with_name("r3gan.yaml") if way == "r3gan" else given.config
     shown: dict[int, int] = {}
 
     def count(hook: Plugin) -> None:
@@ -234,14 +250,14 @@ def train_ours(given: argparse.Namespace, seed: int, now: Callable[[], float], f
         shown[depth] = shown.get(depth, 0) + hook.trainer.minibatch_size
 
     with plugin(count) as name:
-        result = run(given.config, {**flags, "plugins": [name]})
+        result = run(config, {**flags, "plugins": [name]})
     averaged, raw = (load_generator(snapshots(result.path)[-1], weights) for weights in ("ema", "raw"))
     latents = averaged.latents(given.samples, SEED)
     return shown, read[-1] - read[0], averaged.generate(latents), raw.generate(latents)
 
 
 def draw(way: str, given: argparse.Namespace, columns: int = 16) -> None:
-    """A contact sheet: a row of samples for each seed."""
+    """A sample grid: a row of samples for each seed."""
     rows = []
     for seed in range(given.seeds):
         with np.load(_file(given, way, seed).with_suffix(".npz")) as stored:

@@ -1,10 +1,10 @@
-"""How a trained run's samples compare with the data they were learned from.
+"""How a trained run's samples compare with the data they were trained on.
 
     python benchmarks/samples.py results/000-tones
 
-Prints, for as many fakes as reals and for a second set of reals (the floor): pitch percentiles in Hz and the share of
-sounds that have a pitch, level in dB, and two distances to the reals: of the mean picture and of the spread around it
-(root mean square over pixels, in per cent of the range [-1, 1]).
+Prints, for as many fakes as reals and for a second set of reals (the baseline): pitch percentiles in Hz and the
+fraction of sounds that have a pitch, level in dB, and two distances to the reals: of the mean image and of the spread
+around it (root mean square over pixels, in per cent of the range [-1, 1]).
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def main() -> None:
 def report(
     name: str, images: NDArray[np.float32], reals: NDArray[np.float32], codec: Codec | None, low: float, high: float
 ) -> None:
-    """Print one line of figures for `images` [N, C, h, w] beside `reals`."""
+    """Print one line of values for `images` [N, C, h, w] next to `reals`."""
     mean = 50 * float(np.sqrt(np.mean((images.mean(0) - reals.mean(0)) ** 2)))
     spread = 50 * float(np.sqrt(np.mean((images.std(0) - reals.std(0)) ** 2)))
-    line = f"{name:>12}: mean picture {mean:5.2f} %, spread {spread:5.2f} %"
+    line = f"{name:>12}: mean image {mean:5.2f} %, spread {spread:5.2f} %"
     if codec is not None and images.shape[1:] == codec.shape:
         waves = codec.decode(images)
         pitch = np.array([estimate_pitch(wave, codec.sample_rate, low, high) for wave in waves])

@@ -1,4 +1,4 @@
-"""How fast a training step is: any number of contestants in turns, in one process, beside what arithmetic allows.
+"""How fast a training step is: any number of contestants in turns, in one process, next to what arithmetic allows.
 
     OMP_NUM_THREADS=1 python benchmarks/step.py
     python benchmarks/step.py --resolutions 4,8,16 --seconds 20 --json step.json --markdown step.md --plot step.svg
@@ -7,10 +7,10 @@
     python benchmarks/step.py --operations
 
 A contestant is a Python file with ``make(resolution, fmap_base, fmap_max, latent, batch, alpha) -> step``, where
-``step(real)`` is one update of D, with gradient penalty and drift, and one of G, on real pictures [batch, 3, R, R] in
+``step(real)`` is one update of D, with gradient penalty and drift, and one of G, on real images [batch, 3, R, R] in
 [-1, 1]. It may have ``keeps_freed_memory = True``: it asks the allocator for that; the others run with glibc's own
 settings. Ratios are to the first contestant: medians over the turns of the ratio within a turn, by processor time,
-which other programs on the machine disturb least; those by the clock stand beside. The limit is the time that the
+which other programs on the machine disturb least; those by the clock are next to them. The limit is the time that the
 arithmetic of our step, resizes folded into kernels, would take at the speed the library's convolution reaches in the
 same run; a step that gets by with fewer products than convolutions have can be above 100 % of it. Peak memory is what a
 fresh process needs for some steps beyond what it had before them.
@@ -30,6 +30,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from types import ModuleType
@@ -128,12 +129,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fmap_base", type=int, default=2048)
     parser.add_argument("--fmap_max", type=int, default=128)
     parser.add_argument("--latent", type=int, default=128)
-    parser.add_argument("--batch", type=int, help="pictures a step; by default 16, and 8 from 128 px on")
-    parser.add_argument("--alpha", type=float, help="weight of the newest block, by default 1")
+    parser.add_argument("--batch", type=int, help="images per step (default: 16, from 128 px on 8)")
+    parser.add_argument("--alpha", type=float, help="weight of the newest block (default: 1)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seconds", type=float, default=30, help="of turns at each resolution")
     parser.add_argument("--no_memory", action="store_true", help="do not measure peak memory")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the values here")
     parser.add_argument("--markdown", type=Path, help="write a table for a page here")
     parser.add_argument("--plot", type=Path, help="draw the ratios into this SVG")
     parser.add_argument("--memory_of", type=Path, help=argparse.SUPPRESS)
@@ -153,7 +154,9 @@ def count_operations(side: int, given: argparse.Namespace) -> None:
         step = load(path).make(side, given.fmap_base, given.fmap_max, given.latent, batch, given.alpha)
         for _ in range(2):  # the first fills caches
             step(real)
-        print(f"\n{path.stem}, {side}x{side}, alpha {given.alpha:g}: {counted(lambda: step(real)).table()}", flush=True)
+        print(
+            f"\n{path.stem}, {side}x{side}, alpha {given.alpha:g}: {counted(partial(step, real)).table()}", flush=True
+        )
 
 
 def compare(side: int, given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -217,7 +220,7 @@ def compare(side: int, given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _once(one: Contestant, real: Tensor) -> float:
-    """Seconds of one step; it is no turn."""
+    """Seconds of one step; it is not a turn."""
     one.turn(real, 1)
     one.cpu.clear()
     return one.wall.pop()
@@ -227,7 +230,7 @@ def load(path: Path) -> ModuleType:
     """A contestant's file as a module."""
     spec = importlib.util.spec_from_file_location(f"contestant_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise SystemExit(f"{path} is no Python file")
+        raise SystemExit(f"{path} is not Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -268,7 +271,7 @@ def peak_memory(path: Path, setting: list[Any]) -> float:
 
 
 def table(machine: dict[str, Any], rows: list[dict[str, Any]]) -> str:
-    """The figures as a table in Markdown, a line a resolution, under a line that says what they were measured on."""
+    """The values as a table in Markdown, a line a resolution, under a line that says what they were measured on."""
     names = list(dict.fromkeys(row["name"] for row in rows))
     head = ["px", "batch", f"{names[0]}, ms an image", *(f"{name}: ratio (by clock)" for name in names[1:])]
     head += ["convolutions, GFLOP/s", *(f"{name}: of the limit" for name in names)]

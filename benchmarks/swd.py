@@ -1,15 +1,15 @@
-"""How fast the sliced Wasserstein distance is, beside the plain way with NumPy and SciPy, in one run.
+"""How fast the sliced Wasserstein distance is, next to the plain way with NumPy and SciPy, in one run.
 
     python benchmarks/swd.py
     python benchmarks/swd.py --count 2048 --turns 3
     python benchmarks/swd.py --plain 2048
 
-Both measure the same random pictures with the same patches and directions. They take turns, each time in a process of
-its own, so that other work on the machine hits both alike and each one's memory can be told. Compiling, two seconds
-for our way, is in its time; imports and a first call of 64 pictures are not. The plain way, the published tool's, takes
-time in proportion to the number of pictures (a little more, for the sorting): with --plain it is timed on part of them
+Both measure the same random images with the same patches and directions. They take turns, each time in a process of
+its own, so that other work on the machine hits both alike and each one's memory can be informed. Compiling, two seconds
+for our way, is in its time; imports and a first call of 64 images are not. The plain way, the published tool's, takes
+time in proportion to the number of images (a little more, for the sorting): with --plain it is timed on part of them
 and multiplied. Printed are the machine, both times by the clock and as processor time, the most memory each needed
-(the pictures and the libraries are in it), the ratios, and the largest difference of a level where both measured all.
+(the images and the libraries are in it), the ratios, and the largest difference of a level where both measured all.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ UNITS = ("wall", "cpu")
 def main() -> None:
     """Time both ways in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=16384, help="pictures a side")
+    parser.add_argument("--count", type=int, default=16384, help="images a side")
     parser.add_argument("--size", type=int, default=64, help="their side")
-    parser.add_argument("--plain", type=int, help="pictures a side that the plain way measures; all by default")
+    parser.add_argument("--plain", type=int, help="images a side that the plain way measures; all by default")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of both ways' linear algebra")
     parser.add_argument("--turns", type=int, default=1, help="how often each is measured")
     parser.add_argument("--only", choices=("ours", "plain"), help="measure this one once, in this process; prints JSON")
@@ -61,7 +61,7 @@ def main() -> None:
     versions = f"numpy {np.__version__}, scipy {scipy.__version__}, torch {torch.__version__}"
     print(f"{processor()}, {os.cpu_count()} cores, {given.threads} threads; load {os.getloadavg()[0]:.1f}; {versions}")
     how = "all measured" if part == given.count else f"{part} measured, times {given.count / part:g}"
-    print(f"{given.count} pictures of {given.size} px a side; plain: {how}")
+    print(f"{given.count} images of {given.size} px a side; plain: {how}")
     runs: dict[str, list[dict[str, Any]]] = {"ours": [], "plain": []}
     for _ in range(given.turns):
         for way, before in runs.items():

@@ -4,7 +4,7 @@
     python benchmarks/tour.py --kernels auto --resolution 64
 
 Counts the functions of the package, not those of PyTorch. The step is that of a run with the default networks and loss
-at its last depth, in the middle of its fade: an update of D, one of G, and one of the averaged generator.
+at its last depth, in the middle of its fade: an update of D, one of G, and one of the EMA generator.
 """
 
 from __future__ import annotations

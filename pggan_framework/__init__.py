@@ -1,6 +1,6 @@
 """Progressive growing of GANs for sound and images, from a config file.
 
-The names below are imported on first use, so that ``import pggan_framework`` is quick and does not import torch.
+The names below are imported on first use, so that ``import pggan_framework`` is fast and does not import torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""Exceptions with a meaning for the command line: errors the user can fix, damaged files, diverged training."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from importlib.util import find_spec
 
 
 class UserError(Exception):
-    """A mistake in the input. The command line prints it as one line and exits with status 2.
+    """An input error. The command line prints it as one line and exits with status 2.
 
-    The message names what was given and what is allowed; it holds no newline, and control characters, which a file's
-    names may have, are written out.
+    The message names what was given and what is allowed. It holds no newline; control characters, which file names may
+    contain, are escaped.
     """
 
     def __init__(self, message: str) -> None:
@@ -20,11 +20,11 @@ class UserError(Exception):
 
 
 class LocalError(UserError):
-    """A mistake that other machines need not have: a file that is missing here. Each machine that has it tells it."""
+    """An error of this machine only, such as a file missing here. Each machine that has it reports it."""
 
 
 class DamagedError(UserError):
-    """A file's bytes are not those that were written: a checksum differs, or it is cut short."""
+    """A file's bytes differ from those that were written: a checksum differs, or the file is truncated."""
 
 
 class DivergedError(Exception):
@@ -39,17 +39,28 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     return f" (did you mean '{folded[match[0]]}'?)" if match else ""
 
 
+def at_least(owner: str, least: float, **parameters: float) -> None:
+    """Check numbers that a component was given.
+
+    Raises:
+        UserError: if one is below `least` or NaN; the message names the component, the parameter and its value.
+    """
+    for name, value in parameters.items():
+        if not value >= least:
+            raise UserError(f"{owner}.{name} {value} is not allowed; allowed: {least} and up")
+
+
 def require(package: str, component: str) -> None:
-    """See that an optional package is installed, without importing it.
+    """Check that an optional package is installed, without importing it.
 
     Args:
-        package: its import name, which pip knows too.
-        component: who needs it.
+        package: its import name, which is also its name for pip.
+        component: the component that needs it.
 
     Raises:
         UserError: if it is not installed.
     """
     spec = find_spec(package)
-    # A mere folder of that name where the run starts, such as wandb leaves behind, has no loader of its own.
+    # A plain folder of that name in the working directory, such as the one wandb leaves behind, has no loader.
     if spec is None or spec.origin is None:
         raise UserError(f"{component} needs the package {package}, which is not installed; pip install {package}")

@@ -1,4 +1,4 @@
-"""Name -> class, with a kind. One namespace of names, since a name is a command-line prefix."""
+"""The registry of components: name -> class and kind. Names are unique, since each is a command-line prefix."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ KINDS = (
     "metric",
     "extractor",
 )
-"""What a component can be. ``training`` holds the parts every run has once (Trainer, EMA)."""
+"""The kinds of components. ``training`` holds the parts every run has once (Trainer, EMA)."""
 
 Class = TypeVar("Class", bound=type)
 
 
 @dataclass(frozen=True)
 class Component:
-    """A registered class: its name, its kind, its other names and the class itself."""
+    """A registered class: its name, its kind, its aliases and the class itself."""
 
     name: str
     kind: str
@@ -46,14 +46,14 @@ class Component:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is part of this package, not of a user's file or another package."""
+        """Whether it is part of this package, and not of a user's file or another package."""
         return self.module.startswith("pggan_framework.")
 
     def check(self, base: type | None = None) -> None:
-        """See that the class derives from the base of its kind and defines what that leaves open.
+        """Check that the class derives from the base of its kind and defines the abstract methods of that base.
 
         Args:
-            base: another base than the one that `contract` names.
+            base: a base to check instead of the one that `contract` names.
 
         Raises:
             UserError: if it does not.
@@ -80,7 +80,7 @@ class Registry:
         """Add a component.
 
         Raises:
-            UserError: if the kind is unknown, or one of its names is taken by another class.
+            UserError: if the kind is unknown, or another class has one of its names.
         """
         if component.kind not in KINDS:
             raise UserError(
@@ -101,16 +101,17 @@ class Registry:
         """Find a component by name or alias.
 
         Raises:
-            UserError: if there is none of this name, or it is of another kind than `kind`.
+            UserError: if there is no component of this name, or it is not of the kind `kind`.
         """
         component = self._components.get(self._names.get(name, ""))
+        if component is not None and kind in (None, component.kind):
+            return component
         allowed = sorted(c.name for c in self if kind in (None, c.kind))
-        if component is None:
-            what = kind or "component"
-            raise UserError(f"unknown {what} '{name}'{nearest(name, allowed)}; allowed: {', '.join(allowed)}")
-        if kind is not None and component.kind != kind:
+        if component is not None:
             raise UserError(f"'{name}' is a {component.kind}, not a {kind}; allowed: {', '.join(allowed)}")
-        return component
+        raise UserError(
+            f"unknown {kind or 'component'} '{name}'{nearest(name, allowed)}; allowed: {', '.join(allowed)}"
+        )
 
     def __iter__(self) -> Iterator[Component]:
         return iter(sorted(self._components.values(), key=lambda c: (KINDS.index(c.kind), c.name.lower())))
@@ -119,7 +120,7 @@ class Registry:
         return name in self._names
 
     def remove(self, name: str) -> None:
-        """Forget a component and its aliases (for tests and for reloading a user's file)."""
+        """Remove a component and its aliases (for tests and for reloading a user's file)."""
         component = self._components.pop(self._names[name])
         for other in (component.name, *component.aliases):
             del self._names[other]
@@ -132,7 +133,7 @@ BASES: dict[str, type] = {}
 
 
 def contract(kind: str) -> Callable[[Class], Class]:
-    """Declare the decorated class the base of a kind: components that do not derive from it are refused."""
+    """Declare the decorated class the base of a kind: components that do not derive from it are rejected."""
 
     def decorate(cls: Class) -> Class:
         BASES[kind] = cls
@@ -146,13 +147,13 @@ def register(kind: str, name: str | None = None, *, aliases: tuple[str, ...] = (
 
     Args:
         kind: one of `KINDS`.
-        name: its name on the command line; the class's own name by default.
-        aliases: other names that mean the same class.
+        name: its name on the command line (default: the class's name).
+        aliases: other names of the same class.
 
     Every constructor parameter becomes ``--Name.parameter``; its type comes from the annotation, its help from the
-    ``Args:`` section of the class's (or ``__init__``'s) Google-style docstring. Parameters that a class lists as
-    ``injected: ClassVar[tuple[str, ...]] = ("directory",)`` are no flags: the run passes them. What it can pass is
-    every general flag that names no component, and what is known where the component is built (`launch.build`).
+    ``Args:`` section of the class's (or ``__init__``'s) Google-style docstring. Parameters that a class lists in
+    ``injected: ClassVar[tuple[str, ...]] = ("directory",)`` are not flags: the run passes them. A run can inject every
+    general flag that names no component, and the values known where the component is built (`launch.build`).
     """
 
     def decorate(cls: Class) -> Class:

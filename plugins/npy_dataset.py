@@ -1,4 +1,4 @@
-"""An example of a dataset of one's own: pictures from one numpy array."""
+"""Example of a user-defined dataset: images from one numpy array."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -11,11 +11,11 @@ from pggan_framework import DepthDataset, UserError, register
 
 @register("dataset")
 class NpyDataset(DepthDataset):
-    """Pictures from a ``.npy`` file, uint8 [N, C, H, W]; read from the disk as they are needed.
+    """Images from a ``.npy`` file, uint8 [N, C, H, W]; read from the disk on demand.
 
     Args:
         path: the file.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
+        model_dataset_depth_offset: log2 of the shorter side of the images at depth 0.
     """
 
     def __init__(self, path: Path, model_dataset_depth_offset: int = 2) -> None:
@@ -33,7 +33,7 @@ class NpyDataset(DepthDataset):
         return len(self.array)
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """Picture `index`, [C, H, W]."""
+        """Image `index`, [C, H, W]."""
         return np.asarray(self.array[index])
 
     def fingerprint(self) -> str:

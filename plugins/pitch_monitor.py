@@ -1,4 +1,4 @@
-"""An example of a trainer plugin of one's own: which pitches does the generator play?"""
+"""Example of a user-defined trainer plugin: the pitches that the generator plays."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,17 @@ from pggan_framework.training.randomness import derive
 
 @register("plugin")
 class PitchMonitor(Plugin):
-    """Adds the pitch range of generated sounds to the figures of a tick: 10th, 50th and 90th percentile in Hz.
+    """Adds the pitch range of generated sounds to a tick's values: 10th, 50th and 90th percentile in Hz.
 
-    Each sample is decoded as SoundSaver would, at full depth only; ``pitch.share`` is how many of them have a pitch.
-    Where the data have the label ``pitch``, MIDI numbers, ``pitch.cents`` is the median error of those that have one,
-    and ``pitch.in_tune`` how many of all are within 50 cents.
+    Each sample is decoded as SoundSaver would, at full depth only; ``pitch.share`` is the fraction with a pitch. If the
+    data have the label ``pitch``, MIDI numbers, ``pitch.cents`` is the median error of those with a pitch, and
+    ``pitch.in_tune`` the fraction of all within 50 cents.
 
     Args:
-        count: how many samples are measured.
+        count: number of samples to measure.
         every_ticks: ticks between two measurements.
-        low_hz: lowest pitch looked for.
-        high_hz: highest pitch looked for.
+        low_hz: lowest detectable pitch.
+        high_hz: highest detectable pitch.
     """
 
     def __init__(self, count: int = 32, every_ticks: int = 5, low_hz: float = 50, high_hz: float = 2000) -> None:
@@ -32,7 +32,7 @@ class PitchMonitor(Plugin):
         """Measure."""
         parts = self.trainer.parts
         if parts.dataset.codec is None:
-            raise UserError("PitchMonitor: these data are no sound; allowed: a dataset with a codec")
+            raise UserError("PitchMonitor: these data are not sound; allowed: a dataset with a codec")
         if self.trainer.depth < self.trainer.G.max_depth:
             return
         pictures, labels = self.trainer.sample(self.count, derive(parts.seed, self.trainer.nimg))
@@ -52,7 +52,7 @@ class PitchMonitor(Plugin):
                 self.trainer.stats["pitch.cents"] = float(np.nanmedian(cents))
 
     def wanted(self, labels: Labels) -> NDArray[np.float64] | None:
-        """The pitches [N] in Hz that labels [N, A] ask for; None where none of them is a ``pitch``."""
+        """The pitches [N] in Hz for labels [N, A]; None if no attribute is ``pitch``."""
         space = self.trainer.parts.dataset.label_space
         names = [] if space is None else [attribute.name for attribute in space.attributes]
         if space is None or "pitch" not in names:

@@ -1,4 +1,4 @@
-"""The kinds of faults: each breaks a run in one way, lets it resume, and tells what is wrong in the end."""
+"""The kinds of faults: each breaks a run in one way, lets it resume, and reports what is wrong in the end."""
 
 from __future__ import annotations
 
@@ -12,11 +12,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from fault_machines import (
+    WORKERS,
+    broken_prepare,
+    closed_pipe,
+    limited,
+    lost_rank,
+    photos,
+    removed_run,
+    small_shm,
+    stopped_for_a_while,
+    torn_texts,
+)
 from fault_runs import FLAGS, Harness, Launcher, collect, differences, orphans, runs, train
 
 Kind = Callable[[Harness, Path, random.Random], list[str]]
 """Breaks a run in a folder; the random numbers say where. Gives what is wrong, [] where nothing is."""
-WORKERS = ("--num_data_workers", "2")
 CALLS = ("open", "write", "sync", "rename", "unlink")
 
 
@@ -98,7 +109,7 @@ def clock_backwards(harness: Harness, place: Path, draw: random.Random) -> list[
 
 
 def no_home(harness: Harness, place: Path, draw: random.Random) -> list[str]:
-    """No HOME, or one that is no folder and cannot be written to."""
+    """No HOME, or one that is not a folder and cannot be written to."""
     oracle = harness.oracle()
     home = draw.choice([None, "/nonexistent", "/dev/null"])
     more = {"HOME": home, "PGGAN_CACHE": None, "XDG_CACHE_HOME": None, "USER": None, "LOGNAME": None}
@@ -111,13 +122,7 @@ def no_home(harness: Harness, place: Path, draw: random.Random) -> list[str]:
 
 def vanished_data(harness: Harness, place: Path, draw: random.Random) -> list[str]:
     """The folder of the data is renamed while a run trains, and comes back."""
-    from PIL import Image
-
-    data = harness.folder / "photos"
-    if not data.exists():
-        data.mkdir()
-        for number in range(12):
-            Image.frombytes("RGB", (16, 16), random.Random(number).randbytes(768)).save(data / f"{number}.png")
+    data = photos(harness)
     images = ("--dataset_class", "DefaultImageFolderDataset", "--DefaultImageFolderDataset.dir_path", str(data))
     more = tuple(draw.choice([images, (*images, *WORKERS)]))
     harness.oracle(*more)
@@ -230,6 +235,14 @@ def _failing(kind: str, error: int) -> Kind:
     return lambda harness, place, draw: failing_call(harness, place, draw, kind, error)
 
 
+def _prepare(action: int) -> Kind:
+    return lambda harness, place, draw: broken_prepare(harness, place, draw, action)
+
+
+def _limited(name: str, low: int, high: int) -> Kind:
+    return lambda harness, place, draw: limited(harness, place, draw, name, low, high)
+
+
 def chain(harness: Harness, place: Path, draw: random.Random, kills: int = 5) -> list[str]:
     """Several kills in a row, at random and at system calls, before the run may end."""
     wrong: list[str] = []
@@ -239,6 +252,7 @@ def chain(harness: Harness, place: Path, draw: random.Random, kills: int = 5) ->
     return wrong + harness.finish(place)
 
 
+PREPARE = {"SIGKILL": -signal.SIGKILL, "ENOSPC": errno.ENOSPC, "EIO": errno.EIO}
 KINDS: dict[str, Kind] = {
     "SIGKILL at random": signalled(signal.SIGKILL),
     **{f"SIGKILL at {kind}": _kill_at(kind) for kind in CALLS},
@@ -254,8 +268,18 @@ KINDS: dict[str, Kind] = {
     "double start": double_start,
     "no HOME": no_home,
     "clock backwards": clock_backwards,
+    **{f"{name} in prepare": _prepare(action) for name, action in PREPARE.items()},
+    "closed pipe": closed_pipe,
+    "stopped and continued": stopped_for_a_while,
+    "removed run": removed_run,
+    "torn texts": torn_texts,
+    "few open files": _limited("NOFILE", 12, 60),
+    "small files": _limited("FSIZE", 1 << 10, 200 << 10),
+    "little memory": _limited("AS", 0, 300 << 20),
+    "lost rank": lost_rank,
+    "small shm": small_shm,
     "full disk": full_disk,
     "read-only disk": read_only,
 }
-NEED_ROOT = ("full disk", "read-only disk")
+NEED_ROOT = ("full disk", "read-only disk", "small shm")
 __all__ = ["CALLS", "FLAGS", "KINDS", "NEED_ROOT", "chain"]

@@ -180,15 +180,15 @@ def differences(found: Result, oracle: Result, samples: str = "all") -> list[str
         found: what a run has come to.
         oracle: what it must be.
         samples: "all" of the oracle's and no others, "present" where some could not be written, or "more" where a stop
-            has written those of its moment too.
+            has written those of its moment too; "present+" for both.
     """
     wrong = [
         name for name in oracle.state.keys() | found.state.keys() if found.state.get(name) != oracle.state.get(name)
     ]
     wrong += [] if found.stats == oracle.stats else ["stats.jsonl"]
-    names = oracle.samples.keys() & found.samples.keys() if samples == "present" else oracle.samples.keys()
+    names = oracle.samples.keys() & found.samples.keys() if "present" in samples else oracle.samples.keys()
     wrong += [name for name in names if found.samples.get(name) != oracle.samples[name]]
-    new = set() if samples == "more" else found.samples.keys() - oracle.samples.keys()
+    new = set() if samples in ("more", "present+") else found.samples.keys() - oracle.samples.keys()
     return wrong + [f"{name} is new" for name in new]
 
 
@@ -209,7 +209,7 @@ def orphans(session: int) -> list[int]:
 
 
 class Harness:
-    """Breaks runs in `folder` and judges what comes of them.
+    """Breaks runs in `folder` and scores what comes of them.
 
     Args:
         folder: for all files.
@@ -222,6 +222,8 @@ class Harness:
         self.counts: dict[str, int] = {}
         self.seconds = 0.0
         self.attempts = 0
+        self.extra: dict[str, Any] = {}
+        """Oracles of kinds that start their runs themselves."""
 
     def oracle(self, *more: str) -> Result:
         """The uninterrupted run, by its further flags."""

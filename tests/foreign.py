@@ -58,14 +58,14 @@ def example(shape: tuple[int, ...], data: bytes, packed: bool = True) -> bytes:
 
 
 def write_tfrecords(path: Path, pictures: np.ndarray) -> None:
-    """Pictures [N, C, H, W] as the PGGAN tool has them."""
+    """Images [N, C, H, W] as the PGGAN tool has them."""
     path.write_bytes(b"".join(record(example(picture.shape, picture.tobytes())) for picture in pictures))
 
 
 def write_idx(
     folder: Path, stem: str, pictures: np.ndarray, classes: Sequence[int], ends: tuple[str, str] = (".gz", ".gz")
 ) -> None:
-    """Pictures [N, H, W] and their classes as MNIST has them; compressed where the ending is ``.gz``."""
+    """Images [N, H, W] and their classes as MNIST has them; compressed where the ending is ``.gz``."""
     contents = [
         struct.pack(">HBB3I", 0, 8, 3, *pictures.shape) + pictures.tobytes(),
         struct.pack(">HBBI", 0, 8, 1, len(classes)) + bytes(classes),
@@ -116,7 +116,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def stylegan(names: Sequence[str], pictures: np.ndarray, labels: Any) -> dict[str, bytes]:
-    """The files of StyleGAN2-ADA's tool: pictures [N, H, W, 3], and dataset.json of `labels`, or of that text."""
+    """The files of StyleGAN2-ADA's tool: images [N, H, W, 3], and dataset.json of `labels`, or of that text."""
     content = {name: png(pixels) for name, pixels in zip(names, pictures, strict=True)}
     content["dataset.json"] = (labels if isinstance(labels, str) else json.dumps({"labels": labels})).encode()
     return content

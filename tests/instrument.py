@@ -1,4 +1,4 @@
-"""A stand-in for a trained model: its pictures are sines of the labelled pitch, so that tuning can be measured."""
+"""A stand-in for a trained model: its images are sines of the labelled pitch, so that tuning can be measured."""
 
 from __future__ import annotations
 

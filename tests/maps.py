@@ -1,4 +1,4 @@
-"""Label maps for tests: random ones, and a folder of pictures and maps."""
+"""Label maps for tests: random ones, and a folder of images and maps."""
 
 from __future__ import annotations
 

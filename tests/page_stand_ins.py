@@ -31,7 +31,7 @@ from PIL import Image
 order = json.loads(sys.argv[-1])
 for number in range(1, order["count"] + 1):
     for kind, side, colour in (("images", order["size"], "red"), ("labels", order["size"] * order["finer"], "#0000ff")):
-        picture = Image.new("RGB", (side, side), "#00ff00")
+        image = Image.new("RGB", (side, side), "#00ff00")
         picture.paste(colour, (0, 0, side // 2, side // number))
         picture.save(f"{order['out']}/{kind}/{number:05d}.png")
     print(number, flush=True)
@@ -55,7 +55,7 @@ CHORALE = """<score-partwise><part><measure><attributes><divisions>1</divisions>
 
 
 def data(root: Path) -> None:
-    """The folders datasets/, configs/, plugins/ and what lies beside them."""
+    """The folders datasets/, configs/, plugins/ and what is next to them."""
     random = np.random.default_rng(0)
     for name in ("configs", "plugins"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -99,7 +99,7 @@ def data(root: Path) -> None:
 
 
 def foreign_files(folder: Path) -> None:
-    """Data in the files of other tools: twelve pictures each, of two classes."""
+    """Data in the files of other tools: twelve images each, of two classes."""
     random = np.random.default_rng(0)
     pictures = random.integers(0, 256, (12, 3, 32, 32), dtype=np.uint8)
     classes = [0, 1] * 6

@@ -1,4 +1,4 @@
-"""The rooms of the package stand in an order, and a room imports only from rooms before it: cli comes last."""
+"""The rooms of the package are in an order, and a room imports only from rooms before it: cli comes last."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ AT_THE_TOP = {"__init__", "__main__", "errors", "registry"}
 
 
 def _imports(path: Path) -> set[str]:
-    """The rooms of the package that a file imports from, wherever the import stands."""
+    """The rooms of the package that a file imports from, wherever the import is."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,19 @@ LOSSES = [
     "StandardGAN",
     "WGANGP",
 ]
-PENALTIES = ["Consistency", "Drift", "GDPP", "GradientPenalty", "PullAway", "R1", "R2", "TV", "UnrolledD", "ZeroGP"]
+PENALTIES = [
+    "Consistency",
+    "Drift",
+    "GDPP",
+    "GradientPenalty",
+    "PathLength",
+    "PullAway",
+    "R1",
+    "R2",
+    "TV",
+    "UnrolledD",
+    "ZeroGP",
+]
 SMALL_G, SMALL_D = {"fmap_base": 16, "fmap_max": 4, "latent_size": 3}, {"fmap_base": 16, "fmap_max": 4}
 NETWORKS: dict[str, dict[str, Any]] = {
     "PGGAN": {"generator": "Generator", "discriminator": "Discriminator"},
@@ -37,6 +48,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "auto-encoder": {"generator": "Generator", "discriminator": "AutoencoderDiscriminator"},
     "DCGAN": {"generator": "DCGANGenerator", "discriminator": "DCGANDiscriminator", "grows": False},
     "DCGAN's G": {"generator": "DCGANGenerator", "discriminator": "Discriminator", "grows": False},
+    "R3GAN": {"generator": "R3GANGenerator", "discriminator": "R3GANDiscriminator", "labels": True},
+    "StyleGAN2": {"generator": "StyleGAN2Generator", "discriminator": "StyleGAN2Discriminator"},
     "SPADE": {"generator": "SPADEGenerator", "discriminator": "MapDiscriminator", "maps": True},
 }
 SCHEDULES: dict[str, dict[str, Any]] = {
@@ -50,7 +63,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten coloured 8x8 pictures in two folders, and a map of three classes for each."""
+    """Ten coloured 8x8 images in two folders, and a map of three classes for each."""
     root = tmp_path_factory.mktemp("pictures")
     random = np.random.default_rng(0)
     for number in range(10):
@@ -100,7 +113,7 @@ def config_of(pictures: Path, loss: str, networks: str, **more: Any) -> dict[str
 
 
 def attempt(config: dict[str, Any], folder: Path) -> str:
-    """Train a few steps; '' where all figures are finite, else the line that refuses it."""
+    """Train a few steps; '' where all values are finite, else the line that refuses it."""
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     try:
@@ -113,8 +126,13 @@ def attempt(config: dict[str, Any], folder: Path) -> str:
     return ""
 
 
-@pytest.mark.parametrize(("loss", "networks"), list(product(LOSSES, NETWORKS)))
-def test_every_loss_with_every_networks(loss: str, networks: str, pictures: Path, clean: Path) -> None:
+# A third of all pairs: each loss with two or three of the networks, each of the networks with two or three losses, and
+# BEGAN with the auto-encoder. What a pair adds to its two parts, `combinations` below draws.
+PAIRS = [(loss, kind) for i, loss in enumerate(LOSSES) for j, kind in enumerate(NETWORKS) if (i + j) % 3 == 0]
+
+
+@pytest.mark.parametrize(("loss", "networks"), PAIRS)
+def test_every_loss_and_all_networks(loss: str, networks: str, pictures: Path, clean: Path) -> None:
     refused = attempt(config_of(pictures, loss, networks), clean)
     rebuilds = networks == "auto-encoder"
     if loss == "BEGAN" and not rebuilds:
@@ -164,10 +182,11 @@ def test_combinations_train_or_say_why_not(
     if refused:
         reasons = (
             "BEGAN needs a discriminator that is an auto-encoder",
-            "DiffAugment moves what is in a picture, but the data are labelled with maps",
-            "ADA moves what is in a picture, but the data are labelled with maps",
-            "ColourJitter moves what is in a picture, but the data are labelled with maps",
+            "DiffAugment moves what is in an image, but the data are labelled with maps",
+            "ADA moves what is in an image, but the data are labelled with maps",
+            "ColourJitter moves what is in an image, but the data are labelled with maps",
             "does not know its blocks by depth",
             "Consistency compares two dropout passes, but",
+            "SelfSupervision needs a discriminator with decoders",
         )
         assert any(reason in refused for reason in reasons), refused

@@ -16,7 +16,7 @@ from pggan_framework.registry import REGISTRY
 ROOT = Path(__file__).parents[1]
 ROWS = [
     line.split("|")[1:-1]
-    for line in (ROOT / "docs" / "coming-from.md").read_text().splitlines()
+    for line in (ROOT / "docs" / "how-to" / "migrate.md").read_text().splitlines()
     if line.startswith("|") and "---" not in line and "theirs" not in line
 ]
 
@@ -46,7 +46,7 @@ def test_our_side_of_a_row_exists(row: list[str]) -> None:
 
 
 def test_every_system_has_its_configs() -> None:
-    page = (ROOT / "docs" / "coming-from.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "migrate.md").read_text()
     named = set(re.findall(r"configs/(\w+)\.yaml", page))
     assert named == {
         "anime_pggan", "yukyeongleee_pggan", "deepsound_pggan", "label2img", "pokegan_dcgan", "pokegan_progan",

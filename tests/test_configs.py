@@ -42,6 +42,8 @@ def test_a_config_says_what_it_means(path: Path) -> None:
 REDUCED: dict[str, dict[str, Any]] = {
     "Generator": {"fmap_base": 16, "fmap_max": 4, "latent_size": 4},
     "Discriminator": {"fmap_base": 16, "fmap_max": 4},
+    "R3GANGenerator": {"fmap_base": 16, "fmap_max": 4, "latent_size": 4},
+    "R3GANDiscriminator": {"fmap_base": 16, "fmap_max": 4},
     "DCGANGenerator": {"fmap_base": 4, "fmap_max": 4, "latent_size": 4},
     "DCGANDiscriminator": {"fmap_base": 4, "fmap_max": 4},
     "SPADEGenerator": {"fmap_base": 16, "fmap_max": 4, "hidden": 4},
@@ -55,7 +57,7 @@ REDUCED: dict[str, dict[str, Any]] = {
 }
 """Small networks, and schedules that reach every depth in a few steps."""
 STAND_INS = 12
-"""Pictures or sounds."""
+"""Images or sounds."""
 
 
 def stand_in(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -19,14 +19,22 @@ keeps_freed_memory = True
 
 
 def training_step(
-    resolution: int, fmap_base: int, fmap_max: int, latent: int, alpha: float, fused_downscale: bool = True
+    resolution: int,
+    fmap_base: int,
+    fmap_max: int,
+    latent: int,
+    alpha: float,
+    fused_downscale: bool = True,
+    device: str | None = None,
 ) -> tuple[TrainingStep, EMA]:
-    """The step and the average of a run at its last depth, with the defaults."""
+    """The step and the average of a run at its last depth, with the defaults; on torch's default device, or another."""
     shape = [3, resolution, resolution]
     G = Generator(shape, fmap_base=fmap_base, fmap_max=fmap_max, latent_size=latent)
     D = Discriminator(shape, fmap_base=fmap_base, fmap_max=fmap_max, fused_downscale=fused_downscale)
     for network in (G, D):
         network.alpha = alpha
+        if device is not None:
+            network.to(device)
     adam = Adam()
     step = TrainingStep(
         G,
@@ -34,7 +42,7 @@ def training_step(
         WGANGP(),
         adam.build(G.parameters(), 1e-3),
         adam.build(D.parameters(), 1e-3, "D"),
-        lambda count: torch.randn(count, latent),
+        lambda count: torch.randn(count, latent, device=device),
     )
     ema = EMA()
     ema.attach(G)

@@ -1,6 +1,6 @@
 """PGGAN in ordinary PyTorch, written from the paper: what one writes first, and what most public code looks like.
 
-Nearest x2, convolution, activation; mean after the activation; reals and fakes judged one after the other; the penalty
+Nearest x2, convolution, activation; mean after the activation; reals and fakes scored one after the other; the penalty
 by ``autograd.grad`` with ``create_graph``; torch's Adam; the average in a loop. Nothing of ours is imported.
 """
 
@@ -85,7 +85,7 @@ class Block(nn.Module):
 
 
 class Generator(nn.Module):
-    """Latents [N, F] -> pictures [N, 3, R, R].
+    """Latents [N, F] -> images [N, 3, R, R].
 
     Args:
         maps: feature maps at 4, 8, ... px.
@@ -102,7 +102,7 @@ class Generator(nn.Module):
         self.to_rgb = nn.ModuleList(Conv(count, 3, 1, 1.0) for count in maps)
 
     def forward(self, z: Tensor, alpha: float, depth: int | None = None) -> Tensor:
-        """Pictures of 4 * 2**depth pixels, the full size by default."""
+        """Images of 4 * 2**depth pixels, the full size by default."""
         depth = len(self.blocks) if depth is None else depth
         x = _pixel_norm(_lrelu(self.dense(_pixel_norm(z)).view(len(z), -1, 4, 4)))
         x = before = _pixel_norm(_lrelu(self.first(x)))
@@ -116,7 +116,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures [N, 3, R, R] -> scores [N].
+    """Images [N, 3, R, R] -> scores [N].
 
     Args:
         maps: feature maps at 4, 8, ... px.
@@ -134,7 +134,7 @@ class Discriminator(nn.Module):
         self.score = Dense(features, 1, 1.0)
 
     def forward(self, images: Tensor, alpha: float, depth: int | None = None) -> Tensor:
-        """Scores of pictures of 4 * 2**depth pixels, the full size by default."""
+        """Scores of images of 4 * 2**depth pixels, the full size by default."""
         depth = len(self.blocks) if depth is None else depth
         x = _lrelu(self.from_rgb[depth](images))
         for number, block in enumerate(reversed(list(self.blocks)[:depth])):
@@ -151,34 +151,44 @@ class Training:
     """Both networks, their optimisers, and the average of the generator.
 
     Args:
-        resolution: of the full pictures.
+        resolution: of the full images.
         fmap_base: feature maps of a layer at 2**k pixels are fmap_base / 2**(k - 1), and fmap_max at most.
         fmap_max: see there.
         latent: size of the latents.
         lr: learning rate of both.
         decay: share of the average that stays after a step.
+        device: where it is trained.
     """
 
-    def __init__(self, resolution: int, fmap_base: int, fmap_max: int, latent: int, lr: float, decay: float) -> None:
+    def __init__(
+        self,
+        resolution: int,
+        fmap_base: int,
+        fmap_max: int,
+        latent: int,
+        lr: float,
+        decay: float,
+        device: str = "cpu",
+    ) -> None:
         last, *maps = (min(fmap_base // 2**stage, fmap_max) for stage in range(int(log2(resolution))))
         maps = [min(fmap_base // 2 ** (stage + 1), fmap_max) for stage in range(len(maps))]
         self.latent, self.decay = latent, decay
-        self.G, self.D = Generator(maps, latent), Discriminator(maps, last)
+        self.G, self.D = Generator(maps, latent).to(device), Discriminator(maps, last).to(device)
         self.average = deepcopy(self.G).requires_grad_(False)
         self.G_adam = torch.optim.Adam(self.G.parameters(), lr=lr, betas=(0.0, 0.99))
         self.D_adam = torch.optim.Adam(self.D.parameters(), lr=lr, betas=(0.0, 0.99))
 
     def step(self, real: Tensor, alpha: float) -> None:
-        """One update of D, of G and of the average on pictures [N, 3, R, R] in [-1, 1]."""
+        """One update of D, of G and of the average on images [N, 3, R, R] in [-1, 1]."""
         G, D, batch = self.G, self.D, len(real)
         depth = int(log2(real.shape[-1])) - 2
         if alpha < 1 and depth > 0:
             old = F.interpolate(F.avg_pool2d(real, 2), scale_factor=2, mode="nearest")
             real = (1 - alpha) * old + alpha * real
         self.D_adam.zero_grad()
-        fake = G(torch.randn(batch, self.latent), alpha, depth).detach()
+        fake = G(torch.randn(batch, self.latent, device=real.device), alpha, depth).detach()
         real_scores, fake_scores = D(real, alpha, depth), D(fake, alpha, depth)
-        mix = torch.rand(batch, 1, 1, 1)
+        mix = torch.rand(batch, 1, 1, 1, device=real.device)
         points = (real + mix * (fake - real)).requires_grad_()
         (gradient,) = torch.autograd.grad(D(points, alpha, depth).sum(), points, create_graph=True)
         penalty = ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
@@ -187,7 +197,8 @@ class Training:
         self.D_adam.step()
         self.G_adam.zero_grad()
         # D's weights get gradients here too; the next D update throws them away.
-        (-D(G(torch.randn(batch, self.latent), alpha, depth), alpha, depth).mean()).backward()
+        latents = torch.randn(batch, self.latent, device=real.device)
+        (-D(G(latents, alpha, depth), alpha, depth).mean()).backward()
         self.G_adam.step()
         for kept, weight in zip(self.average.parameters(), G.parameters(), strict=True):
             kept.mul_(self.decay).add_(weight.data, alpha=1 - self.decay)

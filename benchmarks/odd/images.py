@@ -307,7 +307,7 @@ def archives(folder: Path) -> Iterator[Case]:
                 yield Case(f"hidden in {path.name}", path, "2: .DS_Store, __MACOSX/a/._x.png")
     whole = (folder / "False.zip").read_bytes()
     (folder / "cut.zip").write_bytes(whole[: len(whole) // 2])
-    yield Case("a zip cut short", folder / "cut.zip", "cut.zip is no source of pictures")
+    yield Case("a zip cut short", folder / "cut.zip", "cut.zip is not a source of images")
 
 
 def tables(folder: Path) -> Iterator[Case]:

@@ -29,7 +29,7 @@ CLIP = 1024
 """Samples of a clip."""
 LENGTH = 4 * CLIP
 DELAY = 576
-"""Samples that LAME puts before a sound; only its Info frame tells of them."""
+"""Samples that LAME puts before a sound; only its Info frame reports of them."""
 EXACT = 60.0
 """dB of signal over error from which 16 bits are read right."""
 KINDS: dict[str, tuple[str, dict[str, int]]] = {
@@ -251,7 +251,7 @@ def mp3_streams(folder: Path) -> Iterator[Case]:
                 "stream": (stream, late),
                 "with tags around": (id3 + whole + b"TAG" + bytes(125), sound()),
                 "stream with tags": (id3 + stream + b"TAG" + bytes(125), late),
-                "with a picture": (id3[:6] + b"\0\x02\0\0" + bytes(32768) + stream, late),
+                "with an image": (id3[:6] + b"\0\x02\0\0" + bytes(32768) + stream, late),
                 "junk after": (stream + bytes(range(255)) * 20, late),
                 "zeros after": (stream + bytes(60000), late),
                 "junk before": (bytes(range(1, 200)) * 9 + stream, late),
@@ -296,7 +296,7 @@ def other_streams(folder: Path) -> Iterator[Case]:
 
 
 def damaged(folder: Path) -> Iterator[Case]:
-    """What is no sound, whatever it is called."""
+    """What is not sound, whatever it is called."""
     noise = np.random.default_rng(0).integers(0, 256, 20000, np.uint8).tobytes()
     for ending in ("wav", "mp3", "flac", "ogg", "aiff", "opus", "au", "m4a", "caf"):
         yield Case(f"text called .{ending}", kept(folder, f"text.{ending}", b"words " * 999), f"text.{ending}")

@@ -1,4 +1,4 @@
-"""Codecs: waves into pictures and back."""
+"""Codecs: convert waves to spectrogram-like images and back."""
 
 from pggan_framework.audio.base import Codec, Wave
 from pggan_framework.audio.build import build_codec, codec_from_state

@@ -12,21 +12,21 @@ from pggan_framework.registry import register
 
 @register("codec", "abslog")
 class AbsLogCodec(MagnitudeCodec):
-    """log(1 + k |S|), one channel of magnitudes for each of the wave's; the phases are found again in decoding.
+    """log(1 + k |S|), one magnitude channel per wave channel; decoding reconstructs the phases.
 
-    The picture has n_fft / 2 bins, 0 Hz to just below Nyquist, and `frames` frames. The loudest magnitude of the fitted
-    data is 1 and silence -1, exactly; k puts the knee of the logarithm 80 dB below the loudest, so that the picture
-    does not depend on the level of the recordings, and no floor cuts anything off. Nothing is scaled by file, so levels
-    are kept. Decoding undoes the logarithm exactly, takes the Nyquist bin as 0 and runs fast Griffin-Lim.
+    The image has n_fft / 2 bins, 0 Hz to just below Nyquist, and `frames` frames. The loudest magnitude of the fitted
+    data is 1 and silence exactly -1; k puts the knee of the logarithm 80 dB below the loudest, so that the image does
+    not depend on the level of the recordings, and quiet parts are not cut off. Levels are kept, since nothing is scaled
+    per file. Decoding inverts the logarithm exactly, sets the Nyquist bin to 0 and runs fast Griffin-Lim.
 
     Args:
-        sample_rate: samples a second.
+        sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples from frame to frame, at most n_fft / 2; n_fft / 4 is a good choice.
-        frames: columns of a picture; n_fft / 2 by default, a square.
+        hop_length: samples per frame, at most n_fft / 2; n_fft / 4 is a good choice.
+        frames: columns of an image (default: n_fft / 2, a square).
         channels: channels of a wave.
-        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; by default
-            n_fft / (2 * hop_length), at most a quarter of all frames. Every sample is then seen by all its windows.
+        margin: silent frames at each end that decoding discards, so that all windows see every sample (default:
+            n_fft / (2 * hop_length), at most a quarter of all frames).
     """
 
     name = "abslog"

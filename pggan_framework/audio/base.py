@@ -1,4 +1,4 @@
-"""What a codec is: a waveform into a picture a network can learn, and back."""
+"""The base class of codecs: from a waveform to an image that a network can learn, and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PhaseStart = Literal["auto", "random", "pghi"]
 
 
 FEW = 8
-"""Waves below which there is no telling which of them is an outlier."""
+"""Fewest waves among which outliers can be identified."""
 RARE = 0.01
 """Fraction of the waves, at least one, that may be outliers."""
 FAR_DB = 30.0
@@ -26,7 +26,7 @@ FAR_DB = 30.0
 
 
 def fitted_peak(peaks: Sequence[float]) -> float:
-    """The largest of the waves' peaks, but at most `FAR_DB` above the loudest wave that is no outlier."""
+    """The largest of the waves' peaks, but at most `FAR_DB` above the loudest wave that is not an outlier."""
     ordered = sorted(peaks)
     if len(ordered) < FEW:
         return ordered[-1]
@@ -48,7 +48,7 @@ class Codec(ABC):
     sample_rate: int
     """Samples a second."""
     samples: int
-    """T: how many samples one picture stands for."""
+    """T: how many samples one image stands for."""
     channels: int
     """How many channels a wave has; a wave of one channel is [T]."""
     parameters: dict[str, Any]
@@ -110,19 +110,19 @@ class Codec(ABC):
         """[C, bins, frames] -> wave; also a batch [N, C, bins, frames] -> [N, ...]. The same seed, the same samples.
 
         Args:
-            array: values in [-1, 1]; what lies outside is clipped.
+            array: values in [-1, 1]; values outside are clipped.
             seed: of the first phases, where the array holds none.
             griffin_lim_iter: steps in search of the phases, where the array holds none.
             device: where that search runs.
             phase_start: the phases it starts from: ``auto``, those the array holds or else ``pghi``; ``pghi``
                 (phase-gradient heap integration, from the magnitudes) or ``random``, even where the array holds phases
                 as well as magnitudes. Codecs without magnitudes do not read it.
-            refine_iter: Griffin-Lim steps from the phases that the array holds beside magnitudes; they make phases of a
-                generated array fit its magnitudes.
+            refine_iter: Griffin-Lim steps from the phases that the array holds next to magnitudes; they make phases of
+                a generated array fit its magnitudes.
         """
 
     def channel_kinds(self) -> tuple[str, ...]:
-        """What each of the C channels of a picture shows, in the words that a drawing knows.
+        """The content of each of the C channels of an image, in terms the drawing code knows.
 
         ``magnitude``, from silence to the loudest; ``phase step``, over pi and so cyclic; ``real`` and ``imaginary``,
         around 0; or ``value``, any other. The channels of a wave follow each other, each with all its kinds.
@@ -130,15 +130,15 @@ class Codec(ABC):
         return ("value",) * self.shape[0]
 
     def row_hz(self) -> NDArray[np.float64] | None:
-        """The centre frequency of each row in Hz, [bins], rising, all below Nyquist; None where rows are none."""
+        """Centre frequencies of the rows in Hz, [bins], ascending, below Nyquist; None if rows are not frequencies."""
         return None
 
     def time_range(self) -> tuple[float, float]:
-        """Seconds at the left and at the right edge of a picture, 0 where the wave starts."""
+        """Seconds at the left and at the right edge of an image, 0 where the wave starts."""
         return 0.0, self.samples / self.sample_rate
 
     def clipped_share(self, wave: Wave) -> float:
-        """Share, 0 to 1, of the values that `encode` clips because they lie outside the fitted range."""
+        """Fraction, 0 to 1, of the values that `encode` clips because they exceed the fitted range."""
         return 0.0
 
     def statistic(self, name: str) -> float:

@@ -50,13 +50,13 @@ def codec_from_state(state: Mapping[str, Any]) -> Codec:
     """Build the codec that `Codec.state_dict` described; one without a margin has none.
 
     Raises:
-        UserError: if the state is not a codec's, or asks for a codec that is not there.
+        UserError: if the state is not a codec's, or names an unknown codec.
     """
     missing = [key for key in ("name", "parameters", "statistics") if key not in state]
     if missing:
         raise UserError(f"a codec's state has no {', '.join(missing)}; it holds {', '.join(state) or 'nothing'}")
     cls = REGISTRY.get(str(state["name"]), "codec").cls
-    # States from before there were margins know of none, and their pictures have none.
+    # States from before there were margins know of none, and their images have none.
     known = {"margin": 0} if "margin" in inspect.signature(cls).parameters else {}
     codec = build_codec(str(state["name"]), **{**known, **state["parameters"]})
     codec.statistics = dict(state["statistics"])

@@ -17,17 +17,17 @@ KNEE = 1e3
 
 @register("codec", "complex")
 class ComplexCodec(SpectralCodec):
-    """sign(x) log(1 + k |x|) of the spectrum's real and imaginary parts, two channels for each of the wave's; exact.
+    """sign(x) log(1 + k |x|) of the spectrum's real and imaginary parts, two channels per wave channel; exact.
 
-    0 in the picture is silence. The Nyquist bin is left out, which costs recordings some -90 dB.
+    0 in the image is silence. The Nyquist bin is omitted, which costs recordings about -90 dB.
 
     Args:
-        sample_rate: samples a second.
+        sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples from frame to frame, at most n_fft / 2.
-        frames: columns of a picture; n_fft / 2 by default, a square.
+        hop_length: samples per frame, at most n_fft / 2.
+        frames: columns of an image (default: n_fft / 2, a square).
         channels: channels of a wave.
-        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; 0 by default.
+        margin: silent frames at each end that decoding discards (default: 0).
     """
 
     name = "complex"

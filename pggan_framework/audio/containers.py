@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from typing import IO
 
 from pggan_framework.audio import mp3
 from pggan_framework.audio.splice import Segment, patched
@@ -32,8 +34,8 @@ class Layout:
     samples: int | None = None
 
 
-def find_layout(path: Path, head: bytes, size: int) -> Layout | None:
-    """The layout of a file whose header cannot be taken as it is; None where it can, or nothing is known of its kind.
+def find_layout(path: str, head: bytes, size: int) -> Layout | None:
+    """The layout of a file whose header cannot be taken unchanged; None where it can, or nothing is known of its kind.
 
     Args:
         path: the file.
@@ -54,9 +56,9 @@ def find_layout(path: Path, head: bytes, size: int) -> Layout | None:
     if (
         head[:3] == b"ID3"
         or mp3.parse(head[:4])
-        or (path.suffix.lower() in (".mp3", ".mp2", ".mpga") and _no_kind(head))
+        or (os.path.splitext(path)[1].lower() in (".mp3", ".mp2", ".mpga") and _no_kind(head))
     ):
-        return _mapped(path, _mp3)
+        return None if _is_trusted_mp3(path, head, size) else _mapped(path, _mp3)
     return None
 
 
@@ -65,20 +67,37 @@ def _no_kind(head: bytes) -> bool:
     return head[:4] not in (b"fLaC", b"FORM", b"RF64", b"caff", b"riff") and head[4:8] != b"ftyp"
 
 
-def _mapped(path: Path, find: Callable[[mmap.mmap], Layout | None]) -> Layout | None:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+def _is_trusted_mp3(path: str, head: bytes, size: int) -> bool:
+    """Whether an mp3 file begins with a frame that is to be believed: so most do, and need not be mapped."""
+    if mp3.parse(head[:4]) is None:
+        return False
+    with open(path, "rb", buffering=0) as file:
+        file.seek(max(size - mp3.TAIL, 0))
+        return mp3.is_trusted(head, 0, file.read(mp3.TAIL), size)
+
+
+def _mapped(path: str, find: Callable[[mmap.mmap], Layout | None]) -> Layout | None:
+    with open(path, "rb", buffering=0) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return find(data)
 
 
-def _wav(path: Path, head: bytes, size: int) -> Layout | None:
+def _wav(path: str, head: bytes, size: int) -> Layout | None:
     """Sizes of 0, of streams that never ended, or too small: the samples then reach to the end of the file."""
-    with path.open("rb") as file:
-        at = 12
+    at = 12
+    with ExitStack() as stack:
+        file: IO[bytes] | None = None
+
+        def look(place: int) -> bytes:
+            """Eight bytes; the file is opened only for what is not in `head`."""
+            nonlocal file
+            if place + 8 <= len(head):
+                return head[place : place + 8]
+            file = file or stack.enter_context(open(path, "rb"))
+            file.seek(place)
+            return file.read(8)
+
         while at + 8 <= size:
-            chunk = head[at : at + 8]
-            if len(chunk) < 8:
-                file.seek(at)
-                chunk = file.read(8)
+            chunk = look(at)
             (length,) = struct.unpack("<I", chunk[4:])
             if chunk[:4] == b"data":
                 break
@@ -90,11 +109,9 @@ def _wav(path: Path, head: bytes, size: int) -> Layout | None:
         end = at + 8 + length
         if end >= size or at + 8 == size:
             return None  # libsndfile itself reads what there is
-        file.seek(end + length % 2)
-        after = file.read(8)
         # Programs pad odd sizes, or do not.
-        file.seek(end)
-        if _is_chunk(after, size - end - length % 2) or _is_chunk(file.read(8), size - end) or size - end < 8:
+        ends = _is_chunk(look(end + length % 2), size - end - length % 2) or _is_chunk(look(end), size - end)
+        if ends or size - end < 8:
             return None
     length = min(size - at - 8, 0xFFFFFFFE)
     said = f"its header says that its samples are {end - at - 8} bytes, {size - at - 8} follow"
@@ -118,7 +135,7 @@ def _mp3(data: mmap.mmap) -> Layout | None:
     while size := mp3.tag_size(data, start):
         start += size
     first = mp3.first_frame(data, start)
-    if first is None or (first == start and mp3.is_trusted(data, first)):
+    if first is None or (first == start and mp3.is_trusted(data, first, data[-mp3.TAIL :], len(data))):
         return None
     found = mp3.count_frames(data, first)
     if found is None:
@@ -127,7 +144,7 @@ def _mp3(data: mmap.mmap) -> Layout | None:
     if found.promised not in (None, found.frames):
         remark = f"its header says {found.promised} frames, it holds {found.frames}"
     elif skipped:
-        remark = f"{skipped} bytes of it are no sound"
+        remark = f"{skipped} bytes of it are not sound"
     else:
         remark = ""
     return Layout((found.spliced(),), remark, None if found.kind[1] == 3 else found.samples)
@@ -141,7 +158,7 @@ def _ogg(data: mmap.mmap) -> Layout | None:
     if not streams or (len(streams) == 1 and not skipped):
         return None
     several = f"it is {len(streams)} streams, one after another" if len(streams) > 1 else ""
-    return Layout(tuple(streams), several or f"{skipped} bytes of it are no sound")
+    return Layout(tuple(streams), several or f"{skipped} bytes of it are not sound")
 
 
 def _looks_whole(data: mmap.mmap) -> bool:

@@ -1,4 +1,4 @@
-"""The logarithmic curve between linear values and those of a picture."""
+"""The logarithmic curve between linear values and those of an image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def compress(values: NDArray[Any], peak: float, knee: float) -> NDArray[np.float
 
     `knee` is the peak over the value where the curve turns linear.
     """
-    # In place, since this is called for every value of every picture.
+    # In place, since this is called for every value of every image.
     curved: NDArray[np.float64] = np.abs(values)
     curved *= knee / peak
     # log, not log1p, which numpy does not vectorise: what it loses is 1e-16 of the range, and 0 is exact.

@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import threading
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +64,7 @@ class FfmpegSound:
         OSError: if there is no ffmpeg, or it finds no sound in the file; with the reason.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         program = find_program()
         if program is None:
             raise OSError(HINT)
@@ -106,7 +105,7 @@ class FfmpegSound:
         if hasattr(self, "_timer"):
             self.close()
 
-    def _read_header(self, path: Path) -> None:
+    def _read_header(self, path: str) -> None:
         """Read the wav header up to the samples: the size there is unknown to ffmpeg, too."""
         assert self._process.stdout is not None
         head = self._process.stdout.read(12)

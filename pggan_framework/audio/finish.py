@@ -23,7 +23,7 @@ def finished(waves: Wave, sample_rate: int, ceiling: float = CEILING, fade: bool
         waves: full scale 1.
         sample_rate: samples a second.
         ceiling: largest absolute sample that stays.
-        fade: False keeps the ends as they are, for clips that loop.
+        fade: False keeps the ends unchanged, for clips that loop.
     """
     peaks = np.abs(waves).max(axis=tuple(range(1, waves.ndim)), keepdims=True)
     done: NDArray[np.float32] = (waves * (ceiling / np.maximum(peaks, ceiling))).astype(np.float32)

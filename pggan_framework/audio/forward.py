@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -38,16 +37,16 @@ class Source(NamedTuple):
 
     Args:
         path: the file.
-        pieces: the complete streams in it, one after another, as parts of the file; empty where it is one as it is.
+        pieces: the complete streams in it, one after another, as parts of the file; empty where it is one unchanged.
         decoder: what reads it.
     """
 
-    path: Path
+    path: str
     pieces: tuple[tuple[Segment, ...], ...] = ()
     decoder: Literal["libsndfile", "ffmpeg"] = "libsndfile"
 
     def open(self, piece: int = 0) -> Any:
-        """Open one piece, as a file whose ``read`` only goes on, block by block.
+        """Open one piece, as a file whose ``read`` only continues, block by block.
 
         Raises:
             soundfile.SoundFileError, OSError: if it cannot be read.
@@ -58,7 +57,7 @@ class Source(NamedTuple):
 
     def target(self, piece: int = 0) -> str | Splice:
         """What libsndfile is to open: the file, or the parts of it that make one piece."""
-        return Splice(self.path, self.pieces[piece]) if self.pieces else str(self.path)
+        return Splice(self.path, self.pieces[piece]) if self.pieces else self.path
 
 
 @cache
@@ -109,7 +108,7 @@ class Stream:
             before = self._sound
             self._sound = self._source.open(self._piece)
             if (self._sound.samplerate, self._sound.channels) != (before.samplerate, before.channels):
-                self.fault = ValueError("it goes on at another sample rate, or with other channels")
+                self.fault = ValueError("it continues at another sample rate, or with other channels")
                 break
             block = np.concatenate([block, self._next(frames - len(block))])
         if time.monotonic() - self._begun > GRACE_SECONDS + self._at / self._sound.samplerate:
@@ -199,7 +198,7 @@ def read_forwards(source: Source, first: int, last: int) -> NDArray[np.float32]:
     Raises:
         soundfile.SoundFileError, OSError: if it cannot be read.
     """
-    state = source.path.stat()
+    state = os.stat(source.path)
     key = (os.getpid(), source, state.st_mtime_ns, state.st_size)
     if getattr(_open, "key", None) != key:
         _open.reader, _open.key = ForwardReader(lambda: Stream(source)), key

@@ -17,11 +17,11 @@ SETTLING = 1.1, 1.25
 """beta and gamma of Nenov et al., chosen by measurement: at 32 steps 1 dB better than momentum alone, in the mean over
 kinds of sound, but they come to rest early, wherever they are."""
 EXPLORING = 0.0, 1.0
-"""Momentum alone: slower, and it goes on moving, out of places where drums would stay for any number of steps."""
+"""Momentum alone: slower, and it continues moving, out of places where drums would stay for any number of steps."""
 SETTLING_STEPS = 64
 """Steps at the end that settle; those before explore."""
 QUIETEST = 1e-10
-"""Energy of the quietest frame that `frame_gains` tells apart, over the loudest: -100 dB."""
+"""Energy of the quietest frame that `frame_gains` distinguishes, over the loudest: -100 dB."""
 EARLY_GAIN, LATE_GAIN = 1.0, 0.75
 """Powers of `frame_gains`: the first makes attacks sharp, the second then fits the loud frames."""
 LOUDEST_STEP = 30.0

@@ -13,20 +13,20 @@ from pggan_framework.registry import register
 
 @register("codec", "ifmel")
 class IfMelCodec(IfCodec):
-    """`if` in mel bands: low partials get more rows, high ones share theirs. For single notes only.
+    """`if` in mel bands: low partials get more rows, high ones fewer. For single notes only.
 
-    Engel et al. 2019 (GANSynth) find it best on notes of instruments. A band's difference of phase is the mean over its
-    bins, each as strong as its magnitude; where two partials meet in a band, as in chords, drums and speech, that is
-    the phase of neither. There, decode with ``phase_start`` ``pghi`` or ``random``: from the magnitudes alone.
+    Engel et al. 2019 (GANSynth) find it best on notes of instruments. A band's phase difference is the mean over its
+    bins, weighted by magnitude; where two partials meet in a band, as in chords, drums and speech, it is the phase of
+    neither. For these, decode with ``phase_start`` ``pghi`` or ``random``: from the magnitudes alone.
 
     Args:
-        sample_rate: samples a second.
+        sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples from frame to frame, at most n_fft / 2.
-        frames: columns of a picture; 128 by default, 4.1 s.
+        hop_length: samples per frame, at most n_fft / 2.
+        frames: columns of an image (default: 128, 4.1 s).
         channels: channels of a wave.
-        mels: rows of a picture, mel bands; n_fft / 2 by default, 1024 at n_fft 2048. At most n_fft.
-        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; 0 by default.
+        mels: rows of an image, mel bands, at most n_fft (default: n_fft / 2).
+        margin: silent frames at each end that decoding discards (default: 0).
 
     Raises:
         UserError: if a size is outside its limits.

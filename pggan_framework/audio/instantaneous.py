@@ -17,20 +17,20 @@ KNEE = 1e6
 
 @register("codec", "if")
 class IfCodec(SpectralCodec):
-    """Log magnitudes, and how far each bin's phase moves from frame to frame: two channels for each of the wave's.
+    """Log magnitudes and the phase step of each bin from frame to frame: two channels per wave channel.
 
     Engel et al., "GANSynth: adversarial neural audio synthesis", ICLR 2019. The loudest magnitude of the fitted data is
-    1 and silence -1. The second channel is the difference of phases, wrapped to (-pi, pi], over pi; the first frame
-    holds its phase itself. 0 Hz is kept, the Nyquist bin is left out. Decoding adds the differences up again in float64
-    and inverts the transform: exact, but for the Nyquist bin.
+    1 and silence -1. The second channel is the phase difference, wrapped to (-pi, pi], over pi; the first frame holds
+    the phase itself. 0 Hz is kept, the Nyquist bin is omitted. Decoding accumulates the differences in float64 and
+    inverts the transform: exact, except for the Nyquist bin.
 
     Args:
-        sample_rate: samples a second.
+        sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples from frame to frame, at most n_fft / 2.
-        frames: columns of a picture; 128 by default, 4.1 s.
+        hop_length: samples per frame, at most n_fft / 2.
+        frames: columns of an image (default: 128, 4.1 s).
         channels: channels of a wave.
-        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; 0 by default.
+        margin: silent frames at each end that decoding discards (default: 0).
     """
 
     name = "if"
@@ -56,12 +56,12 @@ class IfCodec(SpectralCodec):
         return ("magnitude", "phase step") * self.channels
 
     def _magnitudes(self, spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Magnitudes of a spectrum [..., n_fft / 2, frames] as rows of a picture."""
+        """Magnitudes of a spectrum [..., n_fft / 2, frames] as rows of an image."""
         magnitudes: NDArray[np.float64] = np.abs(spectrum)
         return magnitudes
 
     def _steps(self, spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Differences of phase from frame to frame as rows of a picture, radians in (-pi, pi]."""
+        """Differences of phase from frame to frame as rows of an image, radians in (-pi, pi]."""
         phases = np.where(spectrum == 0, 0.0, np.angle(spectrum))
         moved = np.diff(phases, axis=-1, prepend=0.0)
         wrapped: NDArray[np.float64] = np.pi - np.remainder(np.pi - moved, 2 * np.pi)
@@ -70,7 +70,7 @@ class IfCodec(SpectralCodec):
     def _linear(
         self, magnitudes: NDArray[np.float64], steps: NDArray[np.float64], device: str
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Rows of a picture -> magnitudes and differences of phase of the bins, both [..., n_fft / 2, frames]."""
+        """Rows of an image -> magnitudes and differences of phase of the bins, both [..., n_fft / 2, frames]."""
         return magnitudes, steps
 
     def _values(self, wave: Wave) -> NDArray[np.float64]:

@@ -14,21 +14,21 @@ def with_channels(wave: Wave, channels: int) -> Wave:
     """[T] or [channels, T] -> float32 [channels, T].
 
     Raises:
-        ValueError: if the wave has another number of channels, no samples, or a value that is no finite number.
+        ValueError: if the wave has another number of channels, no samples, or a value that is not a finite number.
     """
     samples = np.asarray(wave, dtype=np.float32)
     samples = samples[None] if samples.ndim == 1 else samples
     if samples.ndim != 2 or samples.shape[0] != channels or samples.shape[1] == 0:
         raise ValueError(f"a wave of shape {list(np.shape(wave))} is not [T] or [{channels}, T]")
     if not np.all(np.isfinite(samples)):
-        raise ValueError("a wave holds values that are no finite numbers")
+        raise ValueError("a wave holds values that are not finite numbers")
     return samples
 
 
 def as_batch(
     array: NDArray[Any], channels: int, height: int | None = None, nothing: float = -1.0
 ) -> NDArray[np.float64]:
-    """[C, h, w] or [N, C, h, w] -> [N, C, h, w] in [-1, 1]; what is no number becomes `nothing`, the value of silence.
+    """[C, h, w] or [N, C, h, w] -> [N, C, h, w] in [-1, 1]; NaN becomes `nothing`, the value of silence.
 
     Raises:
         ValueError: if C, or h where it is given, differs.

@@ -18,7 +18,7 @@ KNEE = 1e4
 
 
 class MagnitudeCodec(SpectralCodec):
-    """Base of the codecs whose picture is one channel of log magnitudes, 0 dB at 1, silence at -1 exactly."""
+    """Base of the codecs whose image is one channel of log magnitudes, 0 dB at 1, silence at -1 exactly."""
 
     def default_margin(self) -> int:
         """As many frames as windows need to see every sample as often: else its magnitudes are too few for phases."""

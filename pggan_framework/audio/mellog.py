@@ -14,21 +14,21 @@ from pggan_framework.registry import register
 
 @register("codec", "mellog")
 class MelLogCodec(MagnitudeCodec):
-    """`abslog` in mel bands: half the rows, placed as the ear hears; high partials are told apart less finely.
+    """`abslog` in mel bands: half the rows, spaced like hearing; high partials are resolved less finely.
 
-    Decoding starts from bins found by non-negative least squares and from phases as `abslog` does; each step of the
-    search then scales the wave's own bins to the given bands. Where windows overlap by less than 75 %, it works with a
+    Decoding starts from bins found by non-negative least squares and from phases as in `abslog`; each Griffin-Lim
+    iteration then scales the wave's own bins to the given bands. If windows overlap by less than 75 %, it inserts a
     frame between two columns, linear in dB.
 
     Args:
-        sample_rate: samples a second.
+        sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples from frame to frame, at most n_fft / 2.
-        frames: columns of a picture; n_fft / 2 by default.
+        hop_length: samples per frame, at most n_fft / 2.
+        frames: columns of an image (default: n_fft / 2).
         channels: channels of a wave.
-        mels: rows of a picture, mel bands; n_fft / 4 by default, 256 at n_fft 1024. At most n_fft.
-        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; by default
-            n_fft / (2 * hop_length), at most a quarter of all frames. Every sample is then seen by all its windows.
+        mels: rows of an image, mel bands, at most n_fft (default: n_fft / 4).
+        margin: silent frames at each end that decoding discards, so that all windows see every sample (default:
+            n_fft / (2 * hop_length), at most a quarter of all frames).
 
     Raises:
         UserError: if a size is outside its limits.

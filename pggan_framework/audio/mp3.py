@@ -28,8 +28,10 @@ _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 
 _TAGS = (b"Xing", b"Info")
 _AGREEING = 3
 """Frames in a row that are sound for certain: a single header can be found in any noise."""
+TAIL = 160
+"""Bytes at the end of a file that tell whether it ends with tags."""
 _TRIES = 1 << 18
-"""Places at which a header is looked for in what is no sound; hostile files could have any number."""
+"""Places at which a header is looked for in what is not sound; hostile files could have any number."""
 _ROOMY = 9
 """Index of a bit rate whose frames have room for an Info frame's numbers, whatever the version."""
 
@@ -51,7 +53,7 @@ class Mp3:
         frames: how many hold sound.
         kind: version bits, layer, samples a second, whether it is mono.
         segments: where they are.
-        skipped: bytes between them that are no frames of this kind, tags not counted.
+        skipped: bytes between them that are not frames of this kind, tags not counted.
         promised: frames that its Xing or Info frame speaks of; None where there is none.
         gapless: samples that the encoder put before and after the sound, from the same frame; None if unknown.
     """
@@ -109,7 +111,7 @@ def _frame(second: int, third: int, mono: bool) -> Frame | None:
 
 
 def parse(header: bytes) -> Frame | None:
-    """Read the 4 bytes of a frame's header; None if they are none, or the frame's length is not told (free format)."""
+    """Read the 4 bytes of a frame's header; None if they are none, or the frame's length is unknown (free format)."""
     if len(header) < 4 or header[0] != 0xFF:
         return None
     return _frame(header[1], header[2], header[3] >> 6 == 3)
@@ -157,20 +159,26 @@ def _agree(data: bytes | mmap.mmap, at: int, kind: tuple[int, int, int, bool] | 
     return True
 
 
-def is_trusted(data: bytes | mmap.mmap, start: int) -> bool:
+def is_trusted(data: bytes | mmap.mmap, start: int, tail: bytes, size: int) -> bool:
     """Whether the first frame, at `start`, says how many bytes there are, and the file has just as many.
 
     Only then is its number of frames believed, and they need not be counted.
+
+    Args:
+        data: the file, or at least its first frame.
+        start: where that is.
+        tail: the last `TAIL` bytes of the file.
+        size: its bytes.
     """
     info = _read_info(data, start)
     if info is None or info[1] is None:
         return False
     frame = parse(data[start : start + 4])
-    end = len(data)
-    if data[end - 128 : end - 125] == b"TAG":
-        end -= 128
-    footer = data[end - 32 : end]
-    if footer[:8] == b"APETAGEX":
+    end = size
+    if tail[-128:-125] == b"TAG":
+        end, tail = end - 128, tail[:-128]
+    footer = tail[-32:]
+    if footer[:8] == b"APETAGEX" and len(footer) == 32:
         end -= int.from_bytes(footer[12:16], "little") + (32 if footer[23] & 0x80 else 0)
     return frame is not None and 0 <= end - start - info[1] < frame.bytes
 
@@ -181,12 +189,12 @@ def _read_info(data: bytes | mmap.mmap, at: int) -> tuple[int | None, int | None
     if frame is None or frame.kind[1] != 3:
         return None
     if data[at + 36 : at + 40] == b"VBRI":
-        size, count = struct.unpack(">II", data[at + 46 : at + 54])
+        size, count = (int.from_bytes(data[place : place + 4], "big") for place in (at + 46, at + 50))
         return count, size, None
     at += 4 + _side(frame.kind)
     if data[at : at + 4] not in _TAGS:
         return None
-    (flags,) = struct.unpack(">I", data[at + 4 : at + 8])
+    flags = int.from_bytes(data[at + 4 : at + 8], "big")
     at += 8
     numbers: list[int | None] = [None, None]
     for bit, length in enumerate((4, 4, 100, 4)):
@@ -200,7 +208,7 @@ def _read_info(data: bytes | mmap.mmap, at: int) -> tuple[int | None, int | None
 
 
 def count_frames(data: bytes | mmap.mmap, start: int = 0) -> Mp3 | None:
-    """Find all frames from `start` on: of the first kind found, whatever else lies between them.
+    """Find all frames from `start` on: of the first kind found, whatever else is between them.
 
     None if there is none, or the stream is in free format.
     """

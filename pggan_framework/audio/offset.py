@@ -1,4 +1,4 @@
-"""The constant offset of a recording, which is no sound: found without mistaking a low note for one."""
+"""The constant offset of a recording, which is not sound: found without mistaking a low note for one."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ TOLERANCE = 1e-4
 """Where the magnitude is below this share of the loudest, -80 dB, the phase is random."""
 FLOOR = 1e-10
 LOUDER_SHARE = 1e-3
-"""How much the louder end of an edge counts beside the quieter: where the quieter are alike, it decides."""
+"""How much the louder end of an edge counts next to the quieter: where the quieter are alike, it decides."""
 ALL, NOT_LAST, NOT_FIRST = slice(None), slice(-1), slice(1, None)
 NEIGHBOURS = (((ALL, NOT_LAST), (ALL, NOT_FIRST)), ((NOT_LAST, ALL), (NOT_FIRST, ALL)))
 """All points of a plane that have a next one, and those: along frames, along bins."""
@@ -71,9 +71,9 @@ def integrate_phases(magnitudes: NDArray[Any], n_fft: int, hop_length: int, seed
 def _loudest_ways(magnitudes: NDArray[Any]) -> NDArray[np.intp]:
     """[bins, frames] -> for each point, counted frames first, the next one on the way to the loudest: [bins * frames].
 
-    The paper keeps a heap of the points that have a phase and always goes on from the loudest, much as Prim's algorithm
-    grows a spanning tree. Here all edges are sorted once (Kruskal), by the quieter of their two points and then by the
-    louder: as good by measurement, and scipy does it five times faster than a heap in Python.
+    The paper keeps a heap of the points that have a phase and always continues from the loudest, much as Prim's
+    algorithm grows a spanning tree. Here all edges are sorted once (Kruskal), by the quieter of their two points and
+    then by the louder: as good by measurement, and scipy does it five times faster than a heap in Python.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree

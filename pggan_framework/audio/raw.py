@@ -15,13 +15,13 @@ from pggan_framework.registry import register
 
 @register("codec", "raw")
 class RawCodec(Codec):
-    """The waveform over the loudest sample of the fitted data, folded row by row: time runs right, then up a row.
+    """The waveform divided by the loudest sample of the fitted data, folded row by row: time runs right, then up a row.
 
     Args:
-        sample_rate: samples a second.
-        samples: samples of one picture.
-        height: rows of a picture; 1 keeps the wave in one row. By default the largest power of two that divides
-            `samples` and is no larger than the width: a square where there is one.
+        sample_rate: samples per second.
+        samples: samples per image.
+        height: rows of an image; 1 keeps the wave in one row (default: the largest power of two that divides `samples`
+            and is not above the width).
         channels: channels of a wave.
 
     Raises:

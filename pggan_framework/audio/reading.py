@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import takewhile
 from math import ceil, gcd
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +33,7 @@ MARGIN = 256
 """Samples at the lower of two rates that are read beyond each end of a stretch to be resampled. The filter of soxr's
 HQ reaches over about 100; with 128 a stretch equals that of the whole file to 4e-7 of full scale."""
 UNKNOWN = 1 << 62
-"""libsndfile gives a length beyond this where the header tells none."""
+"""libsndfile gives a length beyond this where the header reports none."""
 DENSEST = 5000
 """Samples a byte: silence in flac has 4,700; a header that promises more is not believed."""
 COUNT_SECONDS = 60.0
@@ -61,13 +60,12 @@ class EndsEarly(UnreadableSound):
         self.frames = frames
 
 
-@dataclass(frozen=True)
-class SoundFile:
-    """What is known of a file without decoding it; its length is counted where the header cannot be taken as it is.
+class SoundFile(NamedTuple):
+    """What is known of a file without decoding it; its length is counted where the header cannot be taken unchanged.
 
     Args:
         path: where it is.
-        frames: samples a channel.
+        frames: samples a channel that it does hold.
         sample_rate: samples a second.
         channels: how many channels.
         jumps: whether reading can start anywhere in it; in mp3 files it cannot.
@@ -75,7 +73,7 @@ class SoundFile:
         remark: in what its header is wrong, in words; empty where it is right.
     """
 
-    path: Path
+    path: str
     frames: int
     sample_rate: int
     channels: int
@@ -93,17 +91,18 @@ class SoundFile:
         return self.source or Source(self.path)
 
 
-def read_header(path: Path) -> SoundFile:
+def read_header(path: str | Path) -> SoundFile:
     """Read what a file says of itself, and find its true length where that is known to be wrong.
 
     Raises:
-        UnreadableSound: if it is no sound, an empty one, one of a rate that no recording has, or in a container that
+        UnreadableSound: if it is not sound, an empty one, one of a rate that no recording has, or in a container that
             needs ffmpeg where there is none.
     """
     import soundfile
 
+    path = os.fspath(path)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", buffering=0) as file:
             head, size = file.read(HEAD), os.fstat(file.fileno()).st_size
         if size == 0:
             raise UnreadableSound("it is an empty file")
@@ -134,7 +133,7 @@ def read_header(path: Path) -> SoundFile:
     return SoundFile(path, frames, int(info.samplerate), int(info.channels), jumps, source if layout else None, remark)
 
 
-def _read_by_ffmpeg(path: Path, head: bytes) -> SoundFile:
+def _read_by_ffmpeg(path: str, head: bytes) -> SoundFile:
     """What ffmpeg finds in a file, decoded to its end to count it.
 
     Raises:
@@ -186,11 +185,10 @@ def read_wave(
 
     Args:
         file: its header.
-        sample_rate: samples a second of the result, and what `start` and `samples` count in.
+        sample_rate: samples a second.
         start: first sample.
         samples: how many; zeros follow where the file ends. By default all there are.
-        channels: ``mix``, the mean of all channels; ``left``, the first; ``both``, the first two, the same twice where
-            there is one.
+        channels: how many channels.
 
     Raises:
         EndsEarly: if it ends, or breaks off, before its header says, within this stretch.
@@ -211,8 +209,11 @@ def read_wave(
         block = soxr.resample(block, before, after, quality="HQ")
     skipped = start - first // before * after
     stretch = block[skipped : skipped + samples].T
-    wave: Wave = np.zeros((stretch.shape[0], samples), dtype=np.float32)
-    wave[:, : stretch.shape[1]] = stretch
+    if stretch.shape[1] == samples:
+        wave: Wave = np.ascontiguousarray(stretch)
+    else:
+        wave = np.zeros((stretch.shape[0], samples), dtype=np.float32)
+        wave[:, : stretch.shape[1]] = stretch
     return wave if channels == "both" else wave[0]
 
 
@@ -265,20 +266,21 @@ def _read(file: SoundFile, first: int, last: int, channels: Channels) -> NDArray
 
 
 def _chosen(block: NDArray[np.float32], channels: Channels) -> NDArray[np.float32]:
-    """The requested channels of what was read, [frames, n] -> [frames, 1 or 2], checked."""
+    """The requested channels of what was read, [frames, n] -> [frames, 1 or 2], checked; `block` is not kept."""
     if channels == "mix":
         # Adding whole columns is twenty times as fast as numpy's mean over rows of two, and the same bits.
         total = block[:, 0].copy()
         for column in range(1, block.shape[1]):
             total += block[:, column]
-        block = (total / np.float32(block.shape[1]))[:, None]
+        total /= np.float32(block.shape[1])
+        block = total[:, None]
     elif channels == "left":
-        block = block[:, :1]
+        block = block[:, :1].copy()
     else:
-        block = block[:, :2] if block.shape[1] > 1 else np.repeat(block, 2, axis=1)
+        block = block[:, :2].copy() if block.shape[1] > 1 else np.repeat(block, 2, axis=1)
     if not np.all(np.isfinite(block)):
-        raise UnreadableSound("it holds values that are no finite numbers")
-    return np.ascontiguousarray(block)
+        raise UnreadableSound("it holds values that are not finite numbers")
+    return block
 
 
 def _reason(error: Exception) -> str:

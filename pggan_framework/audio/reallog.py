@@ -18,20 +18,20 @@ KNEE = 1e3
 
 @register("codec", "reallog")
 class RealLogCodec(SpectralCodec):
-    """sign(x) log(1 + k |x|) of the spectrum's real part, one channel for each of the wave's.
+    """sign(x) log(1 + k |x|) of the spectrum's real part, one channel per wave channel.
 
-    0 in the picture is silence, and the range is the same on both sides. The imaginary part is lost; taken as 0, the
-    sound comes back with every frame mirrored about its centre, -11 dB at best. But frames overlap, so that most of
-    what one real part lacks is in its neighbours: decoding finds the wave whose real parts are nearest. Only partials
-    near a multiple of sample_rate / (2 * hop_length) can be zero at the centre of every frame, and are weakened.
+    0 in the image is silence, and the range is symmetric. The imaginary part is lost; with 0 in its place, every frame
+    is mirrored about its centre, -11 dB at best. But frames overlap, so most of what one real part lacks is in its
+    neighbours: decoding finds the wave whose real parts are nearest. Only partials near a multiple of
+    sample_rate / (2 * hop_length) can be zero at the centre of every frame, and are weakened.
 
     Args:
-        sample_rate: samples a second.
+        sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples from frame to frame, at most n_fft / 2; n_fft / 8 gives back more than n_fft / 4.
-        frames: columns of a picture; n_fft / 2 by default, a square.
+        hop_length: samples per frame, at most n_fft / 2; n_fft / 8 reconstructs better than n_fft / 4.
+        frames: columns of an image (default: n_fft / 2, a square).
         channels: channels of a wave.
-        margin: frames before the first sample and after the last one, of silence, that decoding cuts off; 0 by default.
+        margin: silent frames at each end that decoding discards (default: 0).
     """
 
     name = "reallog"
@@ -68,7 +68,7 @@ class RealLogCodec(SpectralCodec):
         """Waves [N, channels, T] whose spectra's real parts are nearest to `parts` [N, channels, bins, frames].
 
         Conjugate gradients on the normal equations, in the inner product in which the inverse transform is the adjoint
-        of the transform (samples weighted by the sum of the squared windows over them). Few steps also serve pictures
+        of the transform (samples weighted by the sum of the squared windows over them). Few steps also serve images
         that no wave has: what is badly determined is approached last.
         """
         import torch

@@ -16,13 +16,13 @@ from pggan_framework.errors import UserError
 
 
 class SpectralCodec(Codec):
-    """Base of the codecs whose picture has a column a frame; the one number fitted is the data's largest value.
+    """Base of the codecs whose image has a column a frame; the one number fitted is the data's largest value.
 
     Args:
         sample_rate: samples a second.
         n_fft: window length in samples, a power of two.
         hop_length: samples from frame to frame, at most n_fft / 2; n_fft / 4 is a good choice.
-        frames: columns of a picture; n_fft / 2 by default, a square.
+        frames: columns of an image; n_fft / 2 by default, a square.
         channels: channels of a wave.
         margin: frames before the first sample and after the last one, out of `frames`; they see silence, and decoding
             cuts them off. None leaves it to the codec, see `default_margin`.
@@ -82,13 +82,13 @@ class SpectralCodec(Codec):
         return np.linspace(0, self.sample_rate / 2, self.n_fft // 2, endpoint=False)
 
     def time_range(self) -> tuple[float, float]:
-        """Seconds at the left and at the right edge of a picture; the margins are before 0 and after the wave."""
+        """Seconds at the left and at the right edge of an image; the margins are before 0 and after the wave."""
         column = self.hop_length / self.sample_rate
         return -self.margin * column, (self.frames - self.margin) * column
 
     @abstractmethod
     def _values(self, wave: Wave) -> NDArray[np.float64]:
-        """The numbers a picture shows on its logarithmic curve, linear, of any shape."""
+        """The numbers an image shows on its logarithmic curve, linear, of any shape."""
 
     def measure(self, wave: Wave) -> dict[str, float]:
         """The largest value of a wave, ``peak``."""
@@ -119,7 +119,7 @@ class SpectralCodec(Codec):
         """[channels, n_fft / 2, frames] without the Nyquist bin, phases counted from each frame's centre.
 
         So counted, the bins of one partial or click have nearly one phase; from a frame's start, every other bin has
-        the opposite sign, and the smaller pictures of low depths, which are means of neighbours, would hold nothing.
+        the opposite sign, and the smaller images of low depths, which are means of neighbours, would hold nothing.
         """
         spectrum = self._transform(wave)[:, :-1]
         return spectrum * alternating(self.n_fft // 2)[:, None]

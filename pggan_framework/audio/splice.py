@@ -7,7 +7,6 @@ import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,8 +27,8 @@ class Splice(io.RawIOBase):
         OSError: if it cannot be opened.
     """
 
-    def __init__(self, path: Path, segments: Sequence[Segment]) -> None:
-        self._file = path.open("rb")
+    def __init__(self, path: str, segments: Sequence[Segment]) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115 - closed with the splice
         self._segments = list(segments)
         self._ends = list(accumulate(len(part) if isinstance(part, bytes) else part[1] for part in segments))
         self._size = self._ends[-1] if self._ends else 0

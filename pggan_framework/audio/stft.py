@@ -1,7 +1,7 @@
 """The short-time Fourier transform that all spectral codecs share, in numpy.
 
 Frame i is centred on sample (i + 1/2) * hop_length, with zeros before the first and after the last sample. T samples
-therefore have exactly T / hop_length frames, the first and the last sample lie half a hop from a frame's centre, and no
+therefore have exactly T / hop_length frames, the first and the last sample are half a hop from a frame's centre, and no
 sample is seen only by the foot of a window: the transform has a stable inverse up to both ends, at 50 % overlap too.
 """
 
@@ -31,7 +31,7 @@ def frame_count(samples: int, hop_length: int) -> int:
 
 
 def edges(n_fft: int, hop_length: int) -> tuple[int, int]:
-    """How many zeros stand before the first and after the last sample."""
+    """How many zeros are before the first and after the last sample."""
     before = (n_fft - hop_length) // 2
     return before, n_fft - hop_length - before
 

@@ -1,4 +1,4 @@
-"""Augmentations: random changes of the pictures D is shown, so that little data lasts longer."""
+"""Augmentations: random changes of D's input images, against overfitting on little data."""
 
 from pggan_framework.augmentation.ada import ADA
 from pggan_framework.augmentation.base import Augmentation, Augmentations

@@ -1,9 +1,9 @@
-"""ADA: augmentations applied just as often as keeps D from learning the data by heart."""
+"""ADA: adaptive discriminator augmentation, just strong enough that D does not memorize the data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import log, pi, sqrt
+from math import log, pi
 from typing import Any, Literal
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from pggan_framework.augmentation.base import Augmentation
 from pggan_framework.augmentation.colour import recoloured
 from pggan_framework.augmentation.geometry import identity, rotation, scaling, translation, warp
+from pggan_framework.cpu.transfer import to_device, widest
 from pggan_framework.registry import register
 
 Group = Literal["blit", "geometry", "colour"]
@@ -19,21 +20,21 @@ Group = Literal["blit", "geometry", "colour"]
 
 @register("augmentation")
 class ADA(Augmentation):
-    """Adaptive augmentation of reals and fakes: mirrored, moved, scaled, turned, recoloured (arXiv 2006.06676).
+    """Adaptive augmentation of reals and fakes: flips, shifts, scaling, rotation, colours (arXiv 2006.06676).
 
-    Each change is made with probability p. p follows how sure D is of the reals, r = E sign(D(real)): above `target`
-    it rises, else it falls (Karras et al. 2020, sections 2 and 3). So D's scores need 0 as their middle, as those of
-    StandardGAN, LogisticGAN and HingeGAN have it; for other losses give `fixed_p`. Logs ``ada.p`` and ``ada.r``.
+    Each change is applied with probability p. p follows the overfitting heuristic r = E sign(D(real)): it rises while r
+    is above `target`, and falls otherwise (Karras et al. 2020, eq. 1 and section 3). D's scores must be centred on 0,
+    as those of StandardGAN, LogisticGAN and HingeGAN are; for other losses set `fixed_p`. Logs ``ada.p`` and ``ada.r``.
 
     Args:
-        target: r that is aimed at, 0 to 1.
-        speed_kimg: thousand real images in which p can go from 0 to 1.
-        interval: updates of D between two changes of p.
-        initial_p: p at the start.
-        fixed_p: p for all of the run; then nothing is adapted.
-        transforms: groups of changes. blit: mirror image, quarter turns of squares, shifts by whole pixels; geometry:
-            any scale, rotation, stretch and shift; colour: brightness and contrast, and of three channels also inverted
-            luma, hue and saturation.
+        target: target value of r, 0 to 1.
+        speed_kimg: thousand real images in which p can rise from 0 to 1.
+        interval: updates of D between two adjustments of p.
+        initial_p: initial p.
+        fixed_p: constant p, without adaptation.
+        transforms: groups of changes. blit: flips, quarter turns of squares, integer shifts; geometry: scaling,
+            rotation, stretch and shift; colour: brightness and contrast, and with three channels luma inversion, hue
+            and saturation.
 
     Raises:
         UserError: if one is outside its limits.
@@ -56,19 +57,25 @@ class ADA(Augmentation):
         self.require("initial_p", 0 <= initial_p <= 1, "0 to 1")
         self.require("fixed_p", fixed_p is None or 0 <= fixed_p <= 1, "0 to 1, or None")
         self.require("transforms", bool(transforms), "one or more of blit, geometry, colour")
-        self.p = initial_p if fixed_p is None else fixed_p
-        """The probability of each change, 0 to 1."""
+        self._p = torch.tensor(initial_p if fixed_p is None else fixed_p, dtype=torch.float64)
         self._signs = torch.zeros(())
         self._images = self._updates = 0
 
     @property
+    def p(self) -> float:
+        """The probability of each change, 0 to 1; to read it, the host waits for the device."""
+        return float(self._p)
+
+    @property
     def geometric(self) -> bool:
-        """Whether it moves what is in a picture: all but the colours do."""
+        """Whether it moves image contents: all groups but colour do."""
         return self.transforms != ("colour",)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Change each picture of [N, C, h, w]; p = 0 leaves them as they are."""
-        if self.p == 0:
+        """Change each image of [N, C, h, w]; p = 0 leaves them unchanged."""
+        self._follow(images.device)
+        # An adapted p is on the device, which nobody waits for: there the changes are computed, and chosen nowhere.
+        if self._p.device.type == "cpu" and self.p == 0:
             return images
         source = identity(images)
         if "blit" in self.transforms:
@@ -79,12 +86,18 @@ class ADA(Augmentation):
             images = warp(images, source)
         return self._recoloured(images) if "colour" in self.transforms else images
 
-    def _drawn(self, values: Tensor, neutral: float, p: float | None = None) -> Tensor:
+    def _follow(self, device: torch.device) -> None:
+        """Keep what is adapted on the images' device; a fixed p is a number of the host's."""
+        if self.fixed_p is None and self._p.device.type != device.type:
+            self._p = to_device(self._p.to(widest(device)), device)
+            self._signs = to_device(self._signs, device)
+
+    def _drawn(self, values: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
         """`values` [N] with probability p, else `neutral`."""
-        chosen = torch.rand_like(values) < (self.p if p is None else p)
+        chosen = torch.rand_like(values) < (self._p if p is None else p)
         return torch.where(chosen, values, torch.full_like(values, neutral))
 
-    # Each change is the next factor on the right of `source`, the way back from the result to the picture. The
+    # Each change is a factor on the right of `source`, the inverse mapping from the result to the image. The
     # distributions are those of the paper's appendix B, where scales and shifts are as likely as their inverses.
     def _blit(self, images: Tensor, source: Tensor) -> Tensor:
         h, w = images.shape[2:]
@@ -101,7 +114,7 @@ class ADA(Augmentation):
         h, w = images.shape[2:]
         draw = images.new_empty(len(images))
         # Two rotations, one on each side of the stretch, at least one of them with probability p.
-        once = 1 - sqrt(1 - self.p)
+        once = 1 - (1 - self._p).sqrt()
 
         def angle() -> Tensor:
             return self._drawn((torch.rand_like(draw) * 2 - 1) * pi, 0.0, once)
@@ -123,30 +136,32 @@ class ADA(Augmentation):
         return recoloured(images, brightness, contrast, luma, hue, saturation)
 
     def observe(self, scores: Tensor) -> Mapping[str, Tensor]:
-        """Count the signs of D's scores [N] of the reals; after each `interval` updates, move p."""
+        """Count the signs of D's scores [N] of the reals; adjust p every `interval` updates."""
         signs = scores.sign()
+        self._follow(scores.device)
         if self.fixed_p is None:
-            self._signs = self._signs.to(scores.device) + signs.sum()
+            self._signs = self._signs + signs.sum()
             self._images += len(scores)
             self._updates += 1
             if self._updates == self.interval:
                 self._adapt()
-        return {"ada.p": torch.full_like(signs[0], self.p), "ada.r": signs.mean()}
+        p = self._p.to(signs.dtype) if self.fixed_p is None else torch.full_like(signs[0], self.fixed_p)
+        return {"ada.p": p, "ada.r": signs.mean()}
 
     def _adapt(self) -> None:
-        """``p += sign(r - target) * images / (1000 speed_kimg)``, within 0 to 1; the one place that waits."""
-        r = float(self._signs) / self._images
-        way = (r > self.target) - (r < self.target)
-        self.p = min(max(self.p + way * self._images / (1000 * self.speed_kimg), 0.0), 1.0)
+        """``p += sign(r - target) * images / (1000 speed_kimg)``, clamped to [0, 1]; on the device."""
+        r = self._signs.to(self._p.dtype) / self._images
+        step = (r - self.target).sign() * (self._images / (1000 * self.speed_kimg))
+        self._p = (self._p + step).clamp(0, 1)
         self._signs = torch.zeros_like(self._signs)
         self._images = self._updates = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The probability, and what was counted since it was moved last."""
+        """The probability, and the counts since its last adjustment."""
         return {"p": self.p, "signs": self._signs, "images": self._images, "updates": self._updates}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave; a fixed p stays."""
+        """Restore the state of `state_dict`; a fixed p is kept."""
         if self.fixed_p is None:
-            self.p, self._signs = state["p"], state["signs"]
+            self._p, self._signs = torch.tensor(float(state["p"]), dtype=torch.float64), state["signs"]
             self._images, self._updates = state["images"], state["updates"]

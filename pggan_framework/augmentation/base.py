@@ -1,4 +1,4 @@
-"""What an augmentation is, and the chain of those a run has."""
+"""The base class of augmentations, and the chain of a run's augmentations."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 @contract("augmentation")
 class Augmentation(ABC):
-    """A random change of a batch, drawn anew for each picture.
+    """A random change of a batch, drawn separately for each image.
 
-    A subclass is registered with ``@register("augmentation")``. It draws from torch's global generator, on the batch's
-    device: the trainer seeds that for each step, so that a resumed run draws the same.
+    A subclass is registered with ``@register("augmentation")``. It draws from torch's global generator on the batch's
+    device; the trainer seeds it for each step, so that a resumed run draws the same values.
     """
 
     applies_to: ClassVar[Literal["both", "reals"]] = "both"
-    """``both``: all that D judges, reals and fakes, in its own updates and in G's, so that G is not to learn the change
-    (arXiv 2006.10738). ``reals``: an enlargement of the data set, which G is to learn as part of it."""
+    """``both``: reals and fakes, in D's and G's updates, so that G does not learn the change (arXiv 2006.10738).
+    ``reals``: an extension of the data set, which G learns."""
     spectrogram_safe: ClassVar[bool] = False
-    """Whether a changed spectrogram still is one: no mirroring, no turning, no shift of frequencies, no colours."""
+    """Whether spectrograms stay valid: no mirroring, rotation, frequency shift or colour change."""
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves what is in a picture."""
+        """Whether it moves image contents."""
         return False
 
     def setup(self, codec: Codec | None) -> None:  # noqa: B027  -- most have no use for it
-        """Learn, once, what made the pictures: the codec of sounds, None for other pictures.
+        """Receive the codec of sounds, or None for images; called once before training.
 
         Raises:
             UserError: if it cannot augment these.
@@ -45,25 +45,25 @@ class Augmentation(ABC):
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Tensor:
-        """Pictures [N, C, h, w], full range [-1, 1] -> as many changed ones; differentiable in them."""
+        """Images [N, C, h, w], full range [-1, 1] -> as many changed ones; differentiable in them."""
 
     def observe(self, scores: Tensor) -> Mapping[str, Tensor]:  # noqa: ARG002
-        """Take note of D's scores [N] of the reals, which the update of D just made has seen.
+        """Receive D's scores [N] of the reals in its last update.
 
         Returns:
-            Scalars for the logs, by name, on the device.
+            Scalars to log, by name, on the device.
         """
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """What it keeps from one update to the next, for an exact resume: plain values and tensors."""
+        """The state to store for an exact resume: plain values and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027
-        """Take back what `state_dict` gave."""
+        """Restore the state of `state_dict`."""
 
     def require(self, name: str, holds: bool, allowed: str) -> None:
-        """Refuse the parameter `name` unless what is allowed `holds`.
+        """Raise UserError for the parameter `name` unless the allowed condition `holds`.
 
         Raises:
             UserError: if it does not.
@@ -73,13 +73,13 @@ class Augmentation(ABC):
 
 
 class Augmentations:
-    """The augmentations of a run, one after the other; without any, pictures stay as they are.
+    """The augmentations of a run in sequence; without any, images are unchanged.
 
-    Those for reals come first, whatever the order they are listed in: what follows must meet both kinds alike.
+    Those for reals only come first, whatever their order: the others must see reals and fakes in the same way.
 
     Args:
-        parts: in the order they are applied.
-        value_range: the networks' value range; each part sees it as [-1, 1].
+        parts: in order of application.
+        value_range: the networks' value range; each augmentation receives [-1, 1].
     """
 
     def __init__(self, parts: Sequence[Augmentation] = (), value_range: tuple[float, float] = (-1, 1)) -> None:
@@ -87,24 +87,24 @@ class Augmentations:
         self.value_range = value_range
 
     def check(self, codec: Codec | None, label_space: LabelSpace | None) -> None:
-        """See that every part suits the data; called once, before training.
+        """Check that every augmentation suits the data; called once, before training.
 
         Raises:
-            UserError: if one would spoil spectrograms, or move pictures away from the maps they are labelled with.
+            UserError: if one would corrupt spectrograms, or move images relative to their label maps.
         """
         for part in self.parts:
             name = type(part).__name__
             if codec is not None and not part.spectrogram_safe:
                 safe = [c.name for c in REGISTRY if c.kind == "augmentation" and c.cls.spectrogram_safe]  # type: ignore[attr-defined]
                 raise UserError(
-                    f"augmentations: {name} is given, but the data are spectrograms, which it would spoil;"
+                    f"augmentations: {name} is given, but the data are spectrograms, which it would corrupt;"
                     f" allowed: {', '.join(safe)}"
                 )
-            # Labels that networks see as [N, width] hold for all of a picture, as [N, K, h, w] for each pixel of it.
+            # Labels with network inputs [N, width] apply to the whole image, label maps [N, K, h, w] to each pixel.
             if part.geometric and label_space is not None and len(label_space.condition_shape(1, (1, 1))) > 2:
                 raise UserError(
-                    f"augmentations: {name} moves what is in a picture, but the data are labelled with maps, which"
-                    " would stay; allowed: augmentations that move nothing"
+                    f"augmentations: {name} moves image contents, but the data are labelled with maps, which"
+                    " would not move; allowed: augmentations that move nothing"
                 )
             part.setup(codec)
 
@@ -117,7 +117,7 @@ class Augmentations:
         return self._apply(images, [part for part in self.parts if part.applies_to == "both"])
 
     def observe(self, scores: Tensor) -> dict[str, Tensor]:
-        """Tell the parts D's scores [N] of the reals it was just trained with; returns scalars for the logs."""
+        """Pass D's scores [N] of the last batch of reals to the augmentations; returns scalars to log."""
         return {name: value for part in self.parts for name, value in part.observe(scores).items()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Augmentations:
         return {name: state for name, state in states.items() if state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave; a part that is not in it stays as it is."""
+        """Restore the state of `state_dict`; augmentations without an entry are unchanged."""
         for part in self.parts:
             if type(part).__name__ in state:
                 part.load_state_dict(state[type(part).__name__])

@@ -1,4 +1,4 @@
-"""Changing colours: a linear map for each picture, and the steps of a colour jitter."""
+"""Colour changes: a linear map per image, and the steps of a colour jitter."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 def recoloured(
     images: Tensor, brightness: Tensor, contrast: Tensor, luma: Tensor, hue: Tensor, saturation: Tensor
 ) -> Tensor:
-    """Change colours by a linear map for each picture (Karras et al. 2020, arXiv 2006.06676, appendix B).
+    """Change colours by a linear map for each image (Karras et al. 2020, arXiv 2006.06676, appendix B).
 
-    Pictures of other than three channels take brightness and contrast only.
+    With channel counts other than three, only brightness and contrast are changed.
 
     Args:
         images: [N, C, h, w], full range [-1, 1].
-        brightness: [N], what is added first.
+        brightness: [N], added first.
         contrast: [N], factor about the middle grey.
         luma: [N], factor along the greys; -1 inverts them.
         hue: [N], rotation about the greys, in radians.
@@ -28,7 +28,7 @@ def recoloured(
     along = torch.full_like(eye, 1 / 3)
     turn = (eye.roll(1, 0) - eye.roll(-1, 0)) / 3**0.5
     luma, hue, saturation = (factor.view(-1, 1, 1) for factor in (luma, hue, saturation))
-    # What lies along the greys and what lies across them do not mix, so the order of these three does not matter.
+    # The grey axis and its complement do not mix, so the order of these three does not matter.
     matrix = luma * along + saturation * (hue.cos() * (eye - along) + hue.sin() * turn)
     return torch.einsum("nij,njhw->nihw", matrix, images)
 
@@ -57,7 +57,7 @@ def hue_turned(images: Tensor, turns: Tensor) -> Tensor:
         torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
     )
     sixth = sixth + 6 * turns[:, None, None]
-    # How far each channel's place on the circle is from the hue says how much of the chroma it lacks.
+    # How far each channel's hue is from the pixel's hue determines its fraction of the chroma.
     place = torch.stack([(offset + sixth) % 6 for offset in (5, 3, 1)], 1)
     return value[:, None] - chroma[:, None] * torch.minimum(place, 4 - place).clamp(0, 1)
 

@@ -16,18 +16,18 @@ Policy = Literal["color", "translation", "cutout"]
 
 @register("augmentation")
 class DiffAugment(Augmentation):
-    """Changes colours, shifts and cuts out, reals and fakes alike (Zhao et al. 2020, arXiv 2006.10738).
+    """Changes colours, shifts and cuts out, for reals and fakes alike (Zhao et al. 2020, arXiv 2006.10738).
 
-    Every picture is changed in each way of the policy, by an amount drawn evenly within the limits below, whose
-    defaults are the paper's. What is moved in or cut out is 0, the middle of the range.
+    Every image gets each change of the policy, with strengths drawn uniformly within the limits below, whose defaults
+    are those of the paper. Empty areas are filled with 0, the middle of the range.
 
     Args:
-        policy: what is changed, in the order of the paper whatever the order given.
-        brightness: most that is added to a picture, in units of the full range [-1, 1]; part of color.
-        saturation: most by which the factor about the mean of the channels differs from 1; part of color.
-        contrast: most by which the factor about the picture's mean differs from 1; part of color.
-        shift: longest translation, a share of height and width.
-        hole: sides of the box cut out, a share of height and width.
+        policy: changes to apply, always in the paper's order.
+        brightness: largest offset, in units of the full range [-1, 1]; part of color.
+        saturation: largest deviation from 1 of the factor around the channel mean; part of color.
+        contrast: largest deviation from 1 of the factor around the image mean; part of color.
+        shift: largest translation, as a fraction of height and width.
+        hole: sides of the cut-out box, as a fraction of height and width.
 
     Raises:
         UserError: if one is outside its limits.
@@ -53,11 +53,11 @@ class DiffAugment(Augmentation):
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves what is in a picture: translation does."""
+        """Whether it moves image contents: translation does."""
         return "translation" in self.policy
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Change each picture of [N, C, h, w]."""
+        """Change each image of [N, C, h, w]."""
         if "color" in self.policy:
             images = self._coloured(images)
         if "translation" in self.policy:
@@ -77,7 +77,7 @@ class DiffAugment(Augmentation):
         return images + (images - images.mean((1, 2, 3), keepdim=True)) * drawn(self.contrast)
 
     def _cut(self, images: Tensor) -> Tensor:
-        """A box anywhere, its centre within the picture or on its edge."""
+        """A box anywhere, its centre within the image or on its edge."""
         inside = []
         for length in images.shape[2:]:
             size = whole(self.hole, length)

@@ -1,7 +1,7 @@
-"""Moving what is in a picture: shifts by whole pixels, boxes, and any affine change by one interpolation.
+"""Geometric changes: integer shifts, boxes, and affine changes with a single interpolation.
 
-Affine changes are 3x3 matrices of homogeneous coordinates in pixels, x to the right, y down, from the picture's centre:
-so a rotation keeps angles in a picture that is no square.
+Affine changes are 3x3 matrices of homogeneous coordinates in pixels, x to the right, y down, relative to the image's
+centre: a rotation thus keeps angles in non-square images.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Beyond = Literal["zero", "edge", "cyclic"]
-"""What comes in where a picture is moved away: zeros, its outermost pixels, or what left on the other side."""
+"""Fill of vacated areas: zeros, the outermost pixels, or what left on the other side."""
 
 
 def shifted(images: Tensor, by: Tensor, axis: int, beyond: Beyond) -> Tensor:
-    """Shift each picture by whole pixels.
+    """Shift each image by whole pixels.
 
     Args:
         images: [N, C, h, w].
         by: [N] int64, down or to the right.
         axis: 2 for rows, 3 for columns.
-        beyond: what comes in.
+        beyond: the fill.
     """
     length = images.shape[axis]
     source = torch.arange(length, device=images.device) - by[:, None]
@@ -35,19 +35,19 @@ def shifted(images: Tensor, by: Tensor, axis: int, beyond: Beyond) -> Tensor:
 
 
 def spans(start: Tensor, size: Tensor | int, length: int) -> Tensor:
-    """[N, length] bool: True at `size` positions from `start` [N] on; what lies outside is left out."""
+    """[N, length] bool: True at `size` positions from `start` [N] on, clipped to the range."""
     position = torch.arange(length, device=start.device)
     first = start[:, None]
     return (position >= first) & (position < first + (size if isinstance(size, int) else size[:, None]))
 
 
 def whole(share: float, length: int) -> int:
-    """A share of a length in whole pixels, rounded half up."""
+    """A fraction of a length in pixels, rounded half up."""
     return int(share * length + 0.5)
 
 
 def identity(images: Tensor) -> Tensor:
-    """[N, 3, 3] that leave every picture as it is."""
+    """[N, 3, 3] that leave every image unchanged."""
     return torch.eye(3, device=images.device, dtype=images.dtype).expand(len(images), 3, 3)
 
 
@@ -70,14 +70,13 @@ def rotation(angle: Tensor) -> Tensor:
 
 
 def warp(images: Tensor, source: Tensor) -> Tensor:
-    """Move the pictures as the inverse of `source` says, interpolating between four pixels.
+    """Resample the images at the positions of `source`, with bilinear interpolation.
 
-    What lies beyond an edge is the picture's mirror image there. A picture whose matrix is the identity stays as it is,
-    to the bit.
+    The image is mirrored beyond its edges. An image whose matrix is the identity is unchanged, bit for bit.
 
     Args:
         images: [N, C, h, w].
-        source: [N, 3, 3], from a place in the result to the place in the picture it is taken from.
+        source: [N, 3, 3], from a position in the result to the source position.
     """
     h, w = images.shape[2:]
     halves = images.new_full((1,), w / 2), images.new_full((1,), h / 2)

@@ -1,4 +1,4 @@
-"""Colour jitter: more of the same data, by small changes of the reals."""
+"""Colour jitter: small random changes of the reals, as an extension of the data set."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from pggan_framework.registry import register
 
 @register("augmentation")
 class ColourJitter(Augmentation):
-    """Small changes of the reals' colours, and if wished rotations and mirror images; G learns them too.
+    """Small changes of the reals' colours, optionally rotations and flips; G learns them too.
 
-    Each picture is changed by an amount drawn evenly within the limits, in the order below; 0 turns a change off. The
-    colours are changed as torchvision does it, and stay within the range; saturation and hue need three channels.
+    Each image is changed by amounts drawn uniformly within the limits, in the order below; 0 disables a change. Colours
+    change as in torchvision and stay within the range; saturation and hue need three channels.
 
     Args:
-        brightness: most by which the factor of the picture, black being 0, differs from 1.
-        contrast: most by which the factor about the picture's mean grey differs from 1.
-        saturation: most by which the factor about each pixel's grey differs from 1.
-        hue: furthest turn of the hue, in whole circles, up to 0.5.
-        rotation: furthest rotation, in degrees; beyond the edges lies the picture's mirror image.
-        flip: how often a picture becomes its mirror image, left to right, 0 to 1.
+        brightness: largest deviation from 1 of the brightness factor (black is 0).
+        contrast: largest deviation from 1 of the factor around the image's mean grey.
+        saturation: largest deviation from 1 of the factor around each pixel's grey.
+        hue: largest hue rotation, in turns, up to 0.5.
+        rotation: largest rotation, in degrees; the image is mirrored beyond its edges.
+        flip: probability of a horizontal flip, 0 to 1.
 
     Raises:
         UserError: if one is outside its limits.
@@ -52,11 +52,11 @@ class ColourJitter(Augmentation):
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves what is in a picture: rotations and mirror images do."""
+        """Whether it moves image contents: rotations and flips do."""
         return self.rotation > 0 or self.flip > 0
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Change each picture of [N, C, h, w]."""
+        """Change each image of [N, C, h, w]."""
         if self.brightness or self.contrast or self.saturation or self.hue:
             images = self._coloured((images + 1) / 2) * 2 - 1
         if not self.geometric:
@@ -70,7 +70,7 @@ class ColourJitter(Augmentation):
         return (torch.rand_like(images[:, 0, 0, 0]) * 2 - 1) * limit
 
     def _coloured(self, images: Tensor) -> Tensor:
-        """Pictures in [0, 1], changed."""
+        """Images in [0, 1], changed."""
         if self.brightness:
             images = blended(images, torch.zeros_like(images), 1 + self._drawn(images, self.brightness))
         if self.contrast:

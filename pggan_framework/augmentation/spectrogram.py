@@ -1,4 +1,4 @@
-"""What may be done to a spectrogram and leave it one."""
+"""Augmentations under which a spectrogram stays a valid spectrogram."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @register("augmentation")
 class SpectrogramAugment(Augmentation):
-    """Shifts in time, changes of level, and masked bands and stretches, of reals and fakes alike.
+    """Time shifts, level changes, and masked bands and time segments, for reals and fakes alike.
 
-    For pictures whose rows are frequencies and whose columns are moments. Nothing is mirrored or turned, and no
-    frequency is moved. Each amount is drawn evenly within the limits below; 0 turns a change off. The masks are those
-    of SpecAugment (arXiv 1904.08779).
+    For images whose rows are frequencies and whose columns are times. Nothing is mirrored or rotated, and no frequency
+    is moved. Amounts are drawn uniformly within the limits below; 0 disables a change. The masks are those of
+    SpecAugment (arXiv 1904.08779).
 
     Args:
-        time_shift: longest shift, earlier or later, a share of the duration.
-        shift_mode: what comes in: cyclic, what left on the other side; edge, the first or last moment, held.
-        gain: most that is added to the magnitudes, which are logarithmic, in units of the full range [-1, 1].
-        band_mask: tallest band that is silenced, a share of the rows.
-        time_mask: longest stretch that is silenced, a share of the duration.
+        time_shift: largest shift in either direction, as a fraction of the duration.
+        shift_mode: fill: cyclic, what left on the other side; edge, the first or last column.
+        gain: largest offset of the log magnitudes, in units of the full range [-1, 1].
+        band_mask: largest silenced band, as a fraction of the rows.
+        time_mask: longest silenced segment, as a fraction of the duration.
 
     Raises:
         UserError: if one is outside its limits.
@@ -54,20 +54,20 @@ class SpectrogramAugment(Augmentation):
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves what is in a picture: a shift in time does."""
+        """Whether it moves image contents: a time shift does."""
         return self.time_shift > 0
 
     def setup(self, codec: Codec | None) -> None:
-        """Learn which channels are magnitudes; without a codec, all are.
+        """Find the magnitude channels; without a codec, all channels are magnitudes.
 
         Raises:
-            UserError: if the rows are no frequencies, or there is no magnitude to change.
+            UserError: if the rows are not frequencies, or there are no magnitudes to change.
         """
         if codec is None:
             return
         if codec.row_hz() is None:
             raise UserError(
-                f"SpectrogramAugment needs rows that are frequencies, and those of the codec {codec.name} are none;"
+                f"SpectrogramAugment needs rows that are frequencies, and those of the codec {codec.name} are not;"
                 " allowed: any other codec"
             )
         self._magnitudes = tuple(kind == "magnitude" for kind in codec.channel_kinds())
@@ -78,7 +78,7 @@ class SpectrogramAugment(Augmentation):
             )
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Change each picture of [N, C, h, w]."""
+        """Change each image of [N, C, h, w]."""
         (n, channels, height, width), device = images.shape, images.device
         limit = whole(self.time_shift, width)
         if limit:
@@ -88,7 +88,7 @@ class SpectrogramAugment(Augmentation):
         loud = torch.stack([images.new_full((1, 1), float(kind)) for kind in kinds])
         if self.gain:
             images = images + (torch.rand_like(images[:, :1, :1, :1]) * 2 - 1) * self.gain * loud
-        # Silence is the least magnitude; of phases and of parts that have a sign it is the middle.
+        # Silence is the smallest magnitude; for phases and signed channels it is the middle of the range.
         silence = -loud
         if self.band_mask:
             images = torch.where(self._stretch(n, height, self.band_mask, device)[:, None, :, None], silence, images)
@@ -97,7 +97,7 @@ class SpectrogramAugment(Augmentation):
         return images
 
     def _stretch(self, count: int, length: int, share: float, device: torch.device) -> Tensor:
-        """[count, length] bool: True along one stretch, as long as drawn, anywhere within."""
+        """[count, length] bool: True along one segment of the drawn length, anywhere within."""
         size = torch.randint(whole(share, length) + 1, (count,), device=device)
         start = (torch.rand(count, device=device) * (length - size + 1)).long()
         return spans(start, size, length)

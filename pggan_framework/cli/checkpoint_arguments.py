@@ -1,4 +1,4 @@
-"""What the commands that start from a trained model share: RUN, which generator, which labels."""
+"""Arguments shared by commands that start from a trained model: RUN, generator, labels."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def checkpoint_parser(name: str, description: str, examples: str, what: str = RU
         description: what it does.
         examples: the end of its help.
         what: the help of RUN; the word's value is ``model``.
-        metavar: what RUN is called.
+        metavar: the placeholder of RUN.
     """
     parser = Parser(name, description, examples)
     parser.add_argument("model", metavar=metavar, help=what)
-    parser.add_argument("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
+    parser.add_argument("--result_dir", default="results", metavar="DIR", help="where latest looks (default: results)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
 def add_plugin_dirs(parser: Parser) -> None:
-    """Add ``--plugin_dirs``, which `load_model` and `load_plugins` read: no folder by default."""
+    """Add ``--plugin_dirs``, which `load_model` and `load_plugins` read (default: no folder)."""
     parser.add_argument(
         "--plugin_dirs",
         type=lambda text: [part for part in text.strip("[]").split(",") if part],
         default=[],
         metavar="DIR,...",
-        help="folders with the classes that a custom model needs",
+        help="folders with the model's user-defined classes",
     )
 
 
@@ -65,23 +65,32 @@ def load_model(given: argparse.Namespace, checkpoint: Path) -> Pretrained:
 
     load_plugins(given)
     model = load_generator(checkpoint, given.weights)
+    if getattr(given, "device", None) is not None:
+        from pggan_framework.launch.build import choose_device
+
+        model.generator.to(choose_device(given.device))
     return model if given.depth is None else model.at_depth(given.depth)
 
 
 def add_weights(parser: Parser) -> None:
-    """Add ``--weights``, which of a checkpoint's generators is meant, None by default; and ``--plugin_dirs``."""
+    """Add ``--weights``, the choice of EMA or raw generator, None by default; and ``--plugin_dirs``."""
     parser.add_argument(
         "--weights",
         choices=("ema", "raw"),
-        help="the averaged generator, or the one that was trained; ema",
+        help="EMA generator or raw generator (default: ema)",
     )
     add_plugin_dirs(parser)
+
+
+def add_device(parser: Parser) -> None:
+    """Add ``--device``, auto by default; `load_model` puts the generator there."""
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps; auto")
 
 
 def add_depth(parser: Parser) -> None:
     """Add ``--depth``, None by default."""
     parser.add_argument(
-        "--depth", type=int, metavar="N", help="make pictures of this depth, 0 the smallest; the deepest trained"
+        "--depth", type=int, metavar="N", help="depth of the images, 0 is the smallest (default: the deepest trained)"
     )
 
 
@@ -92,7 +101,7 @@ def add_label(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="may be given again, for each label; others are drawn by the seed",
+        help="label of the samples; repeatable; others are random",
     )
 
 

@@ -14,10 +14,10 @@ from pggan_framework.errors import UserError, nearest
 
 USAGE = """usage: pggan completion {bash,zsh,fish}
 
-Prints a script for the shell. Let the shell read it at each start:
+Prints a script for the shell. To load it in every shell:
   bash:  echo 'eval "$(pggan completion bash)"' >> ~/.bashrc
   zsh:   echo 'eval "$(pggan completion zsh)"' >> ~/.zshrc
-  fish:  its output belongs in ~/.config/fish/completions/pggan.fish
+  fish:  save the output in ~/.config/fish/completions/pggan.fish
 
 examples:
   pggan completion bash

@@ -1,4 +1,4 @@
-"""``pggan components [NAME]``: what there is to choose from."""
+"""``pggan components [NAME]``: list the components, or the flags of one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pggan_framework.config.light import help_of
 from pggan_framework.errors import UserError
 
 USAGE = "usage: pggan components [NAME] [--plugin_dirs DIR,...]"
-HELP = """Without NAME: every component with one line; with it: its flags.
+HELP = """Without NAME: all components, one line each; with it: its flags.
 
 examples:
   pggan components

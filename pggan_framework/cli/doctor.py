@@ -1,4 +1,4 @@
-"""``pggan doctor``: what this machine has, what a run here uses of it, and what to do about the rest."""
+"""``pggan doctor``: report this machine's resources, what a run uses of them, and advice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,11 @@ EXAMPLES = """examples:
   pggan doctor
   pggan doctor --result_dir /data/results --device cuda --json
 """
+SAFE = {
+    "torch": ((2, 10), "in earlier ones a stranger's checkpoint can corrupt the memory (CVE-2026-24747)"),
+    "pillow": ((12, 3), "in earlier ones a stranger's image can (CVE-2026-59204)"),
+}
+"""The first versions without a known fault in what reads files here, and that fault."""
 EXTRAS = {
     "tensorboard": ("tensorboard", "TensorBoardLogger"),
     "wandb": ("wandb", "WandbLogger"),
@@ -33,9 +39,9 @@ EXTRAS = {
     "torchcrepe": ("sound-metrics", "pitch metrics"),
     "torch_fidelity": ("inception", "FID and KID by Inception"),
 }
-"""Optional packages: the extra that brings each, and what needs it."""
+"""Optional packages: the extra that installs each, and the feature that needs it."""
 LEAST_DISK, LEAST_SHM, LEAST_FILES = 5 << 30, 1 << 30, 1024
-"""Bytes and open files below which a long run may end early."""
+"""Bytes and open files below which a long run may fail."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,10 @@ class Finding:
     """One line of the report.
 
     Args:
-        name: what was looked at.
-        value: what there is.
-        use: what a run uses of it; empty where that is the same.
-        advice: what to do about it; empty where nothing is wrong.
+        name: the resource.
+        value: its state.
+        use: what a run uses of it; empty if it uses all of it.
+        advice: what to do about it; empty if nothing is wrong.
     """
 
     name: str
@@ -56,19 +62,17 @@ class Finding:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan doctor`` with the words that follow it; returns 0, or 1 where something needs attention.
+    """Run ``pggan doctor`` with the words that follow it; returns 0, or 1 if something needs attention.
 
     Raises:
         UserError: if a flag is wrong.
     """
-    parser = Parser(
-        "doctor", "What this machine has, what a run here uses of it, and what to do about the rest.", EXAMPLES
-    )
+    parser = Parser("doctor", "This machine's resources, what a run uses of them, and advice.", EXAMPLES)
     parser.add_argument(
-        "--result_dir", type=Path, default=Path("results"), metavar="DIR", help="where runs go; results"
+        "--result_dir", type=Path, default=Path("results"), metavar="DIR", help="folder of the runs (default: results)"
     )
-    parser.add_argument("--device", default="auto", help="the device to look at; auto")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--device", default="auto", help="device to examine (default: auto)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(list(argv))
     findings = examine(given.result_dir, given.device)
@@ -85,7 +89,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def examine(result_dir: Path, device: str = "auto") -> list[Finding]:
-    """Look at everything; changes nothing on the machine.
+    """Examine everything; changes nothing on the machine.
 
     Args:
         result_dir: where runs go.
@@ -95,13 +99,16 @@ def examine(result_dir: Path, device: str = "auto") -> list[Finding]:
 
 
 def _software() -> list[Finding]:
-    import torch
-
-    return [
+    found = [
         Finding("pggan_framework", __version__),
         Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Finding("torch", torch.__version__),
     ]
+    for package, (least, why) in SAFE.items():
+        number = version(package)
+        old = tuple(int(part) for part in re.findall(r"\d+", number)[:2]) < least
+        wanted = f"{package}>={'.'.join(map(str, least))}"
+        found.append(Finding(package, number, "", f"pip install '{wanted}': {why}" if old else ""))
+    return found
 
 
 def _compute(name: str) -> list[Finding]:
@@ -140,13 +147,15 @@ def _compute(name: str) -> list[Finding]:
 
 
 def _storage(result_dir: Path) -> list[Finding]:
+    import torch
+
     place = next(folder for folder in (result_dir.resolve(), *result_dir.resolve().parents) if folder.is_dir())
     found = []
     writable = os.access(place, os.W_OK)
     advice = "" if writable else "you may not write there: give --result_dir a folder of yours"
     free = shutil.disk_usage(place).free
     if writable and free < LEAST_DISK:
-        advice = f"make room: checkpoints, samples and prepared data of a long run take more than {_size(LEAST_DISK)}"
+        advice = f"free disk space: checkpoints, samples and data of a long run need more than {_size(LEAST_DISK)}"
     found.append(Finding("results", f"{place}, {_size(free)} free", "", advice))
     temporary = Path(tempfile.gettempdir())
     free = shutil.disk_usage(temporary).free
@@ -155,8 +164,9 @@ def _storage(result_dir: Path) -> list[Finding]:
     shm = Path("/dev/shm")
     if shm.is_dir():
         free = shutil.disk_usage(shm).free
-        advice = "" if free >= LEAST_SHM else "keep --num_data_workers 0, or start the container with --shm-size 2g"
-        found.append(Finding("shared memory", f"{_size(free)} free", "by --num_data_workers above 0", advice))
+        enough = free >= LEAST_SHM or torch.cuda.device_count() < 2
+        advice = "" if enough else "for training on several GPUs, start the container with --shm-size 2g"
+        found.append(Finding("shared memory", f"{_size(free)} free", "by NCCL, between GPUs", advice))
     if sys.platform != "win32":
         import resource
 

@@ -1,4 +1,4 @@
-"""``pggan evaluate RUN``: how near a trained model's sounds or pictures are to the data it was trained on."""
+"""``pggan evaluate RUN``: measure how close a trained model's sounds or images are to its training data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pggan_framework import __version__
-from pggan_framework.cli.checkpoint_arguments import add_plugin_dirs, checkpoint_parser, load_plugins
+from pggan_framework.cli.checkpoint_arguments import add_device, add_plugin_dirs, checkpoint_parser, load_plugins
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.runs.folders import find_checkpoint
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from pggan_framework.metrics.report import Figure
     from pggan_framework.models.pretrained import Pretrained
 
-DESCRIPTION = """Compare a trained model's sounds or pictures with the data it was trained on. Every figure stands
-beside its floor: the same figure for other real ones in the place of the generated ones. A line with all of them is
-added to metrics.jsonl beside the checkpoint."""
-EXAMPLES = """Metrics and extractors have flags of their own, as --lite0.size: see 'pggan components NAME'.
+DESCRIPTION = """Compare a trained model's sounds or images with its training data. Every value is shown with its
+real-vs-real baseline: the same value for other real samples. All values are appended as one line to metrics.jsonl
+next to the checkpoint."""
+EXAMPLES = """Metrics and extractors have flags, such as --lite0.size: see 'pggan components NAME'.
 examples:
   pggan evaluate latest
   torchrun --standalone --nproc_per_node 2 -m pggan_framework evaluate latest --count 10000
@@ -37,7 +37,7 @@ examples:
 """
 NO_CACHE = "none"
 PATHS = ("dir_path", "h5_path")
-"""The parameters of datasets that say where the data are."""
+"""Dataset parameters that locate the data."""
 H5 = (".h5", ".hdf5")
 
 
@@ -56,6 +56,7 @@ def run(argv: Sequence[str]) -> int:
             raise UserError(f"--{name} is {getattr(given, name)}; allowed: {least} or more")
     folder, checkpoint = find_checkpoint(given.model, Path(given.result_dir))
     from pggan_framework.cli.threads import share_cores
+    from pggan_framework.cpu.transfer import for_analysis
     from pggan_framework.launch.build import choose_device
     from pggan_framework.models.pretrained import load_generator
     from pggan_framework.training.distributed import World
@@ -67,7 +68,8 @@ def run(argv: Sequence[str]) -> int:
     load_plugins(given)
     trained = load_generator(checkpoint)
     trained.generator.to(device)
-    metrics, named, eye = _metrics(given, rest, trained.codec is not None, str(device))
+    place = for_analysis(device)
+    metrics, named, eye = _metrics(given, rest, trained.codec is not None, place)
     dataset = _dataset(trained, given.data, given.plugin_dirs)
     n = min(given.count, len(dataset) // 2)
     what = "picture" if trained.codec is None else "sound"
@@ -80,7 +82,7 @@ def run(argv: Sequence[str]) -> int:
     from pggan_framework.storage.cache import cache_folder
 
     cache = FeatureCache(None if given.cache == NO_CACHE else Path(given.cache) if given.cache else cache_folder())
-    sides = Sides(trained, dataset, n, given.seed, given.griffin_lim_iter, str(device), eye, cache, team=team)
+    sides = Sides(trained, dataset, n, given.seed, given.griffin_lim_iter, place, eye, cache, team=team)
     sheet = folder / f"neighbours_{trained.nimg // 1000:06d}.png" if given.neighbours else None
     found = _measure(sides, metrics, named, given.neighbours, sheet)
     if found is None:
@@ -109,60 +111,58 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _advice(asked: str, eye: Eye) -> str:
-    """What to say where only the extractor that knows nothing is installed, and none was asked for."""
+    """The warning printed if only the untrained extractor is installed, and none was requested."""
     from pggan_framework.metrics.extractors import AUTO, Lite0, RandomFeatures
 
     known = asked != AUTO or eye.name != RandomFeatures.name
-    return "" if known else f", which knows nothing of the world; lite0 does, and {Lite0.missing()}"
+    return "" if known else f", which is untrained; lite0 is trained on ImageNet, and {Lite0.missing()}"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = checkpoint_parser("evaluate", DESCRIPTION, EXAMPLES)
     add_plugin_dirs(parser)
     add = parser.add_argument
-    add("--data", type=Path, metavar="PATH", help="where the data are now, if they were moved: a folder or .h5 file")
-    add("--count", type=int, default=1000, metavar="N", help="sounds or pictures a side, at most half the data; 1000")
-    add("--seed", type=int, default=0, metavar="N", help="which samples and which reals; 0")
-    add("--metrics", default="", metavar="A,B", help="names of metrics; by default all that apply")
+    add("--data", type=Path, metavar="PATH", help="new location of moved data: a folder or .h5 file")
+    add("--count", type=int, default=1000, metavar="N", help="samples per side, at most half the data (default: 1000)")
+    add("--seed", type=int, default=0, metavar="N", help="random seed of samples and reals (default: 0)")
+    add("--metrics", default="", metavar="A,B", help="metrics to compute (default: all that apply)")
     add(
         "--griffin_lim_iter",
         type=int,
         default=32,
         metavar="N",
-        help="of sounds: steps in search of phases, on both sides; 32",
+        help="sounds: Griffin-Lim iterations, for both sides (default: 32)",
     )
     add(
         "--extractor",
         default="auto",
         metavar="NAME",
-        help="whose features fid and the like compare: lite0, inception, random; auto is lite0 if it is installed, else"
-        " random",
+        help="feature extractor: lite0, inception, random, auto (default: auto: lite0 if installed, else random)",
     )
     add(
         "--neighbours",
         type=int,
         default=0,
         metavar="N",
-        help="of pictures: look for copies of training pictures, and draw the N nearest to one beside it; 0",
+        help="images: find copies of training images, draw the N nearest ones (default: 0)",
     )
     add(
         "--cache",
         default="",
         metavar="DIR",
-        help="where features of real pictures are kept for the next time; none for nowhere;"
-        " $PGGAN_CACHE, or pggan_framework in ~/.cache",
+        help="cache folder of real images' features, or none (default: $PGGAN_CACHE or ~/.cache/pggan_framework)",
     )
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:1; auto")
+    add_device(parser)
     return parser
 
 
 def _metrics(
     given: argparse.Namespace, rest: Sequence[str], sound: bool, device: str
 ) -> tuple[list[BaseMetric[Any]], bool, Eye | None]:
-    """The metrics of sounds or of pictures, their flags in `rest`; whether they were named; and what they look with.
+    """The selected metrics, with flags from `rest`; whether they were named; and the feature extractor.
 
     Raises:
-        UserError: if a metric, an extractor or a flag is unknown, or a value is none that it takes.
+        UserError: if a metric, an extractor or a flag is unknown, or a value is invalid.
     """
     from pggan_framework.metrics.base import Metric, PictureMetric
     from pggan_framework.metrics.copying import Nearest
@@ -177,10 +177,10 @@ def _metrics(
     extractor = extractor_class(given.extractor)
     looks = given.neighbours or any(issubclass(cls, FeatureMetric) for cls in classes.values())
     if sound and given.neighbours:
-        raise UserError("--neighbours is given, but the model makes sounds; allowed: for models of pictures")
+        raise UserError("--neighbours is given, but the model makes sounds; allowed: for models of images")
     if given.extractor != "auto" and not looks:
         raise UserError(
-            f"--extractor {given.extractor} is given, but none of the metrics looks at features: {', '.join(chosen)}"
+            f"--extractor {given.extractor} is given, but none of the metrics uses features: {', '.join(chosen)}"
         )
     flags = _flags(rest, [*chosen, *([extractor.name] if looks else [])])
     metrics = [cls(**flags.get(name, {})) for name, cls in classes.items()]
@@ -213,7 +213,7 @@ def _dataset(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) ->
     """The data the model was trained on, from its stored configuration.
 
     Raises:
-        UserError: if they are not there, or do not fit the model.
+        UserError: if they are missing, or do not fit the model.
     """
     from pggan_framework.config import resolve_overrides
     from pggan_framework.launch.build import build_dataset
@@ -222,7 +222,7 @@ def _dataset(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) ->
     if name is None:
         raise UserError("an exported model does not name the data it was trained on; evaluate its run or checkpoint")
     own = trained.config.get(name, {})
-    # Only some of the sounds are looked at, and each once; of pictures, any.
+    # A subset of the sounds is used, each once; for images, any.
     off = [f"{name}.{flag}" for flag in ("preload", "own_shards") if flag in own]
     changed: dict[str, Any] = {"plugin_dirs": plugin_dirs, **dict.fromkeys(off, False)}
     if moved is not None:
@@ -238,27 +238,25 @@ def _dataset(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) ->
         else:
             changed |= {"load_dataset": "", f"{name}.{place}": str(moved)}
     try:
-        # Only what makes the data: the plugins and losses of the run need not be there.
+        # Only what defines the data: the plugins and losses of the run may be missing.
         stored: dict[str, Any] = {"dataset_class": name, "load_dataset": trained.config.get("load_dataset", "")}
         dataset = build_dataset(resolve_overrides(None, changed, base={**stored, name: own}))
     except UserError as error:
-        hint = "" if moved is not None else "; --data PATH says where the data are now"
+        hint = "" if moved is not None else "; give their new location with --data PATH"
         raise UserError(f"the model's data cannot be read: {error}{hint}") from error
     kinds = ["pictures" if each.codec is None else "sounds" for each in (dataset, trained)]
     if kinds[0] != kinds[1] or dataset.shape != trained.growth.shape:
         shapes = ["x".join(map(str, shape)) for shape in (dataset.shape, trained.growth.shape)]
         raise UserError(f"the data do not fit the model: {kinds[0]} of {shapes[0]}; allowed: {kinds[1]} as {shapes[1]}")
     if dataset.codec and trained.codec and dataset.codec.state_dict() != trained.codec.state_dict():
-        print(
-            "note: these data are not those the model was trained on: their codec was fitted otherwise", file=sys.stderr
-        )
+        print("note: these data are not the model's training data: their codec was fitted differently", file=sys.stderr)
     return dataset
 
 
 def _measure(
     sides: Sides, metrics: list[BaseMetric[Any]], named: bool, neighbours: int, sheet: Path | None
 ) -> tuple[list[Figure], list[str]] | None:
-    """All figures of the sounds or pictures a side, and what else is to be said; None but in the main process."""
+    """All values, and further lines to print; None except on rank 0."""
     from tqdm import tqdm
 
     from pggan_framework.cli.neighbours import draw, find
@@ -297,6 +295,6 @@ def _measure(
     found = find(sides, probe, fakes[probe.name], everything)
     sides.progress = lambda done: None
     draw(sides, found, neighbours, sheet)
-    near = f"sample {found.samples[0]} and training picture {found.places[0, 0]}"
-    said.append(f"nearest: {near}, {found.ratios[0]:.2g} times as far as usual; {sheet} shows more")
+    near = f"sample {found.samples[0]} and training image {found.places[0, 0]}"
+    said.append(f"nearest: {near}, {found.ratios[0]:.2g} times the usual distance; see {sheet}")
     return [*figures, *found.figures], said

@@ -1,4 +1,4 @@
-"""``pggan export RUN OUT``: a trained generator for other programs."""
+"""``pggan export RUN OUT``: export a trained generator for other programs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ EXAMPLES = """examples:
   pggan export results/007-piano piano.onnx --format onnx --weights ema
   pggan export results/007-piano piano_model --format huggingface --license cc-by-4.0
 
-A JSON file beside OUT, piano.onnx.json, says what the file is: shapes, labels, codec. safetensors has weights, of all
-depths. torch and onnx are programs, latents -> pictures in [-1, 1], for any number at a time. huggingface is a folder:
-weights, config.json, samples, and a card made from what the checkpoint tells.
+A JSON file next to OUT, piano.onnx.json, describes it: shapes, labels, codec. safetensors holds the weights of all
+depths. torch and onnx are programs: latents -> images in [-1, 1], with any batch size. huggingface is a folder:
+weights, config.json, samples, and a model card generated from the checkpoint.
 """
 
 
@@ -34,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
     """Run ``pggan export`` with the words that follow it; returns the exit status.
 
     Raises:
-        UserError: if something given is not usable; nothing is left behind then.
+        UserError: if an argument is unusable; no files remain then.
     """
     given = _parser().parse_args(list(argv))
     format = _format(given)
@@ -50,26 +50,24 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    what = (
-        "A trained generator for other programs: its weights, a program that makes its pictures, or a model's folder."
-    )
+    what = "Export a trained generator: its weights, a program that generates images, or a model folder."
     parser = checkpoint_parser("export", what, EXAMPLES)
     add = parser.add_argument
-    add("out", type=Path, metavar="OUT", help="a new file; its ending is that of the format; or a new folder")
+    add("out", type=Path, metavar="OUT", help="new file with the ending of the format, or new folder")
     add(
         "--format",
         choices=(*ENDINGS, FOLDER),
-        help="safetensors, torch (.pt2), onnx or huggingface (a folder); by default what OUT ends in",
+        help="safetensors, torch (.pt2), onnx or huggingface (a folder) (default: by OUT's ending)",
     )
     add_weights(parser)
     add_depth(parser)
-    add("--name", metavar="TITLE", help="--format huggingface: of the card; the run's name")
-    add("--license", metavar="NAME", help="--format huggingface: as the Hub has it, mit or cc-by-4.0; other")
+    add("--name", metavar="TITLE", help="--format huggingface: title of the card (default: the run's name)")
+    add("--license", metavar="NAME", help="--format huggingface: licence by its Hub name, such as mit (default: other)")
     return parser
 
 
 def _format(given: argparse.Namespace) -> Format | Literal["huggingface"]:
-    """The format, once it is known that OUT and the flags fit it."""
+    """The format, after checking that OUT and the flags fit it."""
     if given.format == FOLDER:
         if given.out.suffix in ENDINGS.values():
             raise UserError(f"{given.out} is given with --format {FOLDER}; allowed: a new folder")
@@ -79,7 +77,7 @@ def _format(given: argparse.Namespace) -> Format | Literal["huggingface"]:
         return FOLDER
     for flag in ("name", "license"):
         if getattr(given, flag) is not None:
-            raise UserError(f"--{flag} is given without --format {FOLDER}, which alone reads it")
+            raise UserError(f"--{flag} is given without --format {FOLDER}, the only format that uses it")
     by_ending = {ending: name for name, ending in ENDINGS.items()}
     format: Format | None = given.format or by_ending.get(given.out.suffix)
     if format is None or given.out.suffix != ENDINGS[format]:
@@ -99,8 +97,8 @@ def _export_file(given: argparse.Namespace, format: Format, checkpoint: Path) ->
         model = load_model(given, checkpoint)
         found = export(model, path, sidecar, format)
     shape = "x".join(map(str, model.growth.shape_at(model.generator.depth)))
-    same = "" if format == "safetensors" else f"; run again, its pictures differ by at most {found.difference:.1e}"
-    print(f"{', '.join(found.inputs)} -> pictures {shape}, depth {model.generator.depth}{same}")
+    same = "" if format == "safetensors" else f"; run again, its images differ by at most {found.difference:.1e}"
+    print(f"{', '.join(found.inputs)} -> images {shape}, depth {model.generator.depth}{same}")
     print(f"written to {given.out}, {about}")
 
 

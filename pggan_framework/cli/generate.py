@@ -1,4 +1,4 @@
-"""``pggan generate``: pictures, sounds, tunes, walks and sampler kits from a trained model."""
+"""``pggan generate``: images, sounds, tunes, latent interpolations and sampler kits from a trained model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pggan_framework.cli.checkpoint_arguments import (
     add_depth,
+    add_device,
     add_label,
     add_weights,
     checkpoint_parser,
@@ -36,7 +37,7 @@ EXAMPLES = """examples:
   pggan generate results/009-fashion --seeds 0-5 --every folder
   pggan generate results/005-cats --count 50000 --out fakes.zip
   torchrun --standalone --nproc_per_node 2 -m pggan_framework generate results/005-cats --count 50000 --out all.zip
-  pggan generate results/005-cats --seeds 0-63 --truncation 0.7 --depth 3 --only sheet
+  pggan generate results/005-cats --seeds 0-63 --truncation 0.7 --depth 3 --only grid
   pggan generate results/003-notes --play scale
   pggan generate results/012-avatars --maps drawn.png --seeds 0-7
   pggan generate results/003-notes --play tune.mid --voices channel
@@ -48,9 +49,9 @@ EXAMPLES = """examples:
 MODES = ("play", "interpolate", "kit")
 ZIP = ".zip"
 BY_TIME = float("inf")
-"""What ``--interpolate`` alone stands for: no whole number, so that nobody can give it."""
+"""The value of ``--interpolate`` without a number; not an integer, so that it cannot be given."""
 LEAST_TRUNCATION = 0.01
-"""Of a normal distribution less than a hundredth lies within it: each number is drawn over a hundred times."""
+"""Less than 1 % of a normal distribution is within it: each number would be drawn over a hundred times."""
 _FOR = {
     "seconds": ("play", "interpolate"),
     "voices": ("play",),
@@ -63,7 +64,7 @@ _FOR = {
     "video": ("interpolate",),
     "fps": ("interpolate",),
 }
-"""Flags that only some modes read."""
+"""Flags that only some modes use."""
 _SOUND = ("format", "no_fade", "griffin_lim_iter", "phase_start", "refine_iter")
 """Flags for models of sound."""
 _LEAST = {
@@ -86,7 +87,7 @@ def run(argv: Sequence[str]) -> int:
         The exit status.
 
     Raises:
-        UserError: if something given is not usable; nothing is left behind then.
+        UserError: if an argument is unusable; no files remain then.
     """
     given = _parser().parse_args(list(argv))
     _check(given)
@@ -102,13 +103,13 @@ def run(argv: Sequence[str]) -> int:
     if given.latents is not None:
         seeds = _stored_seeds(given, player, seeds)
     if len(seeds) * player.variants > MOST_SEEDS:
-        raise UserError(f"{len(seeds) * player.variants} samples are asked for; allowed: up to {MOST_SEEDS}")
+        raise UserError(f"{len(seeds) * player.variants} samples are requested; allowed: up to {MOST_SEEDS}")
     from pggan_framework.training.distributed import World
     from pggan_framework.training.team import Team
 
     team = Team(World.from_environment())
     if team.world.size > 1 and (mode := _mode(given)):
-        raise UserError(f"--{mode} makes one thing, and {team.world.size} processes are there; allowed: one process")
+        raise UserError(f"--{mode} has a single output, but there are {team.world.size} processes; allowed: one")
     with team.together(), ExitStack() as stack:
         place = stack.enter_context(_target(given, run_folder)) if team.main else (Path(), Path())
         out, path = team.broadcast(place)
@@ -124,7 +125,7 @@ def run(argv: Sequence[str]) -> int:
 
 @contextmanager
 def _target(given: argparse.Namespace, run_folder: Path) -> Iterator[tuple[Path, Path]]:
-    """The folder or zip that is made, and the one to write to until all is written."""
+    """The folder or zip to create, and the temporary one to write to."""
     if given.out is not None and given.out.suffix == ZIP:
         with out_file(given.out) as (path,):
             yield given.out, path
@@ -134,78 +135,79 @@ def _target(given: argparse.Namespace, run_folder: Path) -> Iterator[tuple[Path,
 
 
 def _mode(given: argparse.Namespace) -> str:
-    """Which of `MODES` is asked for; empty for single samples."""
+    """The requested one of `MODES`; empty for single samples."""
     return next((mode for mode in MODES if getattr(given, mode) not in (None, False)), "")
 
 
 def _parser() -> Parser:
-    what = "Pictures, sounds, tunes, walks and sampler kits from a trained model. Needs no training data."
+    what = "Images, sounds, tunes, latent interpolations and sampler kits from a trained model. Needs no training data."
     parser = checkpoint_parser("generate", what, EXAMPLES)
     add = parser.add_argument
-    add("--out", type=Path, metavar="PATH", help="a new folder or .zip; RUN/generated/000, 001 ... by default")
-    add("--seeds", metavar="LIST", help="which samples: numbers and ranges, 0-35,77")
+    add("--out", type=Path, metavar="PATH", help="new folder or .zip (default: RUN/generated/000, 001 ...)")
+    add("--seeds", metavar="LIST", help="seeds of the samples: numbers and ranges, 0-35,77")
     add(
         "--count",
         type=int,
         metavar="N",
-        help="or how many, from --seed on; 16 (6 for --every; for --interpolate 2 a walk, 1 with --every)",
+        help="number of samples, from --seed on (default: 16; 6 with --every; with --interpolate 2 or 1)",
     )
-    add("--seed", type=int, metavar="N", help="the first of them, or the one that plays; 0")
-    add("--latents", type=Path, metavar="FILE", help="latents.npz of pggan project: seed 0 is the first of it; all")
+    add("--seed", type=int, metavar="N", help="first seed, or the one to play (default: 0)")
+    add("--latents", type=Path, metavar="FILE", help="latents.npz of pggan project; seeds index it (default: all)")
     add_label(parser)
-    add("--every", metavar="NAME", help="each seed with every value of a label, or with some: NAME=A,B")
+    add("--every", metavar="NAME", help="each seed with every value of a label, or some: NAME=A,B")
     add_weights(parser)
     add_depth(parser)
+    add_device(parser)
     add(
         "--truncation",
         type=float,
         metavar="PSI",
-        help="draw each number of a latent that lies beyond -PSI or PSI again: less variety; off",
+        help="truncation: of latent components at PSI; of styles, towards their average (default: off)",
     )
-    add("--only", choices=("files", "sheet"), help="leave the sheet out, or all else; a zip has none")
-    add("--resolution", type=int, metavar="N", help="pixels of the shorter side of sheets and videos, about; 512")
+    add("--only", choices=("files", "sheet"), help="write only the samples, or only the grid; not for a zip")
+    add("--resolution", type=int, metavar="N", help="shorter side of grids and videos in pixels (default: 512)")
     add(
         "--maps",
         type=Path,
         metavar="PATH",
-        help="label maps to draw, a picture or a folder: seed 0 the first, 1 the next",
+        help="label maps to draw, an image or a folder, in the order of the seeds",
     )
-    add("--play", metavar="WHAT", help="scale (every pitch), major (those in C major) or a MIDI file")
+    add("--play", metavar="WHAT", help="scale (every pitch), major (C major) or a MIDI file")
     add(
         "--interpolate",
         type=int,
         nargs="?",
         const=BY_TIME,
         metavar="N",
-        help="walk from seed to seed in N steps each; 8, or what --seconds and --fps of a video make",
+        help="interpolate between seeds in N steps each (default: 8, or from --seconds and --fps)",
     )
-    add("--video", choices=("gif", "webp", "mp4"), help="--interpolate: a moving picture, too")
-    add("--fps", type=float, metavar="N", help="--video: frames a second; 25")
-    add("--loop", action="store_true", help="--interpolate: back to the first seed, so that it can be repeated")
-    add("--walks", type=int, metavar="N", help="--interpolate: N walks side by side, which share the seeds; 1")
-    add("--own_labels", action="store_true", help="--interpolate: from each seed's label to the next's, too")
-    add("--kit", action="store_true", help="a sampler kit: a sound a key, and kit.sfz")
-    add("--seconds", type=float, metavar="S", help="of a note of the scale, 0.5 or a clip's; of a whole walk")
-    add("--voices", choices=("one", "channel"), help="--play: one latent, or one a MIDI channel; one")
-    add("--attack_ms", type=float, metavar="MS", help="--play, --kit: fade-in of a note; 5")
-    add("--release_ms", type=float, metavar="MS", help="--play, --kit: fade-out when the key is up; 150")
-    add("--layers", type=int, metavar="N", help="--kit: most velocity layers; 4")
-    add("--format", metavar="NAME", help="of sounds: wav, flac, ogg (Opus), mp3; wav")
-    add("--no_fade", action="store_true", help="of sounds: keep both ends as generated, for clips that loop")
-    add("--griffin_lim_iter", type=int, metavar="N", help="steps in search of phases, where pictures hold none; 32")
-    add("--phase_start", choices=("auto", "random", "pghi"), help="what that search starts from; auto")
-    add("--refine_iter", type=int, metavar="N", help="steps from the phases that pictures hold; 16")
+    add("--video", choices=("gif", "webp", "mp4"), help="--interpolate: also write an animation")
+    add("--fps", type=float, metavar="N", help="--video: frames per second (default: 25)")
+    add("--loop", action="store_true", help="--interpolate: return to the first seed, for looping")
+    add("--walks", type=int, metavar="N", help="--interpolate: N paths side by side, sharing seeds (default: 1)")
+    add("--own_labels", action="store_true", help="--interpolate: also interpolate between the seeds' labels")
+    add("--kit", action="store_true", help="sampler kit: one sound per key, and kit.sfz")
+    add("--seconds", type=float, metavar="S", help="length of a note (default: 0.5 or a clip's) or interpolation")
+    add("--voices", choices=("one", "channel"), help="--play: one latent, or one per MIDI channel (default: one)")
+    add("--attack_ms", type=float, metavar="MS", help="--play, --kit: fade-in of a note (default: 5)")
+    add("--release_ms", type=float, metavar="MS", help="--play, --kit: fade-out at key release (default: 150)")
+    add("--layers", type=int, metavar="N", help="--kit: largest number of velocity layers (default: 4)")
+    add("--format", metavar="NAME", help="sounds: wav, flac, ogg (Opus) or mp3 (default: wav)")
+    add("--no_fade", action="store_true", help="sounds: do not fade the ends, for clips that loop")
+    add("--griffin_lim_iter", type=int, metavar="N", help="Griffin-Lim iterations, images without phases (default: 32)")
+    add("--phase_start", choices=("auto", "random", "pghi"), help="initial phases of the iterations (default: auto)")
+    add("--refine_iter", type=int, metavar="N", help="Griffin-Lim iterations on images' own phases (default: 16)")
     return parser
 
 
 def _check(given: argparse.Namespace) -> None:
-    """What can be refused before anything is read."""
+    """Checks that need no files."""
     modes = [mode for mode in MODES if getattr(given, mode) not in (None, False)]
     if len(modes) > 1:
         raise UserError(f"--{' and --'.join(modes)} are given; allowed: one of them, or none for single samples")
     for flag, allowed in _FOR.items():
         if getattr(given, flag) not in (None, False) and not set(modes) & set(allowed):
-            raise UserError(f"--{flag} is given without --{' or --'.join(allowed)}, which alone read it")
+            raise UserError(f"--{flag} is given without --{' or --'.join(allowed)}, which alone use it")
     for flag, least in _LEAST.items():
         number = getattr(given, flag)
         if number is not None and not least <= number < 2**32:
@@ -220,9 +222,9 @@ def _check(given: argparse.Namespace) -> None:
         raise UserError(f"--truncation is {given.truncation:g}; allowed: {LEAST_TRUNCATION:g} or more")
     for flag in ("truncation", "maps"):
         if given.latents is not None and getattr(given, flag) is not None:
-            raise UserError(f"--{flag} is given with --latents, which has latents and label maps of its own")
+            raise UserError(f"--{flag} is given with --latents, which has its own latents and label maps")
     if given.only is not None and modes:
-        raise UserError(f"--only is given with --{modes[0]}, which makes one thing; allowed: without it")
+        raise UserError(f"--only is given with --{modes[0]}, which has a single output; allowed: without it")
     if given.out is not None and given.out.suffix == ZIP and (modes or given.only):
         raise UserError(
             f"--out {given.out} is a zip, which holds single samples; allowed: a folder for --{[*modes, 'only'][0]}"
@@ -232,7 +234,7 @@ def _check(given: argparse.Namespace) -> None:
     if given.every is not None:
         _check_every(given, modes)
     if given.fps is not None and given.video is None:
-        raise UserError("--fps is given without --video, which alone reads it")
+        raise UserError("--fps is given without --video, which alone uses it")
     if given.video is not None:
         from pggan_framework.postprocessors.moving import check_fps, check_moving
 
@@ -243,14 +245,14 @@ def _check(given: argparse.Namespace) -> None:
 
 def _check_every(given: argparse.Namespace, modes: Sequence[str]) -> None:
     if modes and modes != ["interpolate"]:
-        raise UserError(f"--every is given with --{modes[0]}, which chooses labels itself; leave it out")
+        raise UserError(f"--every is given with --{modes[0]}, which chooses labels itself; omit it")
     for flag in ("walks", "own_labels"):
         if getattr(given, flag) not in (None, False):
-            raise UserError(f"--{flag} is given with --every, which makes a walk through the labels for each seed")
+            raise UserError(f"--{flag} is given with --every, which interpolates between the labels for each seed")
 
 
 def _seeds(given: argparse.Namespace) -> list[int]:
-    """The seeds that ``--seeds``, or ``--count`` and ``--seed``, mean; each once, but for a walk's."""
+    """The seeds that ``--seeds``, or ``--count`` and ``--seed``, select; unique, except for interpolations."""
     walks = given.interpolate is not None
     if given.seeds is None:
         of_walks = 2 * (given.walks or 1) if given.every is None else 1
@@ -261,7 +263,7 @@ def _seeds(given: argparse.Namespace) -> list[int]:
 
 
 def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
-    """The model, once it is known that it can do what is asked."""
+    """The model, after checking that it supports the request."""
     labels = labels_of(given.label)
     from pggan_framework.generate import kit, player
     from pggan_framework.postprocessors.soundfiles import check_format
@@ -269,7 +271,7 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
     model = load_model(given, checkpoint)
     asked = [f for f in (*_SOUND, "play", "kit") if getattr(given, f) not in (None, False)]
     if model.codec is None and asked:
-        raise UserError(f"--{asked[0]} needs a model of sound; {checkpoint} makes pictures")
+        raise UserError(f"--{asked[0]} needs a model of sound; {checkpoint} makes images")
     if given.format is not None:
         check_format(given.format)
         if given.kit and given.format not in kit.FORMATS:
@@ -283,13 +285,15 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
         return StoredPlayer(read_latents(given.latents), model, player.Decoding(**named), labels, given.every)
     maps = None if given.maps is None else _read_maps(given.maps, model)
     if maps is not None and MAP in labels:
-        raise UserError(f"--label {MAP}={labels[MAP]} is given with --maps, which has maps of its own; leave one out")
+        raise UserError(f"--label {MAP}={labels[MAP]} is given with --maps, which sets the maps; omit one")
     model = model if maps is None else model.with_maps(maps)
-    return player.Player(model, player.Decoding(**named), labels, maps is not None, given.truncation, given.every)
+    return player.Player(
+        model, player.Decoding(**named), labels, maps is not None, model.truncate(given.truncation), given.every
+    )
 
 
 def _stored_seeds(given: argparse.Namespace, player: Player, seeds: list[int]) -> list[int]:
-    """Which of the latents in a file are meant, all where nothing is said."""
+    """The selected latents in a file (default: all)."""
     from pggan_framework.generate.latents import StoredPlayer
 
     assert isinstance(player, StoredPlayer)
@@ -310,7 +314,7 @@ def _read_maps(path: Path, model: Pretrained) -> Map:
 def _make(
     given: argparse.Namespace, player: Player, seeds: list[int], checkpoint: Path, folder: Path, team: Team
 ) -> list[str]:
-    """Write what is asked for into `folder`, or to this path as a zip; returns what to say of it."""
+    """Write the requested output into `folder`, or to this path as a zip; returns lines to print."""
     from pggan_framework.generate import kit, samples, tune, walks
     from pggan_framework.generate.archive import write_archive
     from pggan_framework.generate.render import Touch
@@ -342,7 +346,7 @@ def _make(
         if given.seeds is None and given.count is None:
             seeds = seeds[:1] if player.numbers("pitch") else seeds
         if player.numbers("pitch") and len(seeds) > 1:
-            raise UserError(f"{len(seeds)} seeds are given; a kit of a model conditioned on pitch is one: --seed N")
+            raise UserError(f"{len(seeds)} seeds are given; a kit of a model conditioned on pitch has one: --seed N")
         title = f"Made by pggan generate from {checkpoint.name}, seed {seeds[0]}"
         return [kit.make_kit(player, seeds, folder, title, given.layers or 4, form, touch, progress)]
     return [samples.write_samples(player, seeds, folder, form, progress, given.only, resolution, team)]

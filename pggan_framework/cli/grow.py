@@ -1,4 +1,4 @@
-"""``pggan grow RUN --to ...``: train a model on as another one, keeping what it has learned."""
+"""``pggan grow RUN --to ...``: continue training a model with other sizes, labels or widths."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ DESCRIPTION = """Start a new run from a trained model: with larger or smaller im
 or stereo, another sample rate, clip length or transform. A table shows what became of each layer."""
 EXAMPLES = """targets of --to, one or several:
   size=64            images: height and width
-  rate=16000         sounds: sample rate, Hz; 1 kHz stays where it was
+  rate=16000         sounds: sample rate, Hz; 1 kHz stays in place
   seconds=2          sounds: clip length
   bins=256 hop=64 n_fft=1024 frames=256 mode=mellog
                      sounds: rows, samples a column, window, columns, codec of the same family
-  labels=pitch       what it is conditioned on; labels=none drops them
+  labels=pitch       labels to condition on; labels=none removes them
   channels=stereo    or mono; images: grey, colour, opacity
-  width=2            so many times the feature maps
+  width=2            factor of the number of feature maps
   Owner.parameter=x  any other flag
 
-every flag of training may follow.
+All training flags are accepted.
 
 examples:
   pggan grow results/005-cats --to size=64 --minutes 30
@@ -81,7 +81,7 @@ def targets(words: Sequence[str]) -> dict[str, Any]:
 
 
 def facts_of(model: str, result_dir: Path) -> Facts:
-    """What the plan of a run needs to know of the model it starts from.
+    """The facts about a source model that the plan of a run needs.
 
     Args:
         model: a run's folder, a checkpoint, or latest.
@@ -107,5 +107,5 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser("grow", DESCRIPTION, EXAMPLES)
     add = parser.add_argument
     add("model", metavar="RUN", help="a run's folder (its best checkpoint), a checkpoint, or latest")
-    add("--to", nargs="+", action="extend", required=True, metavar="name=value", help="what it is to become")
+    add("--to", nargs="+", action="extend", required=True, metavar="name=value", help="targets, see below")
     return parser

@@ -1,4 +1,4 @@
-"""``pggan import FILE OUT.pt``: weights from elsewhere become a checkpoint."""
+"""``pggan import FILE OUT.pt``: convert weights of other systems to a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ EXAMPLES = """examples:
   pggan import results/003-specs512/network-snapshot-generator-003000.dat piano.pt
   pggan import output_networks/celeba_s5_i96000.pt celeba.pt
 
-Of deepsound's two files give the generator's; the discriminator's is found beside it by its name, or named by
---discriminator. Beside OUT.pt lies OUT.yaml, a config to train on with:
+Of deepsound's two files give the generator's; the discriminator's is found next to it by its name, or given by
+--discriminator. OUT.yaml, written next to OUT.pt, is a config to train with:
 
   pggan train --config celeba.yaml --DefaultImageFolderDataset.dir_path datasets/faces
 """
@@ -27,7 +27,7 @@ def run(argv: Sequence[str]) -> int:
     """Run ``pggan import`` with the words that follow it; returns the exit status.
 
     Raises:
-        UserError: if the file cannot be taken over; nothing is left behind then.
+        UserError: if the file cannot be converted; no files remain then.
     """
     given = _parser().parse_args(list(argv))
     out: Path = given.out
@@ -44,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
         write_checkpoint(model, given.file, path, flags)
         text.write_text(dump(flags), encoding="utf-8")
     if model.D is None:
-        print("note: there is no discriminator; a new one would be trained", file=sys.stderr)
+        print("note: there is no discriminator; training would start with a new one", file=sys.stderr)
     for note in model.notes:
         print(f"note: {note}", file=sys.stderr)
     shape = "x".join(map(str, model.shape))
@@ -58,13 +58,13 @@ def run(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         "import",
-        "Weights of the original PGGAN (.pkl), of deepsound's pggan-pytorch (.dat) or of the GAN zoo (.pt)"
-        " as a checkpoint for all other commands. Runs no code of the file.",
+        "Convert weights of the original PGGAN (.pkl), deepsound's pggan-pytorch (.dat) or the GAN zoo (.pt)"
+        " to a checkpoint for all other commands. Runs no code from the file.",
         EXAMPLES,
     )
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE", help="their file")
-    add("out", type=Path, metavar="OUT.pt", help="a new checkpoint; OUT.yaml is written beside it")
-    add("--discriminator", type=Path, metavar="FILE", help="deepsound's discriminator, if it does not lie beside FILE")
+    add("file", type=Path, metavar="FILE", help="the other system's file")
+    add("out", type=Path, metavar="OUT.pt", help="new checkpoint; OUT.yaml is written next to it")
+    add("--discriminator", type=Path, metavar="FILE", help="deepsound's discriminator, if it is not next to FILE")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser

@@ -1,4 +1,4 @@
-"""``pggan info FILE``: what a checkpoint, an exported model or a file of data is."""
+"""``pggan info FILE``: describe a checkpoint, an exported model or a data file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(argv: Sequence[str]) -> int:
     """Run ``pggan info`` with the words that follow it; returns the exit status.
 
     Raises:
-        UserError: if the file is neither a checkpoint, nor an exported model, nor a file of data.
+        UserError: if the file is not a checkpoint, an exported model or a data file.
     """
     given = _parser().parse_args(list(argv))
     path = Path(given.model)
@@ -42,17 +42,17 @@ def run(argv: Sequence[str]) -> int:
 def _parser() -> Parser:
     parser = checkpoint_parser(
         "info",
-        "What a checkpoint, an exported model or an .h5 file of pictures is. Runs no code of it.",
+        "Describe a checkpoint, an exported model or an .h5 file of images. Runs no code from it.",
         EXAMPLES,
         "a checkpoint, a run's folder, an exported model, latest, or an .h5 file",
         "FILE",
     )
-    parser.add_argument("--json", action="store_true", help="print it as JSON, complete")
+    parser.add_argument("--json", action="store_true", help="print complete JSON")
     return parser
 
 
 def _lines(details: Mapping[str, Any]) -> list[str]:
-    """The same for people."""
+    """The same as text."""
     version = details["format_version"]
     rows = [("file", details["file"]), ("what", details["kind"] + (f", format {version}" if version else ""))]
     kinds = {"checkpoint": _of_checkpoint, "exported model": _of_exported}
@@ -119,8 +119,8 @@ def _of_data(details: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _shards(shards: Sequence[Mapping[str, Any]], missing: Sequence[str]) -> str:
     size = sum(shard["bytes"] for shard in shards)
-    here = f"{len(missing)} of them not here: {_named(missing)}" if missing else "all of them here"
-    return f"{_named([shard['file'] for shard in shards])}, {size / 1e9:.3g} GB in all; {here}"
+    here = f"{len(missing)} of them missing: {_named(missing)}" if missing else "all present"
+    return f"{_named([shard['file'] for shard in shards])}, {size / 1e9:.3g} GB in total; {here}"
 
 
 def _named(files: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""``pggan inspect DATA``: what the data are, and how good they can get, before any training."""
+"""``pggan inspect DATA``: examine data before training, and the quality the codec allows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pggan_framework.config import Config
     from pggan_framework.inspection import Decoding
 
-DESCRIPTION = """Look at data before training: how many, how long, how loud, what is cut or left out, and what is lost
-on the way from sound to picture and back. Pictures and sounds to compare are written into a new folder.
+DESCRIPTION = """Examine data before training: counts, lengths, levels, what is cut or omitted, and the codec's
+reconstruction error. Images and sounds to compare are written into a new folder.
 
-DATA is a folder of recordings or of pictures, a prepared .h5 file or a config file."""
-EXAMPLES = """DATA comes first. Every flag of training may follow, above all the dataset's own; they are the
-same as in 'pggan train', so that what you see is what is trained on.
+DATA is a folder of recordings or of images, a prepared .h5 file or a config file."""
+EXAMPLES = """DATA comes first. All training flags are accepted, above all the dataset's; they mean the same as in
+'pggan train', so that you see what is trained on.
 
 examples:
   pggan inspect datasets/piano --SoundImageDataset.too_short pad
@@ -33,7 +33,7 @@ PATHS = {
     "LabelMapDataset": "image_dir",
     "OldH5Dataset": "h5_path",
 }
-"""The datasets that DATA can be read by without a config file, and the parameter that DATA is."""
+"""The datasets that can read DATA without a config file, and the parameter for DATA."""
 H5 = (".h5", ".hdf5")
 YAML = (".yaml", ".yml")
 
@@ -58,7 +58,7 @@ class Given:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Print what the data are, and write pictures and sounds of them; returns the exit status.
+    """Print facts about the data, and write images and sounds; returns the exit status.
 
     Raises:
         UserError: if the data or a flag cannot be used; nothing is written then.
@@ -105,10 +105,10 @@ def _parser() -> argparse.ArgumentParser:
         " [--max_clips N]",
         add_help=False,
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="new folder to write (results/inspect-NAME)")
-    parser.add_argument("--clips", type=int, metavar="N", default=4, help="clips to decode, draw and listen to (4)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="new folder to write (default: results/inspect-NAME)")
+    parser.add_argument("--clips", type=int, metavar="N", default=4, help="clips to decode and draw (default: 4)")
     parser.add_argument(
-        "--max_clips", type=int, metavar="N", default=200, help="clips to measure, evenly spread over the data (200)"
+        "--max_clips", type=int, metavar="N", default=200, help="clips to measure, evenly spaced (default: 200)"
     )
     return parser
 
@@ -146,7 +146,7 @@ def _dataset_words(given: Given) -> list[str]:
         return ["--config", str(data)]
     if data.is_file():
         if data.suffix.lower() not in H5:
-            raise UserError(f"{data} is no data; allowed: a folder, a prepared file (.h5), a config file (.yaml)")
+            raise UserError(f"{data} is not data; allowed: a folder, a prepared file (.h5), a config file (.yaml)")
         name = "OldH5Dataset"
     else:
         name = _chosen(given.rest) or folder_kind(data)

@@ -1,4 +1,4 @@
-"""``pggan COMMAND ...``: finds the command, and turns a user's mistake into one line and exit status 2."""
+"""``pggan COMMAND ...``: dispatch commands, and report input errors as one line with exit status 2."""
 
 from __future__ import annotations
 
@@ -14,31 +14,38 @@ from keyword import iskeyword
 
 from pggan_framework import __version__
 from pggan_framework.errors import LocalError, UserError, nearest
+from pggan_framework.loggers import terminal
 
 COMMANDS = {
-    "train": "train a network: 'pggan train DIR --minutes 10' on a folder; 'pggan train -h' lists its flags",
-    "grow": "train a model on as another one: larger, labelled, wider, at another sample rate",
-    "branch": "short futures of a run with other settings, and which is better",
-    "plan": "the configuration that 'pggan train DIR' would use, as a file to edit",
-    "components": "list the components, or the flags of one",
-    "generate": "pictures, sounds, tunes, walks and sampler kits from a trained model",
-    "video": "how a run learnt, as a GIF, WebP or MP4",
-    "report": "a run, or several side by side, as one page for a browser",
-    "info": "what a checkpoint, an exported model or a file of data is",
-    "export": "a trained model for other programs: safetensors, torch.export, ONNX, a folder for Hugging Face",
-    "project": "the latent of a given picture or sound",
-    "evaluate": "measure a trained model's sounds or pictures beside the data's",
-    "verify": "recompute a stretch between two checkpoints of a run, and compare the bits",
-    "prepare": "pictures from anywhere into one file to train on, and data sets by recipe",
-    "import": "weights of the original PGGAN, deepsound's or the GAN zoo's as a checkpoint",
-    "doctor": "what this machine has, what a run uses of it, and what to do about the rest",
-    "inspect": "look at data before training: figures, pictures, and what the codec keeps",
-    "completion": "a script that completes commands, flags and components in bash, zsh or fish",
+    "train": "train a network: 'pggan train DIR --minutes 10' for a folder, 'pggan train -h' for all flags",
+    "grow": "continue training a model with other sizes, labels, widths or sample rate",
+    "ema": "make the EMA generator of another length from stored averages",
+    "branch": "compare settings by short continuations of a run",
+    "plan": "write the configuration of 'pggan train DIR' to a file to edit",
+    "components": "list all components, or the flags of one",
+    "generate": "generate images, sounds, tunes, latent interpolations and sampler kits",
+    "video": "animate the samples of a run over time, as a GIF, WebP or MP4",
+    "report": "write one or several runs as a single HTML page",
+    "info": "describe a checkpoint, an exported model or a data file",
+    "export": "export a generator: safetensors, torch.export, ONNX, Hugging Face folder",
+    "project": "find the latent of a given image or sound",
+    "evaluate": "measure how close a model's sounds or images are to the data",
+    "verify": "recompute part of a run and compare it bit for bit",
+    "prepare": "pack images into one training file, or build a data set by recipe",
+    "import": "convert weights of the original PGGAN, deepsound's trainer or the GAN zoo",
+    "doctor": "check this machine: resources, what a run uses, advice",
+    "inspect": "examine data before training: statistics, images, codec quality",
+    "completion": "print a completion script for bash, zsh or fish",
 }
 """The commands; each is the function ``run(argv) -> exit status`` of the module of its name, ``import_`` for import."""
 
+NO_MEMORY = (
+    *("can't allocate memory", "not enough memory", "std::bad_alloc", "could not create a primitive"),
+    *("start new thread", "failed to map segment"),
+)
+"""What torch, oneDNN, Python and the loader of libraries say where memory is short."""
 PATIENCE = 5
-"""Seconds that the other processes wait for the one that tells of a mistake."""
+"""Seconds that the other ranks wait for the one that reports an error."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,11 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if _debug(words):
             traceback.print_exc()
         if _another_tells(error):
-            # torchrun ends all processes when the first one ends: let that be the one that tells.
+            # torchrun ends all processes when the first one ends: let that be the one that reports.
             with suppress(KeyboardInterrupt):
                 time.sleep(PATIENCE)
         else:
-            print(f"error: {error}", file=sys.stderr)
+            terminal.error(str(error))
         return 2
     except SystemExit as stop:  # of a command's -h, which has printed the help
         return int(stop.code or 0)
@@ -67,20 +74,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # what reads the output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
-    except (MemoryError, RecursionError, OSError, RuntimeError) as error:
+    except (MemoryError, RecursionError, OSError, RuntimeError, ImportError) as error:
         line = explained(error)
         if line is None:
             raise
         if _debug(words):
             traceback.print_exc()
-        print(f"error: {line}", file=sys.stderr)
+        terminal.error(line)
         return 2
 
 
 def explained(error: BaseException) -> str | None:
-    """What the machine lacks, in one line, and what to type; None where an error is none of its own."""
+    """A one-line message for lack of a resource, with advice; None for other errors."""
     text = " ".join(str(error).split())[:300]
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+    lacking = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if lacking or (isinstance(error, RuntimeError | ImportError) and any(words in text for words in NO_MEMORY)):
         return (
             f"there is not enough memory{f' ({text})' if text else ''}; a smaller --micro_batch, such as 4, trains the"
             " same batches with less, and so do a smaller --minibatch_size and smaller networks"
@@ -109,7 +117,7 @@ def _run(words: list[str]) -> int:
 
 
 def _another_tells(error: UserError) -> bool:
-    """Whether this is one of several processes that have found the same mistake, and the main one says it."""
+    """Whether several ranks found the same error and another one, rank 0, reports it."""
     distributed = sys.modules.get("pggan_framework.training.distributed")
     number = os.environ.get("LOCAL_RANK" if isinstance(error, LocalError) else "RANK", "0")
     return number != "0" and not (distributed and distributed.World.joined)

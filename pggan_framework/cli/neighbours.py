@@ -1,4 +1,4 @@
-"""The training pictures nearest to generated ones: figures of how near, and a sheet to look at."""
+"""The training images nearest to generated ones: distances, and a grid to inspect."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from pggan_framework.metrics.report import Figure
 
 SHOWN = 3
-"""Training pictures beside each generated one."""
+"""Training images shown with each generated one."""
 RESOLUTION = 512
-"""About the shorter side of the sheet."""
+"""Approximate shorter side of the grid."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found.
+    """The result of the search.
 
     Args:
-        figures: ``neighbours_lite0.ratio`` and ``.copies``, beside those of the reals' second half.
-        samples: the generated pictures, the nearest to a training picture first, [N].
-        places: the training pictures nearest to each of them, the nearest first, [N, k].
-        ratios: the distance to the first, as a share of that usual among training pictures, [N].
+        figures: ``neighbours_lite0.ratio`` and ``.copies``, with those of the reals' second half.
+        samples: the generated images, the nearest to a training image first, [N].
+        places: indices of the training images nearest to each, the nearest first, [N, k].
+        ratios: the distance to the first, relative to the usual one among training images, [N].
     """
 
     figures: list[Figure]
@@ -42,9 +42,9 @@ class Found:
 
 
 def find(sides: Sides, metric: FeatureMetric, fakes: Features, everything: Features) -> Found:
-    """The nearest training pictures to generated ones, by features [n, F] and those of all real pictures [N, F].
+    """The nearest training images to generated ones, by features [n, F] and those of all real images [N, F].
 
-    Distances are compared with those of the reals' first half to the nearest other training picture.
+    Distances are relative to those from the reals' first half to the nearest other training image.
     """
     from pggan_framework.metrics.copying import copying
     from pggan_framework.metrics.neighbours import nearest
@@ -65,7 +65,7 @@ def find(sides: Sides, metric: FeatureMetric, fakes: Features, everything: Featu
 
 
 def draw(sides: Sides, found: Found, count: int, path: Path) -> None:
-    """Write a sheet of the `count` generated pictures nearest to training pictures, each before those.
+    """Write a grid of the `count` generated images nearest to training images, each followed by those.
 
     Raises:
         UserError: if it cannot be written.

@@ -1,4 +1,4 @@
-"""Where ``pggan generate`` writes, whole or not at all, and how far it is."""
+"""Atomic output of ``pggan generate``, and its progress."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def out_folder(out: Path | None, run_folder: Path) -> Iterator[tuple[Path, Path]]:
-    """The folder that is made, by default the next numbered one of a run, and the one to write to until all is written.
+    """The folder to create, by default the next numbered one of a run, and a temporary one to write to.
 
     Raises:
-        UserError: if `out` holds something, or a folder cannot be made.
+        UserError: if `out` exists and is not empty, or a folder cannot be created.
     """
     if out is not None:
         with _told(out), new_folder(out) as folder:
@@ -45,7 +45,7 @@ def out_folder(out: Path | None, run_folder: Path) -> Iterator[tuple[Path, Path]
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Say in one line that a file cannot be written."""
+    """Report in one line that a file cannot be written."""
     try:
         yield
     except OSError as error:
@@ -53,7 +53,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _reserve(parent: Path) -> Path:
-    """The next numbered folder in `parent`, made and empty, so that nobody else takes its number."""
+    """The next numbered folder in `parent`, created empty, so that its number is reserved."""
     while True:
         taken = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
         out = parent / f"{max(taken, default=-1) + 1:03d}"
@@ -66,7 +66,7 @@ def _reserve(parent: Path) -> Path:
 
 @contextmanager
 def out_file(*paths: Path) -> Iterator[list[Path]]:
-    """Temporary names for new files, which get their own when all are written, the first one last.
+    """Temporary names for new files, which are renamed when all are written, the first one last.
 
     Raises:
         UserError: if one is there already, or cannot be written.
@@ -97,7 +97,7 @@ def _temporary(paths: list[Path]) -> Iterator[list[Path]]:
 
 
 def bar(things: str) -> Callable[[int, int], None] | None:
-    """A progress bar on the terminal, with the time that is left; nothing elsewhere."""
+    """A progress bar with the remaining time on a terminal; nothing elsewhere."""
     if not sys.stderr.isatty():
         return None
     from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""The parser of the commands that have plain flags."""
+"""The argument parser of commands with plain flags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Parser(argparse.ArgumentParser):
 
     Args:
         command: the words after ``pggan``.
-        description: what it does, printed as it is.
+        description: what it does, printed unchanged.
         examples: the end of the help.
         more: further arguments of argparse's.
     """

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pggan_framework.errors import UserError
 
-DESCRIPTION = """Look at a folder of recordings or images, measure this machine for a few seconds, and choose a
-configuration that fits the time. 'pggan train DIR' trains with the same choice at once."""
-EXAMPLES = """Every flag of training may follow; it is kept, and the rest is chosen around it.
+DESCRIPTION = """Examine a folder of recordings or images, measure this machine for a few seconds, and choose a
+configuration for the given time. 'pggan train DIR' makes the same choice and trains at once."""
+EXAMPLES = """All training flags are accepted; the other settings are chosen to fit them.
 
 examples:
   pggan plan datasets/piano
@@ -41,7 +41,7 @@ def run(argv: Sequence[str]) -> int:
 
     share_cores()
     choice = plan_folder(argv[0], rest)
-    resolve(rest, base=choice.config)  # refuses what training would refuse
+    resolve(rest, base=choice.config)  # rejects what training would reject
     print("\n".join(choice.lines))
     if own.out is None:
         print(f"train with it: pggan train {' '.join(argv)}")

@@ -1,4 +1,4 @@
-"""``pggan prepare``: pictures from anywhere into one prepared file, or by a recipe a folder to train on."""
+"""``pggan prepare``: pack images into one training file, or build a data set by a recipe."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pggan_framework.cli.parser import Parser
+from pggan_framework.config.parameters import helps_of
 from pggan_framework.data.images.files import MOST_PIXELS
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.recipes import RECIPES
@@ -41,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
         raise UserError(f"no recipe is given, and no source; recipes: {', '.join(RECIPES)}; see 'pggan prepare -h'")
     if not name.startswith("-") and not Path(name).exists():
         raise UserError(
-            f"unknown recipe '{name}'{nearest(name, RECIPES)}, and no file or folder; recipes: {', '.join(RECIPES)};"
+            f"unknown recipe '{name}'{nearest(name, RECIPES)}, and not a file or folder; recipes: {', '.join(RECIPES)};"
             " see 'pggan prepare -h'"
         )
     given = source_parser().parse_args(list(argv))
@@ -49,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _prepare(given: argparse.Namespace) -> int:
-    """Prepare the pictures of a source."""
+    """Prepare the images of a source."""
     from pggan_framework.data.images.plan import Options
     from pggan_framework.data.sources.base import LabelChoice
     from pggan_framework.recipes.preparing import beside, prepare
@@ -77,8 +80,8 @@ def _prepare(given: argparse.Namespace) -> int:
         print(f"{name:<{width}}  {value}")
     summary, picture, config = beside(given.out)
     files = [given.out.name, *report.get("shards", [])]
-    shards = f"; its pictures in {files[1]} to {files[-1]}" if len(files) > 2 else "".join(f"; {x}" for x in files[1:])
-    print(f"{given.out}{shards}; beside it {summary.name}, {picture.name}")
+    shards = f"; its images in {files[1]} to {files[-1]}" if len(files) > 2 else "".join(f"; {x}" for x in files[1:])
+    print(f"{given.out}{shards}; next to it {summary.name}, {picture.name}")
     print(f"train on it: python train.py --config {config}")
     return 0
 
@@ -88,65 +91,64 @@ def source_parser() -> argparse.ArgumentParser:
     recipes = "\n".join(f"  {name:<10} {words}" for name, words in RECIPES.items())
     parser = Parser(
         "prepare",
-        "Pictures from anywhere into one file to train on, at every size of the growing networks. SOURCE\n"
-        "is a folder, a zip or tar, or a data set's own file (HDF5, TFRecords, StyleGAN2-ADA, CelebA, MNIST, CIFAR).\n"
-        "Interrupted, the same command goes on where it was.",
-        f"{EXAMPLES}\nrecipes, each of which makes a folder ('pggan prepare RECIPE -h'):\n{recipes}",
+        "Pack images into one training file, at every size of the growing networks. SOURCE is a folder,\n"
+        "a zip or tar, or a data set's own file (HDF5, TFRecords, StyleGAN2-ADA, CelebA, MNIST, CIFAR).\n"
+        "If interrupted, the same command resumes.",
+        f"{EXAMPLES}\nrecipes, each of which builds a folder ('pggan prepare RECIPE -h'):\n{recipes}",
         usage="pggan prepare SOURCE OUT.h5 [options]\n       pggan prepare RECIPE OUT [options]",
         formatter_class=_Formatter,
     )
     add = parser.add_argument
-    add("source", metavar="SOURCE", type=Path, help="where the pictures are; ./NAME if it is called as a recipe is")
-    add("out", metavar="OUT.h5", type=Path, help="the file to make; OUT.json, OUT.png and OUT.yaml go beside it")
+    add("source", metavar="SOURCE", type=Path, help="source of the images; ./NAME if it has a recipe's name")
+    add("out", metavar="OUT.h5", type=Path, help="new file; OUT.json, OUT.png and OUT.yaml are written next to it")
     add(
         "--size",
         type=int,
         nargs="+",
         metavar="N",
-        help="side, or height and width; by default that of all pictures or, if they are resized, the largest power of"
-        " two for which none is enlarged",
+        help="side, or height and width; if not given, the images' own or a power of two that enlarges none",
     )
     add(
         "--resize",
         choices=("none", "stretch", "crop", "pad"),
         default="none",
-        help="pictures of other sizes: an error, stretched, scaled and cut, or scaled and filled with the background",
+        help="images of other sizes: error, stretch, crop, or pad with the background",
     )
     add(
         "--crop",
         type=int,
         nargs="+",
         metavar="N",
-        help="use only a part, before resizing: X Y WIDTH HEIGHT, or the side of a square in the middle",
+        help="crop before resizing: X Y WIDTH HEIGHT, or the side of a central square",
     )
     filters = ("lanczos", "bicubic", "hamming", "bilinear", "box", "nearest")
-    add("--filter", choices=filters, default="lanczos", help="of resizing")
+    add("--filter", choices=filters, default="lanczos", help="resampling filter")
     add("--colour", choices=("RGB", "L", "RGBA"), default="RGB", help="channels; L is grey")
-    add("--background", default="white", help="under transparent and around padded pictures: a name, or #rrggbb")
-    add("--mirror", action="store_true", help="each picture's mirror image is one more")
-    add("--max_images", type=int, metavar="N", help="only the first so many")
+    add("--background", default="white", help="colour behind transparency and padding: name or #rrggbb")
+    add("--mirror", action="store_true", help="add the mirror image of each image")
+    add("--max_images", type=int, metavar="N", help="use only the first N images")
     add(
         "--labels",
         nargs="+",
         metavar="NAME",
-        help="what networks are to be conditioned on: folder, class, a column ...",
+        help="labels to condition networks on: folder, class, a column ...",
     )
-    add("--labels_csv", type=Path, metavar="FILE", help="a table with the labels of the files, by their names")
-    add("--labels_json", type=Path, metavar="FILE", help="the same as JSON, or StyleGAN2-ADA's dataset.json")
-    add("--labels_pattern", metavar="REGEX", help="an expression whose named groups find labels in the names")
-    add("--continuous_labels", nargs="+", metavar="NAME", help="those of the labels that are numbers in a range")
-    add("--seed_shape", type=int, nargs=2, metavar=("H", "W"), help="size at depth 0, where depth_offset is not it")
+    add("--labels_csv", type=Path, metavar="FILE", help="table of labels by file name")
+    add("--labels_json", type=Path, metavar="FILE", help="labels as JSON, or StyleGAN2-ADA's dataset.json")
+    add("--labels_pattern", metavar="REGEX", help="regular expression whose named groups match labels in file names")
+    add("--continuous_labels", nargs="+", metavar="NAME", help="labels that are numbers in a range")
+    add("--seed_shape", type=int, nargs=2, metavar=("H", "W"), help="size at depth 0, instead of depth_offset")
     add("--depth_offset", type=int, default=2, help="log2 of the shorter side at depth 0")
     add(
         "--shards",
         type=int,
         metavar="N",
-        help="write the pictures into N files, OUT-00000-of-0000N.h5 ..., one after the other; OUT.h5 is their index",
+        help="number of files to split the images into; OUT.h5 is their index",
     )
-    add("--jobs", type=int, metavar="N", help="processes; by default as many as there are processors")
-    add("--bad_files", choices=("skip", "error"), default="skip", help="images that cannot be read: named and skipped")
-    add("--max_pixels", type=int, default=MOST_PIXELS, metavar="N", help="of an image; a larger one cannot be read")
-    add("--overwrite", action="store_true", help="replace files that are there, when all is done")
+    add("--jobs", type=int, metavar="N", help="number of processes; if not given, number of processors")
+    add("--bad_files", choices=("skip", "error"), default="skip", help="unreadable images: report and skip, or fail")
+    add("--max_pixels", type=int, default=MOST_PIXELS, metavar="N", help="largest readable image in pixels")
+    add("--overwrite", action="store_true", help="replace existing files, once everything is done")
     return parser
 
 
@@ -171,11 +173,19 @@ def _crop(given: list[int] | None) -> tuple[int, int, int, int] | int | None:
 
 
 def _recipe(name: str, argv: Sequence[str]) -> int:
-    """Make a folder by a recipe."""
+    """Build a folder by a recipe."""
     recipe = import_module(f"pggan_framework.recipes.{name}")
     given = recipe_parser(name, recipe).parse_args(list(argv))
-    print(f"{given.out}: {recipe.run(given, _counter(recipe.THINGS))}")
+    flags = {flag: tuple(value) if isinstance(value, list) else value for flag, value in vars(given).items()}
+    made = _maker(name, recipe)(**flags, progress=_counter(recipe.THINGS))
+    print(f"{given.out}: {recipe.summary(given, made)}")
     return 0
+
+
+def _maker(name: str, recipe: ModuleType) -> Callable[..., Any]:
+    """The function of a recipe that creates its folder."""
+    make: Callable[..., Any] = getattr(recipe, f"make_{name}")
+    return make
 
 
 def recipe_parser(name: str, recipe: ModuleType) -> argparse.ArgumentParser:
@@ -186,13 +196,26 @@ def recipe_parser(name: str, recipe: ModuleType) -> argparse.ArgumentParser:
         f"examples:\n{recipe.EXAMPLE}",
         formatter_class=_Formatter,
     )
-    parser.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
-    recipe.add_arguments(parser)
+    make = _maker(name, recipe)
+    kinds, helps = get_type_hints(make), helps_of(make.__doc__ or "")
+    for flag, parameter in signature(make).parameters.items():
+        kind: Any = next((kind for kind in get_args(kinds[flag]) if kind is not NoneType), kinds[flag])
+        if flag == "out":
+            parser.add_argument(flag, metavar="OUT", type=Path, help=helps[flag])
+        elif flag != "progress":
+            more: dict[str, Any] = {"type": kind, "metavar": "PATH" if kind is Path else kind.__name__.upper()}
+            if get_origin(kinds[flag]) is tuple:
+                more |= {"nargs": 2, "metavar": ("LOW", "HIGH")}
+            elif get_origin(kinds[flag]) is Sequence:
+                more |= {"nargs": "+", "metavar": flag.removesuffix("s").upper()}
+            option = "--from" if flag == "source" else f"--{flag}"
+            text = helps[flag].replace("`", "").replace("%", "%%")
+            parser.add_argument(option, dest=flag, default=parameter.default, help=text, **more)
     return parser
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Tells defaults where there are any, and leaves the lines of examples alone."""
+    """Shows defaults where there are any, and keeps the lines of examples."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default in (None, False) else super()._get_help_string(action)

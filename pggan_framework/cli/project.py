@@ -1,4 +1,4 @@
-"""``pggan project``: the latent of a given picture or sound."""
+"""``pggan project``: find the latent of a given image or sound."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EXAMPLES = """examples:
 """
 NONE = "none"
 DEFAULT_EXTRACTOR = "random"
-"""For pictures, and for --inspire: it needs nothing that is not there."""
+"""For images, and for --inspire: it has no requirements."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -50,7 +50,7 @@ def run(argv: Sequence[str]) -> int:
         The exit status.
 
     Raises:
-        UserError: if something given is not usable; nothing is left behind then.
+        UserError: if an argument is unusable; no files remain then.
     """
     given = _parser().parse_args(list(argv))
     weights = _check(given)
@@ -88,41 +88,41 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    what = "The latent, and where it is not known the label, whose picture or sound is nearest to a given one."
+    what = "Find the latent, and the label if unknown, whose image or sound is nearest to a given one."
     parser = checkpoint_parser("project", what, EXAMPLES)
     add = parser.add_argument
-    add("targets", metavar="FILE", type=Path, nargs="+", help="pictures, or sounds for a model of sound")
-    add("--out", type=Path, metavar="DIR", help="a new folder; RUN/generated/000, 001 ... by default")
+    add("targets", metavar="FILE", type=Path, nargs="+", help="images, or sounds for a model of sound")
+    add("--out", type=Path, metavar="DIR", help="new folder (default: RUN/generated/000, 001 ...)")
     add(
         "--label",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="what the target is, once for each label that is known; others are found",
+        help="label of the target, repeatable; others are searched",
     )
-    add("--maps", type=Path, metavar="PATH", help="the targets' label maps, a picture or a folder, in their order")
+    add("--maps", type=Path, metavar="PATH", help="label maps of the targets, an image or a folder, in order")
     add_weights(parser)
     add_depth(parser)
-    add("--fit", choices=("stretch", "crop", "pad"), help="pictures of other sizes; as the training data were")
-    add("--seed", type=int, default=0, metavar="N", help="of the random latents; 0")
-    add("--random", type=int, default=1000, metavar="N", help="random latents that are tried first; 1000")
-    add("--restarts", type=int, metavar="N", help="how many of them, the nearest, are improved; 8, 16 with --inspire")
-    add("--steps", type=int, metavar="N", help="of gradient; 200")
-    add("--lr", type=float, metavar="X", help="highest learning rate; 0.3")
-    add("--pixel_weight", type=float, metavar="X", help="of pixels, or magnitudes of sounds; 1, 0 with --inspire")
+    add("--fit", choices=("stretch", "crop", "pad"), help="handling of other sizes (default: as in training)")
+    add("--seed", type=int, default=0, metavar="N", help="random seed of the latents (default: 0)")
+    add("--random", type=int, default=1000, metavar="N", help="random latents to try first (default: 1000)")
+    add("--restarts", type=int, metavar="N", help="nearest random latents to optimise (default: 8; 16 with --inspire)")
+    add("--steps", type=int, metavar="N", help="gradient steps (default: 200)")
+    add("--lr", type=float, metavar="X", help="peak learning rate (default: 0.3)")
+    add("--pixel_weight", type=float, metavar="X", help="weight of pixels or magnitudes (default: 1; 0 with --inspire)")
     add(
         "--extractor",
         action="append",
         metavar="NAME[=WEIGHT]",
-        help="features compared: random, lite0 ...; may be given again; none for none; random, of sounds none",
+        help="features to compare, repeatable: random, lite0, none (default: random; none for sounds)",
     )
-    add("--inspire", action="store_true", help="the like, not the same: features of the whole, no pixels, all kept")
-    add("--keep", type=int, metavar="N", help="how many results are kept, the nearest first; 1, all with --inspire")
+    add("--inspire", action="store_true", help="find similar, not equal images: global features only, keep all")
+    add("--keep", type=int, metavar="N", help="results to keep, the nearest first (default: 1; all with --inspire)")
     return parser
 
 
 def _check(given: argparse.Namespace) -> dict[str, float] | None:
-    """Refuse what can be refused before anything is read; returns the extractors' weights, None if none are said."""
+    """Checks that need no files; returns the extractors' weights, None if none are given."""
     for flag, least in {"seed": 0, "random": 1, "restarts": 1, "steps": 1, "keep": 1}.items():
         value = getattr(given, flag)
         if value is not None and not least <= value < 2**32:
@@ -149,7 +149,7 @@ def _check(given: argparse.Namespace) -> dict[str, float] | None:
 
 
 def _terms(given: argparse.Namespace, weights: dict[str, float] | None, model: Pretrained) -> list[Term]:
-    """What is compared; where no extractor is said, sounds by their magnitudes alone."""
+    """The compared terms; without an extractor, sounds are compared by their magnitudes alone."""
     from pggan_framework.metrics.extractors import build_extractor
     from pggan_framework.projection.views import feature_term, picture_terms
 
@@ -160,14 +160,14 @@ def _terms(given: argparse.Namespace, weights: dict[str, float] | None, model: P
     for name, weight in weights.items():
         terms.append(feature_term(build_extractor(name), weight, model.codec, places=not given.inspire))
     if not terms:
-        raise UserError("--pixel_weight is 0 and --extractor none, so that nothing is compared; allowed: one of them")
+        raise UserError("--pixel_weight is 0 and --extractor none, so nothing is compared; allowed: one of them")
     return terms
 
 
 def _with_maps(
     given: argparse.Namespace, labels: dict[str, str], model: Pretrained
 ) -> tuple[list[dict[str, str]], Pretrained]:
-    """The labels that are known of each target, and the model, with the targets' maps where they are given."""
+    """The given labels of each target, and the model with the targets' maps, if they are given."""
     count = len(given.targets)
     if given.maps is None:
         return [labels] * count, model
@@ -175,7 +175,7 @@ def _with_maps(
     if not isinstance(space, MapSpace):
         raise UserError("--maps needs a model that draws label maps; this one was trained on none")
     if labels:
-        raise UserError(f"--label {MAP} is given with --maps, which has maps of its own; leave one out")
+        raise UserError(f"--label {MAP} is given with --maps, which sets the maps; omit one")
     from pggan_framework.data.images.map_files import read_maps
 
     maps = read_maps(given.maps, space.size, [entry.colour for entry in space.classes], "--maps")
@@ -194,7 +194,7 @@ def _make(
     about: dict[str, Any],
     keep: int,
 ) -> list[str]:
-    """Look for each target, write what is found; returns what to say of it."""
+    """Search for each target and write the results; returns lines to print."""
     from pggan_framework.generate.latents import joined
     from pggan_framework.projection.output import write_projection, write_several
     from pggan_framework.projection.projecting import project
@@ -222,7 +222,7 @@ def _names(targets: Sequence[Target]) -> list[str]:
 
 
 def _line(player: Player, target: Target, found: Projection) -> str:
-    """What was found of a target, in words."""
+    """The result for a target, as text."""
     words = [f"{target.path}: distance {found.distances[0]:.3f}"]
     words.append(f"the nearest of {found.random} random latents {found.random_distance:.3f}")
     words.append(f"{found.factor:.2f} times nearer")

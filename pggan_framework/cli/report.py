@@ -1,4 +1,4 @@
-"""``pggan report RUN...``: a run, or several side by side, as one page for a browser."""
+"""``pggan report RUN...``: write one or several runs as a single HTML page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLES = """examples:
   pggan report results/007-piano --sheets 30
   pggan report results/005-cats results/006-cats --out compare.html
 
-The page is one file: it can be moved or sent alone. The run may still be training. Runs that differ by random_seed
+The page is a single file and needs no others. The run may still be training. Runs that differ by random_seed
 alone are drawn as their mean, with a band from the lowest to the highest.
 """
 
@@ -25,7 +25,7 @@ def run(argv: Sequence[str]) -> int:
     """Run ``pggan report`` with the words that follow it; returns the exit status.
 
     Raises:
-        UserError: if something given is no run, or the page cannot be written.
+        UserError: if an argument is not a run, or the page cannot be written.
     """
     given = _parser().parse_args(list(argv))
     for flag in ("sheets", "sounds"):
@@ -53,12 +53,12 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("report", "A run, or several side by side, as one page.", EXAMPLES)
+    parser = Parser("report", "Write one or several runs as a single HTML page.", EXAMPLES)
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="a run's folder, or latest, the last one")
-    add("--out", type=Path, metavar="FILE", help="a new file; by default report.html in the run's folder, replaced")
-    add("--sheets", type=int, default=12, metavar="N", help="most times whose samples are shown (default: 12)")
-    add("--sounds", type=int, default=64, metavar="N", help="most sounds of each time (default: 64)")
+    add("runs", nargs="+", metavar="RUN", help="a run's folder, or latest")
+    add("--out", type=Path, metavar="FILE", help="output file (default: report.html in the run's folder, replaced)")
+    add("--sheets", type=int, default=12, metavar="N", help="largest number of times with samples (default: 12)")
+    add("--sounds", type=int, default=64, metavar="N", help="largest number of sounds per time (default: 64)")
     add("--result_dir", default="results", metavar="DIR", help="where latest looks (default: results)")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser

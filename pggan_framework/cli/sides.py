@@ -1,4 +1,4 @@
-"""What ``pggan evaluate`` measures: generated clips or pictures, and real ones in two halves."""
+"""The two sides of ``pggan evaluate``: generated samples, and real ones in two halves."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from pggan_framework.models.pretrained import Pretrained
 
 BATCH = 32
-"""Clips or pictures made and measured at a time."""
+"""Clips or images processed at a time."""
 
 
 @dataclass
 class Sides:
-    """A model and its data, as clips or pictures to be measured.
+    """A model and its data, as clips or images to measure.
 
     Args:
         trained: the model.
         dataset: its data.
-        n: how many a side.
-        seed: of the samples, and of which reals.
-        griffin_lim_iter: of sounds, steps in search of phases.
-        device: where that search runs.
-        eye: looks at pictures for the metrics that need features, if any does.
-        cache: has features of real pictures.
-        progress: called with how many more are done.
-        team: the processes that share the work; of the sets of features the main one has all, the others none.
+        n: number per side.
+        seed: random seed of the samples and the selection of reals.
+        griffin_lim_iter: sounds: Griffin-Lim iterations.
+        device: device of the iterations.
+        eye: extractor for the metrics that need features, if any.
+        cache: cache of real images' features.
+        progress: called with the number of newly finished samples.
+        team: the ranks that share the work; rank 0 receives all features, the others none.
     """
 
     trained: Pretrained
@@ -63,28 +63,28 @@ class Sides:
         self._fingerprint = self.dataset.fingerprint()
 
     def fakes(self, part: slice) -> Clips | Pictures:
-        """Generated ones."""
+        """Generated samples."""
         pictures = self.trained.generate(self.latents[part], None if self.labels is None else self.labels[part])
         return self._clips(self.trained.codec, pictures, self._fake_midi, part)
 
     def reals(self, part: slice) -> Clips | Pictures:
-        """Real ones, in random order: 0 to n and n to 2n are the two halves."""
+        """Real samples, in random order: 0 to n and n to 2n are the two halves."""
         return self._clips(self.dataset.codec, self._pictures(self.order[part].tolist()), self._real_midi, part)
 
     def all_reals(self, part: slice) -> Clips | Pictures:
-        """All real pictures, in their own order."""
+        """All real images, in their own order."""
         return self._clips(None, self._pictures(list(range(part.start, part.stop))), None, part)
 
     def real_features(self, metrics: Sequence[BaseMetric[Any]], start: int) -> dict[str, Features]:
-        """What each metric keeps of the `n` reals from `start` on, from the cache what is in it."""
+        """Each metric's features of the `n` reals from `start` on, from the cache where possible."""
         return self._measured(metrics, self.reals, start, self.n, {"seed": self.seed, "order": [start, self.n]})
 
     def fake_features(self, metrics: Sequence[BaseMetric[Any]]) -> dict[str, Features]:
-        """What each metric keeps of the generated ones."""
+        """Each metric's features of the generated samples."""
         return self._fresh(metrics, self.fakes, 0, self.n)
 
     def features_of_all(self, metric: BaseMetric[Any]) -> Features | None:
-        """What a metric keeps of all real pictures; None where this is not the main process."""
+        """A metric's features of all real images; None except on rank 0."""
         found = self._measured([metric], self.all_reals, 0, len(self.dataset), {"order": "all"})
         return found.get(metric.name)
 
@@ -122,13 +122,13 @@ class Sides:
         start: int,
         count: int,
     ) -> dict[str, Features]:
-        """What each metric keeps of `count` clips or pictures from `start` on, each process having seen some."""
+        """Each metric's features of `count` clips or images from `start` on, computed by all ranks."""
         from pggan_framework.metrics.report import measure
 
         if self.team.world.size == 1:
             return measure(metrics, self._batches(make, start, count), count)
         limits = {metric.name: min(metric.limit or count, count) for metric in metrics}
-        # So many are looked at, in batches that are the same however many processes there are.
+        # The batches are the same for any number of ranks.
         needed = min(-(-max(limits.values()) // BATCH) * BATCH, count)
         share = self.team.share(needed, BATCH)
         batches = self._batches(make, start + share.start, len(share))
@@ -136,11 +136,11 @@ class Sides:
         return self._gathered(mine, limits, needed)
 
     def _gathered(self, mine: Mapping[str, Features], limits: Mapping[str, int], needed: int) -> dict[str, Features]:
-        """The features of all processes, in the main one; nothing in the others."""
+        """Gather the features of all ranks on rank 0; nothing on the others."""
         from pggan_framework.metrics.rows import Rows
 
         places = {name: features.__array_interface__["data"][0] for name, features in mine.items()}
-        # Metrics that share one array, of which they want as much, are sent it once.
+        # An array shared by several metrics is sent once.
         alike: dict[tuple[int, int], list[str]] = {}
         for name, place in places.items():
             alike.setdefault((place, limits[name]), []).append(name)
@@ -156,7 +156,7 @@ class Sides:
         return gathered
 
     def _key(self, source: str, count: int, which: Mapping[str, object]) -> dict[str, object]:
-        """What decides what is seen of real pictures."""
+        """The settings that determine the features of real images."""
         assert self.eye is not None
         return {
             "data": self._fingerprint,
@@ -184,7 +184,7 @@ class Sides:
         return decoded(codec, pictures, None if midi is None else midi[part], self.griffin_lim_iter, self.device)
 
     def _pictures(self, chosen: Sequence[int]) -> NDArray[np.float32]:
-        """Real pictures in [-1, 1], at the depth of the model."""
+        """Real images in [-1, 1], at the depth of the model."""
         import torch
 
         from pggan_framework.data.loader import to_network_range

@@ -1,4 +1,4 @@
-"""Two programs that both want every core: keep torch's threads from slowing one another down."""
+"""Limit OpenMP's busy waiting if other programs need the cores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ as long as with 2000. With all cores free 2000 costs about a fifth, so that it i
 
 
 def running_elsewhere(samples: int = 20, pause: float = 0.005) -> float:
-    """How many other programs are running at this moment, on average; 0 where the system does not tell (not Linux)."""
+    """The average number of other running programs at this moment; 0 if the system does not report it (not Linux)."""
     source = Path("/proc/loadavg")
     counts = []
     for _ in range(samples):
@@ -32,7 +32,7 @@ def running_elsewhere(samples: int = 20, pause: float = 0.005) -> float:
 def share_cores(environment: MutableMapping[str, str] = os.environ) -> None:
     """Before torch is imported: let its threads sleep early if other programs need the cores too.
 
-    Whoever sets GOMP_SPINCOUNT, OMP_WAIT_POLICY or OMP_NUM_THREADS has decided already.
+    Nothing is changed if GOMP_SPINCOUNT, OMP_WAIT_POLICY or OMP_NUM_THREADS is set.
     """
     if any(name in environment for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")):
         return

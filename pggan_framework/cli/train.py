@@ -1,4 +1,4 @@
-"""``pggan train``, also ``python train.py``: the main job."""
+"""``pggan train``, also ``python train.py``: train a network."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pggan_framework.config.discovery import DEFAULT_PLUGIN_DIRS
 from pggan_framework.errors import UserError
+from pggan_framework.loggers.terminal import print_lines
 
 if TYPE_CHECKING:
     from pggan_framework.planning.targets import Facts
@@ -41,9 +42,9 @@ def run(argv: list[str]) -> int:
         source, words = _source(words)
         choice = plan_folder(folder, words, source)
         config = resolve(words, base=choice.config)
-        # Where the resolved config is printed, standard output holds nothing else.
-        for line in choice.lines if main_process and config.general.verbosity != "quiet" else ():
-            print(line, file=sys.stderr if "--print_config" in argv else sys.stdout, flush=True)
+        # If the resolved config is printed, standard output must hold nothing else.
+        if main_process and config.general.verbosity != "quiet":
+            print_lines(choice.lines, sys.stderr if "--print_config" in argv else sys.stdout)
     else:
         config = resolve(words)
     if config.general.resume:
@@ -61,10 +62,9 @@ def run(argv: list[str]) -> int:
 
     result = run_config(config, time.monotonic() - called)
     if main_process and config.general.verbosity == "quiet":
-        print(result.path)
+        print_lines([str(result.path)])
     elif main_process:
-        for what, path in result.files.items():
-            print(f"{what:<9} {path}")
+        print_lines(f"{what:<9} {path}" for what, path in result.files.items())
     return result.exit_status
 
 
@@ -84,7 +84,7 @@ def _source(words: list[str]) -> tuple[Facts | None, list[str]]:
 
 
 def _help(argv: list[str]) -> int:
-    """The general flags and the components; imports no component, so that it is quick."""
+    """The general flags and the components; imports no component, so it is fast."""
     from pggan_framework.config.discovery import index
     from pggan_framework.config.help import train_help
 

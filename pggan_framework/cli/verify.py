@@ -1,4 +1,4 @@
-"""``pggan verify RUN``: recomputes a stretch of a run and compares the bits."""
+"""``pggan verify RUN``: recompute part of a run and compare it bit for bit."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ EXAMPLES = """examples:
   pggan verify results/007-piano --from_start --device cpu
 """
 SHOWN = 5
-"""Values that differ and are printed."""
+"""Largest number of differing values to print."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan verify`` with the words that follow it; returns 0 where all bits are equal, 1 where not.
+    """Run ``pggan verify`` with the words that follow it; returns 0 if all bits are equal, else 1.
 
     Raises:
         UserError: if there is no such run, or it cannot be recomputed.
@@ -45,16 +45,16 @@ def run(argv: Sequence[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(
         "verify",
-        "Recompute a random stretch between two checkpoints of a run, and compare weights, EMA and optimizers bit for\n"
-        "bit: whether code, data and machine still do what they did.",
+        "Recompute a random interval between two checkpoints of a run, and compare weights, EMA and optimizers\n"
+        "bit for bit: this checks that code, data and machine still give the same results.",
         EXAMPLES,
     )
     add = parser.add_argument
-    add("run", metavar="RUN", help="a run's folder, or latest, the last one")
-    add("--all", action="store_true", help="every stretch, one after the other")
-    add("--from_start", action="store_true", help="also the stretch before the first checkpoint")
-    add("--seed", type=int, metavar="N", help="chooses the stretch; another one each time by default")
-    add("--device", metavar="NAME", help="auto, cpu, cuda or cuda:1; the run's by default")
-    add("--result_dir", default="results", metavar="DIR", help="where latest looks; results")
+    add("run", metavar="RUN", help="a run's folder, or latest")
+    add("--all", action="store_true", help="verify every interval")
+    add("--from_start", action="store_true", help="also the interval before the first checkpoint")
+    add("--seed", type=int, metavar="N", help="random seed of the interval (default: varies)")
+    add("--device", metavar="NAME", help="auto, cpu, cuda or cuda:1 (default: the run's)")
+    add("--result_dir", default="results", metavar="DIR", help="where latest looks (default: results)")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser

@@ -1,4 +1,4 @@
-"""``pggan video RUN OUT``: how a run learnt, as a moving picture."""
+"""``pggan video RUN OUT``: animate the samples of a run over time."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ EXAMPLES = """examples:
   pggan video results/005-cats cats.gif --of snapshots --seeds 0-8 --size 768
   pggan video results/003-notes notes.webp --of snapshots --seeds 0-3 --label pitch=60
 
-Sheets are the samples that the run has written itself (fakes_*.png), always of the same latents; they come in one size,
-small ones enlarged pixel by pixel. Snapshots are its checkpoints, of which samples are made now.
+Grids are the samples that the run wrote (fakes_*.png), always from the same latents; small ones are enlarged to one
+size. Snapshots are its checkpoints, from which new samples are generated.
 """
 
 
@@ -42,7 +42,7 @@ def run(argv: Sequence[str]) -> int:
     """Run ``pggan video`` with the words that follow it; returns the exit status.
 
     Raises:
-        UserError: if something given is not usable; nothing is left behind then.
+        UserError: if an argument is unusable; no files remain then.
     """
     given = _parser().parse_args(list(argv))
     kind = _kind(given)
@@ -61,23 +61,28 @@ def run(argv: Sequence[str]) -> int:
 
 def _parser() -> Parser:
     parser = checkpoint_parser(
-        "video", "How a run learnt, as a moving picture.", EXAMPLES, "a run's folder, or latest, the last one"
+        "video", "Animate the samples of a run over time.", EXAMPLES, "a run's folder, or latest"
     )
     add = parser.add_argument
-    add("out", type=Path, metavar="OUT", help="a new file that ends in .gif, .webp or .mp4")
-    add("--of", choices=("sheets", "snapshots"), default="sheets", help="what it is made of; sheets")
-    add("--fps", type=float, default=5.0, metavar="N", help="frames a second; 5")
-    add("--hold", type=float, default=2.0, metavar="S", help="seconds that the last frame is shown; 2")
-    add("--size", type=int, metavar="N", help="pixels of the longest side of sheets, 1024; of snapshots' shorter, 512")
-    add("--caption", action="store_true", help="write the kimg below, and the size of snapshots' pictures")
-    add("--seeds", metavar="LIST", help=f"--of snapshots: which samples; {SEEDS}")
+    add("out", type=Path, metavar="OUT", help="new file ending in .gif, .webp or .mp4")
+    add("--of", choices=("sheets", "snapshots"), default="sheets", help="source of the frames (default: sheets)")
+    add("--fps", type=float, default=5.0, metavar="N", help="frames per second (default: 5)")
+    add("--hold", type=float, default=2.0, metavar="S", help="seconds to show the last frame (default: 2)")
+    add(
+        "--size",
+        type=int,
+        metavar="N",
+        help="longest side of grids (default: 1024), shorter of snapshots (default: 512)",
+    )
+    add("--caption", action="store_true", help="write kimg, and snapshots' image size, below")
+    add("--seeds", metavar="LIST", help=f"--of snapshots: seeds of the samples (default: {SEEDS})")
     add_label(parser)
     add_weights(parser)
     return parser
 
 
 def _kind(given: argparse.Namespace) -> Moving:
-    """The kind of file, once it is known that the flags can be used."""
+    """The kind of file, after checking the flags."""
     kind = ENDINGS.get(given.out.suffix.lower())
     if kind is None:
         raise UserError(f"{given.out} is given; allowed: a file that ends in {', '.join(ENDINGS)}")
@@ -91,7 +96,7 @@ def _kind(given: argparse.Namespace) -> Moving:
         raise UserError(f"--size is {given.size}; allowed: 16 to 8192 pixels")
     for flag, unset in (("seeds", None), ("label", []), ("weights", None), ("plugin_dirs", [])):
         if given.of == "sheets" and getattr(given, flag) != unset:
-            raise UserError(f"--{flag} is given without --of snapshots; sheets were drawn while the run went on")
+            raise UserError(f"--{flag} is given without --of snapshots; grids were drawn while the run continued")
     return kind
 
 

@@ -1,4 +1,4 @@
-"""ClassName.param from constructor signatures, YAML and the command line: one resolved Config."""
+"""Configuration: flags ``ClassName.param`` from constructor signatures, YAML files and the command line."""
 
 from pggan_framework.config.config import Config
 from pggan_framework.config.general import General

@@ -1,4 +1,4 @@
-"""A command line, a config file or a Python mapping -> a list of settings, before anything is known of components."""
+"""Parse a command line, a config file or a Python mapping into settings, before any component is known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pggan_framework.errors import UserError
 
 GENERAL_FLAGS = tuple(f.name for f in fields(General))
 COMMAND_FLAGS = ("config", "print_config", "help", "help_component")
-"""Flags of the command line itself, which no config file can hold."""
+"""Flags of the command line itself, which a config file cannot hold."""
 
 _FLAG = re.compile(r"--[A-Za-z_]")
 _PAIRS = {"]": "[", ")": "(", "}": "{"}
@@ -21,14 +21,14 @@ _ALONE = object()
 
 @dataclass(frozen=True)
 class Setting:
-    """One value the user gave.
+    """One value given by the user.
 
     Args:
         owner: the component's name as given; empty for a general flag.
         name: the flag's or parameter's name; empty where only an unknown `owner` was given.
         key: the rest of a dotted name: a key of a dict or a position in a list.
-        value: the value; a command line's is text.
-        where: how to call it in a message: ``--Adam.betas``, ``config.yaml: Adam.betas``.
+        value: the value; text if it comes from a command line.
+        where: its name in messages: ``--Adam.betas``, ``config.yaml: Adam.betas``.
         text: whether it comes from a command line.
     """
 
@@ -41,7 +41,7 @@ class Setting:
 
     @property
     def dotted(self) -> str:
-        """``Adam.betas`` or ``total_kimg``, without key."""
+        """``Adam.betas`` or ``total_kimg``, without the key."""
         return ".".join(part for part in (self.owner, self.name) if part)
 
     def named(self, owner: str, name: str) -> Setting:
@@ -51,28 +51,28 @@ class Setting:
 
 @dataclass(frozen=True)
 class Layer:
-    """The settings of one source; a later layer is stronger."""
+    """The settings of one source; a later layer overrides an earlier one."""
 
     settings: tuple[Setting, ...]
     given: bool = True
-    """False for a stored config, which the user did not give now."""
+    """False for a stored config, which the user did not give in this call."""
 
 
 @dataclass
 class CommandLine:
-    """A command line's config files and settings, in order."""
+    """The config files and settings of a command line, in order."""
 
     configs: list[str] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
 
 
 def parse_argv(argv: Sequence[str]) -> CommandLine:
-    """Read ``--flag value``, ``--flag=value`` and ``--flag`` alone (True, for a bool).
+    """Parse ``--flag value``, ``--flag=value`` and ``--flag`` alone (True, for a bool).
 
-    Words that a shell has split inside brackets are joined again: ``[ImageSaver,`` ``SoundSaver]`` is one value.
+    Words that a shell has split inside brackets are joined: ``[ImageSaver,`` ``SoundSaver]`` is one value.
 
     Raises:
-        UserError: for a word that belongs to no flag.
+        UserError: for a word that does not belong to a flag.
     """
     line = CommandLine()
     words = list(argv)
@@ -94,10 +94,10 @@ def parse_argv(argv: Sequence[str]) -> CommandLine:
 
 
 def parse_mapping(content: Mapping[str, Any], source: str) -> list[Setting]:
-    """Read nested or dotted keys: ``Adam: {betas: [0, 0.9]}`` is ``Adam.betas: [0, 0.9]``.
+    """Parse nested or dotted keys: ``Adam: {betas: [0, 0.9]}`` is ``Adam.betas: [0, 0.9]``.
 
     Raises:
-        UserError: for a key that is no text.
+        UserError: for a key that is not text.
     """
     settings = []
     for key, value in content.items():
@@ -127,7 +127,7 @@ def _setting(dotted: str, value: Any, where: str, text: bool = False) -> Setting
 
 
 def _is_open(text: str) -> bool:
-    """Whether `text` starts with a bracket that it does not close; quoted ones do not count."""
+    """Whether `text` opens a bracket that it does not close; quoted brackets do not count."""
     if text[:1] not in _PAIRS.values():
         return False
     stack: list[str] = []

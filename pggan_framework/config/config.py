@@ -13,13 +13,13 @@ from pggan_framework.config.text import dump
 
 @dataclass(frozen=True)
 class Config:
-    """Everything a run is made of, with every default filled in.
+    """The components and flags of a run, with every default filled in.
 
     Args:
         general: the general flags.
-        components: for each component in use its parameters, in their annotated types.
-        explicit: the flags the user gave now: ``G_lr_max``, ``Adam.betas``.
-        names_experiment: whether the user said which experiment this is: by name, config file or dataset.
+        components: the parameters of each component in use, in their annotated types.
+        explicit: the flags given by the user in this call: ``G_lr_max``, ``Adam.betas``.
+        names_experiment: whether the user identified the experiment: by name, config file or dataset.
     """
 
     general: General
@@ -28,19 +28,19 @@ class Config:
     names_experiment: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain values: general flags, then a mapping for each component. No secrets."""
+        """Nested plain values: general flags, then a mapping for each component. Secrets are left out."""
         general = {name: value for name, value in vars(self.general).items() if name not in UNSTORED}
         found: dict[str, Any] = plain({**general, **self.components})
         return found
 
     def to_yaml(self) -> str:
-        """The same as text; as a config file it gives the same text again."""
+        """The same as YAML; loaded as a config file, it gives the same text again."""
         return dump(self.to_dict())
 
     def difference(self, other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-        """What differs from another resolved config (as `to_dict` gives it): (dotted key, its value, this one's).
+        """Differences from another resolved config (as `to_dict` returns it): (dotted key, its value, this one's).
 
-        A flag that the other does not know at all, because it is of an earlier release, differs only where it is given.
+        A flag that an earlier release did not have differs only if the user gave it.
         """
         old, new = _flat(plain(other)), _flat(self.to_dict())
         known = {key.partition(".")[0] for key in old if "." in key} | {key for key in old if "." not in key}
@@ -51,7 +51,7 @@ class Config:
 
 
 def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted parameter -> value; a dict that is a parameter's value stays whole."""
+    """Dotted parameter -> value; a dict that is a parameter's value is not flattened."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):

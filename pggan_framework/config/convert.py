@@ -1,4 +1,4 @@
-"""A value from a file, the command line or Python -> the type its parameter is annotated with."""
+"""Convert a value from a file, the command line or Python to the annotated type of its parameter."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _TO_BRACKETS = str.maketrans("()", "[]")
 
 
 def members(kind: Any) -> tuple[Any, ...]:
-    """The types a value may have: those of a union, else the type itself."""
+    """The types a value may have: the members of a union, else the type itself."""
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
 
 
 def leaves(kind: Any) -> set[Any]:
-    """The types of single values in a type: int and float of ``dict[int, list[float]]``."""
+    """The scalar types in a type: int and float for ``dict[int, list[float]]``."""
     arguments = () if get_origin(kind) is Literal else get_args(kind)
     return set[Any]().union(*map(leaves, arguments)) if arguments else {kind}
 
 
 def is_flag_type(kind: Any) -> bool:
-    """Whether values of this type can be written on a command line."""
+    """Whether values of this type can be given on a command line."""
     origin = get_origin(kind)
     if origin is Literal:
         return True
@@ -60,13 +60,13 @@ def describe(kind: Any) -> str:
 
 
 def convert(value: Any, kind: Any, where: str, text: bool = False) -> Any:
-    """`value` as `kind`.
+    """Convert `value` to `kind`.
 
     Args:
         value: text from a command line, or a value from YAML or Python.
         kind: the annotated type.
-        where: how the user named it, for the message.
-        text: whether `value` is a command line's text, where ``None`` and ``null`` mean None.
+        where: the name the user gave it, for the message.
+        text: whether `value` is text from a command line, where ``None`` and ``null`` mean None.
 
     Raises:
         UserError: if it is not of that type.
@@ -100,7 +100,7 @@ def merge(current: Any, key: str, value: Any, kind: Any, where: str, text: bool 
     """`current` with one key of a dict, or one position of a list, set to `value`.
 
     Raises:
-        UserError: if `kind` has no keys, or the key or the value is of the wrong type.
+        UserError: if `kind` has no keys, or the key or the value has the wrong type.
     """
     for member in members(kind):
         origin, arguments = get_origin(member) or member, get_args(member)
@@ -119,7 +119,7 @@ def merge(current: Any, key: str, value: Any, kind: Any, where: str, text: bool 
 
 
 def plain(value: Any) -> Any:
-    """`value` made of what YAML has: tuples become lists, paths text, mappings dicts."""
+    """Convert `value` to YAML's types: tuples become lists, paths text, mappings dicts."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -128,7 +128,7 @@ def plain(value: Any) -> Any:
 
 
 def _read(value: str, allowed: tuple[Any, ...], text: bool) -> tuple[Any, bool]:
-    """Read text as one of the allowed types; the second item says that nothing is left to convert."""
+    """Parse text as one of the allowed types; the second item is False if nothing is left to convert."""
     others = tuple(member for member in allowed if member not in (str, type(None)))
     if any(get_origin(member) is Literal and value in get_args(member) for member in allowed):
         return value, True
@@ -148,7 +148,7 @@ def _read(value: str, allowed: tuple[Any, ...], text: bool) -> tuple[Any, bool]:
     if lists:
         alone = load_value(value)
         if len(lists) < len(others) and isinstance(alone, bool | int | float):
-            return alone, False  # 64, where an int or a pair may stand
+            return alone, False  # 64, where an int or a pair is allowed
         listed = value.strip() if opened else f"[{value}]"
         if all(set(get_args(member)) <= {str, ...} for member in lists):
             return load_words(f"[{listed[1:-1]}]" if listed.startswith("(") and listed.endswith(")") else listed), False
@@ -157,14 +157,14 @@ def _read(value: str, allowed: tuple[Any, ...], text: bool) -> tuple[Any, bool]:
 
 
 def _plain(value: Any) -> Any:
-    """`plain`, with paths kept: the parser takes them as they are."""
+    """`plain`, but keeps paths: the parser accepts them unchanged."""
     return value if isinstance(value, Path) else plain(value)
 
 
 def _wrong(value: Any, kind: Any, where: str) -> UserError:
     try:
         shown = dump_line(plain(value))
-    except Exception:  # a Python object that YAML has no notation for
+    except Exception:  # a Python object that YAML cannot represent
         shown = repr(value)
     hint = "; put it in quotes" if str in members(kind) and isinstance(value, int | float) else ""
     return UserError(f"{where}: {shown} is not of type {describe(kind)}{hint}")

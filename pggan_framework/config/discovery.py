@@ -1,4 +1,4 @@
-"""Where components come from: the package itself, installed plugin packages, and folders of a user's own files."""
+"""Find components: in the package, in installed plugin packages and in folders of user files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module, invalidate_caches
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
@@ -25,7 +25,7 @@ DEFAULT_PLUGIN_DIRS = ("plugins",)
 
 @dataclass(frozen=True)
 class Entry:
-    """What the source of a component says of it.
+    """A component as its source file declares it.
 
     Args:
         name: its registered name.
@@ -45,26 +45,24 @@ class Entry:
 def index(plugin_dirs: Iterable[str | Path] = ()) -> tuple[Entry, ...]:
     """List the built-in components, and those in `plugin_dirs`, by kind and name, without importing anything.
 
-    Files that are no valid Python are passed over here; `load_plugin_dirs` is what complains about them.
+    Files with syntax errors are skipped here; `load_plugin_dirs` reports them.
     """
-    builtin = [path for path in PACKAGE.rglob("*.py") if PLUGINS not in path.parents]
-    files = {_module_name(path): path for path in sorted(builtin)}
-    for folder in (PLUGINS, *plugin_dirs):  # a user's file replaces the one of its name that comes with the package
+    files: dict[str, Path] = {}
+    for folder in (PLUGINS, *plugin_dirs):  # a user's file replaces the packaged one of the same name
         files |= {f"{USER_PACKAGE}.{path.stem}": path for path in _plugin_files(Path(folder))}
-    entries = [entry for module, path in files.items() for entry in _entries(module, path)]
+    entries = [*_builtin(), *(entry for module, path in files.items() for entry in _entries(module, path))]
     order = {kind: position for position, kind in enumerate(KINDS)}
     return tuple(sorted(entries, key=lambda entry: (order.get(entry.kind, len(order)), entry.name.lower())))
 
 
 def load_builtin() -> None:
     """Import every module of the package that registers a component."""
-    for module in dict.fromkeys(entry.module for entry in index()):
-        if not module.startswith(USER_PACKAGE):
-            import_module(module)
+    for module in dict.fromkeys(entry.module for entry in _builtin()):
+        import_module(module)
 
 
 def load_entry_points() -> None:
-    """Import what installed packages offer under the entry point group ``pggan_framework.plugins``.
+    """Import the plugins of installed packages: the entry point group ``pggan_framework.plugins``.
 
     Raises:
         UserError: if one of them cannot be imported.
@@ -81,16 +79,16 @@ def load_entry_points() -> None:
 
 
 def load_plugin_dirs(plugin_dirs: Iterable[str | Path], replaceable: bool = False) -> None:
-    """Import every .py file in `plugin_dirs` whose name has no leading underscore, as ``pggan_user_plugins.<stem>``.
+    """Import every .py file in `plugin_dirs` without a leading underscore as ``pggan_user_plugins.<stem>``.
 
-    A file is imported once, however often it is asked for. The default folder ``plugins`` need not exist.
+    Each file is imported once. The default folder ``plugins`` may be missing.
 
     Args:
         plugin_dirs: the folders.
-        replaceable: whether a file is skipped where one of its name is loaded already.
+        replaceable: whether to skip a file if one of the same name is loaded already.
 
     Raises:
-        UserError: if a folder is missing, a file fails (its name and line are given), or two files share a name.
+        UserError: if a folder is missing, a file fails (the message has its name and line), or two files share a name.
     """
     for folder in map(Path, plugin_dirs):
         if not folder.is_dir():
@@ -107,19 +105,19 @@ def load_plugin_dirs(plugin_dirs: Iterable[str | Path], replaceable: bool = Fals
 
 
 def load_all(plugin_dirs: Sequence[str | Path] = ()) -> None:
-    """Fill the registry: the package, installed plugin packages, `plugin_dirs`, the plugins that the presets name."""
+    """Fill the registry: the package, installed plugin packages, `plugin_dirs` and the presets' plugins."""
     load_builtin()
     load_entry_points()
     load_plugin_dirs(plugin_dirs)
-    # Last, since a user's file replaces the one of its name.
+    # Last, since a user's file replaces the packaged one of the same name.
     load_plugin_dirs([PLUGINS], replaceable=True)
 
 
 def load_for_models(plugin_dirs: Sequence[str | Path] = ()) -> None:
-    """Fill the registry with what a trained model is built from; nothing of the current folder is read.
+    """Fill the registry with the classes trained models need, without reading code from the current folder.
 
     Args:
-        plugin_dirs: folders that the user names now, with the classes that the model needs.
+        plugin_dirs: folders the user names in this call, with the classes that the model needs.
     """
     load_builtin()
     load_entry_points()
@@ -127,13 +125,13 @@ def load_for_models(plugin_dirs: Sequence[str | Path] = ()) -> None:
 
 
 def split_trusted(plugin_dirs: object) -> tuple[list[str], list[str]]:
-    """Split the code folders that a file names into those that are loaded anyway and those it cannot have loaded.
+    """Split the code folders named in a file into those that are loaded anyway and those it must not load.
 
-    A config or a checkpoint may come from a stranger. Code is loaded from the working folder's ``plugins`` and from
-    folders that the user names on the command line, never because a file asks for it.
+    A config or a checkpoint may come from a stranger. Code is loaded from ``plugins`` in the working folder and from
+    folders the user names on the command line, never because a file names them.
 
     Args:
-        plugin_dirs: the value in the file, whatever it is.
+        plugin_dirs: the value in the file, of any type.
     """
     named = plugin_dirs if isinstance(plugin_dirs, list) else [] if plugin_dirs is None else [plugin_dirs]
     folders = [str(folder) for folder in named]
@@ -144,9 +142,16 @@ def split_trusted(plugin_dirs: object) -> tuple[list[str], list[str]]:
 
 
 def code_note(folders: Sequence[str]) -> str:
-    """What to say of code folders that a file names, and what to type."""
+    """The message about code folders named in a file, with the flag that loads them."""
     shown = ",".join(folders)[:200]
     return f"no code is loaded from folders that a file names ({shown}); if you trust it: --plugin_dirs {shown}"
+
+
+@cache
+def _builtin() -> tuple[Entry, ...]:
+    """The package's own components; its files do not change while it runs."""
+    files = [path for path in sorted(PACKAGE.rglob("*.py")) if PLUGINS not in path.parents]
+    return tuple(entry for path in files for entry in _entries(_module_name(path), path))
 
 
 def _module_name(path: Path) -> str:
@@ -159,7 +164,7 @@ def _plugin_files(folder: Path) -> list[Path]:
 
 
 def _entries(module: str, path: Path) -> tuple[Entry, ...]:
-    """The components in one file, which is read again only where it has changed."""
+    """The components in one file, which is parsed again only after it has changed."""
     try:
         found = path.stat()
     except OSError:
@@ -169,7 +174,7 @@ def _entries(module: str, path: Path) -> tuple[Entry, ...]:
 
 @lru_cache(maxsize=1024)
 def _read_entries(module: str, path: Path, changed: int, size: int) -> tuple[Entry, ...]:
-    """The components in one file. Most files have none, so they are searched as text before they are parsed."""
+    """The components in one file. Most files have none, so a text search comes before parsing."""
     try:
         text = path.read_text(encoding="utf-8")
         if "register(" not in text:
@@ -183,7 +188,7 @@ def _read_entries(module: str, path: Path, changed: int, size: int) -> tuple[Ent
 
 
 def _read_decorator(module: str, node: ast.ClassDef, call: ast.expr) -> list[Entry]:
-    """``@register("kind", "name", aliases=("a",))`` as an entry; nothing for any other decorator."""
+    """``@register("kind", "name", aliases=("a",))`` as an entry; an empty list for any other decorator."""
     if not isinstance(call, ast.Call):
         return []
     called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
@@ -203,9 +208,9 @@ def _read_decorator(module: str, node: ast.ClassDef, call: ast.expr) -> list[Ent
 
 
 def _user_package() -> ModuleType:
-    """The package that users' files are modules of, so that one can import another."""
+    """The package that contains users' files as modules, so that one can import another."""
     if USER_PACKAGE not in sys.modules:
-        package = ModuleType(USER_PACKAGE, "Plugin files of the user.")
+        package = ModuleType(USER_PACKAGE, "The user's plugin files.")
         package.__path__ = []
         sys.modules[USER_PACKAGE] = package
     return sys.modules[USER_PACKAGE]
@@ -219,7 +224,7 @@ def _load_plugin(path: Path) -> None:
             return
         if other.parent != PLUGINS.resolve():
             raise UserError(f"two plugin files are called {path.name}: {other} and {path}; rename one")
-        _forget(name)  # a user's file replaces the one of its name that comes with the package
+        _forget(name)  # a user's file replaces the packaged one of the same name
     invalidate_caches()
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -243,7 +248,7 @@ def _forget(name: str) -> None:
 
 
 def _place(error: BaseException, path: Path) -> str:
-    """``file:line`` of what went wrong: the line of a syntax error, else the last line run in the user's file."""
+    """``file:line`` of the error: the line of a syntax error, else the last line executed in the user's file."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f"{error.filename}:{error.lineno}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]

@@ -1,4 +1,4 @@
-"""The general flags: what a run is made of, and how long and on what it runs."""
+"""The general flags: components, length, device and output of a run."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, Literal
 from pggan_framework.errors import UserError
 
 TOTAL_KIMG = 3000.0
-"""Length of a run that is given none."""
+"""Length of a run for which none is given."""
 
 
 @dataclass(frozen=True)
 class General:
-    """The flags that belong to no component.
+    """The flags that do not belong to a component.
 
     Args:
-        exp_name: the run's name; by default that of the config file, else of the dataset.
+        exp_name: the run's name; if not given, that of the config file or dataset.
         result_dir: folder that receives the run folders.
         dataset_class: dataset to train on.
         generator: generator network, G.
@@ -24,17 +24,18 @@ class General:
         loss: adversarial loss.
         penalties: penalties that are added to the loss, by name.
         augmentations: random changes of the images that D sees, in order.
-        schedule: when the networks grow; None: DepthManager's phases.
+        schedule: growth schedule; None uses DepthManager's phases.
         optimizer: optimizer of both networks.
         by_depth: parameter values for each depth, such as {G_lr_max: {0: 0.003, 5: 0.001}}.
+        by_progress: values by fraction of the training, cosine between, such as {R1.weight: {0: 1, 1: 0.1}}.
         plugins: additional trainer plugins, by name.
         plugin_dirs: folders of user-defined components; their .py files are loaded.
-        postprocessors: what saves samples; None: savers that fit the data.
+        postprocessors: savers of samples; None selects those that fit the data.
         loggers: loggers of metrics, images and sounds.
         progressive_growing: grow depth by depth; False: full size from the first step.
         minibatch_size: images per step, unless DepthManager sets another number.
         micro_batch: largest micro-batch; larger batches accumulate gradients, with the same result.
-        activation_checkpointing: recompute feature maps: auto (from 512x512 on), never or always.
+        activation_checkpointing: recompute feature maps: auto (where memory is short), never or always.
         total_kimg: length of the run in thousand real images.
         total_epochs: length of the run in passes over the data, instead of total_kimg.
         minutes: wall-clock budget of this run, start-up and saving included.
@@ -43,24 +44,25 @@ class General:
         D_lr_max: learning rate of the discriminator after the ramp-up.
         random_seed: random seed.
         num_data_workers: data loading processes; 0 loads in the main process.
-        comet_key: API key of comet.com; enables CometLogger. Never stored.
+        comet_key: API key of comet.com, never stored; enables CometLogger.
         comet_project_name: project on comet.com.
-        iwass_lambda: weight of the gradient penalty; sets the loss's own parameter.
-        iwass_epsilon: weight of the drift term; sets the loss's own parameter.
-        iwass_target: target gradient norm; sets the loss's own parameter.
-        checkpoints_dir: folder for checkpoints; by default the run's folder.
-        save_dataset: write the prepared data to this .h5 file.
-        load_dataset: read prepared data from this .h5 file.
+        iwass_lambda: weight of the gradient penalty; alias of the loss's parameter.
+        iwass_epsilon: weight of the drift term; alias of the loss's parameter.
+        iwass_target: target gradient norm; alias of the loss's parameter.
+        checkpoints_dir: folder for checkpoints; if not given, the run's folder.
+        save_dataset: .h5 file to write the prepared data to.
+        load_dataset: .h5 file to read prepared data from.
         resume: run to resume: 'latest', a run folder or a checkpoint.
-        resume_network: checkpoint whose weights to start from.
+        resume_network: checkpoint with the initial weights.
         allow_config_change: resume although the config has changed.
         moved_data: resume with the same data in another folder.
-        device: auto, cpu, cuda or cuda:1.
-        precision: fp32, bf16 (fp32 gradient penalties), or auto: bf16 on GPUs that support it.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        precision: fp32, tf32 (rounded products), bf16 (fp32 penalties); auto: by the GPU.
+        deterministic: bit-exact resume on a GPU, at the cost of speed.
         compile: torch.compile of the gradients: never, always, or auto: in long phases.
         kernels: CPU convolutions: auto, native (our own) or torch (PyTorch's).
         dry_run: check data and config, print the plan, train nothing.
-        verbosity: what is printed: quiet (-q), normal, or verbose (-v).
+        verbosity: terminal output: quiet (-q), normal, or verbose (-v).
         debug: show tracebacks of errors.
     """
 
@@ -75,6 +77,7 @@ class General:
     schedule: str | None = None
     optimizer: str = "Adam"
     by_depth: dict[str, dict[int, Any]] = field(default_factory=dict)
+    by_progress: dict[str, dict[float, Any]] = field(default_factory=dict)
     plugins: list[str] = field(default_factory=list)
     plugin_dirs: list[str] = field(default_factory=lambda: ["plugins"])
     postprocessors: list[str] | None = None
@@ -104,7 +107,8 @@ class General:
     allow_config_change: bool = False
     moved_data: bool = False
     device: str = "auto"
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    deterministic: bool = False
     compile: Literal["auto", "never", "always"] = "auto"
     kernels: Literal["auto", "native", "torch"] = "auto"
     dry_run: bool = False
@@ -130,9 +134,9 @@ class General:
 
 
 LOSS_ALIASES = ("iwass_lambda", "iwass_epsilon", "iwass_target")
-"""General flags that are short for a parameter of the loss in use; resolved, they appear only as that."""
+"""General flags that are aliases of a parameter of the loss in use; a resolved config has only that parameter."""
 
 UNSTORED = frozenset(
     {"comet_key", "resume", "allow_config_change", "moved_data", "dry_run", "verbosity", "debug", *LOSS_ALIASES}
 )
-"""General flags that no resolved config holds: the secret, the aliases, and what concerns one call only."""
+"""General flags that no resolved config holds: the secret, the aliases, and those that affect one call only."""

@@ -17,10 +17,10 @@ from pggan_framework.registry import Component
 WIDTH = 118
 
 _COMMAND_FLAGS = (
-    ("--config FILE", "a YAML file of flags or a preset's name; given again, a later one is stronger"),
+    ("--config FILE", "YAML file or name of a preset; repeatable, later ones override"),
     ("--print_config", "print the resolved config and stop"),
     ("--help_component NAME", "print the flags of a component and stop"),
-    ("-q, -v", "print less, or more: --verbosity quiet, verbose"),
+    ("-q, -v", "print less or more: --verbosity quiet or verbose"),
 )
 _TRAIN_EXAMPLES = """
 examples:
@@ -33,15 +33,15 @@ examples:
 
 
 def train_help(entries: Iterable[Entry]) -> str:
-    """The general flags, a line each, and the components by kind."""
+    """The general flags, one line each, and the components by kind."""
     rows = [*_COMMAND_FLAGS, *((f"--{flag.name}", _general_help(flag)) for flag in parameters(General).values())]
     lines = [
         "usage: pggan train [DIR] [--config FILE ...] [--FLAG VALUE ...] [--Component.parameter VALUE ...]",
-        "DIR, a folder of recordings or images, needs no config: data, machine and --minutes (10) decide the rest.",
+        "DIR, a folder of recordings or images, needs no config; pggan plans the run for --minutes (default: 10).",
         "",
         *(_row(left, right, 24) for left, right in rows),
         "",
-        "components; --help_component NAME or 'pggan components' tell more:",
+        "components (details: --help_component NAME or 'pggan components'):",
     ]
     for kind, group in groupby(entries, key=lambda entry: entry.kind):
         names = ", ".join(entry.name for entry in group)
@@ -62,27 +62,27 @@ def components_help(entries: Iterable[Entry]) -> str:
 
 
 def component_help(component: Component) -> str:
-    """One component: what it is, and each flag with type, default and help."""
+    """One component: its summary, and each flag with type, default and help."""
     about = (component.cls.__doc__ or "").partition("\n")[0]
     lines = [f"{component.name} ({component.kind}, {component.module}): {about}"]
     if component.aliases:
         lines.append(f"also called: {', '.join(component.aliases)}")
     if component.kind == "codec":
-        lines.append("no flags of its own: its parameters are set through the dataset that uses it")
+        lines.append("no flags: its parameters are set through the dataset that uses it")
         return "\n".join(lines) + "\n"
     flags = parameters(component.cls, component.name).values()
     for flag in flags:
-        default = "required" if flag.required else f"default {_shown(flag)}"
-        lines += ["", f"  --{component.name}.{flag.name}  {describe(flag.kind)}; {default}"]
+        default = "(required)" if flag.required else f"(default: {_shown(flag)})"
+        lines += ["", f"  --{component.name}.{flag.name}  {describe(flag.kind)} {default}"]
         lines += textwrap.wrap(flag.help, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
     if not flags:
-        lines.append("  it has no flags")
+        lines.append("  no flags")
     return "\n".join(lines) + "\n"
 
 
 def _general_help(flag: Parameter) -> str:
     unset = flag.default in (None, "", [])
-    return flag.help.removesuffix(".") + ("" if unset else f" (default {dump_line(flag.default)})")
+    return flag.help.removesuffix(".") + ("" if unset else f" (default: {dump_line(flag.default)})")
 
 
 def _shown(flag: Parameter) -> str:

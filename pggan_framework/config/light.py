@@ -1,4 +1,4 @@
-"""Imports a component for its help alone: numerical libraries are stood in for, which saves seconds."""
+"""Import a component for its help only: stand-ins replace the numerical libraries, which saves seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "
 
 
 class _Anything:
-    """Whatever a library has: it can be called, subclassed, indexed, iterated and computed with."""
+    """A stand-in for any library object: it can be called, subclassed, indexed, iterated and computed with."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -33,7 +33,7 @@ class _Anything:
         return _Anything()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # A decorator leaves what it decorates as it is.
+        # Used as a decorator, it returns the decorated object unchanged.
         return args[0] if len(args) == 1 and not kwargs and callable(args[0]) else _Anything()
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
@@ -56,10 +56,10 @@ class _Anything:
 
 
 class _Base:
-    """The class that stands for a base from a library."""
+    """The class that replaces a base from a library."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Take any keyword."""
+        """Accept any keyword."""
 
 
 for _name in _OPERATORS:
@@ -68,7 +68,7 @@ for _name in _OPERATORS:
 
 
 class _Module(ModuleType):
-    """A library's module, without its contents."""
+    """A stand-in for a library's module, without contents."""
 
     __path__: MutableSequence[str] = []
     __version__ = "0"
@@ -84,7 +84,7 @@ class _Finder(MetaPathFinder, Loader):
     """Finds every module of the heavy libraries."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """A spec for those alone."""
+        """A spec for modules of these libraries only."""
         return ModuleSpec(fullname, self, is_package=True) if fullname.partition(".")[0] in _HEAVY else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -96,7 +96,7 @@ class _Finder(MetaPathFinder, Loader):
 
 
 def help_of(name: str, plugin_dirs: Sequence[str]) -> str:
-    """The help of a component, without its libraries where that is possible.
+    """The help of a component, without importing its libraries where possible.
 
     Raises:
         UserError: if there is no component of this name.
@@ -110,13 +110,13 @@ def help_of(name: str, plugin_dirs: Sequence[str]) -> str:
 
 @contextmanager
 def light_component(name: str, plugin_dirs: Sequence[str]) -> Iterator[Component | None]:
-    """A built-in component whose parameters can be read, but that can do nothing; None where it needs a real import.
+    """A built-in component whose parameters can be read, but which cannot run; None if it needs a real import.
 
-    What was imported is forgotten at the end.
+    The imported modules are removed again at the end.
 
     Args:
         name: its registered name or an alias.
-        plugin_dirs: folders of plugins, whose code is never imported so.
+        plugin_dirs: folders of plugins, whose code is never imported in this way.
     """
     if not _HEAVY.isdisjoint(sys.modules):
         yield None

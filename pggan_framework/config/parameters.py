@@ -29,7 +29,7 @@ class Parameter:
         name: its name in the constructor.
         kind: its type.
         default: its default, or `REQUIRED`.
-        help: its line in the docstring.
+        help: its description in the docstring.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Parameter:
 
     @cached_property
     def converted(self) -> Any:
-        """The default in the annotated type where it has it: 3 for a float is 3.0. It is not to be changed."""
+        """The default in the annotated type where possible: 3 for a float is 3.0. Do not modify it."""
         try:
             return convert(deepcopy(self.default), self.kind, self.name)
         except UserError:
@@ -52,18 +52,18 @@ class Parameter:
 
 
 def injected(cls: type) -> set[str]:
-    """The constructor parameters that are no flags, since the run passes them: `cls.injected` and its bases'."""
+    """The constructor parameters that are not flags, since the run passes them: `cls.injected` and its bases'."""
     return {name for base in cls.__mro__ for name in vars(base).get("injected", ())}
 
 
 @cache
 def parameters(cls: type, name: str | None = None) -> Mapping[str, Parameter]:
-    """The flags of `cls`, registered as `name`, in the order of its constructor and then of those it passes on to.
+    """The flags of `cls`, registered as `name`: its constructor's parameters, then the inherited ones.
 
-    A constructor that takes ``**kwargs`` has its base's parameters too, but for those it passes to the base itself.
+    A constructor with ``**kwargs`` also has its base's parameters, except those it passes to the base itself.
 
     Raises:
-        UserError: if a parameter has no type that a command line can give, or its annotation cannot be resolved.
+        UserError: if a command line cannot give a parameter's type, or its annotation cannot be resolved.
     """
     name = name or cls.__name__
     hidden = injected(cls)
@@ -91,12 +91,12 @@ def parameters(cls: type, name: str | None = None) -> Mapping[str, Parameter]:
 
 
 def default_of(parameter: Parameter) -> Any:
-    """A fresh copy of the parameter's default, in its annotated type where it has it: 3 for a float is 3.0."""
+    """A fresh copy of the parameter's default, in its annotated type where possible: 3 for a float is 3.0."""
     return deepcopy(parameter.converted)
 
 
 def _parameter(parameter: inspect.Parameter, base: type, name: str, text: str) -> Parameter | None:
-    """The flag of one constructor parameter; None for an optional one whose type no command line can give."""
+    """The flag of one constructor parameter; None for an optional one whose type a command line cannot give."""
     where = f"{name}.{parameter.name} in {base.__module__}"
     default = _default(parameter, base)
     kind = _annotation(parameter, base, where, default)
@@ -107,7 +107,7 @@ def _parameter(parameter: inspect.Parameter, base: type, name: str, text: str) -
     if default is not REQUIRED:
         return None
     raise UserError(
-        f"{where} is of type {describe(kind)}, which no flag can give; allowed: int, float, bool, str, Path,"
+        f"{where} is of type {describe(kind)}, which a flag cannot have; allowed: int, float, bool, str, Path,"
         " Literal, tuple, list and dict of these, or a default"
     )
 
@@ -121,7 +121,7 @@ def _default(parameter: inspect.Parameter, base: type) -> Any:
 
 
 def _annotation(parameter: inspect.Parameter, base: type, where: str, default: Any) -> Any:
-    """The parameter's type; without annotation that of its default."""
+    """The parameter's type; without an annotation, that of its default."""
     if parameter.annotation is inspect.Parameter.empty:
         simple = isinstance(default, int | float | str | Path | list | tuple | dict)
         return type(default) if simple else Any
@@ -137,9 +137,9 @@ def _annotation(parameter: inspect.Parameter, base: type, where: str, default: A
 
 
 def _passed_on(init: Callable[..., Any], rest: str) -> tuple[set[str], int]:
-    """What `init` passes to its base beside ``**rest``: names given by keyword, and how many by position.
+    """The arguments `init` passes to its base alongside ``**rest``: keyword names, and the number of positional ones.
 
-    Where the source cannot be had, as for a dataclass, nothing is taken to be passed.
+    Without source code, as for a dataclass, no arguments are assumed.
     """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
@@ -155,18 +155,23 @@ def _passed_on(init: Callable[..., Any], rest: str) -> tuple[set[str], int]:
 
 
 def _helps(cls: type) -> dict[str, str]:
-    """Help of every parameter from the ``Args:`` sections of the class and its bases; the nearest one counts."""
-    from docstring_parser import ParseError
-    from docstring_parser.google import parse
-
+    """Help of every parameter from the ``Args:`` sections of the class and its bases; the nearest class wins."""
     found: dict[str, str] = {}
     for base in cls.__mro__:
         for text in (vars(base).get("__doc__"), getattr(vars(base).get("__init__"), "__doc__", None)):
-            if base is object or not isinstance(text, str) or "Args:" not in text:
-                continue
-            try:
-                for entry in parse(text).params:
-                    found.setdefault(entry.arg_name, " ".join((entry.description or "").split()))
-            except ParseError:
-                continue
+            if base is not object and isinstance(text, str):
+                found = helps_of(text) | found
     return found
+
+
+def helps_of(docstring: str) -> dict[str, str]:
+    """The descriptions in the ``Args:`` section of a docstring, by parameter; none where it cannot be read."""
+    from docstring_parser import ParseError
+    from docstring_parser.google import parse
+
+    if "Args:" not in docstring:
+        return {}
+    try:
+        return {entry.arg_name: " ".join((entry.description or "").split()) for entry in parse(docstring).params}
+    except ParseError:
+        return {}

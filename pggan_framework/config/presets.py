@@ -14,7 +14,7 @@ _INSTALLED = PACKAGE / "presets"
 CONFIGS = _INSTALLED if _INSTALLED.is_dir() else PACKAGE.parent / "configs"
 """The folder of the presets, one YAML file each."""
 PLUGINS = _INSTALLED / "plugins" if _INSTALLED.is_dir() else PACKAGE.parent / "plugins"
-"""The folder of the plugins that the presets name."""
+"""The folder of the presets' plugins."""
 
 
 def presets() -> list[str]:
@@ -23,10 +23,10 @@ def presets() -> list[str]:
 
 
 def find_config(given: str | Path) -> Path:
-    """The file that ``--config`` means.
+    """Find the file that ``--config`` names.
 
     Args:
-        given: a file; or a name without ending: of a file in configs/ of the current folder, else of a preset.
+        given: a file, or a name without ending: of a file in configs/ of the current folder, else of a preset.
 
     Raises:
         UserError: if there is no such file and no such preset.

@@ -1,7 +1,8 @@
-"""Layers of settings -> one Config. The stronger one wins: defaults, stored config, config files, command line."""
+"""Merge layers of settings into one Config: defaults < stored config < config files < command line."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +24,7 @@ from pggan_framework.config.discovery import code_note, load_all, split_trusted
 from pggan_framework.config.general import LOSS_ALIASES, General
 from pggan_framework.config.parameters import Parameter, default_of, injected, parameters
 from pggan_framework.config.presets import find_config
-from pggan_framework.config.tables import checked_tables
+from pggan_framework.config.tables import FLAGS, checked_tables
 from pggan_framework.config.text import load_file
 from pggan_framework.config.typed import TYPED
 from pggan_framework.config.used import canonical, components_in_use, with_clock
@@ -38,7 +39,7 @@ def resolve(argv: Sequence[str], base: Mapping[str, Any] | None = None) -> Confi
 
     Args:
         argv: its words, as the shell split them.
-        base: a stored config that lies between the defaults and the config files.
+        base: a stored config, which overrides the defaults and is overridden by the config files.
 
     Raises:
         UserError: for anything in it that is unknown, of the wrong type, missing or contradictory.
@@ -48,7 +49,7 @@ def resolve(argv: Sequence[str], base: Mapping[str, Any] | None = None) -> Confi
 
 
 def resolve_general(argv: Sequence[str]) -> General:
-    """The general flags of a command line alone; components are neither loaded nor checked.
+    """Resolve the general flags of a command line; components are neither loaded nor checked.
 
     Raises:
         UserError: as `resolve`, for the general flags.
@@ -62,12 +63,12 @@ def resolve_overrides(
     overrides: Mapping[str, Any],
     base: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Resolve config files and Python values, as `resolve` does a command line.
+    """Resolve config files and Python values.
 
     Args:
-        config: a YAML file or the name of a preset, or several.
+        config: a YAML file or the name of a preset, or a list of these.
         overrides: flags, dotted or nested: ``{"total_kimg": 20, "Adam.betas": (0, 0.9)}``.
-        base: a stored config that lies between the defaults and the config files.
+        base: a stored config, which overrides the defaults and is overridden by the config files.
 
     Raises:
         UserError: as `resolve`.
@@ -78,7 +79,7 @@ def resolve_overrides(
 
 def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] | None) -> Config:
     paths = [find_config(file) for file in files]
-    layers = [_without_code(Layer(tuple(parse_mapping(base or {}, "stored config: ")), given=False))]
+    layers = [_from_file(Layer(tuple(parse_mapping(base or {}, "stored config: ")), given=False))]
     layers += _file_layers(paths)
     layers.append(last)
     general = _general(layers)
@@ -100,31 +101,37 @@ def _resolve(files: Iterable[str | Path], last: Layer, base: Mapping[str, Any] |
             parameter = parameters(component.cls, component.name)[setting.name]
             _apply(default_of(parameter), setting, parameter)
             print(f"note: {setting.where} is given but {setting.owner} is not used", file=sys.stderr)
-    changes = {"by_depth": checked_tables(general, used), **dict.fromkeys(LOSS_ALIASES)}
+    changes: dict[str, Any] = {flag: checked_tables(flag, general, used) for flag in FLAGS}
+    changes |= dict.fromkeys(LOSS_ALIASES)
     return Config(_with(general, **changes), components, frozenset(explicit), named)
 
 
 def _file_layers(paths: Iterable[Path]) -> list[Layer]:
-    return [_without_code(Layer(tuple(parse_mapping(load_file(path), f"{path}: ")))) for path in paths]
+    return [_from_file(Layer(tuple(parse_mapping(load_file(path), f"{path}: ")))) for path in paths]
 
 
-def _without_code(layer: Layer) -> Layer:
-    """The layer of a file without the code folders that it names: the file may come from a stranger."""
+def _from_file(layer: Layer) -> Layer:
+    """The layer of a file, which may come from a stranger: without code folders, and replacing no file."""
     settings = []
     for setting in layer.settings:
+        value = setting.value
         if setting.dotted == "plugin_dirs":
-            trusted, others = split_trusted(setting.value)
+            value, others = split_trusted(value)
             if others:
                 print(f"note: {setting.where}: {code_note(others)}", file=sys.stderr)
-            if setting.key:  # `plugin_dirs.0` would change a list that the command line gives
+            if setting.key:  # `plugin_dirs.0` would modify a list given on the command line
                 continue
-            setting = replace(setting, value=trusted)
-        settings.append(setting)
+        elif setting.dotted == "save_dataset" and isinstance(value, str) and os.path.lexists(value):
+            if layer.given:
+                note = f"{value} is there, and a config replaces no file; to replace it: --save_dataset {value}"
+                print(f"note: {setting.where}: {note}", file=sys.stderr)
+            value = ""
+        settings.append(replace(setting, value=value))
     return Layer(tuple(settings), layer.given)
 
 
 def _general(layers: Iterable[Layer]) -> General:
-    """The general flags of all layers, over their defaults."""
+    """The general flags of all layers, on top of their defaults."""
     flags = parameters(General)
     values = {name: default_of(flag) for name, flag in flags.items()}
     for layer in layers:
@@ -132,7 +139,7 @@ def _general(layers: Iterable[Layer]) -> General:
             if not setting.owner:
                 values[setting.name] = _apply(values[setting.name], setting, flags[setting.name])
         set_here = {setting.name for setting in layer.settings if not setting.owner}
-        # They are two words for one thing, so that the stronger layer's counts.
+        # Both set the length, so the stronger layer's value wins.
         if values["total_epochs"] is not None and "total_epochs" in set_here and "total_kimg" not in set_here:
             values["total_kimg"] = default_of(flags["total_kimg"])
         elif "total_kimg" in set_here and "total_epochs" not in set_here:
@@ -145,12 +152,12 @@ def _with(general: General, **changes: Any) -> General:
 
 
 def _name(general: General, paths: Sequence[Path]) -> General:
-    """`general` with a name for the run: its own, that of the first config file, or the dataset's."""
+    """`general` with a name for the run: the given one, the first config file's, or the dataset's."""
     return _with(general, exp_name=general.exp_name or (paths[0].stem if paths else general.dataset_class))
 
 
 def _earlier(base: Mapping[str, Any]) -> dict[str, Any]:
-    """What a stored config implies where it is of an earlier release: values under its own, by component."""
+    """The values a stored config of an earlier release implies, below its own, by component."""
     known = {name: REGISTRY.get(name) for name in base if name in REGISTRY}
     values = {}
     for name, component in known.items():
@@ -162,10 +169,10 @@ def _earlier(base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _known(layer: Layer, general: General) -> Layer:
-    """The layer's settings under canonical names, the loss's aliases as its parameters.
+    """The layer's settings under canonical names, with the loss's aliases as its parameters.
 
     Raises:
-        UserError: for a name nobody has, or an alias that contradicts the parameter it stands for.
+        UserError: for an unknown name, or an alias that contradicts its parameter.
     """
     settings = []
     for setting in layer.settings:
@@ -194,7 +201,7 @@ def _known(layer: Layer, general: General) -> Layer:
 
 
 def _alias(setting: Setting, layer: Layer, general: General) -> list[Setting]:
-    """``iwass_lambda`` as the loss's own parameter; nothing where it is None, the default."""
+    """``iwass_lambda`` as the loss's parameter; an empty list for None, the default."""
     value = convert(setting.value, parameters(General)[setting.name].kind, setting.where, setting.text)
     if value is None:
         return []
@@ -221,7 +228,7 @@ def _component(component: Component, settings: Sequence[Setting], general: Gener
     for flag in parameters(component.cls, component.name).values():
         given = [setting for setting in settings if setting.name == flag.name]
         if flag.required and not given:
-            # A prepared file stands for the dataset's source, so that its class need not know where that was.
+            # A prepared file replaces the dataset's source, so the path of that source is not required.
             if component.kind == "dataset" and general.load_dataset:
                 continue
             raise UserError(f"{component.name}.{flag.name} is required{f': {flag.help}' if flag.help else ''}")
@@ -233,7 +240,7 @@ def _component(component: Component, settings: Sequence[Setting], general: Gener
 
 
 def _apply(current: Any, setting: Setting, flag: Parameter) -> Any:
-    """The value after one more setting: set whole, or by key into `current`."""
+    """The value after one more setting, which replaces it or one key of it."""
     value = setting.value
     if is_alone(setting):
         if flag.kind is not bool:
@@ -249,7 +256,7 @@ def _flags(component: Component) -> list[str]:
 
 
 def _unknown(setting: Setting) -> UserError:
-    """Nobody has this name: the nearest of all there are."""
+    """The error for an unknown name, with the nearest known one."""
     dotted = setting.dotted
     known = [*GENERAL_FLAGS, *(flag for component in REGISTRY for flag in _flags(component))]
     if not setting.text:

@@ -1,9 +1,10 @@
-"""`by_depth`: which parameters may have a value for each depth, and are the values of their type?"""
+"""`by_depth`, `by_progress`: check which parameters may have a table, and the types of the values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from math import isfinite
+from typing import Any, Literal
 
 from pggan_framework.config.convert import convert
 from pggan_framework.config.general import General
@@ -12,36 +13,47 @@ from pggan_framework.errors import UserError, nearest
 from pggan_framework.registry import REGISTRY, Component
 
 OWNERS: Mapping[str, str] = {"G_lr_max": "LRScheduler", "D_lr_max": "LRScheduler"}
-"""General flags that may have a table, and the component that follows it."""
+"""General flags that may have a table, and the component that applies it."""
 
-Tables = dict[str, dict[int, Any]]
+Tables = dict[str, dict[Any, Any]]
+Flag = Literal["by_depth", "by_progress"]
+FLAGS: tuple[Flag, ...] = ("by_depth", "by_progress")
 
 
-def checked_tables(general: General, used: Iterable[Component]) -> Tables:
-    """The tables of `general` under canonical names, values and all checked against the parameters' types.
+def checked_tables(flag: Flag, general: General, used: Iterable[Component]) -> Tables:
+    """The tables of `general` under canonical names, values checked against the parameters' types.
 
     Args:
+        flag: whose tables.
         general: the general flags.
         used: the components of the run.
 
     Raises:
-        UserError: if a name is none of a parameter that may change while training, or a value is of the wrong type.
+        UserError: if a name is not a parameter that may change during training, or a value has the wrong type.
     """
     by_name = {component.name: component for component in used}
-    allowed = schedulable(by_name.values())
+    allowed = schedulable(by_name.values()) + (["minibatch_size"] if flag == "by_progress" else [])
     tables: Tables = {}
-    for given, table in general.by_depth.items():
+    for given, table in getattr(general, flag).items():
         owner, _, parameter = given.rpartition(".")
         name = f"{REGISTRY.get(owner).name}.{parameter}" if owner in REGISTRY else given
-        if name in ("minibatch_size", "DepthManager.minibatch_size"):
-            raise UserError(f"by_depth: {given}: the batch has a table of its own, DepthManager.minibatch_overrides")
+        if flag == "by_depth" and name in ("minibatch_size", "DepthManager.minibatch_size"):
+            raise UserError(f"by_depth: {given}: the batch size has its own table, DepthManager.minibatch_overrides")
         if name not in allowed:
             raise UserError(
-                f"by_depth: {given} cannot have a table{nearest(given, allowed)}; allowed in this run:"
+                f"{flag}: {given} cannot have a table{nearest(given, allowed)}; allowed in this run:"
                 f" {', '.join(allowed)}"
             )
-        kind = parameters(General if name in OWNERS else by_name[name.split(".")[0]].cls)[name.split(".")[-1]].kind
-        tables[name] = {depth: convert(value, kind, f"by_depth: {given}.{depth}") for depth, value in table.items()}
+        of_general = "." not in name
+        kind = parameters(General if of_general else by_name[name.split(".")[0]].cls)[name.split(".")[-1]].kind
+        if flag == "by_progress" and not (table and all(0 <= place <= 1 for place in table)):
+            raise UserError(f"by_progress: {given}: {dict(table)} is given; allowed: fractions 0 to 1 and their values")
+        tables[name] = {place: convert(value, kind, f"{flag}: {given}.{place}") for place, value in table.items()}
+        values = [
+            number for value in tables[name].values() for number in (value if isinstance(value, tuple) else [value])
+        ]
+        if flag == "by_progress" and not all(isinstance(n, int | float) and isfinite(n) and n >= 0 for n in values):
+            raise UserError(f"by_progress: {given}: {dict(table)} is given; allowed: numbers of 0 and above")
     return tables
 
 

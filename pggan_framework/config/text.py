@@ -1,40 +1,45 @@
-"""YAML as configs use it: ``None`` and ``1e-3`` mean what they look like, and a key given twice is an error."""
+"""YAML for configs: ``None`` and ``1e-3`` are None and a number, and a repeated key is an error."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pggan_framework.errors import UserError
 from pggan_framework.storage.limits import read_text
 
+if TYPE_CHECKING:
+    from yaml import SafeDumper
+else:  # libyaml's is three times as fast, where PyYAML was built with it
+    SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 _NULL = "tag:yaml.org,2002:null"
 _FLOAT = "tag:yaml.org,2002:float"
 _INT = "tag:yaml.org,2002:int"
 _WHOLE = re.compile(r"^(?:[-+]?(?:0|[1-9][0-9_]*)|[-+]?0b[01_]+|[-+]?0x[0-9a-fA-F_]+)$")
-"""Whole numbers. YAML 1.1 takes 0123 for octal and 1:30 for 90; here they are text, 0123 is 123 where one is due."""
+"""Integers. YAML 1.1 reads 0123 as octal and 1:30 as 90; here both are text, and 0123 converts to 123 for an int."""
 _CLOCK = re.compile(r"[-+]?[0-9]+(?::[0-9]+)+(?:\.[0-9]*)?")
 _ZEROS = re.compile(r"^[-+]?0[0-9]+$")
 _EXPONENT = re.compile(r"^[-+]?(?:[0-9][0-9_]*|[0-9]*\.[0-9]+|[0-9]+\.)[eE][-+]?[0-9]+$")
 
 
 LONGEST = 64 << 10
-"""Bytes of a config file; a resolved one has about ten thousand."""
+"""Largest config file in bytes; a resolved config has about ten thousand."""
 _MOST_VALUES, _DEEPEST, _LONGEST_NUMBER = 20_000, 32, 100
-"""Values in a config with its aliases written out, how deep they are nested, and characters of a number."""
+"""Limits: values of a config with its aliases expanded, nesting depth, and characters of a number."""
 
 
 class _Limits(yaml.SafeLoader):
-    """Safe loader with limits: a few lines of aliases can stand for more values than a memory holds."""
+    """Safe loader with limits: a few lines of aliases can expand to more values than memory can hold."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self._depth = 0
-        self._sizes: dict[int, tuple[int, int]] = {}  # by node: how many values, how deep
+        self._sizes: dict[int, tuple[int, int]] = {}  # by node: number of values, depth
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._depth += 1
@@ -47,11 +52,11 @@ class _Limits(yaml.SafeLoader):
         if node is not None and not alias:
             self._check_size(node)
         elif node is not None and id(node) not in self._sizes:
-            raise yaml.MarkedYAMLError(problem="an alias refers to what it is in", problem_mark=node.start_mark)
+            raise yaml.MarkedYAMLError(problem="an alias refers to its own parent", problem_mark=node.start_mark)
         return node
 
     def _check_size(self, node: yaml.Node) -> None:
-        """Count the values of a node, its aliases written out; those below it have been counted."""
+        """Count the values of a node with its aliases expanded; its children have been counted."""
         children: list[yaml.Node] = []
         if isinstance(node, yaml.MappingNode):
             children = [each for pair in node.value for each in pair]
@@ -74,7 +79,7 @@ _Limits.add_constructor("tag:yaml.org,2002:int", _Limits.construct_yaml_int)
 
 
 class _Loader(_Limits):
-    """Safe loader with limits that refuses a key given twice; dates stay text."""
+    """Safe loader with limits that rejects repeated keys; dates remain text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[tuple[str, str]] = set()
@@ -86,15 +91,15 @@ class _Loader(_Limits):
         return super().construct_mapping(node, deep)
 
 
-class _Dumper(yaml.SafeDumper):
-    """Safe dumper: nothing by reference, values of a parameter on its own line."""
+class _Dumper(SafeDumper):
+    """Safe dumper without references; the values of a parameter are on one line."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """Text with a Unicode line break in it needs escapes, which only double quotes have."""
+def _represent_text(dumper: SafeDumper, text: str) -> yaml.ScalarNode:
+    """Text with a Unicode line break needs escapes, which only double quotes have."""
     style = '"' if any(mark in text for mark in "\x85\u2028\u2029\ufeff") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -104,7 +109,7 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:timestamp", _INT)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-# The dumper knows every form the loader takes for something else than text, so that such text is quoted.
+# The dumper knows every form the loader does not read as text, so that such text is quoted.
 for _class in (_Loader, _Dumper):
     _class.add_implicit_resolver(_NULL, re.compile("^None$"), ["N"])
     _class.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
@@ -112,7 +117,7 @@ _Loader.add_implicit_resolver(_INT, _WHOLE, list("-+0123456789"))
 
 
 def load_value(text: str) -> Any:
-    """One value in YAML's notation. Text that is no YAML is returned as it is."""
+    """Parse one YAML value. Text that is not YAML is returned unchanged."""
     try:
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError):
@@ -120,7 +125,7 @@ def load_value(text: str) -> Any:
 
 
 def whole_numbers(value: Any) -> Any:
-    """``0123`` and ``1e3`` as the whole numbers that they are, also in lists and dicts; anything else unchanged."""
+    """Convert ``0123`` and ``1e3`` to integers, also in lists and dicts; other values are unchanged."""
     if isinstance(value, dict):
         return {whole_numbers(key): whole_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -131,12 +136,12 @@ def whole_numbers(value: Any) -> Any:
 
 
 def is_clock(text: str) -> bool:
-    """Whether text is ``1:30``, which YAML 1.1 takes for 90."""
+    """Whether text looks like ``1:30``, which YAML 1.1 reads as 90."""
     return bool(_CLOCK.fullmatch(text.strip()))
 
 
 def load_words(text: str) -> Any:
-    """As `load_value`, with every scalar left as text: ``[a, 1]`` is ``["a", "1"]``."""
+    """Like `load_value`, with every scalar left as text: ``[a, 1]`` is ``["a", "1"]``."""
     try:
         return yaml.load(text, yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError):
@@ -144,10 +149,10 @@ def load_words(text: str) -> Any:
 
 
 def load_file(path: Path) -> dict[str, Any]:
-    """The mapping in a config file; an empty file is an empty mapping.
+    """Load the mapping in a config file; an empty file is an empty mapping.
 
     Raises:
-        UserError: if the file cannot be read, is no YAML, holds no mapping or gives a key twice.
+        UserError: if the file cannot be read, is not YAML, does not hold a mapping or repeats a key.
     """
     try:
         content = yaml.load(read_text(path, LONGEST), _Loader)
@@ -170,7 +175,7 @@ def dump_line(value: Any) -> str:
 
 
 def dump(content: Mapping[str, Any]) -> str:
-    """A config as text: one line a flag, components with one indented line a parameter."""
+    """A config as text: one line per flag, components with one indented line per parameter."""
     lines = []
     for key, value in content.items():
         if isinstance(value, Mapping) and value:

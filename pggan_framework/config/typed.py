@@ -1,4 +1,4 @@
-"""Names that people type, from other programs or by guess, and what does that here."""
+"""Flag names from other programs or guessed ones, and the flags to use instead."""
 
 from __future__ import annotations
 
@@ -37,4 +37,4 @@ TYPED = {
     **dict.fromkeys(("checkpoint", "ckpt", "load", "restore", "resume_from"), "use --resume latest, or a run's folder"),
     **dict.fromkeys(("verbose", "v"), "use --debug True for tracebacks"),
 }
-"""A flag in lower case with ``_``, and what to type."""
+"""A flag in lower case with ``_`` -> the hint."""

@@ -1,4 +1,4 @@
-"""Which components a run uses: the one table of it."""
+"""The components a run uses, from its general flags."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHOSEN: Mapping[str, str] = {
     "postprocessors": "postprocessor",
     "loggers": "logger",
 }
-"""General flags that name components, and the kind each names."""
+"""General flags that name components, and the kind of each."""
 
 ALWAYS = (
     "Trainer",
@@ -36,26 +36,26 @@ ALWAYS = (
     "QualityMonitor",
     "HTMLReport",
 )
-"""What every run has."""
+"""Components of every run."""
 
 GROWING = ("DepthManager",)
-"""What a run has that grows."""
+"""Components of a run that grows."""
 
 DEFAULT_POSTPROCESSORS = ("ImageSaver", "SoundSaver")
-"""The savers of which the data decide; so the flags of both count."""
+"""The savers the data choose between, so the flags of both are accepted."""
 
 
 def with_clock(general: General) -> General:
-    """`general` with a schedule by the clock where a new run has minutes, grows, and has no schedule."""
+    """`general` with WallClockSchedule if a new run has minutes, grows, and has no schedule."""
     wanted = general.minutes is not None and general.progressive_growing and general.schedule is None
     return replace(general, schedule="WallClockSchedule") if wanted else general
 
 
 def canonical(general: General) -> General:
-    """`general` with every component under its registered name, and CometLogger where its key is given.
+    """`general` with every component under its registered name, and CometLogger if its key is given.
 
     Raises:
-        UserError: if there is no such component, it is of another kind, lacks its kind's base, or is listed twice.
+        UserError: if a component does not exist, is of another kind, lacks its kind's base, or is listed twice.
     """
     changes: dict[str, str | list[str]] = {}
     for flag, kind in CHOSEN.items():
@@ -75,7 +75,7 @@ def canonical(general: General) -> General:
 
 
 def components_in_use(general: General) -> list[Component]:
-    """The components a run with these (canonical) flags is made of, by kind and name."""
+    """The components of a run with these (canonical) flags, by kind and name."""
     names = {*ALWAYS, *(GROWING if general.progressive_growing else ())}
     for flag in CHOSEN:
         given = getattr(general, flag)
@@ -94,5 +94,5 @@ def _find(flag: str, name: str, kind: str) -> str:
     except UserError as error:
         raise UserError(f"{flag}: {error}") from error
     if flag in ("plugins", "penalties") and component.name in (*ALWAYS, *GROWING):
-        raise UserError(f"{flag}: {name} is part of every run; list further {flag} only")
+        raise UserError(f"{flag}: {name} is part of every run; list additional {flag} only")
     return component.name

@@ -1,6 +1,6 @@
-"""What makes training fast on CPUs: convolutions of our own, and how memory is kept. All that other rooms use of it.
+"""Fast CPU training: own convolutions and memory handling. The interface to all other packages.
 
-Nothing here stops or changes a run: where something is missing or broken, PyTorch's library computes, and `note` tells.
+Nothing here stops or changes a run: if something is missing or broken, PyTorch computes, and `note` reports it.
 """
 
 from __future__ import annotations
@@ -36,21 +36,23 @@ _aten: Any = torch.ops.aten
 
 
 class Geometry(NamedTuple):
-    """Where a convolution's kernel lies.
+    """The alignment of a convolution's kernel.
 
     Args:
         stride: step along height and width.
         padding: zeros added along height and width.
         transposed: whether it is the adjoint of the convolution with this stride and padding.
+        groups: equal parts of the channels that are convolved apart; with more than one, PyTorch's library computes.
     """
 
     stride: tuple[int, int]
     padding: tuple[int, int]
     transposed: bool = False
+    groups: int = 1
 
     @lru_cache(maxsize=64)  # noqa: B019  -- of tuples
     def adjoint(self) -> Geometry:
-        """That of the gradient of the input."""
+        """The geometry of the input gradient."""
         return self._replace(transposed=not self.transposed)
 
 
@@ -61,19 +63,19 @@ def convolution(
 
     Args:
         x: [N, C, h, w].
-        weight: [C', C, kh, kw], or [C, C', kh, kw] if the geometry is transposed.
+        weight: [C', C / groups, kh, kw], or [C, C' / groups, kh, kw] if the geometry is transposed.
         bias: [C'] or None.
-        geometry: where the kernel lies.
+        geometry: alignment of the kernel.
         slope: of the leaky ReLU below zero; None for a linear layer.
         kernels: whose convolutions are used.
 
     Returns:
         [N, C', h', w'] in channels_last memory order.
     """
-    if kernels != "torch" and winograd.suits(x, weight, *geometry, kernels):
+    if kernels != "torch" and geometry.groups == 1 and winograd.suits(x, weight, *geometry[:3], kernels):
         return winograd.winograd(x, weight, bias, geometry.transposed, slope)
     y: Tensor = _aten.convolution(
-        x, weight, bias, geometry.stride, geometry.padding, (1, 1), geometry.transposed, (0, 0), 1
+        x, weight, bias, geometry.stride, geometry.padding, (1, 1), geometry.transposed, (0, 0), geometry.groups
     )
     # With one channel the two memory formats look alike and the NCHW one is chosen: undo that.
     y = y.contiguous(memory_format=torch.channels_last)
@@ -83,7 +85,7 @@ def convolution(
 def convolution_backward(
     gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Sequence[bool], kernels: Kernels
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The gradients of a convolution's input, weight and bias, those that are wanted; without a graph.
+    """The requested gradients of a convolution's input, weight and bias; without a graph.
 
     Args:
         gradient: of the output, [N, C', h', w'].
@@ -94,11 +96,12 @@ def convolution_backward(
         kernels: whose convolutions are used.
     """
     # Where weight gradients are ours, the library has no use for computing both together.
-    if kernels == "torch" or not (by_products(gradient) or winograd.ready(gradient, kernels)):
+    ours = kernels != "torch" and geometry.groups == 1
+    if not ours or not (by_products(gradient) or winograd.ready(gradient, kernels)):
         channels = [gradient.shape[1]] if wanted[2] else None
         found: tuple[Tensor | None, Tensor | None, Tensor | None] = _aten.convolution_backward(
-            gradient, x, weight, channels, geometry.stride, geometry.padding, (1, 1), geometry.transposed, (0, 0), 1,
-            tuple(wanted),
+            gradient, x, weight, channels, geometry.stride, geometry.padding, (1, 1), geometry.transposed, (0, 0),
+            geometry.groups, tuple(wanted),
         )  # fmt: skip
         return found
     return (
@@ -110,24 +113,25 @@ def convolution_backward(
 
 def weight_gradient(x: Tensor, gradient: Tensor, weight: Tensor, geometry: Geometry, kernels: Kernels) -> Tensor:
     """The gradient of a convolution's weight, of the shape of `weight`; the arguments are `convolution_backward`'s."""
-    stride, padding, transposed = geometry
+    stride, padding, transposed, groups = geometry
+    ours = kernels != "torch" and groups == 1
     kernel = (weight.shape[2], weight.shape[3])
     # The adjoint's input and output change places.
     both = (gradient, x) if transposed else (x, gradient)
-    if kernels != "torch" and winograd.suits_weights(*both, kernel, stride, padding, kernels):
+    if ours and winograd.suits_weights(*both, kernel, stride, padding, kernels):
         native_found: Tensor = torch.ops.pggan.weights(*both, kernel)
         return native_found
-    if kernel != (1, 1) and kernels != "torch" and by_products(x):
+    if kernel != (1, 1) and ours and by_products(x):
         found: Tensor = torch.ops.pggan.weight_gradient(*both, kernel, stride, padding)
         return found
     whole: Tensor = _aten.convolution_backward(
-        gradient, x, weight, None, stride, padding, (1, 1), transposed, (0, 0), 1, (False, True, False)
+        gradient, x, weight, None, stride, padding, (1, 1), transposed, (0, 0), groups, (False, True, False)
     )[1]
     return whole
 
 
 def facts(channels: int, kernels: Kernels) -> dict[str, str]:
-    """What a run's results depend on to the last bit: whose convolutions, how many threads, which instructions.
+    """Everything a run's results depend on to the last bit: kernels, number of threads, instruction set.
 
     Args:
         channels: most feature maps of a layer: with few, our convolutions are never used.
@@ -144,7 +148,7 @@ def facts(channels: int, kernels: Kernels) -> dict[str, str]:
 
 
 def note(device: torch.device, channels: int, kernels: Kernels) -> str:
-    """One line on whose convolutions a run uses; empty where there is nothing unusual. Compiles ours, if need be.
+    """One line on the kernels of a run; empty if there is nothing unusual. Compiles the own ones, if needed.
 
     Args:
         device: where the networks are.

@@ -1,4 +1,4 @@
-"""How the C library's allocator treats large buffers; what training asks of it."""
+"""How the C library's allocator handles large buffers during training."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _MIB = 1 << 20
 
 
 def keep_freed_memory(keep: bool = True, pool: bool = True) -> bool:
-    """Let glibc keep the memory of freed tensors for the next ones, rather than give it back to the system each time.
+    """Let glibc keep the memory of freed tensors for reuse, instead of returning it to the system each time.
 
-    Every step frees and asks for the same buffers. Those above 32 MiB are mapped afresh each time, and a page of new
+    Every step frees and requests the same buffers. Those above 32 MiB are mapped afresh each time, and a page of new
     memory costs more than what a layer then does with it. It concerns the whole process, and its resident memory does
-    not shrink between steps. On Linux large tensors lie in the pool meanwhile, if it can be had.
+    not shrink between steps. On Linux large tensors are in the pool meanwhile, if it can be had.
 
     Args:
         keep: False sets what glibc arrives at by itself in a program that frees large buffers.
-        pool: whether the pool, which is code of our own, may be used.
+        pool: whether the pool, which is compiled code of this package, may be used.
 
     Returns:
         Whether there is such an allocator (Linux with glibc); else nothing is done.

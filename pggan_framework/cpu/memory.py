@@ -1,4 +1,4 @@
-"""What the tensors of a step take of the machine's memory, and how much of that there is."""
+"""Memory needed by the tensors of a step, and memory available."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _HOLES, _FIXED = 1.12, 8 << 20
 and small objects take. By benchmarks/memory.py, 16 to 512 px, on a CPU with AVX2."""
 
 _GLIBC = 2.2
-"""The same without it: glibc gives no aligned block from a hole of its own size, so that about as much again lies
+"""The same without it: glibc gives no aligned block from a hole of its own size, so that about as much again is
 unused. From one run to the next it varies by a tenth and more. By the same, glibc 2.36."""
 
 
 def resident_bytes(kept: int, peak: int, device: torch.device) -> int:
-    """Most memory that training takes on `device`, beyond what PyTorch itself does.
+    """The peak memory of training on `device`, beyond PyTorch's own.
 
     Args:
         kept: bytes that stay from step to step: weights, their average, the optimisers' state.
@@ -30,8 +30,25 @@ def resident_bytes(kept: int, peak: int, device: torch.device) -> int:
     return kept + (round(_HOLES * peak) + _FIXED if load() is not None else round(_GLIBC * peak))
 
 
+def bytes_at_hand(device: torch.device) -> int | None:
+    """Bytes that a run may plan with on `device`; None where the system does not say.
+
+    On a CPU those that are free. On a GPU a fraction of all it has, whoever uses some at the moment: what is planned
+    there changes rounding, and must be the same when a run is resumed.
+    """
+    if device.type == "cuda":
+        return round(_OF_A_GPU * torch.cuda.mem_get_info(device)[1])
+    if device.type == "mps":
+        return round(_OF_A_GPU * torch.mps.recommended_max_memory())
+    return free_bytes(device)
+
+
+_OF_A_GPU = 0.85
+"""The rest is for what PyTorch, cuDNN's workspaces and other programs take."""
+
+
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
-    """Bytes that can still be had on `device`; None where the system does not say.
+    """The available bytes on `device`; None if the system does not report them.
 
     Args:
         device: where the networks are.
@@ -39,6 +56,8 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     found = []
     try:
         lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()

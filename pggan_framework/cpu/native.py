@@ -1,6 +1,6 @@
-"""The C++ code of ``winograd.cpp``: compiled once on a machine, for its processor, and kept.
+"""Compile and load the C++ code of ``winograd.cpp``: once per machine, for its processor.
 
-Linux only. What cannot be compiled or loaded is done without.
+Linux only. Code that cannot be compiled or loaded is replaced by PyTorch's.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _DAY = 24 * 60 * 60
 
 
 def processor() -> str:
-    """Which of `PROCESSORS` this is, or an empty string."""
+    """The member of `PROCESSORS` that matches, or an empty string."""
     found = torch.backends.cpu.get_cpu_capability()
     return next((name for name in PROCESSORS if sys.platform == "linux" and found.startswith(name)), "")
 
 
 def model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's own name, which tells apart machines that share a home folder; empty where it is not known."""
+    """The processor's own name, which distinguishes machines that share a home folder; empty if unknown."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -47,7 +47,7 @@ def model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def on_trial() -> bool:
-    """Whether this is a processor on which nobody has measured how quick it is, so that it has to be tried."""
+    """Whether this is a processor without known measurements, so that a trial is needed."""
     return processor() != "AVX2"
 
 
@@ -58,7 +58,7 @@ def compiler() -> str | None:
 
 
 def folder() -> Path:
-    """Where compiled code is kept, beside that of PyTorch's own extensions.
+    """The folder of compiled code, next to that of PyTorch's own extensions.
 
     Raises:
         OSError: if there is no home folder.
@@ -67,7 +67,7 @@ def folder() -> Path:
     try:
         return (Path(kept) if kept else Path.home() / ".cache" / "torch_extensions") / "pggan_framework"
     except RuntimeError as error:
-        raise OSError("there is no home folder to keep compiled code in") from error
+        raise OSError("there is no home folder to store compiled code in") from error
 
 
 def _flags() -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def _flags() -> tuple[str, ...]:
 
 
 def file(number: torch.dtype) -> Path:
-    """The compiled code for numbers of this type; it need not exist.
+    """The compiled code for this dtype; it need not exist.
 
     Raises:
         OSError: if there is no folder for it.
@@ -93,12 +93,12 @@ def exists(number: torch.dtype) -> bool:
 
 
 def code(number: torch.dtype) -> Any:
-    """The functions for float32 or float64, compiled if they are not there; None where they cannot be had."""
+    """The functions for float32 or float64, compiled if needed; None if they are unavailable."""
     return _library(number)[0]
 
 
 def problem(number: torch.dtype) -> str:
-    """Why they cannot be had, in words that complete "because ..."; empty where they can."""
+    """Why they are unavailable, as a text that completes "because ..."; empty if they are available."""
     return _library(number)[1]
 
 
@@ -129,7 +129,7 @@ def _library(number: torch.dtype) -> tuple[Any, str]:
 
 
 def build(path: Path, command: list[str]) -> None:
-    """Compile a shared library into a file, unless it is there by then, or that failed within the last day.
+    """Compile a shared library into a file, unless it exists by then, or compilation failed within the last day.
 
     Args:
         path: the file.
@@ -165,7 +165,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def passed(number: torch.dtype, trial: Callable[[], bool]) -> bool:
-    """What a trial has found on this kind of CPU; it takes place once and is kept beside the code.
+    """The result of a trial on this kind of CPU; it runs once and is stored next to the code.
 
     Args:
         number: what the code is for.

@@ -1,6 +1,6 @@
-"""Where large CPU tensors lie: one range of addresses in which freed blocks are used again, on Linux.
+"""A pool for large CPU tensors: one address range in which freed blocks are reused, on Linux.
 
-glibc leaves about as much unused as tensors take: see ``pool.cpp``, which is compiled once on a machine. Without a
+glibc wastes about as much memory as tensors take: see ``pool.cpp``, which is compiled once per machine. Without a
 compiler glibc's allocator is used.
 """
 
@@ -32,7 +32,7 @@ FLAGS = (
 
 
 def use_pool(wanted: bool = True) -> bool:
-    """Let large tensors on the CPU lie in the pool from now on, or no longer; where they lie does not change them.
+    """Enable or disable the pool for new large CPU tensors; values are unaffected.
 
     Returns:
         Whether there is one; else nothing is done.
@@ -43,7 +43,7 @@ def use_pool(wanted: bool = True) -> bool:
 
 @lru_cache(maxsize=1)
 def load() -> ctypes.CDLL | None:
-    """The compiled code, which is made where there is none; None where it cannot be had."""
+    """The compiled code, compiled if needed; None if it is unavailable."""
     found = native.compiler()
     key = hashlib.sha256(SOURCE.read_bytes() + repr((FLAGS, found, torch.__version__)).encode()).hexdigest()[:16]
     try:

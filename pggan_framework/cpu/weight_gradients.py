@@ -1,4 +1,4 @@
-"""The weight gradient of a convolution as matrix products, where the library's own is slow.
+"""The weight gradient of a convolution as matrix products, for CPUs on which the library's own is slow.
 
 On CPUs without AVX-512, oneDNN computes weight gradients at about half the speed of a matrix product. There, what
 `winograd` does not suit is a product: shifted copies of the input are laid out as rows, a few samples at a time so that

@@ -3,7 +3,7 @@
 A 3x3 convolution takes 36 products for 16 outputs in place of 144, one of 4x4 with stride 2 takes 100 in place of 256
 (Lavin & Gray 2015, arXiv 1509.09308), and so do their gradients. The values are those of the convolution, in exact
 arithmetic; in float32 they round about as the library's do. The code is in ``winograd.cpp``; it is compiled once on a
-machine, when a convolution first asks for it. Without a compiler, or where it turns out to be no quicker, the library's
+machine, when a convolution first requests it. Without a compiler, or where it turns out to be no quicker, the library's
 convolutions are used.
 """
 
@@ -38,7 +38,7 @@ _QUICKER = 1.1
 """How many times as fast as the library it must be in a trial."""
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 
-# For so many channels, in and out together, so many tiles at a time: some are to stay in the cache beside a kernel.
+# For so many channels, in and out together, so many tiles at a time: some are to stay in the cache next to a kernel.
 _BLOCKS = (128, 12), (256, 24), (512, 48), (sys.maxsize, 72)
 
 _library: Any = torch.library.Library("pggan", "FRAGMENT")  # type: ignore[no-untyped-call]

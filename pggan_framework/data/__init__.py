@@ -1,1 +1,1 @@
-"""Datasets that have every picture at every depth."""
+"""Data: datasets with every image at every depth, sources, preparation, batches."""

@@ -1,4 +1,4 @@
-"""The data's side of progressive growing: a dataset that has every picture at every depth."""
+"""The data's side of progressive growing: a dataset that has every image at every depth."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     from pggan_framework.data.sampling import Own
 
 Pixels = NDArray[Any]
-"""uint8 or float16 pictures, [N, C, h, w] or [C, h, w]."""
+"""uint8 or float16 images, [N, C, h, w] or [C, h, w]."""
 
 
 @contract("dataset")
 class DepthDataset(ABC):
-    """Pictures that can be had at every depth.
+    """Images that are available at every depth.
 
     A subclass calls ``super().__init__(shape, ...)`` when it knows its shape, and gives `__len__` and `image`; that is
     all it takes to train on it. Where smaller versions are stored already, override `images` too.
 
     Args:
         shape: [C, H, W] at full depth; an array passed by the subclass, no flag.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
-        seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
-        range_in: value range of the stored pictures: (0, 255) for uint8.
+        model_dataset_depth_offset: log2 of the shorter side of the images at depth 0.
+        seed_shape: [h, w] of the images at depth 0 where it is not given by the offset.
+        range_in: value range of the stored images: (0, 255) for uint8.
         range_out: value range the networks see.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("shape",)
     codec: Codec | None = None
-    """What turns a picture back into sound, for data that are sound."""
+    """What turns an image back into sound, for data that are sound."""
     label_space: LabelSpace | None = None
-    """What the pictures are labelled with, where networks are to be conditioned on it."""
+    """What the images are labelled with, where networks are to be conditioned on it."""
     labels: Labels | None = None
-    """[len, A], the label of every picture, in the space's terms; there where `label_space` is."""
+    """[len, A], the label of every image, in the space's terms; there where `label_space` is."""
     own: Own | None = None
-    """The pictures that this machine has, where it has not all."""
+    """The images that this machine has, where it has not all."""
 
     def __init__(
         self,
@@ -69,19 +69,19 @@ class DepthDataset(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many pictures there are."""
+        """How many images there are."""
 
     @abstractmethod
     def image(self, index: int) -> Pixels:
-        """One picture at full depth, [C, H, W], uint8 or float16, values in `range_in`; 0 <= index < len."""
+        """One image at full depth, [C, H, W], uint8 or float16, values in `range_in`; 0 <= index < len."""
 
     def images(self, indices: Sequence[int], depth: int) -> Pixels:
-        """A batch [N, C, h, w] at `depth`: the mean over each box of the full picture, in the picture's own dtype."""
+        """A batch [N, C, h, w] at `depth`: the mean over each box of the full image, in the image's own dtype."""
         size = self.growth.shape_at(depth)[1:]
         return np.stack([box_mean(self.image(index), size) for index in indices])
 
     def images_at(self, indices: Sequence[int], depth: int, epochs: Sequence[int]) -> Pixels:
-        """What is trained on: `images`, unless the dataset varies them from epoch to epoch.
+        """The images to train on: `images`, unless the dataset varies them from epoch to epoch.
 
         Args:
             indices: N images.
@@ -100,21 +100,21 @@ class DepthDataset(ABC):
         """Do, before a training, what makes reading quick; no other bits come out. A dry run does without.
 
         Args:
-            progress: called with how many pictures are done, and of how many.
+            progress: called with how many images are done, and of how many.
 
         Raises:
             UserError: if something in the data or on the disk prevents it.
         """
 
     def present(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of `numbers` whose pictures this machine has, in their order."""
+        """Those of `numbers` whose images this machine has, in their order."""
         if self.own is None:
             return numbers
         inside = [(numbers >= each.start) & (numbers < each.stop) for each in self.own.ranges]
         return numbers[np.any(inside, axis=0)]
 
     def check_all_present(self, what: str) -> None:
-        """Refuse what needs every picture where each machine has but its own.
+        """Refuse what needs every image where each machine has but its own.
 
         Args:
             what: what needs them, for the message.
@@ -124,12 +124,12 @@ class DepthDataset(ABC):
         """
         if self.own is not None:
             raise UserError(
-                f"{what} looks at pictures from everywhere in the data, and with own_shards each machine has but its"
+                f"{what} looks at images from everywhere in the data, and with own_shards each machine has but its"
                 f" own; leave {what} out, and measure with 'pggan evaluate' where all shards are"
             )
 
     def summary(self) -> dict[str, str]:
-        """What a person should know of the data, in words: how many, shape, what was cut, padded, skipped."""
+        """A summary of the data as text: number, shape, and what was cut, padded or skipped."""
         return {"pictures": str(len(self)), "shape": "x".join(map(str, self.shape))}
 
     @abstractmethod
@@ -144,7 +144,7 @@ class DepthDataset(ABC):
 def box_mean(image: Pixels, size: Sequence[int]) -> Pixels:
     """Shrink [..., H, W] to [..., h, w] by the mean over each box, rounded to nearest.
 
-    `H` and `W` are multiples of `h` and `w`. The mean is taken over the full picture, so that no depth inherits
+    `H` and `W` are multiples of `h` and `w`. The mean is taken over the full image, so that no depth inherits
     another's rounding, and of exact sums: float64 holds those of uint8 and float16 in any order.
     """
     if image.shape[-2:] == tuple(size):
@@ -153,7 +153,7 @@ def box_mean(image: Pixels, size: Sequence[int]) -> Pixels:
 
 
 def box_means(pictures: Sequence[Pixels], growth: Growth) -> list[Pixels]:
-    """Full pictures [C, H, W] as batches [N, C, h, w] of every depth, smallest first: what `box_mean` gives."""
+    """Full images [C, H, W] as batches [N, C, h, w] of every depth, smallest first: what `box_mean` gives."""
     sizes = [growth.shape_at(depth)[1:] for depth in range(growth.max_depth + 1)]
     levels = [np.empty((len(pictures), growth.channels, *size), pictures[0].dtype) for size in sizes]
     for index, picture in enumerate(pictures):

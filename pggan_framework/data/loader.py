@@ -1,4 +1,4 @@
-"""Batches of real pictures, each a pure function of (seed, nimg, depth, size); worker processes run ahead."""
+"""Batches of real images, each a pure function of (seed, nimg, depth, size); worker processes run ahead."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ class Request(NamedTuple):
 
 
 class BatchLoader:
-    """Gives the batch that stands at a position of the stream of real pictures.
+    """Gives the batch that is at a position of the stream of real images.
 
     With `workers` the next batches are prepared in other processes, on the assumption that each call's `nimg` is the
     one before plus `size`. A call that differs (a new depth, a new batch size, a jump) starts them anew; it costs
     some ten milliseconds and changes no bit.
 
     Args:
-        dataset: where the pictures come from.
-        seed: decides the order of the pictures.
+        dataset: where the images come from.
+        seed: decides the order of the images.
         workers: how many processes; 0 reads in this one.
         pin_memory: return page-locked tensors, which copy to a GPU without waiting.
         prefetch: batches each worker prepares ahead.
-        part: size of a batch -> which of its pictures this process gets, where several train together.
+        part: size of a batch -> which of its images this process gets, where several train together.
         machine_part: size of a batch -> which of them all processes of this machine get; due where the dataset has but
-            this machine's own pictures.
+            this machine's own images.
     """
 
     before_fork: Callable[[], None] = staticmethod(lambda: None)
@@ -74,8 +74,8 @@ class BatchLoader:
         """The batch at position `nimg`.
 
         Args:
-            nimg: real pictures shown so far, over all processes.
-            depth: 0 is the smallest picture.
+            nimg: real images shown so far, over all processes.
+            depth: 0 is the smallest image.
             size: of the batch, over all processes; this one gets its part of it.
 
         Returns:

@@ -38,7 +38,7 @@ class Machine:
         first = rank - local
         if not (0 <= local < here and first >= 0 and first + here <= world):
             told = ", ".join(f"{name} {environment[name]}" for name in names)
-            raise UserError(f"{told} fit no machine; they are torchrun's")
+            raise UserError(f"{told} do not fit one machine; torchrun sets them")
         return cls(range(first, first + here), world)
 
     def share(self, count: int) -> range:

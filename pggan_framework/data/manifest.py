@@ -13,6 +13,7 @@ from typing import Any
 
 from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.storage.cache import cache_folder
+from pggan_framework.storage.rows import collector_waits
 
 FORMAT = 1
 """Raised when what is remembered is computed otherwise."""
@@ -32,7 +33,7 @@ class Manifest:
     """Values of the files of one folder, as long as the files are unchanged.
 
     A file is taken for unchanged if its length and both of its times are: the second one (ctime) cannot be set back, as
-    ``cp -p``, ``rsync -t`` or ``touch -r`` do with the first. It lies in the user's cache (``PGGAN_CACHE``), never in
+    ``cp -p``, ``rsync -t`` or ``touch -r`` do with the first. It is in the user's cache (``PGGAN_CACHE``), never in
     the folder; where that cannot be written, everything is computed each time.
 
     Args:
@@ -45,54 +46,70 @@ class Manifest:
         digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]
         self._path = None if cache is None else cache / f"folder-{digest}.json"
         self._files: dict[str, list[Any]] = self._load()
+        self._spent = 0.0
 
-    def remember(self, kind: str, names: Sequence[str], compute: Callable[[Sequence[str]], Iterable[Any]]) -> list[Any]:
-        """A value for each file: a remembered one, or what `compute` gives.
+    def states(self, names: Sequence[str]) -> list[State | None]:
+        """By what a change of each file is noticed; None for one that is not there."""
+        base = os.path.join(self.folder, "")
+        return [_state(base + name) for name in names]
+
+    def remember(
+        self,
+        kind: str,
+        names: Sequence[str],
+        compute: Callable[[Sequence[str]], Iterable[Any]],
+        states: Sequence[State | None] | None = None,
+    ) -> list[Any]:
+        """A value for each file: a remembered one, or what `compute` gives. `save` keeps them for the next start.
 
         Args:
             kind: what the values are: a name, and what else they depend on.
             names: of the files, relative to the folder.
-            compute: names -> their values, in order; plain JSON values.
+            compute: names -> their values, in order; plain JSON values, or exceptions, which are not remembered.
+            states: those of the files, where they are known already.
         """
-        states = [_state(self.folder, name) for name in names]
+        states = self.states(names) if states is None else states
         known = [self._known(kind, name, state) for name, state in zip(names, states, strict=True)]
         missing = [place for place, found in enumerate(known) if found is None]
+        if not missing:
+            return known
         begun = time.monotonic()
         settled = time.time_ns() - int(SETTLED * 1e9)
         for place, value in zip(missing, compute([names[place] for place in missing]), strict=True):
-            known[place] = [value]
+            known[place] = value
             state = states[place]
-            if state is not None and max(state[1:]) < settled:
+            if state is not None and max(state[1:]) < settled and not isinstance(value, Exception):
                 row = self._files.get(names[place])
                 if row is None or row[0] != list(state):
                     row = self._files[names[place]] = [list(state), {}]
                 row[1][kind] = value
-        if missing and time.monotonic() - begun > PATIENCE:
-            self._save()
-        return [found[0] for found in known if found is not None]
+        self._spent += time.monotonic() - begun
+        return known
 
-    def _known(self, kind: str, name: str, state: State | None) -> list[Any] | None:
+    def save(self) -> None:
+        """Write what was computed, if that took a while; a cache that cannot be written is left unchanged."""
+        if self._path is None or self._spent <= PATIENCE:
+            return
+        self._spent = 0.0
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(self._path) as temporary:
+                temporary.write_text(json.dumps({"format": FORMAT, "files": self._files}), encoding="ascii")
+
+    def _known(self, kind: str, name: str, state: State | None) -> Any:
         row = self._files.get(name)
-        if row is None or state is None or row[0] != list(state) or kind not in row[1]:
-            return None
-        return [row[1][kind]]
+        return row[1].get(kind) if row is not None and state is not None and row[0] == list(state) else None
 
     def _load(self) -> dict[str, list[Any]]:
         if self._path is None:
             return {}
         try:
-            found = json.loads(self._path.read_bytes())
-            return dict(found["files"]) if found["format"] == FORMAT else {}
-        except (OSError, ValueError, KeyError, TypeError):
+            with collector_waits():
+                found = json.loads(self._path.read_bytes())
+            rows = found["files"].items() if found["format"] == FORMAT else ()
+            return {name: row for name, row in rows if len(row) == 2 and isinstance(row[1], dict)}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return {}
-
-    def _save(self) -> None:
-        if self._path is None:
-            return
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(self._path) as temporary:
-                temporary.write_text(json.dumps({"format": FORMAT, "files": self._files}), encoding="ascii")
 
 
 def hash_file(path: str | Path) -> str:
@@ -107,9 +124,9 @@ def hash_file(path: str | Path) -> str:
         return str(error.strerror)
 
 
-def _state(folder: Path, name: str) -> State | None:
+def _state(path: str) -> State | None:
     try:
-        status = os.stat(os.path.join(folder, name))
+        status = os.stat(path)
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,4 +1,4 @@
-"""Which picture stands where in the endless stream of real pictures: a pure function of the seed and the position."""
+"""Which image is where in the endless stream of real images: a pure function of the seed and the position."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 
 @lru_cache(maxsize=2)
 def permutation(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
-    """The order of the pictures in an epoch, read-only; two are kept, since a batch can span two."""
+    """The order of the images in an epoch, read-only; two are kept, since a batch can span two."""
     order = np.random.default_rng([seed % 2**64, epoch]).permutation(length)
     order.setflags(write=False)
     return order
 
 
 def indices(seed: int, start: int, count: int, length: int) -> NDArray[np.int64]:
-    """The pictures at positions `start` to ``start + count`` of the stream.
+    """The images at positions `start` to ``start + count`` of the stream.
 
-    Position p lies in epoch ``p // length``; each epoch is a permutation of all pictures, so that it shows every
-    picture once. Nothing but (seed, p) matters: neither batch sizes nor how often a run was resumed.
+    Position p is in epoch ``p // length``; each epoch is a permutation of all images, so that it shows every
+    image once. Nothing but (seed, p) matters: neither batch sizes nor how often a run was resumed.
 
     Args:
         seed: the run's.
         start: images shown so far, over all processes.
         count: size of the batch, over all processes.
-        length: how many pictures there are.
+        length: how many images there are.
 
     Returns:
         int64 [count].
@@ -45,7 +45,7 @@ def indices(seed: int, start: int, count: int, length: int) -> NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Own:
-    """The pictures that one machine shows, of a set that lies on several.
+    """The images that one machine shows, of a set that is on several.
 
     Args:
         ranges: their numbers in the set.
@@ -61,17 +61,17 @@ class Own:
         return sum(map(len, self.ranges))
 
     def indices(self, seed: int, start: int, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        """The pictures that stand at `positions` among those that this machine is due from position `start` on.
+        """The images that are at `positions` among those that this machine is due from position `start` on.
 
-        Each machine has a stream of its own, permutations of its pictures, one after the other. Where `start` images
-        have been shown on all machines, it stands at ``start * processes // world`` of it. While batches divide evenly
-        among the processes, it so walks through the stream without a gap; else it goes over or passes by some, as the
+        Each machine has a stream of its own, permutations of its images, one after the other. Where `start` images
+        have been shown on all machines, it is at ``start * processes // world`` of it. While batches divide evenly
+        among the processes, it traverses the stream without a gap; else it goes over or passes by some, as the
         parts of a batch are larger or smaller than the share.
 
         Args:
             seed: the run's.
             start: images shown so far, over all processes.
-            positions: which of the pictures that the machine shows next are wanted, from 0.
+            positions: which of the images that the machine shows next are requested, from 0.
 
         Returns:
             int64 [N], numbers in the set.
@@ -79,7 +79,7 @@ class Own:
         wanted = np.asarray(positions, np.int64)
         if not len(wanted):
             return wanted
-        # Two machines with as many pictures are not to go through them in the same order.
+        # Two machines with as many images are not to go through them in the same order.
         own_seed = int(np.random.SeedSequence([seed % 2**64, self.ranges[0].start]).generate_state(1, np.uint64)[0])
         first = start * len(self.processes) // self.world
         found = indices(own_seed, first, int(wanted.max()) + 1, len(self))[wanted]

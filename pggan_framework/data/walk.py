@@ -1,4 +1,4 @@
-"""One walk of a folder for every reader: the same files are found, left out and counted whatever they hold."""
+"""Folder traversal for every reader: the same files are found, left out and counted whatever they hold."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Tree:
     Args:
         folder: where the walk began.
         names: all files that are not left out, ordered by code points; links that lead nowhere are among them.
-        left_out: hidden and system files and folders (these end in ``/``), and what is no file: pipes, devices.
+        left_out: hidden and system files and folders (these end in ``/``), and what is not a file: pipes, devices.
         repeated: links to folders that the walk has read already, such as a link to a folder above.
         unread: folders that cannot be read, and why.
     """

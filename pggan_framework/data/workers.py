@@ -67,7 +67,7 @@ class _Worker:
     process: Any
     pipe: Connection
     due: list[int] = field(default_factory=list)
-    """Numbers of the batches it has been asked for, in order."""
+    """Numbers of the batches it has been requested, in order."""
 
 
 class Workers:

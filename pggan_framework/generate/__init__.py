@@ -1,1 +1,1 @@
-"""Trained models at work: single samples, notes and scores, walks between latents, sampler kits."""
+"""Generation from trained models: samples, notes and scores, latent interpolations, sampler kits."""

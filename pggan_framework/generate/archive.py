@@ -1,4 +1,4 @@
-"""Samples of a model as one zip, as large as is asked for: a data set of fakes, laid out as StyleGAN2-ADA has it."""
+"""Samples of a model as one zip of any size, in StyleGAN2-ADA's layout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pggan_framework.postprocessors.soundfiles import SoundFormat, write_sound
 from pggan_framework.training.team import Team
 
 BATCH = 32
-"""Pictures made at a time."""
+"""Images made at a time."""
 IN_A_FOLDER = 1000
 """Files in each folder of the zip."""
 
@@ -38,7 +38,7 @@ def write_archive(
 ) -> str:
     """Write ``00000/seed0007_class-cat.png`` for each sample, or its sound, and ``dataset.json`` with all labels.
 
-    Pictures have the size of the depth the model is at. They are made `BATCH` at a time, so that a seed may differ from
+    Images have the size of the depth the model is at. They are made `BATCH` at a time, so that a seed may differ from
     the same seed made alone by a rounding of the last bit; the same request gives the same bytes. Memory holds one
     batch and the labels. Several processes write a zip each, which the main one puts together.
 
@@ -105,7 +105,7 @@ def _append(archive: ZipFile, parts: Sequence[Path]) -> None:
     """Copy what is in other zips."""
     for part in parts:
         if not part.is_file():
-            raise UserError(f"{part} is not here, which another process has written; all need one file system")
+            raise UserError(f"{part}, written by another rank, is missing; all ranks need one file system")
         with ZipFile(part) as other:
             for info in other.infolist():
                 archive.writestr(ZipInfo(info.filename), other.read(info))
@@ -114,7 +114,7 @@ def _append(archive: ZipFile, parts: Sequence[Path]) -> None:
 def _samples(
     player: Player, seeds: Sequence[int], share: range
 ) -> Iterator[tuple[int, Labels | None, NDArray[np.float32]]]:
-    """Seed, label [A] and picture [C, h, w] of each sample of a share, made in batches."""
+    """Seed, label [A] and image [C, h, w] of each sample of a share, made in batches."""
     asked = islice(player.asked(seeds), share.start, share.stop)
     while part := list(islice(asked, BATCH)):
         latents, labels = [player.latent(seed) for seed, _ in part], [label for _, label in part]

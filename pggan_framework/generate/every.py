@@ -1,4 +1,4 @@
-"""Each value of a label in turn: ``--every class``, or some of them, ``--every class=bag,coat``."""
+"""``--every class``: each value of a label in turn; ``--every class=bag,coat``: some of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walks from latent to latent, and their clips as one wave."""
+"""Interpolation between latents, and crossfading of its clips into one wave."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def steps_of(stops: int, steps: int, loop: bool = False) -> int:
 
 
 def walk(stops: Sequence[Place], steps: int, loop: bool = False) -> Iterator[Place]:
-    """The places of a walk through `stops`, `steps` from each to the next, each made when it is asked for.
+    """The points of an interpolation through `stops`, `steps` from each to the next, each made when it is requested.
 
-    Latents follow arcs, what the generator sees of labels follows the line: a share of one class and the rest of the
+    Latents follow arcs, what the generator sees of labels follows the line: a fraction of one class and the rest of the
     other in between.
     """
     for index in range(steps_of(len(stops), steps, loop)):

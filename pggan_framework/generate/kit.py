@@ -1,4 +1,4 @@
-"""Sampler kits: one sound file a key, and an SFZ file (version 1) that any SFZ player loads."""
+"""Sampler kits: one sound file per key, and an SFZ file (version 1) that any SFZ player loads."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _tuned(player: Player, seed: int, velocities: Sequence[int]) -> list[_Part]:
 
 def _pads(player: Player, seeds: Sequence[int]) -> list[_Part]:
     if len(seeds) > PADS:
-        raise UserError(f"{len(seeds)} seeds are given; allowed for a kit: up to {PADS}, one a key from {FIRST_PAD} on")
+        raise UserError(f"{len(seeds)} seeds are given; allowed for a kit: {PADS}, one per key from {FIRST_PAD} on")
     return [
         (Region(player.stem(seed, player.label(seed)), key, (key, key)), seed, {})
         for key, seed in enumerate(seeds, FIRST_PAD)
@@ -126,7 +126,7 @@ def _pads(player: Player, seeds: Sequence[int]) -> list[_Part]:
 
 
 def sfz(regions: Sequence[Region], ending: str, title: str, touch: Touch, pads: bool, layered: bool) -> str:
-    """The text of an SFZ file whose samples lie in the folder ``samples`` beside it.
+    """The text of an SFZ file whose samples are in the folder ``samples`` next to it.
 
     Args:
         regions: what to play when.
@@ -134,7 +134,7 @@ def sfz(regions: Sequence[Region], ending: str, title: str, touch: Touch, pads: 
         title: a line about the kit.
         touch: attack and release.
         pads: a sample plays to its end however short the key is held.
-        layered: loudness lies in the samples, one for each range of velocities, and is not to follow velocity again.
+        layered: loudness is in the samples, one for each range of velocities, and is not to follow velocity again.
     """
     mode = "one_shot" if pads else "no_loop"
     group = [f"loop_mode={mode}", f"ampeg_attack={touch.attack_ms / 1000:g}"]

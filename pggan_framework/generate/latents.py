@@ -1,4 +1,4 @@
-"""Latents in a file, with their labels, and a model that plays them in place of drawn ones."""
+"""Latents in a file, with their labels, and a player that uses them instead of random ones."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_latents(path: Path) -> StoredLatents:
     """Read what `StoredLatents.save` wrote, or any npz file with an array ``latents`` [K, F].
 
     Raises:
-        UserError: if it cannot be read, holds no latents or some that are no finite numbers.
+        UserError: if it cannot be read, or has no latents or non-finite ones.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -69,14 +69,14 @@ def read_latents(path: Path) -> StoredLatents:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, AttributeError, TypeError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path} is no file of latents: an npz file with an array 'latents' is") from error
+        raise UserError(f"{path} is not a file of latents: an npz file with an array 'latents'") from error
     if (
         latents.ndim != 2
         or not len(latents)
         or not np.all(np.isfinite(latents))
         or len(labels) not in (0, len(latents))
     ):
-        raise UserError(f"{path} is no file of latents: they are {list(latents.shape)}, finite [K, F] is allowed")
+        raise UserError(f"{path} is not a file of latents: they are {list(latents.shape)}; allowed: finite [K, F]")
     return StoredLatents(latents, labels, arrays.get("maps"), about)
 
 
@@ -94,7 +94,7 @@ class StoredPlayer(Player):
     Args:
         stored: the latents.
         model: which they were found for, or another one that takes latents of their size and knows their labels.
-        decoding: how its pictures become sound.
+        decoding: how its images become sound.
         fixed: values of attributes that hold in place of the stored ones.
         every: see `Player`.
 
@@ -122,14 +122,14 @@ class StoredPlayer(Player):
         super().__init__(model, decoding, fixed, every=every)
 
     def seeds(self, asked: Sequence[int] | None) -> list[int]:
-        """The latents that are asked for by number, or all.
+        """The latents that are requested by number, or all.
 
         Raises:
             UserError: if there is no such one.
         """
         for seed in asked or ():
             if seed >= len(self.stored):
-                raise UserError(f"seed {seed} is asked for; allowed of these latents: 0 to {len(self.stored) - 1}")
+                raise UserError(f"seed {seed} is requested; allowed of these latents: 0 to {len(self.stored) - 1}")
         return list(range(len(self.stored))) if asked is None else list(asked)
 
     def label(self, seed: int, values: Mapping[str, object] | None = None) -> Labels | None:

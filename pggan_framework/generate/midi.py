@@ -49,7 +49,7 @@ def read_midi(path: Path) -> Score:
     ends the first of them. A file that is damaged is read as far as it makes sense.
 
     Raises:
-        UserError: if there is no such file, it is no MIDI file, it holds no notes but those of drums, or it lasts
+        UserError: if there is no such file, it is not a MIDI file, it holds no notes but those of drums, or it lasts
             longer than an hour.
     """
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""The events of a Standard MIDI File, read as players do: what is odd in it is passed over, not refused."""
+"""Parse the events of a Standard MIDI File leniently, as players do: oddities are skipped, not rejected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SYSTEM_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1}
 
 
 class Event(NamedTuple):
-    """A channel message, or the end of a track or another event that only tells of time.
+    """A channel message, or the end of a track or another event that only has a time.
 
     Args:
         seconds: from the beginning.
@@ -40,10 +40,10 @@ class _Timed(NamedTuple):
 def midi_events(data: bytes) -> Iterator[Event]:
     """All events of a file's tracks in order; tracks of format 2 follow one another, those of the others run together.
 
-    A track that is cut short, chunks of unknown kind, meta events of wrong lengths and stray bytes are no errors.
+    A track that is cut short, chunks of unknown kind, meta events of wrong lengths and stray bytes are not errors.
 
     Raises:
-        ValueError: if it is no MIDI file; with the reason.
+        ValueError: if it is not a MIDI file; with the reason.
     """
     start = data.find(b"MThd", 0, 64) if data[:4] == b"RIFF" else 0  # RMID: a MIDI file in a RIFF chunk
     if data[start : start + 4] != b"MThd" or start < 0:

@@ -1,4 +1,4 @@
-"""A trained model as a folder, laid out as the Hugging Face Hub has models; `Pretrained.from_folder` reads it."""
+"""A trained model as a folder in the layout of the Hugging Face Hub; `Pretrained.from_folder` loads it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 16
 MOST_COLUMNS = 12
-"""A sheet of samples has a column for each value of the first label, of so many at most, and `ROWS` rows."""
+"""A sample grid has a column for each value of the first label, of so many at most, and `ROWS` rows."""
 ROWS = 4
 SOUNDS = 4
 """Samples of a model of sound that can be heard."""
@@ -33,13 +33,13 @@ _LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 
 
 def check_license(license: str | None) -> None:
-    """Refuse what is no licence's short name.
+    """Reject an invalid licence name.
 
     Raises:
         UserError: if it is none.
     """
     if license is not None and not _LICENSE.fullmatch(license):
-        raise UserError(f"--license '{license}' is given; allowed: a short name as the Hub has it, mit or cc-by-4.0")
+        raise UserError(f"--license '{license}' is given; allowed: a short name of the Hub, such as mit or cc-by-4.0")
 
 
 def write_model_folder(
@@ -47,7 +47,7 @@ def write_model_folder(
 ) -> list[str]:
     """Write ``model.safetensors``, ``config.json``, ``README.md`` and ``samples.png``; of a model of sound wavs, too.
 
-    What the card says comes from the checkpoint, and from metrics.jsonl beside it.
+    The card is generated from the checkpoint, and from metrics.jsonl next to it.
 
     Args:
         model: the generator, at the depth it is to have.
@@ -60,12 +60,12 @@ def write_model_folder(
         The names of what was written.
 
     Raises:
-        UserError: if a package is missing, or the file is no checkpoint.
+        UserError: if a package is missing, or the file is not a checkpoint.
     """
     check_license(license)
     details = describe_file(checkpoint)
     if details["kind"] != "checkpoint":
-        raise UserError(f"{checkpoint} is no checkpoint; a model's folder is made from one")
+        raise UserError(f"{checkpoint} is not a checkpoint; a model folder is made from one")
     depth = model.generator.depth
     measured = model.weights == "ema" and depth == details["depth"]  # what pggan evaluate measures
     if depth != details["depth"]:

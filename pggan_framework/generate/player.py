@@ -1,4 +1,4 @@
-"""A trained model as something to play: latents and labels into pictures and clips, one at a time."""
+"""A trained model that turns latents and labels into images and clips, one at a time."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Decoding:
 
 
 class Player:
-    """A model, how it is decoded, and the values of labels that the user chose.
+    """A model, its decoder settings, and the label values the user chose.
 
     A sample is made alone, never in a batch, so that it does not depend on its neighbours: seed 7 is the same bytes
-    whatever else is asked for.
+    whatever else is requested.
 
     Args:
         model: from `pretrained.load_generator`.
-        decoding: how its pictures become sound.
+        decoding: how its images become sound.
         fixed: values of attributes that hold for everything; the others are drawn by the seed.
         in_turn: take the model's labels in their order, seed 0 the first, in place of drawing them.
         truncation: of the latents; see `Pretrained.latents`.
@@ -71,7 +71,7 @@ class Player:
         self.every = None if every is None else find_every(every, self.space)
         if self.every is not None and self.every.name in self.fixed:
             given = f"{self.every.name}={self.fixed[self.every.name]}"
-            raise UserError(f"--label {given} is given with --every {self.every.name}; leave one out")
+            raise UserError(f"--label {given} is given with --every {self.every.name}; omit one")
 
     @property
     def space(self) -> LabelSpace | None:
@@ -83,14 +83,14 @@ class Player:
         """The codec of a model of sound.
 
         Raises:
-            UserError: if it makes pictures.
+            UserError: if it makes images.
         """
         if self.model.codec is None:
-            raise UserError("this needs a model of sound; the given one makes pictures")
+            raise UserError("this needs a model of sound; the given one makes images")
         return self.model.codec
 
     def numbers(self, name: str) -> dict[int, str]:
-        """The values of an attribute that the user left open, as MIDI numbers 0 to 127, rising.
+        """The values of an attribute that the user left open, as MIDI numbers 0 to 127, ascending.
 
         A continuous one gives the whole numbers in its range. Empty if the model has no such attribute, or its values
         are no such numbers.
@@ -112,15 +112,15 @@ class Player:
             what: the flag that asks, for the message.
 
         Raises:
-            UserError: if it is not conditioned on pitch, or its pitches are no MIDI numbers, or one is given.
+            UserError: if it is not conditioned on pitch, or its pitches are not MIDI numbers, or one is given.
         """
         if "pitch" in self.fixed:
             given = self.fixed["pitch"]
-            raise UserError(f"--label pitch={given} is given, but {what} chooses the pitches; leave it out")
+            raise UserError(f"--label pitch={given} is given, but {what} chooses the pitches; omit it")
         found = self.numbers("pitch")
         if not found:
             names = [attribute.name for attribute in self.space.attributes] if self.space else []
-            known = "pitches are no MIDI numbers" if "pitch" in names else f"labels are {', '.join(names) or 'none'}"
+            known = "pitches are not MIDI numbers" if "pitch" in names else f"labels are {', '.join(names) or 'none'}"
             raise UserError(f"{what} needs a model conditioned on pitch, as MIDI numbers; this one's {known}")
         return list(found)
 
@@ -152,7 +152,7 @@ class Player:
         return self.model.latents(1, seed, self.truncation)[0]
 
     def picture(self, latent: Tensor, label: Labels | None) -> NDArray[np.float32]:
-        """Latent [F] and label [A] -> picture [C, h, w] in [-1, 1]."""
+        """Latent [F] and label [A] -> image [C, h, w] in [-1, 1]."""
         picture: NDArray[np.float32] = self.model.generate(latent[None], None if label is None else label[None])[0]
         return picture
 
@@ -162,13 +162,13 @@ class Player:
         return None if seen is None else seen[0]
 
     def at(self, place: Place) -> NDArray[np.float32]:
-        """The picture [C, h, w] in [-1, 1] at a place of a walk."""
+        """The image [C, h, w] in [-1, 1] at a place of a walk."""
         seen = None if place.condition is None else place.condition[None]
         picture: NDArray[np.float32] = self.model.draw(place.latent[None], seen)[0]
         return picture
 
     def pictures(self, latents: Sequence[Tensor], labels: Sequence[Labels | None]) -> NDArray[np.float32]:
-        """N latents [F] and labels [A] -> pictures [N, C, h, w] in [-1, 1], made together."""
+        """N latents [F] and labels [A] -> images [N, C, h, w] in [-1, 1], made together."""
         from torch import stack
 
         rows = [label for label in labels if label is not None]
@@ -176,7 +176,7 @@ class Player:
         return self.model.generate(stack(list(latents)), known, len(latents))
 
     def wave(self, picture: NDArray[np.float32], seed: int) -> Wave:
-        """Picture [C, h, w] -> sound [channels, T]."""
+        """Image [C, h, w] -> sound [channels, T]."""
         how = self.decoding
         waves = self.model.decode(picture[None], seed, how.griffin_lim_iter, how.phase_start, how.refine_iter)
         wave: Wave = waves[0]

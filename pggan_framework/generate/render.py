@@ -1,4 +1,4 @@
-"""Placing notes: each one a clip of the model, shaped by attack and release, mixed into one wave."""
+"""Render notes: each one a clip of the model, shaped by attack and release, mixed into one wave."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def perform(
     span = f"the model's range, {pitches[0]} to {pitches[-1]}"
     remarks = [
         (moved, f"outside {span}, moved by octaves"),
-        (stretched, "between the model's pitches or beside them, taken from the nearest and resampled"),
+        (stretched, "between the model's pitches or next to them, taken from the nearest and resampled"),
         (cut, f"held longer than the model's clips, {codec.samples / rate:.2f} s, and end with them"),
     ]
     peak = float(np.abs(wave).max(initial=0.0))

@@ -1,4 +1,4 @@
-"""Samples of a model as files: a picture each, a sound each, a sheet of all."""
+"""Samples of a model as files: an image per sample, a sound per sample, a grid of all."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Only = Literal["files", "sheet"]
 """What is written of samples where not both are."""
 
 RESOLUTION = 512
-"""About how many pixels a sheet's shorter side has."""
+"""About how many pixels a grid's shorter side has."""
 ON_A_SHEET = 64
-"""Most pictures on a sheet."""
+"""Most images on a grid."""
 _SHEET_VALUES = 1 << 24
 """Most numbers in them, which are held in memory."""
 
@@ -38,13 +38,13 @@ _SHEET_VALUES = 1 << 24
 def drawn(
     model: Pretrained, pictures: NDArray[np.float32], resolution: int = RESOLUTION, columns: int | None = None
 ) -> Image:
-    """Pictures [N, C, h, w] in [-1, 1] on one sheet, as `ImageSaver` draws them: spectrograms where they are sound.
+    """Images [N, C, h, w] in [-1, 1] on one grid, as `ImageSaver` draws them: spectrograms where they are sound.
 
     Args:
-        model: whose pictures they are.
+        model: whose images they are.
         pictures: of any of its depths.
-        resolution: about how many pixels the sheet's shorter side has; nothing is made smaller.
-        columns: how many pictures are in a row; by default the sheet is about square.
+        resolution: about how many pixels the grid's shorter side has; nothing is made smaller.
+        columns: how many images are in a row; by default the grid is about square.
     """
     saver = ImageSaver(resolution=resolution)
     saver.setup(Path(), model.growth, model.codec)
@@ -58,12 +58,12 @@ def draw(
     resolution: int = RESOLUTION,
     columns: int | None = None,
 ) -> None:
-    """`drawn` pictures as a PNG."""
+    """`drawn` images as a PNG."""
     drawn(player.model, pictures, resolution, columns).save(path, format="PNG")
 
 
 def tile(picture: NDArray[np.float32]) -> Image:
-    """A picture [C, h, w] pixel by pixel; with 2 or more than 4 channels these stand side by side."""
+    """An image [C, h, w] pixel by pixel; with 2 or more than 4 channels these are side by side."""
     return sheet(picture_tiles(to_uint8(picture[None])), (1, 1))
 
 
@@ -77,11 +77,11 @@ def write_samples(
     resolution: int = RESOLUTION,
     team: Team | None = None,
 ) -> str:
-    """Write ``seed0007_pitch60.png`` for each sample, its sound beside it, and ``sheet.png`` of the first 64.
+    """Write ``seed0007_pitch60.png`` for each sample, its sound next to it, and ``sheet.png`` of the first 64.
 
-    Where each seed is made with every value of a label, the sheet has a row for each seed and a column for each value.
-    Where the model draws label maps, ``maps.png`` has theirs. A sheet of very large pictures has fewer. Levels are the
-    model's own. Memory holds what is on the sheet.
+    Where each seed is made with every value of a label, the grid has a row for each seed and a column for each value.
+    Where the model draws label maps, ``maps.png`` has theirs. A grid of very large images has fewer. Levels are the
+    model's own. Memory holds what is on the grid.
 
     Args:
         player: the model.
@@ -89,27 +89,27 @@ def write_samples(
         folder: where to write.
         format: of sounds.
         progress: called after each sample of this process.
-        only: leave out the sheet (files), or all but the sheet, which has all samples on it then (sheet).
-        resolution: about how many pixels the sheet's shorter side has.
-        team: the processes that share the work; sheets are the main one's.
+        only: leave out the grid (files), or all but the grid, which has all samples on it then (grid).
+        resolution: about how many pixels the grid's shorter side has.
+        team: the processes that share the work; grids are the main one's.
 
     Returns:
         What was written, in words.
 
     Raises:
-        UserError: if a file cannot be written, or a sheet is to have more samples than fit.
+        UserError: if a file cannot be written, or a grid is to have more samples than fit.
     """
     team = team or Team()
     sound, columns, total = player.model.codec, player.variants, len(seeds) * player.variants
     room = room_for(player)
     if only == "sheet" and total > room:
-        raise UserError(f"{total} samples are asked for on one sheet; allowed for this model: up to {room}")
+        raise UserError(f"{total} samples are requested on one grid; allowed for this model: up to {room}")
     if columns <= room:
         room -= room % columns  # whole rows
     shown: list[NDArray[np.float32]] = []
     labels: list[Labels | None] = []
     files = range(0) if only == "sheet" else team.share(total)
-    # A picture is the same whoever makes it: the main process makes some that others have made too.
+    # An image is the same whoever makes it: the main process makes some that others have made too.
     on_sheet = range(min(room, total) if only != "files" and team.main else 0)
     wanted = len(files) + len(set(on_sheet) - set(files[:room]))
     done = 0
@@ -125,7 +125,7 @@ def write_samples(
         done += 1
         if progress:
             progress(done, wanted)
-    count = f"{total} picture{'s' * (total != 1)}{' and sounds' * (sound is not None and only != 'sheet')}"
+    count = f"{total} image{'s' * (total != 1)}{' and sounds' * (sound is not None and only != 'sheet')}"
     if only == "files" or not team.main:
         return count
     wide = columns if 1 < columns <= room else None
@@ -142,7 +142,7 @@ def write_samples(
 
 
 def _write_one(player: Player, picture: NDArray[np.float32], seed: int, stem: Path, format: SoundFormat) -> None:
-    """A picture of its own size, or a spectrogram as large as on a sheet and its sound."""
+    """An image of its own size, or a spectrogram as large as on a grid and its sound."""
     path = stem.with_name(f"{stem.name}.png")
     if player.model.codec is None:
         tile(picture).save(path, format="PNG")
@@ -153,6 +153,6 @@ def _write_one(player: Player, picture: NDArray[np.float32], seed: int, stem: Pa
 
 
 def room_for(player: Player) -> int:
-    """How many of the model's pictures go on a sheet."""
+    """How many of the model's images continue a grid."""
     channels, height, width = player.model.growth.shape
     return min(max(_SHEET_VALUES // (channels * height * width), 4), ON_A_SHEET)

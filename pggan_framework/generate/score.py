@@ -1,4 +1,4 @@
-"""Scores: notes in time, scales, and which of a model's pitches plays a note."""
+"""Scores: notes in time, scales, and the model pitch that plays each note."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Fit:
     """How a model plays a pitch.
 
     Args:
-        pitch: the pitch it is asked for, MIDI.
+        pitch: the pitch it is requested, MIDI.
         semitones: by how much that is played faster (above 0) or slower, to be in tune.
         octaves: by how many octaves the note itself was moved.
     """
@@ -55,7 +55,7 @@ def fit(pitch: int, pitches: Sequence[int]) -> Fit:
     """How a model of these `pitches` plays `pitch`.
 
     A note below or above its range is moved by octaves into it; one that falls between its pitches, or, where the range
-    is smaller than an octave, beside it, is taken from the nearest pitch.
+    is smaller than an octave, next to it, is taken from the nearest pitch.
     """
     low, high = min(pitches), max(pitches)
 

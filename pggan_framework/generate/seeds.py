@@ -1,4 +1,4 @@
-"""Which samples are meant: seeds as numbers and ranges."""
+"""Parse seeds: numbers and ranges."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ BEYOND = 2**32
 
 
 def parse_seeds(text: str) -> list[int]:
-    """``0-35,77`` as numbers, in the order given; what is given twice is there twice.
+    """``0-35,77`` as numbers, in the given order, with repetitions.
 
     Raises:
-        UserError: if it is no list of numbers and rising ranges, or too many or too large ones.
+        UserError: if it is not a list of numbers and rising ranges, or has too many or too large ones.
     """
     pairs = []
     for part in text.split(","):

@@ -1,4 +1,4 @@
-"""How a run learnt, as frames: its sheets of samples, or samples of its checkpoints."""
+"""Frames of a training video: a run's sample grids, or samples of its checkpoints."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _PAPER, _INK = (255, 255, 255), (48, 48, 48)
 
 
 def sheets_of(run: Path) -> list[tuple[float, Path]]:
-    """The sheets of samples that a run has written, each with its kimg, in their order.
+    """The sample grids that a run has written, each with its kimg, in their order.
 
     Raises:
-        UserError: if it is no run's folder, or there are fewer than two.
+        UserError: if it is not a run's folder, or there are fewer than two.
     """
     folder = run / (stored_config(run).get("ImageSaver") or {}).get("samples_path", "images")
     found = sheets_in(folder)
     if len(found) < 2:
         raise UserError(
-            f"{folder} holds {len(found)} sheets of samples (fakes_*.png), and a video needs two or more;"
+            f"{folder} holds {len(found)} sample grids (fakes_*.png), and a video needs two or more;"
             " allowed: a run with ImageSaver among its postprocessors, or --of snapshots"
         )
     return found
@@ -42,20 +42,20 @@ def snapshots_of(run: Path) -> list[Path]:
     """The checkpoints of a run, oldest first.
 
     Raises:
-        UserError: if it is no run's folder, or there are fewer than two.
+        UserError: if it is not a run's folder, or there are fewer than two.
     """
     folder = checkpoint_folder(run, stored_config(run).get("checkpoints_dir") or "")
     found = snapshots(folder)
     if len(found) < 2:
         raise UserError(
             f"{folder} holds {len(found)} checkpoint{'s' * (len(found) != 1)}, and a video needs two or more; allowed:"
-            " a run that keeps them (--SaverPlugin.keep_old_checkpoints True), or --of sheets"
+            " a run that keeps them (--SaverPlugin.keep_old_checkpoints True), or --of grids"
         )
     return found
 
 
 def frames_of_sheets(sheets: Sequence[tuple[float, Path]], longest_side: int, caption: bool) -> Iterator[Image]:
-    """A frame of each sheet, all of one size.
+    """A frame of each grid, all of one size.
 
     Args:
         sheets: kimg and file of each.
@@ -76,7 +76,7 @@ def frames_of_snapshots(
     caption: bool,
     progress: Progress | None = None,
 ) -> Iterator[Image]:
-    """A sheet of the same latents and labels by each checkpoint, of the full depth's size at every depth.
+    """A grid of the same latents and labels by each checkpoint, of the full depth's size at every depth.
 
     Args:
         checkpoints: of one run.
@@ -84,17 +84,17 @@ def frames_of_snapshots(
         labels: values of attributes for all samples; the others are drawn by the seeds.
         weights: which generator.
         resolution: about how many pixels the shorter side has.
-        caption: write kimg and the size of the pictures below.
+        caption: write kimg and the size of the images below.
         progress: called after each.
 
     Raises:
-        UserError: if a checkpoint cannot be read, labels do not fit it, or seeds do not fit on a sheet.
+        UserError: if a checkpoint cannot be read, labels do not fit it, or seeds do not fit on a grid.
     """
     for done, path in enumerate(checkpoints, 1):
         model = load_generator(path, weights)
         player = Player(model, fixed=labels)
         if len(seeds) > room_for(player):
-            raise UserError(f"{len(seeds)} samples are asked for in a frame; allowed: up to {room_for(player)}")
+            raise UserError(f"{len(seeds)} samples are requested in a frame; allowed: up to {room_for(player)}")
         frame = drawn(model, np.stack([player.picture(player.latent(s), player.label(s)) for s in seeds]), resolution)
         height, width = model.generator.size
         yield captioned(frame, f"{model.nimg / 1000:g} kimg, {height}x{width}") if caption else frame

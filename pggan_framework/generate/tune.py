@@ -1,4 +1,4 @@
-"""A scale or a MIDI file, played on a model, as one sound."""
+"""Play a scale or a MIDI file on a model, as one sound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walks between samples of a model: as a sheet of the steps, a moving picture, a sound."""
+"""Latent interpolations between samples of a model: as a grid of the steps, an animation, a sound."""
 
 from __future__ import annotations
 
@@ -27,28 +27,27 @@ STEPS = 8
 """From each stop to the next, where nothing says how many."""
 FPS = 25.0
 LEG_SECONDS = 2.0
-"""Of a moving picture from each stop to the next, where nothing says how long it is."""
+"""Of an animation from each stop to the next, where nothing says how long it is."""
 MOST_STEPS = 10_000
 LONGEST = 3600.0
-"""Seconds; the sound of a walk is mixed in memory."""
+"""Longest sound in seconds; it is mixed in memory."""
 OVERLAP = 0.1
-"""Part of a clip that is faded into the next, in a walk whose length is not given."""
+"""Fraction of a clip that is crossfaded into the next, if no length is given."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """How to walk.
+    """The settings of an interpolation.
 
     Args:
-        steps: from each stop to the next; by default what `seconds` and `fps` make of a moving picture, else `STEPS`.
+        steps: from each stop to the next; by default what `seconds` and `fps` make of an animation, else `STEPS`.
         seconds: length of the whole.
-        loop: walk back to the first stop, so that the end leads into the beginning.
-        walks: how many walks, side by side; the seeds are shared out among them in their order.
-        own_labels: each stop has the label its seed draws, and the walk leads from label to label, too; else all of a
-            walk is made with its first seed's label.
-        video: a moving picture, of which kind.
+        loop: return to the first stop, so that the end leads into the beginning.
+        walks: number of paths, side by side; the seeds are divided among them in order.
+        own_labels: interpolate between the labels of the seeds, too; else a path has its first seed's label.
+        video: an animation, of which kind.
         fps: its frames per second, where there is no sound, whose clips set the pace.
-        resolution: about how many pixels the shorter side of a sheet or a frame has.
+        resolution: about how many pixels the shorter side of a grid or a frame has.
     """
 
     steps: int | None = None
@@ -69,7 +68,7 @@ def write_walk(
     format: SoundFormat = "wav",
     progress: Progress | None = None,
 ) -> str:
-    """Write a walk: ``interpolation.png``, its clips as ``interpolation.wav``, and ``interpolation.gif`` if wished.
+    """Write ``interpolation.png``, its clips as ``interpolation.wav``, and ``interpolation.gif`` if requested.
 
     It leads from seed to seed. Where the player goes through every value of a label, there is a walk for each seed
     instead, which keeps its latent and leads from value to value.
@@ -77,7 +76,7 @@ def write_walk(
     Args:
         player: the model.
         seeds: the stops.
-        way: how to walk.
+        way: the settings.
         folder: where to write.
         format: of the sound.
         progress: called after each step.
@@ -87,7 +86,7 @@ def write_walk(
 
     Raises:
         UserError: if there are fewer than two stops, they cannot be shared out, the sound cannot be so short or long,
-            or something is asked for that the model cannot do.
+            or something is requested that the model cannot do.
     """
     routes = _routes(player, seeds, way)
     sound = player.model.codec is not None
@@ -95,13 +94,13 @@ def write_walk(
     steps = _steps(way, len(routes[0]), sound)
     count = steps_of(len(routes[0]), steps, way.loop)
     if count * len(routes) > MOST_STEPS:
-        raise UserError(f"a walk of {count * len(routes)} steps is asked for; allowed: up to {MOST_STEPS}")
+        raise UserError(f"an interpolation of {count * len(routes)} steps is requested; allowed: up to {MOST_STEPS}")
     wide = max(room_for(player) // len(routes), 2)
     every = -(-count // wide)
     shown: list[NDArray[np.float32]] = []
 
     def pictures() -> Iterator[NDArray[np.float32]]:
-        """Of each step the pictures [W, C, h, w] of all walks."""
+        """Of each step the images [W, C, h, w] of all walks."""
         for places in zip(*(walk(route, steps, way.loop) for route in routes), strict=True):
             yield np.stack([player.at(place) for place in places])
 
@@ -114,7 +113,7 @@ def write_walk(
                 progress(index + 1, count)
 
     what = f"{len(seeds)} seeds" if player.every is None else f"{len(routes[0])} values of {player.every.name}"
-    words = f"{count} steps through {what}" + f", {len(routes)} walks side by side" * (len(routes) > 1)
+    words = f"{count} steps through {what}" + f", {len(routes)} paths side by side" * (len(routes) > 1)
     if sound:
         words += _write_sounds(player, looked_at(), count, seeds[0], way, folder, format)
         if way.video is not None:
@@ -139,16 +138,16 @@ def _routes(player: Player, seeds: Sequence[int], way: Way) -> list[list[Place]]
         values = player.every.values
         if len(values) < 2:
             raise UserError(
-                f"--every {player.every.name} names one value, {values[0]}; a walk leads through two or more"
+                f"--every {player.every.name} names one value, {values[0]}; an interpolation needs two or more"
             )
         stops = [Place(player.latent(seed), player.condition(label)) for seed, label in player.asked(seeds)]
         return [stops[start : start + len(values)] for start in range(0, len(stops), len(values))]
     if len(seeds) % way.walks:
-        raise UserError(f"{len(seeds)} seeds are given for --walks {way.walks}; allowed: as many for each walk")
+        raise UserError(f"{len(seeds)} seeds are given for --walks {way.walks}; allowed: equal numbers per path")
     each = len(seeds) // way.walks
     if each < 2:
-        of = f" for each of {way.walks} walks" if way.walks > 1 else ""
-        raise UserError(f"--interpolate walks from seed to seed, and {each} is given{of}; allowed: two or more")
+        of = f" for each of {way.walks} paths" if way.walks > 1 else ""
+        raise UserError(f"--interpolate connects seeds, and {each} is given{of}; allowed: two or more")
     routes = []
     for start in range(0, len(seeds), each):
         part = seeds[start : start + each]
@@ -163,12 +162,12 @@ def _check(player: Player, way: Way, walks: int) -> None:
         raise UserError("--own_labels is given, but the model was trained without labels")
     if player.model.codec is not None:
         if walks > 1:
-            raise UserError(f"{walks} walks side by side are asked for; allowed for a model of sound: one")
+            raise UserError(f"{walks} paths side by side are requested; allowed for a model of sound: one")
         if way.fps is not None:
-            raise UserError("--fps is for pictures; a model of sound has its pace from its clips: give --seconds")
+            raise UserError("--fps is for images; the pace of sounds follows from their clips: give --seconds")
         return
     if way.seconds is not None and way.video is None:
-        raise UserError("--seconds needs a model of sound, or --video; this is a walk through pictures")
+        raise UserError("--seconds needs a model of sound, or --video; this interpolates between images")
     if way.seconds is not None and way.steps is not None:
         raise UserError(
             f"--seconds {way.seconds:g} is given with --interpolate {way.steps}; allowed: --interpolate alone, whose"
@@ -236,7 +235,9 @@ def _hop(player: Player, count: int, way: Way) -> int:
         hop = samples - round(OVERLAP * samples)
         whole = (hops * hop + tail) / rate
         if whole > LONGEST:
-            raise UserError(f"a walk of {count} steps lasts {whole:.0f} s; allowed: {LONGEST:g}; give --seconds")
+            raise UserError(
+                f"an interpolation of {count} steps lasts {whole:.0f} s; allowed: {LONGEST:g}; give --seconds"
+            )
         return hop
     hop = round((way.seconds * rate - tail) / hops)
     least = -(-samples // count) if way.loop else 1  # a loop is at least as long as a clip

@@ -1,4 +1,4 @@
-"""A look at data before training: what there is, what is done to it, and how good it can get."""
+"""Inspection of data before training: contents, preprocessing, and the codec's upper limit of quality."""
 
 from pggan_framework.inspection.decoding import Decoding
 from pggan_framework.inspection.inspect import Inspection, inspect_data

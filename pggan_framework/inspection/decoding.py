@@ -1,4 +1,4 @@
-"""How much a codec loses on these data, by the settings it decodes with."""
+"""The codec's reconstruction error on these data, for several decoder settings."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pggan_framework.audio.base import Codec, PhaseStart, Wave
 from pggan_framework.audio.measure import spectral_convergence
 
 COMPARED = 2
-"""Clips that other settings are tried on: each may take seconds."""
+"""Clips on which other settings are tried: each may take seconds."""
 GOOD, POOR = -20.0, -10.0
-"""dB: up to the first a decoded sound is hard to tell from the original, above the second plainly worse."""
+"""dB: below the first a decoded sound is hardly distinguishable from the original, above the second clearly worse."""
 ALIKE = 0.05
-"""dB within which two settings are equally good."""
+"""dB within which two settings count as equal."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """What `Codec.decode` is told; the defaults are those of SoundSaver.
+    """Arguments of `Codec.decode`; the defaults are those of SoundSaver.
 
     Args:
-        griffin_lim_iter: steps in search of the phases.
-        phase_start: phases that the search starts from.
-        refine_iter: steps from the phases that the picture holds.
-        seed: of the first phases.
+        griffin_lim_iter: Griffin-Lim iterations.
+        phase_start: initial phases of the iterations.
+        refine_iter: Griffin-Lim iterations from the phases that the image holds.
+        seed: random seed of the initial phases.
     """
 
     griffin_lim_iter: int = 32
@@ -51,12 +51,12 @@ class Decoding:
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """How near the decoded sounds are to the originals.
+    """The reconstruction error of decoded sounds.
 
     Args:
         waves: the decoded sounds.
         decibels: spectral convergence of each, dB; lower is better.
-        seconds: computing time a clip.
+        seconds: computing time per clip.
     """
 
     waves: NDArray[np.float32]
@@ -65,7 +65,7 @@ class RoundTrip:
 
     @property
     def mean(self) -> float:
-        """Mean over the clips, dB; -inf where every one is exact."""
+        """Mean over the clips, dB; -inf if all are exact."""
         found = [value for value in self.decibels if isfinite(value)]
         return sum(found) / len(found) if found else -float("inf")
 
@@ -80,9 +80,9 @@ def round_trip(codec: Codec, originals: Sequence[Wave], pictures: NDArray[np.flo
 
 
 def alternatives(codec: Codec, picture: NDArray[np.float32], usual: Decoding) -> Iterator[tuple[str, Decoding]]:
-    """Settings of SoundSaver worth a comparison with the usual ones, as flags; only those this codec reads.
+    """Decoder settings worth comparing with the defaults, as flags; only those that affect this codec.
 
-    Which ones it reads is found by decoding `picture` [C, bins, frames] with and without them, at their cheapest.
+    These are found by decoding `picture` [C, bins, frames] with and without them, with few iterations.
     """
     plain = replace(usual, griffin_lim_iter=0, refine_iter=0)
     bare = plain.decode(codec, picture[None])
@@ -102,5 +102,5 @@ def alternatives(codec: Codec, picture: NDArray[np.float32], usual: Decoding) ->
 def quality(decibels: float) -> str:
     """A round trip's spectral convergence in plain words."""
     if decibels <= GOOD:
-        return "hard to tell from the original"
+        return "hardly distinguishable from the original"
     return "close to the original, but audibly different" if decibels <= POOR else "clearly worse than the original"

@@ -1,4 +1,4 @@
-"""Pictures of the data as the networks see them."""
+"""Draw the data as the networks see them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE = 512
-"""Pixels that a sheet's shorter side is enlarged to, about; nothing is made smaller."""
+"""Approximate size in pixels to which a grid's shorter side is enlarged; nothing is reduced."""
 
 
 def draw(dataset: DepthDataset, pictures: Pixels) -> Image:
-    """Pictures [N, C, h, w] at full depth on a sheet; spectrograms in colours, with their axes."""
+    """Images [N, C, h, w] at full depth on a grid; spectrograms in colours, with their axes."""
     values = centred(dataset, pictures)
     count, channels, height, width = values.shape
     if dataset.codec is not None and dataset.codec.row_hz() is not None:
@@ -30,7 +30,7 @@ def draw(dataset: DepthDataset, pictures: Pixels) -> Image:
 
 
 def draw_depths(dataset: DepthDataset, index: int) -> Image:
-    """One picture at every depth, smallest first, all drawn at full size: what the networks see as they grow."""
+    """One image at every depth, smallest first, all drawn at full size: what the networks see as they grow."""
     height, width = dataset.shape[1:]
     steps = []
     for depth in range(dataset.growth.max_depth + 1):
@@ -40,7 +40,7 @@ def draw_depths(dataset: DepthDataset, index: int) -> Image:
 
 
 def centred(dataset: DepthDataset, pictures: Pixels) -> NDArray[np.float32]:
-    """Pictures of the dataset's range as float32 in [-1, 1]."""
+    """Images of the dataset's range as float32 in [-1, 1]."""
     low, high = dataset.range_in
     values: NDArray[np.float32] = (pictures.astype(np.float32) - np.float32(low)) * np.float32(
         2 / (high - low)

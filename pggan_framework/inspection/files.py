@@ -1,4 +1,4 @@
-"""What lies in a folder, from the files' headers and a sample of their contents."""
+"""The contents of a folder, from the files' headers and a sample of their data."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from pggan_framework.inspection.levels import FULL_SCALE
 from pggan_framework.inspection.report import Report, counted
 
 CLIPPED = 0.001
-"""Share from which clipped samples are worth a warning: 0.1 %."""
+"""Fraction of clipped samples from which there is a warning: 0.1 %."""
 READ_SECONDS = 30
-"""How much of each recording is searched for samples at full scale."""
+"""Length of each recording that is searched for samples at full scale."""
 _BLOCK = 1 << 16
 
 
 def spread(total: int, at_most: int) -> list[int]:
-    """`at_most` of 0 to total - 1, evenly spread, the first and the last among them; all where there are no more."""
+    """`at_most` of 0 to total - 1, evenly spaced, including the first and the last; all if there are no more."""
     return [int(index) for index in np.unique(np.rint(np.linspace(0, total - 1, min(total, at_most))))]
 
 
 def add_recordings(report: Report, directory: Path, headers: Sequence[SoundFile], at_most: int) -> None:
     """Report on all readable recordings below `directory`: lengths, rates, channels, and samples at full scale.
 
-    Counts, lengths and rates are exact, from the headers; the share at full scale is that of the first 30 s of at most
-    `at_most` files, as they were recorded: before anything is mixed or resampled.
+    Counts, lengths and rates are exact, from the headers; the fraction at full scale is measured on the first 30 s of
+    at most `at_most` files, before mixing or resampling.
     """
     if not headers:
         return
@@ -45,8 +45,8 @@ def add_recordings(report: Report, directory: Path, headers: Sequence[SoundFile]
         "recordings",
         {
             "files": f"{len(headers)} readable below {directory}",
-            "lengths": f"{min(seconds):.3f} s the shortest, {median(seconds):.3f} s median, {max(seconds):.3f} s the"
-            f" longest, {duration(sum(seconds))} in all",
+            "lengths": f"{min(seconds):.3f} s shortest, {median(seconds):.3f} s median, {max(seconds):.3f} s"
+            f" longest, {duration(sum(seconds))} in total",
             "sample rates": counted({f"at {rate} Hz": count for rate, count in rates.items()}),
             "channels": counted({f"with {_channels(number)}": count for number, count in channels.items()}),
             "at full scale": f"{share:.4%} of the samples, in the first {READ_SECONDS} s of {which}",
@@ -67,13 +67,13 @@ def add_recordings(report: Report, directory: Path, headers: Sequence[SoundFile]
     }
     if share > CLIPPED:
         report.warnings.append(
-            f"{share:.2%} of the recordings' samples are at full scale: they were recorded too loud and cut off,"
-            " and what is trained on them will sound so too"
+            f"{share:.2%} of the recordings' samples are at full scale: the recordings are clipped,"
+            " and generated sounds will be clipped too"
         )
 
 
 def add_picture_files(report: Report, directory: Path) -> None:
-    """Report on all picture files below `directory`: sizes and modes, from their headers."""
+    """Report on all image files below `directory`: sizes and modes, from their headers."""
     from pggan_framework.data.images.files import SUFFIXES, open_image, read_header
 
     sizes: Counter[tuple[int, int]] = Counter()
@@ -91,7 +91,7 @@ def add_picture_files(report: Report, directory: Path) -> None:
     for (height, width), count in sizes.items():
         shapes["upright" if height > width else "wide" if width > height else "square"] += count
     report.add(
-        "picture files",
+        "image files",
         {
             "files": f"{sum(sizes.values())} readable below {directory}",
             "sizes (h x w)": counted({f"of {height}x{width}": count for (height, width), count in sizes.items()}),
@@ -125,7 +125,7 @@ def _channels(number: int) -> str:
 
 
 def _full_scale(files: list[SoundFile]) -> float:
-    """Share of samples at full scale; a file that ends early or breaks off counts as far as it goes."""
+    """Fraction of samples at full scale; a truncated or damaged file counts up to the damage."""
     import soundfile
 
     cut, total = 0, 0

@@ -1,4 +1,4 @@
-"""A dataset in words, figures, pictures and sounds."""
+"""Inspect a dataset: a text report, statistics, images and sounds."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CONTACTS = 24
-"""Pictures on the contact sheet of data that are no sound."""
+"""Images on the sample grid of image data."""
 
 
 @dataclass
 class Inspection:
-    """What an inspection has found, and what there is to look at and to listen to.
+    """The results of an inspection: a report, images and sounds.
 
     Args:
         report: the findings.
-        pictures: file name -> picture.
+        pictures: file name -> image.
         sounds: file name -> sound, [T] or [channels, T].
         sample_rate: of the sounds, Hz.
     """
@@ -48,7 +48,7 @@ class Inspection:
 
     @property
     def files(self) -> list[str]:
-        """Names of the files that `write` makes."""
+        """Names of the files that `write` creates."""
         return ["report.txt", "report.json", *self.pictures, *self.sounds]
 
     def write(self, directory: Path) -> None:
@@ -56,7 +56,7 @@ class Inspection:
 
         Raises:
             OSError: if a file cannot be written.
-            UserError: if a sound cannot.
+            UserError: if a sound cannot be written.
         """
         (directory / "report.txt").write_text(self.report.text(), encoding="utf-8")
         (directory / "report.json").write_text(self.report.json(), encoding="utf-8")
@@ -73,20 +73,20 @@ def inspect_data(
     clips: int = 4,
     max_clips: int = 200,
 ) -> Inspection:
-    """Look at a dataset; writes nothing.
+    """Inspect a dataset without writing files.
 
-    Counts are exact. Levels, clipped values, means and spreads are those of at most `max_clips` clips, evenly spread
-    over the data and read one after another, so that memory stays flat.
+    Counts are exact. Levels, clipped values, means and deviations are measured on at most `max_clips` clips, evenly
+    spaced over the data and read one by one, so that memory use is constant.
 
     Args:
-        dataset: what is to be trained on.
-        name: how to call it in the report.
-        decoding: how sounds are decoded; by default as SoundSaver does.
-        clips: how many clips are decoded, drawn and kept.
-        max_clips: how many clips are measured.
+        dataset: the data to train on.
+        name: its name in the report.
+        decoding: decoder settings (default: SoundSaver's).
+        clips: number of clips that are decoded, drawn and written.
+        max_clips: number of clips that are measured.
 
     Raises:
-        UserError: if the dataset cannot read its files any more.
+        UserError: if the dataset cannot read its files.
     """
     report = Report(f"{name}: {len(dataset)} {'clips' if dataset.codec else 'pictures'} of {_size(dataset.shape)}")
     inspection = Inspection(report)
@@ -97,7 +97,7 @@ def inspect_data(
         add_recordings(report, dataset.dir_path, dataset.headers, max_clips)
     elif directory is not None and dataset.codec is None:
         add_picture_files(report, directory)
-    report.add("what is trained on", dataset.summary())
+    report.add("training data", dataset.summary())
     if dataset.codec is not None:
         _inspect_sound(inspection, dataset, dataset.codec, decoding or Decoding(), measured, clips)
     else:
@@ -106,8 +106,8 @@ def inspect_data(
     _add_warnings(report, dataset, measured)
     if not report.warnings:
         blind = dataset.codec is not None and not isinstance(dataset, WaveDataset)
-        limit = ", as far as a file without the originals tells" if blind else ""
-        report.verdict.insert(0, f"nothing stands out that should be fixed before training{limit}")
+        limit = ", as far as a file without the originals shows" if blind else ""
+        report.verdict.insert(0, f"no problem was found that should be fixed before training{limit}")
     return inspection
 
 
@@ -136,7 +136,7 @@ def _inspect_sound(
     measured: Sequence[int],
     clips: int,
 ) -> None:
-    """Levels, the codec's picture and its round trip; files for each of `clips` clips."""
+    """Levels, the codec's images and reconstruction error; files for each of `clips` clips."""
     report = inspection.report
     inspection.sample_rate = codec.sample_rate
     if isinstance(dataset, WaveDataset):
@@ -156,7 +156,7 @@ def _inspect_sound(
 
 
 def _inspect_pictures(inspection: Inspection, dataset: DepthDataset, measured: Sequence[int]) -> None:
-    """Mean and spread of each channel, empty pictures; a contact sheet."""
+    """Mean and deviation of each channel, empty images; a sample grid."""
     report, depth = inspection.report, dataset.growth.max_depth
     _add_growth(report, dataset, {})
     moments = np.zeros((2, dataset.shape[0]))
@@ -173,7 +173,7 @@ def _inspect_pictures(inspection: Inspection, dataset: DepthDataset, measured: S
         {
             "mean": ", ".join(f"{value:.4g}" for value in mean) + " by channel",
             "deviation": ", ".join(f"{value:.4g}" for value in deviation) + " by channel",
-            "empty pictures": f"{empty} of one colour only",
+            "empty images": f"{empty} of a single colour",
         },
     )
     report.figures["values"] = {
@@ -183,7 +183,7 @@ def _inspect_pictures(inspection: Inspection, dataset: DepthDataset, measured: S
         "empty": empty,
     }
     if empty:
-        report.warnings.append(f"{empty} of {len(measured)} pictures are of one colour only")
+        report.warnings.append(f"{empty} of {len(measured)} images have a single colour")
     shown: Pixels = dataset.images(spread(len(dataset), CONTACTS), depth)
     inspection.pictures["pictures.png"] = draw(dataset, shown)
     inspection.pictures["depths.png"] = draw_depths(dataset, len(dataset) // 2)
@@ -193,32 +193,32 @@ def _add_growth(report: Report, dataset: DepthDataset, axes: dict[str, str]) -> 
     growth = dataset.growth
     stages = [f"{h}x{w}" for _, h, w in (growth.shape_at(depth) for depth in range(growth.max_depth + 1))]
     rows = {"shape": f"{_size(dataset.shape)} (channels x rows x columns)", **axes}
-    report.add("the picture", {**rows, "growth": f"{', '.join(stages)}: {len(stages)} depths"})
+    report.add("the image", {**rows, "growth": f"{', '.join(stages)}: {len(stages)} depths"})
     report.figures["stages"] = stages
 
 
 def _axes(codec: Codec) -> dict[str, str]:
-    """What a row and a column of the picture stand for."""
+    """The units of a row and a column of the image."""
     _, rows, columns = codec.shape
     seconds = codec.samples / codec.sample_rate
     hertz = codec.row_hz()
     if hertz is None:
         return {
             "a row": f"{codec.samples / rows / codec.sample_rate:.4g} s",
-            "a picture": f"{seconds:.4g} s",
+            "an image": f"{seconds:.4g} s",
         }
     steps = np.diff(hertz)
     even = len(steps) > 0 and np.allclose(steps, steps[0])
-    row = f"{steps[0]:.5g} Hz" if even else "a band of its own width"
+    row = f"{steps[0]:.5g} Hz" if even else "a band of variable width"
     left, right = codec.time_range()
     return {
         "a row": f"{row}, centres from {hertz[0]:.5g} to {hertz[-1]:.5g} Hz",
-        "a column": f"{(right - left) / columns:.5g} s, {seconds:.4g} s in all",
+        "a column": f"{(right - left) / columns:.5g} s, {seconds:.4g} s in total",
     }
 
 
 def _measured(measured: int, total: int) -> str:
-    return f"all {total}" if measured == total else f"{measured} of {total}, evenly spread"
+    return f"all {total}" if measured == total else f"{measured} of {total}, evenly spaced"
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""How often each label is there."""
+"""Frequencies of the labels."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pggan_framework.inspection.report import Report
 from pggan_framework.labels.maps import MapSpace
 
 FEW = 12
-"""Up to so many values are all named in the text."""
+"""Largest number of values that are all listed in the text."""
 RARE = 20
-"""A value this many times rarer than the most frequent one is worth a warning."""
+"""There is a warning if a value is this many times rarer than the most frequent one."""
 
 
 def _add_maps(report: Report, space: MapSpace) -> None:
-    """Report how much of the pictures each class is."""
+    """Report the fraction of pixels in each class."""
     maps = space.examples
     counts = np.bincount(maps.maps(np.arange(len(maps))[:, None]).ravel(), minlength=len(space.classes))
     shares = {entry.name: float(count / counts.sum()) for entry, count in zip(space.classes, counts, strict=True)}
@@ -27,7 +27,7 @@ def _add_maps(report: Report, space: MapSpace) -> None:
 
 
 def add_labels(report: Report, dataset: DepthDataset) -> None:
-    """Report how often each value of each label is there, where the data are labelled."""
+    """Report the frequency of each value of each label, if the data are labelled."""
     space, labels = dataset.label_space, dataset.labels
     if space is None or labels is None:
         return
@@ -55,7 +55,7 @@ def add_labels(report: Report, dataset: DepthDataset) -> None:
         if counts[most] > RARE * max(counts[rarest], 1):
             report.warnings.append(
                 f"the label {attribute.name} is {most} {counts[most]} times but {rarest} only {counts[rarest]} times:"
-                " rare values are learnt badly"
+                " rare values will be learned poorly"
             )
     report.add("labels", rows)
     report.figures["labels"] = figures

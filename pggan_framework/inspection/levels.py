@@ -1,4 +1,4 @@
-"""How loud clips are."""
+"""Loudness of clips."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import numpy as np
 from pggan_framework.audio.base import Wave
 
 FULL_SCALE = 32767 / 32768
-"""Samples from here on were, in all likelihood, cut off in recording: the highest value of 16 bits."""
+"""Samples from here on were most likely clipped in recording: the highest value of 16 bits."""
 SILENT_DB = -80.0
-"""A clip whose peak is below this, dB of full scale, is silent."""
+"""A clip whose peak is below this level, dB of full scale, is silent."""
 QUANTILES = (5, 50, 95)
-"""Per cent; the middle one is the median."""
+"""Percentiles; the middle one is the median."""
 STEP = 6
-"""dB a bin of a histogram."""
+"""Width of a histogram bin in dB."""
 LOWEST = -60
-"""dB below which a histogram has one bin."""
+"""dB below which a histogram has a single bin."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """How loud one clip is, all its channels together.
+    """The level of one clip over all its channels.
 
     Args:
         rms_db: root mean square in dB of full scale; a sine of full scale has -3.01; -inf is digital silence.
         peak_db: largest sample in dB of full scale.
-        full_scale: share of its samples at or beyond full scale, 0 to 1.
+        full_scale: fraction of its samples at or beyond full scale, 0 to 1.
     """
 
     rms_db: float
@@ -38,7 +38,7 @@ class Level:
 
     @property
     def silent(self) -> bool:
-        """Whether it holds nothing to hear."""
+        """Whether it is inaudible."""
         return self.peak_db < SILENT_DB
 
 
@@ -66,7 +66,7 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def level_counts(levels_db: Iterable[float]) -> dict[str, int]:
-    """How many levels lie in each bin of 6 dB from the lowest one in use to the highest; all below -60 dB in one."""
+    """The number of levels in each bin of 6 dB from the lowest one in use to the highest; all below -60 dB in one."""
     bins = [max(int(np.floor(level / STEP)) * STEP, LOWEST - STEP) for level in levels_db]
     counts = {}
     for low in range(min(bins, default=0), max(bins, default=-STEP) + 1, STEP):

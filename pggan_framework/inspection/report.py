@@ -1,4 +1,4 @@
-"""The report: headings, aligned rows and warnings as text for people, and the figures behind them for programs."""
+"""The inspection report: headings, aligned rows and warnings as text, and the values behind them as JSON."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from math import isfinite
 from typing import Any
 
 WIDTH = 110
-"""Columns a line has at most, where its words allow it."""
+"""Largest line width in columns, unless a word is longer."""
 LABEL = 18
-"""Columns of the left side."""
+"""Width of the label column."""
 BAR = 40
-"""Columns of a histogram's longest bar."""
+"""Width of a histogram's longest bar."""
 
 
 @dataclass
 class Report:
-    """What was found.
+    """The results of an inspection.
 
     Args:
         title: the first line.
-        sections: heading -> rows of (label, text); a row without label goes on with the one before.
-        warnings: what a person should mend or think about before training, a sentence each.
-        verdict: the data and their quality in plain words, a sentence each.
-        figures: the numbers behind the text: plain values only.
+        sections: heading -> rows of (label, text); a row without label continues the previous one.
+        warnings: problems to fix or consider before training, one sentence each.
+        verdict: a summary of the data and their quality, one sentence per entry.
+        figures: the values behind the text, as plain values.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Report:
     figures: dict[str, Any] = field(default_factory=dict)
 
     def add(self, heading: str, rows: Mapping[str, str] | Sequence[tuple[str, str]]) -> None:
-        """Add rows below a heading; one without rows is left out."""
+        """Add rows below a heading; without rows, the heading is omitted."""
         pairs = list(rows.items()) if isinstance(rows, Mapping) else list(rows)
         if pairs:
             self.sections.setdefault(heading, []).extend(pairs)
@@ -51,13 +51,13 @@ class Report:
         return "\n\n".join([*blocks, "\n".join(closing)]).rstrip() + "\n"
 
     def json(self) -> str:
-        """The figures and the warnings as JSON; what is no finite number is null."""
+        """The values and the warnings as JSON; non-finite numbers are null."""
         content = {**self.figures, "warnings": self.warnings, "verdict": self.verdict}
         return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
 
 
 def histogram(counts: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Rows of ``#`` in proportion to the counts; a count above 0 has at least one."""
+    """Bars of ``#`` proportional to the counts; a count above 0 has at least one."""
     most = max(counts.values(), default=0)
     if not most:
         return []
@@ -76,7 +76,7 @@ def counted(counts: Mapping[Any, int], unit: str = "", most: int = 6) -> str:
 def _row(label: str, text: str) -> str:
     indent = " " * (LABEL + 2)
     first = f"  {label:<{LABEL - 1}} "
-    if text.startswith("#"):  # a bar is no sentence to wrap
+    if text.startswith("#"):  # a bar must not be wrapped
         return first + text
     return (
         textwrap.fill(

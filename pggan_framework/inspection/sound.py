@@ -1,4 +1,4 @@
-"""The parts of a report that are about sound: levels of the clips, and what the codec keeps of them."""
+"""The sound sections of a report: levels of the clips, and the codec's reconstruction error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pggan_framework.inspection.report import Report, histogram
 from pggan_framework.inspection.warnings import padding_and_silence
 
 MOST = 20
-"""Outliers that are measured in addition to the clips that stand for all."""
+"""Outliers measured in addition to the representative clips."""
 
 
 def add_clips(
@@ -35,7 +35,7 @@ def add_clips(
     """Report the levels of the measured clips; choose `count` of them, from the quietest to the loudest.
 
     Returns:
-        Which clips were chosen, and their waves.
+        The indices of the chosen clips, and their waves.
     """
     levels: dict[int, Level] = {}
     clipped, contents = [], []
@@ -45,7 +45,7 @@ def add_clips(
         levels[index] = measure(wave)
         clipped.append(dataset.codec.clipped_share(wave))
     _add_levels(report, levels, len(dataset))
-    # Those known to reach beyond the range are counted, whether they are among the measured ones or not.
+    # All outliers known to exceed the range are counted, measured or not.
     beyond = dataset.beyond_range
     shares = dict(zip(measured, clipped, strict=True))
     shares |= {
@@ -66,9 +66,9 @@ def add_clips(
 
 
 def by_level(levels: dict[int, Level], count: int) -> list[int]:
-    """`count` clips that stand for all: the middle ones of as many groups from quiet to loud.
+    """`count` representative clips: the median ones of as many groups from quiet to loud.
 
-    Silent ones are taken only if there are no others.
+    Silent ones are chosen only if there are no others.
     """
     audible = [index for index, level in levels.items() if not level.silent]
     ordered = sorted(audible or levels, key=lambda index: levels[index].rms_db)
@@ -79,26 +79,26 @@ def by_level(levels: dict[int, Level], count: int) -> list[int]:
 def add_round_trip(
     report: Report, codec: Codec, originals: Sequence[Wave], pictures: NDArray[np.float32], decoding: Decoding
 ) -> NDArray[np.float32]:
-    """Report how near sounds come to the originals, by SoundSaver's settings and by others.
+    """Report the reconstruction error of sounds with SoundSaver's settings and with others.
 
     Args:
         report: gets a section.
-        codec: what decodes.
-        originals: the sounds, or none where they are not known.
+        codec: the codec.
+        originals: the sounds; empty if they are unknown.
         pictures: the encoded sounds [N, C, bins, frames], as the networks get them.
         decoding: SoundSaver's settings.
 
     Returns:
         The sounds decoded with SoundSaver's settings, [N, ...].
     """
-    heading = "from picture to sound and back: what the codec keeps, in dB; lower is better"
+    heading = "sound encoded and decoded again: spectral convergence in dB; lower is better"
     if not originals:
         report.add(heading, {"not measured": "a prepared file holds no originals; inspect the folder it was made from"})
         return decoding.decode(codec, pictures)
     usual = round_trip(codec, originals, pictures, decoding)
     worst = max(usual.decibels)
     rows = [
-        ("SoundSaver", f"{_decibels(usual.mean)}, the worst clip {_decibels(worst)}, {usual.seconds:.2g} s a clip"),
+        ("SoundSaver", f"{_decibels(usual.mean)}, the worst clip {_decibels(worst)}, {usual.seconds:.2g} s per clip"),
         ("each clip", ", ".join(map(_decibels, usual.decibels))),
     ]
     figures = {"mean_db": usual.mean, "clips_db": usual.decibels, "seconds_a_clip": usual.seconds}
@@ -108,19 +108,19 @@ def add_round_trip(
     for flags, other in alternatives(codec, pictures[0], decoding):
         found = round_trip(codec, originals[:compared], pictures[:compared], other)
         better = 0.0 if before == found.mean else before - found.mean
-        change = "as good" if abs(better) < ALIKE else f"{abs(better):.1f} dB {'better' if better > 0 else 'worse'}"
-        rows.append(("with " * (not others), f"{flags}: {change}, {found.seconds:.2g} s a clip"))
+        change = "equal" if abs(better) < ALIKE else f"{abs(better):.1f} dB {'better' if better > 0 else 'worse'}"
+        rows.append(("with " * (not others), f"{flags}: {change}, {found.seconds:.2g} s per clip"))
         others[flags] = {"better_db": better, "seconds_a_clip": found.seconds}
-    rows.append(("to compare", "-20 dB or lower is hard to tell from the original, -10 dB or higher is plainly heard"))
+    rows.append(("reference", "-20 dB or lower is hardly distinguishable, -10 dB or higher is clearly audible"))
     report.add(heading, rows)
     report.figures["round_trip"] = figures | {"clips": len(originals), "others": others}
     report.verdict.append(
-        f"a sound turned into a picture and back is {quality(usual.mean)} ({_decibels(usual.mean)}); generated sounds"
-        " will not be better"
+        f"a sound that is encoded and decoded again is {quality(usual.mean)} ({_decibels(usual.mean)}); generated"
+        " sounds will not be better"
     )
     if usual.mean > POOR:
         report.warnings.append(
-            f"the codec keeps too little of these sounds ({usual.mean:.1f} dB): choose another img_mode, a larger n_fft"
+            f"the codec loses too much of these sounds ({usual.mean:.1f} dB): choose another img_mode, a larger n_fft"
             " or a smaller hop_length, or SoundSaver settings from the list above"
         )
     return usual.waves
@@ -131,7 +131,7 @@ def _add_levels(report: Report, levels: dict[int, Level], total: int) -> None:
     audible = [level for level in levels.values() if not level.silent]
     rms, peak = [level.rms_db for level in audible], [level.peak_db for level in audible]
     share = float(np.mean([level.full_scale for level in levels.values()]))
-    which = f"all {total} clips" if len(levels) == total else f"{len(levels)} of {total} clips, evenly spread"
+    which = f"all {total} clips" if len(levels) == total else f"{len(levels)} of {total} clips, evenly spaced"
     rows = [("RMS", _spread(quantiles(rms))), ("peak", _spread(quantiles(peak)))] if audible else []
     rows += histogram(level_counts(rms))
     rows += [
@@ -154,13 +154,13 @@ def _add_levels(report: Report, levels: dict[int, Level], total: int) -> None:
         )
     if share > CLIPPED:
         report.warnings.append(
-            f"{share:.2%} of the clips' samples are at full scale: the sound is cut off there, which is heard as"
-            " distortion and learnt with the rest"
+            f"{share:.2%} of the clips' samples are at full scale: the sound is clipped, which is audible as"
+            " distortion, and generated sounds will have it too"
         )
 
 
 def _add_clipped(report: Report, fraction: float, beyond: Mapping[int, float]) -> None:
-    rows = {"clipped values": f"{fraction:.4%} lie outside the range it was fitted to"}
+    rows = {"clipped values": f"{fraction:.4%} are outside the fitted range"}
     if beyond:
         first, above = next(iter(beyond.items()))
         rows["outliers"] = f"{len(beyond)} clips are far louder than all others, number {first + 1} by {above:.1f} dB"
@@ -173,9 +173,7 @@ def _add_clipped(report: Report, fraction: float, beyond: Mapping[int, float]) -
     report.figures["codec_clipped_share"] = fraction
     report.figures["outliers"] = len(beyond)
     if fraction > CLIPPED:
-        report.warnings.append(
-            f"the codec clips {fraction:.2%} of the values: they lie outside the range it was fitted to"
-        )
+        report.warnings.append(f"the codec clips {fraction:.2%} of the values: they are outside the fitted range")
 
 
 def _spread(found: dict[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""What makes data hard or impossible to learn from, each with its number and the remedy."""
+"""Warnings about data that are hard to train on, each with a number and a remedy."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ QUIET_DB = 60.0
 """A stretch this far below the loudest stretch of its clip is silent."""
 STRETCH_SECONDS = 0.02
 NEAR = 0.02
-"""Two examples are near duplicates when their distance is below this fraction of the median distance."""
+"""Two examples are near duplicates if their distance is below this fraction of the median distance."""
 SIDE = 32
-"""Examples are compared at no more than this many pixels a side."""
+"""Examples are compared at up to this many pixels per side."""
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """Numbers that `data_warnings` judges.
+    """Statistics that `data_warnings` checks.
 
     Args:
         count: clips or images.
@@ -51,14 +51,14 @@ class DataFacts:
 
 
 def data_warnings(facts: DataFacts) -> list[str]:
-    """One line for each problem: what, the number, and what to type; [] for data without one."""
+    """One line per problem: what it is, the number, and the remedy as a command; [] if there are none."""
     found = []
     what = "clips" if facts.sound else "images"
     if facts.count < FEW:
         more = "recordings, or use shorter clips" if facts.sound else "images, or try --augmentations ADA"
         found.append(
-            f"there are only {facts.count} {what}: a network copies so few instead of learning from them;"
-            f" add more {more}; {FEW} are the least, 500 are better"
+            f"there are only {facts.count} {what}: a network memorizes so few instead of generalizing;"
+            f" add more {more}; at least {FEW} are needed, 500 are better"
         )
     if facts.padding > MOSTLY:
         frames = "N, with a smaller N" if facts.frames is None else fitting_frames(facts.frames, facts.padding)
@@ -73,14 +73,14 @@ def data_warnings(facts: DataFacts) -> list[str]:
         )
     if facts.alike > ALIKE:
         found.append(
-            f"{facts.alike:.0%} of the {what} nearly equal another one: samples will be as alike; remove duplicates,"
+            f"{facts.alike:.0%} of the {what} nearly equal another one: samples will be similar too; remove duplicates,"
             " and add different ones"
         )
     return found
 
 
 def fitting_frames(frames: int, padding: float) -> int:
-    """The power of two that holds the mean sound of clips of `frames`, less than `frames` and 16 or more."""
+    """The least power of two that fits the mean sound of clips of `frames`, less than `frames` and at least 16."""
     used = max(int(frames * (1 - padding)), 1)
     return max(min(1 << (used - 1).bit_length(), frames // 2), 16)
 
@@ -101,7 +101,7 @@ def padding_and_silence(wave: Wave, sample_rate: int) -> tuple[float, float]:
 
 
 def alike_fraction(dataset: DepthDataset, chosen: Sequence[int]) -> float:
-    """Fraction of the `chosen` examples that nearly equal another of them, compared at up to 32 pixels a side."""
+    """Fraction of the `chosen` examples that nearly equal another of them, compared at up to 32 pixels per side."""
     if len(chosen) < 2:
         return 0.0
     growth = dataset.growth

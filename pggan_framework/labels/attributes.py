@@ -1,4 +1,4 @@
-"""What the pictures of a dataset are labelled with: attributes, each one of several values or a number in a range."""
+"""Labels of a dataset's images: attributes, each with categorical values or a number in a range."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from pggan_framework.errors import UserError, nearest
 
 Labels = NDArray[np.int64] | NDArray[np.float64]
-"""[N, A]: for each of A attributes the index of its value, or the number itself where it is continuous.
+"""[N, A]: for each of A attributes the index of its value, or the number itself if it is continuous.
 
-int64 where no attribute is continuous, float64 otherwise.
+int64 if no attribute is continuous, float64 otherwise.
 """
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """One thing that is known of every picture: its name, and the values it can have.
+    """One property of every image: its name, and the values it can have.
 
     Args:
-        name: what it is called.
-        values: all it can be, as text; none where it is continuous.
-        span: lowest and highest number it can be, where it is continuous.
+        name: its name.
+        values: the allowed values, as text; empty if it is continuous.
+        span: the lowest and highest allowed number, if it is continuous.
     """
 
     name: str
@@ -36,14 +36,14 @@ class Attribute:
 
     @property
     def size(self) -> int:
-        """How many numbers a network sees of it: one for each value; one alone where it is continuous."""
+        """Width of the network input: one entry per value; 1 if it is continuous."""
         return len(self.values) if self.span is None else 1
 
     def code(self, value: object) -> float:
-        """What stands in a label for a value: its index, or the number itself.
+        """The entry of a label for a value: its index, or the number itself.
 
         Raises:
-            UserError: if there is no such value, or a number is outside the range.
+            UserError: if the value does not exist, or a number is outside the range.
         """
         if self.span is None:
             return self.index(value)
@@ -54,18 +54,18 @@ class Attribute:
         return found
 
     def value(self, code: float) -> str | float:
-        """The value that a label's number stands for: text, or a number where it is continuous."""
+        """The value that a label's number means: text, or a number if it is continuous."""
         return self.values[int(code)] if self.span is None else float(code)
 
     def text(self, code: float) -> str:
-        """The same in words; a number has six digits."""
+        """The same as text; a number has six digits."""
         return self.values[int(code)] if self.span is None else f"{code:.6g}"
 
     def index(self, value: object) -> int:
         """The index of a value; ``60``, ``"60"`` and ``60.0`` are the same.
 
         Raises:
-            UserError: if there is no such value.
+            UserError: if the value does not exist.
         """
         for text in (str(value), _plain(value)):
             if text in self.values:
@@ -76,34 +76,34 @@ class Attribute:
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The attributes a dataset is labelled with, in order.
+    """The attributes of a dataset's labels, in order.
 
-    Networks see a label as numbers [width]: for each attribute a block with 1 at its value and 0 elsewhere; of a
-    continuous one a single number, -1 at the low end of its range and 1 at the high end.
+    Networks receive a label as numbers [width]: for each categorical attribute a one-hot block; for a continuous one a
+    single number, -1 at the low end of its range and 1 at the high end.
     """
 
     attributes: tuple[Attribute, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many numbers a network sees of each attribute: as many as it has values; 1 where it is continuous."""
+        """Width of the network input for each attribute: its number of values; 1 if it is continuous."""
         return tuple(attribute.size for attribute in self.attributes)
 
     @property
     def continuous(self) -> bool:
-        """Whether an attribute is; its labels are float64 then."""
+        """Whether any attribute is continuous; labels are float64 then."""
         return any(attribute.span is not None for attribute in self.attributes)
 
     @property
     def width(self) -> int:
-        """How many numbers a network sees."""
+        """Width of the network input."""
         return sum(self.sizes)
 
     def one_hot(self, labels: Labels) -> NDArray[np.float32]:
         """Labels [N, A] -> [N, width]: a one-hot block for each attribute, a number in [-1, 1] for a continuous one.
 
         Raises:
-            ValueError: if an index is none of an attribute's, or a number is outside its range.
+            ValueError: if an index is not valid for an attribute, or a number is outside its range.
         """
         rows = np.asarray(labels)
         if rows.ndim != 2 or rows.shape[1] != len(self.attributes):
@@ -112,15 +112,15 @@ class LabelSpace:
         return np.concatenate(blocks, axis=1)
 
     def condition_shape(self, count: int, size: tuple[int, int]) -> tuple[int, ...]:
-        """The shape of what networks see of `count` labels where pictures are [h, w]: [N, width] at every size."""
+        """The shape of the network input for `count` labels of images [h, w]: [N, width] at every size."""
         return count, self.width
 
     def condition(self, labels: Labels, size: tuple[int, int]) -> NDArray[np.float32]:
-        """What networks see of labels [N, A] where pictures are `size`, [h, w]: `one_hot` at every size."""
+        """The network input for labels [N, A] of images of `size`, [h, w]: `one_hot` at every size."""
         return self.one_hot(labels)
 
     def uniform(self, chances: NDArray[np.float64]) -> Labels:
-        """Labels [N, A] of every value alike, or of a range alike, from uniform `chances` [N, A] in [0, 1)."""
+        """Labels [N, A], uniform over the values or the range, from uniform `chances` [N, A] in [0, 1)."""
         columns = []
         for attribute, chance in zip(self.attributes, np.asarray(chances, np.float64).T, strict=True):
             low, high = attribute.span or (0.0, 0.0)
@@ -129,7 +129,7 @@ class LabelSpace:
         return self.typed(np.stack(columns, axis=1))
 
     def counts(self, labels: Labels) -> tuple[NDArray[np.int64] | None, ...]:
-        """How often each value of each attribute is there in labels [N, A]; None for a continuous attribute."""
+        """The count of each value of each attribute in labels [N, A]; None for a continuous attribute."""
         pairs = zip(self.attributes, labels.T, strict=True)
         return tuple(
             None if attribute.span else np.bincount(column.astype(np.int64), minlength=attribute.size)
@@ -152,22 +152,22 @@ class LabelSpace:
         return self.typed(np.array([attribute.code(values[attribute.name]) for attribute in self.attributes]))
 
     def values(self, label: Sequence[float] | Labels) -> dict[str, str | float]:
-        """A label [A] as the value of every attribute; `find` takes it back."""
+        """A label [A] as the value of every attribute; the inverse of `find`."""
         pairs = zip(self.attributes, label, strict=True)
         return {attribute.name: attribute.value(code) for attribute, code in pairs}
 
     def describe(self, label: Sequence[float] | Labels) -> str:
-        """A label [A] in words: ``pitch 60, brightness 0.25``."""
+        """A label [A] as text: ``pitch 60, brightness 0.25``."""
         pairs = zip(self.attributes, label, strict=True)
         return ", ".join(f"{attribute.name} {attribute.text(code)}" for attribute, code in pairs)
 
     def typed(self, labels: NDArray[Any]) -> Labels:
-        """Labels [..., A] in the type that they have in this space: float64 where an attribute is continuous."""
+        """Labels [..., A] in this space's dtype: float64 if an attribute is continuous."""
         typed: Labels = labels.astype(np.float64) if self.continuous else labels.astype(np.int64)
         return typed
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """Plain values; `from_state` reads them."""
+        """Plain values; `from_state` restores them."""
         return [
             {"name": attribute.name, "values": list(attribute.values)}
             if attribute.span is None
@@ -177,26 +177,26 @@ class LabelSpace:
 
     @classmethod
     def from_state(cls, state: Sequence[Mapping[str, Any]]) -> LabelSpace:
-        """The space `state_dict` described."""
+        """The space that `state_dict` described."""
         return cls(tuple(_attribute(entry) for entry in state))
 
 
 def collect(
     rows: Mapping[str, Sequence[object]], continuous: Sequence[str] = (), exact: Sequence[str] = ()
 ) -> tuple[LabelSpace, Labels]:
-    """The space and the labels [N, A] of what was read: for each attribute the value of every picture.
+    """The space and the labels [N, A] of raw values: for each attribute the value of every image.
 
-    Values that are all numbers are in the order of the numbers, others in that of the alphabet. The range of a
-    continuous attribute is that of its numbers.
+    Values that are all numbers are sorted as numbers, others alphabetically. A continuous attribute's range is
+    that of its numbers.
 
     Args:
-        rows: by the attributes' names, the values in the order of the pictures.
-        continuous: which attributes are.
-        exact: attributes whose values are names, so that ``808`` and ``0808`` are two; of others they are one number.
+        rows: by attribute name, the values in the order of the images.
+        continuous: the names of the continuous attributes.
+        exact: attributes whose values are names, so that ``808`` and ``0808`` differ; elsewhere they are one number.
 
     Raises:
-        UserError: if there is no attribute, one has a single value only, which tells nothing, or a value of a
-            continuous one is no number.
+        UserError: if there is no attribute, one has a single value only and so carries no information, or a value of a
+            continuous one is not a number.
     """
     if not rows:
         raise UserError("no label is named; allowed: one or more")
@@ -207,7 +207,7 @@ def collect(
             numbers = [number(value) for value in given]
             column = [value for value in numbers if value is not None]
             if len(column) < len(numbers):
-                raise UserError(f"{name} '{given[numbers.index(None)]}' is no number, and {name} is continuous")
+                raise UserError(f"{name} '{given[numbers.index(None)]}' is not a number, and {name} is continuous")
             attributes.append(Attribute(name, span=(min(column), max(column))))
             distinct = [f"{value:g}" for value in sorted(set(column))]
         else:
@@ -227,7 +227,7 @@ def collect(
 
 
 def number(value: object) -> float | None:
-    """A value as a finite number; None for what is none."""
+    """A value as a finite number; None if it is not one."""
     try:
         found = float(str(value).strip())
     except ValueError:
@@ -236,7 +236,7 @@ def number(value: object) -> float | None:
 
 
 def _block(attribute: Attribute, column: NDArray[Any]) -> NDArray[np.float32]:
-    """What networks see of one attribute, [N, size], of its column [N] of labels."""
+    """The network input of one attribute, [N, size], from its column [N] of labels."""
     if attribute.span is None:
         indices = column.astype(np.int64)
         if np.any((indices != column) | (indices < 0) | (indices >= attribute.size)):
@@ -249,20 +249,20 @@ def _block(attribute: Attribute, column: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _attribute(entry: Mapping[str, Any]) -> Attribute:
-    """An attribute from its state; in those of older versions none is continuous."""
+    """An attribute from its state; states of older versions have no continuous ones."""
     if (span := entry.get("span")) is not None:
         return Attribute(str(entry["name"]), span=(float(span[0]), float(span[1])))
     return Attribute(str(entry["name"]), tuple(map(str, entry["values"])))
 
 
 def _plain(value: object) -> str:
-    """A value as text; whole numbers lose what they do not need: ``060`` and ``60.0`` are ``60``."""
+    """A value as text; integers are normalised: ``060`` and ``60.0`` are ``60``."""
     text = str(value).strip()
     return str(int(float(text))) if re.fullmatch(r"-?\d{1,15}(\.0*)?", text) else text
 
 
 def _rank(text: str) -> tuple[bool, float, str]:
-    """Order of the values: numbers first."""
+    """Sort key of the values: numbers first."""
     try:
         return False, float(text), text
     except ValueError:

@@ -1,4 +1,4 @@
-"""Label maps: pictures are conditioned on a class for every pixel, a map from which each is to be drawn."""
+"""Label maps: images are conditioned on a map with a class for every pixel."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Attribute, Labels, LabelSpace
 
 Map = NDArray[np.uint8]
-"""[H, W]: for every pixel the index of its class."""
+"""[H, W]: the class index of every pixel."""
 MapResize = Literal["nearest", "shares"]
-"""What a smaller map holds: the class of each box's first pixel, or the share each class has of the box."""
+"""The content of a smaller map: the class of each box's first pixel, or the fraction of the box in each class."""
 Colour = tuple[int, int, int]
 
 MAP = "map"
-"""The attribute whose values are the numbers of the maps."""
+"""The attribute whose values are the indices of the maps."""
 MOST_CLASSES = 256
 STORED = 64
-"""How many maps a checkpoint holds."""
+"""Number of maps a checkpoint holds."""
 MOST_STORED = 1 << 28
-"""Pixels of all of them beyond which a file is taken to be damaged."""
+"""Total number of pixels above which a file counts as damaged."""
 PAPER = (255, 255, 255)
 
 
 @dataclass(frozen=True)
 class MapClass:
-    """One class of the pixels: its name, and the colour (red, green, blue; 0 to 255) it is shown in."""
+    """One class of the pixels: its name, and its display colour (red, green, blue; 0 to 255)."""
 
     name: str
     colour: Colour
@@ -43,15 +43,15 @@ class MapClass:
 
 @dataclass(frozen=True)
 class MapSpace(LabelSpace):
-    """The maps a dataset's pictures are labelled with. A label [1] is the number of a map.
+    """The label maps of a dataset's images. A label [1] is the index of a map.
 
-    Networks see a map as [K, h, w]: for each of K classes a picture with 1 where that class is and 0 elsewhere.
+    Networks receive a map as [K, h, w]: for each of K classes an image with 1 where that class is and 0 elsewhere.
 
     Args:
         classes: K, by index.
         size: [H, W] of every map.
-        read: number -> map [H, W].
-        resize: what a smaller map holds. By either way a map made smaller in steps is the same as in one.
+        read: index -> map [H, W].
+        resize: the content of a smaller map. Either way, downscaling in steps equals downscaling at once.
     """
 
     classes: tuple[MapClass, ...] = ()
@@ -68,7 +68,7 @@ class MapSpace(LabelSpace):
         size: tuple[int, int],
         resize: MapResize = "nearest",
     ) -> MapSpace:
-        """The space of `count` maps [H, W] that `read` gives by their numbers."""
+        """The space of `count` maps [H, W] that `read` returns by index."""
         numbers = Attribute(MAP, tuple(map(str, range(count))))
         return cls(attributes=(numbers,), classes=tuple(classes), size=size, read=read, resize=resize)
 
@@ -91,7 +91,7 @@ class MapSpace(LabelSpace):
             size: [h, w]; divides that of the maps.
 
         Raises:
-            ValueError: if there is no such map, or the size does not divide that of the maps.
+            ValueError: if a map does not exist, or the size does not divide that of the maps.
         """
         numbers = np.asarray(labels)
         if numbers.ndim != 2 or numbers.shape[1] != 1 or np.any((numbers < 0) | (numbers >= len(self))):
@@ -116,12 +116,12 @@ class MapSpace(LabelSpace):
 
     @cached_property
     def examples(self) -> MapSpace:
-        """The space with at most `STORED` of its maps, in even steps from the first to the last."""
+        """The space with at most `STORED` of its maps, evenly spaced from the first to the last."""
         chosen = np.unique(np.linspace(0, len(self) - 1, min(STORED, len(self))).round().astype(np.int64))
         return self.with_maps(self.maps(chosen[:, None]))
 
     def state_dict(self) -> Any:
-        """Plain values, all maps packed among them; `space_from_state` reads them."""
+        """Plain values including all maps, packed; `space_from_state` restores them."""
         packed = zlib.compress(self.maps(np.arange(len(self))[:, None]).tobytes(), 6)
         return {
             "classes": [{"name": entry.name, "colour": list(entry.colour)} for entry in self.classes],
@@ -138,8 +138,8 @@ def space_from_state(state: Any) -> LabelSpace:
     classes = [MapClass(str(entry["name"]), _colour(entry["colour"])) for entry in state["classes"]]
     count = prod(state["shape"])
     if not 0 < count <= MOST_STORED:
-        raise UserError(f"maps of shape {tuple(state['shape'])} are no stored label maps")
-    # No more is unpacked than the maps have: a megabyte of a stranger's can stand for a gigabyte.
+        raise UserError(f"maps of shape {tuple(state['shape'])} are not stored label maps")
+    # Unpack no more than the maps need: a stranger's megabyte can expand to a gigabyte.
     try:
         packed = zlib.decompressobj().decompress(b64decode(state["maps"]), count + 1)
     except zlib.error as error:
@@ -150,7 +150,7 @@ def space_from_state(state: Any) -> LabelSpace:
 
 
 def one_hot_maps(maps: Map, classes: int, size: tuple[int, int], resize: MapResize = "nearest") -> NDArray[np.float32]:
-    """Maps [N, H, W] -> [N, K, h, w], 1 where a class is, or its share of the box.
+    """Maps [N, H, W] -> [N, K, h, w], 1 where a class is, or its fraction of the box.
 
     Args:
         maps: class indices below K.
@@ -163,7 +163,7 @@ def one_hot_maps(maps: Map, classes: int, size: tuple[int, int], resize: MapResi
         small = maps[:, None, ::down, ::across]
         found: NDArray[np.float32] = (small == np.arange(classes)[:, None, None]).astype(np.float32)
         return found
-    # The box of every pixel, counted by class: no [N, K, H, W] is made on the way.
+    # Count each pixel's box by class, without an intermediate [N, K, H, W].
     boxes = np.arange(maps.shape[1])[:, None] // down * size[1] + np.arange(maps.shape[2]) // across
     places = size[0] * size[1]
     counts = [np.bincount((one.astype(np.int64) * places + boxes).ravel(), minlength=classes * places) for one in maps]
@@ -172,7 +172,7 @@ def one_hot_maps(maps: Map, classes: int, size: tuple[int, int], resize: MapResi
 
 
 def default_classes(count: int, colours: Sequence[Colour] | None = None, names: Sequence[str] = ()) -> list[MapClass]:
-    """`count` classes, named ``class 3`` and in colours that can be told apart where none are given."""
+    """`count` classes; by default named ``class 3``, with distinguishable colours."""
     shown = list(colours or ())[:count]
     shown += [_distinct(index) for index in range(len(shown), count)]
     return [
@@ -181,7 +181,7 @@ def default_classes(count: int, colours: Sequence[Colour] | None = None, names: 
 
 
 def _distinct(index: int) -> Colour:
-    """Hues by the golden angle, brightness in three steps; class 0, mostly the background, is white."""
+    """A hue by the golden angle, brightness in three steps; class 0, usually the background, is white."""
     if index == 0:
         return PAPER
     return _colour([round(255 * part) for part in hsv_to_rgb(index * 0.618034 % 1, 0.75, 1 - 0.25 * (index % 3))])

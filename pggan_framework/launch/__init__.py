@@ -1,1 +1,1 @@
-"""From a configuration to a running training."""
+"""Launch: from a configuration to a running training."""

@@ -1,4 +1,4 @@
-"""Futures of one checkpoint with other settings, with the same random numbers, and their comparison."""
+"""Continuations of one checkpoint with other settings and the same random numbers, and their comparison."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def lines(futures: Sequence[Future]) -> list[str]:
         table.append(text)
     best = min(futures, key=lambda future: float(np.mean(future.distances)))
     sure = best.setting == UNCHANGED or best.verdict == "better"
-    table.append(f"smallest: {best.setting}" + ("" if sure else ", but the interval includes 0; more --repeats tell"))
+    table.append(f"smallest: {best.setting}" + ("" if sure else ", but the interval includes 0; increase --repeats"))
     return table
 
 
@@ -130,7 +130,7 @@ def _without_clock(stored: Mapping[str, Any], state: dict[str, Any]) -> dict[str
     depth, last = state["networks"]["depth"], len(state["growth"]["doubles"])
     if depth < last or state["networks"]["alpha"] < 1:
         raise UserError(
-            f"the run is at depth {depth} of {last} by a WallClockSchedule, which two futures would follow differently;"
+            f"the run is at depth {depth} of {last} by a WallClockSchedule, which two runs would follow differently;"
             " allowed: a run at full size, or one whose schedule counts images"
         )
     state["plugins"] = {**state["plugins"], "DepthManager": {}}

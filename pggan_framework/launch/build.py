@@ -1,4 +1,4 @@
-"""A resolved Config -> single components: data, networks, loss, augmentations, schedule; `experiment` joins them."""
+"""Build single components from a resolved Config: data, networks, loss, augmentations, schedule."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """The device `name` means; ``auto`` is CUDA where there is one.
 
     Args:
-        name: auto, cpu, cuda or cuda:1.
+        name: auto, cpu, cuda, cuda:1 or mps (an Apple GPU, which auto does not choose: nothing was tried on one).
         local_rank: number of this process among those of this machine; ``cuda`` is the GPU of that number.
 
     Raises:
@@ -80,8 +80,10 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"device: '{name}' is given; allowed: auto, cpu, cuda, cuda:1")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UserError(f"device: '{name}' is given; allowed: auto, cpu, cuda, cuda:1, mps")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError(f"device: '{name}' is given, but torch finds no Apple GPU here; allowed: auto, cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= count:
         there = f"there are {count} CUDA devices" if count else "there is no CUDA device here"
@@ -90,7 +92,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def build_dataset(config: Config) -> DepthDataset:
-    """The dataset: prepared (load_dataset) or built by its class; written to save_dataset if that is wished."""
+    """The dataset: prepared (load_dataset) or built by its class; written to save_dataset if requested."""
     from pggan_framework.data.store.prepared import load_prepared, save_prepared
 
     general = config.general
@@ -130,11 +132,11 @@ def _make_network(config: Config, name: str, dataset: DepthDataset) -> Any:
         return make(config, name, shape=dataset.growth)
     if "label_space" not in inspect.signature(cls).parameters:
         names = ", ".join(attribute.name for attribute in space.attributes)
-        raise UserError(f"{name} cannot be conditioned, but the data are labelled with {names}; leave the labels out")
+        raise UserError(f"{name} cannot be conditioned, but the data are labelled with {names}; omit the labels")
     if isinstance(space, MapSpace) and not getattr(cls, "takes_maps", False):
         raise UserError(
-            f"{name} knows no label maps, but the data have them; allowed: generator SPADEGenerator with discriminator"
-            " MapDiscriminator, or a network of your own with takes_maps = True"
+            f"{name} does not support label maps, but the data have them; allowed: generator SPADEGenerator with"
+            " discriminator MapDiscriminator, or a custom network with takes_maps = True"
         )
     return make(config, name, shape=dataset.growth, label_space=space)
 
@@ -150,7 +152,7 @@ def build_loss(config: Config, dataset: DepthDataset, made: dict[str, Any] | Non
         made: receives what was made, by name.
 
     Raises:
-        UserError: if the classifier is asked for something and there are no labels or D does not classify, or two
+        UserError: if the classifier is requested something and there are no labels or D does not classify, or two
             terms are the same.
     """
     made = {} if made is None else made
@@ -171,7 +173,7 @@ def build_loss(config: Config, dataset: DepthDataset, made: dict[str, Any] | Non
     if space is not None and classifies:
         loss = loss + classifier.terms
     elif given:
-        why = f"{config.general.discriminator} is told the labels and does not find them; choose another discriminator"
+        why = f"{config.general.discriminator} receives the labels and has no classifier; choose another discriminator"
         if classifies:
             why = "the data have no labels; name some of the dataset's"
         raise UserError(f"AuxiliaryClassifier.{given[0]} is given, but {why}")
@@ -187,19 +189,19 @@ def _changed(config: Config, name: str) -> list[str]:
 
 
 def _further_terms(penalty: str, loss: Loss, terms: Sequence[Term]) -> Sequence[Term]:
-    """`terms`, unless the loss has one of the same name already: their figures could not be told apart."""
+    """`terms`, unless the loss has one of the same name already: their values could not be distinguished."""
     taken = {term.name for term in loss.terms}
     for term in terms:
         if term.name in taken:
             raise UserError(
-                f"penalties: {penalty} is given, but there is a term '{term.name}' already; leave one of them out"
+                f"penalties: {penalty} is given, but there is a term '{term.name}' already; omit one of them"
                 " (WGANGP has a gradient penalty and a drift; iwass_lambda 0, iwass_epsilon 0 turn them off)"
             )
     return terms
 
 
 def build_augmentations(config: Config, dataset: DepthDataset) -> Augmentations:
-    """The augmentations asked for, in order.
+    """The augmentations requested, in order.
 
     Raises:
         UserError: if one does not suit the data.

@@ -1,4 +1,4 @@
-"""What datasets and networks must do, checked when they are built: what is wrong is one line that names the class."""
+"""Interface checks of datasets and networks when they are built: one line that names the class and the fault."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BATCH = 2
 
 
 def check_dataset(dataset: DepthDataset) -> None:
-    """See that some images have the shape and the values that the dataset promises, and that all have labels, if any.
+    """Check that some images have the shape and the values the dataset declares, and that all have labels, if any.
 
     Raises:
         UserError: if they do not.
@@ -51,7 +51,7 @@ def check_dataset(dataset: DepthDataset) -> None:
 
 
 def check_generator(G: GeneratorBase) -> None:
-    """See that a generator makes images of the shape that its growth has at its lowest depth.
+    """Check that a generator makes images of the shape that its growth has at its lowest depth.
 
     Raises:
         UserError: if it does not.
@@ -65,12 +65,12 @@ def check_generator(G: GeneratorBase) -> None:
     if not isinstance(made, Tensor) or list(made.shape) != wanted:
         raise UserError(
             f"{name}.forward returns {_shown(made)} at depth {G.depths[0]}; allowed: images {wanted}, as"
-            " self.growth.shape_at(self.depth) has it"
+            " in self.growth.shape_at(self.depth)"
         )
 
 
 def check_discriminator(D: DiscriminatorBase) -> None:
-    """See that a discriminator judges images at its lowest depth: scores [N] and features [N, F].
+    """Check a discriminator's outputs at its lowest depth: scores [N] and features [N, F].
 
     Raises:
         UserError: if it does not.

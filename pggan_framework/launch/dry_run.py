@@ -1,4 +1,4 @@
-"""What a run would do, a row a depth, without doing it."""
+"""The plan of a run, one row per depth, without training."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _in_all(seconds: float, by_clock: bool, budget: Budget | None) -> str:
 
 
 def left_by_depth(experiment: Experiment, trainer: Trainer) -> dict[int, float]:
-    """What a run has left at each depth that it trains at, in images, or in seconds where a plan goes by the clock.
+    """The rest of a run at each depth, in images, or in seconds if the plan is by the clock.
 
     Args:
         experiment: what the run is made of.
@@ -132,12 +132,12 @@ def left_by_depth(experiment: Experiment, trainer: Trainer) -> dict[int, float]:
 
 
 def what_fits(step: TrainingStep, depth: int, batch: int, training: Training, free: int) -> str:
-    """The largest micro_batch below the one in use with which `batch` pictures at `depth` need no more than is free.
+    """The largest micro_batch below the present one with which `batch` images at `depth` fit the free memory.
 
     Args:
         step: the run's.
         depth: which.
-        batch: pictures a step.
+        batch: images a step.
         training: how they are trained.
         free: bytes.
     """

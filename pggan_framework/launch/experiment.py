@@ -1,7 +1,9 @@
-"""A resolved Config -> everything a run is made of. Components are built here and in `building`, nowhere else."""
+"""Build everything a run consists of from a resolved Config."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from pggan_framework import cpu
 from pggan_framework.config import Config
 from pggan_framework.config.general import TOTAL_KIMG
 from pggan_framework.config.tables import OWNERS
+from pggan_framework.cpu.memory import bytes_at_hand
+from pggan_framework.cpu.transfer import to_device
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.loader import BatchLoader, Part
 from pggan_framework.errors import UserError
@@ -30,10 +34,10 @@ from pggan_framework.loggers.group import LoggerGroup
 from pggan_framework.models.growing.grow import grow
 from pggan_framework.models.growing.settings import grown_config
 from pggan_framework.models.growing.source import Source, read_source
-from pggan_framework.networks.execution import Execution, pixels_for
+from pggan_framework.networks.execution import Execution
 from pggan_framework.plugins.reporter import Reporter
 from pggan_framework.plugins.run_state import RunState
-from pggan_framework.plugins.tables import DepthTables
+from pggan_framework.plugins.tables import DepthTables, ProgressTables
 from pggan_framework.postprocessors.base import Postprocessor
 from pggan_framework.registry import REGISTRY
 from pggan_framework.runs.folders import checkpoint_folder, inside
@@ -41,24 +45,26 @@ from pggan_framework.schedules.plan import Plan
 from pggan_framework.training.budget import Budget, BudgetKeeper, training_seconds
 from pggan_framework.training.compiling import Phase, gradient_source
 from pggan_framework.training.distributed import World
+from pggan_framework.training.estimate import Training
 from pggan_framework.training.parts import Parts
 from pggan_framework.training.plugin import Plugin
 from pggan_framework.training.portions import micro_batch_notes
-from pggan_framework.training.precision import choose_precision
-from pggan_framework.training.selfcheck import check_gradients
+from pggan_framework.training.precision import AGREES, choose_precision
+from pggan_framework.training.recomputing import recompute_from
+from pggan_framework.training.selfcheck import check_gradients, deviation
 from pggan_framework.training.step import GradientSource, TrainingStep
 from pggan_framework.training.trainer import Trainer
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:
-    """The postprocessors asked for; by default those that fit the data."""
+    """The requested postprocessors; by default those that fit the data."""
     if config.general.postprocessors is not None:
         return config.general.postprocessors
     return ["ImageSaver", "SoundSaver"] if dataset.codec is not None else ["ImageSaver"]
 
 
 def logger_names(config: Config) -> list[str]:
-    """The loggers asked for, and CometLogger where its key is given."""
+    """The requested loggers, and CometLogger if its key is given."""
     names = list(config.general.loggers)
     if config.general.comet_key and "CometLogger" not in names:
         names.append("CometLogger")
@@ -66,7 +72,7 @@ def logger_names(config: Config) -> list[str]:
 
 
 def check_paths(config: Config) -> None:
-    """See that nothing is written outside the run's folder where it should be inside: a config may be a stranger's.
+    """Check that output paths stay inside the run's folder: a config may be a stranger's.
 
     Raises:
         UserError: if a path of a saver, plugin or logger leads out of it.
@@ -84,7 +90,7 @@ def check_paths(config: Config) -> None:
 
 
 class Experiment:
-    """Everything a run is made of.
+    """Everything a run consists of.
 
     Args:
         config: the resolved configuration.
@@ -113,14 +119,14 @@ class Experiment:
         generator, discriminator = build_networks(config, self.dataset)
         self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
         precision, precision_note = choose_precision(general.precision, self.device)
-        execution = Execution(precision, general.kernels, pixels_for(general.activation_checkpointing))
+        execution = Execution(precision, general.kernels, 0 if general.activation_checkpointing == "always" else None)
         for network in (self.generator, self.discriminator):
             network.execute(execution)
         self._made: dict[str, Any] = {}
         self.loss = build_loss(config, self.dataset, self._made)
         self.loss.check(self.generator, self.discriminator)
         self._check_label_sampling()
-        optimizer = make(config, general.optimizer)
+        optimizer = self._made[general.optimizer] = make(config, general.optimizer)
         self.step = TrainingStep(
             self.generator,
             self.discriminator,
@@ -135,7 +141,7 @@ class Experiment:
             micro_batch=general.micro_batch,
         )
         networks = self.generator, self.discriminator
-        self.notes = micro_batch_notes(self.loss, *networks, self.world, general.micro_batch, self.batches())
+        self.notes = micro_batch_notes(self.loss, *networks, self.world, general.micro_batch, self.batches().values())
         """What there is to say at the start."""
         kernels = [p.shape[0] for network in networks for p in network.parameters() if p.dim() == 4]
         convolutions = cpu.note(self.device, max(kernels, default=0), general.kernels)
@@ -144,18 +150,60 @@ class Experiment:
         self.notes += [note for note in (precision_note, convolutions) if note]
         if self.device.type == "cpu":
             cpu.keep_freed_memory(pool=general.kernels != "torch")
-        check_gradients(self.step)
+        try:
+            check_gradients(self.step)
+        except RuntimeError as error:
+            if not (general.deterministic and "deterministic" in str(error)):
+                raise
+            what = str(error).split(maxsplit=1)[0]
+            raise UserError(
+                f"deterministic: '{what}' has no deterministic form on this device; allowed: False, or without the"
+                " augmentation that interpolates (ADA, rotations of ColourJitter)"
+            ) from error
+        self._check_precision()
+        self._recompute_what_does_not_fit()
         self.ema = self._made["EMA"] = make(config, "EMA")
         self.ema.attach(self.generator)
 
-    def batches(self) -> set[int]:
-        """The batches of real images, over all processes, that the run has."""
+    def batches(self) -> dict[int, int]:
+        """How many real images a step has, over all processes, at each depth that the run trains."""
+        growth = self.dataset.growth
         if self.manager is None:
-            return {self.config.general.minibatch_size}
+            return {growth.max_depth: self.config.general.minibatch_size}
         plan, end = self.plan(), self.total_kimg * 1000
         assert plan is not None
-        depths = range(self.dataset.growth.max_depth + 1)
-        return {self.manager.minibatch(depth) for depth in depths if plan.unit != "image" or plan.start(depth) < end}
+        depths = range(growth.max_depth + 1)
+        return {d: self.manager.minibatch(d) for d in depths if plan.unit != "image" or plan.start(d) < end}
+
+    def _check_precision(self) -> None:
+        """See that the losses in bfloat16 are those in float32, about; else train in float32."""
+        if self.generator.execution.precision == torch.float32:
+            return
+        off = deviation(self.step)
+        said = f"precision: bf16; its losses differ from those in fp32 by {off:.1%}"
+        if not off <= AGREES:
+            said = f"precision: fp32, because losses in bf16 differ by {off:.1%}; allowed: {AGREES:.0%}"
+            for network in (self.generator, self.discriminator):
+                network.execute(replace(network.execution, precision=torch.float32))
+        self.notes.append(said)
+
+    def _recompute_what_does_not_fit(self) -> None:
+        """Recompute feature maps in backward passes, the largest first, where a step would not fit into memory."""
+        if self.config.general.activation_checkpointing != "auto":
+            return
+        step, at_hand = self.step, bytes_at_hand(self.device)
+        training = Training(step.loss, step.G_optimizer, step.D_optimizer, micro_batch=step.micro_batch)
+        own = {depth: -(-batch // self.world.size) for depth, batch in self.batches().items()}
+        pixels = recompute_from(self.generator, self.discriminator, own, training, at_hand)
+        if pixels is None:
+            return
+        for network in (self.generator, self.discriminator):
+            network.execute(replace(network.execution, recompute_from=pixels))
+        which = f"of {pixels:,} pixels and more" if pixels else "at every depth"
+        self.notes.append(
+            f"activation checkpointing: feature maps {which} are recomputed, because {(at_hand or 0) >> 20:,} MiB are"
+            " at hand; --activation_checkpointing never keeps all"
+        )
 
     def plan(self) -> Plan | None:
         """When the networks grow; None where they do not."""
@@ -184,10 +232,11 @@ class Experiment:
         return torch.randn(count, self.generator.latent_size, device=self.device, generator=source)
 
     def labels(self, count: int) -> Tensor:
-        """Labels [count, width] or maps [count, K, h, w], drawn by the global generator, on the device.
+        """Labels [count, width] or maps [count, K, h, w], drawn by the global generator, on the device."""
+        return to_device(self.drawn_labels(count), self.device)
 
-        As `Trainer.label_sampling` says: as often as the data have them, or every value as often as any other.
-        """
+    def drawn_labels(self, count: int) -> Tensor:
+        """The same in the host's memory: as `Trainer.label_sampling` says, as often as in the data or all alike."""
         space, labels = self.dataset.label_space, self.dataset.labels
         assert space is not None and labels is not None
         source = self.world.generator(torch.device("cpu"))
@@ -196,10 +245,10 @@ class Experiment:
             drawn = space.uniform(uniform.numpy())
         else:
             drawn = labels[torch.randint(len(labels), (count,), generator=source).numpy()]
-        return torch.from_numpy(space.condition(drawn, self.generator.size)).to(self.device)
+        return torch.from_numpy(space.condition(drawn, self.generator.size))
 
     def _check_label_sampling(self) -> None:
-        """See that G's labels are drawn at all where it is said how."""
+        """Check that G's labels are drawn at all where it is said how."""
         if self.config.components["Trainer"]["label_sampling"] == "data":
             return
         why = "" if self.dataset.label_space is not None else "the data have no labels; name some of the dataset's"
@@ -227,11 +276,17 @@ class Experiment:
             "directory": checkpoint_folder(folder, general.checkpoints_dir),
         }
         lr_scheduler: Plugin = make(config, "LRScheduler")
-        tables = {name if "." in name else f"{OWNERS[name]}.{name}": table for name, table in general.by_depth.items()}
+        given: tuple[Mapping[str, Mapping[Any, Any]], ...] = (general.by_depth, general.by_progress)
+        by_depth, by_progress = (
+            {name if name not in OWNERS else f"{OWNERS[name]}.{name}": table for name, table in tables.items()}
+            for tables in given
+        )
+        owners = {**self._made, "LRScheduler": lr_scheduler}
         plugins: list[Plugin] = [
             *schedule,
             *([BudgetKeeper(self.budget)] if self.budget is not None else []),
-            *([DepthTables(tables, {**self._made, "LRScheduler": lr_scheduler})] if tables else []),
+            *([DepthTables(by_depth, owners)] if by_depth else []),
+            *([ProgressTables(by_progress, owners, by_depth)] if by_progress else []),
             lr_scheduler,
             *(make(config, name, **known) for name in ("EfficientLossMonitor", "AbsoluteTimeMonitor")),
             *(make(config, name, **known) for name in (*general.plugins, "QualityMonitor")),
@@ -271,7 +326,7 @@ class Experiment:
         return trainer, logger
 
     def _machine_part(self) -> Part | None:
-        """Which pictures of a batch all processes of this machine get, where it has but its own."""
+        """Which images of a batch all processes of this machine get, where it has but its own."""
         own = self.dataset.own
         return None if own is None else partial(self.world.parts, own.processes, group=self.discriminator.stddev_group)
 
@@ -329,11 +384,3 @@ class Experiment:
         self.notes += [] if grown.all_kept else grown.table()
         self.notes += grown.notes
         self.source = None
-
-
-def _make_logger(config: Config, name: str) -> Any:
-    """A logger; Comet's alone is given the key, which is in no configuration."""
-    if name != "CometLogger":
-        return make(config, name)
-    general = config.general
-    return make(config, name, comet_key=general.comet_key, comet_project_name=general.comet_project_name)

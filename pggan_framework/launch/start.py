@@ -1,10 +1,9 @@
-"""From a resolved Config to a finished run: where it begins, its folder, its loggers, how it ends."""
+"""Run a resolved Config to the end: start or resume, folder, loggers, exit."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -16,8 +15,11 @@ from typing import Any
 from pggan_framework.config import Config, resolve_overrides
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.errors import DivergedError, UserError
+from pggan_framework.launch.build import choose_device
 from pggan_framework.launch.experiment import Experiment, postprocessor_names
+from pggan_framework.loggers import terminal
 from pggan_framework.loggers.base import Logger, Position, RunInfo
+from pggan_framework.loggers.terminal import print_lines
 from pggan_framework.networks.describe import Tables
 from pggan_framework.plugins.depth import DepthManager
 from pggan_framework.plugins.run_state import data_line
@@ -31,6 +33,7 @@ from pggan_framework.runs.folders import (
     find_launched,
     find_run,
     make_run_folder,
+    snapshots,
     stored_config,
     write_run_files,
 )
@@ -39,6 +42,7 @@ from pggan_framework.storage.locks import owned
 from pggan_framework.training.budget import Budget
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.distributed import World, launcher, restarted
+from pggan_framework.training.precision import device_settings
 from pggan_framework.training.randomness import GLOBAL_GENERATORS
 from pggan_framework.training.signals import stop_on_signals
 from pggan_framework.training.trainer import Trainer
@@ -46,8 +50,8 @@ from pggan_framework.training.trainer import Trainer
 MAY_CHANGE = frozenset(
     {
         "exp_name", "result_dir", "checkpoints_dir", "total_kimg", "total_epochs", "minutes", "num_data_workers",
-        "device", "micro_batch", "activation_checkpointing", "compile", "kernels", "comet_key", "comet_project_name",
-        "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
+        "device", "deterministic", "micro_batch", "activation_checkpointing", "compile", "kernels", "comet_key",
+        "comet_project_name", "save_dataset", "load_dataset", "resume", "resume_network", "dry_run",
         "debug", "allow_config_change", "moved_data", "plugin_dirs", "Trainer.write_in_background", "HTMLReport",
         "QualityMonitor",
     }
@@ -64,7 +68,7 @@ class RunResult:
     Args:
         path: its folder.
         nimg: real images shown.
-        stats: the last tick's figures.
+        stats: the last tick's values.
         exit_status: 0, or 130 after Ctrl-C, 143 after SIGTERM, 1 after diverging.
         files: what a person wants to look at first, by what it is.
     """
@@ -95,7 +99,7 @@ def run(
 
 
 def resumed_config(config: Config) -> dict[str, Any]:
-    """The stored configuration of the run that ``--resume`` names, to lie under the flags given now."""
+    """The stored configuration of the run that ``--resume`` names, overridden by the flags of this call."""
     folder, _ = _find_run(config)
     # Minutes are those of one start: the next one has its own, or none.
     return {name: value for name, value in stored_config(folder).items() if name != "minutes"}
@@ -107,12 +111,12 @@ def _find_run(config: Config) -> tuple[Path, Path]:
 
 
 def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> list[str]:
-    """What differs from the configuration and the data a checkpoint was made with, in words; [] when nothing does."""
+    """Differences from a checkpoint's configuration and data, as text; [] if there are none."""
     differences = config.difference(dict(state["config"]))
     own = f"{config.general.dataset_class}."
     allowed = MAY_CHANGE | {own + name for name in MAY_CHANGE_IN_DATA}
     if config.general.moved_data:
-        # Which parameters are places, a dataset does not say; its fingerprint tells whether the data are the same.
+        # The dataset does not say which parameters are paths; its fingerprint shows whether the data are the same.
         allowed |= {key for key, old, new in differences if key.startswith(own) and _is_place(old) and _is_place(new)}
     found = [f"{key}: {old} -> {new}" for key, old, new in differences if not allowed & {key, key.split(".")[0]}]
     if not dataset.has_fingerprint(state["data"]):
@@ -127,12 +131,13 @@ def _is_place(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run begins.
+    """The state in which a run begins.
 
     Args:
         experiment: what it is made of.
         folder: the folder of the run that is resumed; None for a new run.
-        state: the checkpoint it goes on from; None for a new run.
+        state: the checkpoint it continues from; None for a new run.
+        snapshot: its file.
         notes: what has changed since then, in words.
     """
 
@@ -140,10 +145,11 @@ class Start:
     folder: Path | None = None
     state: dict[str, Any] | None = None
     notes: Sequence[str] = ()
+    snapshot: Path | None = None
 
 
 def prepare(config: Config, world: World | None = None, budget: Budget | None = None) -> Start:
-    """Read data and checkpoints and build everything but the trainer; makes no folder.
+    """Read data and checkpoints and build everything but the trainer; creates no folder.
 
     Args:
         config: the resolved configuration.
@@ -171,7 +177,7 @@ def prepare(config: Config, world: World | None = None, budget: Budget | None = 
             " allowed: the same, another total_kimg, minutes, --moved_data True for the same data in another folder,"
             " or --allow_config_change True"
         )
-    return Start(experiment, folder, state, notes)
+    return Start(experiment, folder, state, notes, snapshot)
 
 
 def _experiment(config: Config, world: World | None, budget: Budget | None) -> Experiment:
@@ -181,7 +187,7 @@ def _experiment(config: Config, world: World | None, budget: Budget | None) -> E
 
 
 def run_config(config: Config, age: float = 0.0) -> RunResult:
-    """Train as `config` says, in a new run folder or, with resume, in the old one.
+    """Train as `config` specifies, in a new run folder or, with resume, in the old one.
 
     Args:
         config: the resolved configuration.
@@ -198,7 +204,10 @@ def run_config(config: Config, age: float = 0.0) -> RunResult:
         if world.main and config.general.resume:
             folder, _ = _find_run(config)
             owner.enter_context(owned(folder, f"the run {folder}"))
-        start = prepare(config, world, Budget.of(config.general.minutes, age))
+        general = config.general
+        device = choose_device(general.device, world.local_rank)
+        owner.enter_context(device_settings(device, general.precision, general.deterministic))
+        start = prepare(config, world, Budget.of(general.minutes, age))
         with world.connected(start.experiment.device):
             return _run(config, start, world, owner)
 
@@ -222,8 +231,9 @@ def _run(config: Config, start: Start, world: World, owner: ExitStack) -> RunRes
     try:
         trainer, logger = start.experiment.trainer(folder)
         checkpoints = checkpoint_folder(folder, general.checkpoints_dir)
-        checkpoints.mkdir(parents=True, exist_ok=True)
-        if world.main:  # what a killed start has left
+        if world.main:
+            _own_checkpoints(checkpoints, folder, start, owner)
+            # What a killed start has left.
             for place in {checkpoints, folder, *(each for each in folder.iterdir() if each.is_dir())}:
                 sweep(place, owned=True)
         if start.state is not None:
@@ -244,8 +254,25 @@ def _run(config: Config, start: Start, world: World, owner: ExitStack) -> RunRes
         raise
 
 
+def _own_checkpoints(checkpoints: Path, folder: Path, start: Start, owner: ExitStack) -> None:
+    """Make the folder of the run's checkpoints, and hold it where it is another one than the run's.
+
+    Raises:
+        UserError: if it has the checkpoints of another run: runs in two result_dirs may have one number and name, and a
+            config may come from a stranger.
+    """
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    if not checkpoints.samefile(folder):
+        if snapshots(checkpoints) and (start.snapshot is None or not start.snapshot.parent.samefile(checkpoints)):
+            raise UserError(
+                f"checkpoints_dir: {checkpoints} has the checkpoints of another run; allowed: another checkpoints_dir,"
+                " '' for the run's own folder, another exp_name or result_dir"
+            )
+        owner.enter_context(owned(checkpoints, f"the folder of checkpoints {checkpoints}"))
+
+
 def complete_line(folder: Path, trainer: Trainer) -> str:
-    """What to tell whoever resumes a run that has nothing left to do, and what to type."""
+    """The message for resuming a finished run, with the command to type."""
     more = f"--resume {folder} --minutes 10"
     if trainer.nimg >= trainer.total_nimg:
         more += f", or --total_kimg above {trainer.kimg:g}"
@@ -256,13 +283,13 @@ def _nothing_left(start: Start, trainer: Trainer, folder: Path) -> RunResult:
     """Say that a resumed run is complete, and what makes it longer; nothing is written."""
     experiment = start.experiment
     if experiment.world.main:
-        print(complete_line(folder, trainer))
+        print_lines([complete_line(folder, trainer)])
     stats = {"nimg": trainer.nimg, "kimg": trainer.kimg, "depth": trainer.depth}
     return RunResult(folder, trainer.nimg, stats, 0, _files(folder, experiment.config, experiment))
 
 
 def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Go on from `state`, which after an allowed change need not fit."""
+    """Resume from `state`, which after an allowed change may not fit."""
     try:
         trainer.load_state_dict(state)
     except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
@@ -271,7 +298,7 @@ def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
 
 
 def other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -> list[str]:
-    """Notes what differs from where a checkpoint was made, so that the run does not continue bit for bit."""
+    """Logs differences from the checkpoint's environment that make the run differ in its bits."""
     before = (state or {}).get("machine", {})
     differing = [
         f"{name} {before[name]} -> {value}" for name, value in machine.items() if before.get(name, value) != value
@@ -332,7 +359,7 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
         status = "interrupted" if exit_status else "finished"
     except DivergedError as error:
         logger.message(str(error))
-        print(f"error: {error}", file=sys.stderr)
+        terminal.error(str(error))
     finally:
         logger.finish(status)
     return RunResult(folder, trainer.nimg, dict(trainer.stats), exit_status, _files(folder, config, experiment))

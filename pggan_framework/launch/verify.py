@@ -1,7 +1,7 @@
-"""Recomputes a stretch of a run between two checkpoints and compares the bits.
+"""Recompute a run between two checkpoints and compare the bits.
 
-Batches, random numbers and schedules follow from the seed and the images shown, so that a stretch can be repeated
-exactly. Where the bits are equal, code, data and machine still do what they did.
+Batches, random numbers and schedules follow from the seed and the images shown, so that any interval can be repeated
+exactly. If the bits are equal, code, data and machine still give the same results.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from pggan_framework.loggers.base import Logger
 from pggan_framework.plugins.html_report import HTMLReport
 from pggan_framework.plugins.output import OutputGenerator
 from pggan_framework.plugins.saver import SaverPlugin
-from pggan_framework.runs.best_checkpoint import BEST, read_best
-from pggan_framework.runs.folders import checkpoint_folder, number_of, snapshots, stored_config
+from pggan_framework.runs.best_checkpoint import BEST
+from pggan_framework.runs.folders import checkpoint_folder, read_json, snapshots, stored_config
+from pggan_framework.schedules.recorded import Recorded
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.plugin import Plugin
 
@@ -34,7 +35,7 @@ COMPARED = ("nimg", "tick", "networks", "ema", "optimizers", "loss", "augmentati
 
 @dataclass(frozen=True)
 class Verified:
-    """What a recomputation has come to.
+    """The result of a recomputation.
 
     Args:
         first: images at its start.
@@ -52,16 +53,19 @@ class Verified:
 
 
 class _StopAt(Plugin):
-    def __init__(self, nimg: int) -> None:
-        self.nimg = nimg
+    """Ends at `nimg` images; `closes` says whether the tick ends there too, though it may be shorter than others."""
+
+    def __init__(self, nimg: int, closes: bool) -> None:
+        self.nimg, self.closes = nimg, closes
 
     def after_step(self) -> None:
         if self.trainer.nimg >= self.nimg:
-            self.trainer.stop("the stretch is recomputed")
+            end = self.trainer.finish if self.closes else self.trainer.stop
+            end("the stretch is recomputed")
 
 
 def stretches(folder: Path, from_start: bool = False) -> list[tuple[Path | None, Path]]:
-    """Neighbouring checkpoints of a run, in the order of their images; None stands for the run's first step.
+    """Neighbouring checkpoints of a run, in the order of their images; None is the run's first step.
 
     Args:
         folder: the run's.
@@ -71,25 +75,34 @@ def stretches(folder: Path, from_start: bool = False) -> list[tuple[Path | None,
         UserError: if there is none.
     """
     place = checkpoint_folder(folder, stored_config(folder).get("checkpoints_dir") or "")
-    found = [(number_of(path), path) for path in snapshots(place)]
-    best = read_best(place)
-    if best is not None and not any(_is_at(path, best["nimg"]) for _, path in found):
-        found.append((best["nimg"] / 1000, place / BEST))
-    paths = [path for _, path in sorted(found)]
+    processes = read_json(folder / "environment.json").get("processes", "1")
+    if processes != "1":
+        raise UserError(f"verify: {folder} was trained by {processes} processes, here is one; sums would differ")
+    best = [place / BEST] if (place / BEST).is_file() else []
+    # Names may have whole thousands alone, or be given by hand; the best checkpoint may be the same as a snapshot.
+    found = {nimg: path for path in [*best, *snapshots(place)] if (nimg := _images(path)) > 0}
+    paths = [path for _, path in sorted(found.items())]
     pairs: list[tuple[Path | None, Path]] = list(zip(paths[:-1], paths[1:], strict=True))
     if from_start and paths:
         pairs.insert(0, (None, paths[0]))
     if not pairs:
         raise UserError(
-            f"verify: {folder} has {len(paths)} checkpoints, and a stretch is between two; allowed: a run with"
+            f"verify: {folder} has {len(paths)} checkpoints, and two are needed; allowed: a run with"
             " SaverPlugin.keep_old_checkpoints True, or --from_start, which recomputes from the first step"
         )
     return pairs
 
 
-def _is_at(path: Path, nimg: int) -> bool:
-    """Whether a snapshot, whose name may have its whole thousands alone, is that of `nimg` images."""
-    return number_of(path) in (nimg // 1000, nimg / 1000) and load_checkpoint(path)["nimg"] == nimg
+def _images(path: Path) -> int:
+    """The images that a checkpoint was written at; its tensors are not read.
+
+    Raises:
+        DamagedError: if it is none.
+    """
+    try:
+        return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["nimg"])
+    except Exception:  # whatever it is, reading all of it says it better
+        return int(load_checkpoint(path)["nimg"])
 
 
 def verify(first: Path | None, last: Path, device: str | None = None) -> Verified:
@@ -108,15 +121,17 @@ def verify(first: Path | None, last: Path, device: str | None = None) -> Verifie
     begin = 0 if start is None else start["nimg"]
     stream = 0 if start is None else start["trainer"].get("stream", 0)
     if target["trainer"].get("stream", 0) != stream:
-        raise UserError(f"verify: a rollback is between {begin} and {target['nimg']} images; give another stretch")
+        raise UserError(f"verify: a rollback is between {begin} and {target['nimg']} images; choose another interval")
     overrides: dict[str, Any] = {"loggers": [], "postprocessors": [], "checkpoints_dir": "", "save_dataset": ""}
+    if start is not None:  # another model's weights are in it
+        overrides["resume_network"] = ""
     config = resolve_overrides(None, overrides | ({} if device is None else {"device": device}), base=target["config"])
     began = time.monotonic()
     with TemporaryDirectory(prefix="pggan-verify-") as scratch:
         experiment = Experiment(config)
-        plan = experiment.plan()
-        if plan is not None and plan.unit == "second":
-            raise UserError("verify: this run grows by the clock, so that no two are alike; allowed: runs by kimg")
+        if experiment.source is not None:
+            experiment.load_weights()
+        _replay(experiment, target, begin)
         if experiment.dataset.fingerprint() != target["data"]:
             raise UserError("verify: the data are other files than the run's; nothing was computed")
         experiment.dataset.prepare()
@@ -124,7 +139,7 @@ def verify(first: Path | None, last: Path, device: str | None = None) -> Verifie
         trainer.parts.logger = trainer.hooks.logger = Logger()
         writers = (SaverPlugin, HTMLReport, OutputGenerator)
         trainer.plugins[:] = [plugin for plugin in trainer.plugins if not isinstance(plugin, writers)]
-        end = _StopAt(target["nimg"])
+        end = _StopAt(target["nimg"], target["trainer"]["tick_start_nimg"] == target["nimg"])
         end.setup(trainer)
         trainer.plugins.append(end)
         if start is not None:
@@ -138,6 +153,25 @@ def verify(first: Path | None, last: Path, device: str | None = None) -> Verifie
     differences = tuple(text for name, old, new in pairs if (text := _difference(name, old, new)))
     tensors = sum(isinstance(old, torch.Tensor) for _, old, _ in pairs)
     return Verified(begin, target["nimg"], time.monotonic() - began, tensors, differences)
+
+
+def _replay(experiment: Experiment, target: Mapping[str, Any], begin: int) -> None:
+    """Let a run that grows by the clock grow as it has been recorded; one that counts images needs no record."""
+    plan = experiment.plan()
+    if plan is None or plan.unit == "image":
+        return
+    assert experiment.manager is not None
+    rows = target["plugins"].get("DepthManager", {}).get("recorded")
+    depth = experiment.dataset.growth.max_depth
+    sound = isinstance(rows, torch.Tensor) and rows.shape[1:] == (4,) and bool(rows.isfinite().all())
+    sound = sound and all(0 <= row[1] <= depth and 0 <= row[2] <= 1 for row in rows.tolist())
+    recorded = Recorded(rows) if sound else Recorded()
+    if recorded.at(begin) is None:
+        raise UserError(
+            f"verify: this run grows by the clock, and its checkpoint does not say how it grew from {begin} images on;"
+            " allowed: a later interval, or a run of this release or a later one"
+        )
+    experiment.manager.replayed = recorded
 
 
 def _pairs(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:

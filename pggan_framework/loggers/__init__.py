@@ -1,1 +1,1 @@
-"""Loggers: where the metrics, images and sounds of a run go."""
+"""Loggers: record the metrics, images and sounds of a run."""

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 UNLIMITED_KIMG = 1e9
-"""Length of a run that a clock alone ends, in thousand images."""
+"""total_kimg of a run that only a clock ends."""
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often values lie in each of some bins.
+    """Counts of values in bins.
 
     Args:
-        counts: [bins], whole numbers.
+        counts: [bins], integers.
         edges: [bins + 1], ascending.
         sum: of the values themselves.
         sum_squares: of their squares.
@@ -36,19 +36,18 @@ class Histogram:
 
 
 Verbosity = Literal["quiet", "normal", "verbose"]
-"""How much a run prints to the terminal; files always have everything."""
+"""Amount of terminal output; files always have everything."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run is between two steps.
+    """The position of a run between two steps.
 
     Args:
         depth: index of the deepest block in use.
-        size: of the images there, ``16x16``.
-        alpha: how far that block has faded in, 1 when it has.
-        depth_left: how long training stays at this depth, in images, or in seconds where `by_clock`; None where it
-            does not say.
+        size: of the images at this depth, ``16x16``.
+        alpha: fade-in weight of that block, 1 after the transition.
+        depth_left: how long training stays at this depth, in images, or in seconds if `by_clock`; None if unknown.
         by_clock: whether the schedule counts seconds.
     """
 
@@ -61,23 +60,23 @@ class Position:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a logger receives at the start.
+    """The information a logger receives at the start.
 
     Args:
         directory: the run's folder.
         name: its name, ``007-tones``.
         config: the resolved configuration as nested plain values, without secrets.
         config_text: the same as YAML, as in config.yaml.
-        data: the dataset's summary, in words.
-        networks: for each network its table: a row (layer, output shape, parameters) a layer.
-        total_kimg: how long the run is, in thousand images; `UNLIMITED_KIMG` where a clock alone ends it.
-        resumed_nimg: where a resumed run continues, in images; None for a new run.
-        logged_nimg: where its last complete tick ended; values after it are logged again.
+        data: the dataset's summary, as text.
+        networks: for each network its table: one row (layer, output shape, parameters) per layer.
+        total_kimg: length of the run in thousand images; `UNLIMITED_KIMG` if only a clock ends it.
+        resumed_nimg: position of a resumed run, in images; None for a new run.
+        logged_nimg: end of its last complete tick; values after it are logged again.
         environment: versions, machine and device.
-        seconds: how long this start trains at most where a clock ends it.
-        data_line: the training data in one short line.
-        verbosity: how much is printed.
-        position: returns where the run is; cheap enough for twice a second.
+        seconds: wall-clock limit of this session, if there is one.
+        data_line: the training data as one short line.
+        verbosity: amount of terminal output.
+        position: returns the position of the run; cheap enough to call twice per second.
     """
 
     directory: Path
@@ -98,16 +97,16 @@ class RunInfo:
 
 @contract("logger")
 class Logger:
-    """Base of all loggers: every method does nothing until it is overridden. None may stop a run."""
+    """Base of all loggers: every method does nothing unless overridden. A logger never stops a run."""
 
     def start(self, run: RunInfo) -> None:
         """Called once, before the first step."""
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Called each tick with its values: tick, kimg, depth, alpha, lod, minibatch, times, losses ..."""
+        """Called every tick with its values: tick, kimg, depth, alpha, lod, minibatch, times, losses ..."""
 
     def progress(self, nimg: int) -> None:
-        """Called after every step; must cost next to nothing."""
+        """Called after every step; must cost almost no time."""
 
     def image(self, name: str, path: Path, nimg: int) -> None:
         """An image was written to `path`."""
@@ -116,10 +115,10 @@ class Logger:
         """A sound was written to `path`."""
 
     def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
-        """The spread of some values, a layer's weights."""
+        """A distribution of values, such as a layer's weights."""
 
     def message(self, text: str) -> None:
-        """Something a person should read, one line."""
+        """A one-line message for the user."""
 
     def finish(self, status: str) -> None:
         """Called once at the end; status is ``finished``, ``interrupted`` or ``failed``."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pggan_framework.errors import UserError
 from pggan_framework.loggers.base import RunInfo
 from pggan_framework.loggers.flat import flat
-from pggan_framework.loggers.group import RemoteLogger
+from pggan_framework.loggers.group import RemoteLogger, stored_id
 from pggan_framework.registry import register
 
 _BACKEND = "https://www.comet.com/clientlib/"
@@ -21,17 +21,17 @@ _KEY_FILE = "comet.json"
 
 @register("logger")
 class CometLogger(RemoteLogger):
-    """Logs to Comet: online with a key, else, or when the service cannot be reached, into an offline archive.
+    """Logs to Comet: online with a key; into an offline archive without one or if the service is unreachable.
 
-    The key comes from ``--comet_key`` or the environment variable ``COMET_API_KEY`` and is written nowhere. A resumed
-    run continues the same experiment, whose name is kept in ``comet.json``. Comet's automatic capture of code,
-    environment, git and output is off.
+    The key comes from ``--comet_key`` or the environment variable ``COMET_API_KEY`` and is never stored. A resumed run
+    continues the same experiment, whose name is kept in ``comet.json``. Comet's automatic capture of code, environment,
+    git and output is disabled.
 
     Args:
-        comet_key: the API key; empty for the one in ``COMET_API_KEY``.
-        comet_project_name: the project on Comet; empty for Comet's default.
-        offline_directory: where offline archives go; ``comet`` in the run's folder by default.
-        timeout: how long to wait for the service to answer before going offline, in seconds; above 0.
+        comet_key: API key; empty for the one in ``COMET_API_KEY``.
+        comet_project_name: project on Comet; empty for Comet's default.
+        offline_directory: folder for offline archives; if not given, ``comet`` in the run's folder.
+        timeout: seconds to wait for the service before going offline; above 0.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("comet_key", "comet_project_name")
@@ -54,8 +54,8 @@ class CometLogger(RemoteLogger):
         self._handler: _FirstError | None = None
 
     def start(self, run: RunInfo) -> None:
-        """Open the experiment and hand it the configuration."""
-        # Comet patches other libraries and reports its own crashes unless told not to, before it is imported.
+        """Open the experiment and log the configuration."""
+        # Comet patches other libraries and reports its own crashes unless disabled before its import.
         os.environ.setdefault("COMET_DISABLE_AUTO_LOGGING", "1")
         os.environ.setdefault("COMET_ERROR_TRACKING_ENABLE", "false")
         import comet_ml
@@ -64,7 +64,7 @@ class CometLogger(RemoteLogger):
         self._archives = Path(self.offline_directory) if self.offline_directory else run.directory / "comet"
         self._older = set(self._archives.glob("*.zip"))
         key_file = run.directory / _KEY_FILE
-        previous = _read_key(key_file) if run.resumed_nimg is not None else None
+        previous = stored_id(key_file, "experiment_key") if run.resumed_nimg is not None else None
         self._experiment = self._open(comet_ml, run, previous)
         key_file.write_text(json.dumps({"experiment_key": self._experiment.get_key()}) + "\n", encoding="utf-8")
         if previous is None:
@@ -90,14 +90,14 @@ class CometLogger(RemoteLogger):
             self._experiment.log_audio(str(path), file_name=path.name, metadata={"name": name}, step=nimg)
 
     def finish(self, status: str) -> None:
-        """Send or archive what is left."""
+        """Send or archive the remaining data."""
         if self._experiment is None:
             return
         experiment, self._experiment = self._experiment, None
         try:
             experiment.log_other("status", status)
             experiment.end()
-            # An online experiment that lost its connection leaves an archive too.
+            # An online experiment that lost its connection also leaves an archive.
             found = [path for path in self._archives.glob(f"{experiment.get_key()}*.zip") if path not in self._older]
             if found:
                 self.report(f"Comet: to upload this run: comet upload {' '.join(map(str, found))}")
@@ -106,7 +106,7 @@ class CometLogger(RemoteLogger):
                 self._handler.remove()
 
     def _open(self, comet_ml: Any, run: RunInfo, previous: str | None) -> Any:
-        """The experiment: online if there is a key and an answer, else offline."""
+        """The experiment: online with a key and a reachable service, else offline."""
         options: dict[str, Any] = {
             "experiment_config": comet_ml.ExperimentConfig(
                 name=run.name,
@@ -130,7 +130,7 @@ class CometLogger(RemoteLogger):
         reason = "no key given (--comet_key or COMET_API_KEY)"
         if self._key:
             try:
-                # Without this Comet itself tries for half a minute.
+                # Without this check, Comet itself retries for half a minute.
                 _reach(comet_ml.get_config("comet.url_override") or _BACKEND, self.timeout)
                 experiment = comet_ml.start(api_key=self._key, online=True, **options)
                 if experiment.alive:
@@ -147,7 +147,7 @@ class CometLogger(RemoteLogger):
 
 
 class _FirstError(logging.Handler):
-    """Comet's own messages, cut to the first error and freed of secrets; it would print them over the progress bar."""
+    """Comet's log messages, reduced to the first error without secrets; Comet would print over the progress bar."""
 
     def __init__(self, owner: CometLogger) -> None:
         super().__init__(logging.ERROR)
@@ -165,17 +165,17 @@ class _FirstError(logging.Handler):
             self._owner.report(self._owner.mask(f"Comet: {record.getMessage()}"))
 
     def remove(self) -> None:
-        """Give Comet its own handlers back."""
+        """Restore Comet's own handlers."""
         self._source.removeHandler(self)
         for handler, level in self._quiet:
             handler.setLevel(level)
 
 
 def _reach(url: str, timeout: float) -> None:
-    """Return if anything at `url` answers, whatever it says.
+    """Return if anything at `url` answers, whatever its answer.
 
     Raises:
-        OSError: if nothing does within `timeout` seconds.
+        OSError: if there is no answer within `timeout` seconds.
     """
     from ssl import SSLError
     from urllib.error import HTTPError, URLError
@@ -186,14 +186,6 @@ def _reach(url: str, timeout: float) -> None:
     except HTTPError:
         return
     except URLError as error:
-        # Comet brings its own certificates: it may get through where this does not.
+        # Comet uses its own certificates and may connect where this request fails.
         if not isinstance(error.reason, SSLError):
             raise
-
-
-def _read_key(path: Path) -> str | None:
-    """The experiment an earlier part of this run logged to, if its file can be read."""
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["experiment_key"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -1,4 +1,4 @@
-"""A nested configuration as flat names, as tracking services show it."""
+"""A nested configuration as flat names, for tracking services."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values as ``Class.param``; lists as text; keys of the service itself are left out."""
+    """Nested values as ``Class.param``; lists as text; keys of the service itself are omitted."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         if name == "comet_key":

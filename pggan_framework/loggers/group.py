@@ -1,9 +1,11 @@
-"""Several loggers as one, none of which can stop a run."""
+"""A group of loggers behind one interface; none can stop a run."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pggan_framework.errors import UserError
 from pggan_framework.loggers import terminal
@@ -13,31 +15,67 @@ from pggan_framework.loggers.base import Histogram, Logger, RunInfo
 class RemoteLogger(Logger):
     """Base of loggers that send a run's metrics to a service, such as Comet.
 
-    A subclass simply lets its exceptions out: in a `LoggerGroup` they become one warning, with the `secrets` masked,
-    and training continues.
+    A subclass does not catch exceptions: a `LoggerGroup` turns them into one warning, with the `secrets` masked, and
+    training continues.
     """
 
     secrets: tuple[str, ...] = ()
-    """What no message may show: keys, tokens."""
+    """Strings that messages must not show: keys, tokens."""
     report: Callable[[str], None] = staticmethod(terminal.warn)
-    """Prints one line for a person; a `LoggerGroup` points it at its own `message`."""
+    """Prints one line for the user; a `LoggerGroup` connects it to its own `message`."""
 
     def mask(self, text: str) -> str:
-        """`text` on one line, with every secret replaced by stars."""
+        """`text` on one line, with every secret replaced by asterisks."""
         text = " ".join(text.split())
         for secret in filter(None, self.secrets):
             text = text.replace(secret, "***")
         return text
 
 
+def stored_id(path: Path, key: str) -> str | None:
+    """The service's id of an earlier part of this run, from a JSON file; None if it cannot be read."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))[key])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+class WandbInterface(RemoteLogger):
+    """Base of loggers to services with wandb's interface; `_run` is None before the start and after the end."""
+
+    _run: Any = None
+    _package: Any = None
+    """The imported package."""
+
+    def image(self, name: str, path: Path, nimg: int) -> None:
+        """Log an image file."""
+        self._log_as("Image", name, nimg, str(path))
+
+    def audio(self, name: str, path: Path, nimg: int) -> None:
+        """Log a sound file, with its sample rate and format."""
+        self._log_as("Audio", name, nimg, str(path))
+
+    def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
+        """Log a distribution of values."""
+        self._log_as("Histogram", name, nimg, np_histogram=(histogram.counts, histogram.edges))
+
+    def _log_as(self, kind: str, name: str, nimg: int, *what: Any, **named: Any) -> None:
+        if self._run is not None:
+            self._log({name: getattr(self._package, kind)(*what, **named)}, nimg)
+
+    def _log(self, values: dict[str, Any], nimg: int) -> None:
+        """Log values by name at `nimg`; nothing before the start and after the end."""
+        raise NotImplementedError
+
+
 class LoggerGroup(Logger):
     """Forwards every call to each of its loggers.
 
-    An exception of one logger becomes one warning, given to those that print messages; the others and the run continue.
-    A logger that could not start is left out; one that fails later is tried again, since a network may come back.
+    An exception in one logger becomes one warning, sent to those that print messages; the others and the run continue.
+    A logger that fails to start is dropped; one that fails later is tried again, since a network may recover.
 
     Args:
-        loggers: the loggers; those that print messages are started first, so that they can print what the rest report.
+        loggers: the loggers; those that print messages start first, so that they can print the others' reports.
     """
 
     def __init__(self, loggers: Sequence[Logger]) -> None:
@@ -52,7 +90,7 @@ class LoggerGroup(Logger):
         """Start every logger.
 
         Raises:
-            UserError: if a logger's parameters are wrong; nothing else is let through.
+            UserError: if a logger's parameters are wrong; other exceptions are caught.
         """
         for logger in tuple(self.loggers):
             try:
@@ -69,7 +107,7 @@ class LoggerGroup(Logger):
         self._each(lambda logger: logger.log(stats, nimg))
 
     def progress(self, nimg: int) -> None:
-        """Forward a step, only to loggers that listen for it."""
+        """Forward a step, only to loggers that override this method."""
         for logger in self._progressing:
             try:
                 logger.progress(nimg)
@@ -85,11 +123,11 @@ class LoggerGroup(Logger):
         self._each(lambda logger: logger.audio(name, path, nimg))
 
     def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
-        """Forward a spread of values."""
+        """Forward a distribution of values."""
         self._each(lambda logger: logger.histogram(name, histogram, nimg))
 
     def message(self, text: str) -> None:
-        """Forward a line for a person; on standard error where no logger prints messages."""
+        """Forward a message; print it on standard error if no logger prints messages."""
         if any(_overrides(logger, "message") for logger in self.loggers):
             self._each(lambda logger: logger.message(text))
         else:
@@ -116,5 +154,5 @@ class LoggerGroup(Logger):
 
 
 def _overrides(logger: Logger, method: str) -> bool:
-    """Whether this logger does anything in `method`."""
+    """Whether this logger overrides `method`."""
     return getattr(type(logger), method) is not getattr(Logger, method)

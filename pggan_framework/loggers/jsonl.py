@@ -1,4 +1,4 @@
-"""stats.jsonl: one JSON object a tick, for programs."""
+"""stats.jsonl: one JSON object per tick, for programs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pggan_framework.storage.atomic import atomic_path
 
 @register("logger")
 class JSONLLogger(Logger):
-    """Writes the values of every tick to a file, one JSON object per line; what is not a finite number is null.
+    """Writes the values of every tick to a file, one JSON object per line; non-finite numbers are null.
 
-    A resumed run first drops what the checkpoint does not know of, so that the file reads as if it had never stopped.
+    A resumed run first drops rows newer than its checkpoint, so that the file reads as if the run had not stopped.
 
     Args:
         filename: the file, inside the run's folder.
@@ -27,12 +27,12 @@ class JSONLLogger(Logger):
     def __init__(self, filename: str = "stats.jsonl") -> None:
         self.filename = filename
         self._size = 0
-        """Bytes of whole lines in the file."""
+        """Bytes of complete lines in the file."""
         self._waiting = b""
-        """Lines that found no place on a full disk."""
+        """Lines that could not be written because the disk was full."""
 
     def start(self, run: RunInfo) -> None:
-        """Begin the file, or cut it back to where the run continues."""
+        """Create the file, or truncate it to where the run resumes."""
         self.path = run.directory / self.filename
         kept = [] if run.resumed_nimg is None else _lines_until(self.path, run.logged_nimg)
         with atomic_path(self.path) as temporary:
@@ -49,13 +49,13 @@ class JSONLLogger(Logger):
         self._write()
 
     def finish(self, status: str) -> None:
-        """Write what could not be written before."""
+        """Write the lines that could not be written before."""
         if self._waiting:
             self._write()
 
     def _write(self) -> None:
         with self.path.open("r+b" if self.path.exists() else "wb", buffering=0) as file:
-            file.truncate(self._size)  # half a line, where the disk was full
+            file.truncate(self._size)  # removes a partial line, written when the disk was full
             file.seek(self._size)
             written = file.write(self._waiting)
             if written != len(self._waiting):
@@ -64,7 +64,7 @@ class JSONLLogger(Logger):
 
 
 def _lines_until(path: Path, nimg: int) -> list[str]:
-    """The whole lines of `path` whose nimg is at most `nimg`."""
+    """The complete lines of `path` whose nimg is at most `nimg`."""
     if not path.exists():
         return []
     kept = []
@@ -79,7 +79,7 @@ def _lines_until(path: Path, nimg: int) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A number that JSON has: integers as they are, other numbers as float, null for NaN and infinities."""
+    """A number as JSON has it: integers unchanged, other numbers as float, null for NaN and infinities."""
     if isinstance(value, (int, str)) or value is None:
         return value
     number = float(value)

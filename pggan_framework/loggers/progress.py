@@ -1,4 +1,4 @@
-"""How far a run is and when it will end: one living line on a terminal, a line now and then elsewhere."""
+"""Progress and remaining time of a run: one live line on a terminal, periodic lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,23 +18,21 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _WINDOW = 10
-"""Over how many measurements the rate behind the remaining time is taken."""
+"""Number of measurements in the moving rate behind the remaining time."""
 _REDRAW = 0.5
-"""Seconds between two drawings of the living line."""
-_DISTANCES = ("sound.frechet", "picture.swd.average", "image.swd.average")
-"""Metrics whose ratio to their baseline is the quality of samples."""
+"""Seconds between two updates of the live line."""
 
 
 @register("logger")
 class ProgressLogger(Logger):
-    """Shows progress on standard error: a living line on a terminal, plain lines in a file or pipe.
+    """Shows progress on standard error: a live line on a terminal, plain lines in a file or pipe.
 
-    A line has the depth, its resolution and alpha, images per second, the time left for this depth and for the run, and
-    the quality: the distance of the samples to the data over the real-vs-real baseline. The time left follows the
-    recent rate, so it grows when a depth is added; where a clock ends the run, it is what the clock leaves.
+    A line has the depth, its resolution and alpha, images per second, the remaining time of this depth and of the run,
+    and the quality: the distance of the samples to the data, divided by the real-vs-real baseline. The remaining time
+    follows the recent rate, so it rises when a depth is added; with a wall-clock limit, it is what the limit leaves.
 
     Args:
-        seconds: time between two plain lines, in seconds; above 0.
+        seconds: seconds between two plain lines; above 0.
     """
 
     def __init__(self, seconds: float = 30) -> None:
@@ -48,7 +46,7 @@ class ProgressLogger(Logger):
         self._quality = ""
 
     def start(self, run: RunInfo) -> None:
-        """Draw the first line, or set the clock for it."""
+        """Draw the first line, or start its timer."""
         self._run = run
         self._total = max(round(run.total_kimg * 1000), 1)
         self._nimg = self._shown = run.resumed_nimg or 0
@@ -64,11 +62,9 @@ class ProgressLogger(Logger):
         self._due = now + (_REDRAW if self._bar is not None else self.seconds)
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Keep the quality, where it was measured."""
-        for name in _DISTANCES:
-            baseline = stats.get(f"{name}.floor", 0)
-            if name in stats and baseline > 0:
-                self._quality = f"quality {stats[name] / baseline:.1f}x baseline"
+        """Store the quality, if it was measured."""
+        if "quality" in stats:
+            self._quality = f"quality {stats['quality']:.1f}x baseline"
 
     def progress(self, nimg: int) -> None:
         """Draw a line if it is time."""
@@ -78,7 +74,7 @@ class ProgressLogger(Logger):
             self._draw(now)
 
     def finish(self, status: str) -> None:
-        """Leave the living line as it is, or write a last plain one."""
+        """Leave the live line on the screen, or write a last plain one."""
         if self._nimg != self._shown and self._due < float("inf"):
             self._draw(time.monotonic())
         self._drop_bar()
@@ -92,7 +88,7 @@ class ProgressLogger(Logger):
             with suppress(*PLAIN_ERRORS):
                 say(f"{done:4.0%}  {text}", sys.stderr)
             return
-        # Rates over less than a second jump with each pause for samples.
+        # Rates over less than a second jump at each pause for samples.
         if now - self._marks[-1][0] >= 1:
             self._mark(now)
         self._due = now + _REDRAW
@@ -107,7 +103,7 @@ class ProgressLogger(Logger):
         self._marks.append((now, self._nimg))
 
     def _line(self, now: float) -> str:
-        """The text behind the percentage."""
+        """The text after the percentage."""
         begin, first = self._marks[0]
         rate = (self._nimg - first) / (now - begin) if now > begin else 0.0
         clock = self._run.seconds is not None
@@ -129,13 +125,13 @@ class ProgressLogger(Logger):
         return ", ".join([*parts, self._quality] if self._quality else parts)
 
     def _done(self, now: float) -> float:
-        """Fraction of the run, or of the time that a clock gives this start of it."""
+        """The completed fraction of the run, or of the wall-clock limit of this session."""
         if self._run.seconds is None:
             return min(self._nimg / self._total, 1)
         return min((now - self._start) / max(self._run.seconds, 1e-9), 1)
 
     def _rest(self, now: float) -> float:
-        """Seconds that the clock leaves."""
+        """Seconds left of the wall-clock limit."""
         assert self._run.seconds is not None
         return max(self._start + self._run.seconds - now, 0)
 

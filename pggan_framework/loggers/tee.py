@@ -1,4 +1,4 @@
-"""log.txt and the terminal: what a run is made of, then one readable line a tick."""
+"""log.txt and the terminal: a summary of the run, then one readable line per tick."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _COLUMNS: dict[str, Callable[[float], str]] = {
 }
 """The values of a tick's line, with their units, in this order."""
 _LEFT_OUT = re.compile(
-    r"nimg|lod|minibatch|sec\.tick|ms\..*|[GD]_lr|[GD]_.*|r1|r2|drift|gradient.*|(sound|picture|image)\..*|.*\.floor"
+    r"nimg|lod|minibatch|sec\.tick|ms\..*|[GD]_lr|[GD]_.*|quality|r1|r2|drift|gradient.*|(sound|picture|image)\..*|.*\.floor"
 )
-"""What stats.jsonl and the report have; the quality of samples has a line of its own."""
+"""Values only in stats.jsonl and the report; sample quality has its own line."""
 
 
 def tick_line(stats: Mapping[str, float], everything: bool = False) -> str:
-    """A tick's values as one line: the known ones in fixed columns, then those of a user's plugins as ``name value``.
+    """A tick's values as one line: the known ones in fixed columns, then those of user plugins as ``name value``.
 
     Args:
         stats: the values.
-        everything: append all others too.
+        everything: also append all others.
     """
     known = [form(float(stats[key])) for key, form in _COLUMNS.items() if key in stats]
     others = [
@@ -51,7 +51,7 @@ def network_table(name: str, rows: list[tuple[str, str, int]]) -> str:
     """A network's layers, output shapes and parameter counts as aligned lines, the total last.
 
     Args:
-        name: the network's name, over the first column.
+        name: the network's name, the header of the first column.
         rows: (layer, output shape, parameters) of each layer.
     """
     cells = [(name, "output shape", "parameters")]
@@ -65,9 +65,9 @@ def network_table(name: str, rows: list[tuple[str, str, int]]) -> str:
 
 @register("logger")
 class TeeLogger(Logger):
-    """Writes for people: everything to a file, a summary and a line for each tick to the terminal too.
+    """Writes readable logs: everything to a file; a summary and a line per tick to the terminal too.
 
-    A terminal that closes or a disk that is full costs one warning on the other, never the run.
+    A closed terminal or a full disk causes one warning on the other output and never stops the run.
 
     Args:
         filename: the file, inside the run's folder; a resumed run appends to it.
@@ -81,7 +81,7 @@ class TeeLogger(Logger):
         self._verbosity: Verbosity = "normal"
 
     def start(self, run: RunInfo) -> None:
-        """Write the run's head, or where it resumes."""
+        """Write the run's header, or the position where it resumes."""
         self._path = run.directory / self.filename
         self._verbosity = run.verbosity
         now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
@@ -95,11 +95,11 @@ class TeeLogger(Logger):
             self.message(f"resumed at {run.resumed_nimg / 1000:.2f} kimg, {now}")
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """One line."""
+        """Write one line."""
         self.message(tick_line(stats, everything=self._verbosity == "verbose"))
 
     def message(self, text: str) -> None:
-        """One line, to both."""
+        """Write one line to both."""
         self._write(text)
         self._print(text)
 
@@ -126,11 +126,11 @@ class TeeLogger(Logger):
         except PLAIN_ERRORS as error:
             self._terminal_open = False
             abandon_stdout()
-            self._write(f"warning: the terminal is gone ({error}); from here on only this file is written")
+            self._write(f"warning: the terminal is closed ({error}); from here on only this file is written")
 
 
 def _head(run: RunInfo, now: str) -> str:
-    """What log.txt opens with."""
+    """The header of log.txt."""
     facts = {"run": run.name, "date": now, **run.environment}
     sections = [_pairs(facts), "configuration\n\n" + run.config_text.rstrip(), "data\n\n" + _pairs(run.data)]
     sections += [network_table(name, rows) for name, rows in run.networks.items()]
@@ -138,7 +138,7 @@ def _head(run: RunInfo, now: str) -> str:
 
 
 def _summary(run: RunInfo) -> str:
-    """The few lines of the head that a person needs on the terminal."""
+    """The part of the header that is also printed to the terminal."""
     lengths = [] if run.total_kimg >= UNLIMITED_KIMG else [f"{run.total_kimg:g} kimg"]
     lengths += [] if run.seconds is None else [f"{duration(run.seconds)} of training"]
     sizes = [f"{name.lower()} {sum(row[2] for row in rows):,}" for name, rows in run.networks.items()]
@@ -147,7 +147,7 @@ def _summary(run: RunInfo) -> str:
 
 
 def _pairs(facts: Mapping[str, str]) -> str:
-    """Name and value in two columns; lines of a longer value stay in theirs."""
+    """Names and values in two columns; continuation lines of a value keep its column."""
     width = max(map(len, facts), default=0)
     indent = "\n" + " " * (width + 2)
     return "\n".join(f"{name:<{width}}  {indent.join(str(value).splitlines())}" for name, value in facts.items())

@@ -13,13 +13,13 @@ from pggan_framework.registry import register
 
 @register("logger")
 class TensorBoardLogger(Logger):
-    """Writes event files, which ``tensorboard --logdir results`` shows, all runs side by side; the step is nimg.
+    """Writes TensorBoard event files; ``tensorboard --logdir results`` compares all runs. The step is nimg.
 
-    Nothing leaves the machine. A resumed run first marks what the checkpoint does not know of as past, so that curves
-    read as if it had never stopped. Needs the extra ``tensorboard``.
+    All data remain on this machine. A resumed run first marks events newer than its checkpoint as superseded, so that
+    curves read as if the run had not stopped. Needs the extra ``tensorboard``.
 
     Args:
-        directory: where the event files go, inside the run's folder.
+        directory: folder of the event files, inside the run's folder.
     """
 
     def __init__(self, directory: str = "tensorboard") -> None:
@@ -36,7 +36,7 @@ class TensorBoardLogger(Logger):
         purge = None if run.resumed_nimg is None else run.logged_nimg + 1
         self._writer = SummaryWriter(self._folder, purge_step=purge)
         if run.resumed_nimg is None:
-            # Four spaces make it a block of code in the markdown that texts are.
+            # Four spaces make it a code block in markdown.
             text = "".join(f"    {line}\n" for line in run.config_text.splitlines())
             self._writer.add_text("config", text, 0)
 
@@ -62,7 +62,7 @@ class TensorBoardLogger(Logger):
                 self._writer.add_image(name, np.asarray(picture.convert("RGB")), nimg, dataformats="HWC")
 
     def audio(self, name: str, path: Path, nimg: int) -> None:
-        """Write a sound; its channels are mixed into one, the only number TensorBoard plays."""
+        """Write a sound, downmixed to mono: TensorBoard plays one channel only."""
         if self._writer is not None:
             import soundfile
 
@@ -70,7 +70,7 @@ class TensorBoardLogger(Logger):
             self._writer.add_audio(name, wave.mean(axis=1)[None], nimg, sample_rate=rate)
 
     def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
-        """Write a spread of values."""
+        """Write a distribution of values."""
         if self._writer is not None:
             edges = histogram.edges.tolist()
             self._writer.add_histogram_raw(
@@ -80,7 +80,7 @@ class TensorBoardLogger(Logger):
                 num=int(histogram.counts.sum()),
                 sum=histogram.sum,
                 sum_squares=histogram.sum_squares,
-                # A bucket is given by its upper end; the empty first one gives the lower end of the second.
+                # A bucket is given by its upper edge; the empty first one gives the lower edge of the second.
                 bucket_limits=edges,
                 bucket_counts=[0, *histogram.counts.tolist()],
                 global_step=nimg,
@@ -94,7 +94,7 @@ class TensorBoardLogger(Logger):
             writer.close()
 
     def _go_back(self, nimg: int) -> None:
-        """Mark what was written at `nimg` and later as past: the run was rolled back."""
+        """Mark events at `nimg` and later as superseded: the run was rolled back."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer.close()

@@ -1,22 +1,23 @@
-"""Lines on a terminal that a progress bar may share, and durations a person can read."""
+"""Terminal lines that coexist with a progress bar, and durations as text."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TextIO
 
 PLAIN_ERRORS = (OSError, ValueError)
-"""What writing to a stream raises when its other end is gone: a broken pipe, a closed file."""
+"""Exceptions of writing to a closed stream: a broken pipe, a closed file."""
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print whole lines, above any progress bar that is being drawn.
+    """Print lines above an active progress bar.
 
     Args:
         text: one or several lines, without the last newline.
-        stream: where to; standard output by default.
+        stream: the destination (default: standard output).
 
     Raises:
         OSError, ValueError: if the stream is closed.
@@ -27,19 +28,34 @@ def say(text: str, stream: TextIO | None = None) -> None:
     if stream is None:  # a process without a console has none
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    # A C locale cannot print every name of a file; a question mark is better than a stopped run.
+    # The C locale cannot encode every file name; a question mark is better than a stopped run.
     tqdm.write(text.encode(encoding, "replace").decode(encoding), file=stream)
     stream.flush()
 
 
 def warn(text: str) -> None:
-    """Print a warning to standard error; a closed terminal is no error."""
+    """Print a warning to standard error; a closed terminal is not an error."""
     with suppress(*PLAIN_ERRORS):
         say(f"warning: {text}", sys.stderr)
 
 
+def error(text: str) -> None:
+    """Print the one line that ends a command; a closed terminal is not a further error."""
+    with suppress(*PLAIN_ERRORS):
+        print(f"error: {text}", file=sys.stderr, flush=True)
+
+
+def print_lines(lines: Iterable[str], stream: TextIO | None = None) -> None:
+    """Print lines on standard output or another stream; a closed one changes nothing of what the command does."""
+    try:
+        for line in lines:
+            print(line, file=stream, flush=True)
+    except PLAIN_ERRORS:
+        abandon_stdout()
+
+
 def abandon_stdout() -> None:
-    """Send what is still buffered for a closed standard output nowhere, so that the exit status stays the run's own.
+    """Discard buffered text of a closed standard output, so that the run's exit status is kept.
 
     Otherwise the interpreter flushes it at exit, fails, and ends with status 120.
     """
@@ -50,7 +66,7 @@ def abandon_stdout() -> None:
 
 
 def duration(seconds: float) -> str:
-    """Words for a number of seconds: ``7s``, ``3m 05s``, ``1h 02m 03s``, ``2d 03h 04m``."""
+    """A duration as text: ``7s``, ``3m 05s``, ``1h 02m 03s``, ``2d 03h 04m``."""
     whole = int(max(seconds, 0) + 0.5)
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)

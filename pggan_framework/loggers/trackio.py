@@ -1,4 +1,4 @@
-"""trackio: a run's metrics, images and sounds in a local database with a dashboard, by wandb's API."""
+"""trackio: a run's metrics, images and sounds in a local database with a dashboard; it has wandb's API."""
 
 from __future__ import annotations
 
@@ -6,43 +6,41 @@ import os
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 from pggan_framework.errors import require
-from pggan_framework.loggers.base import Histogram, RunInfo
+from pggan_framework.loggers.base import RunInfo
 from pggan_framework.loggers.flat import flat
-from pggan_framework.loggers.group import RemoteLogger
+from pggan_framework.loggers.group import WandbInterface
 from pggan_framework.registry import register
 
 
 @register("logger")
-class TrackioLogger(RemoteLogger):
-    """Logs to trackio, which ``trackio show`` displays; the step is nimg, and sounds keep their sample rate.
+class TrackioLogger(WandbInterface):
+    """Logs to trackio; ``trackio show`` displays the run. The step is nimg; sounds keep their sample rate.
 
-    Nothing leaves the machine unless ``TRACKIO_SPACE_ID`` or ``TRACKIO_SERVER_URL`` says so. Data are kept in
-    ``TRACKIO_DIR``, by default in the cache of Hugging Face. A resumed run continues the same run there. Needs the
-    package trackio.
+    All data remain on this machine unless ``TRACKIO_SPACE_ID`` or ``TRACKIO_SERVER_URL`` is set. The folder is
+    ``TRACKIO_DIR``, by default in Hugging Face's cache. A resumed run continues the same run there. Needs the package
+    trackio.
 
     Args:
-        project: the project.
+        project: project name.
     """
 
     def __init__(self, project: str = "pggan") -> None:
         require("trackio", "TrackioLogger")
         self.project = project
-        self._run: Any = None
 
     def start(self, run: RunInfo) -> None:
         """Open the run and log the configuration."""
         import trackio
 
-        self._trackio = trackio
+        self._package = trackio
         config = {**flat(run.config), **{f"data/{name}": value for name, value in run.data.items()}}
-        with redirect_stdout(StringIO()):  # it prints several lines, which the report's one replaces
+        with redirect_stdout(StringIO()):  # it prints several lines; the report below replaces them
             self._run = trackio.init(
                 self.project,
-                # Runs of other folders may have the same name: the folder's parent makes it unique enough.
+                # Runs in other folders may have the same name; the parent folder's name distinguishes them.
                 name=f"{run.directory.resolve().parent.name}/{run.name}",
                 config=config,
                 resume="never" if run.resumed_nimg is None else "allow",
@@ -54,30 +52,15 @@ class TrackioLogger(RemoteLogger):
         self.report(f"trackio: {where or f'to look at this run: trackio show --project {self.project}'}")
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Log a tick's values at step `nimg`; ``time``, a name that trackio keeps to itself, as ``sec.total``."""
+        """Log a tick's values at step `nimg`; ``time``, which trackio reserves, becomes ``sec.total``."""
         self._log({"sec.total" if name == "time" else name: float(value) for name, value in stats.items()}, nimg)
-
-    def image(self, name: str, path: Path, nimg: int) -> None:
-        """Log an image file."""
-        if self._run is not None:
-            self._log({name: self._trackio.Image(str(path))}, nimg)
-
-    def audio(self, name: str, path: Path, nimg: int) -> None:
-        """Log a sound file, which keeps its sample rate and format."""
-        if self._run is not None:
-            self._log({name: self._trackio.Audio(str(path))}, nimg)
-
-    def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
-        """Log a distribution of values."""
-        if self._run is not None:
-            self._log({name: self._trackio.Histogram(np_histogram=(histogram.counts, histogram.edges))}, nimg)
 
     def finish(self, status: str) -> None:
         """Log how the run ended, and wait until everything is stored."""
         if self._run is not None:
             self._run = None
             with redirect_stdout(StringIO()):
-                self._trackio.finish()  # type: ignore[no-untyped-call,unused-ignore]
+                self._package.finish()  # type: ignore[no-untyped-call,unused-ignore]
 
     def _log(self, values: dict[str, Any], nimg: int) -> None:
         if self._run is not None:

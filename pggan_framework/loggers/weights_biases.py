@@ -10,31 +10,31 @@ from typing import Any
 from uuid import uuid4
 
 from pggan_framework.errors import UserError, require
-from pggan_framework.loggers.base import Histogram, RunInfo
+from pggan_framework.loggers.base import RunInfo
 from pggan_framework.loggers.flat import flat
-from pggan_framework.loggers.group import RemoteLogger
+from pggan_framework.loggers.group import WandbInterface, stored_id
 from pggan_framework.registry import register
 from pggan_framework.storage.atomic import atomic_path
 
 _ID_FILE = "wandb.json"
 _LAST_UPLOAD = 120.0
-"""Seconds the end of a run waits for what is not yet uploaded; it stays on disk for ``wandb sync``."""
+"""Seconds to wait at the end of a run for pending uploads; the rest remains on disk for ``wandb sync``."""
 
 
 @register("logger")
-class WandbLogger(RemoteLogger):
-    """Logs to Weights & Biases: online with a key, else, or when the service cannot be reached, into a folder.
+class WandbLogger(WandbInterface):
+    """Logs to Weights & Biases: online with a key; into a folder without one or if the service is unreachable.
 
-    The key is the one ``wandb login`` has stored or the environment variable ``WANDB_API_KEY``; it is written nowhere.
-    A resumed run continues the same run there, whose id is kept in ``wandb.json``. The horizontal axis is ``nimg``.
-    What wandb collects of itself (code, git, packages, machine, printed text) is off. Needs the extra ``wandb``.
+    The key is the one ``wandb login`` stored or the environment variable ``WANDB_API_KEY``; it is not stored again. A
+    resumed run continues the same run there, whose id is kept in ``wandb.json``. The horizontal axis is ``nimg``.
+    Wandb's automatic capture (code, git, packages, machine, printed text) is disabled. Needs the extra ``wandb``.
 
     Args:
-        project: the project; empty for wandb's default.
-        entity: the user or team; empty for the key's own.
-        offline: never ask the service.
-        offline_directory: where wandb keeps its files; ``wandb`` in the run's folder by default.
-        timeout: how long to wait for the service to answer before going offline, in seconds; above 0.
+        project: project name; empty for wandb's default.
+        entity: user or team; empty for the key's own.
+        offline: never contact the service.
+        offline_directory: folder of wandb's files; if not given, ``wandb`` in the run's folder.
+        timeout: seconds to wait for the service before going offline; above 0.
     """
 
     def __init__(
@@ -54,26 +54,25 @@ class WandbLogger(RemoteLogger):
         self.offline_directory = offline_directory
         self.timeout = timeout
         self.secrets = (os.environ.get("WANDB_API_KEY", ""),)
-        self._run: Any = None
 
     def start(self, run: RunInfo) -> None:
-        """Open the run and hand it the configuration."""
-        # Read when wandb is imported: it would report its own crashes and print over the progress bar.
+        """Open the run and log the configuration."""
+        # wandb reads these when it is imported; by default it reports its crashes and prints over the progress bar.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
 
-        self._wandb = wandb
-        # wandb makes a folder of its own, `wandb`, in the one it is given.
+        self._package = wandb
+        # wandb creates a subfolder `wandb` in the given one.
         self._directory = Path(self.offline_directory) if self.offline_directory else run.directory
         self._directory.mkdir(parents=True, exist_ok=True)
         id_file = run.directory / _ID_FILE
-        previous = _read_id(id_file) if run.resumed_nimg is not None else None
+        previous = stored_id(id_file, "run_id") if run.resumed_nimg is not None else None
         self._run = self._open(run, previous or _new_id())
         self._id = previous or self._run.id
         with atomic_path(id_file) as temporary:
             temporary.write_text(json.dumps({"run_id": self._id}) + "\n", encoding="utf-8")
-        # A step of wandb's own can only rise, but a run that is rolled back or resumed logs values again.
+        # wandb's own step can only increase, but a run that is rolled back or resumed logs values again.
         self._run.define_metric("nimg", hidden=True)
         self._run.define_metric("*", step_metric="nimg")
         if previous is not None:
@@ -83,23 +82,8 @@ class WandbLogger(RemoteLogger):
         """Log a tick's values."""
         self._log({name: float(value) for name, value in stats.items()}, nimg)
 
-    def image(self, name: str, path: Path, nimg: int) -> None:
-        """Log an image file."""
-        if self._run is not None:
-            self._log({name: self._wandb.Image(str(path))}, nimg)
-
-    def audio(self, name: str, path: Path, nimg: int) -> None:
-        """Log a sound file."""
-        if self._run is not None:
-            self._log({name: self._wandb.Audio(str(path))}, nimg)
-
-    def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
-        """Log a spread of values."""
-        if self._run is not None:
-            self._log({name: self._wandb.Histogram(np_histogram=(histogram.counts, histogram.edges))}, nimg)
-
     def finish(self, status: str) -> None:
-        """Send or keep what is left."""
+        """Send or store the remaining data."""
         if self._run is None:
             return
         run, self._run = self._run, None
@@ -115,8 +99,8 @@ class WandbLogger(RemoteLogger):
             self._run.log({**values, "nimg": nimg})
 
     def _open(self, run: RunInfo, run_id: str) -> Any:
-        """The run: online if there is a key and an answer, else offline."""
-        wandb = self._wandb
+        """The run: online with a key and a reachable service, else offline."""
+        wandb = self._package
         options: dict[str, Any] = {
             "project": self.project or None,
             "entity": self.entity or None,
@@ -141,7 +125,7 @@ class WandbLogger(RemoteLogger):
                 x_save_requirements=False,
             ),
         }
-        reason = "as asked (WandbLogger.offline)"
+        reason = "as configured (WandbLogger.offline)"
         if not self.offline:
             reason = "no key given (wandb login or WANDB_API_KEY)"
             try:
@@ -151,7 +135,7 @@ class WandbLogger(RemoteLogger):
                     return opened
             except Exception as error:
                 reason = self.mask(f"{type(error).__name__}: {error}")
-                # The failed attempt holds the id as long as this process lives.
+                # The failed attempt holds the id as long as this process runs.
                 options["id"] = _new_id()
         self.report(f"Weights & Biases: logging offline into {self._directory / 'wandb'}: {reason}")
         return wandb.init(mode="offline", **options)
@@ -159,11 +143,3 @@ class WandbLogger(RemoteLogger):
 
 def _new_id() -> str:
     return uuid4().hex[:8]
-
-
-def _read_id(path: Path) -> str | None:
-    """The id of the run an earlier part of this one logged to, if its file can be read."""
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

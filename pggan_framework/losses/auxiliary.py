@@ -1,4 +1,4 @@
-"""The auxiliary classifier: D says which label a picture has, and G is to make pictures of which it is said rightly."""
+"""The auxiliary classifier: D predicts the label of an image, and G makes images that are classified correctly."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from pggan_framework.cpu.transfer import to_device
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.losses.base import Term
 from pggan_framework.losses.context import Side, StepContext
@@ -24,7 +25,7 @@ Counts = Sequence[NDArray[np.int64] | None]
 
 @dataclass(frozen=True)
 class LabelWeights:
-    """What the errors of labels are multiplied by.
+    """The weights of the labels' errors.
 
     Args:
         attributes: by the attributes' names, 1 for those that are not in it.
@@ -32,7 +33,7 @@ class LabelWeights:
     """
 
     attributes: Mapping[str, float]
-    classes: Sequence[Tensor | None] | None = None
+    classes: list[Tensor | None] | None = None
 
 
 class _LabelTerm(Term):
@@ -43,7 +44,7 @@ class _LabelTerm(Term):
         self.weights = weights
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that the weights are of attributes that there are.
+        """Check that the weights are of existing attributes.
 
         Raises:
             UserError: if one is not, none is left, or there are no classes to balance.
@@ -78,7 +79,10 @@ class _LabelTerm(Term):
                 errors = cross_entropy(found, wanted, reduction="none")
                 classes = None if self.weights.classes is None else self.weights.classes[place]
                 if classes is not None:
-                    errors = errors * (wanted @ classes.to(wanted))
+                    if classes.device != wanted.device or classes.dtype != wanted.dtype:  # in the first update
+                        classes = to_device(classes.to(wanted.dtype), wanted.device)
+                        self.weights.classes[place] = classes  # type: ignore[index]
+                    errors = errors * (wanted @ classes)
                 right.append((found.argmax(1) == wanted.argmax(1)).float().mean())
             if weight := self.weights.attributes.get(attribute.name, 1):
                 sums.append(errors.mean() * weight)
@@ -115,18 +119,16 @@ class FakeLabels(_LabelTerm):
 
 @register("penalty")
 class AuxiliaryClassifier:
-    """Teaches labels where the data have them (AC-GAN, Odena et al. 2017, arXiv 1610.09585).
+    """Trains D to classify labels, and G to match them (AC-GAN, Odena et al. 2017, arXiv 1610.09585).
 
-    The error is the cross-entropy of each label, the squared error of a continuous one (whose range is -1 to 1), added
-    up.
+    The error is the sum of each label's cross-entropy, or squared error for a continuous one (whose range is -1 to 1).
 
     Args:
-        weight: of the error, on reals for D and on fakes for G. 1 is usual; GANSynth takes 10 for pitch.
-        attribute_weights: weight of each label's error in the sum, by the label's name; 1 for those not named, 0 for
-            one that D is not to find.
-        class_weights: balanced: a picture's cross-entropy is multiplied by a weight that is the larger the rarer its
-            value is, in inverse proportion, and 1 in the mean over the data.
-        label_counts: how often the data have each value; given by the data.
+        weight: weight of the error, for D on reals and G on fakes. 1 is usual; GANSynth uses 10 for pitch.
+        attribute_weights: weight of each label's error by name (default: 1); 0 ignores a label.
+        class_weights: balanced: weight each value's cross-entropy inversely to its frequency, with mean 1 over the
+            data.
+        label_counts: how often each value occurs; passed by the data.
 
     Raises:
         UserError: if a weight is not above 0, or an attribute's is below.
@@ -156,7 +158,7 @@ class AuxiliaryClassifier:
 
     @property
     def weight(self) -> float:
-        """Of the error, for D and for G.
+        """Weight of the error, for D and for G.
 
         Raises:
             UserError: if it is set to what is not above 0.

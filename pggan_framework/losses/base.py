@@ -1,4 +1,4 @@
-"""What a loss is: a sum of terms, each a batch mean it takes from the context of one update."""
+"""The base class of losses: a sum of terms, each a batch mean computed from the context of one update."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Term(ABC):
         name: its name in the logs.
         side: which network it trains.
         weight: what it is multiplied by.
-        needs: what it takes from the context, by the context's names; None: D's scores, and whatever else it asks for.
+        needs: what it takes from the context, by the context's names; None: D's scores, and anything it accesses.
         needs_reals: whether a term of G that declares no `needs` looks at reals too; D's always may.
         compares: whether it compares the samples of a batch, so that the mean of two halves' values is not the whole's.
     """
@@ -43,44 +43,44 @@ class Term(ABC):
 
     @property
     def all_needs(self) -> Sequence[Need]:
-        """What is to be computed before it is called."""
+        """The context entries to compute before it is called."""
         if self.needs is not None:
             return self.needs
         return ("real_verdict", "fake_verdict") if self.side == "D" or self.needs_reals else ("fake_verdict",)
 
     def weight_in(self, context: StepContext) -> float:
-        """What it is multiplied by in this update; 0: it is not computed."""
+        """Its weight in this update; with 0 it is not computed."""
         return self.weight
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:  # noqa: B027  -- most terms suit all networks
-        """See that the term suits these networks; called once, before training.
+        """Check that the term suits these networks; called once, before training.
 
         Raises:
             UserError: if it does not.
         """
 
     def after_update(self, context: StepContext) -> None:  # noqa: B027  -- most terms keep nothing
-        """Take note of the update that was just made with `context`, for a term that keeps a state of its own.
+        """Observe the update that was just made with `context`, for terms with state.
 
         The context's statistics are those of the whole batch, however it was divided.
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """What the term keeps from one update to the next, for an exact resume: plain values and tensors."""
+        """The state to store for an exact resume: plain values and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027
-        """Take back what `state_dict` gave."""
+        """Restore the state of `state_dict`."""
 
 
 @contract("loss")
 class Loss(ABC):
-    """A sum of terms. A subclass is registered with ``@register("loss")`` and gives `terms`."""
+    """A sum of terms. A subclass is registered with ``@register("loss")`` and defines `terms`."""
 
     @property
     @abstractmethod
     def terms(self) -> Sequence[Term]:
-        """Every term, of both networks."""
+        """All terms, of both networks."""
 
     def __add__(self, terms: Sequence[Term]) -> Loss:
         """This loss with further terms."""
@@ -88,12 +88,12 @@ class Loss(ABC):
 
     @property
     def needs_reals_for_G(self) -> bool:
-        """Whether G's update is to see reals: those of D's last one."""
+        """Whether G's update needs reals: those of D's last one."""
         of_G = [term for term in self.terms if term.side == "G"]
         return any(term.needs_reals or not OF_FAKES.issuperset(term.all_needs) for term in of_G)
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that every term suits these networks.
+        """Check that every term suits these networks.
 
         Raises:
             UserError: if one does not.
@@ -113,13 +113,13 @@ class Loss(ABC):
         return {name: state for name, state in states.items() if state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave; a term that is not in it stays as it is."""
+        """Restore the state of `state_dict`; terms without an entry are unchanged."""
         for term in self.terms:
             if term.name in state:
                 term.load_state_dict(state[term.name])
 
     def groups(self, context: StepContext) -> list[Sequence[Term]]:
-        """The terms of this update as they are differentiated: those that see scores; those that see gradients only.
+        """The terms of this update in differentiation order: those that use scores; those that use gradients only.
 
         Raises:
             RuntimeError: if no term trains this network.
@@ -127,7 +127,7 @@ class Loss(ABC):
         due = [term for term in self.terms if term.side == context.side and weight_of(term, context) is not None]
         if not due:
             raise RuntimeError(f"the loss has no term for {context.side}")
-        # One that declares no needs may ask for anything, and is among the first.
+        # A term without declared needs may access anything, and is in the first group.
         apart = [term for term in due if term.needs and POINTS.keys() >= set(term.needs)]
         return [group for group in ([term for term in due if term not in apart], apart) if group]
 
@@ -145,7 +145,7 @@ class Loss(ABC):
 
 
 def weight_of(term: Term, context: StepContext) -> float | Tensor | None:
-    """What a term is multiplied by in this update; None where it is not computed."""
+    """The weight of a term in this update; None if it is not computed."""
     return (term.weight_in(context) or None) if context.weights is None else context.weights.get(term.name)
 
 
@@ -182,5 +182,5 @@ class Sum(Loss):
 
     @property
     def terms(self) -> Sequence[Term]:
-        """As given."""
+        """The given terms."""
         return self._terms

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from pggan_framework.cpu.transfer import to_device
 from pggan_framework.errors import UserError
 from pggan_framework.losses.base import Loss, Term, logged_scores
 from pggan_framework.losses.context import StepContext
@@ -46,7 +47,7 @@ class BalancedErrors(Term):
         """The scalar difference, with k as it was before this update."""
         logged_scores(context)
         real, fake = _error(context.reals, context.real_verdict), _error(context.fakes, context.fake_verdict)
-        self.k = self.k.to(real.device)
+        self.k = to_device(self.k, real.device)  # once
         balance = self.gamma * real - fake
         context.log("began.k", self.k)
         context.log("began.balance", balance)
@@ -54,7 +55,7 @@ class BalancedErrors(Term):
         return real - self.k * fake
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that D reconstructs what it is shown.
+        """Check that D reconstructs its input.
 
         Raises:
             UserError: if it does not.
@@ -62,12 +63,12 @@ class BalancedErrors(Term):
         probe = meta_copy(D)
         if probe.judge(*meta_inputs(probe, 4)).reconstruction is None:
             raise UserError(
-                f"BEGAN needs a discriminator that is an auto-encoder, and {type(D).__name__} is none;"
+                f"BEGAN needs a discriminator that is an auto-encoder, and {type(D).__name__} is not;"
                 " allowed: --discriminator AutoencoderDiscriminator"
             )
 
     def after_update(self, context: StepContext) -> None:
-        """Move k, within 0 to 1; on the device, never read back from it."""
+        """Update k, within 0 to 1; on the device, without synchronisation."""
         self.k = (self.k + self.lambda_k * context.average(context.stats["began.balance"].float())).clamp(0, 1)
 
     def state_dict(self) -> dict[str, Any]:
@@ -75,12 +76,12 @@ class BalancedErrors(Term):
         return {"k": self.k}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with the weight k."""
+        """Restore the weight k."""
         self.k = state["k"]
 
 
 class FakeError(Term):
-    """``L(fake)``: G is to make what D rebuilds well."""
+    """``L(fake)``: G makes images that D reconstructs well."""
 
     name = "G_began"
     side = "G"
@@ -93,14 +94,14 @@ class FakeError(Term):
 
 @register("loss")
 class BEGAN(Loss):
-    """Boundary equilibrium: an auto-encoder as discriminator, kept in balance with G (arXiv 1703.10717).
+    """Boundary equilibrium: an auto-encoder as discriminator, balanced with G (arXiv 1703.10717, eq. 1).
 
     Needs ``--discriminator AutoencoderDiscriminator``.
 
     Args:
-        gamma: error on fakes over error on reals that is aimed at, above 0 to 1. Lower gives cleaner samples that are
-            less diverse; 0.5 to 0.8 is usual.
-        lambda_k: how fast the weight of the fakes in D's loss follows, for each update of D.
+        gamma: target ratio of the error on fakes to that on reals, above 0 to 1; 0.5 to 0.8 is usual. Lower values give
+            cleaner, less diverse samples.
+        lambda_k: step size of the weight of fakes in D's loss.
 
     Raises:
         UserError: if one is outside its limits.
@@ -116,7 +117,7 @@ class BEGAN(Loss):
 
     @property
     def gamma(self) -> float:
-        """The ratio of the errors that is aimed at.
+        """The target ratio of the errors.
 
         Raises:
             UserError: if it is set to what is not above 0 and at most 1.

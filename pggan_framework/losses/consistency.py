@@ -1,4 +1,4 @@
-"""The consistency term: D is to say the same of a real whatever its dropout leaves out."""
+"""The consistency term: D's output on a real must not depend on its dropout mask."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _DROPOUTS = nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropou
 
 @register("penalty")
 class Consistency(Penalty):
-    """Draws two dropout passes of the same real together (CT-GAN, Wei et al. 2018, arXiv 1803.01541).
+    """Penalises the difference of two dropout passes of the same real (CT-GAN, Wei et al. 2018, arXiv 1803.01541).
 
     ``mean(relu(d(D(x'), D(x'')) + 0.1 d(h(x'), h(x'')) - margin))``, h the penultimate features. As in the authors'
     code, d is the squared difference, for features its mean.
 
     Args:
         weight: lambda 2.
-        margin: M', a difference that is allowed; 0 to 0.2 is usual.
+        margin: M', tolerated difference; 0 to 0.2 is usual.
     """
 
     name = "dropout_consistency"
@@ -37,7 +37,7 @@ class Consistency(Penalty):
         self.require("margin", margin >= 0, "0 and above")
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that D has dropout.
+        """Check that D has dropout.
 
         Raises:
             UserError: if it has none.

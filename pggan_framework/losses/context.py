@@ -1,4 +1,4 @@
-"""What one update can see: both networks, reals, fakes, D's scores and their gradients, and how far training is."""
+"""The context of one update: networks, reals, fakes, D's scores and their gradients, and the training progress."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ POINTS: Mapping[Need, Need] = {
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training had come before an update.
+    """The training progress before an update.
 
     Args:
         nimg: real images shown.
@@ -56,7 +56,7 @@ START = Progress()
 
 
 class StepContext:
-    """What one update can see. `compute` gives it what the terms need; then it is an attribute.
+    """The context of one update. `compute` adds what the terms need as attributes.
 
     In D's update the fakes carry no gradient; in G's they do.
 
@@ -122,11 +122,11 @@ class StepContext:
         """A mean over this rank's part of the batch -> that over the whole batch."""
 
     def log(self, name: str, value: Tensor) -> None:
-        """Keep a scalar for the logs, cut off from the graph."""
+        """Log a scalar, detached from the graph."""
         self.stats[name] = value.detach()
 
     def has(self, need: Need) -> bool:
-        """Whether it was given or is computed."""
+        """Whether it is given or computed."""
         return need in self.__dict__
 
     def compute(self, needs: Collection[Need]) -> None:
@@ -189,14 +189,14 @@ class StepContext:
         return cast(AbstractContextManager[None], torch.autocast(self.latents.device.type, precision, low))
 
     def generate(self) -> Tensor:
-        """Images [N, C, h, w] made from the latents, in the update's precision, augmented as D is to see them."""
+        """Images [N, C, h, w] generated from the latents, in the update's precision, augmented for D."""
         with self._precision():
             fakes: Tensor = self.G(self.latents, self.labels)
         fakes = fakes if self.D.execution.precision == torch.float32 else fakes.float()
         return fakes if self.augment is None else self.augment(fakes)
 
     def judge(self, images: Tensor, parts: int = 1) -> Verdict:
-        """What D says of images [N * parts, C, h, w] with the update's labels, in the update's precision.
+        """D's output on images [N * parts, C, h, w] with the update's labels, in the update's precision.
 
         Args:
             images: as D is to see them.
@@ -209,7 +209,7 @@ class StepContext:
 
     def score_gradients(self, images: Tensor) -> Tensor:
         """Grad D(x) [N, C, h, w] at images x, differentiable in D's weights, in float32 whatever the precision."""
-        # A node of its own: where a loss looks ahead, D's weights too depend on the fakes.
+        # A separate node: if a loss looks ahead, D's weights depend on the fakes too.
         points = images.view_as(images) if images.requires_grad else images.detach().requires_grad_()
         D = self.D
         if D.execution.recompute_from is not None:

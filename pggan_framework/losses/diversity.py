@@ -1,4 +1,4 @@
-"""What keeps G's samples different from each other."""
+"""Diversity terms, which keep G's samples different from each other."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def _cosines(x: Tensor) -> Tensor:
 
 @register("penalty")
 class PullAway(Penalty):
-    """Pushes the samples of a batch apart by their angles (Zhao et al. 2017, arXiv 1609.03126).
+    """Pushes the samples of a batch apart by their angles (EBGAN's PT, Zhao et al. 2017, arXiv 1609.03126, eq. 4).
 
     ``mean(cos(s_i, s_j) ** 2)`` over all pairs of different samples; centred:
     ``mean((cos(s_i, s_j) ** 2 - cos(z_i, z_j) ** 2) ** 2)``.
 
     Args:
         weight: of the mean.
-        of: what the angles are measured on, D's penultimate features or the pictures.
-        centred: draw the squared cosines to those of the latents, in place of zero.
+        of: compare D's penultimate features or the images.
+        centred: target the squared cosines of the latents instead of zero.
     """
 
     name = "pull_away"
@@ -67,7 +67,8 @@ def _eigen(features: Tensor) -> tuple[Tensor, Tensor]:
     """
     kernel = _cosines(features)
     with torch.no_grad():
-        values, vectors = torch.linalg.eigh(kernel)
+        values, vectors = torch.linalg.eigh(kernel.cpu() if kernel.device.type == "mps" else kernel)
+        values, vectors = values.to(kernel.device), vectors.to(kernel.device)
         gaps = values - values.unsqueeze(1)
         damped = gaps / (gaps.square() + torch.finfo(values.dtype).eps)
     turned = vectors.T @ kernel @ vectors
@@ -77,7 +78,7 @@ def _eigen(features: Tensor) -> tuple[Tensor, Tensor]:
 
 @register("penalty")
 class GDPP(Penalty):
-    """Draws the diversity of a batch of fakes to that of the reals (Elfeki et al. 2019, arXiv 1812.00068).
+    """Matches the diversity of a batch of fakes to that of the reals (Elfeki et al. 2019, arXiv 1812.00068).
 
     Both kernels of cosines of D's penultimate features are decomposed:
     ``magnitude * mse(values_fake, values_real) - sum_i w_i abs(<v_i_real, v_i_fake>)``, w the eigenvalues of the reals
@@ -85,7 +86,7 @@ class GDPP(Penalty):
 
     Args:
         weight: of the sum.
-        magnitude: of the eigenvalues' mean square difference against the eigenvectors' part; some code has 0.0001.
+        magnitude: weight of the eigenvalues' mean square difference; some code uses 0.0001.
     """
 
     name = "gdpp"

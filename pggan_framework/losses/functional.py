@@ -15,7 +15,7 @@ _TINY = 1e-30
 
 
 class FunctionalAdam:
-    """Steps as Adam would take from where it is, which change neither it nor its parameters.
+    """Steps as Adam would take them next, without changing it or its parameters.
 
     Args:
         optimizer: the Adam.
@@ -43,7 +43,7 @@ class FunctionalAdam:
 
         Args:
             weights: name -> tensor.
-            gradients: one for each weight; None leaves it as it is.
+            gradients: one for each weight; None leaves it unchanged.
         """
         pairs = zip(weights.items(), gradients, strict=True)
         return {name: w if g is None else self._moved(name, w, g) for (name, w), g in pairs}

@@ -1,4 +1,4 @@
-"""What keeps D smooth: penalties on the gradient of its score."""
+"""Gradient penalties: penalties on the gradient of D's score."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def _mean_square(gradients: Tensor) -> Tensor:
 
 @register("penalty")
 class GradientPenalty(Penalty):
-    """Draws the norm of D's gradient between reals and fakes to a target (Gulrajani et al. 2017, arXiv 1704.00028).
+    """Pulls the norm of D's gradient between reals and fakes to a target (arXiv 1704.00028, eq. 3).
 
     ``mean((norm(grad D(x)) - target) ** 2) / target ** 2`` at interpolates.
 
     Args:
         weight: lambda.
-        target: the norm the gradient is drawn to, above 0.
-        one_sided: leave gradients alone that are smaller.
+        target: target gradient norm, above 0.
+        one_sided: ignore smaller gradients.
     """
 
     name = "gradient_penalty"
@@ -48,7 +48,7 @@ class GradientPenalty(Penalty):
 
 @register("penalty")
 class ZeroGP(Penalty):
-    """Draws D's gradient between reals and fakes to zero (Thanh-Tung et al. 2019, arXiv 1902.03984).
+    """Pulls D's gradient between reals and fakes to zero (Thanh-Tung et al. 2019, arXiv 1902.03984).
 
     ``mean(norm(grad D(x)) ** 2)`` at interpolates.
 
@@ -70,7 +70,7 @@ class ZeroGP(Penalty):
 
 @register("penalty")
 class R1(Penalty):
-    """Draws D's gradient at reals to zero (Mescheder et al. 2018, arXiv 1801.04406).
+    """Pulls D's gradient at reals to zero (Mescheder et al. 2018, arXiv 1801.04406, eq. 9).
 
     ``mean(norm(grad D(real)) ** 2) / 2``.
 
@@ -92,7 +92,7 @@ class R1(Penalty):
 
 @register("penalty")
 class R2(Penalty):
-    """Draws D's gradient at fakes to zero (Mescheder et al. 2018, arXiv 1801.04406).
+    """Pulls D's gradient at fakes to zero (Mescheder et al. 2018, arXiv 1801.04406, eq. 10).
 
     ``mean(norm(grad D(fake)) ** 2) / 2``.
 

@@ -39,7 +39,7 @@ class HingeG(Term):
 
 @register("loss")
 class HingeGAN(Loss):
-    """Hinge loss (Lim and Ye 2017, arXiv 1705.02894): D stops pushing where a score is beyond 1 or -1."""
+    """Hinge loss (Lim and Ye 2017, arXiv 1705.02894): scores beyond 1 or -1 have no gradient in D's loss."""
 
     @property
     def terms(self) -> Sequence[Term]:

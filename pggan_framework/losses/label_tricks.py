@@ -1,4 +1,4 @@
-"""Label tricks: targets of D that are less than sure, for losses that are a binary cross-entropy."""
+"""Label tricks: soft, noisy and swapped targets of D, for losses that are a binary cross-entropy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pggan_framework.losses.base import Loss
 
 @dataclass
 class LabelTricks:
-    """What D's targets, 1 for reals and 0 for fakes, are changed to: smoothed, then noisy, then some swapped.
+    """Changes of D's targets, 1 for reals and 0 for fakes: smoothing, then noise, then swapping.
 
     Args:
         smoothing: s of the targets 1 - s and s.
@@ -31,7 +31,7 @@ class LabelTricks:
         return self._changed(torch.full_like(scores, 1 - self.smoothing))
 
     def fake(self, scores: Tensor) -> Tensor:
-        """Targets of fakes, drawn apart from those of the reals."""
+        """Targets of fakes, drawn independently of those of the reals."""
         return self._changed(torch.full_like(scores, self.smoothing))
 
     def _changed(self, targets: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class BinaryLoss(Loss):
 
     Args:
         label_smoothing: s of D's targets 1 - s for reals and s for fakes (Salimans et al. 2016, arXiv 1606.03498).
-        label_noise: n of the noise U(-n/2, n/2) added to each sample's target; a target may then lie outside 0 to 1.
+        label_noise: range n of the noise U(-n/2, n/2) on targets, which may then exceed 0 to 1.
         label_swap: probability that a sample's target is turned round, drawn for reals and for fakes apart.
 
     Raises:
@@ -82,7 +82,7 @@ class BinaryLoss(Loss):
 
     @property
     def label_swap(self) -> float:
-        """Probability that a target is turned round."""
+        """Probability that a target is flipped."""
         return self.tricks.swap
 
     @label_swap.setter

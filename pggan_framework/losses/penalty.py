@@ -1,4 +1,4 @@
-"""What all penalties share: a weight that follows the training, and a lazy interval."""
+"""The base class of penalties: a weight schedule, and a lazy interval."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, at_least
 from pggan_framework.losses.base import Term
 from pggan_framework.losses.context import StepContext
 
 
 class Penalty(Term):
-    """A term that is named in ``--penalties``. A subclass is registered with ``@register("penalty")``.
+    """A term selected by ``--penalties``. A subclass is registered with ``@register("penalty")``.
 
     Args:
         weight: what the penalty is multiplied by.
@@ -57,12 +57,11 @@ class Penalty(Term):
 
     @interval.setter
     def interval(self, value: int) -> None:
-        if value < 1:
-            raise UserError(f"{type(self).__name__}.interval {value} is not allowed; allowed: 1 and up")
+        at_least(type(self).__name__, 1, interval=value)
         self._interval = value
 
     def require(self, name: str, holds: bool, allowed: str) -> None:
-        """Refuse the parameter `name` unless what is allowed `holds`.
+        """Raise UserError for the parameter `name` unless the allowed condition `holds`.
 
         Raises:
             UserError: if it does not.
@@ -76,7 +75,7 @@ class Penalty(Term):
         return (self,)
 
     def weight_in(self, context: StepContext) -> float:
-        """The weight at this depth and moment, times the interval; 0 in the updates between."""
+        """The weight at the present depth and time, multiplied by the interval; 0 in the updates between."""
         if context.progress.updates % self._interval:
             return 0.0
         depths = [depth for depth in self.depth_weights if depth <= context.D.depth]

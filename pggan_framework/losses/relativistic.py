@@ -1,4 +1,4 @@
-"""The relativistic losses: D says by how much a real is more real than a fake (Jolicoeur-Martineau 2018)."""
+"""The relativistic losses: D estimates how much more real a real is than a fake (Jolicoeur-Martineau 2018)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pggan_framework.registry import register
 
 
 class RelativisticD(Term):
-    """``BCE(D(real) - D(fake), t_real)``, each real beside one fake.
+    """``BCE(D(real) - D(fake), t_real)``, each real next to one fake.
 
     Args:
         tricks: what the targets are.
@@ -87,7 +87,7 @@ class AverageG(Term):
 class RelativisticGAN(BinaryLoss):
     """Relativistic loss over pairs of a real and a fake (Jolicoeur-Martineau 2018, arXiv 1807.00734).
 
-    D's target can be smoothed, made noisy and swapped; G's target is always 1. G is shown the reals D saw last.
+    D's target can be smoothed, made noisy and swapped; G's target is always 1. G uses the reals of D's last update.
     """
 
     @property
@@ -100,8 +100,8 @@ class RelativisticGAN(BinaryLoss):
 class RelativisticAverageGAN(BinaryLoss):
     """Relativistic loss against the other kind's mean score (Jolicoeur-Martineau 2018, arXiv 1807.00734).
 
-    D's targets can be smoothed, made noisy and swapped; G's are always 1 for fakes and 0 for reals. G is shown the
-    reals D saw last.
+    D's targets can be smoothed, made noisy and swapped; G's are always 1 for fakes and 0 for reals. G uses the reals of
+    D's last update.
     """
 
     @property

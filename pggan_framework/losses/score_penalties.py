@@ -1,4 +1,4 @@
-"""What keeps D's scores in bounds: drift and total variation."""
+"""Penalties on D's scores: drift and total variation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Drift(Penalty):
 
 @register("penalty")
 class TV(Penalty):
-    """Draws the difference of scores of a real and a fake to a margin (Zhang et al. 2018, arXiv 1812.00810).
+    """Pulls the difference between the scores of a real and a fake to a margin (Zhang et al. 2018, arXiv 1812.00810).
 
     ``mean(abs(D(real) - D(fake) - delta))``, each real paired with the fake in its place.
 

@@ -1,4 +1,4 @@
-"""The unrolled discriminator: G minimises its loss against what D is about to become."""
+"""The unrolled discriminator: G minimises its loss against D some steps ahead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.losses.base import Loss, Term
 from pggan_framework.losses.context import Side, StepContext
 from pggan_framework.losses.functional import FunctionalAdam
@@ -19,15 +19,15 @@ from pggan_framework.registry import register
 
 @register("penalty")
 class UnrolledD(Loss):
-    """Lets G look ahead: all its terms see D some steps on, and the gradient flows through these (arXiv 1611.02163).
+    """Unrolls D for G's update: G's terms use D some steps ahead, with gradients through them (arXiv 1611.02163).
 
-    The steps are those D's optimiser would take on the same batch, by all terms of D; D and the optimiser stay as they
-    are (Metz et al. 2017). Costs about `steps` updates of D, each differentiated once more.
+    The steps are those D's optimiser would take on the same batch, by all terms of D; D and the optimiser are unchanged
+    (Metz et al. 2017). It costs about `steps` updates of D, each with a second differentiation.
 
     Args:
-        loss: what both networks minimise; given by the run.
-        steps: how many steps D looks ahead.
-        first_order: hold the steps fixed in G's gradient: cheaper, and blind to how G moves D.
+        loss: loss of both networks; passed by the run.
+        steps: number of unrolled steps.
+        first_order: treat the steps as constants in G's gradient: cheaper, but ignores G's influence on D.
 
     Raises:
         UserError: if `steps` is below 1.
@@ -36,8 +36,7 @@ class UnrolledD(Loss):
     injected: ClassVar[tuple[str, ...]] = ("loss",)
 
     def __init__(self, loss: Loss, steps: int = 5, first_order: bool = False) -> None:
-        if steps < 1:
-            raise UserError(f"UnrolledD.steps {steps} is not allowed; allowed: 1 and up")
+        at_least("UnrolledD", 1, steps=steps)
         self.loss, self.steps, self.first_order = loss, steps, first_order
 
     @property
@@ -55,7 +54,7 @@ class UnrolledD(Loss):
         return True
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that every term suits these networks."""
+        """Check that every term suits these networks."""
         self.loss.check(G, D)
 
     def after_update(self, context: StepContext) -> None:

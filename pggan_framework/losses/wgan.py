@@ -50,8 +50,8 @@ class WGANGP(Loss):
 
     Args:
         iwass_lambda: weight of the gradient penalty.
-        iwass_epsilon: weight of the drift penalty, which holds scores of reals near zero.
-        iwass_target: the gradient norm the penalty draws D to.
+        iwass_epsilon: weight of the drift penalty, which keeps scores of reals near zero.
+        iwass_target: target gradient norm of the penalty.
     """
 
     schedulable: ClassVar[tuple[str, ...]] = ("iwass_lambda", "iwass_epsilon", "iwass_target")
@@ -95,7 +95,7 @@ class WGANGP(Loss):
 
     @property
     def iwass_target(self) -> float:
-        """The gradient norm the penalty draws D to."""
+        """The target gradient norm."""
         return self._penalty.target if self._penalty else 1.0
 
     @iwass_target.setter
@@ -107,7 +107,5 @@ class WGANGP(Loss):
     @staticmethod
     def _present(flag: str, term: Present | None) -> Present:
         if term is None:
-            raise UserError(
-                f"WGANGP.{flag} is 0, so that a table cannot change it; allowed: above 0, with 0 in the table"
-            )
+            raise UserError(f"WGANGP.{flag} is 0, so a table cannot change it; allowed: above 0, with 0 in the table")
         return term

@@ -1,6 +1,6 @@
-"""How near generated data are to real ones, each figure beside that of other real data in their place.
+"""Metrics: how close generated data are to real data, each value with its real-vs-real baseline.
 
-The names below are imported on first use, so that importing the package loads no metric that is not asked for.
+The names below are imported on first use, so that importing the package loads only the metrics in use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a metric of sounds or pictures is: features of each, and figures from the features of two sets."""
+"""The base classes of metrics of sounds and images: features per sample, and values from two sets of features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pggan_framework.audio.base import Codec
 from pggan_framework.errors import UserError
 
 Features = NDArray[Any]
-"""[N, F]: F numbers for each of N clips, float64; of pictures whatever a metric keeps of each, [N, ...]."""
+"""[N, F]: F numbers for each of N clips, float64; for images whatever the metric keeps of each, [N, ...]."""
 
 
 def as_array(values: Any) -> NDArray[Any]:
@@ -25,7 +25,7 @@ def as_images(values: Any) -> NDArray[np.uint8]:
     """Images [N, C, H, W] of uint8, from an array or a tensor.
 
     Raises:
-        UserError: if they are anything else, or none.
+        UserError: if they have another type or shape, or there are none.
     """
     images = as_array(values)
     if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
@@ -35,15 +35,15 @@ def as_images(values: Any) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Clips:
-    """Sounds of one length, and what else is known of them. Tensors are accepted wherever arrays are.
+    """Sounds of one length, with optional images, codec and pitches. Tensors are accepted wherever arrays are.
 
     Args:
         waves: float32 [N, T] or [N, channels, T], full scale 1.
-        sample_rate: samples a second.
-        pictures: the pictures [N, C, H, W] in [-1, 1] they were decoded from.
-        codec: what decoded them.
-        midi: the pitch each was to have, MIDI numbers [N], 69 for 440 Hz.
-        decoded: the waves before `audio.finish.finished`, where that changed them: what `pictures` are compared with.
+        sample_rate: samples per second.
+        images: the images [N, C, H, W] in [-1, 1] they were decoded from.
+        codec: the codec that decoded them.
+        midi: the intended pitch of each, MIDI numbers [N], 69 for 440 Hz.
+        decoded: the waves before `audio.finish.finished`, if that changed them; `images` are compared with these.
 
     Raises:
         ValueError: if a shape does not fit, or a sample is not finite.
@@ -73,7 +73,7 @@ class Clips:
         return len(self.waves)
 
     def __getitem__(self, part: slice) -> Clips:
-        """Some of the clips."""
+        """A slice of the clips."""
         pictures = None if self.pictures is None else self.pictures[part]
         midi = None if self.midi is None else self.midi[part]
         decoded = None if self.decoded is None else self.decoded[part]
@@ -93,7 +93,7 @@ class Pictures:
         images: uint8 [N, C, H, W], an array or a tensor.
 
     Raises:
-        ValueError: if they are anything else.
+        ValueError: if they have another type or shape.
     """
 
     images: NDArray[np.uint8]
@@ -101,57 +101,61 @@ class Pictures:
     def __post_init__(self) -> None:
         object.__setattr__(self, "images", as_array(self.images))
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
-            raise ValueError(f"pictures of {self.images.dtype} {self.images.shape} are not uint8 [N, C, H, W]")
+            raise ValueError(f"images of {self.images.dtype} {self.images.shape} are not uint8 [N, C, H, W]")
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, part: slice) -> Pictures:
-        """Some of the pictures."""
+        """A slice of the images."""
         return Pictures(self.images[part])
 
 
+SMALLEST = 16
+"""Pixels a side of the smallest images compared at several scales; MS-SSIM's fifth scale is then one pixel."""
 Batch = TypeVar("Batch", Clips, Pictures)
 
 
 class BaseMetric(ABC, Generic[Batch]):
-    """Base of all metrics, of sounds (`Metric`) and of pictures (`PictureMetric`).
+    """Base of all metrics, of sounds (`Metric`) and of images (`PictureMetric`).
 
-    `features` is called for one batch of clips or pictures after another, so that they need not be kept; `compare`
-    once, with the features of all. Calling the metric does both.
+    `features` is called for one batch after another, so that the batches need not be kept; `compare` once, with the
+    features of all. Calling the metric does both.
     """
 
     what: ClassVar[str]
-    """What it measures, in words: clips or pictures."""
+    """What it measures: clips or images."""
     name: ClassVar[str]
-    """Its registered name; its figures are called so, or begin with it and a dot."""
+    """Its registered name; the names of its values equal it, or begin with it and a dot."""
     default: ClassVar[bool] = True
-    """Whether it is taken where none is named."""
+    """Whether it is used by default."""
     alone: ClassVar[bool] = False
-    """Whether its figures are those of one set alone; the reals it would be compared with are then not measured."""
+    """Whether its values depend on one set only; the reals are then not measured."""
     minimum: int = 2
-    """The fewest clips a side from which its figures mean something."""
+    """The fewest clips per side that give a meaningful value."""
+    device: str = "cpu"
+    """Where it computes, if it computes in torch."""
     limit: int | None = None
-    """The most clips that are measured a set, for slow metrics."""
+    """The most clips measured per set, for slow metrics."""
 
     def lacks(self, clips: Batch) -> str:
-        """What it needs and these clips do not have, in words; empty if they have all."""
+        """What the metric needs and these clips lack, as text; empty if nothing is missing."""
         return ""
 
     @abstractmethod
     def features(self, clips: Batch) -> Features:
-        """What is kept of each clip, [N, F]."""
+        """The features of each clip, [N, F]."""
 
     @abstractmethod
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """The figures of `others` beside `reals`, both [N, F]; nan where there is none.
+        """Compare the features of `others` with those of `reals`, both [N, F]; a value is nan if undefined.
 
         Raises:
             UserError: if there are too few.
         """
 
     def __call__(self, reals: Batch, fakes: Batch) -> dict[str, float]:
-        """The figures of `fakes` beside `reals`.
+        """Compare `fakes` with `reals`.
 
         Raises:
             UserError: if there are too few of them, or they lack what the metric needs.
@@ -163,14 +167,14 @@ class BaseMetric(ABC, Generic[Batch]):
         return self.compare(measured[0], measured[1])
 
     def check_count(self, *sets: NDArray[Any]) -> None:
-        """Refuse sets of too few clips.
+        """Reject sets with too few clips.
 
         Raises:
             UserError: if one is.
         """
         fewest = min(map(len, sets))
         if fewest < self.minimum:
-            raise UserError(f"{self.name}: {fewest} {self.what} a side are given; allowed: {self.minimum} and up")
+            raise UserError(f"{self.name}: {fewest} {self.what} per side are given; allowed: {self.minimum} and up")
 
 
 class Metric(BaseMetric[Clips]):
@@ -180,6 +184,19 @@ class Metric(BaseMetric[Clips]):
 
 
 class PictureMetric(BaseMetric[Pictures]):
-    """Base of all metrics of pictures."""
+    """Base of all metrics of images."""
 
     what: ClassVar[str] = "pictures"
+
+
+class WholePictures(PictureMetric):
+    """Base of metrics that compare the images themselves, of `SMALLEST` pixels a side or more."""
+
+    def lacks(self, clips: Pictures) -> str:
+        """It needs images of 16 pixels or more."""
+        small = min(clips.images.shape[2:]) < SMALLEST
+        return f"images of {SMALLEST} pixels or more a side" if small else ""
+
+    def features(self, clips: Pictures) -> NDArray[np.uint8]:
+        """The images themselves, which need less memory than their patches or all pairs."""
+        return clips.images

@@ -1,4 +1,4 @@
-"""What was computed of real data once, kept on disk for the next time."""
+"""A disk cache of values computed from real data."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from pggan_framework.storage.atomic import atomic_path
 
 FORMAT = 1
-"""Raised when what is stored is computed otherwise."""
+"""Increase it when the computation of stored values changes."""
 
 
 class FeatureCache:
-    """Features of real pictures by what they were computed from.
+    """Features of real images, stored under a key of everything they depend on.
 
-    A file is written whole or not at all, and carries a checksum: one that is damaged counts as none. A disk that is
-    full or read-only costs nothing but the time of computing them again.
+    A file is written atomically and has a checksum: a damaged one is ignored. On a full or read-only disk the features
+    are computed again.
 
     Args:
-        folder: where the files are; None to keep nothing.
+        folder: folder of the files; None disables the cache.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -38,7 +38,7 @@ class FeatureCache:
         return None if self.folder is None else self.folder / f"features-{digest}.npz"
 
     def load(self, key: Mapping[str, object], count: int) -> NDArray[np.float32] | None:
-        """Features float32 [count, F]; None if they are not there, or the file is not what it should be."""
+        """Features float32 [count, F]; None if they are not stored, or the file is damaged."""
         path = self.path(key)
         if path is None or not path.is_file():
             return None
@@ -52,7 +52,7 @@ class FeatureCache:
         return values if np.all(np.isfinite(values)) else None
 
     def save(self, key: Mapping[str, object], values: NDArray[np.float32]) -> None:
-        """Keep features float32 [N, F]."""
+        """Store features float32 [N, F]."""
         path = self.path(key)
         if path is None:
             return

@@ -1,4 +1,4 @@
-"""How bright clips are."""
+"""Spectral centroid: the brightness of clips."""
 
 from __future__ import annotations
 

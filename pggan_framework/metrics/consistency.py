@@ -1,4 +1,4 @@
-"""Spectral consistency: is there a wave whose spectrogram is the picture?"""
+"""Spectral consistency: whether a wave exists whose spectrogram is the generated one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pggan_framework.metrics.base import Clips, Features, Metric
 from pggan_framework.registry import register
 
 BEST_DB = -200.0
-"""What no difference at all counts as."""
+"""The value for two equal spectrograms."""
 
 
 def magnitudes(codec: Codec, pictures: NDArray[np.float32]) -> NDArray[np.float64] | None:
-    """The linear magnitudes that pictures [N, C, H, W] show, [N, ...]; None where a picture shows samples (``raw``)."""
+    """The linear magnitudes in images [N, C, H, W], [N, ...]; None if the images hold samples (``raw``)."""
     array = pictures.astype(np.float64)
     if isinstance(codec, magnitude.MagnitudeCodec):
         return expand((array + 1) / 2, codec.statistic("peak"), magnitude.KNEE)
@@ -32,23 +32,21 @@ def magnitudes(codec: Codec, pictures: NDArray[np.float32]) -> NDArray[np.float6
 
 @register("metric", "consistency")
 class Consistency(Metric):
-    """Spectral consistency: decode a picture, encode the wave, compare the two magnitudes; median in dB.
+    """Spectral consistency: decode a spectrogram, encode the wave, compare the two magnitudes; median in dB.
 
-    20 log10(|A - B| / |A|) over a picture's linear magnitudes A and those B of its wave: how much of a picture no wave
-    can have, and what the search for phases did not find. Lower is better; what the reals reach is the codec's own.
+    20 log10(|A - B| / |A|) with the linear magnitudes A of the spectrogram and B of its wave: it measures inconsistent
+    magnitudes and the error of the phase reconstruction. Lower is better; the value of the reals is the codec's limit.
     """
 
     name = "consistency"
     alone = True
 
     def lacks(self, clips: Clips) -> str:
-        """It needs pictures that show magnitudes."""
+        """It needs images that hold magnitudes."""
         if clips.codec is None or clips.pictures is None:
-            return "the pictures that the sounds were decoded from, and their codec"
+            return "the images that the sounds were decoded from, and their codec"
         shown = magnitudes(clips.codec, clips.pictures[:1])
-        return (
-            f"pictures that show magnitudes; those of the codec {clips.codec.name} show none" if shown is None else ""
-        )
+        return f"images that hold magnitudes; those of the codec {clips.codec.name} hold none" if shown is None else ""
 
     def features(self, clips: Clips) -> Features:
         """The difference in dB of each clip, [N, 1]."""
@@ -58,12 +56,12 @@ class Consistency(Metric):
         wanted, found = (magnitudes(clips.codec, each) for each in (np.clip(clips.pictures, -1, 1), again))
         assert wanted is not None and found is not None
         norm, distance = (np.linalg.norm(each.reshape(len(clips), -1), axis=1) for each in (wanted, wanted - found))
-        # A silent picture has no norm: it is kept if its wave is silent too, and lost altogether if not.
+        # A silent spectrogram has no norm: it is consistent if its wave is silent too, and otherwise not at all.
         share = np.where(norm > 0, distance / np.where(norm > 0, norm, 1), (distance > 0).astype(float))
         decibels: Features = 20 * np.log10(np.maximum(share, 10 ** (BEST_DB / 20)))[:, None]
         return decibels
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """One figure, ``consistency``, dB."""
+        """One value, ``consistency``, dB."""
         self.check_count(others)
         return {self.name: float(np.median(others))}

@@ -1,4 +1,4 @@
-"""Pictures as clips: the same way for reals and fakes, so that what decoding costs is on both sides."""
+"""Decode images to clips in the same way for reals and fakes, so that both include the decoding error."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def decoded(
     griffin_lim_iter: int = 32,
     device: str = "cpu",
 ) -> Clips:
-    """Images [N, C, h, w] in [-1, 1] of any depth, enlarged to full size and decoded as for a file.
+    """Decode images [N, C, h, w] in [-1, 1] of any depth, enlarged to full size, as the savers do.
 
     Args:
         codec: the fitted codec of the data.
-        pictures: what is decoded.
-        midi: the pitch each was to have, [N].
-        griffin_lim_iter: steps in search of the phases, where pictures hold none.
-        device: where that search runs.
+        pictures: the images to decode.
+        midi: the intended pitch of each, [N].
+        griffin_lim_iter: Griffin-Lim iterations, for images without phases.
+        device: device of the Griffin-Lim iterations.
     """
     _, height, width = codec.shape
     full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
@@ -34,7 +34,7 @@ def decoded(
 
 
 def midi_of(space: LabelSpace | None, labels: Labels | None) -> NDArray[np.float64] | None:
-    """The MIDI numbers [N] in labels [N, A]; None where no attribute is called ``pitch`` or it is none of 0 to 127."""
+    """The MIDI numbers [N] in labels [N, A]; None if no attribute is called ``pitch`` or one is not in 0 to 127."""
     names = [] if space is None else [attribute.name for attribute in space.attributes]
     if space is None or labels is None or "pitch" not in names:
         return None

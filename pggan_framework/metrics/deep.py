@@ -1,4 +1,4 @@
-"""Metrics on what a feature extractor sees; one pass through it serves all of them."""
+"""Metrics on the features of an extractor; all of them share one forward pass."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from pggan_framework.metrics.extractors import build_extractor
 from pggan_framework.metrics.extractors.base import COLOURS, Extractor
 
 Source = Literal["features", "logits"]
-"""What of an extractor's outputs a metric looks at."""
-SOURCES: tuple[Source, ...] = ("features", "logits")
+"""The extractor output that a metric uses."""
 _BATCH = 32
 _SMALL = 8
-"""Pixels of the smallest pictures there are probes with."""
+"""Smallest image side for which precomputed baselines exist."""
 
 
 class Eye:
-    """Looks at pictures through an extractor, at each batch once however many metrics ask.
+    """Passes images through an extractor, once per batch for all metrics.
 
     Args:
-        extractor: on the device it is to run on.
+        extractor: on its device.
     """
 
     def __init__(self, extractor: Extractor) -> None:
@@ -38,7 +37,7 @@ class Eye:
         self.has_logits = "logits" in probe
 
     def see(self, pictures: Pictures) -> Mapping[Source, NDArray[np.float32]]:
-        """Features float32 [N, F] and, where the network knows classes, logits float32 [N, K]."""
+        """Features float32 [N, F] and, if the network is a classifier, logits float32 [N, K]."""
         if self._looked_at is not pictures:
             parts = [self._look(pictures.images[at : at + _BATCH]) for at in range(0, len(pictures), _BATCH)]
             self._seen = {source: np.concatenate([part[source] for part in parts]) for source in parts[0]}
@@ -56,28 +55,28 @@ class Eye:
 
 
 class FeatureMetric(PictureMetric):
-    """Base of the metrics on an extractor's outputs; `eye` is set before it is used, one for all of them.
+    """Base of the metrics on an extractor's outputs; `eye`, shared by all of them, is set before use.
 
-    Its figures are called after the extractor, ``fid_lite0``: those of two extractors are not to be compared.
+    The names of its values end in the extractor's, ``fid_lite0``: values of different extractors are not comparable.
     """
 
     source: ClassVar[Source] = "features"
     eye: Eye | None = None
 
     def lacks(self, clips: Pictures) -> str:
-        """It needs an extractor that suits, and pictures that have colours."""
+        """It needs a suitable extractor, and images of 1, 3 or 4 channels."""
         if self.eye is None or (self.source == "logits" and not self.eye.has_logits):
-            return f"an extractor that knows classes; {self.eye.name if self.eye else 'none'} does not"
+            return f"an extractor that is a classifier; {self.eye.name if self.eye else 'none'} is not"
         channels = clips.images.shape[1]
-        return "" if channels in COLOURS else f"pictures of 1, 3 or 4 channels; these have {channels}"
+        return "" if channels in COLOURS else f"images of 1, 3 or 4 channels; these have {channels}"
 
     def features(self, clips: Pictures) -> Features:
-        """What the extractor sees in each, [N, F]."""
+        """The extractor's output for each image, [N, F]."""
         assert self.eye is not None
         return self.eye.see(clips)[self.source]
 
     def named(self, figures: Mapping[str, float]) -> dict[str, float]:
-        """Figures by stem, ``kid`` or ``kid.std``, under their full names."""
+        """Values by stem, ``kid`` or ``kid.std``, under their full names."""
         assert self.eye is not None
         parts = {key: key.partition(".") for key in figures}
         return {f"{stem}_{self.eye.name}{dot}{rest}": figures[key] for key, (stem, dot, rest) in parts.items()}
@@ -86,11 +85,14 @@ class FeatureMetric(PictureMetric):
 def attach(
     metrics: Iterable[BaseMetric[Any]], extractor: str = "auto", device: str = "cpu", **settings: Any
 ) -> Eye | None:
-    """Build the extractor and give it to those of `metrics` that need one; None if none does.
+    """Have `metrics` compute on `device`, and build the extractor for those that need one; None if none does.
 
     Raises:
-        UserError: if there is no such extractor, or what it needs is not installed.
+        UserError: if the extractor does not exist, or a package it needs is not installed.
     """
+    metrics = list(metrics)
+    for each in metrics:
+        each.device = device
     deep = [metric for metric in metrics if isinstance(metric, FeatureMetric)]
     if not deep:
         return None

@@ -1,4 +1,4 @@
-"""One number a clip: where most of them lie, and how far two sets are apart."""
+"""Distributions of one number per clip: quantiles, and the distance of two sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def wasserstein(first: NDArray[np.float64], second: NDArray[np.float64]) -> floa
 
 
 def describe(name: str, reals: NDArray[np.float64], others: NDArray[np.float64]) -> dict[str, float]:
-    """``name.p5``, ``.p50`` and ``.p95`` of `others`, and ``name.distance`` to `reals`; nan counts for nothing."""
+    """``name.p5``, ``.p50`` and ``.p95`` of `others`, and ``name.distance`` to `reals`; nan is ignored."""
     known, other = (each[np.isfinite(each)] for each in (reals, others))
     values = np.percentile(other, QUANTILES) if len(other) else np.full(len(QUANTILES), np.nan)
     figures = {f"{name}.p{quantile}": float(value) for quantile, value in zip(QUANTILES, values, strict=True)}

@@ -1,4 +1,4 @@
-"""How clips begin and end, and how many of their samples are clipped."""
+"""Levels at the start and end of clips, and the fraction of clipped samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pggan_framework.metrics.base import Clips, Features, Metric
 from pggan_framework.registry import register
 
 START_SECONDS, END_SECONDS = 0.002, 0.010
-"""What counts as the start and as the end of a clip."""
+"""Length of the start and of the end of a clip, in seconds."""
 LOWEST_DB = -100.0
 """Level of a digitally silent start or end."""
 FULL_SCALE = 0.99

@@ -1,4 +1,4 @@
-"""The Frechet distance on features of a network trained to tell sound effects apart."""
+"""The Frechet distance on features of a network that classifies sound effects."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 RATE, N_FFT, HOP, MELS = 44100, 2048, 1024, 96
 SHORTEST = 100
-"""Frames the network was trained on, 2.3 s; shorter clips are filled with silence."""
+"""Frames the network was trained on, 2.3 s; shorter clips are padded with silence."""
 BRIGHTEST = 9.457798957824707
-"""The largest value of a spectrogram in the network's training, which is 1 for it."""
+"""The largest spectrogram value in the network's training, scaled to 1."""
 
 
 @cache
@@ -37,7 +37,7 @@ def network() -> nn.Module:
         raise UserError("the metric embeddings needs the package aisfx; pip install --no-deps aisfx==0.1.2") from error
     import torch
 
-    # The file also holds a numpy number, which safe loading admits only when told its reader and its types.
+    # The file also holds a numpy scalar, which safe loading accepts only with its reader and types registered.
     reader = np.int64(0).__reduce__()[0]
     with torch.serialization.safe_globals([(reader, "numpy.core.multiarray.scalar"), np.dtype, type(np.dtype("i8"))]):
         weights, _ = torch.load(get_path_modelWeights(), map_location="cpu", weights_only=True)
@@ -48,7 +48,7 @@ def network() -> nn.Module:
 
 
 def spectrogram(wave: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    """A wave [T] as the network wants it: its peak at full scale, log10(1 + 10^4 mel power), [frames, 96]."""
+    """The network's input for a wave [T]: its peak at full scale, log10(1 + 10^4 mel power), [frames, 96]."""
     import librosa
     import soxr
 
@@ -63,10 +63,10 @@ def spectrogram(wave: NDArray[np.float32], sample_rate: int) -> NDArray[np.float
 
 @register("metric", "embeddings")
 class EmbeddingFrechet(Metric):
-    """Frechet distance of aiSFX embeddings (512 numbers); needs the package aisfx, taken only when named.
+    """Frechet distance of aiSFX embeddings (512 numbers); needs the package aisfx, must be selected.
 
     Ma and Lerch, "Representation learning for the automatic indexing of sound effects libraries", ISMIR 2022. The
-    spectrograms are librosa's, not Essentia's as in the paper. Levels do not count: each clip's peak is made 1.
+    spectrograms are librosa's, not Essentia's as in the paper. Levels do not matter: each clip is normalised to peak 1.
     """
 
     name = "embeddings"
@@ -74,7 +74,7 @@ class EmbeddingFrechet(Metric):
     minimum = 64
 
     def features(self, clips: Clips) -> Features:
-        """512 numbers: the largest over time of the network's last maps."""
+        """512 numbers: the maximum over time of the network's last feature maps."""
         import torch
 
         net = network()
@@ -83,6 +83,6 @@ class EmbeddingFrechet(Metric):
             return np.concatenate([net(each[None]).double().numpy() for each in spectrograms])
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """One figure, ``embeddings``; 0 is best."""
+        """One value, ``embeddings``; 0 is best."""
         self.check_count(reals, others)
         return {self.name: frechet_distance(reals, others)}

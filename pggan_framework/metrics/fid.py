@@ -12,15 +12,15 @@ from pggan_framework.registry import register
 
 @register("metric", "fid")
 class FID(FeatureMetric):
-    """Frechet distance of features (Heusel et al., arXiv 1706.08500); 0 is best, few pictures make it larger.
+    """Frechet distance of features (Heusel et al., arXiv 1706.08500); 0 is best, few images increase it.
 
-    Only ``fid_inception``, of as many pictures as published, can be compared with published figures.
+    Only ``fid_inception``, with the published number of images, can be compared with published values.
     """
 
     name = "fid"
     minimum = 64
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """One figure, ``fid_lite0`` or what the extractor is called."""
+        """One value, ``fid_lite0`` or with another extractor's name."""
         self.check_count(reals, others)
         return self.named({"fid": frechet_distance(reals.astype(np.float64), others.astype(np.float64))})

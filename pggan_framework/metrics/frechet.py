@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEAST_SPREAD = 1.0
-"""dB, about the smallest step of level one hears: a number that hardly varies in the reals is not divided by less."""
+"""dB, about the smallest audible change of level: the least standard deviation that features are divided by."""
 
 
 def gaussian_distance(
@@ -26,9 +26,8 @@ def gaussian_distance(
 ) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), the squared Frechet (2-Wasserstein) distance of two Gaussians.
 
-    Dowson and Landau 1982. The trace of the root is the sum of the roots of the eigenvalues of
-    C1^(1/2) C2 C1^(1/2), which is symmetric: that is exact for singular covariances too, which a root of the product
-    C1 C2 itself is not.
+    Dowson and Landau 1982. The trace of the root is computed as the sum of the roots of the eigenvalues of the
+    symmetric C1^(1/2) C2 C1^(1/2): this is exact for singular covariances too, unlike a root of the product C1 C2.
 
     Args:
         mean: [F].
@@ -47,23 +46,23 @@ def gaussian_distance(
 def frechet_distance(reals: Features | Tensor, others: Features | Tensor) -> float:
     """`gaussian_distance` between the Gaussians fitted to two sets of features [N, F]; N >= 2 each.
 
-    Few clips make it larger, however alike the two are: compare only figures of the same N.
+    Few clips increase it, however similar the sets are: compare only values of the same N.
     """
     fitted = [(np.mean(f, axis=0), np.atleast_2d(np.cov(f, rowvar=False))) for f in map(as_array, (reals, others))]
     return gaussian_distance(*fitted[0], *fitted[1])
 
 
 def standardised(reals: Features, others: Features, least: float) -> tuple[Features, Features]:
-    """Both sets less the reals' mean, over the reals' standard deviation, which counts as `least` at least."""
+    """Both sets minus the reals' mean, divided by the reals' standard deviation, which is at least `least`."""
     mean, spread = reals.mean(axis=0), np.maximum(reals.std(axis=0), least)
     return (reals - mean) / spread, (others - mean) / spread
 
 
 @register("metric", "frechet")
 class Frechet(Metric):
-    """Frechet distance of log-mel statistics: 64 bands, their means, spreads and steps in time (192 numbers).
+    """Frechet distance of log-mel statistics: mean, spread and frame-to-frame step of 64 bands (192 numbers).
 
-    The numbers are standardised by the reals' mean and standard deviation. It is the distance squared, as for FID.
+    The numbers are standardised by the reals' mean and standard deviation. The distance is squared, as for FID.
     """
 
     name = "frechet"
@@ -74,6 +73,6 @@ class Frechet(Metric):
         return statistics(clips)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """One figure, ``frechet``; 0 is best."""
+        """One value, ``frechet``; 0 is best."""
         self.check_count(reals, others)
         return {self.name: frechet_distance(*standardised(reals, others, LEAST_SPREAD))}

@@ -1,4 +1,4 @@
-"""The Inception score: are pictures clearly of one class each, and of many classes together?"""
+"""The Inception score: confident class predictions per image, many classes over all images."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.metrics.base import Features
 from pggan_framework.metrics.deep import FeatureMetric, Source
 from pggan_framework.registry import register
 
 
 def inception_scores(logits: NDArray[np.floating], splits: int) -> NDArray[np.float64]:
-    """exp(E KL(p(y|x) || p(y))) of each of `splits` parts of logits [N, K], in order, [splits]."""
+    """exp(E KL(p(y|x) || p(y))) (Salimans et al., section 4) of `splits` parts of logits [N, K], in order, [splits]."""
     scores = []
     for part in np.array_split(np.asarray(logits, np.float64), splits):
         shifted = part - part.max(axis=1, keepdims=True)
@@ -27,13 +27,13 @@ def inception_scores(logits: NDArray[np.floating], splits: int) -> NDArray[np.fl
 
 @register("metric", "is")
 class InceptionScore(FeatureMetric):
-    """Inception score (Salimans et al., arXiv 1606.03498): mean and deviation over parts; taken only when named.
+    """Inception score (Salimans et al., arXiv 1606.03498): mean and deviation over parts; must be selected.
 
-    From 1 to the number of classes. It asks whether pictures are of ImageNet's classes, and sees no reals: of other
-    data it says little.
+    From 1 to the number of classes. It measures how well images fit ImageNet's classes and ignores the reals: it has
+    little meaning for other data.
 
     Args:
-        splits: parts whose scores are averaged; each has two pictures at least.
+        splits: parts whose scores are averaged, of at least two images each.
 
     Raises:
         UserError: if `splits` is below 1.
@@ -45,13 +45,12 @@ class InceptionScore(FeatureMetric):
     alone = True
 
     def __init__(self, splits: int = 10) -> None:
-        if splits < 1:
-            raise UserError(f"is.splits {splits} is not allowed; allowed: 1 and up")
+        at_least("is", 1, splits=splits)
         self.splits = splits
         self.minimum = 2 * splits
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``is_lite0`` and ``is_lite0.std``, or what the extractor is called."""
+        """``is_lite0`` and ``is_lite0.std``, or with another extractor's name."""
         self.check_count(others)
         found = inception_scores(others, self.splits)
         return self.named({"is": float(found.mean()), "is.std": float(found.std())})

@@ -1,17 +1,17 @@
-"""KID: how differently a polynomial kernel sees two sets of features, without a bias by their number."""
+"""KID: the kernel distance of two sets of features, unbiased for any number of images."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.metrics.base import Features
 from pggan_framework.metrics.deep import FeatureMetric
 from pggan_framework.registry import register
 
 MOST = 10_000
-"""Pictures a side that subsets are drawn from: all pairs of them are looked at."""
+"""Images per side that subsets are drawn from: kernel values of all their pairs are computed."""
 _SEED = 0
 _BLOCK = 1024
 
@@ -36,8 +36,8 @@ def subset_distances(
     Args:
         reals: [N, F].
         others: [M, F].
-        members: [S, N], which rows are in each subset, m in each.
-        other_members: [S, M], the same of `others`, m in each.
+        members: [S, N], the rows in each subset, m in each.
+        other_members: [S, M], the same for `others`, m in each.
     """
     size = int(members[0].sum())
     x, y = (np.asarray(each, np.float64) for each in (reals, others))
@@ -59,7 +59,7 @@ def kernel_diagonal(a: NDArray[np.float64]) -> NDArray[np.float64]:
 def _sums(
     a: NDArray[np.float64], b: NDArray[np.float64], of_a: NDArray[np.float64], of_b: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """For each subset the sum of the kernel over its rows of `a` and of `b`, [S]; `of_a` is [N, S], `of_b` [M, S]."""
+    """For each subset the sum of the kernel over its rows of `a` and `b`, [S]; `of_a` is [N, S], `of_b` [M, S]."""
     total = np.zeros(of_a.shape[1])
     for start in range(0, len(a), _BLOCK):
         rows = slice(start, start + _BLOCK)
@@ -71,28 +71,26 @@ def _sums(
 class KID(FeatureMetric):
     """Kernel distance of features (arXiv 1801.01401): mean and standard deviation over random subsets; 0 is best.
 
-    It has no bias by the number of pictures, and may fall below 0. Of more than 10,000 pictures a side, 10,000 are
-    used.
+    It is unbiased for any number of images, and may fall below 0. At most 10,000 images per side are used.
 
     Args:
-        subsets: how many subsets are drawn.
-        subset_size: pictures in each; half of those there are, if that is less.
+        subsets: number of random subsets.
+        subset_size: images per subset; at most half of the available ones.
 
     Raises:
-        UserError: if there is no subset, or one of fewer than 2 pictures.
+        UserError: if there are no subsets, or they have fewer than 2 images.
     """
 
     name = "kid"
     minimum = 32
 
     def __init__(self, subsets: int = 100, subset_size: int = 1000) -> None:
-        for name, value, least in (("subsets", subsets, 1), ("subset_size", subset_size, 2)):
-            if value < least:
-                raise UserError(f"kid.{name} {value} is not allowed; allowed: {least} and up")
+        at_least("kid", 1, subsets=subsets)
+        at_least("kid", 2, subset_size=subset_size)
         self.subsets, self.subset_size = subsets, subset_size
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``kid_lite0`` and ``kid_lite0.std``, or what the extractor is called."""
+        """``kid_lite0`` and ``kid_lite0.std``, or with another extractor's name."""
         self.check_count(reals, others)
         reals, others = reals[:MOST], others[:MOST]
         size = min(self.subset_size, min(len(reals), len(others)) // 2)

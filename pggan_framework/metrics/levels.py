@@ -1,4 +1,4 @@
-"""How loud clips are, and how many are silent."""
+"""Loudness of clips, and the fraction of silent ones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pggan_framework.metrics.distribution import describe
 from pggan_framework.registry import register
 
 LOWEST_DB = -120.0
-"""What digital silence counts as."""
+"""The level of digital silence."""
 UNDER_DB = 40.0
 FAINTEST_DB = -90.0
-"""About half a step of 16-bit sound."""
+"""About half a quantisation step of 16-bit sound."""
 
 
 def level_db(clips: Clips) -> Features:
@@ -25,7 +25,7 @@ def level_db(clips: Clips) -> Features:
 
 @register("metric", "silence")
 class Silence(Metric):
-    """Share of silent clips: 40 dB under the reals' median level, or under -90 dB of full scale."""
+    """Fraction of silent clips: 40 dB below the reals' median level, or below -90 dB of full scale."""
 
     name = "silence"
 
@@ -34,7 +34,7 @@ class Silence(Metric):
         return level_db(clips)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """One figure, ``silence``, 0 to 1."""
+        """One value, ``silence``, 0 to 1."""
         self.check_count(reals, others)
         threshold = max(float(np.median(reals)) - UNDER_DB, FAINTEST_DB)
         return {self.name: float(np.mean(others < threshold))}

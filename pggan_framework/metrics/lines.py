@@ -1,4 +1,4 @@
-"""metrics.jsonl: one JSON object a measurement."""
+"""metrics.jsonl: one JSON object per measurement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = "metrics.jsonl"
 
 
 def append_line(path: Path, facts: Mapping[str, Any], figures: Mapping[str, float]) -> None:
-    """Add one line: `facts`, then `figures`, of which what is not a finite number is null.
+    """Append one line: `facts`, then `figures`; non-finite numbers become null.
 
     Raises:
         UserError: if the file cannot be written.
@@ -30,7 +30,7 @@ def append_line(path: Path, facts: Mapping[str, Any], figures: Mapping[str, floa
 
 
 def drop_lines(path: Path, unwanted: Callable[[dict[str, Any]], bool]) -> None:
-    """Take the lines out that are `unwanted`; all others stay as they are."""
+    """Remove the lines that are `unwanted`; all others remain unchanged."""
     if not path.is_file():
         return
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
@@ -49,7 +49,7 @@ def _is(line: str, unwanted: Callable[[dict[str, Any]], bool]) -> bool:
 
 
 def _ends_whole(path: Path) -> bool:
-    """Whether a file's last line has an end: after a full disk it may have none."""
+    """Whether a file's last line is complete: after a full disk it may not be."""
     with path.open("rb") as file:
         file.seek(0, 2)
         if not file.tell():

@@ -1,10 +1,10 @@
-"""Precision and recall, density and coverage: quality and variety apart, by balls about each picture's features."""
+"""Precision and recall, density and coverage: quality and variety separately, by balls around features."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.metrics.base import Features
 from pggan_framework.metrics.deep import FeatureMetric
 from pggan_framework.metrics.neighbours import radii, squared_distances
@@ -12,9 +12,9 @@ from pggan_framework.registry import register
 
 
 def precision_and_recall(reals: Features, others: Features, k: int) -> tuple[float, float]:
-    """Kynkaanniemi et al. (arXiv 1904.06991): the share of `others` within a ball of a real one, and the reverse.
+    """Kynkaanniemi et al. (arXiv 1904.06991), eq. 1, 2: the fraction of `others` in a real one's ball, and vice versa.
 
-    The ball about a row [F] of a set reaches to its k-th nearest other row of the set.
+    The ball around a row [F] of a set reaches to its k-th nearest other row of the set.
     """
     real_radii, other_radii = radii(reals, k), radii(others, k)
     known = np.zeros(len(others), np.bool_)
@@ -26,9 +26,9 @@ def precision_and_recall(reals: Features, others: Features, k: int) -> tuple[flo
 
 
 def density_and_coverage(reals: Features, others: Features, k: int) -> tuple[float, float]:
-    """Naeem et al. (arXiv 2002.09797): in how many balls each of `others` lies, over k; the share that hold one.
+    """Naeem et al. (arXiv 2002.09797), eq. 3 and 4: balls around each of `others`, over k; fraction of balls with one.
 
-    The ball about a real one [F] reaches to its k-th nearest other real one.
+    The ball around a real one [F] reaches to its k-th nearest other real one.
     """
     real_radii = radii(reals, k)
     inside, held = 0, 0
@@ -40,7 +40,7 @@ def density_and_coverage(reals: Features, others: Features, k: int) -> tuple[flo
 
 
 class _Balls(FeatureMetric):
-    """What both have: a number of neighbours.
+    """Base of both: checks the number of neighbours.
 
     Args:
         neighbours: k; a ball reaches to the k-th nearest.
@@ -52,8 +52,7 @@ class _Balls(FeatureMetric):
     minimum = 32
 
     def __init__(self, neighbours: int) -> None:
-        if neighbours < 1:
-            raise UserError(f"{self.name}.neighbours {neighbours} is not allowed; allowed: 1 and up")
+        at_least(self.name, 1, neighbours=neighbours)
         self.neighbours = neighbours
         self.minimum = max(self.minimum, neighbours + 1)
 
@@ -63,7 +62,7 @@ class PrecisionRecall(_Balls):
     """Improved precision (quality) and recall (variety), 0 to 1 each (Kynkaanniemi et al., arXiv 1904.06991).
 
     Args:
-        neighbours: k; the ball about a picture reaches to its k-th nearest.
+        neighbours: k; the ball around an image reaches to its k-th nearest.
     """
 
     name = "precision_recall"
@@ -72,7 +71,7 @@ class PrecisionRecall(_Balls):
         super().__init__(neighbours)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``precision_lite0`` and ``recall_lite0``, or what the extractor is called."""
+        """``precision_lite0`` and ``recall_lite0``, or with another extractor's name."""
         self.check_count(reals, others)
         precision, recall = precision_and_recall(reals, others, self.neighbours)
         return self.named({"precision": precision, "recall": recall})
@@ -82,10 +81,10 @@ class PrecisionRecall(_Balls):
 class DensityCoverage(_Balls):
     """Density (quality, about 1 for reals) and coverage (variety, 0 to 1) (Naeem et al., arXiv 2002.09797).
 
-    A single odd real one with a large ball counts for less than in precision and recall.
+    A single outlier among the reals, with a large ball, has less influence than on precision and recall.
 
     Args:
-        neighbours: k; the ball about a real picture reaches to its k-th nearest.
+        neighbours: k; the ball around a real image reaches to its k-th nearest.
     """
 
     name = "density_coverage"
@@ -94,7 +93,7 @@ class DensityCoverage(_Balls):
         super().__init__(neighbours)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``density_lite0`` and ``coverage_lite0``, or what the extractor is called."""
+        """``density_lite0`` and ``coverage_lite0``, or with another extractor's name."""
         self.check_count(reals, others)
         density, coverage = density_and_coverage(reals, others, self.neighbours)
         return self.named({"density": density, "coverage": coverage})

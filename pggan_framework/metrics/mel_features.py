@@ -1,4 +1,4 @@
-"""Log-mel spectrograms of clips: what most metrics look at."""
+"""Log-mel spectrograms of clips, the input of most metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pggan_framework.metrics.base import Clips, Features
 
 BANDS = 64
 FLOOR_DB = -80.0
-"""Quieter is inaudible beside full scale, and would otherwise outweigh all that is heard."""
+"""Lower levels are inaudible next to full scale, and would otherwise dominate the metrics."""
 WINDOW_SECONDS = 0.064
 """The longest window: 1024 samples at 16 kHz, 2048 at 44.1 kHz."""
 
@@ -22,14 +22,14 @@ def window_length(sample_rate: int) -> int:
 
 
 def power(clips: Clips) -> NDArray[np.float64]:
-    """Short-time power [N, n_fft / 2 + 1, frames], mean of the channels; a full-scale sine in a bin's middle is 1."""
+    """Short-time power [N, n_fft / 2 + 1, frames], mean of the channels; 1 for a full-scale sine centred in a bin."""
     n_fft = window_length(clips.sample_rate)
     squares = np.abs(stft(clips.waves, n_fft, n_fft // 4)) ** 2 / (n_fft / 4) ** 2
     return squares if squares.ndim == 3 else squares.mean(axis=1)
 
 
 def log_mel(clips: Clips) -> NDArray[np.float64]:
-    """Power in mel bands in dB, `FLOOR_DB` at least: [N, 64, frames]."""
+    """Power in mel bands in dB, at least `FLOOR_DB`: [N, 64, frames]."""
     matrix = mel_matrix(clips.sample_rate, window_length(clips.sample_rate), BANDS)
     levels: NDArray[np.float64] = 10 * np.log10(np.maximum(matrix @ power(clips)[:, :-1], 10 ** (FLOOR_DB / 10)))
     return levels
@@ -43,7 +43,7 @@ def statistics(clips: Clips) -> Features:
 
 
 def pooled(clips: Clips, columns: int = 32) -> Features:
-    """The spectrogram as one vector, its frames averaged in at most `columns` parts of time, dB: [N, 64 * columns]."""
+    """The spectrogram as one vector, its frames averaged in at most `columns` segments, dB: [N, 64 * columns]."""
     levels = log_mel(clips)
     parts = np.array_split(levels, min(columns, levels.shape[-1]), axis=-1)
     return np.stack([part.mean(axis=-1) for part in parts], axis=-1).reshape(len(clips), -1)

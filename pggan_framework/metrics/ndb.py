@@ -1,23 +1,23 @@
-"""NDB and JSD: does each kind of real sound turn up as often as it should?"""
+"""NDB and JSD: whether each kind of real sound occurs as often as it should."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.metrics.base import Clips, Features, Metric
 from pggan_framework.metrics.mel_features import pooled
 from pggan_framework.registry import register
 
 A_BIN = 10
-"""Reals a bin on average, at least: fewer make the test of proportions meaningless."""
+"""Least number of reals per bin on average: fewer make the test of proportions meaningless."""
 CRITICAL = 1.959964
 """The two-sided 5 % point of the normal distribution."""
 
 
 def different_bins(counts: NDArray[np.int64], others: NDArray[np.int64]) -> int:
-    """In how many bins the two shares differ by a two-proportion z-test at 5 %; counts [K] each."""
+    """The number of bins whose fractions differ by a two-proportion z-test at 5 %; counts [K] each."""
     total, other_total = counts.sum(), others.sum()
     both = (counts + others) / (total + other_total)
     error = np.sqrt(both * (1 - both) * (1 / total + 1 / other_total))
@@ -25,7 +25,7 @@ def different_bins(counts: NDArray[np.int64], others: NDArray[np.int64]) -> int:
 
 
 def jensen_shannon(counts: NDArray[np.int64], others: NDArray[np.int64]) -> float:
-    """Jensen-Shannon divergence of two histograms [K] in bits: 0 for equal shares, 1 where none is shared."""
+    """Jensen-Shannon divergence of two histograms [K] in bits: 0 for equal ones, 1 for disjoint ones."""
     shares = [counts / counts.sum(), others / others.sum()]
     middle = (shares[0] + shares[1]) / 2
     parts = [p[p > 0] * np.log2(p[p > 0] / middle[p > 0]) for p in shares]
@@ -34,13 +34,13 @@ def jensen_shannon(counts: NDArray[np.int64], others: NDArray[np.int64]) -> floa
 
 @register("metric", "ndb")
 class NDB(Metric):
-    """Number of statistically different bins, and the Jensen-Shannon divergence of the bins' shares.
+    """Number of statistically different bins, and the Jensen-Shannon divergence of their histograms.
 
-    Richardson and Weiss, "On GANs and GMMs", NeurIPS 2018: bins are found by k-means on the reals' log-mel
-    spectrograms. ``ndb.share`` is the share of bins that differ, 0.05 by chance alone; ``ndb.jsd`` is in bits.
+    Richardson and Weiss, "On GANs and GMMs", NeurIPS 2018: the bins are k-means clusters of the reals' log-mel
+    spectrograms. ``ndb.share`` is the fraction of bins that differ, 0.05 by chance alone; ``ndb.jsd`` is in bits.
 
     Args:
-        bins: most bins; there are fewer where a bin would get less than 10 reals.
+        bins: most bins; fewer if a bin would have less than 10 reals.
 
     Raises:
         UserError: if `bins` is below 2.
@@ -50,16 +50,15 @@ class NDB(Metric):
     minimum = 2 * A_BIN
 
     def __init__(self, bins: int = 50) -> None:
-        if bins < 2:
-            raise UserError(f"ndb.bins {bins} is not allowed; allowed: 2 and up")
+        at_least("ndb", 2, bins=bins)
         self.bins = bins
 
     def features(self, clips: Clips) -> Features:
-        """Spectrograms of 64 bands and 32 columns at most; the bins are theirs."""
+        """Spectrograms of 64 bands and at most 32 columns; the bins cluster them."""
         return pooled(clips)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``ndb.share`` and ``ndb.jsd``; bins are those of `reals`."""
+        """``ndb.share`` and ``ndb.jsd``; the bins are those of `reals`."""
         self.check_count(reals, others)
         from sklearn.cluster import KMeans
 

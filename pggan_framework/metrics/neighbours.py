@@ -1,4 +1,4 @@
-"""Distances between two sets of features, block by block: the nearest ones, and how far the k-th is."""
+"""Nearest neighbours between two sets of features, block by block."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK, _CHUNK = 512, 8192
-"""Rows that are compared at a time, and with how many others where those may be very many."""
+"""Rows compared at a time, and the largest number of others in a block."""
 
 
 def squared_distances(
     features: NDArray[np.floating], others: NDArray[np.floating]
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Squared distances of rows of `features` [N, F] to all of `others` [M, F]: (which rows, [n, M]) by blocks.
+    """Squared distances of rows of `features` [N, F] to all of `others` [M, F], in blocks of (rows, [n, M]).
 
-    They are sums of squares less twice a product, so that small ones are only known to about 1e-15 of the squares.
+    They are computed as sums of squares minus twice a product: their error is about 1e-15 of the squares.
     """
     far = np.asarray(others, np.float64)
     norms = np.einsum("ij,ij->i", far, far)
@@ -31,7 +31,9 @@ def radii(features: NDArray[np.floating], k: int) -> NDArray[np.float64]:
     """The squared distance of each row [N, F] to its k-th nearest other row, [N]; k < N."""
     found = np.empty(len(features))
     for rows, squares in squared_distances(features, features):
-        squares[np.arange(rows.stop - rows.start), np.arange(rows.start, rows.stop)] = -1  # itself is no neighbour
+        squares[
+            np.arange(rows.stop - rows.start), np.arange(rows.start, rows.stop)
+        ] = -1  # a row is not its own neighbour
         found[rows] = np.partition(squares, k, axis=1)[:, k]
     return found
 
@@ -42,16 +44,16 @@ def nearest(
     k: int = 1,
     own: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The k nearest of `others` [M, F] to each of `features` [N, F], the nearest first.
+    """The k nearest of `others` [M, F] for each of `features` [N, F], the nearest first.
 
     Args:
         features: [N, F].
         others: [M, F].
-        k: how many, at most M, or M - 1 with `own`.
-        own: [N], for each row the one of `others` that is the row itself, and no neighbour.
+        k: number of neighbours, at most M, or M - 1 with `own`.
+        own: [N], for each row the index of the row itself in `others`, which is not a neighbour.
 
     Returns:
-        Their places [N, k] and distances [N, k]; those of equal rows are exactly 0.
+        Their indices [N, k] and distances [N, k]; the distance of equal rows is exactly 0.
     """
     best: tuple[NDArray[np.float64], NDArray[np.int64]]
     best = np.empty((len(features), 0)), np.empty((len(features), 0), np.int64)

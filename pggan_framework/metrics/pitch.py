@@ -1,4 +1,4 @@
-"""Are labelled sounds in tune?"""
+"""Pitch accuracy of labelled sounds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.errors import UserError, at_least, nearest
 from pggan_framework.metrics.base import Clips, Features, Metric, as_array
 from pggan_framework.metrics.trackers import TRACKERS
 from pggan_framework.registry import register
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IN_TUNE = 50.0
-"""Cents: half a semitone; beyond it another note is nearer."""
+"""Cents: half a semitone; beyond it, another note is closer."""
 
 
 def hertz(midi: ArrayLike) -> NDArray[np.float64]:
-    """MIDI numbers as frequencies: 69 is 440 Hz, 12 are an octave."""
+    """Convert MIDI numbers to Hz: 69 is 440 Hz, 12 are an octave."""
     frequencies: NDArray[np.float64] = 440 * 2 ** ((np.asarray(midi, dtype=np.float64) - 69) / 12)
     return frequencies
 
@@ -28,19 +28,19 @@ def hertz(midi: ArrayLike) -> NDArray[np.float64]:
 def pitch_errors(
     waves: NDArray[np.float32] | Tensor, sample_rate: int, midi: ArrayLike | Tensor, tracker: str = "pyin"
 ) -> NDArray[np.float64]:
-    """How far each sound's pitch lies above its label, in cents [N]; nan where the tracker hears no pitch.
+    """The difference of each sound's pitch from its label, in cents [N]; nan if the tracker finds no pitch.
 
-    The tracker looks from an octave below the lowest label to an octave above the highest.
+    The tracker searches from an octave below the lowest label to an octave above the highest.
 
     Args:
         waves: [N, T] or [N, channels, T].
-        sample_rate: samples a second.
-        midi: the pitch each should have, MIDI numbers [N].
+        sample_rate: samples per second.
+        midi: the intended pitch of each, MIDI numbers [N].
         tracker: ``pyin``, ``torchcrepe`` or ``autocorrelation``.
 
     Raises:
         UserError: if the tracker is unknown or not installed.
-        ValueError: if there is not one label for each wave, or one is no frequency below half the sample rate.
+        ValueError: if waves and labels differ in number, or a label is not below half the sample rate.
     """
     return _errors(Clips(as_array(waves), sample_rate, midi=as_array(midi).astype(np.float64)), tracker)
 
@@ -54,7 +54,7 @@ def _errors(clips: Clips, tracker: str) -> NDArray[np.float64]:
     wanted = hertz(clips.midi)
     if not np.all((wanted > 0) & (wanted < clips.sample_rate / 2)):
         raise ValueError(f"pitches of {wanted.min():.0f} to {wanted.max():.0f} Hz do not fit {clips.sample_rate} Hz")
-    # Where half an octave above the highest label is Nyquist already, look as far as that.
+    # If half an octave above the highest label exceeds Nyquist, search up to Nyquist.
     low, high = float(wanted.min()) / 2, min(2 * float(wanted.max()), 0.49 * clips.sample_rate)
     track = TRACKERS[tracker]
     found = [track(wave, clips.sample_rate, low, high) if np.any(wave) else np.nan for wave in clips.mono]
@@ -64,15 +64,15 @@ def _errors(clips: Clips, tracker: str) -> NDArray[np.float64]:
 
 @register("metric", "pitch")
 class Pitch(Metric):
-    """Pitch accuracy against the label ``pitch`` (MIDI numbers): median error in cents, and shares.
+    """Pitch accuracy against the label ``pitch`` (MIDI numbers): median error in cents, and fractions of clips.
 
-    ``pitch.cents`` is the median absolute error of the clips that have a pitch, ``pitch.in_tune`` the share of all
-    clips within 50 cents, ``pitch.voiced`` the share that has a pitch.
+    ``pitch.cents`` is the median absolute error of the clips with a pitch, ``pitch.in_tune`` the fraction of all clips
+    within 50 cents, ``pitch.voiced`` the fraction with a pitch.
 
     Args:
-        tracker: ``pyin``, some tenths of a second a clip; ``torchcrepe``, which is to be installed; or
-            ``autocorrelation``, the quickest.
-        count: the most clips measured.
+        tracker: ``pyin``, tenths of a second per clip; ``torchcrepe``, a separate package; or ``autocorrelation``, the
+            fastest.
+        count: largest number of clips measured.
 
     Raises:
         UserError: if `count` is below 1.
@@ -83,8 +83,7 @@ class Pitch(Metric):
     minimum = 1
 
     def __init__(self, tracker: Literal["pyin", "torchcrepe", "autocorrelation"] = "pyin", count: int = 100) -> None:
-        if count < 1:
-            raise UserError(f"pitch.count {count} is not allowed; allowed: 1 and up")
+        at_least("pitch", 1, count=count)
         self.tracker, self.limit = tracker, count
 
     def lacks(self, clips: Clips) -> str:

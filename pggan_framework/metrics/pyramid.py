@@ -1,4 +1,4 @@
-"""The Laplacian pyramid of Burt and Adelson (1983): a picture as bands of detail, each of half the size."""
+"""The Laplacian pyramid of Burt and Adelson (1983): an image as detail bands at successively halved sizes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-SMALLEST = 16
-"""The shorter side, in pixels, under which no further level is made."""
+from pggan_framework.metrics.base import SMALLEST
 
 
 def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """The (height, width) of each level, from full size down to a shorter side of at least 16; empty if it has less."""
+    """The (height, width) of each level, from full size to a shorter side of 16 or more; empty if there is none."""
     sizes = []
     while min(height, width) >= SMALLEST:
         sizes.append((height, width))
@@ -20,7 +19,7 @@ def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
 
 
 def halve(images: Tensor) -> Tensor:
-    """Smooth [N, C, H, W] with the 5x5 binomial kernel over 256, mirrored at the edges, and keep every second pixel."""
+    """Smooth [N, C, H, W] with the 5x5 binomial kernel / 256, mirrored at the edges, and keep every second pixel."""
     for axis in (2, 3):
         x = pad(images, (0, 0, 2, 2) if axis == 2 else (2, 2, 0, 0), mode="reflect")
         size = images.shape[axis]
@@ -30,10 +29,10 @@ def halve(images: Tensor) -> Tensor:
 
 
 def double(images: Tensor, height: int, width: int) -> Tensor:
-    """Put zeros between the pixels of [N, C, h, w] and smooth with four times that kernel: [N, C, height, width]."""
+    """Insert zeros between the pixels of [N, C, h, w] and smooth with four times that kernel: [N, C, height, width]."""
     for axis, size in ((2, height), (3, width)):
         count = images.shape[axis]
-        # Mirrored at its edges, the picture with zeros has the second pixel before the first, the last after the last.
+        # At the edges, the image with zeros is mirrored about its first and last pixels.
         x = torch.cat([images.narrow(axis, 1, 1), images, images.narrow(axis, count - 1, 1)], axis)
         before, here, after = (x.narrow(axis, k, count) for k in range(3))
         even, odd = (before + after).add_(here, alpha=6).div_(8), (here + after).div_(2)
@@ -42,14 +41,14 @@ def double(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def laplacian_level(images: Tensor, level: int) -> Tensor:
-    """One level of the pyramid of float [N, C, H, W]: 0 is full size, the last holds what is left when all are off.
+    """One level of the pyramid of float [N, C, H, W]: 0 is full size, the last is the residual.
 
     Raises:
-        ValueError: if there is no such level.
+        ValueError: if the level does not exist.
     """
     sizes = level_sizes(*images.shape[2:])
     if not 0 <= level < len(sizes):
-        raise ValueError(f"level {level} of pictures of {tuple(images.shape[2:])}; there are {len(sizes)}")
+        raise ValueError(f"level {level} of images of {tuple(images.shape[2:])}; there are {len(sizes)}")
     for _ in range(level):
         images = halve(images)
     return images if level == len(sizes) - 1 else images - double(halve(images), *sizes[level])

@@ -1,4 +1,4 @@
-"""Several metrics at once, each figure beside its floor: the same figure for other reals in the fakes' place."""
+"""Several metrics at once, each value with its real-vs-real baseline: the value of other reals instead of fakes."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ Kind = TypeVar("Kind", Metric, PictureMetric)
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of one metric.
+    """One value of one metric.
 
     Args:
         name: ``frechet``, ``loudness.p50`` ...
-        value: that of the fakes; nan where there is none.
-        floor: the same figure of other reals.
-        n: clips or pictures a side.
+        value: of the fakes; nan if undefined.
+        floor: the real-vs-real baseline: the value of other reals.
+        n: clips or images per side.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Figure:
 
 
 def default_metrics(kind: type[Kind]) -> list[Kind]:
-    """Every registered metric of sounds (`Metric`) or pictures (`PictureMetric`) that is taken where none is named."""
+    """Every registered metric of sounds (`Metric`) or images (`PictureMetric`) that is used by default."""
     return [c.cls() for c in REGISTRY if c.kind == "metric" and issubclass(c.cls, kind) and c.cls.default]
 
 
@@ -60,23 +60,23 @@ def metric_class(name: str, kind: type[Kind]) -> type[Kind]:
     """The metric of this name.
 
     Raises:
-        UserError: if there is none, or it is one of sounds where pictures are measured, or the other way round.
+        UserError: if it does not exist, or is a metric of sounds where images are measured, or vice versa.
     """
     found = REGISTRY.get(name, "metric").cls
     if not issubclass(found, kind):
         allowed = ", ".join(c.name for c in REGISTRY if c.kind == "metric" and issubclass(c.cls, kind))
-        raise UserError(f"'{name}' is no metric of {kind.what}; allowed: {allowed}")
+        raise UserError(f"'{name}' is not a metric of {kind.what}; allowed: {allowed}")
     return found
 
 
 def usable(metrics: Iterable[BaseMetric[Batch]], n: int, *sets: Batch) -> tuple[list[BaseMetric[Batch]], list[str]]:
-    """The metrics that `n` clips a side allow and that lack nothing of any of `sets`; and of the others why not."""
+    """The metrics that `n` clips per side allow and whose requirements `sets` meet; and for the others why not."""
     taken: list[BaseMetric[Batch]] = []
     left_out = []
     for metric in metrics:
         lacking = next(filter(None, (metric.lacks(clips) for clips in sets)), "")
         if n < metric.minimum:
-            lacking = f"{metric.minimum} {metric.what} a side; there are {n}"
+            lacking = f"{metric.minimum} {metric.what} per side; there are {n}"
         if lacking:
             left_out.append(f"{metric.name} needs {lacking}")
         else:
@@ -87,16 +87,16 @@ def usable(metrics: Iterable[BaseMetric[Batch]], n: int, *sets: Batch) -> tuple[
 def measure(
     metrics: Sequence[BaseMetric[Batch]], batches: Iterable[Batch], count: int, first: int = 0
 ) -> dict[str, Features]:
-    """Each metric's features [N, F] of all clips or pictures, which are held no longer than a batch at a time.
+    """Each metric's features [N, F] of all clips or images, of which one batch at a time is in memory.
 
-    Batches that no metric wants any more, each having its `limit`, are not asked for. Metrics that keep the very same
-    arrays, as those do that need the pictures themselves or look through one extractor, share them.
+    Batches beyond every metric's `limit` are not requested. Metrics that keep identical arrays, such as the images
+    themselves or the outputs of one extractor, share them.
 
     Args:
-        metrics: what is measured.
-        batches: the clips or pictures.
-        count: how many they are, or of the first part of them up to where the last batch ends.
-        first: of all clips, the first batch's first; a metric of which all were before has no features then.
+        metrics: the metrics.
+        batches: the clips or images.
+        count: the total number of clips, or of those up to the end of the last batch.
+        first: index of the first batch's first clip; a metric whose `limit` is below it returns no features.
     """
     limits = {metric.name: count if metric.limit is None else min(metric.limit, count) for metric in metrics}
     rows: dict[str, Rows] = {}
@@ -104,14 +104,14 @@ def measure(
     seen = first
     for clips in batches:
         begun: dict[tuple[int, int], str] = {}
-        parts = []  # kept while the batch lasts, so that no two have one id
+        parts = []  # kept while the batch is alive, so that ids are unique
         for metric in metrics:
             name, left = metric.name, limits[metric.name] - seen
             if left <= 0 or leaders.get(name, name) != name:
                 continue
             part = metric.features(clips if left >= len(clips) else clips[:left])
             parts.append(part)
-            # Of the same array, of which as many rows are wanted, one copy will do.
+            # If several metrics use the same number of rows of one array, one copy is enough.
             if leaders.setdefault(name, begun.setdefault((id(part), limits[name]), name)) == name:
                 rows.setdefault(name, Rows(left)).add(part)
         seen += len(clips)
@@ -126,7 +126,7 @@ def compare(
     other_reals: Mapping[str, Features],
     fakes: Mapping[str, Features],
 ) -> list[Figure]:
-    """All figures, of what `measure` gave; of metrics that look at one set `reals` may lack the features.
+    """All values, from the features that `measure` returned; metrics of one set may have no features of `reals`.
 
     Raises:
         UserError: if a metric has too few clips.
@@ -146,7 +146,7 @@ def as_dict(figures: Iterable[Figure]) -> dict[str, float]:
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """The figures as aligned lines."""
+    """The values as aligned lines."""
     rows = [("metric", "value", "real vs real", "n")]
     rows += [(f.name, _shown(f.value), _shown(f.floor), str(f.n)) for f in figures]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -169,19 +169,19 @@ def evaluate_sounds(
 ) -> dict[str, float]:
     """Compare sounds with real ones.
 
-    The reals are halved: the fakes are compared with the first half and, for the floor ``NAME.floor``, the second half
-    with the first, with the same number of clips on all three sides. They should therefore stand in no order.
+    The reals are halved: the fakes are compared with the first half and, for the real-vs-real baseline ``NAME.floor``,
+    the second half with the first, with equal numbers of clips. The reals must therefore be in random order.
 
     Args:
         reals: waves [N, T] or [N, channels, T], full scale 1.
-        fakes: waves of the same shape but for N; as many as half the reals are used.
-        sample_rate: samples a second.
-        metrics: names of metrics; by default all that apply.
+        fakes: waves of the same shape except N; half as many as reals are used.
+        sample_rate: samples per second.
+        metrics: names of metrics (default: all that apply).
         real_midi: the pitch of each real, MIDI numbers [N], for the metric ``pitch``.
-        fake_midi: the pitch each fake should have.
+        fake_midi: the intended pitch of each fake.
 
     Raises:
-        UserError: if a metric is unknown, or one that is named needs what is not given or more clips.
+        UserError: if a metric is unknown, or a named one lacks its input or needs more clips.
         ValueError: if the shapes of the waves do not fit, or a sample is not finite.
     """
     midi = [None if each is None else np.asarray(each, dtype=np.float64) for each in (real_midi, fake_midi)]
@@ -199,20 +199,20 @@ def evaluate_pictures(
     extractor: str = "auto",
     device: str = "cpu",
 ) -> dict[str, float]:
-    """Compare pictures with real ones, the reals halved as in `evaluate_sounds`.
+    """Compare images with real ones, the reals halved as in `evaluate_sounds`.
 
     Args:
-        reals: uint8 [N, C, H, W], in no order.
-        fakes: uint8 of the same shape but for N; as many as half the reals are used.
-        metrics: names of metrics; by default all that apply.
-        extractor: whose features ``fid`` and the like compare; ``auto`` is ``lite0`` if it is installed, else
+        reals: uint8 [N, C, H, W], in random order.
+        fakes: uint8 of the same shape except N; half as many as reals are used.
+        metrics: names of metrics (default: all that apply).
+        extractor: extractor of the features for ``fid`` and others; ``auto`` is ``lite0`` if it is installed, else
             ``random``.
         device: where the extractor runs.
 
     Raises:
-        UserError: if a metric is unknown or no metric of pictures, or one that is named needs larger or more pictures,
-            or there is no such extractor.
-        ValueError: if they are no uint8 [N, C, H, W], or differ in shape.
+        UserError: if a metric is unknown or not for images, a named one needs larger or more images, or the extractor
+            does not exist.
+        ValueError: if they are not uint8 [N, C, H, W], or differ in shape.
     """
     if reals.shape[1:] != fakes.shape[1:]:
         raise ValueError(f"reals of shape {reals.shape} and fakes of shape {fakes.shape} differ in more than number")
@@ -223,12 +223,12 @@ def evaluate_pictures(
 
 
 def _chosen(names: Sequence[str] | None, kind: Any) -> list[Any]:
-    """The metrics of these names, or all that are taken where none is named."""
+    """The metrics of these names, or the default ones."""
     return default_metrics(kind) if names is None else [metric_class(name, kind)() for name in names]
 
 
 def _evaluate(real: Batch, fake: Batch, chosen: Iterable[BaseMetric[Batch]], named: bool) -> dict[str, float]:
-    """The figures of `fake`, and as the floor those of the second half of `real`, beside the first half."""
+    """The values of `fake`, and the baseline from the second half of `real`, both against the first half."""
     n = min(len(real) // 2, len(fake))
     taken, left_out = usable(chosen, n, real, fake)
     if left_out and (named or not taken):

@@ -1,4 +1,4 @@
-"""Arrays that are gathered batch by batch, without ever being in memory twice, and large ones not even once."""
+"""Arrays gathered batch by batch without a second copy; large ones are stored in a temporary file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pggan_framework.errors import UserError
 from pggan_framework.storage.space import reserve
 
 LARGE = 1 << 28
-"""Bytes from which an array lies in a file without a name, in the system's folder for such (TMPDIR)."""
+"""Bytes from which an array is stored in an unnamed file in the system's temporary folder (TMPDIR)."""
 
 
 class Rows:
-    """`count` rows of an array, which come in parts.
+    """`count` rows of an array, added in parts.
 
     Args:
-        count: how many are to come; fewer may.
+        count: the expected number of rows; fewer may come.
     """
 
     def __init__(self, count: int) -> None:
@@ -28,10 +28,10 @@ class Rows:
         self._filled = 0
 
     def add(self, part: NDArray[Any]) -> None:
-        """Take the next rows [n, ...].
+        """Add the next rows [n, ...].
 
         Raises:
-            UserError: if they are too many for the memory, and the folder for temporary files has no room.
+            UserError: if they exceed the memory, and the folder for temporary files is full.
         """
         if self._array is None:
             shape = (self.count, *part.shape[1:])
@@ -39,7 +39,7 @@ class Rows:
                 self._array = np.empty(shape, part.dtype)
             else:
                 with TemporaryFile() as file:
-                    try:  # access to a page that finds no room would end the process
+                    try:  # access to a page without disk space would kill the process
                         reserve(file.fileno(), part.itemsize * int(np.prod(shape)))
                     except OSError as error:
                         raise UserError(
@@ -54,7 +54,7 @@ class Rows:
         """All rows so far, [N, ...].
 
         Raises:
-            ValueError: if none came.
+            ValueError: if there are none.
         """
         if self._array is None:
             raise ValueError("there is nothing to measure")

@@ -1,4 +1,4 @@
-"""Multi-scale structural similarity: how alike are two pictures? Among generated ones it shows a lack of variety."""
+"""Multi-scale structural similarity of image pairs; among generated images, high values mean little variety."""
 
 from __future__ import annotations
 
@@ -8,72 +8,72 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
-from pggan_framework.errors import UserError
-from pggan_framework.metrics.base import PictureMetric, Pictures, as_images
+from pggan_framework.errors import UserError, at_least
+from pggan_framework.metrics.base import SMALLEST, WholePictures, as_images
 from pggan_framework.registry import register
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-SMALLEST = 16
-"""Pixels a side that leave one pixel at the fifth scale."""
 _MIDDLE = 127.5
 _PIXELS = 1 << 20
-"""Pixels that are compared at a time."""
+"""Pixels compared at a time."""
 
 
-def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor) -> float:
-    """The mean MS-SSIM of pairs of pictures: 1 for equal ones, about 0 for ones that have nothing in common.
+def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor, device: str = "cpu") -> float:
+    """The mean MS-SSIM of pairs of images: 1 for equal images, about 0 for unrelated ones.
 
-    Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment" (2003): five scales,
-    each half the one before, a Gaussian window of 11x11 (sigma 1.5) that stays inside the picture, K 0.01 and 0.03.
-    A mean below 0 at one scale counts as 0. At the fifth scale the picture is mirrored at its edges, as torchmetrics
-    does and the PGGAN paper's tool does not. Below 176 pixels a side the window does not fit that scale: it then
-    shrinks to the shorter side of the scale, sigma with it, and nothing is mirrored, as in that tool.
+    Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment" (2003), eq. 7: five
+    scales, each half the previous one, a Gaussian window of 11x11 (sigma 1.5) inside the image, K 0.01 and 0.03. A
+    negative mean at one scale counts as 0. At the fifth scale the image is mirrored at its edges, as in torchmetrics
+    but not in the PGGAN paper's tool. For sides below 176 pixels the window does not fit the fifth scale: it then
+    shrinks to the shorter side, sigma with it, and nothing is mirrored, as in that tool.
 
     Args:
         a: uint8 [N, C, H, W], any number of channels, each side 16 or more.
-        b: the picture each is compared with, uint8 [N, C, H, W].
+        b: the image to compare each with, uint8 [N, C, H, W].
+        device: where it is computed.
 
     Raises:
-        UserError: if they are no uint8 [N, C, H, W] of one shape, or too small.
+        UserError: if they are not uint8 [N, C, H, W] of one shape, or too small.
     """
     a, b = as_images(a), as_images(b)
     if a.shape != b.shape:
-        raise UserError(f"pictures are {list(a.shape)} and {list(b.shape)}; allowed: pairs of the same shape")
-    return _mean_of_pairs(a, b, np.stack([np.arange(len(a))] * 2, axis=1))
+        raise UserError(f"images are {list(a.shape)} and {list(b.shape)}; allowed: pairs of the same shape")
+    return _mean_of_pairs(a, b, np.stack([np.arange(len(a))] * 2, axis=1), device)
 
 
 def random_pairs(count: int, most: int, seed: int = 0) -> NDArray[np.int64]:
-    """`most` different pairs of two of `count` pictures, [P, 2]; all pairs if there are no more."""
+    """`most` distinct random pairs of `count` images, [P, 2]; all pairs if there are fewer."""
     total = count * (count - 1) // 2
     numbers = np.arange(total) if total <= most else np.random.default_rng(seed).choice(total, most, replace=False)
-    # Pair k, counted along the rows of the triangle below the diagonal, is in row r: r (r - 1) / 2 <= k.
+    # Pair k, counted along the rows of the lower triangle, is in row r: r (r - 1) / 2 <= k.
     second = ((1 + np.sqrt(1 + 8 * numbers.astype(np.float64))) / 2).astype(np.int64)
     return np.stack([numbers - second * (second - 1) // 2, second], axis=1)
 
 
-def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np.int64]) -> float:
-    """The mean over `pairs` [P, 2] of a picture in `a` and one in `b`.
+def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np.int64], device: str = "cpu") -> float:
+    """The mean over `pairs` [P, 2] of an image in `a` and one in `b`.
 
     Raises:
         UserError: if a side is too short.
     """
     height, width = a.shape[2:]
     if min(height, width) < SMALLEST:
-        raise UserError(f"pictures of {height}x{width} are too small for five scales; allowed: {SMALLEST} and up")
+        raise UserError(f"images of {height}x{width} are too small for five scales; allowed: {SMALLEST} and up")
     batch = max(1, _PIXELS // a[0].size)
     total = 0.0
     for start in range(0, len(pairs), batch):
         part = pairs[start : start + batch]
-        first, second = (torch.from_numpy(s[part[:, k]]).float() - _MIDDLE for k, s in enumerate((a, b)))
+        taken = (torch.from_numpy(s[part[:, k]]).to(device) for k, s in enumerate((a, b)))
+        first, second = (images.float() - _MIDDLE for images in taken)
         total += float(_similarities(first, second).double().sum())
     return total / len(pairs)
 
 
 def _similarities(a: Tensor, b: Tensor) -> Tensor:
-    """MS-SSIM of each pair, [N], of pictures [N, C, H, W] whose middle grey is 0."""
-    result = torch.ones(len(a))
+    """MS-SSIM of each pair, [N], of images [N, C, H, W] whose middle grey is 0."""
+    result = a.new_ones(len(a))
     for scale, weight in enumerate(WEIGHTS):
         if scale:
             a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)
@@ -92,10 +92,10 @@ def _similarities(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _blur(images: Tensor) -> Tensor:
-    """The mean under the window wherever it fits, [N, C, H - 10, W - 10]; under a smaller one where none does."""
+    """The mean under the window wherever it fits, [N, C, H - 10, W - 10]; a smaller window if it never fits."""
     count, channels, height, width = images.shape
     size = min(WINDOW, height, width)
-    steps = torch.arange(size) - (size - 1) / 2
+    steps = torch.arange(size, device=images.device) - (size - 1) / 2
     window = torch.exp(-((steps / (SIGMA * size / WINDOW)) ** 2) / 2)
     window = window / window.sum()
     flat = images.reshape(count * channels, 1, height, width)
@@ -104,11 +104,11 @@ def _blur(images: Tensor) -> Tensor:
 
 
 @register("metric", "ms_ssim")
-class MSSSIM(PictureMetric):
-    """Mean MS-SSIM of random pairs of generated pictures (PGGAN paper): if far above the reals', variety lacks.
+class MSSSIM(WholePictures):
+    """Mean MS-SSIM of random pairs of generated images (PGGAN paper); far above the reals' means little variety.
 
     Args:
-        pairs: most pairs that are compared; the paper has 10,000.
+        pairs: largest number of pairs; the paper has 10,000.
 
     Raises:
         UserError: if `pairs` is below 1.
@@ -118,20 +118,10 @@ class MSSSIM(PictureMetric):
     alone = True
 
     def __init__(self, pairs: int = 10_000) -> None:
-        if pairs < 1:
-            raise UserError(f"ms_ssim.pairs {pairs} is not allowed; allowed: 1 and up")
+        at_least("ms_ssim", 1, pairs=pairs)
         self.pairs = pairs
 
-    def lacks(self, clips: Pictures) -> str:
-        """It needs pictures of 16 pixels or more."""
-        small = min(clips.images.shape[2:]) < SMALLEST
-        return f"pictures of {SMALLEST} pixels or more a side" if small else ""
-
-    def features(self, clips: Pictures) -> NDArray[np.uint8]:
-        """The pictures themselves, since which are compared is drawn from all."""
-        return clips.images
-
     def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:
-        """One figure, ``ms_ssim``."""
+        """One value, ``ms_ssim``."""
         self.check_count(others)
-        return {self.name: _mean_of_pairs(others, others, random_pairs(len(others), self.pairs))}
+        return {self.name: _mean_of_pairs(others, others, random_pairs(len(others), self.pairs), self.device)}

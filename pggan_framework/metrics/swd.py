@@ -1,9 +1,9 @@
-"""Sliced Wasserstein distance: do patches of generated pictures look like those of real ones, at each scale?
+"""Sliced Wasserstein distance: the similarity of generated and real image patches at each scale.
 
-Karras et al., "Progressive growing of GANs" (arXiv 1710.10196), section 5 and their published tool. Every level of the
-Laplacian pyramids of both sets gives 128 patches of 7x7 pixels a picture. Their values are standardised by channel,
-over a whole set; the patches are projected on 4 x 128 random directions, and the mean absolute difference of the
-sorted projections, times 1000, is the distance.
+Karras et al., "Progressive growing of GANs" (arXiv 1710.10196), section 5, and their published tool. Every level of
+the Laplacian pyramids of both sets gives 128 patches of 7x7 pixels per image. Patch values are standardised per channel
+over each set; the patches are projected on 4 x 128 random directions, and the mean absolute difference of the sorted
+projections, times 1000, is the distance.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.metrics.base import PictureMetric, Pictures, as_images
-from pggan_framework.metrics.pyramid import SMALLEST, laplacian_level, level_sizes
+from pggan_framework.metrics.base import SMALLEST, WholePictures, as_images
+from pggan_framework.metrics.pyramid import laplacian_level, level_sizes
 from pggan_framework.registry import register
 
 PATCHES, SIDE, DIRECTIONS = 128, 7, 512
 SCALE = 1000.0
 _BATCH, _ROWS, _CACHED = 32, 2**14, 1024
-"""Pictures, and patches, that are worked on at a time; patches that stay in a core's cache while they are projected."""
+"""Images and patches processed at a time; a block of patches fits a core's cache during projection."""
 _ROOM = 2**26
-"""Projections of a side that are kept at a time, 256 MB, unless 32 directions have more."""
-_POSITIONS, _DIRECTIONS = 0, 1  # which stream of the seed
+"""Projections per side kept at a time, 256 MB, unless 32 directions need more."""
+_POSITIONS, _DIRECTIONS = 0, 1  # random streams of the seed
 
 
 class Distances(dict[int, float]):
@@ -42,9 +42,9 @@ class Distances(dict[int, float]):
 
 
 def patch_positions(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.int64]:
-    """Upper left corners (row, column) of each picture's patches in a level of height x width, [count, 128, 2].
+    """Upper left corners (row, column) of each image's patches in a level of height x width, [count, 128, 2].
 
-    They are the same for both sets, so that equal sets have the distance 0; a larger count begins with the same ones.
+    They are the same for both sets, so that equal sets have distance 0; positions of a larger `count` extend them.
     """
     random = np.random.default_rng([seed, _POSITIONS, height, width])
     return random.integers(0, [height - SIDE + 1, width - SIDE + 1], (count, PATCHES, 2))
@@ -58,36 +58,42 @@ def directions(channels: int, height: int, width: int, seed: int = 0) -> NDArray
     return unit.reshape(DIRECTIONS, channels, SIDE, SIDE)
 
 
-def sliced_wasserstein(real: NDArray[np.uint8] | Tensor, fake: NDArray[np.uint8] | Tensor, seed: int = 0) -> Distances:
-    """The sliced Wasserstein distance of two sets of pictures, level by level.
+def sliced_wasserstein(
+    real: NDArray[np.uint8] | Tensor, fake: NDArray[np.uint8] | Tensor, seed: int = 0, device: str = "cpu"
+) -> Distances:
+    """The sliced Wasserstein distance of two sets of images, level by level.
 
-    One level is worked on at a time: its patches take 25 kB a picture and channel on each side, whatever the size of
-    the pictures, which may lie in a file (`numpy.memmap`), and their projections another 16 kB a picture. It uses
-    torch's number of threads. The distance differs from one all in float64 by the rounding of patches and projections
-    to float32, which evens out: by some 1e-6 of it.
+    One level is processed at a time: its patches take 25 kB per image and channel on each side, whatever the size of
+    the images, which may be in a file (`numpy.memmap`), and their projections another 16 kB per image. It uses torch's
+    number of threads. Rounding patches and projections to float32 changes the distance by about 1e-6 of it.
 
     Args:
         real: uint8 [N, C, H, W], any number of channels, the shorter side 16 or more.
-        fake: uint8 of the same shape; the paper has 16,384 a side.
-        seed: of the places of the patches and of the directions.
+        fake: uint8 of the same shape; the paper has 16,384 per side.
+        seed: random seed of the patch positions and the directions.
+        device: where it is computed; on another than the CPU patches and projections are kept in its memory.
 
     Returns:
         {resolution: distance x 1000} for each level down to a shorter side of 16, and `Distances.average`.
 
     Raises:
-        UserError: if the sets are no uint8 [N, C, H, W], differ in shape or in number, or are too small.
+        UserError: if the sets are not uint8 [N, C, H, W], differ in shape or number, or are too small.
     """
     real, fake = as_images(real), as_images(fake)
     if real.shape != fake.shape:
-        raise UserError(f"pictures are {list(real.shape)} and {list(fake.shape)}; allowed: as many, of the same shape")
+        raise UserError(f"images are {list(real.shape)} and {list(fake.shape)}; allowed: as many, of the same shape")
     channels, height, width = real.shape[1:]
     sizes = level_sizes(height, width)
     if not sizes:
-        raise UserError(f"pictures of {height}x{width} have no level; allowed: {SMALLEST} pixels and more a side")
+        raise UserError(f"images of {height}x{width} have no level; allowed: {SMALLEST} pixels or more per side")
     found = Distances()
+    if torch.device(device).type != "cpu":
+        for level, size in enumerate(sizes):
+            found[min(size)] = SCALE * level_distance(real, fake, level, seed, torch.device(device))
+        return found
     count = len(real) * PATCHES
     room = np.empty((2, count, SIDE * SIDE * channels), np.float32)
-    block = next((size for size in (128, 64) if size * count <= _ROOM), 32)  # wider ones are multiplied faster
+    block = next((size for size in (128, 64) if size * count <= _ROOM), 32)  # wider blocks multiply faster
     projected = np.empty((2, block, count), np.float32)
     with _threads() as pool:
         for level, size in enumerate(sizes):
@@ -100,7 +106,7 @@ def sliced_wasserstein(real: NDArray[np.uint8] | Tensor, fake: NDArray[np.uint8]
 
 @contextmanager
 def _threads() -> Iterator[ThreadPoolExecutor]:
-    """Torch's number of threads, in each of which torch uses one: they need not wait for one another."""
+    """Torch's number of threads, each of which runs torch single-threaded, so that none waits for another."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -111,13 +117,13 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 class _Patches:
-    """The patches of one level of all pictures, [N * 128, 7 * 7 * C], and what standardises them.
+    """The patches of one level of all images, [N * 128, 7 * 7 * C], and their standardisation.
 
     Args:
         images: uint8 [N, C, H, W].
         level: of the pyramid.
-        places: [N, 128, 2] in that level.
-        values: float32 [N * 128, 7 * 7 * C], which is filled.
+        places: positions [N, 128, 2] in that level.
+        values: float32 [N * 128, 7 * 7 * C], the output.
         pool: of threads.
     """
 
@@ -130,7 +136,7 @@ class _Patches:
         pool: ThreadPoolExecutor,
     ) -> None:
         def fill(start: int) -> NDArray[np.float64]:
-            """Cut the patches of a batch; their sums and sums of squares by channel, [2, C]."""
+            """Extract the patches of a batch; return their sums and sums of squares by channel, [2, C]."""
             batch = torch.from_numpy(np.array(images[start : start + _BATCH])).float()
             part = values[start * PATCHES : (start + len(batch)) * PATCHES]
             here, pixels = places[start : start + _BATCH], laplacian_level(batch, level)
@@ -144,20 +150,20 @@ class _Patches:
         each = values.size / channels
         self.mean, square = sum(pool.map(fill, range(0, len(images), _BATCH))) / each
         spread = np.sqrt(np.maximum(square - self.mean**2, 0))
-        # What does not vary at all is 0 when its mean is off; what is left of it is rounding.
+        # A constant channel is 0 after subtracting its mean; a remainder is rounding error.
         self.spread = np.where(spread > 1e-6 * np.maximum(np.abs(self.mean), 1), spread, np.inf)
 
     def standardising(self, onto: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
-        """Directions [K, 7, 7, C] as [K, 7 * 7 * C], and what is to be taken off projections on them, [K].
+        """Directions [K, 7, 7, C] as [K, 7 * 7 * C], and the offsets to subtract from projections on them, [K].
 
-        The directions are standardised in place of the patches, of which there are many more.
+        The directions are standardised instead of the patches, which are far more numerous.
         """
         scaled = onto / self.spread
         return torch.from_numpy(scaled.reshape(len(onto), -1)).float(), (scaled * self.mean).sum((1, 2, 3))
 
 
 def _cut(level: Tensor, places: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Patches [N, 128, 7, 7 * C] at `places` [N, 128, 2] of pictures [N, C, H, W]."""
+    """Patches [N, 128, 7, 7 * C] at `places` [N, 128, 2] of images [N, C, H, W]."""
     pixels = level.permute(0, 2, 3, 1).contiguous().numpy()
     count, height, width, channels = pixels.shape
     shape = (count, height - SIDE + 1, width - SIDE + 1, SIDE, SIDE * channels)
@@ -171,12 +177,12 @@ def _cut(level: Tensor, places: NDArray[np.int64]) -> NDArray[np.float32]:
 def _distance(
     sets: list[_Patches], onto: NDArray[np.float64], projected: NDArray[np.float32], pool: ThreadPoolExecutor
 ) -> float:
-    """The mean absolute difference of the sorted projections on directions [K, 7, 7, C]; `projected` is overwritten."""
+    """The mean absolute difference of the sorted projections on directions [K, 7, 7, C]; overwrites `projected`."""
     total = 0.0
     parts = range(0, projected.shape[2], _ROWS)
     for block in np.split(onto, len(onto) // projected.shape[1]):
         (real, real_off), (fake, fake_off) = (each.standardising(block) for each in sets)
-        added = torch.from_numpy(fake_off - real_off).float()  # both would be rounded more than their difference
+        added = torch.from_numpy(fake_off - real_off).float()  # rounding each would cost more precision
         for part in (
             pool.map(partial(_project, sets[0].values, real, added, projected[0]), parts),
             pool.map(partial(_project, sets[1].values, fake, torch.zeros_like(added), projected[1]), parts),
@@ -189,7 +195,7 @@ def _distance(
 def _project(
     patches: NDArray[np.float32], weights: Tensor, added: Tensor, into: NDArray[np.float32], start: int
 ) -> None:
-    """Put `weights` [K, D] times a part of `patches` [M, D], and `added` [K], into that part of [K, M]."""
+    """Write `weights` [K, D] times a part of `patches` [M, D], plus `added` [K], to that part of [K, M]."""
     for row in range(start, min(start + _ROWS, len(patches)), _CACHED):
         part = slice(row, row + _CACHED)
         torch.addmm(added[:, None], weights, torch.from_numpy(patches[part]).T, out=torch.from_numpy(into[:, part]))
@@ -197,34 +203,56 @@ def _project(
 
 def _sorted_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     """The mean of |a - b|, both [M] sorted; they may be overwritten."""
-    # numpy sorts numbers of 32 bits several times faster than torch does, and lets other threads run meanwhile.
+    # numpy sorts float32 several times faster than torch, and releases the GIL.
     a.sort()
     b.sort()
     return float(np.abs(a - b).mean(dtype=np.float64))
 
 
-@register("metric", "swd")
-class SlicedWasserstein(PictureMetric):
-    """Sliced Wasserstein distance of patches x 1000 (PGGAN paper), at each level of a Laplacian pyramid and on average.
+def level_distance(
+    real: NDArray[np.uint8], fake: NDArray[np.uint8], level: int, seed: int, device: torch.device
+) -> float:
+    """The distance of one level, not yet times 1000, in plain torch on any device: the arguments are as above."""
+    size = level_sizes(*real.shape[2:])[level]
+    places = torch.from_numpy(patch_positions(len(real), *size, seed)).to(device)
+    onto = torch.from_numpy(directions(real.shape[1], *size, seed).reshape(DIRECTIONS, -1)).to(device)
+    sets = [_standardised(images, level, places) for images in (real, fake)]
+    rows = max(_ROOM // (len(real) * PATCHES), 1)
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    for part in torch.split(onto.float(), rows):
+        first, second = ((part @ values.T).sort(1).values for values in sets)
+        total += (first - second).abs_().mean(1, dtype=torch.float64).sum()
+    return float(total) / DIRECTIONS
 
-    High resolutions tell of sharpness and texture, low ones of the large structure; 0 is best. Few pictures make it
-    larger: compare only figures of the same number.
+
+def _standardised(images: NDArray[np.uint8], level: int, places: Tensor) -> Tensor:
+    """The patches [N * 128, C * 7 * 7] of one level, standardised by channel, on the device of `places`."""
+    parts = []
+    for start in range(0, len(images), _BATCH):
+        batch = torch.from_numpy(np.array(images[start : start + _BATCH])).to(places.device).float()
+        windows = laplacian_level(batch, level).unfold(2, SIDE, 1).unfold(3, SIDE, 1).movedim(1, 3)
+        here = places[start : start + _BATCH]
+        parts.append(windows[torch.arange(len(batch), device=places.device)[:, None], here[..., 0], here[..., 1]])
+    patches = torch.cat(parts).flatten(0, 1)
+    mean, spread = patches.mean((0, 2, 3), dtype=torch.float64), patches.double().var((0, 2, 3), correction=0).sqrt()
+    # What does not vary at all is 0 when its mean is off; what is left of it is rounding.
+    spread = torch.where(spread > 1e-6 * mean.abs().clamp(min=1), spread, torch.full_like(spread, torch.inf))
+    return ((patches - mean[:, None, None]) / spread[:, None, None]).float().flatten(1)
+
+
+@register("metric", "swd")
+class SlicedWasserstein(WholePictures):
+    """Sliced Wasserstein distance of patches x 1000 (PGGAN paper), per level of a Laplacian pyramid and on average.
+
+    High resolutions measure sharpness and texture, low ones the large structure; 0 is best. Few images increase it:
+    compare only values of equal numbers of images.
     """
 
     name = "swd"
 
-    def lacks(self, clips: Pictures) -> str:
-        """It needs pictures of 16 pixels or more."""
-        small = min(clips.images.shape[2:]) < SMALLEST
-        return f"pictures of {SMALLEST} pixels or more a side" if small else ""
-
-    def features(self, clips: Pictures) -> NDArray[np.uint8]:
-        """The pictures themselves: they take less room than their patches."""
-        return clips.images
-
     def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:
         """``swd.64`` and so on for each level, and ``swd.average``."""
         self.check_count(reals, others)
-        found = sliced_wasserstein(reals, others)
+        found = sliced_wasserstein(reals, others, device=self.device)
         levels: Iterable[tuple[str, float]] = ((f"swd.{side}", value) for side, value in found.items())
         return {**dict(levels), "swd.average": found.average}

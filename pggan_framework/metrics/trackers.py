@@ -1,4 +1,4 @@
-"""Pitch trackers: the one pitch of a clip."""
+"""Pitch trackers: estimate one pitch per clip."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Tracker = Callable[[NDArray[np.float32], int, float, float], float]
 """(wave [T], sample rate, lowest Hz, highest Hz) -> Hz, or nan where there is no pitch."""
 
 CONFIDENT = 0.7
-"""CREPE's confidence from which a frame has a pitch."""
+"""CREPE's confidence from which a frame counts as voiced."""
 _compiled: list[bool] = []
-"""Holds something once `pyin` has been compiled in this process."""
+"""Non-empty once `pyin` has been compiled in this process."""
 CREPE_RATE, CREPE_HOP = 16000, 512
 CREPE_CENTS, CREPE_LOWEST = 20.0, 1997.3794084376191
-"""Width of CREPE's bins and place of the first, in cents over 10 Hz (Kim et al., "CREPE", 2018)."""
+"""Width of CREPE's bins and position of the first, in cents above 10 Hz (Kim et al., "CREPE", 2018)."""
 
 
 def pyin(wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -> float:
@@ -42,8 +42,8 @@ def pyin(wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -
 
 
 def _pyin(librosa: ModuleType, wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -> float:
-    # Frames side by side: more of them cost time and hardly move the median. A step may be half an octave: the default
-    # is a rate, which at so long a hop would pass a narrow range of pitches.
+    # Frames do not overlap: more of them cost time and hardly change the median. A pitch step may be half an octave:
+    # the # default is a rate, which at so long a hop would exceed a narrow range of pitches.
     length = 1 << ceil(log2(8 * sample_rate / low))
     pitches, voiced, _ = librosa.pyin(
         wave,
@@ -60,10 +60,10 @@ def _pyin(librosa: ModuleType, wave: NDArray[np.float32], sample_rate: int, low:
 
 @contextmanager
 def _compiled_alone() -> Iterator[None]:
-    """Let no other process of this user compile meanwhile, the first time.
+    """Hold a lock against other processes of this user during the first compilation.
 
-    What librosa compiles goes to a folder beside it. Of two processes that fill it at once, one may find there under
-    the name of its own function what the other has compiled, and crash.
+    librosa's compiled functions go to a cache folder next to it. If two processes fill it at once, one may load the
+    other's file for its own function and crash.
     """
     if _compiled or fcntl is None:
         yield
@@ -71,7 +71,7 @@ def _compiled_alone() -> Iterator[None]:
     path = Path(tempfile.gettempdir()) / f"pggan_framework_{os.getuid()}.lock"
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError:  # nowhere to write: then nothing compiled is kept either
+    except OSError:  # read-only: then nothing compiled is cached either
         yield
         return
     try:
@@ -79,14 +79,14 @@ def _compiled_alone() -> Iterator[None]:
         yield
         _compiled.append(True)
     finally:
-        os.close(file)  # which ends the lock
+        os.close(file)  # releases the lock
 
 
 def torchcrepe(wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -> float:
-    """Median over the confident frames of CREPE's smallest network; it hears 33 to 1975 Hz.
+    """Median over the confident frames of CREPE's smallest network; it covers 33 to 1975 Hz.
 
-    Bins are averaged about the likeliest one as in CREPE itself: the package's decoders add noise from numpy's global
-    generator.
+    Bins are averaged around the likeliest one, as in CREPE itself: the package's decoders add noise from numpy's global
+    random state.
 
     Raises:
         UserError: if torchcrepe is not installed.
@@ -112,4 +112,4 @@ def torchcrepe(wave: NDArray[np.float32], sample_rate: int, low: float, high: fl
 
 
 TRACKERS: Mapping[str, Tracker] = {"pyin": pyin, "torchcrepe": torchcrepe, "autocorrelation": estimate_pitch}
-"""By name; ``autocorrelation`` is the quickest."""
+"""By name; ``autocorrelation`` is the fastest."""

@@ -1,4 +1,4 @@
-"""Metrics of generated samples in words that a beginner understands, the worst problem first."""
+"""Metrics of generated samples in plain words, the worst problem first."""
 
 from __future__ import annotations
 
@@ -8,30 +8,42 @@ from math import isfinite, sqrt
 from typing import Any
 
 GOOD, FAIR = 5.0, 12.0
-"""Fréchet distances over their real-vs-real baseline, at `CLIPS` clips, up to which samples are good, or fair."""
+"""Largest ratio of the Fréchet distance to its real-vs-real baseline, at `CLIPS` clips, for good and fair samples."""
 GOOD_SWD, FAIR_SWD = 2.5, 5.0
 """The same for the sliced Wasserstein distance of images."""
 CLIPS, IMAGES = 300, 1000
-"""The numbers of clips and of images that the limits and the distance in words refer to."""
+"""The numbers of clips and images that the limits and the reported distance refer to."""
 SILENT_EDGE = -60.0
-"""dB relative to the whole clip below which a start or an end is called silent."""
+"""dB relative to the whole clip below which a start or an end counts as silent."""
 SHOWN = 2
-"""Problems named in one line."""
+"""Largest number of problems in one line."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the metrics of a set of samples mean.
+    """The meaning of the metrics of a set of samples.
 
     Args:
-        grade: ``good``, ``fair``, or ``poor``; with any problem at best ``fair``.
-        problems: what is wrong, worst first.
-        distance: how far the samples are from the data; empty where no distance was measured.
+        grade: ``good``, ``fair``, or ``poor``; ``fair`` at best if there is a problem.
+        problems: worst first.
+        ratio: distance of the samples to the data in units of the real-vs-real baseline, at `CLIPS` clips or `IMAGES`
+            images; None if it was not measured.
+        data: name of the data in `line`, such as "recordings".
     """
 
     grade: str
     problems: tuple[str, ...]
-    distance: str
+    ratio: float | None = None
+    data: str = ""
+
+    @property
+    def distance(self) -> str:
+        """The ratio in words; empty if it was not measured."""
+        return (
+            ""
+            if self.ratio is None
+            else f"about {self.ratio:.1f} times the distance between two halves of the {self.data}"
+        )
 
     @property
     def line(self) -> str:
@@ -44,17 +56,17 @@ _GRADES = {"good": "good", "fair": "fair", "poor": "still far from the data"}
 
 
 def judge(line: Mapping[str, Any]) -> Verdict:
-    """The verdict on a line that QualityMonitor has written to metrics.jsonl."""
+    """Grade a line that QualityMonitor wrote to metrics.jsonl."""
     return judge_images(line, line["n"]) if "swd.average" in line else judge_sound(line, line["n"])
 
 
 def judge_sound(figures: Mapping[str, Any], n: int) -> Verdict:
-    """The verdict on generated sounds.
+    """Grade generated sounds.
 
     Args:
         figures: ``frechet``, ``consistency``, ``silence``, ``clipping``, ``edges.start``, ``edges.end``,
             ``loudness.p50``, ``loudness.spread`` and ``centroid.p50``, each with ``.floor`` for the recordings; a
-            metric that is missing or not finite is not judged.
+            missing or non-finite metric is ignored.
         n: clips on each side.
     """
     values = _finite(figures)
@@ -102,24 +114,24 @@ def judge_sound(figures: Mapping[str, Any], n: int) -> Verdict:
     ratio_of = _ratio(values, "frechet")
     # The baseline is a bias that falls as 1 / n: the same samples have a larger ratio where n is larger.
     comparable = None if ratio_of is None else max(1 + (ratio_of - 1) * CLIPS / n, 1.0)
-    return _verdict(found, comparable, (GOOD, FAIR), _distance(comparable, "recordings"))
+    return _verdict(found, comparable, (GOOD, FAIR), "recordings")
 
 
 def judge_images(figures: Mapping[str, Any], n: int) -> Verdict:
-    """The verdict on generated images.
+    """Grade generated images.
 
     Args:
-        figures: ``swd.64``, ``swd.32`` ... and ``swd.average``, each with ``.floor`` for the training images; a metric
-            that is missing or not finite is not judged.
-        n: images on each side.
+        figures: ``swd.64``, ``swd.32`` ... and ``swd.average``, each with ``.floor`` for the training images; a missing
+            or non-finite metric is ignored.
+        n: images per side.
     """
     values = _finite(figures)
 
     def comparable(name: str) -> float | None:
-        """The ratio as `IMAGES` images would give it.
+        """The ratio, converted to `IMAGES` images.
 
-        The squares of the distance add up from a part that does not depend on n and from the baseline's, which falls
-        as 1 / n: measured from 64 to 1,000 images a side.
+        The squared distance is the sum of a part independent of n and the baseline's, which falls as 1 / n: measured
+        from 64 to 1,000 images per side.
         """
         ratio = _ratio(values, name)
         return None if ratio is None else sqrt(1 + max(ratio**2 - 1, 0) * IMAGES / n)
@@ -132,20 +144,18 @@ def judge_images(figures: Mapping[str, Any], n: int) -> Verdict:
         worst = max(ratios, key=lambda side: ratios[side])
         what = {max(ratios): "fine detail", min(ratios): "large shapes"}.get(worst, f"structure at {worst} pixels")
         found.append((ratios[worst] / GOOD_SWD, f"{what} differ{'' if what.endswith('s') else 's'} most"))
-    return _verdict(found, ratio, (GOOD_SWD, FAIR_SWD), _distance(ratio, "training images"))
+    return _verdict(found, ratio, (GOOD_SWD, FAIR_SWD), "training images")
 
 
-def _verdict(
-    found: list[tuple[float, str]], ratio: float | None, limits: tuple[float, float], distance: str
-) -> Verdict:
+def _verdict(found: list[tuple[float, str]], ratio: float | None, limits: tuple[float, float], data: str) -> Verdict:
     problems = tuple(text for _, text in sorted(found, key=lambda pair: -pair[0]))
     good, fair = limits
     if ratio is None and not problems:
-        return Verdict("", (), "")
+        return Verdict("", ())
     grade = "fair" if problems and (ratio is None or ratio <= fair) else "poor"
     if not problems and ratio is not None:
         grade = "good" if ratio <= good else "fair" if ratio <= fair else "poor"
-    return Verdict(grade, problems, distance)
+    return Verdict(grade, problems, ratio, data)
 
 
 def _finite(figures: Mapping[str, Any]) -> dict[str, float]:
@@ -153,7 +163,7 @@ def _finite(figures: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _pair(values: Mapping[str, float], name: str) -> tuple[float, float] | None:
-    """The samples' value and the data's."""
+    """The value of the samples and of the data."""
     floor = f"{name}.floor"
     return (values[name], values[floor]) if name in values and floor in values else None
 
@@ -164,9 +174,5 @@ def _ratio(values: Mapping[str, float], name: str) -> float | None:
 
 
 def _factor(value: float, other: float) -> tuple[float, float]:
-    """By what factor, 1 or more, two values differ; and their ratio."""
+    """The factor, 1 or more, by which two values differ; and their ratio."""
     return max(value / other, other / value), value / other
-
-
-def _distance(ratio: float | None, data: str) -> str:
-    return "" if ratio is None else f"about {ratio:.1f} times the distance between two halves of the {data}"

@@ -1,1 +1,1 @@
-"""What a trained model is: loaded, exported, imported, described."""
+"""Trained models: loading, export, import, description."""

@@ -1,4 +1,4 @@
-"""The card of an exported model: what it is, how to use it, what it was measured to be; all from the checkpoint."""
+"""The card of an exported model: description, usage, measurements; all from the checkpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pggan_framework import __version__
 from pggan_framework.models.details import Details
 
 Figures = dict[str, tuple[float, float]]
-"""By name: the figure of the model, and its floor: the same figure of other real data."""
+"""By name: the value of the model, and its baseline: the same value of other real data."""
 NAMED = 20
 """Values of a label that are named."""
 _OF_A_LINE = ("n", "seed")
@@ -21,8 +21,8 @@ _PICTURES = """from PIL import Image
 from pggan_framework.models.pretrained import Pretrained
 
 model = Pretrained.from_folder(".")  # this folder; from the Hub: Pretrained.from_hub("user/name")
-pictures = model.sample(4, seed=0)  # float32 {shape} in [-1, 1]
-pixels = ((pictures + 1) * 127.5).round().astype("uint8")
+images = model.sample(4, seed=0)  # float32 {shape} in [-1, 1]
+pixels = ((images + 1) * 127.5).round().astype("uint8")
 Image.fromarray(pixels[0]{as_image}).save("picture.png")
 """
 _SOUNDS = """import soundfile
@@ -30,13 +30,13 @@ _SOUNDS = """import soundfile
 from pggan_framework.models.pretrained import Pretrained
 
 model = Pretrained.from_folder(".")  # this folder; from the Hub: Pretrained.from_hub("user/name")
-pictures = model.sample(4, seed=0)  # spectrograms, float32 {shape} in [-1, 1]
-waves = model.decode(pictures)
+images = model.sample(4, seed=0)  # spectrograms, float32 {shape} in [-1, 1]
+waves = model.decode(images)
 soundfile.write("sound.wav", waves[0].T, model.codec.sample_rate)
 """
 _LABELLED = """
 label = model.label_space.find({values})
-pictures = model.sample(4, seed=0, labels=label[None].repeat(4, axis=0))
+images = model.sample(4, seed=0, labels=label[None].repeat(4, axis=0))
 """
 
 
@@ -44,12 +44,12 @@ def read_figures(path: Path, checkpoint: str, nimg: int) -> tuple[Figures, dict[
     """What ``pggan evaluate`` has measured of a checkpoint, and with which settings.
 
     Args:
-        path: metrics.jsonl; it need not be there. Lines that are no such measurement are passed over.
+        path: metrics.jsonl, optional. Lines that are not measurements of this checkpoint are skipped.
         checkpoint: the file's name.
         nimg: images it was trained on; a line of another number is of an older file of this name.
 
     Returns:
-        The newest figure of each name, and the last line's settings.
+        The newest value of each name, and the last line's settings.
     """
     figures: Figures = {}
     settings: dict[str, Any] = {}
@@ -89,7 +89,7 @@ def write_card(
         license: the licence's name as the Hub has it (mit, cc-by-4.0); None if nobody said.
         figures: what it was measured to be.
         settings: of the measurement.
-        files: sounds beside the card.
+        files: sounds next to the card.
         builtin: whether the generator is one of the package's own.
     """
     sound = details["codec"] is not None
@@ -123,13 +123,13 @@ def write_card(
         "",
     ]
     if not builtin:
-        parts += [f"The generator, {details['generator']}, is a plugin of its own: its file must be in `plugins/`.", ""]
+        parts += [f"The generator, {details['generator']}, is user-defined: its file must be in `plugins/`.", ""]
     parts += ["Or without any code: `pggan generate . --count 16 --out samples`.", "", "## What it is", ""]
     parts += _table(("", ""), _facts(details)) + [""]
     if details["labels"]:
         parts += ["## Labels", "", *_labels(details["labels"]), ""]
     if figures:
-        parts += ["## Figures", "", _measured(settings), ""]
+        parts += ["## Metrics", "", _measured(settings), ""]
         rows = [(key, f"{value:.4g}", f"{floor:.4g}") for key, (value, floor) in figures.items()]
         parts += [*_table(("", "model", "floor"), rows), ""]
     parts += ["## Licence", "", _licence(license), ""]
@@ -137,7 +137,7 @@ def write_card(
 
 
 def _code(details: Details) -> str:
-    """Python that makes samples; it runs as it stands in the model's folder."""
+    """Python code that generates samples; it runs in the model's folder."""
     shape = "[4, " + ", ".join(map(str, details["shape_at_depth"])) + "]"
     if details["codec"] is not None:
         text = _SOUNDS.format(shape=shape)
@@ -202,13 +202,13 @@ def _labels(labels: Sequence[Mapping[str, Any]]) -> list[str]:
 def _measured(settings: Mapping[str, Any]) -> str:
     n = f" on {settings['n']:g} samples a side" if "n" in settings else ""
     seed = f", seed {settings['seed']:g}" if "seed" in settings else ""
-    return f"By `pggan evaluate`{n}{seed}. The floor is the same figure for other real data in the samples' place."
+    return f"By `pggan evaluate`{n}{seed}. The real-vs-real baseline is the value for other real data."
 
 
 def _licence(license: str | None) -> str:
     if license is None:
         return "Nobody said when the model was exported. Ask its author before you use it; the data have terms as well."
-    return f"{license}, as its author says. The data it was trained on may have terms of their own."
+    return f"{license}, by its author. The training data may have their own terms."
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a checkpoint or a file of data is, as plain values: read without running code of the file or of plugins."""
+"""Describe a checkpoint or a data file as plain values, without running code from the file or plugins."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Details = dict[str, Any]
 """What JSON holds."""
 
 _BUFFERS = ("running_mean", "running_var", "direction")
-"""Ends of the names of what our networks store beside their parameters."""
+"""Ends of the names of what our networks store next to their parameters."""
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def describe_file(path: Path) -> Details:
-    """What a checkpoint, an exported model, a prepared file or an HDF5 file of pictures is.
+    """What a checkpoint, an exported model, a prepared file or an HDF5 file of images is.
 
     Raises:
         UserError: if it is none of these, is damaged, or holds code.
@@ -40,7 +40,7 @@ def describe_file(path: Path) -> Details:
     try:
         return {"file": str(path), **describe(path), "bytes": path.stat().st_size}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
-        raise UserError(f"{path} is damaged: what it says of itself cannot be read ({error})") from error
+        raise UserError(f"{path} is damaged: its description cannot be read ({error})") from error
 
 
 def _describe_checkpoint(path: Path) -> Details:
@@ -125,7 +125,7 @@ def _describe_h5(path: Path) -> Details:
     if space is not None and labels is not None:
         rows = _labels(space, labels, np.ones(len(labels), np.int64))
     return {
-        "kind": _kind(record) if prepared else "HDF5 file of pictures",
+        "kind": _kind(record) if prepared else "HDF5 file of images",
         "format_version": FORMAT if prepared else None,
         "pictures": len(dataset),
         "shape": list(dataset.shape),

@@ -1,4 +1,4 @@
-"""Models that ``pggan export`` has written as safetensors, read again. Nothing in the files is run."""
+"""Load models that ``pggan export`` wrote as safetensors. Nothing in the files is executed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def about_path(path: Path) -> Path:
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """The JSON beside exported weights.
+    """The JSON next to exported weights.
 
     Raises:
         UserError: if it is missing, damaged or of another kind.
@@ -49,9 +49,9 @@ def read_about(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; an exported model is its weights and it") from error
     except ValueError as error:
-        raise UserError(f"{path} is no JSON: {error}") from error
+        raise UserError(f"{path} is not JSON: {error}") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT or about.get("file") != "safetensors":
-        raise UserError(f"{path} is not what pggan export writes beside weights (--format safetensors or huggingface)")
+        raise UserError(f"{path} is not what pggan export writes next to weights (--format safetensors or huggingface)")
     if about.get("version") != VERSION:
         raise UserError(f"{path} is of version {about.get('version')}; this release reads version {VERSION}")
     return about

@@ -1,4 +1,4 @@
-"""A trained generator for other programs: safetensors, a program of torch.export, ONNX; each with a JSON beside it."""
+"""Export a trained generator: safetensors, a torch.export program, ONNX; each with a JSON description."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from pggan_framework.networks.base import GeneratorBase
 
 Format = Literal["safetensors", "torch", "onnx"]
 TOLERANCE = 1e-4
-"""How far a written file's pictures may be from the generator's, in [-1, 1]."""
+"""How far a written file's images may be from the generator's, in [-1, 1]."""
 _NEEDED = {"safetensors": ("safetensors",), "torch": (), "onnx": ("onnx", "onnxscript", "onnxruntime")}
 _CHECKED = 3
-"""Pictures the written file is checked with; another number than the two it is traced with."""
+"""Images the written file is checked with; another number than the two it is traced with."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export has found.
+    """The result of an export.
 
     Args:
         inputs: the names of what the file is to be given.
-        difference: the largest one between its pictures and the generator's, in [-1, 1]; 0 for weights.
+        difference: the largest one between its images and the generator's, in [-1, 1]; 0 for weights.
     """
 
     inputs: list[str]
@@ -43,7 +43,7 @@ class Exported:
 
 
 class Program(nn.Module):
-    """What is exported: a generator whose pictures are in [-1, 1] whatever range it was trained with.
+    """What is exported: a generator whose images are in [-1, 1] whatever range it was trained with.
 
     Args:
         model: the generator.
@@ -55,14 +55,14 @@ class Program(nn.Module):
         self.low, self.high = model.range_out
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [N, F], labels [N, width] or maps [N, K, h, w] where it is conditioned -> pictures [N, C, h, w]."""
+        """Latents [N, F], labels [N, width] or maps [N, K, h, w] where it is conditioned -> images [N, C, h, w]."""
         pictures = self.generator(latents, labels)
         scaled: Tensor = ((pictures - self.low) * (2 / (self.high - self.low)) - 1).clamp(-1, 1)
         return scaled
 
 
 def check_packages(format: Format) -> None:
-    """See that what a format needs is installed.
+    """Check that what a format needs is installed.
 
     Raises:
         UserError: if not.
@@ -80,7 +80,7 @@ def check_packages(format: Format) -> None:
 def export(model: Pretrained, path: Path, sidecar: Path, format: Format) -> Exported:
     """Write a generator at the depth it is at, and what it is.
 
-    A program or an ONNX model is read again and run; a number of pictures at a time that it was not traced with must
+    A program or an ONNX model is read again and run; a number of images at a time that it was not traced with must
     give the generator's own.
 
     Args:
@@ -90,7 +90,7 @@ def export(model: Pretrained, path: Path, sidecar: Path, format: Format) -> Expo
         format: safetensors, the weights of all depths; torch, a program of ``torch.export``; onnx.
 
     Raises:
-        UserError: if a package is missing, the network cannot be traced, or the file gives other pictures.
+        UserError: if a package is missing, the network cannot be traced, or the file gives other images.
     """
     check_packages(format)
     inputs = _inputs(model, _CHECKED)
@@ -109,9 +109,7 @@ def export(model: Pretrained, path: Path, sidecar: Path, format: Format) -> Expo
         wanted = program(*inputs).numpy()
     difference = float(np.abs(again(inputs) - wanted).max())
     if not difference <= TOLERANCE:
-        raise UserError(
-            f"--format {format} gives pictures that differ by {difference:.2g}; allowed: up to {TOLERANCE:g}"
-        )
+        raise UserError(f"--format {format} gives images that differ by {difference:.2g}; allowed: up to {TOLERANCE:g}")
     return Exported(names, difference)
 
 
@@ -165,7 +163,7 @@ def _traced(program: Program, inputs: tuple[Tensor, ...]) -> torch.export.Export
             return torch.export.export(program, inputs, dynamic_shapes=_dynamic(inputs, batch))
     except Exception as error:
         name = type(program.generator).__name__
-        raise UserError(f"{name} cannot be traced for any number of pictures: {str(error)[:200]}") from error
+        raise UserError(f"{name} cannot be traced for any number of images: {str(error)[:200]}") from error
 
 
 def _dynamic(inputs: tuple[Tensor, ...], batch: Any) -> dict[str, Any]:
@@ -173,7 +171,7 @@ def _dynamic(inputs: tuple[Tensor, ...], batch: Any) -> dict[str, Any]:
 
 
 Again = Callable[[tuple[Tensor, ...]], NDArray[np.float32]]
-"""What runs a written file: inputs -> pictures."""
+"""What runs a written file: inputs -> images."""
 
 
 def _write_torch(traced: torch.export.ExportedProgram, path: Path, names: list[str]) -> Again:

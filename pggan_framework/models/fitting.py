@@ -1,4 +1,4 @@
-"""Generators built from a file's description, once it is known that the file has weights of that size."""
+"""Build generators from a file's description, after checking that the weights in the file have these sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trained models by run, path or address: `pggan_framework.load_generator`, and torch.hub."""
+"""Trained models by run, path or URL: `pggan_framework.load_generator`, and torch.hub."""
 
 from __future__ import annotations
 

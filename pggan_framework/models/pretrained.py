@@ -1,4 +1,4 @@
-"""A trained generator from a checkpoint, with all that is needed to use it."""
+"""Load a trained generator from a checkpoint, with everything needed to use it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.audio.finish import finished
 from pggan_framework.config.discovery import load_for_models
+from pggan_framework.cpu.transfer import for_analysis
 from pggan_framework.errors import UserError, nearest, require
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import Map, MapSpace, space_from_state
@@ -21,6 +22,7 @@ from pggan_framework.metrics.base import as_array
 from pggan_framework.models.exported import CONFIG, ENDING, WEIGHTS, about_path, read_exported
 from pggan_framework.models.fitting import build_generator
 from pggan_framework.networks.base import GeneratorBase
+from pggan_framework.networks.stylegan2 import StyleGAN2Generator
 from pggan_framework.postprocessors.soundfiles import Sound
 from pggan_framework.registry import REGISTRY
 from pggan_framework.schedules.growth import Growth
@@ -38,11 +40,11 @@ class Pretrained:
     """A generator out of a checkpoint.
 
     Args:
-        generator: the averaged generator or the raw one, at the depth it was trained to or a smaller one.
-        codec: turns its pictures into sound; None for pictures.
+        generator: the EMA generator or the raw one, at the depth it was trained to or a smaller one.
+        codec: turns its images into sound; None for images.
         nimg: real images it was trained on.
         config: the configuration it was trained with.
-        range_out: value range of the pictures it makes.
+        range_out: value range of the images it makes.
         label_rows: [K, A], the labels of the training data, each once; None where it is not conditioned.
         label_counts: [K], how often each occurred.
         weights: which of a checkpoint's generators it is.
@@ -88,7 +90,7 @@ class Pretrained:
 
     @property
     def growth(self) -> Growth:
-        """The shapes of its pictures."""
+        """The shapes of its images."""
         return self.generator.growth
 
     @property
@@ -97,13 +99,13 @@ class Pretrained:
         return self.generator.label_space
 
     def latents(self, count: int, seed: int = 0, truncation: float | None = None) -> torch.Tensor:
-        """`count` latents [count, F]; the same seed gives the same ones, and a larger count begins with them.
+        """`count` latents [count, F]; a function of the seed; a larger count extends them.
 
         Args:
             count: how many.
             seed: of the draw.
             truncation: psi; numbers beyond -psi or psi are drawn again until none is, which gives a truncated normal
-                distribution (BigGAN, Brock et al. 2019, arXiv 1809.11096). The others stay as they were.
+                distribution (BigGAN, Brock et al. 2019, arXiv 1809.11096). The others stay unchanged.
 
         Raises:
             ValueError: if `truncation` is not above 0.
@@ -118,8 +120,19 @@ class Pretrained:
                 _redraw(latent, truncation, seed * 0x9E3779B1 + index + 1)
         return torch.stack(latents)
 
+    def truncate(self, psi: float | None) -> float | None:
+        """Truncate the styles of a generator that has them (Karras et al. 2019, arXiv 1812.04948, appendix B).
+
+        Returns:
+            psi where latents are to be truncated instead; else None.
+        """
+        if psi is None or not isinstance(self.generator, StyleGAN2Generator):
+            return psi
+        self.generator.truncation = psi
+        return None
+
     def at_depth(self, depth: int) -> Pretrained:
-        """The same at a depth that is trained; a smaller one than it has now is whole, not fading.
+        """The same at a trained depth; a smaller depth than the present one has alpha 1.
 
         Raises:
             UserError: if it is deeper than was trained, or the generator cannot be so shallow.
@@ -148,25 +161,25 @@ class Pretrained:
         """The same, for a generator that draws label maps, with these maps [M, H, W] in place of the stored ones.
 
         Raises:
-            ValueError: if it draws none, or they are not of its pictures' full size or have what is no class.
+            ValueError: if it draws none, or they are not of its images' full size or have what is not a class.
         """
         space = self.label_space
         if not isinstance(space, MapSpace):
             raise ValueError("the generator draws no label maps")
         if maps.shape[1:] != self.growth.shape[1:] or int(maps.max()) >= len(space.classes):
-            raise ValueError(f"maps {maps.shape} up to class {maps.max()}; due are {space.size}, {len(space.classes)}")
+            raise ValueError(f"maps {maps.shape} up to class {maps.max()}; expected {space.size}, {len(space.classes)}")
         generator = deepcopy(self.generator)
         generator.label_space = space.with_maps(maps)
         rows = np.arange(len(maps), dtype=np.int64)[:, None]
         return replace(self, generator=generator, label_rows=rows, label_counts=np.ones(len(maps), np.int64))
 
     def generate(self, latents: torch.Tensor, labels: Labels | None = None, batch: int = 64) -> NDArray[np.float32]:
-        """Pictures [N, C, h, w] in [-1, 1], at the depth it was trained to.
+        """Images [N, C, h, w] in [-1, 1], at the depth it was trained to.
 
         Args:
             latents: [N, F].
             labels: [N, A]; due where it is conditioned, and only there.
-            batch: how many pictures are made at a time.
+            batch: how many images are made at a time.
 
         Raises:
             ValueError: if labels are missing, or given to a generator that is not conditioned.
@@ -188,17 +201,17 @@ class Pretrained:
     def draw(
         self, latents: torch.Tensor, conditions: torch.Tensor | None = None, batch: int = 64
     ) -> NDArray[np.float32]:
-        """Pictures [N, C, h, w] in [-1, 1] of what the generator sees, which may lie between two labels.
+        """Images [N, C, h, w] in [-1, 1] of what the generator sees, which may are between two labels.
 
         Args:
             latents: [N, F].
             conditions: [N, width] or [N, K, h, w], as `condition` gives them.
-            batch: how many pictures are made at a time.
+            batch: how many images are made at a time.
 
         Raises:
             ValueError: if conditions are missing, or given to a generator that is not conditioned.
         """
-        device = next(self.generator.parameters()).device
+        device = self.device
         latents = torch.as_tensor(latents, dtype=torch.float32)
         parts = []
         with torch.no_grad():
@@ -210,7 +223,7 @@ class Pretrained:
         return np.clip(pictures, -1, 1)
 
     def sample(self, count: int, seed: int = 0, batch: int = 64, labels: Labels | None = None) -> NDArray[np.float32]:
-        """`count` pictures [count, C, h, w] in [-1, 1]; the same seed gives the same ones.
+        """`count` images [count, C, h, w] in [-1, 1]; the same seed gives the same ones.
 
         Where it is conditioned and no labels are given, they are drawn as often as the training data had them.
         """
@@ -228,6 +241,11 @@ class Pretrained:
         waves = finished(waves, self.codec.sample_rate)
         return [Sound(wave, self.codec.sample_rate, f"sample {number}") for number, wave in enumerate(waves)]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is, and sound is decoded."""
+        return next(self.generator.parameters()).device
+
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.growth.shape_at(self.generator.depth)))
         what = "sounds" if self.codec is not None else "images"
@@ -242,7 +260,7 @@ class Pretrained:
         phase_start: PhaseStart = "auto",
         refine_iter: int = 16,
     ) -> Wave:
-        """Pictures [N, C, h, w] of any depth as sound, [N, T] or [N, channels, T]; see `audio.base.Codec.decode`.
+        """Images [N, C, h, w] of any depth as sound, [N, T] or [N, channels, T]; see `audio.base.Codec.decode`.
 
         They are enlarged to full size first, so that pitch and length are right.
 
@@ -250,15 +268,15 @@ class Pretrained:
             ValueError: if it was not trained on sound.
         """
         if self.codec is None:
-            raise ValueError("the generator makes pictures, no sound: there is no codec in its checkpoint")
+            raise ValueError("the generator makes images, not sound: there is no codec in its checkpoint")
         pictures = as_array(pictures)
         height, width = self.growth.shape[1:]
         full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
-        return self.codec.decode(full, seed, griffin_lim_iter, phase_start=phase_start, refine_iter=refine_iter)
+        return self.codec.decode(full, seed, griffin_lim_iter, for_analysis(self.device), phase_start, refine_iter)
 
 
 def _redraw(latent: torch.Tensor, limit: float, seed: int) -> None:
-    """Draw the numbers of a latent [F] that lie beyond `limit` again until none does."""
+    """Draw the numbers of a latent [F] that are beyond `limit` again until none does."""
     random = torch.Generator().manual_seed(seed % 2**63)
     while (beyond := latent.abs() > limit).any():
         latent[beyond] = torch.randn(int(beyond.sum()), generator=random)
@@ -269,11 +287,11 @@ def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
 
     Args:
         path: the file.
-        weights: the averaged generator (ema), or the one that was trained (raw); by default ema, or of exported weights
+        weights: the EMA generator (ema), or the one that was trained (raw); by default ema, or of exported weights
             whichever they are.
 
     Raises:
-        UserError: if the file is no whole checkpoint, or no exported model, or needs a class that is not registered.
+        UserError: if the file is not a complete checkpoint or exported model, or needs a class that is not registered.
     """
     load_for_models()
     exported = path.suffix == ENDING
@@ -342,10 +360,10 @@ def _codec(path: Path, state: Mapping[str, Any] | None) -> Codec | None:
 
 
 def _needs(path: Path, kind: str, name: str) -> None:
-    """See that a class that a model is built from is registered."""
+    """Check that a class that a model is built from is registered."""
     if name not in REGISTRY:
         near = nearest(name, [component.name for component in REGISTRY if component.kind == kind])
         raise UserError(
-            f"{path} needs the {kind} '{name}', which is not part of this package{near}; --plugin_dirs DIR names the"
-            " folder of its file (in Python: import its module first)"
+            f"{path} needs the {kind} '{name}', which is not part of this package{near}; give the folder of its file"
+            " with --plugin_dirs DIR (in Python: import its module first)"
         )

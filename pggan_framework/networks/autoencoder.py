@@ -20,25 +20,23 @@ from pggan_framework.schedules.growth import Growth
 class AutoencoderDiscriminator(Discriminator):
     """A growing auto-encoder: the PGGAN discriminator down to a code, and from there a network like its generator.
 
-    Its score of a picture is the negative mean absolute error of the reconstruction: the better it is at rebuilding a
-    picture, the more it takes it for real. By default neither half normalises anything, so that the code can keep
-    contrast.
+    Its score of an image is the negative mean absolute error of the reconstruction: the better the reconstruction, the
+    more real the image. By default neither half normalises anything, so that the code can keep contrast.
 
     Args:
-        shape: [C, H, W] of the pictures at full depth, or their growth; given by the data.
+        shape: [C, H, W] of the images at full depth, or their growth; given by the data.
         fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
         fmap_decay: how fast the number of feature maps falls with the resolution.
         fmap_max: most feature maps of any layer.
-        hidden_size: how many numbers the code has that a picture is rebuilt from.
+        hidden_size: size of the code.
         wscale: equalised learning rate, weights scaled at run time.
         leakyrelu: leaky ReLU with slope 0.2; else ReLU.
         kernel_size: side of the convolutions, odd.
         fused_downscale: take the 2x2 mean between the second convolution and its activation, which is faster; else
             after the activation.
-        label_space: what the pictures are labelled with; given by the data. The encoder then also says which label a
-            picture has; it is not told.
-        dropout: share of the encoder's features left out at random before the penultimate layer.
-        block_dropout: share of the encoder's feature maps' values left out at random after each block but the last.
+        label_space: labels of the images; passed by the data. The encoder then also predicts the label of an image.
+        dropout: dropout rate before the penultimate layer of the encoder.
+        block_dropout: dropout rate after each encoder block but the last.
         norm: normalise feature maps after each convolution of both halves' blocks: each channel of a sample
             (instance), each sample (layer), or each value by its neighbouring channels' (local_response).
         spectral_norm: divide every weight of both halves by its largest singular value; with wscale, after scaling it.
@@ -101,15 +99,15 @@ class AutoencoderDiscriminator(Discriminator):
         )
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N], codes [N, hidden_size] as features, and reconstructions [N, C, h, w] of pictures [N, C, h, w].
+        """Scores [N], codes [N, hidden_size] as features, and reconstructions [N, C, h, w] of images [N, C, h, w].
 
         Args:
             images: [N, C, h, w] at the current depth.
             labels: [N, width] or None; not looked at, since this discriminator is to find them.
-            parts: how many equal batches `images` are; it looks at each picture alone.
+            parts: how many equal batches `images` are; it looks at each image alone.
 
         Raises:
-            ValueError: if labels are given and it is not conditioned, or the pictures are not of the current depth's
+            ValueError: if labels are given and it is not conditioned, or the images are not of the current depth's
                 shape.
         """
         features = self.encode(images, labels, parts)

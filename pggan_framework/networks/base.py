@@ -1,4 +1,4 @@
-"""The small interface all networks share: depth, alpha, shapes, and what a discriminator says of a batch."""
+"""The common interface of networks: depth, alpha, shapes, and a discriminator's output."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from pggan_framework.schedules.growth import Growth
 
 
 def growth_of(shape: Sequence[int] | Growth) -> Growth:
-    """The growth of networks for pictures of a shape [C, H, W], if it is not one already."""
+    """The growth of networks for images of a shape [C, H, W], if it is not one already."""
     return shape if isinstance(shape, Growth) else Growth.of(shape)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a discriminator says of a batch.
+    """The output of a discriminator for a batch.
 
     Args:
         scores: [N], unbounded, higher for what it takes for real.
         features: [N, F], the penultimate features.
         logits: [N, width], what it takes the labels to be, a block for each attribute; None without labels.
-        reconstruction: [N, C, h, w], what an auto-encoder makes of the pictures; None of any other discriminator.
+        reconstruction: [N, C, h, w], what an auto-encoder makes of the images; None of any other discriminator.
     """
 
     scores: Tensor
@@ -46,7 +46,7 @@ class Verdict:
         return Verdict(*(None if field is None else field.float() for field in fields))  # type: ignore[arg-type]
 
     def split(self, parts: int) -> list[Verdict]:
-        """The verdicts on `parts` equal batches that were judged together."""
+        """The outputs for `parts` equal batches that were processed together."""
         fields = (self.scores, self.features, self.logits, self.reconstruction)
         columns = ([None] * parts if field is None else field.chunk(parts) for field in fields)
         return [Verdict(*row) for row in zip(*columns, strict=True)]
@@ -75,7 +75,7 @@ class GrowingNetwork(nn.Module):
         self.label_space = label_space
         self._depth = growth.max_depth
         self._whole = True
-        # Alpha follows from the schedule, so it is no part of the weights.
+        # Alpha follows from the schedule, so it is not part of the weights.
         self.register_buffer("alpha_value", torch.ones(()), persistent=False)
 
     @property
@@ -105,7 +105,7 @@ class GrowingNetwork(nn.Module):
 
     @property
     def size(self) -> tuple[int, int]:
-        """[h, w] of the pictures at the current depth."""
+        """[h, w] of the images at the current depth."""
         _, height, width = self.growth.shape_at(self._depth)
         return height, width
 
@@ -126,7 +126,7 @@ class GrowingNetwork(nn.Module):
 
     @property
     def fading(self) -> bool:
-        """Whether the block before the newest still has a share: alpha below 1, at depth 1 or more."""
+        """Whether the block before the newest still has weight: alpha below 1, at depth 1 or more."""
         return self._depth > 0 and not self._whole
 
     def execute(self, execution: Execution) -> None:
@@ -174,7 +174,7 @@ class GrowingNetwork(nn.Module):
         raise UserError(f"{type(self).__name__} does not know its blocks by depth, so that none can be frozen")
 
     def check_labels(self, labels: Tensor | None, count: int) -> None:
-        """See that labels, [count, width] or maps [count, K, h, w], are there where it is conditioned, and only there.
+        """Check that labels, [count, width] or maps [count, K, h, w], are given if the network needs them.
 
         Raises:
             ValueError: if they are not.
@@ -207,21 +207,21 @@ class GeneratorBase(GrowingNetwork):
 
     @abstractmethod
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [N, F], and labels [N, width] where it is conditioned -> pictures [N, C, h, w] at this depth."""
+        """Latents [N, F], and labels [N, width] where it is conditioned -> images [N, C, h, w] at this depth."""
 
 
 @contract("discriminator")
 class DiscriminatorBase(GrowingNetwork):
-    """Base of discriminators: a subclass gives `judge`."""
+    """Base of discriminators: a subclass defines `judge`."""
 
     classifies: ClassVar[bool] = True
-    """Whether its verdicts have logits where it is conditioned; else `judge` needs the labels themselves."""
+    """Whether its output has logits if it is conditioned; else `judge` needs the labels themselves."""
     stddev_group: int = 1
     """Most samples of a batch in a group that is compared; 1 where none are, or all with all."""
 
     @abstractmethod
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores and features of pictures [N, C, h, w] at the current depth.
+        """Scores and features of images [N, C, h, w] at the current depth.
 
         Args:
             images: [N, C, h, w].
@@ -230,7 +230,7 @@ class DiscriminatorBase(GrowingNetwork):
         """
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Scores [N] of pictures [N, C, h, w] at the current depth."""
+        """Scores [N] of images [N, C, h, w] at the current depth."""
         return self.judge(images, labels).scores
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, GrowingNetwork, Verdict, growth_of
-from pggan_framework.networks.blocks import LEAK, check_share
 from pggan_framework.networks.execution import DEFAULT, Execution
 from pggan_framework.networks.functional import Geometry, Pair, convolve, leaky_relu
+from pggan_framework.networks.layers import LEAK, check_share
 from pggan_framework.networks.norms import FeatureNorm, Norm, SpectralNorm
 from pggan_framework.registry import register
 from pggan_framework.schedules.growth import Growth
@@ -27,7 +27,7 @@ class StridedConv(nn.Module):
     """Convolution that halves axes, or transposed one that doubles them, by its stride.
 
     An axis with factor 2 has a kernel of the full length; one that keeps its size a kernel of odd length: one less, if
-    need be. An odd kernel along a stride of 2 lies as in PyTorch's layers with ``padding=(kernel - 1) / 2`` and, where
+    need be. An odd kernel along a stride of 2 is as in PyTorch's layers with ``padding=(kernel - 1) / 2`` and, where
     transposed, ``output_padding=1``.
 
     Args:
@@ -122,7 +122,7 @@ class _FullSize(GrowingNetwork):
     grows: ClassVar[bool] = False
 
     def feature_maps(self, base: int, maximum: int, kernel_size: int, norm: str, dropout: float) -> list[int]:
-        """C at each depth from the seed block to half the pictures' size.
+        """C at each depth from the seed block to half the images' size.
 
         Raises:
             UserError: if a parameter is outside its limits, or there is no such size.
@@ -135,7 +135,7 @@ class _FullSize(GrowingNetwork):
             raise UserError(f"{name}.fmap_base {base} and fmap_max {maximum} must be above 0")
         size = "x".join(map(str, growth.seed))
         if growth.max_depth < 1:
-            raise UserError(f"{name} needs pictures larger than the seed block, {size}; allowed: twice as large and up")
+            raise UserError(f"{name} needs images larger than the seed block, {size}; allowed: twice as large and up")
         if norm == "instance" and growth.seed == (1, 1):
             raise UserError(f"{name}.norm instance needs a seed block of several pixels, not {size}; set seed_shape")
         return [min(base << (growth.max_depth - 1 - depth), maximum) for depth in range(growth.max_depth)]
@@ -143,25 +143,23 @@ class _FullSize(GrowingNetwork):
 
 @register("generator")
 class DCGANGenerator(_FullSize, GeneratorBase):
-    """The generator of DCGAN: a dense layer to the seed block, then transposed convolutions up to the picture, tanh.
+    """The generator of DCGAN: a dense layer to the seed block, then transposed convolutions up to the image, tanh.
 
     It has its full size from the first step; set progressive_growing to False.
 
     Args:
-        shape: [C, H, W] of the pictures, or their growth; given by the data.
-        fmap_base: feature maps at half the pictures' size; each halving doubles them.
-        fmap_max: most feature maps of any layer.
-        latent_size: how many numbers a latent has.
-        kernel_size: side of the transposed convolutions. An even one covers all pixels equally often, an odd one does
-            not, and may leave a chequered pattern.
-        norm: normalise feature maps over the batch, by one sample's channel (instance), by one sample (layer), or not
-            at all. With batch, samples are made with averages over the training, without looking at each other.
+        shape: [C, H, W] of the images, or their growth; given by the data.
+        fmap_base: feature maps at half the images' size; each halving doubles them.
+        fmap_max: largest number of feature maps.
+        latent_size: latent size.
+        kernel_size: side of the transposed convolutions; odd sizes can cause checkerboard artefacts.
+        norm: normalisation of feature maps over the batch, a sample's channel (instance), a sample (layer), or none.
         leakyrelu: leaky ReLU with slope 0.2; else ReLU.
-        dropout: share of the feature maps' values left out at random after each layer but the last, while training.
-        label_space: what the pictures are labelled with; given by the data. Labels are joined to the latents.
+        dropout: dropout rate after each layer but the last.
+        label_space: labels of the images; passed by the data. Labels are concatenated to the latents.
 
     Raises:
-        UserError: if a parameter is outside its limits, or the pictures are no larger than the seed block.
+        UserError: if a parameter is outside its limits, or the images are no larger than the seed block.
     """
 
     def __init__(
@@ -196,7 +194,7 @@ class DCGANGenerator(_FullSize, GeneratorBase):
         self.to_picture = StridedConv((maps[-1], growth.channels), last, kernel_size, transposed=True)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [N, latent_size], labels [N, width] or None -> pictures [N, C, H, W] in [-1, 1].
+        """Latents [N, latent_size], labels [N, width] or None -> images [N, C, H, W] in [-1, 1].
 
         Raises:
             ValueError: if labels are given to a generator that is not conditioned, or are missing.
@@ -213,25 +211,24 @@ class DCGANGenerator(_FullSize, GeneratorBase):
 
 @register("discriminator")
 class DCGANDiscriminator(_FullSize, DiscriminatorBase):
-    """The discriminator of DCGAN: strided convolutions from the picture down to the seed block, then a dense layer.
+    """The discriminator of DCGAN: strided convolutions from the image down to the seed block, then a dense layer.
 
     It has its full size from the first step; set progressive_growing to False.
 
     Args:
-        shape: [C, H, W] of the pictures, or their growth; given by the data.
-        fmap_base: feature maps at half the pictures' size; each halving doubles them.
-        fmap_max: most feature maps of any layer.
+        shape: [C, H, W] of the images, or their growth; given by the data.
+        fmap_base: feature maps at half the images' size; each halving doubles them.
+        fmap_max: largest number of feature maps.
         kernel_size: side of the convolutions.
-        norm: normalise feature maps by one sample (layer, which goes with every loss), by one sample's channel
-            (instance) or over the batch, as in the paper; or weights (spectral), or nothing. The first layer's feature
-            maps are not normalised. A gradient penalty asks what moves the score of one picture alone: with batch, the
-            score depends on all of them.
-        dropout: share of the feature maps' values left out at random after each convolution.
-        label_space: what the pictures are labelled with; given by the data. The discriminator then also says which
-            label a picture has (AC-GAN, Odena et al. 2017, arXiv 1610.09585); it is not told.
+        norm: normalisation of feature maps by sample (layer, for every loss), by a sample's channel (instance) or over
+            the batch, as in the paper; or of weights (spectral), or none. Gradient penalties need the score of an image
+            to be independent of the others, which batch violates.
+        dropout: dropout rate after each convolution.
+        label_space: labels of the images; passed by the data. The discriminator then also predicts labels (AC-GAN,
+            Odena et al. 2017, arXiv 1610.09585).
 
     Raises:
-        UserError: if a parameter is outside its limits, or the pictures are no larger than the seed block.
+        UserError: if a parameter is outside its limits, or the images are no larger than the seed block.
     """
 
     def __init__(
@@ -260,7 +257,7 @@ class DCGANDiscriminator(_FullSize, DiscriminatorBase):
         self.classify = _Dense(features, label_space.width) if label_space else None
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N] and penultimate features [N, F], the seed block's, of pictures [N, C, H, W].
+        """Scores [N] and penultimate features [N, F], the seed block's, of images [N, C, H, W].
 
         Args:
             images: [N, C, H, W].
@@ -268,12 +265,12 @@ class DCGANDiscriminator(_FullSize, DiscriminatorBase):
             parts: how many equal batches `images` are; with norm batch, mean and variance are those of each.
 
         Raises:
-            ValueError: if labels are given and it is not conditioned, or the pictures are not of its shape.
+            ValueError: if labels are given and it is not conditioned, or the images are not of its shape.
         """
         if labels is not None:
             self.check_labels(labels, len(images))
         if tuple(images.shape[1:]) != self.growth.shape:
-            raise ValueError(f"pictures of shape {tuple(images.shape[1:])}, not {self.growth.shape}")
+            raise ValueError(f"images of shape {tuple(images.shape[1:])}, not {self.growth.shape}")
         x = images.contiguous(memory_format=torch.channels_last)
         for place, stage in enumerate(self.stages):
             x = self.run(self.max_depth - place, lambda stage, x: stage(x, parts), [stage], x)

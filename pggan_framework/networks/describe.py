@@ -25,7 +25,7 @@ def meta_copy(network: Network) -> Network:
 
 
 def meta_inputs(network: GrowingNetwork, batch: int) -> tuple[Tensor, Tensor | None]:
-    """Inputs of `batch` samples on the meta device: latents or pictures, and labels where it is conditioned."""
+    """Inputs of `batch` samples on the meta device: latents or images, and labels where it is conditioned."""
     space = network.label_space
     labels = None if space is None else torch.empty(space.condition_shape(batch, network.size), device="meta")
     if isinstance(network, GeneratorBase):
@@ -63,7 +63,7 @@ def describe(network: GrowingNetwork) -> list[tuple[str, str, int]]:
 
 
 class Tables(Mapping[str, list[tuple[str, str, int]]]):
-    """The tables of several networks, each made when it is first asked for: that takes a tenth of a second and more.
+    """The tables of several networks, each made when it is first requested: that takes a tenth of a second and more.
 
     Args:
         networks: the networks by the names of their tables.

@@ -10,14 +10,14 @@ import torch
 from pggan_framework.cpu import Kernels
 
 LARGE = 512 * 512
-"""Pixels of feature maps that ``auto`` takes for large."""
+"""Pixels of feature maps that ``large`` means."""
 
-RecomputeWish = Literal["auto", "never", "always"]
+RecomputeWish = Literal["large", "never", "always"]
 
 
 def pixels_for(wish: RecomputeWish) -> int | None:
     """From how many pixels on feature maps are recomputed; None: never."""
-    return {"auto": LARGE, "never": None, "always": 0}[wish]
+    return {"large": LARGE, "never": None, "always": 0}[wish]
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,4 @@ class Execution:
 
 
 DEFAULT = Execution()
-"""What a network does that nobody has told anything."""
+"""The defaults of a network without further settings."""

@@ -16,7 +16,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
-    """The same network with other weights and buffers; `module` and its own tensors stay as they are.
+    """The same network with other weights and buffers; `module` and its own tensors stay unchanged.
 
     Args:
         module: a network or a part of one.
@@ -47,12 +47,14 @@ class Folding:
     """What gradients are to be taken by: the kernels and biases made, and all other weights."""
 
     def __init__(self, network: GrowingNetwork, trained: bool = True) -> None:
-        layers = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.spectral is None]
+        scaled = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.folds_once]
+        layers = [layer for layer in scaled if layer.spectral is None and not layer.execution.reference]
         biases = [layer.bias for layer in layers if layer.bias is not None]
         with torch.set_grad_enabled(trained):
+            made: list[tuple[Tensor, Tensor, float]]
             made = [(layer.weight, layer.with_resize(layer.weight), layer.scale) for layer in layers]
             # Biases too: a convolution's backward can ask whether a tensor's gradient is wanted if it is no leaf.
-            self._made: list[tuple[Tensor, Tensor, float]] = made + [(bias, bias, 1.0) for bias in biases]
+            self._made = made + [(bias, bias, 1.0) for bias in biases]
             kernels = foreach("mul", [folded for _, folded, _ in self._made], [factor for _, _, factor in self._made])
         sources = {id(parameter): kernel for (parameter, _, _), kernel in zip(self._made, kernels, strict=True)}
         self._layers = layers

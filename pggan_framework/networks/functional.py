@@ -3,7 +3,7 @@
 A gradient penalty differentiates D twice. PyTorch's own double backward of a convolution computes the weight gradient
 by an unusually shaped convolution, and a leaky ReLU's second derivative sends zeros through the whole network. The
 functions here give the same values at every order and do neither. What no gradient reaches gets None from them, where
-autograd would by default fill in zeros and send these through what lies before.
+autograd would by default fill in zeros and send these through what is before.
 
 With * for the convolution of an image x by a kernel w, y = w * x, and g the gradient of y: that of x is the adjoint
 convolution w^T * g, that of w is the correlation of x and g. Both are again linear in each of their two inputs, so that
@@ -159,18 +159,21 @@ def convolve(
 
     Args:
         x: [N, C, h, w].
-        weight: [C', C, kh, kw], or [C, C', kh, kw] if the geometry is transposed.
+        weight: [C', C / groups, kh, kw], or [C, C' / groups, kh, kw] if the geometry is transposed.
         bias: [C'] or None.
-        geometry: stride, padding, and whether it is the adjoint.
+        geometry: stride, padding, whether it is the adjoint, and groups.
         slope: of the leaky ReLU below zero; None for a linear layer.
         execution: how to compute it.
 
     Returns:
         [N, C', h', w'] in channels_last memory order.
     """
-    stride, padding, transposed = geometry
     if execution.reference:
-        x = (F.conv_transpose2d if transposed else F.conv2d)(x, weight, bias, stride, padding)
+        stride, padding, transposed, groups = geometry
+        if transposed:
+            x = F.conv_transpose2d(x, weight, bias, stride, padding, groups=groups)
+        else:
+            x = F.conv2d(x, weight, bias, stride, padding, groups=groups)
         return x if slope is None else F.leaky_relu(x, slope)
     if execution.kernels != "torch" and torch.compiler.is_compiling():
         execution = replace(execution, kernels="torch")  # what others run has none of our code
@@ -199,7 +202,7 @@ class _PixelNorm(Function):
         wide = x.float() if x.dtype in HALF else x
         ctx.scale = wide.square().mean(1, keepdim=True).add_(EPSILON).rsqrt_()
         ctx.scale = ctx.scale.to(x.dtype) if x.dtype in HALF else ctx.scale
-        y = x * ctx.scale
+        y: Tensor = x * ctx.scale
         ctx.save_for_backward(x, y)
         return y
 
@@ -231,6 +234,21 @@ def downsample(x: Tensor, factor: Pair) -> Tensor:
     return x if factor == (1, 1) else F.avg_pool2d(x, factor)
 
 
+def blur(x: Tensor, factor: Pair, execution: Execution = DEFAULT) -> Tensor:
+    """Smooth [N, C, h, w] by [1, 2, 1] / 4 along each axis whose factor is not 1; edge pixels count twice there.
+
+    After nearest x2, or before a 2x2 mean, it makes the filter [1, 3, 3, 1] of both (Karras et al. 2020, arXiv
+    1912.04958, appendix B).
+    """
+    rows, columns = (2 if step == 1 else 1 for step in factor)
+    off = torch.arange(-1, 2, device=x.device, dtype=x.dtype).abs()  # made on the device, which nobody waits for
+    taps = [(1 - off).relu() if step == 1 else (2 - off) / 4 for step in factor]
+    kernel = torch.outer(*taps).expand(x.shape[1], 1, 3, 3)
+    kernel = kernel[:, :, rows - 1 : 4 - rows, columns - 1 : 4 - columns].contiguous()
+    x = F.pad(x, (2 - columns, 2 - columns, 2 - rows, 2 - rows), mode="replicate")
+    return convolve(x, kernel, None, Geometry((1, 1), (0, 0), False, x.shape[1]), execution=execution)
+
+
 def fade(x: Tensor, alpha: Tensor, factor: Pair) -> Tensor:
-    """Blend pictures [N, C, h, w] with what the depth before would see of them: lerp(up(down(x)), x, alpha)."""
+    """Blend images [N, C, h, w] with what the depth before would see of them: lerp(up(down(x)), x, alpha)."""
     return torch.lerp(upsample(downsample(x, factor), factor), x, alpha)

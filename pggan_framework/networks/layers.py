@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pggan_framework.errors import UserError
 from pggan_framework.networks.execution import DEFAULT, Execution
 from pggan_framework.networks.functional import (
     Geometry,
     Pair,
+    blur,
     convolve,
     downsample,
     leaky_relu,
     upsample,
 )
 from pggan_framework.networks.norms import BlockNorm, LocalResponseNorm, Norm, SpectralNorm
+from pggan_framework.schedules.growth import Growth
 
 RELU_GAIN = sqrt(2)
 """Gain of a layer before a (leaky) ReLU; He et al. 2015."""
+LEAK = 0.2
 
 
 class ScaledConv(nn.Module):
@@ -43,11 +49,15 @@ class ScaledConv(nn.Module):
         running: with ``batch``, use averages over the training in eval mode.
         spectral: divide the scaled kernel, before any resize is folded in, by its largest singular value. It then no
             longer matters how large it was: `wscale` only sets the learning rate.
+        filtered: resize by the filter [1, 3, 3, 1] instead: `blur` after enlarging, or before shrinking.
+        bias: add one number to each channel.
     """
 
     execution: Execution = DEFAULT
     made: tuple[Tensor, Tensor | None] | None = None
     """Kernel and bias that a `Folding` has made already, for the time of an update."""
+    folds_once: bool = True
+    """Whether a `Folding` may make them: not if the weight is also read directly, whose gradient it would miss."""
 
     def __init__(
         self,
@@ -62,13 +72,15 @@ class ScaledConv(nn.Module):
         norm: BlockNorm = "none",
         running: bool = False,
         spectral: bool = False,
+        filtered: bool = False,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         scale = gain / sqrt(channels_in * kernel**2)
         weight = torch.randn(channels_out, channels_in, kernel, kernel) * (1 if wscale else scale)
         # In the images' memory order, as convolutions take kernels and give their gradients: none of them is copied.
         self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
-        biased = norm in ("none", "local_response")
+        biased = bias and norm in ("none", "local_response")
         self.bias = nn.Parameter(torch.zeros(channels_out)) if biased else None
         self.scale = scale if wscale else 1.0
         self.slope = slope
@@ -78,19 +90,22 @@ class ScaledConv(nn.Module):
         enlarges = up != (1, 1)
         self.geometry = Geometry(up if enlarges else down, (kernel // 2, kernel // 2), enlarges)
         self.resized = self.geometry.stride != (1, 1)
+        self.blurs = ("after" if enlarges else "before") if filtered and self.resized else "never"
 
     def forward(self, x: Tensor, parts: int = 1) -> Tensor:
         """[N, C, h, w] -> [N, C', h', w'], of `parts` equal batches that share no statistics."""
-        slope = self.slope if self.norm is None else None
+        factor, late = self.geometry.stride, self.norm is not None or self.blurs == "after"
+        slope = None if late else self.slope
+        x = blur(x, factor, self.execution) if self.blurs == "before" else x
         if self.execution.reference:
             x = self._step_by_step(x)
             x = x if slope is None else leaky_relu(x, slope, self.execution)
         else:
             kernel, bias = (self.folded(), self.bias) if self.made is None else self.made
             x = convolve(x, kernel, bias, self.geometry, slope, self.execution)
-        if self.norm is not None:
-            x = self.norm(x, parts)
-            x = x if self.slope is None else leaky_relu(x, self.slope, self.execution)
+        x = blur(x, factor, self.execution) if self.blurs == "after" else x
+        x = x if self.norm is None else self.norm(x, parts)
+        x = leaky_relu(x, self.slope, self.execution) if late and self.slope is not None else x
         return x if self.response is None else self.response(x)
 
     def folded(self) -> Tensor:
@@ -105,7 +120,7 @@ class ScaledConv(nn.Module):
         nearest x2 then a convolution is the transposed one of stride 2 whose kernel is the sum of two shifted copies,
         turned round. Both are a pooling of the kernel.
         """
-        stride, _, enlarges = self.geometry
+        stride, _, enlarges, _ = self.geometry
         if self.resized:
             edge = (stride[0] - 1, stride[1] - 1)
             weight = weight.flip(2, 3).transpose(0, 1) if enlarges else weight
@@ -114,11 +129,39 @@ class ScaledConv(nn.Module):
 
     def _step_by_step(self, x: Tensor) -> Tensor:
         """What the folded convolution computes, in PyTorch's own operations."""
-        stride, padding, enlarges = self.geometry
+        stride, padding, enlarges, _ = self.geometry
         x = upsample(x, stride) if enlarges else x
         weight = self.weight * self.scale
         x = F.conv2d(x, weight if self.spectral is None else self.spectral(weight), self.bias, padding=padding)
         return x if enlarges else downsample(x, stride)
+
+
+class PlainConv(nn.Module):
+    """A grouped convolution with "same" padding; drawn from N(0, gain^2 / fan_in), without an equalised learning rate.
+
+    Args:
+        channels: C and C' of [N, C, h, w] -> [N, C', h, w].
+        kernel: odd side of the kernel.
+        gain: see there; 0: all zeros.
+        groups: parts of the channels that are convolved apart.
+        slope: of a leaky ReLU at the end, with a bias before it; None for neither.
+    """
+
+    execution: Execution = DEFAULT
+
+    def __init__(
+        self, channels: Pair, kernel: int = 1, gain: float = 1.0, groups: int = 1, slope: float | None = None
+    ) -> None:
+        super().__init__()
+        shape = channels[1], channels[0] // groups, kernel, kernel
+        self.weight = nn.Parameter(torch.randn(shape) * gain / sqrt(shape[1] * kernel**2))
+        self.bias = None if slope is None else nn.Parameter(torch.zeros(channels[1]))
+        self.geometry, self.slope = Geometry((1, 1), (kernel // 2, kernel // 2), groups=groups), slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, h, w] -> [N, C', h, w]."""
+        weight = self.weight.contiguous(memory_format=torch.channels_last)
+        return convolve(x, weight, self.bias, self.geometry, self.slope, self.execution)
 
 
 class ScaledLinear(nn.Module):
@@ -160,3 +203,75 @@ class ScaledLinear(nn.Module):
             return F.linear(x * self.scale, self.weight, bias)
         weight = self.weight * self.scale
         return F.linear(x, weight if self.spectral is None else self.spectral(weight), bias)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What all layers of a network have in common.
+
+    Args:
+        kernel: odd side of the convolutions.
+        leaky: leaky ReLU with slope 0.2; else ReLU.
+        wscale: equalised learning rate.
+        norm: what follows each convolution of the blocks.
+        spectral: divide every weight by its largest singular value.
+        running: with norm ``batch``, use averages over the training in eval mode.
+        filtered: resize by the filter [1, 3, 3, 1], not by nearest x2 and 2x2 means.
+    """
+
+    kernel: int
+    leaky: bool
+    wscale: bool
+    norm: BlockNorm
+    spectral: bool
+    running: bool = False
+    filtered: bool = False
+
+    @property
+    def slope(self) -> float:
+        """Of the activation below zero."""
+        return LEAK if self.leaky else 0.0
+
+    def conv(self, channels: Pair, up: Pair = (1, 1), down: Pair = (1, 1)) -> ScaledConv:
+        """A convolution of a block, from and to so many channels; it enlarges or shrinks by these factors."""
+        return ScaledConv(
+            *channels,
+            self.kernel,
+            slope=self.slope,
+            wscale=self.wscale,
+            up=up,
+            down=down,
+            norm=self.norm,
+            running=self.running,
+            spectral=self.spectral,
+            filtered=self.filtered,
+        )
+
+    def image(self, channels: Pair, **options: Any) -> ScaledConv:
+        """A 1x1 convolution, without a norm; further `options` as in `ScaledConv`."""
+        return ScaledConv(*channels, 1, wscale=self.wscale, spectral=self.spectral, filtered=self.filtered, **options)
+
+    def dense(self, features: Pair, gain: float = RELU_GAIN, channels: int | None = None) -> ScaledLinear:
+        """A dense layer, from and to so many features."""
+        return ScaledLinear(*features, gain, self.wscale, channels, self.spectral)
+
+    def check(self, network: str, growth: Growth) -> None:
+        """Check that the options go together with each other and the shapes.
+
+        Raises:
+            UserError: if not.
+        """
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise UserError(f"{network}.kernel_size {self.kernel} is not an odd number above 0; usual: 3 or 5")
+        if self.norm == "instance" and growth.seed == (1, 1):
+            raise UserError(f"{network}.norm instance needs a seed block of several pixels, not 1x1; set seed_shape")
+
+
+def check_share(network: str, name: str, share: float) -> None:
+    """Check that a share left out by dropout is one.
+
+    Raises:
+        UserError: if it is not.
+    """
+    if not 0 <= share < 1:
+        raise UserError(f"{network}.{name} {share} is not allowed; allowed: 0 (off) to below 1")

@@ -72,7 +72,7 @@ class LocalResponseNorm(nn.Module):
     """Divides each value by a power of its neighbours' squares (Krizhevsky et al. 2012, AlexNet, section 3.3).
 
     ``x_c / (1 + 0.0001 * sum(x_k ** 2)) ** 0.75`` over the five channels k nearest to c, at each position alone. The
-    paper has 2 where 1 stands, which would shrink all features; so only large ones are held back. It has no weights.
+    paper has 2 where 1 is, which would shrink all features; so only large ones are held back. It has no weights.
     """
 
     reach = 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -10,9 +10,18 @@ from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
-from pggan_framework.networks.base import DiscriminatorBase, FeatureMaps, GeneratorBase, Verdict, growth_of
-from pggan_framework.networks.blocks import DiscriminatorBlock, GeneratorBlock, Head, Layers, SeedBlock, check_share
-from pggan_framework.networks.functional import EPSILON, downsample, pixel_norm, upsample
+from pggan_framework.networks.base import FeatureMaps, Verdict, growth_of
+from pggan_framework.networks.blocks import (
+    BlockDiscriminator,
+    BlockGenerator,
+    DiscriminatorBlock,
+    GeneratorBlock,
+    Head,
+    SeedBlock,
+)
+from pggan_framework.networks.fastgan import SOURCES, Decoders, Excitation
+from pggan_framework.networks.functional import EPSILON, pixel_norm
+from pggan_framework.networks.layers import Layers, check_share
 from pggan_framework.networks.norms import BlockNorm
 from pggan_framework.networks.statistics import RowStatistics
 from pggan_framework.registry import register
@@ -20,35 +29,36 @@ from pggan_framework.schedules.growth import Growth
 
 
 @register("generator")
-class Generator(GeneratorBase):
+class Generator(BlockGenerator):
     """The progressively grown generator.
 
     Each 3x3 convolution is followed by `norm`, (leaky) ReLU and pixel norm, in this order; ``local_response`` comes
     after the ReLU.
 
     Args:
-        shape: [C, H, W] of the pictures at full depth, or their growth; given by the data.
+        shape: [C, H, W] of the images at full depth, or their growth; given by the data.
         fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
-        fmap_decay: how fast the number of feature maps falls with the resolution.
-        fmap_max: most feature maps of any layer.
-        latent_size: how many numbers a latent has; 512 if not given.
+        fmap_decay: decay of the number of feature maps with the resolution.
+        fmap_max: largest number of feature maps.
+        latent_size: latent size (default: 512).
         normalize_latents: scale each latent to mean square 1.
         wscale: equalised learning rate, weights scaled at run time.
-        pixelnorm: normalise each pixel's features after every convolution; if not given, where there is no `norm`.
+        pixelnorm: normalise each pixel's features after every convolution (default: without `norm`).
         leakyrelu: leaky ReLU with slope 0.2; else ReLU.
-        tanh_at_end: limit the pictures to [-1, 1] by tanh.
+        tanh_at_end: tanh on the output images.
         kernel_size: side of the convolutions, odd.
-        upsampling: how blocks enlarge; bilinear is slower. The blend with the depth before is always nearest.
-        label_space: what the pictures are labelled with; given by the data. Labels are joined to the latents, before
-            these are normalised.
-        norm: normalise feature maps after each convolution of the blocks: each channel over the batch (batch), each
-            channel of a sample (instance), each sample (layer), or each value by its neighbouring channels'
-            (local_response). With batch, samples are made with averages over the training.
+        upsampling: interpolation of blocks; filtered is bilinear after the first convolution, faster than bilinear. The
+            transition to a new depth always uses nearest.
+        label_space: labels of the images; passed by the data. Labels are concatenated to the latents before
+            normalisation.
+        norm: normalisation after each convolution of the blocks: each channel over the batch (batch), each channel of a
+            sample (instance), each sample (layer), or across neighbouring channels (local_response). With batch,
+            samples use running averages.
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
-        position_bias: give the first dense layer a bias for each position, not only for each channel; for networks
-            from the GAN zoo.
-        plain_labels: names of the labels that are joined after the normalisation of the latents; growing a model sets
-            them, since a label that is normalised with the latents would change what they mean.
+        position_bias: separate biases per position in the first dense layer; for networks from the GAN zoo.
+        plain_labels: labels that are concatenated after the normalisation of the latents; growing a model sets it.
+        excitation: skip-layer excitation from this many depths before (FastGAN, arXiv 2101.04775, uses 4); 0 disables
+            it.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -69,64 +79,47 @@ class Generator(GeneratorBase):
         leakyrelu: bool = True,
         tanh_at_end: bool = False,
         kernel_size: int = 3,
-        upsampling: Literal["nearest", "bilinear"] = "nearest",
+        upsampling: Literal["nearest", "bilinear", "filtered"] = "nearest",
         label_space: LabelSpace | None = None,
         norm: BlockNorm = "none",
         spectral_norm: bool = False,
         position_bias: bool | None = None,
         plain_labels: list[str] | None = None,
+        excitation: int = 0,
     ) -> None:
         growth = growth_of(shape)
-        layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm, running=True)
+        filtered = upsampling == "filtered"
+        layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm, running=True, filtered=filtered)
         layers.check("Generator", growth)
+        if excitation < 0:
+            raise UserError(f"Generator.excitation {excitation} is not allowed; allowed: 0 (none) and up; usual: 4")
         super().__init__(growth, 512 if latent_size is None else latent_size, label_space)
         self.normalize_latents = normalize_latents
         self.register_buffer("normalized", self._normalized(plain_labels or []), persistent=False)
-        self.tanh_at_end = tanh_at_end
+        self.tanh_at_end, self.excitation = tanh_at_end, excitation
         maps = FeatureMaps(growth, fmap_base, fmap_decay, fmap_max)
         pixels = norm == "none" if pixelnorm is None else pixelnorm
         inputs = self.latent_size + (label_space.width if label_space else 0)
         self.blocks = nn.ModuleList([SeedBlock(inputs, maps.at(0), growth.seed, layers, pixels, bool(position_bias))])
         for depth in range(1, growth.max_depth + 1):
             channels = maps.at(depth - 1), maps.at(depth)
-            self.blocks.append(GeneratorBlock(channels, growth.factor(depth), layers, pixels, upsampling))
+            excited = 0 < excitation <= depth
+            gates = Excitation((maps.at(depth - excitation), maps.at(depth)), growth.seed, layers) if excited else None
+            self.blocks.append(GeneratorBlock(channels, growth.factor(depth), layers, pixels, upsampling, gates))
         self.to_rgb = nn.ModuleList(
             [layers.image((maps.at(depth), growth.channels), gain=1.0) for depth in range(growth.max_depth + 1)]
         )
 
-    def earlier(self) -> Sequence[nn.Module]:
-        """The blocks and layers towards the picture below the current depth."""
-        return [*self.blocks[: self.depth], *self.to_rgb[: self.depth]]
-
-    def used(self) -> Iterable[nn.Module]:
-        """The blocks up to the current depth, and the layers to the images of this depth and, in a fade, the last."""
-        images = list(self.to_rgb)[self.depth - self.fading : self.depth + 1]
-        return [module for part in (*list(self.blocks)[: self.depth + 1], *images) for module in part.modules()]
-
-    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [N, latent_size], labels [N, width] or None -> pictures [N, C, h, w] at the current depth.
-
-        Raises:
-            ValueError: if labels are given to a generator that is not conditioned, or are missing.
-        """
-        self.check_labels(labels, latents.shape[0])
+    def inputs(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Latents and labels joined, and normalised together where they are."""
         inputs = latents if labels is None else torch.cat([latents, labels], 1)
-        if self.normalize_latents:
-            inputs = pixel_norm(inputs) if self.normalized is None else self._normalize(inputs)
-        x = self.blocks[0](inputs)
-        before = x
-        for depth in range(1, self.depth):
-            before, x = x, self.run(depth, lambda block, x: block(x), [self.blocks[depth]], x, apart=True)
-        if self.depth > 0:
-            # The layer to the picture too: what it is computed from need not be kept either.
-            last = [self.blocks[self.depth], self.to_rgb[self.depth]]
-            before, x = x, self.run(self.depth, lambda block, to_rgb, x: to_rgb(block(x)), last, x, apart=True)
-        else:
-            x = self.to_rgb[0](x)
-        if self.fading:
-            old = upsample(self.to_rgb[self.depth - 1](before), self.growth.factor(self.depth))
-            x = torch.lerp(old, x, self.alpha.to(x.dtype))
-        return torch.tanh(x) if self.tanh_at_end else x
+        if not self.normalize_latents:
+            return inputs
+        if self.normalized is None:
+            return pixel_norm(inputs)
+        counted = self.normalized.to(inputs.dtype)
+        mean = (inputs * counted).square().sum(1, keepdim=True) / counted.sum()
+        return torch.where(counted > 0, inputs * (mean + EPSILON).rsqrt(), inputs)
 
     def _normalized(self, plain_labels: list[str]) -> Tensor | None:
         """[F + width], 1 for each input that is normalised with the others; None where all are."""
@@ -142,43 +135,39 @@ class Generator(GeneratorBase):
         counted = [torch.full((attribute.size,), float(attribute.name not in plain_labels)) for attribute in attributes]
         return torch.cat([torch.ones(self.latent_size), *counted])
 
-    def _normalize(self, inputs: Tensor) -> Tensor:
-        """Inputs [N, F + width] with mean square 1 over those that count."""
-        assert self.normalized is not None
-        counted = self.normalized.to(inputs.dtype)
-        mean = (inputs * counted).square().sum(1, keepdim=True) / counted.sum()
-        return torch.where(counted > 0, inputs * (mean + EPSILON).rsqrt(), inputs)
-
 
 @register("discriminator")
-class Discriminator(DiscriminatorBase):
+class Discriminator(BlockDiscriminator):
     """The progressively grown discriminator.
 
     Each 3x3 convolution is followed by `norm` and (leaky) ReLU; ``local_response`` comes after the ReLU.
 
     Args:
-        shape: [C, H, W] of the pictures at full depth, or their growth; given by the data.
+        shape: [C, H, W] of the images at full depth, or their growth; given by the data.
         fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
-        fmap_decay: how fast the number of feature maps falls with the resolution.
-        fmap_max: most feature maps of any layer.
+        fmap_decay: decay of the number of feature maps with the resolution.
+        fmap_max: largest number of feature maps.
         wscale: equalised learning rate, weights scaled at run time.
         leakyrelu: leaky ReLU with slope 0.2; else ReLU.
         kernel_size: side of the convolutions, odd.
-        mbstd: minibatch standard deviation over groups of samples (grouped), over all samples (batch), over samples
-            and positions at once as some older code has it, which does not show a collapse (flat), or none.
-        mbstd_group: most samples in a group.
-        fused_downscale: take the 2x2 mean between the second convolution and its activation, as the official code
-            does, which is faster; else after the activation.
-        dropout: share of the features left out at random before the penultimate layer.
-        label_space: what the pictures are labelled with; given by the data. The discriminator then also says which
-            label a picture has (AC-GAN, Odena et al. 2017, arXiv 1610.09585); it is not told.
-        block_dropout: share of the feature maps' values left out at random after each block but the last.
-        norm: normalise feature maps after each convolution of the blocks: each channel over the batch (batch), each
-            channel of a sample (instance), each sample (layer), or each value by its neighbouring channels'
-            (local_response). With batch, a score depends on the whole batch, which no gradient penalty means.
+        mbstd: minibatch standard deviation over groups of samples (grouped), all samples (batch), samples and positions
+            together as in older code, which does not detect a collapse (flat), or none.
+        mbstd_group: largest group of samples.
+        fused_downscale: average 2x2 boxes before the activation, as in the official code, which is faster; else after
+            it.
+        dropout: dropout rate before the penultimate layer.
+        label_space: labels of the images; passed by the data. Labels are concatenated to the latents before
+            normalisation.
+        block_dropout: dropout rate after each block but the last.
+        norm: normalisation after each convolution of the blocks: each channel over the batch (batch), each channel of a
+            sample (instance), each sample (layer), or across neighbouring channels (local_response). With batch,
+            samples use running averages.
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
-        row_statistics: also judge each row's mean, deviation and change along the width, which are those of a frequency
-            along time where images are spectrograms.
+        row_statistics: also feed each row's mean, deviation and change along the width, a band's change over time in
+            spectrograms, to the output.
+        filtered_downscale: shrink by the filter [1, 3, 3, 1], not by 2x2 means (Karras et al. 2020, arXiv 1912.04958).
+        residual: residual blocks (the same).
+        decoders: have layers that make images of the feature maps, for the penalty SelfSupervision.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -202,9 +191,12 @@ class Discriminator(DiscriminatorBase):
         norm: BlockNorm = "none",
         spectral_norm: bool = False,
         row_statistics: bool = False,
+        filtered_downscale: bool = False,
+        residual: bool = False,
+        decoders: bool = False,
     ) -> None:
         name, growth = type(self).__name__, growth_of(shape)
-        layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm)
+        layers = Layers(kernel_size, leakyrelu, wscale, norm, spectral_norm, filtered=filtered_downscale)
         layers.check(name, growth)
         check_share(name, "dropout", dropout)
         check_share(name, "block_dropout", block_dropout)
@@ -217,7 +209,8 @@ class Discriminator(DiscriminatorBase):
         self.blocks = nn.ModuleList([Head(inner, growth.seed, layers, mbstd, mbstd_group, dropout)])
         for depth in range(1, growth.max_depth + 1):
             channels = maps.at(depth), maps.at(depth - 1)
-            block = DiscriminatorBlock(channels, growth.factor(depth), layers, fused_downscale, block_dropout)
+            factor = growth.factor(depth)
+            block = DiscriminatorBlock(channels, factor, layers, fused_downscale, block_dropout, residual)
             self.blocks.append(block)
         self.from_rgb = nn.ModuleList(
             [
@@ -226,21 +219,19 @@ class Discriminator(DiscriminatorBase):
             ]
         )
         self.rows = RowStatistics(growth, maps.at(-1), layers) if row_statistics else None
+        sources = {depth: maps.at(depth) for depth in SOURCES if depth < growth.max_depth}
+        self.decoders = Decoders(growth, sources, wscale) if decoders else None
         self.score = layers.dense((maps.at(-1), 1), 1.0)
         self.classify = layers.dense((maps.at(-1), label_space.width), 1.0) if label_space else None
 
-    def earlier(self) -> Sequence[nn.Module]:
-        """The blocks and layers from the picture below the current depth, but for the end, which gives the score."""
-        return [*self.blocks[1 : self.depth], *self.from_rgb[: self.depth]]
-
-    def used(self) -> Iterable[nn.Module]:
-        """The blocks up to the current depth, the layers from images of this depth and in a fade the last; the end."""
-        images = list(self.from_rgb)[self.depth - self.fading : self.depth + 1]
-        rest = [part for part in self.children() if part is not self.blocks and part is not self.from_rgb]
-        return [module for part in (*list(self.blocks)[: self.depth + 1], *images, *rest) for module in part.modules()]
+    def reconstructions(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What `decoders` make of images [N, C, h, w], and what they are to make; nothing at the first two depths."""
+        kept: dict[int, Tensor] = {}
+        self._features(images, 1, kept)
+        return [] if self.decoders is None else self.decoders(images, kept, self.depth)
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] at the current depth.
+        """Scores [N] and penultimate features [N, F] of images [N, C, h, w] at the current depth.
 
         Args:
             images: [N, C, h, w].
@@ -248,38 +239,9 @@ class Discriminator(DiscriminatorBase):
             parts: how many equal batches `images` are; minibatch stddev and batch norm stay within each.
 
         Raises:
-            ValueError: if labels are given and it is not conditioned, or the pictures are not of the current depth's
+            ValueError: if labels are given and it is not conditioned, or the images are not of the current depth's
                 shape.
         """
         features = self.encode(images, labels, parts)
         logits = self.classify(features) if self.classify is not None else None
         return Verdict(self.score(features).squeeze(1), features, logits)
-
-    def encode(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Tensor:
-        """The penultimate features [N, F] of `judge`, whose arguments and errors it has."""
-        if labels is not None:
-            self.check_labels(labels, len(images))
-        expected = self.growth.shape_at(self.depth)
-        if tuple(images.shape[1:]) != expected:
-            raise ValueError(f"pictures of shape {tuple(images.shape[1:])} at depth {self.depth}, not {expected}")
-        features = self._features(images, parts)
-        return features if self.rows is None else features + self.rows(images)
-
-    def _features(self, images: Tensor, parts: int) -> Tensor:
-        images = images.contiguous(memory_format=torch.channels_last)
-        if self.depth == 0:
-            head: Tensor = self.blocks[0](self.from_rgb[0](images), parts)
-            return head
-        newest = [self.from_rgb[self.depth], self.blocks[self.depth]]
-        x = self.run(self.depth, lambda first, block, x: block(first(x), parts), newest, images, apart=True)
-        if self.fading:
-            smaller = self._shrink(images, self.growth.factor(self.depth))
-            x = torch.lerp(self.from_rgb[self.depth - 1](smaller), x, self.alpha.to(x.dtype))
-        for depth in range(self.depth - 1, 0, -1):
-            x = self.run(depth, lambda block, x: block(x, parts), [self.blocks[depth]], x, apart=True)
-        features: Tensor = self.blocks[0](x, parts)
-        return features
-
-    def _shrink(self, images: Tensor, factor: tuple[int, int]) -> Tensor:
-        """What the depth before sees of pictures [N, C, h, w]."""
-        return downsample(images, factor)

@@ -1,4 +1,4 @@
-"""A discriminator that is told the labels (cGANs with projection discriminator, Miyato and Koyama 2018)."""
+"""A discriminator conditioned on labels (cGANs with projection discriminator, Miyato and Koyama 2018, eq. 3)."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class LabelEmbedding(nn.Module):
 
 @register("discriminator")
 class ProjectionDiscriminator(Discriminator):
-    """The progressively grown discriminator, told the labels: does the picture look real, and does it fit its label?
+    """The progressively grown discriminator, conditioned on labels by projection.
 
     Its score is that of `Discriminator` plus the inner product of the features with an embedding of the label, in which
     the embeddings of several attributes add up (Miyato and Koyama 2018, arXiv 1802.05637). It does not classify, so
     that there is no auxiliary classifier to weigh.
 
     Args:
-        shape: [C, H, W] of the pictures at full depth, or their growth; given by the data.
-        label_space: what the pictures are labelled with; given by the data.
+        shape: [C, H, W] of the images at full depth, or their growth; given by the data.
+        label_space: what the images are labelled with; given by the data.
         options: those of `Discriminator`.
 
     Raises:
@@ -78,7 +78,7 @@ class ProjectionDiscriminator(Discriminator):
         self.embed = LabelEmbedding(label_space.width, self.score.weight.shape[1], wscale, spectral_norm)
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] with these labels.
+        """Scores [N] and penultimate features [N, F] of images [N, C, h, w] with these labels.
 
         Args:
             images: [N, C, h, w] at the current depth.
@@ -86,7 +86,7 @@ class ProjectionDiscriminator(Discriminator):
             parts: how many equal batches `images` are; minibatch stddev and batch norm stay within each.
 
         Raises:
-            ValueError: if labels are missing, or the pictures are not of the current depth's shape.
+            ValueError: if labels are missing, or the images are not of the current depth's shape.
         """
         self.check_labels(labels, len(images))
         assert labels is not None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pggan_framework.networks.norms import Norm, SpectralNorm
-from pggan_framework.networks.torch_private import shallow_copy
+from pggan_framework.networks.torch_private import is_traced, shallow_copy
 
 
 def _mixes(module: nn.Module) -> bool:
@@ -24,7 +24,8 @@ def recomputed(
     """``work(*modules, *inputs)``, of which only the inputs are kept for the backward pass.
 
     Chen et al. 2016, arXiv 1604.06174. All derivatives are those without it, to any order; random numbers are the same
-    the second time.
+    the second time. In a graph that is traced for compiling, the operations of the second time come where the backward
+    pass needs them.
 
     Args:
         work: a function of modules and tensors.
@@ -49,7 +50,8 @@ def recomputed(
             changes = {layer: {name: value.clone() for name, value in own.items()} for layer, own in kept if own}
             return work(*(shallow_copy(module, changes) for module in modules), *some)
 
-        found: Tensor = checkpoint(pass_, *some, use_reentrant=False)
+        # The state of the generators is nothing that a graph can hold; a layer that draws is not captured anyway.
+        found: Tensor = checkpoint(pass_, *some, use_reentrant=False, preserve_rng_state=not is_traced())
         return found
 
     if not apart or any(_mixes(layer) for layer in layers):

@@ -1,4 +1,4 @@
-"""Networks that draw label maps: SPADE's generator, grown, and a discriminator that sees the map."""
+"""Networks conditioned on label maps: SPADE's generator, grown, and a discriminator that receives the map."""
 
 from __future__ import annotations
 
@@ -133,23 +133,23 @@ class SPADEBlock(nn.Module):
 
 @register("generator")
 class SPADEGenerator(GeneratorBase):
-    """Draws a picture from a label map (SPADE, Park et al. 2019, arXiv 1903.07291), grown depth by depth.
+    """Draws an image from a label map (SPADE, Park et al. 2019, arXiv 1903.07291), grown depth by depth.
 
     The map, made as small as the seed block and joined to a dense layer of the latent, goes through a convolution;
     then each depth is nearest x2 and a residual block whose norms are steered by the map at that depth's size.
 
     Args:
-        shape: [C, H, W] of the pictures at full depth, or their growth; given by the data.
+        shape: [C, H, W] of the images at full depth, or their growth; given by the data.
         fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
         fmap_decay: how fast the number of feature maps falls with the resolution.
-        fmap_max: most feature maps of any layer.
-        latent_size: how many numbers a latent has; 0: a map gives one picture.
-        hidden: channels between the map and what steers the norms; 128 in the paper.
+        fmap_max: largest number of feature maps.
+        latent_size: latent size; 0: one image per map.
+        hidden: channels between the map and the modulation of the norms; 128 in the paper.
         norm: over what feature maps are normalised: each channel over the batch, as in the paper, or of one sample.
             With batch, samples are made with averages over the training.
         spectral_norm: divide the weights of the residual blocks' convolutions by their largest singular value.
         wscale: equalised learning rate, weights scaled at run time.
-        tanh_at_end: limit the pictures to [-1, 1] by tanh.
+        tanh_at_end: tanh on the output images.
         label_space: the label maps; given by the data.
 
     Raises:
@@ -195,7 +195,7 @@ class SPADEGenerator(GeneratorBase):
             self.to_rgb.append(ScaledConv(features.at(depth), growth.channels, 3, 1.0, wscale=wscale))
 
     def earlier(self) -> Sequence[nn.Module]:
-        """The seed, the blocks and the layers towards the picture below the current depth."""
+        """The seed, the blocks and the layers towards the image below the current depth."""
         if self.depth == 0:
             return []
         seed = [self.seed] if self.noise is None else [self.seed, self.noise]
@@ -213,7 +213,7 @@ class SPADEGenerator(GeneratorBase):
         return [module for part in parts for module in part.modules()]
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [N, latent_size] and maps [N, K, h, w] -> pictures [N, C, h, w] at the current depth.
+        """Latents [N, latent_size] and maps [N, K, h, w] -> images [N, C, h, w] at the current depth.
 
         Raises:
             ValueError: if the maps are missing or of another depth's size.
@@ -248,13 +248,13 @@ class SPADEGenerator(GeneratorBase):
 
 @register("discriminator")
 class MapDiscriminator(Discriminator):
-    """The progressively grown discriminator, shown the label map too: is the picture real, and does it fit the map?
+    """The progressively grown discriminator with the label map as additional input.
 
-    The map's classes are joined to the picture as further channels, at every depth, as in SPADE and pix2pix (Isola et
+    The map's classes are joined to the image as further channels, at every depth, as in SPADE and pix2pix (Isola et
     al. 2017, arXiv 1611.07004). It does not classify, so that there is no auxiliary classifier to weigh.
 
     Args:
-        shape: [C, H, W] of the pictures at full depth, or their growth; given by the data.
+        shape: [C, H, W] of the images at full depth, or their growth; given by the data.
         label_space: the label maps; given by the data.
         options: those of `Discriminator`.
 
@@ -273,7 +273,7 @@ class MapDiscriminator(Discriminator):
         self.growth, self.label_space, self.resize = growth, space, space.resize
 
     def encode(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Tensor:
-        """The penultimate features [N, F] of pictures [N, C, h, w] with maps [N, K, h, w] at the current depth.
+        """The penultimate features [N, F] of images [N, C, h, w] with maps [N, K, h, w] at the current depth.
 
         Raises:
             ValueError: if the maps are missing, or either is not of the current depth's shape.
@@ -282,11 +282,11 @@ class MapDiscriminator(Discriminator):
         assert labels is not None
         expected = self.growth.shape_at(self.depth)
         if tuple(images.shape[1:]) != expected:
-            raise ValueError(f"pictures of shape {tuple(images.shape[1:])} at depth {self.depth}, not {expected}")
+            raise ValueError(f"images of shape {tuple(images.shape[1:])} at depth {self.depth}, not {expected}")
         return self._features(torch.cat([images, labels.to(images)], 1), parts)
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N] and penultimate features [N, F] of pictures [N, C, h, w] with these maps.
+        """Scores [N] and penultimate features [N, F] of images [N, C, h, w] with these maps.
 
         Args:
             images: [N, C, h, w] at the current depth.

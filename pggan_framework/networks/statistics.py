@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pggan_framework.networks.blocks import Layers
 from pggan_framework.networks.functional import leaky_relu
-from pggan_framework.networks.layers import RELU_GAIN
+from pggan_framework.networks.layers import RELU_GAIN, Layers
 from pggan_framework.schedules.growth import Growth
 
 HIDDEN = 128

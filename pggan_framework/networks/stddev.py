@@ -82,9 +82,10 @@ class _GroupStddev(Function):
 
 
 class _GroupStddevGradient(Function):
-    """The gradient g c / (s R F) for g [P, 1, M]. With d = c / s, a gradient u of it gives:
+    """g c / (s R F) for g [P, 1, M].
 
-    to g: mean_RF(u d);  to m: g / (s R F) (u - mean_R u - d mean_R(u d)).
+    With d = c / s, the gradient u of its output gives mean_RF(u d) for g, and for m
+    g / (s R F) (u - mean_R u - d mean_R(u d)).
     """
 
     @staticmethod

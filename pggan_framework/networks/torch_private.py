@@ -36,8 +36,8 @@ def shallow_copy(module: M, changes: Mapping[nn.Module, Mapping[str, Any]]) -> M
     """The module with other attributes in some of its parts; what has none is shared, and nothing is changed in place.
 
     ``torch.func.functional_call`` would put tensors into the module for the time of a call: a block that is recomputed
-    in the backward pass, after that, would find others there. The three tables of `nn.Module` are no public interface,
-    but the same since its first version; without them this raises AttributeError.
+    in the backward pass, after that, would find others there. The three tables of `nn.Module` are not a public
+    interface, but the same since its first version; without them this raises AttributeError.
 
     Args:
         module: the whole.
@@ -87,7 +87,7 @@ def foreach(name: str, tensors: Sequence[Tensor], *arguments: Any) -> Sequence[T
     """
     together = getattr(torch, f"_foreach_{name}", None)
     if tensors and together is not None:
-        return together(tensors, *arguments) or tensors
+        return list(together(tensors, *arguments) or tensors)
     each = [repeat(a) if isinstance(a, float) else a for a in arguments]
     return [getattr(tensor, name)(*others) for tensor, *others in zip(tensors, *each, strict=False)]
 
@@ -109,6 +109,15 @@ def trace(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -
     # Without one of the whole trace, a mode is made for every operation, which takes half of the time.
     with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
         return make_fx(function)(*inputs)
+
+
+def is_traced() -> bool:
+    """Whether `trace` records what is computed at the moment; no where PyTorch does not say."""
+    try:
+        from torch.fx.experimental.proxy_tensor import get_proxy_mode
+    except ImportError:
+        return False
+    return get_proxy_mode() is not None
 
 
 def compiled_code() -> Path | None:

@@ -1,1 +1,1 @@
-"""From a folder and a time budget to a configuration: look at the data, measure the machine, choose."""
+"""Planning: choose a configuration for a folder and a time budget from the data and the machine's speed."""

@@ -1,4 +1,4 @@
-"""Survey, measured speed and budget -> a configuration and the reasons for it. Pure: no file, no clock, no chance."""
+"""Choose a configuration, with reasons, from a survey, a measured speed and a budget. Pure functions."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from pggan_framework.planning.survey import ImageSurvey, SoundSurvey
 SIDES = 16, 32, 64, 128, 256
 """Rows and columns at full size."""
 LAST = 0.6
-"""Fraction of the time for the last depth, WallClockSchedule's default."""
+"""Fraction of the time spent at the last depth, WallClockSchedule's default."""
 START_UP = 15.0
-"""Seconds of a run that are not training: imports, data, samples, the report."""
+"""Seconds of a run outside training: imports, data, samples, the report."""
 SOUND_RATE = 16000
-"""Sample rate for wide-band recordings, Hz: higher ones need more frames than a short run can learn."""
+"""Sample rate for wide-band recordings, Hz: higher rates need more frames than a short run can learn."""
 NARROW_HZ = 3700.0
 """Recordings with less bandwidth lose nothing at 8 kHz."""
 CLIP_SECONDS = 0.25, 1.0
-"""Shortest and longest clip."""
+"""Shortest and longest clip in seconds."""
 MARGIN = 2
-"""Columns at each end that decoding cuts off: what zero padding spoils is not heard."""
+"""Columns at each end that decoding discards, with the artefacts of zero padding."""
 FEW = 500
-"""Clips or images below which what the discriminator sees is augmented."""
+"""Clips or images below which the discriminator's inputs are augmented."""
 CLIPS_WANTED = 1000
-"""How many stretches of long recordings are aimed at."""
+"""Target number of segments from long recordings."""
 LABEL_FILES, LABEL_VALUES = 20, 20
-"""Fewest files in each folder, and most folders, for folders to become labels."""
+"""Fewest files per folder, and most folders, for folders to become labels."""
 MINUTES = 10.0
-"""The budget where none is given."""
+"""The budget if none is given."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A configuration and what a person should know of it.
+    """A configuration, and its explanation.
 
     Args:
         config: nested plain values, as a config file has them.
@@ -56,11 +56,11 @@ class Choice:
 def choose(
     data: str, found: SoundSurvey | ImageSurvey, speed: Speed, minutes: float, given: Mapping[str, Any]
 ) -> Choice:
-    """Choose everything that `given` does not fix.
+    """Choose every setting that `given` does not fix.
 
     Args:
         data: the folder.
-        found: what it holds.
+        found: its contents.
         speed: of this machine.
         minutes: the budget of the whole run.
         given: flags that the user set, ``SoundImageDataset.frequency`` and so on, as plain values.
@@ -97,7 +97,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
     if mode == "mellog":
         n_fft = int(own.get("n_fft", 1 << round(np.log2(0.032 * rate))))
         seconds = float(np.clip(np.percentile(found.seconds, 90), *CLIP_SECONDS))
-        # Even, since decoding puts a frame between two columns where windows overlap by about half.
+        # Even, since decoding centres a frame between two columns if windows overlap by about half.
         wanted = 2 * ceil(seconds * rate / max(frames - 2 * margin, 1) / 2)
         hop = int(own.get("hop_length", np.clip(wanted, n_fft // 8, n_fft // 2)))
         dataset |= {"n_fft": n_fft, "hop_length": hop, "frames": frames, "bins": int(own.get("bins", side))}
@@ -140,9 +140,9 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
     ]
     comments = {
         "SoundImageDataset.frequency": "Hz; 16 kHz keeps speech and most of music, 8 kHz where recordings are narrow",
-        "SoundImageDataset.frames": f"columns; with hop_length they make clips of {clip:.2f} s",
+        "SoundImageDataset.frames": f"columns; with hop_length they give clips of {clip:.2f} s",
         "SoundImageDataset.bins": "mel bands",
-        "SoundImageDataset.margin": "columns of silence at each end that decoding cuts off",
+        "SoundImageDataset.margin": "columns of silence at each end that decoding discards",
     }
     return Choice(config, lines, comments | _COMMENTS)
 
@@ -182,9 +182,9 @@ _COMMENTS = {
     "minutes": "wall-clock time of the whole run",
     "schedule": "depths are entered by the clock; the last one gets 60 % of the time",
     "lr_rampup_kimg": "a short run cannot spare a ramp-up",
-    "Discriminator.row_statistics": "also judges each band's mean, deviation and change over the whole clip",
+    "Discriminator.row_statistics": "also feeds each band's mean, deviation and change over the clip to D",
     "R1.interval": "the penalty costs half an update; every eighth update is enough",
-    "EMA.half_life_kimg": "at most; it is 5 % of the images that a depth has seen",
+    "EMA.half_life_kimg": "upper limit; the half-life is 5 % of the images seen at a depth",
     "DepthManager.minibatch_overrides": "from 64x64 on: half the batch, twice the updates",
     "compile": "compiling takes longer than it saves in a short run",
 }
@@ -206,7 +206,7 @@ def _common(minutes: float, rate: float) -> dict[str, Any]:
 
 def _networks(labelled: bool, side: int, own: Mapping[str, Any]) -> dict[str, Any]:
     """Networks, optimization and output; `side` is the shorter side at full size, `own` the dataset's given flags."""
-    # A step of 16 images takes hardly longer than one of 8 up to 32x32; at 64x64, depth 4, it takes twice as long.
+    # Up to 32x32, a step of 16 images takes hardly longer than one of 8; at 64x64, depth 4, it takes twice as long.
     usual = not {"seed_shape", "model_dataset_depth_offset"} & set(own)
     halved = {4: 8} if side >= 64 and usual else {}
     networks: dict[str, Any] = {
@@ -227,16 +227,16 @@ def _own(given: Mapping[str, Any], owner: str) -> dict[str, Any]:
 
 
 def _labels(folders: Mapping[str, int], own: Mapping[str, Any]) -> list[str]:
-    """Labels by folder where there are several, each with enough files, and the user says nothing of labels."""
+    """Labels by folder if there are several with enough files, and the user has not set labels."""
     enough = 2 <= len(folders) <= LABEL_VALUES and min(folders.values()) >= LABEL_FILES
     return ["folder"] if enough and not any(name.startswith("labels") for name in own) else []
 
 
 def _stretches(seconds: Sequence[float], clip: float) -> tuple[dict[str, Any], int]:
-    """How recordings longer than a clip are used, and about how many clips that gives.
+    """How recordings longer than a clip are used, and the approximate number of clips.
 
-    Many files are taken to be one event each, and their beginnings are used. Few long ones are cut into stretches,
-    which overlap where there would be fewer than `CLIPS_WANTED`.
+    Many files are assumed to be single events, and their beginnings are used. A few long ones are cut into segments,
+    which overlap if there would be fewer than `CLIPS_WANTED`.
     """
     lengths = np.asarray(seconds)
     if len(lengths) >= 200 or float(np.median(lengths)) < 3 * clip:
@@ -250,13 +250,13 @@ def _stretches(seconds: Sequence[float], clip: float) -> tuple[dict[str, Any], i
 def _policy_words(policy: Mapping[str, Any]) -> str:
     if policy["too_long"] == "first":
         return "the beginning of each recording"
-    return f"stretches of each recording that overlap by {policy['overlap']:.0%}" if policy["overlap"] else "stretches"
+    return f"segments of each recording that overlap by {policy['overlap']:.0%}" if policy["overlap"] else "segments"
 
 
 def _size_line(side: int, speed: Speed, minutes: float, what: str) -> str:
     shown = LAST * max(60 * minutes - START_UP, 1.0) / speed.at(side)
     return (
-        f"size: {what}; this machine trains {1 / speed.at(side):.0f} a second, so that {minutes:g} minutes show about"
+        f"size: {what}; this machine trains {1 / speed.at(side):.0f} per second, so {minutes:g} minutes show about"
         f" {shown / 1000:.0f} thousand at full size"
     )
 
@@ -275,11 +275,11 @@ def _few_line(count: int, what: str, files: str) -> list[str]:
     if count >= FEW:
         return []
     copies = f"; with fewer than {COPIED}, samples will be close to copies" if count < COPIED else ""
-    return [f"few: {count} {what}, so that they are augmented{copies}; more {files} help more than more time"]
+    return [f"few: {count} {what}, so they are augmented{copies}; more {files} help more than more time"]
 
 
 def _padding_line(seconds: Sequence[float], clip: float, frames: int) -> list[str]:
-    """A warning where most of an average clip would be padding."""
+    """A warning if most of an average clip would be padding."""
     padding = float(np.mean([max(1 - length / clip, 0.0) for length in seconds]))
     return [f"note: {line}" for line in data_warnings(DataFacts(COPIED, sound=True, padding=padding, frames=frames))]
 

@@ -1,4 +1,4 @@
-"""What ``pggan train DIR`` and ``pggan plan DIR`` share: from their words to a choice."""
+"""The planning step of ``pggan train DIR`` and ``pggan plan DIR``: from command line to choice."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from pggan_framework.planning.targets import Facts
 
 
 def plan_folder(folder: str, words: Sequence[str], source: Facts | None = None) -> Choice:
-    """Look at `folder`, measure the machine, and choose what `words` leave open.
+    """Survey `folder`, measure the machine, and choose the settings that `words` do not fix.
 
     Args:
         folder: of recordings or images.
-        words: the flags of the command line, those of config files among them.
+        words: the flags of the command line, including config files.
         source: a model to start from.
 
     Raises:
-        UserError: if the folder or a flag cannot be used.
+        UserError: if the folder or a flag is unusable.
     """
     given = given_values(words)
     for flag in ("resume", "load_dataset"):
@@ -47,7 +47,7 @@ def plan_folder(folder: str, words: Sequence[str], source: Facts | None = None) 
 
 
 def with_given(choice: Choice, words: Sequence[str]) -> Choice:
-    """The choice with the flags of `words` in its config, but for those of one call only; they must be valid."""
+    """The choice with the flags of `words` in its config, except those of one call only; they must be valid."""
     config = dict(choice.config)
     for name, value in given_values(words).items():
         owner, _, parameter = name.partition(".")
@@ -59,7 +59,7 @@ def with_given(choice: Choice, words: Sequence[str]) -> Choice:
 
 
 def given_values(words: Sequence[str]) -> dict[str, Any]:
-    """The values of flags and of config files, by dotted name; the command line's are the stronger ones."""
+    """The values of flags and config files, by dotted name; the command line overrides the files."""
     line = parse_argv(words)
     files = {file: load_file(find_config(file)) for file in line.configs}
     settings = [setting for file, content in files.items() for setting in parse_mapping(content, f"{file}: ")]

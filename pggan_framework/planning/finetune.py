@@ -1,4 +1,4 @@
-"""A plan for new data, adjusted to start from a model: fine-tuning on few files. Pure: no file, no clock."""
+"""Adjust a plan for new data to start from a model: fine-tuning on few files. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,34 +11,32 @@ from pggan_framework.planning.choose import MINUTES, Choice
 from pggan_framework.planning.targets import Facts
 
 RATES = ((100, 0.25), (500, 0.5))
-"""Learning rates by the number of examples: below so many, the model's times this."""
+"""Learning rate factors by number of examples: below the number, the model's rates times the factor."""
 FREEZE_BELOW = 500
 """Examples below which the discriminator's blocks near the image are not trained (FreezeD, Mo et al. 2020)."""
 SHORTEST, EXAMPLES_A_MINUTE = 3.0, 20
-"""Least minutes where none are given, and examples for each minute more: longer training on few only copies them."""
+"""Default minutes: the least, and examples per further minute; longer training on few examples copies them."""
 ENCODING = ("frequency", "n_fft", "hop_length", "frames", "bins", "img_mode", "margin", "channels", "seed_shape")
 SHAPE = "model_dataset_depth_offset", "size", "resize"
-FOLLOWS = "plain_labels", "position_bias"
-"""Parameters that follow from the labels of source and data."""
 OPTIMIZATION = ("loss", "penalties", "generator", "discriminator")
 
 
 def minutes_for(count: int) -> float:
-    """Minutes of fine-tuning on `count` examples where none are given: 3 for few, 10 at most."""
+    """Default minutes of fine-tuning on `count` examples: 3 for few, 10 at most."""
     return min(max(count / EXAMPLES_A_MINUTE, SHORTEST), MINUTES)
 
 
 def adjust(choice: Choice, source: Facts, count: int, given: Mapping[str, Any]) -> Choice:
-    """The choice with the source's networks, codec and losses, and with what suits so few examples.
+    """Adjust the choice: the source's networks, codec and losses, and settings for the number of examples.
 
     Args:
-        choice: for the new data alone.
+        choice: the choice for the new data alone.
         source: the model to start from.
-        count: recordings or images there are.
-        given: flags that the user set, by dotted name; they stay.
+        count: number of recordings or images.
+        given: flags that the user set, by dotted name; they are kept.
 
     Raises:
-        UserError: if the data are sounds and the model makes images, or the other way round.
+        UserError: if the data are sounds and the model makes images, or vice versa.
     """
     config = dict(choice.config)
     name = str(config["dataset_class"])
@@ -75,18 +73,18 @@ def adjust(choice: Choice, source: Facts, count: int, given: Mapping[str, Any]) 
     lines = [line for line in choice.lines if not line.startswith(("size:", "longer clips", "larger images", "clips:"))]
     shape = "x".join(map(str, source.growth.shape))
     lines += [
-        f"from: {source.checkpoint}, images of {shape}; its codec, networks and losses are taken, and {count} examples"
+        f"from: {source.checkpoint}, images of {shape}; its codec, networks and losses are reused, and {count} examples"
         f" get {config['minutes']:g} minutes at {factor:g} of its learning rates",
         f"frozen: {frozen} of {depth} blocks of the discriminator, from the image on (FreezeD)"
         if frozen
         else "frozen: nothing; with fewer than 500 examples, blocks of the discriminator would be",
-        "copies: 'pggan evaluate' counts samples that are copies of the data (copying); fewer --minutes make fewer",
+        "copies: 'pggan evaluate' counts samples that are copies of the data (copying); fewer --minutes reduce them",
     ]
     return replace(choice, config=config, lines=lines)
 
 
 def _encoding(source: Facts) -> dict[str, Any]:
-    """The dataset's flags that give the source's images."""
+    """The dataset's flags that reproduce the source's images."""
     codec, own = source.codec, source.dataset
     assert codec is not None
     sizes = codec.parameters

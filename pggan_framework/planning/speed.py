@@ -1,4 +1,4 @@
-"""How fast this machine trains the networks that plans are made of: measured for about two seconds."""
+"""Measure how fast this machine trains the planned networks, in about two seconds."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     import torch
 
 FMAP_BASE, FMAP_MAX, LATENTS = 512, 64, 64
-"""Size of the networks of every plan: about 0.3 M weights each."""
+"""Network size of every plan: about 0.3 M weights each."""
 BATCH, PENALTY = 8, 8
-"""Images a step, and how many updates share one penalty, as in the plans."""
+"""Images per step, and updates per penalty, as in the plans."""
 MEASURED = 32, 64
-"""Sides, in pixels, that are measured."""
+"""Image sides, in pixels, that are measured."""
 GAIN, MOST_GAIN = 0.7, 6.0
-"""What each further thread adds to the speed of one, and how often that of one is reached at most."""
+"""The speed-up of each additional thread, and the largest total speed-up."""
 SECONDS = 1.2
-"""Time a side gets."""
+"""Measuring time per side."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds that training takes for an image of a side that was measured, by side in pixels."""
+    """Training seconds per image, by measured side in pixels."""
 
     seconds: dict[int, float]
 
     def at(self, side: int) -> float:
-        """Seconds an image of `side` pixels squared takes; other sides follow the trend of the measured ones."""
+        """Seconds per image of `side` x `side` pixels; other sides follow the trend of the measured ones."""
         low, high = min(self.seconds), max(self.seconds)
         if side in self.seconds:
             return self.seconds[side]
@@ -39,10 +39,10 @@ class Speed:
 
 
 def measure_speed(channels: int = 1) -> Speed:
-    """Take training steps on random images, and time the fastest for each side of `MEASURED`.
+    """Run training steps on random images, and return the fastest time for each side of `MEASURED`.
 
-    On a CPU the processor time of one thread is measured, since threads that wait for each other on a busy machine take
-    many times as long; the other threads of this process are added by `GAIN`.
+    On a CPU the processor time of one thread is measured, since on a busy machine threads that wait for each other take
+    many times as long; `GAIN` accounts for the other threads of this process.
 
     Args:
         channels: of the images.
@@ -66,7 +66,7 @@ def measure_speed(channels: int = 1) -> Speed:
 
 
 def _seconds_per_step(side: int, channels: int, device: torch.device) -> float:
-    """The fastest step at full size, with its fraction of the lazy penalty."""
+    """The fastest step at full size, including its fraction of the lazy penalty."""
     import torch
     from torch.optim import Adam
 
@@ -96,7 +96,7 @@ def _seconds_per_step(side: int, channels: int, device: torch.device) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize()
         taken = clock() - start
-        # Step 0 warms up.
+        # Step 0 is a warm-up.
         if number % PENALTY:
             plain = min(plain, taken)
         elif number:

@@ -1,4 +1,4 @@
-"""What a folder holds, as far as a plan depends on it."""
+"""Survey of a folder: the facts a plan depends on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError, nearest
 
 LISTENED = 24
-"""Recordings whose spectrum is looked at."""
+"""Number of recordings whose spectrum is measured."""
 LISTENED_SECONDS = 4.0
 AUDIBLE_DB = 60.0
 """A band this far below the loudest one counts as empty."""
@@ -35,7 +35,7 @@ class SoundSurvey:
         rate: median sample rate, Hz.
         bandwidth: highest frequency with audible energy, Hz.
         channels: most channels of any file.
-        folders: number of files in each first-level folder; empty where files are at the top.
+        folders: number of files in each first-level folder; empty if files are at the top.
         unreadable: number of files without a usable header.
         images: number of image files, which are ignored.
     """
@@ -55,7 +55,7 @@ class ImageSurvey:
 
     Args:
         sides: shorter side of each readable image, pixels.
-        folders: number of files in each first-level folder; empty where files are at the top.
+        folders: number of files in each first-level folder; empty if files are at the top.
         unreadable: number of files without a usable header.
         sounds: number of sound files, which are ignored.
     """
@@ -67,12 +67,12 @@ class ImageSurvey:
 
 
 def survey(folder: Path) -> SoundSurvey | ImageSurvey:
-    """Look at the files below `folder`: headers of all, and the spectrum of a few recordings.
+    """Survey the files below `folder`: headers of all, and the spectrum of a few recordings.
 
-    A folder with both kinds counts as the kind it has more of.
+    A folder with both kinds counts as the more frequent kind.
 
     Raises:
-        UserError: if it is no folder, or holds no readable recording or image.
+        UserError: if it is not a folder, or contains no readable recording or image.
     """
     sounds, images = _files(folder)
     if len(sounds) >= len(images):
@@ -85,10 +85,10 @@ def survey(folder: Path) -> SoundSurvey | ImageSurvey:
 
 
 def folder_kind(folder: Path) -> str:
-    """The dataset class for a folder: for whichever it holds more of, recordings or images.
+    """The dataset class for a folder, by the more frequent kind: recordings or images.
 
     Raises:
-        UserError: if it is no folder or holds neither.
+        UserError: if it is not a folder or contains neither.
     """
     sounds, images = _files(folder)
     return "SoundImageDataset" if len(sounds) >= len(images) else "DefaultImageFolderDataset"
@@ -105,6 +105,9 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
     if not sounds and not images:
         endings = Counter(path.suffix.lower() or "none" for path in others)
         found = f"its {len(others)} files end in {', '.join(sorted(endings)[:5])}" if others else "it is empty"
+        scores = sum(path.suffix.lower() in (".mid", ".midi") for path in others)
+        if scores:
+            found += f"; {scores} are MIDI files, which 'pggan generate MODEL --play FILE' plays"
         raise UserError(
             f"{folder} holds neither recordings nor images: {found}; allowed: {', '.join(sorted(SOUNDS)[:4])} ..."
             " or png, jpg, gif ..."
@@ -125,7 +128,7 @@ def _survey_sounds(folder: Path, paths: Sequence[Path], images: int) -> SoundSur
         rate=rate,
         bandwidth=float(np.percentile(bands, 75)) if bands else rate / 2,
         channels=max(header.channels for header in headers),
-        folders=_folders(folder, [header.path for header in headers]),
+        folders=_folders(folder, [Path(header.path) for header in headers]),
         unreadable=len(paths) - len(headers),
         images=images,
     )
@@ -151,7 +154,7 @@ def _folders(folder: Path, paths: Sequence[Path]) -> dict[str, int]:
 
 
 def _bandwidth(header: SoundFile) -> float | None:
-    """The highest frequency of a file within `AUDIBLE_DB` of its loudest band, Hz; None where there is no sound."""
+    """The highest frequency of a file within `AUDIBLE_DB` of its loudest band, Hz; None for silence."""
     try:
         samples = min(header.frames, round(LISTENED_SECONDS * header.sample_rate))
         wave = read_wave(header, header.sample_rate, 0, samples)

@@ -1,4 +1,4 @@
-"""A model and what it is to become -> the configuration of the run that grows it. Pure: no file, no clock."""
+"""The configuration of a run that grows a model to a target: rate, size, channels, width. Pure functions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from pggan_framework.schedules.growth import Growth
 SOUND = ("rate", "seconds", "bins", "frames", "hop", "n_fft", "mode")
 IMAGES = ("size",)
 BOTH = ("labels", "channels", "width")
-_SOUND_FLAGS = {"rate": "frequency", "bins": "bins", "frames": "frames", "hop": "hop_length", "mode": "img_mode"}
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class Facts:
     Args:
         config: its resolved configuration.
         growth: the shapes of its images.
-        codec: of its sounds; None of images.
-        progress: how deep it was trained, see `DepthManager.trained_depth`.
+        codec: of its sounds; None for images.
+        progress: the depth it was trained to, see `DepthManager.trained_depth`.
         checkpoint: its file.
     """
 
@@ -46,14 +45,14 @@ class Facts:
 
 
 def grown(source: Facts, to: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of the model with what is to change.
+    """The configuration of the model with the targets applied.
 
     Args:
         source: the model.
-        to: what it is to become: ``rate``, ``size`` and so on, or flags such as ``Generator.fmap_max``.
+        to: the targets: ``rate``, ``size`` and so on, or flags such as ``Generator.fmap_max``.
 
     Raises:
-        UserError: if there is no such target for these data, or it has no value that fits.
+        UserError: if a target does not exist for these data, or its value is unusable.
     """
     name = str(source.config["dataset_class"])
     flags = {key: value for key, value in to.items() if "." in key}
@@ -66,7 +65,7 @@ def grown(source: Facts, to: Mapping[str, Any]) -> dict[str, Any]:
                 " as Generator.fmap_max"
             )
     config = {**source.config, "resume_network": source.checkpoint}
-    if "Generator" in config:  # which labels are joined how follows from the labels of both
+    if "Generator" in config:  # how labels are joined depends on the labels of both
         config["Generator"] = {name: value for name, value in config["Generator"].items() if name != "plain_labels"}
     data = source.dataset
     growth = source.growth
@@ -100,7 +99,7 @@ def grown(source: Facts, to: Mapping[str, Any]) -> dict[str, Any]:
 def _sound(
     source: Facts, old: Codec, short: Mapping[str, Any], data: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Growth]:
-    """The dataset's sizes, and the growth whose seed block keeps frequencies and times where they were."""
+    """The dataset's sizes, and the growth whose seed block keeps the positions of frequencies and times."""
     own = old.parameters
     if "n_fft" not in own:
         raise UserError(f"the codec {old.name} has no frequencies to keep; allowed: abslog, mellog, if, ifmel, complex")
@@ -122,7 +121,7 @@ def _sound(
         frames = max(round(wanted / grid[1]), 1) * grid[1]
     bins = n_fft // 2
     if mel:
-        # As many bands for each mel, so that a band has the frequency that it had.
+        # The number of bands per mel is kept, so that each band keeps its frequency.
         length = _mels(rate) / _mels(old.sample_rate)
         bins = int(short.get("bins", max(round((old.shape[1] + 1) * length / grid[0]), 1) * grid[0]))
     new = codec_for(mode, rate, n_fft, hop, frames, margin, bins if mel else None, old.channels)
@@ -145,12 +144,12 @@ def _mels(rate: int) -> float:
 
 
 def _above(rate: int) -> float:
-    """The mel scale beyond 8 kHz, where it is logarithmic (Slaney): over that of 8 kHz."""
+    """The mel scale above 8 kHz, where it is logarithmic (Slaney), relative to 8 kHz."""
     return (15 + 27 * log(rate / 2000) / log(6.4)) / (15 + 27 * log(8) / log(6.4))
 
 
 def _cells(size: int, wanted: float) -> int:
-    """The seed block's side from which `size` is reached by doubling that is nearest to `wanted`."""
+    """The seed block's side, closest to `wanted`, from which doubling reaches `size`."""
     sides = [size >> halvings for halvings in range(size.bit_length()) if size % (1 << halvings) == 0]
     return min(sides, key=lambda side: abs(log(side / wanted)))
 
@@ -191,7 +190,7 @@ def _widen(config: dict[str, Any], factor: Any) -> None:
 
 
 def _schedule(stored: Mapping[str, Any], progress: float, growth: Growth) -> dict[str, Any]:
-    """DepthManager's parameters, without depths that are not there; the schedule starts where the model stopped."""
+    """DepthManager's parameters without absent depths; the schedule starts where the model stopped."""
     found = {
         name: {depth: item for depth, item in value.items() if int(depth) <= growth.max_depth}
         if isinstance(value, Mapping)

@@ -10,7 +10,7 @@ def as_yaml(choice: Choice, command: str) -> str:
     """The configuration with its reasons as comments.
 
     Args:
-        choice: what was chosen.
+        choice: the choice.
         command: the command that trains with it, for the first line.
     """
     lines = [f"# {command}", *(f"# {line}" for line in choice.lines)]

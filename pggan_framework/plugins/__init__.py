@@ -1,1 +1,1 @@
-"""The trainer plugins that are built in."""
+"""The built-in trainer plugins."""

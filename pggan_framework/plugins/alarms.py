@@ -1,4 +1,4 @@
-"""Alarms: notices a training that has gone wrong, and warns, stops it, or goes back to the last good checkpoint."""
+"""Alarms: detect failed training, then warn, stop, or roll back to the last good checkpoint."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 
     from pggan_framework.training.trainer import Trainer
 
-_REALS, _FAKES = 22, 23  # which stream of the seed
+_REALS, _FAKES = 22, 23  # random streams of the seed
 _BATCH = 8
 _SIDE = 64
-"""Pictures are compared at no more than this many pixels a side."""
+"""Images are compared at up to this many pixels per side."""
 
 
 @register("plugin")
 class Alarms(Plugin):
-    """Looks at the end of each tick for losses, gradients and weights that are not finite, large losses, and collapse.
+    """Checks each tick for non-finite losses, gradients and weights, large losses, and mode collapse.
 
-    Collapse is measured as the mean distance between two samples of the averaged generator, in shares of that between
-    two real pictures; it is logged as ``diversity``.
+    Collapse is measured as the mean distance between two samples of the EMA generator, relative to that between two
+    real images, and logged as ``diversity``.
 
-    ``warn`` says so in the log, once when an alarm begins and once when it is over; ``stop`` ends the run as failed and
-    leaves the last checkpoint as it is; ``rollback`` goes back to that checkpoint, and on from there with other random
-    numbers, so that it does not repeat itself. A loss that is not finite ends a run under ``warn`` too.
+    ``warn`` logs an alarm once when it begins and once when it is over; ``stop`` ends the run as failed and keeps the
+    last checkpoint; ``rollback`` resumes from that checkpoint with other random numbers, so that the failure is not
+    repeated. A non-finite loss ends a run under ``warn`` too.
 
     Args:
-        policy: what is done.
-        max_loss: largest absolute mean of a tick that ``D_loss`` and ``G_loss`` may have; None for any.
-        min_diversity: least ``diversity``; 0 to not measure it.
-        diversity_after_kimg: from when on too little diversity is an alarm; before that, samples are alike anyway.
+        policy: reaction to an alarm.
+        max_loss: largest absolute mean of ``D_loss`` and ``G_loss`` over a tick; None disables it.
+        min_diversity: least ``diversity``; 0 disables the measurement.
+        diversity_after_kimg: start of the diversity check; early samples are always similar.
         diversity_ticks: ticks between two measurements.
-        samples: pictures on either side of a measurement.
-        rollbacks: how often a run may go back; then it stops.
+        samples: number of images on each side of a measurement.
+        rollbacks: largest number of rollbacks before the run stops.
     """
 
     def __init__(
@@ -84,23 +84,23 @@ class Alarms(Plugin):
         self._reals: dict[int, float] = {}
 
     def setup(self, trainer: Trainer) -> None:
-        """Find out where checkpoints are.
+        """Find the checkpoints' folder.
 
         Raises:
-            UserError: if there are fewer pictures than a measurement takes.
+            UserError: if there are fewer images than a measurement needs.
         """
         super().setup(trainer)
         self._saver = next(plugin for plugin in trainer.parts.plugins if isinstance(plugin, SaverPlugin))
         if self.min_diversity:
             trainer.parts.dataset.check_all_present("Alarms.min_diversity")
         if self.min_diversity and len(trainer.parts.dataset) < 2:
-            raise UserError("Alarms.min_diversity: a single picture has no diversity; allowed: 0 for these data")
+            raise UserError("Alarms.min_diversity: a single image has no diversity; allowed: 0 for these data")
 
     def on_tick(self) -> None:
-        """Look for all of it.
+        """Run all checks.
 
         Raises:
-            DivergedError: if something is wrong, unless the policy is to warn.
+            DivergedError: if a check fails, unless the policy is to warn.
         """
         alarms = {**self._not_finite(), **self._large_losses(), **self._collapse()}
         if self.policy == "warn":
@@ -109,7 +109,7 @@ class Alarms(Plugin):
             raise DivergedError(f"alarm: {' and '.join(alarms.values())} at {self.trainer.kimg:.1f} kimg")
 
     def on_diverged(self, error: DivergedError) -> bool:
-        """Go back to the last checkpoint, if that is the policy, there is one and it is not too often."""
+        """Roll back to the last checkpoint, if the policy, the checkpoints and the limit allow it."""
         if self.policy != "rollback":
             return False
         trainer, logger = self.trainer, self.trainer.parts.logger
@@ -121,10 +121,10 @@ class Alarms(Plugin):
             logger.message(f"rollback is not possible: {reason}")
             return False
         count = self._gone_back + 1
-        # Loading also takes back this plugin's own count and the stream, which must go on.
+        # Loading also restores this plugin's own count and stream, which must continue.
         trainer.load_state_dict(load_checkpoint(checkpoint))
         self._gone_back = trainer.stream = count
-        # What a monitor says behind the semicolon is advice for a run that has ended.
+        # The text behind the semicolon is a monitor's advice for a run that has ended.
         reason = str(error).partition(";")[0]
         logger.message(
             f"{reason}; rolled back to {checkpoint.name} ({trainer.kimg:.1f} kimg), with other random numbers,"
@@ -133,7 +133,7 @@ class Alarms(Plugin):
         return True
 
     def _last_checkpoint(self) -> Path | None:
-        """The newest that this run can have written."""
+        """The newest checkpoint of this run."""
         found = [p for p in snapshots(self._saver.directory) if number_of(p) * 1000 <= self.trainer.nimg]
         return found[-1] if found else None
 
@@ -181,7 +181,7 @@ class Alarms(Plugin):
         return {name: f"samples are alike: diversity {diversity:.3g}, below {self.min_diversity:g}"}
 
     def _fake_distance(self) -> float:
-        """Always of the same latents, so that two ticks differ by the network alone."""
+        """Samples from constant latents, so that two ticks differ by the network alone."""
         seed = self.trainer.parts.seed
         sizes = [min(_BATCH, self.samples - start) for start in range(0, self.samples, _BATCH)]
         batches = [
@@ -211,7 +211,7 @@ class Alarms(Plugin):
         return self._reals[trainer.depth]
 
     def _small(self, pictures: Tensor) -> Tensor:
-        """Pictures [N, C, h, w] reduced to the largest size of the data that is no more than 64 pixels a side."""
+        """Images [N, C, h, w] reduced to the largest size of the data that is no more than 64 pixels a side."""
         growth = self.trainer.parts.dataset.growth
         depth = max(d for d in range(self.trainer.depth + 1) if d == 0 or max(growth.shape_at(d)[1:]) <= _SIDE)
         size = growth.shape_at(depth)[1:]
@@ -222,7 +222,7 @@ class Alarms(Plugin):
         return {"gone_back": self._gone_back, "ringing": sorted(self._ringing)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Restore the counts."""
         self._gone_back = state.get("gone_back", 0)
         self._ringing = set(state.get("ringing", []))
 

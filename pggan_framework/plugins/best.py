@@ -1,4 +1,4 @@
-"""KeepBest: the checkpoint that a metric liked best."""
+"""KeepBest: keep the checkpoint with the best value of a metric."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ BETTER: dict[str, Literal["lower", "higher"]] = {
     "frechet": "lower",
     "loudness.distance": "lower",
 }
-"""What is better of a figure, by its name without ``picture.``, ``sound.`` and extractor."""
+"""The better direction of a metric, by its name without ``picture.``, ``sound.`` and extractor."""
 _NEVER = (".floor", ".std")
 _WAIT = 20
-"""Ticks without the figure after which the log says so."""
+"""Ticks without the metric after which a message is logged."""
 
 
 @register("plugin")
 class KeepBest(Plugin):
-    """Keeps the checkpoint with the best value of a figure so far, as network-best-fid_lite0.pt beside the others.
+    """Keeps the checkpoint with the best value of a metric as network-best-fid_lite0.pt next to the others.
 
-    Figures of different depths cannot be compared: at each new depth the contest begins anew, and the first measurement
-    there replaces the file. Name it after the plugin that measures: ``--plugins PictureMetrics KeepBest``.
+    Values at different depths are not comparable: at each new depth, the first measurement replaces the file. List it
+    after the plugin that measures: ``--plugins PictureMetrics KeepBest``.
 
     Args:
-        figure: what decides, a name of stats.jsonl; a tick without it is passed over.
-        better: whether lower or higher is better; auto knows it of the metrics of this package.
+        figure: metric that decides, a name of stats.jsonl; ticks without it are skipped.
+        better: better direction; auto knows it for built-in metrics.
 
     Raises:
-        UserError: if it is not known what is better of the figure.
+        UserError: if the better direction of the metric is unknown.
     """
 
     main_process_only = True
@@ -60,8 +60,8 @@ class KeepBest(Plugin):
         known = direction(figure) if better == "auto" else better
         if known is None:
             raise UserError(
-                f"KeepBest.figure '{figure}' is given, and nothing is known of what is better; give KeepBest.better"
-                f" lower or higher, or a figure of {', '.join(BETTER)}"
+                f"KeepBest.figure '{figure}' is given, and its better direction is unknown; give KeepBest.better"
+                f" lower or higher, or a metric of {', '.join(BETTER)}"
             )
         self.figure, self.better = figure, known
         self._best, self._depth, self._missed = nan, -1, 0
@@ -75,7 +75,7 @@ class KeepBest(Plugin):
         self.path = directory / best_name(self.figure)
 
     def on_tick(self) -> None:
-        """Write a checkpoint if this is the best so far at this depth."""
+        """Write a checkpoint if it is the best so far at this depth."""
         trainer = self.trainer
         if self.figure not in trainer.stats:
             self._miss()
@@ -110,7 +110,7 @@ class KeepBest(Plugin):
         return value < self._best if self.better == "lower" else value > self._best
 
     def _miss(self) -> None:
-        """Count a tick without the figure, until it has come once; say so when there were many."""
+        """Count a tick without the metric, until it has appeared once; log a message after many."""
         if self._missed < 0:
             return
         self._missed += 1
@@ -118,7 +118,7 @@ class KeepBest(Plugin):
             stats = self.trainer.stats
             self.trainer.parts.logger.message(
                 f"KeepBest.figure: no '{self.figure}' in {_WAIT} ticks{nearest(self.figure, stats)}; there are:"
-                f" {', '.join(stats)}; the plugin that measures it is to be named before KeepBest"
+                f" {', '.join(stats)}; list the plugin that measures it before KeepBest"
             )
 
     def state_dict(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class KeepBest(Plugin):
         return {"figure": self.figure, "best": self._best, "depth": self._depth, "missed": self._missed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the contest, if it is about the same figure."""
+        """Restore the state, if it is of the same metric."""
         if state.get("figure") == self.figure:
             self._best, self._depth, self._missed = state["best"], state["depth"], state["missed"]
 
@@ -138,13 +138,13 @@ def write_best(
     failed: Callable[[], None],
     message: str = "",
 ) -> None:
-    """Write the present state as a checkpoint in the background; an error costs one line in the log.
+    """Write the present state as a checkpoint in the background; an error is logged as one line.
 
     Args:
         trainer: whose state.
         path: the file.
-        companion: called in the background once the file is written, to write a file next to it.
-        failed: called in the trainer's thread where the file could not be written.
+        companion: called in the background once the file is written, to write a companion file.
+        failed: called in the trainer's thread if the file could not be written.
         message: a line for the log when it is written.
     """
     state = frozen(trainer.open_state or trainer.state_dict())
@@ -167,7 +167,7 @@ def write_best(
 
 
 def direction(figure: str) -> Literal["lower", "higher"] | None:
-    """Whether lower or higher is better of a figure; None where that is not known, or neither is."""
+    """The better direction of a metric; None if it is unknown or there is none."""
     name = re.sub(r"^(picture|sound)\.", "", figure)
     if name.endswith(_NEVER):
         return None

@@ -1,4 +1,4 @@
-"""LossCurves: the metrics of all ticks so far as curves in one SVG file."""
+"""LossCurves: line charts of the metrics of all ticks in one SVG file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.plugins.pictures import run_folder
 from pggan_framework.postprocessors.curves import Chart, svg_file
 from pggan_framework.registry import register
@@ -25,8 +25,8 @@ class LossCurves(Plugin):
 
     Args:
         every_ticks: ticks between two files.
-        scale: of the vertical axes; a chart with values that are not above 0 is linear on either.
-        figures: the only metrics to draw; empty for all.
+        scale: scale of the vertical axes; charts with values of 0 or below are linear.
+        figures: only these metrics; empty for all.
         filename: the file, inside the run's folder; its ending becomes ``.svg``.
     """
 
@@ -39,8 +39,7 @@ class LossCurves(Plugin):
         figures: list[str] = [],  # noqa: B006  -- copied, never changed
         filename: str = "curves.svg",
     ) -> None:
-        if every_ticks < 1:
-            raise UserError(f"LossCurves.every_ticks {every_ticks} is not allowed; allowed: 1 and up")
+        at_least("LossCurves", 1, every_ticks=every_ticks)
         self.every_ticks = every_ticks
         self.scale = scale
         self.figures = tuple(figures)
@@ -56,7 +55,7 @@ class LossCurves(Plugin):
         self.draw()
 
     def draw(self) -> None:
-        """Write the file; a disk that is full costs a message, not the run."""
+        """Write the file; a full disk only causes a message."""
         folder = run_folder(self.trainer)
         if not (folder / "config.yaml").is_file():  # training has not begun
             return

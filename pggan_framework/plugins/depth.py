@@ -1,4 +1,4 @@
-"""DepthManager: grows the networks by the schedule, with a batch and a tick length for each depth."""
+"""DepthManager: grow the networks by the schedule, with batch size and tick length per depth."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pggan_framework.schedules.base import Facts, Schedule
 from pggan_framework.schedules.growth import by_depth
 from pggan_framework.schedules.phases import phases
 from pggan_framework.schedules.plan import Curve, Plan, Stage, Unit, trained
+from pggan_framework.schedules.recorded import Recorded
 from pggan_framework.schedules.wall_clock import WallClockSchedule
 from pggan_framework.training.budget import training_seconds
 from pggan_framework.training.clock import Clock
@@ -26,46 +27,46 @@ if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
 MINIBATCHES = {6: 14, 7: 6, 8: 3}
-"""Real images a batch at 256, 512 and 1024 px, from the paper's Theano code (Karras et al. 2018)."""
+"""Batch sizes at 256, 512 and 1024 px, from the PGGAN paper's Theano code (Karras et al. 2018)."""
 PHASE = 100_000
-"""Images a fade, or what comes after it, takes."""
+"""Images per transition, and per phase after it."""
 _FEWEST, _RECENT = 5, 50
-"""Steps that are timed before their measured time counts, and how many of the last ones are."""
+"""Steps to run before timing, and number of recent steps to time."""
 TICKS = {3: 10, 4: 10, 5: 5, 6: 2, 7: 2, 8: 1}
-"""Thousand images a tick at 32 px and above, from the same."""
+"""Thousand images per tick at 32 px and above, from the same code."""
 
 
 @register("plugin")
 class DepthManager(Plugin):
-    """Sets depth, alpha, batch and tick length before each step, as pure functions of the images shown.
+    """Sets depth, alpha, batch size and tick length before each step, as functions of the images shown.
 
-    A table holds values by depth; a depth takes the value of the largest key not above it, and the default below the
-    smallest key. The lengths of the phases (lod_...) are those of the paper's schedule; another one (--schedule) takes
-    their place.
+    A table holds values by depth; a depth uses the value of the largest key not above it, and the default below the
+    smallest key. The phase lengths (lod_...) are those of the PGGAN paper's schedule; another schedule (--schedule)
+    replaces them.
 
     Args:
         minibatch_size: the general flag of this name.
-        schedule: another schedule than the phases; given by the run.
-        minibatch_default: real images a batch; where it is not given, minibatch_size.
-        minibatch_overrides: batches by depth. The defaults (256 px and above) only ever lower the batch.
-        tick_kimg_default: thousand images a tick.
-        tick_kimg_overrides: ticks by depth, thousand images.
-        lod_training_nimg: images for which a depth is trained before the next one fades in.
+        schedule: schedule that replaces the phases; passed by the run.
+        minibatch_default: batch size; if not given, minibatch_size.
+        minibatch_overrides: batch sizes by depth. The defaults (256 px and above) only lower the batch size.
+        tick_kimg_default: thousand images per tick.
+        tick_kimg_overrides: thousand images per tick, by depth.
+        lod_training_nimg: images at a depth before the next one fades in.
         lod_training_overrides: the same by depth.
-        lod_transition_nimg: images a fade takes.
+        lod_transition_nimg: images per transition (fade-in).
         lod_transition_overrides: the same by the depth that fades in.
-        minibatch_repeats: steps for which depth and alpha are held before they follow the schedule again.
-        optimizer_reset: when both optimisers forget their moments: never; depth, when a new block comes in; or fade,
-            at the start and at the end of each fade, as the paper's TensorFlow code does.
-        max_lod: log2 of the full resolution, for the old-style lod in the logs; from the data where it is not given.
-        depth_offset: log2 of the resolution at depth 0, for the same; from the data where it is not given.
-        trained_depth: the depth up to which --resume_network was trained; the schedule starts there. 2: depth 2 is
-            whole, and the next one fades in at once; 2.4: depth 3 is fading in, at alpha 0.4.
+        minibatch_repeats: steps for which depth and alpha are constant.
+        optimizer_reset: reset of both optimisers' moments: never; depth, at each new block; or fade, at the start and
+            end of each transition, as in the PGGAN paper's TensorFlow code.
+        max_lod: log2 of the full resolution, for lod in the logs; if not given, from the data.
+        depth_offset: log2 of the resolution at depth 0; if not given, from the data.
+        trained_depth: depth of --resume_network, where the schedule starts. 2: depth 2 is complete, and the next one
+            fades in at once; 2.4: depth 3 is at alpha 0.4.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("minibatch_size", "schedule")
     now: ClassVar[Callable[[], float]] = time.monotonic
-    """What a schedule in seconds counts."""
+    """The unit of a schedule in seconds."""
 
     def __init__(
         self,
@@ -89,6 +90,8 @@ class DepthManager(Plugin):
         if trained_depth is not None and trained_depth < 0:
             raise UserError(f"DepthManager.trained_depth: {trained_depth} is given; allowed: 0 and up, or None")
         self.schedule = schedule
+        self.replayed: Recorded | None = None
+        """Where it is given, depth, alpha and learning rates follow it, and not the clock."""
         self.minibatch_repeats = minibatch_repeats
         self.optimizer_reset = optimizer_reset
         self.minibatch_default = minibatch_size if minibatch_default is None else minibatch_default
@@ -119,7 +122,7 @@ class DepthManager(Plugin):
 
     @property
     def phases_given(self) -> bool:
-        """Whether the phases have other lengths than by default."""
+        """Whether the phases have non-default lengths."""
         return (self.lod_training, self.lod_transition) != ((PHASE, {}), (PHASE, {}))
 
     def plan(self, max_depth: int, pictures: int = 0, repeats: int = 1, seconds: float | None = None) -> Plan:
@@ -127,12 +130,12 @@ class DepthManager(Plugin):
 
         Args:
             max_depth: the deepest block.
-            pictures: how many the data are, for a schedule that counts epochs.
-            repeats: batches of reals a step, for one that counts steps.
-            seconds: what the run's budget leaves for training, for one that goes by the clock.
+            pictures: number of training images, for a schedule in epochs.
+            repeats: batches of reals per step, for a schedule in steps.
+            seconds: training time left of the run's budget, for a schedule by the clock.
 
         Raises:
-            UserError: if a table has a key that is no depth of such networks.
+            UserError: if a table has a key that is not a depth of such networks.
         """
         _check_depths("minibatch_overrides", self.minibatch_overrides, MINIBATCHES, max_depth)
         _check_depths("tick_kimg_overrides", self.tick_kimg_overrides, TICKS, max_depth)
@@ -148,15 +151,15 @@ class DepthManager(Plugin):
         return replace(plan, stages=trained(plan.stages, self.trained_depth))
 
     def minibatch(self, depth: int) -> int:
-        """Real images a batch at `depth`."""
+        """Batch size at `depth`."""
         return by_depth(self.minibatch_overrides, self.minibatch_default, depth)
 
     def tick_nimg(self, depth: int) -> int:
-        """Images a tick at `depth`."""
+        """Images per tick at `depth`."""
         return round(1000 * by_depth(self.tick_kimg_overrides, self.tick_kimg_default, depth))
 
     def setup(self, trainer: Trainer) -> None:
-        """Lay out the plan for the trainer's networks."""
+        """Create the plan for the trainer's networks."""
         super().setup(trainer)
         self._plan = self.plan(
             trainer.G.max_depth,
@@ -170,6 +173,8 @@ class DepthManager(Plugin):
                 f" {trainer.world.size}; allowed with several processes: a schedule that counts images"
             )
         self._clock: Clock | None = None
+        self._recorded = Recorded()
+        self._held: tuple[int, float] | None = None
         self._seconds = 0.0
         self._resumed = False
         self._steps: deque[float] = deque(maxlen=_RECENT)
@@ -183,54 +188,77 @@ class DepthManager(Plugin):
             self.max_lod = self.depth_offset + trainer.G.max_depth
 
     def before_step(self) -> None:
-        """Set depth, alpha, batch, tick length and the learning rates' factor for how far training has come."""
+        """Set depth, alpha, batch size, tick length and learning rate factor for the present progress."""
         trainer = self.trainer
-        if self._clock is None:  # what comes before the first step is no training
+        if self.replayed is not None:
+            self._set(*self._replay(self.replayed))
+            return
+        if self._clock is None:  # time before the first step is not training time
             self._clock = Clock(self._seconds, type(self).now)
             if self._plan.unit == "second":
                 self._begin()
         position = float(trainer.nimg)
         if self._plan.unit == "second":
-            # Read once a step, so that all that follows agrees on where training is.
+            # Read once per step, so that everything below uses the same position.
             position = self._seconds = self._clock.seconds
             self._follow_clock(position)
         if trainer.iteration % self.minibatch_repeats == 0:
-            before = trainer.depth, trainer.G.fading
-            trainer.grow_to(*self._plan.at(position))
-            self._reset_optimizers(before)
-        if self._plan.freeze:
-            self._freeze()
-        trainer.lr_factors["schedule"] = self._plan.lr_factor(position)
-        trainer.minibatch_size = self.minibatch(trainer.depth)
-        trainer.tick_nimg = self.tick_nimg(trainer.depth)
+            self._held = self._plan.at(position)
+        elif self._held is None:  # resumed
+            self._held = trainer.depth, float(trainer.G.alpha)
+        factor = self._plan.lr_factor(position)
+        if self._plan.unit == "second":
+            self._recorded.note(trainer.nimg, *self._held, factor)
+        self._set(*self._held, factor)
         if self._plan.unit == "second" and position >= self._plan.end:
             trainer.finish("the schedule's time is used up")
 
+    def _set(self, depth: int, alpha: float, factor: float) -> None:
+        """Set depth, alpha, the learning rates' factor and what follows from the depth."""
+        trainer = self.trainer
+        before = trainer.depth, trainer.G.fading
+        trainer.grow_to(depth, alpha)
+        self._reset_optimizers(before)
+        if self._plan.freeze:
+            self._freeze()
+        trainer.lr_factors["schedule"] = factor
+        trainer.minibatch_size = self.minibatch(trainer.depth)
+        trainer.tick_nimg = self.tick_nimg(trainer.depth)
+
+    def _replay(self, recorded: Recorded) -> tuple[int, float, float]:
+        """What was set before this step when the run was trained."""
+        trainer = self.trainer
+        found = recorded.at(trainer.nimg)
+        assert found is not None, "the record begins after this step"
+        if found[0] > trainer.depth and trainer.iteration > 0:
+            trainer.parts.ema.begin_anew(trainer.nimg)
+        return found
+
     def prepare(self) -> None:
-        """Lay out a plan in seconds as the first step would; for a dry run."""
+        """Create a plan in seconds as the first step would; for a dry run."""
         if self._plan.unit == "second" and self._clock is None:
             self._begin()
 
     @property
     def unit(self) -> Unit:
-        """What the plan counts."""
+        """The unit of the plan."""
         return self._plan.unit
 
     @property
     def position(self) -> float:
-        """How far training has come, in the unit of the plan."""
+        """The present position, in the unit of the plan."""
         if self._plan.unit == "image":
             return self.trainer.nimg
         return self._seconds
 
     @property
     def complete(self) -> bool:
-        """Whether a plan in seconds is over and no budget gives it more."""
+        """Whether a plan in seconds is over and there is no budget left."""
         over = self._over or self.position >= self._plan.end
         return self._plan.unit == "second" and over and self.trainer.budget is None
 
     def seconds_left(self) -> float:
-        """What a plan in seconds has left."""
+        """The rest of a plan in seconds."""
         if self._plan.unit == "image":
             return inf
         if self._clock is None and self.trainer.budget is not None:
@@ -238,7 +266,7 @@ class DepthManager(Plugin):
         return self._plan.end - self.position
 
     def phases_left(self, total: float) -> dict[tuple[int, bool], float]:
-        """What each phase has left, by its depth and whether that fades in: in images, or seconds.
+        """The rest of each phase, by depth and whether it fades in: in images or seconds.
 
         Args:
             total: where training ends, in images.
@@ -255,7 +283,7 @@ class DepthManager(Plugin):
         return max(min(budget.training_left, limit), 0.0)
 
     def _begin(self) -> None:
-        """Lay out the plan at the first step of a run, and at the first of each start with a budget."""
+        """Create the plan at the first step of a run, and at the first step of each session with a budget."""
         if self.trainer.budget is not None or self.trainer.iteration == 0:
             entered = self._plan.stages[: self.trainer.depth + 1] if self._resumed else []
             if not self._resumed and self.trained_depth is not None:
@@ -263,22 +291,23 @@ class DepthManager(Plugin):
             self._lay_out(entered)
 
     def _follow_clock(self, position: float) -> None:
-        """Measure steps; lay the rest out anew where another depth is due."""
+        """Time the steps; plan the rest again before another depth begins."""
         trainer = self.trainer
         depth = trainer.depth
         self._steps.append(position)
-        if trainer.iteration == 0 or position >= self._plan.end or self._plan.at(position)[0] <= depth:
+        held = trainer.iteration == 0 or trainer.iteration % self.minibatch_repeats != 0
+        if held or position >= self._plan.end or self._plan.at(position)[0] <= depth:
             return
         stages = list(self._plan.stages[: depth + 1])
         stages[depth] = Stage(position - self._plan.start(depth), stages[depth].fade, stages[depth].lr_factor)
         self._lay_out(stages)
         self._steps.clear()
         if self._plan.at(position)[0] > depth:
-            # An average over as many images as earlier depths had would not forget their weights in time.
+            # An average over as many images as at earlier depths would not forget their weights in time.
             trainer.parts.ema.begin_anew(trainer.nimg)
 
     def _lay_out(self, entered: Sequence[Stage]) -> None:
-        """Let the schedule divide the time that remains."""
+        """Let the schedule divide the remaining time."""
         trainer = self.trainer
         schedule, left = self.schedule, self._allowed()
         if not isinstance(schedule, WallClockSchedule):
@@ -303,7 +332,7 @@ class DepthManager(Plugin):
             )
 
     def _step_seconds(self, depth: int) -> float:
-        """About how long a step takes at `depth`: the estimate, corrected by the last steps measured."""
+        """Estimated time of a step at `depth`, corrected by the last measured steps."""
         if len(self._steps) >= _FEWEST:
             times = list(self._steps)
             measured = sorted(after - before for before, after in zip(times, times[1:], strict=False))
@@ -322,7 +351,7 @@ class DepthManager(Plugin):
         return self._estimates[depth]
 
     def _reset_optimizers(self, before: tuple[int, bool]) -> None:
-        """Forget moments where depth or fading, as they were `before`, have changed as asked for."""
+        """Reset moments if depth or fading have changed from `before`, as configured."""
         trainer = self.trainer
         if trainer.iteration == 0:
             return
@@ -332,7 +361,7 @@ class DepthManager(Plugin):
                 optimizer.state.clear()
 
     def _freeze(self) -> None:
-        """Hold fixed what earlier depths have trained."""
+        """Freeze the layers trained at earlier depths."""
         depth = self.trainer.depth
         if depth == self._frozen_before:
             return
@@ -347,17 +376,19 @@ class DepthManager(Plugin):
         if self._plan.unit != "second":
             return {}
         stages = [_plain(stage) for stage in self._plan.stages]
-        return {"seconds": self.position, "stages": stages, "over": self.trainer.finishing}
+        over, rows = self.trainer.finishing, self._recorded.rows()
+        return {"seconds": self.position, "stages": stages, "over": over, "recorded": rows}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume counting, with the plan that was laid out."""
         self._clock, self._seconds, self._resumed = None, state.get("seconds", 0.0), True
         self._over = state.get("over", False)
+        self._recorded, self._held = Recorded(state.get("recorded")), None
         if stages := state.get("stages"):
             self._plan = replace(self._plan, stages=[_stage(*stage) for stage in stages])
 
     def on_tick(self) -> None:
-        """Lay out the rest of a plan in seconds; report depth, alpha, lod and batch of the tick's last step."""
+        """Plan the rest again; report depth, alpha, lod and batch size of the tick's last step."""
         assert self.max_lod is not None and self.depth_offset is not None
         if self._plan.unit == "second" and self.trainer.budget is not None and not self.trainer.ending:
             self._lay_out(self._plan.stages[: self.trainer.depth + 1])
@@ -378,16 +409,16 @@ def _stage(length: float, *curves: list[list[float]]) -> Stage:
 
 
 def _above(name: str, value: float, least: float) -> None:
-    """Refuse a number that is not above `least`."""
+    """Reject a number that is not above `least`."""
     if not value > least:
         raise UserError(f"DepthManager.{name}: {value} is given; allowed: a number above {max(least, 0)}")
 
 
 def _check_depths(name: str, table: Mapping[int, float], defaults: Mapping[int, float], max_depth: int) -> None:
-    """Refuse a key that is no depth of the data; an untouched default may lie beyond them."""
+    """Reject a key that is not a depth of the data; unchanged defaults may exceed it."""
     for depth, value in table.items():
         if not 0 <= depth <= max_depth and (depth not in defaults or _changed(name, depth, value, defaults)):
-            raise UserError(f"DepthManager.{name}: {depth} is no depth; allowed: 0 to {max_depth} for these data")
+            raise UserError(f"DepthManager.{name}: {depth} is not a depth; allowed: 0 to {max_depth} for these data")
 
 
 def _changed(name: str, depth: int, value: float, defaults: Mapping[int, float]) -> bool:

@@ -1,4 +1,4 @@
-"""Keeps blocks of a discriminator as a model has them, for fine-tuning on few examples."""
+"""FreezeD: freeze discriminator blocks for fine-tuning on few examples."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 @register("plugin")
 class FreezeD(Plugin):
-    """Does not train the discriminator's blocks nearest to the image (FreezeD, Mo et al. 2020, arXiv 2002.10964).
+    """Freezes the discriminator's blocks nearest to the image (FreezeD, Mo et al. 2020, arXiv 2002.10964).
 
-    They tell edges and textures, which another model has learned from more examples. For runs with --resume_network at
-    full size: a new block would be frozen as it is drawn.
+    They detect edges and textures, which another model has learned on more examples. For runs with --resume_network
+    at full size: a new block would be frozen at its random initialisation.
 
     Args:
-        blocks: how many, from the image at full size on, with the layers from the image; the last one, which gives the
-            score, is always trained.
+        blocks: number of frozen blocks from the full-size input on, with their input layers; the last block, which
+            outputs the score, is always trained.
 
     Raises:
-        UserError: if there are not so many, or the discriminator has no such blocks.
+        UserError: if there are fewer blocks, or the discriminator has none by depth.
     """
 
     def __init__(self, blocks: int = 3) -> None:
@@ -34,7 +34,7 @@ class FreezeD(Plugin):
             raise UserError(f"FreezeD.blocks {blocks} is given; allowed: 0 and up")
 
     def setup(self, trainer: Trainer) -> None:
-        """Turn the gradients of these blocks' weights off."""
+        """Disable the gradients of these blocks' weights."""
         super().setup(trainer)
         D = trainer.D
         if not isinstance(D, Discriminator):

@@ -1,10 +1,10 @@
-"""GradientFlow: how large the gradient is in each layer."""
+"""GradientFlow: gradient magnitudes by layer."""
 
 from __future__ import annotations
 
 import torch
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.plugins.pictures import layers, show
 from pggan_framework.postprocessors.chart import bars_chart, stack
 from pggan_framework.registry import register
@@ -15,19 +15,18 @@ from pggan_framework.training.plugin import Every, Plugin
 class GradientFlow(Plugin):
     """Draws mean and largest absolute gradient of every layer's weights into ``gradients.png``; logs the extremes.
 
-    They are those of the tick's last step. ``gradient.G.min`` is the mean of the layer where it is least: near 0, the
-    layer has stopped to learn; ``gradient.G.max`` is the largest of all.
+    They are those of the tick's last step. ``gradient.G.min`` is the smallest layer mean: near 0, that layer has
+    stopped learning; ``gradient.G.max`` is the largest absolute value.
 
     Args:
-        every_ticks: ticks between two looks.
-        filename: the picture, inside the run's folder.
+        every_ticks: ticks between two measurements.
+        filename: the image, inside the run's folder.
     """
 
     main_process_only = True
 
     def __init__(self, every_ticks: int = 5, filename: str = "gradients.png") -> None:
-        if every_ticks < 1:
-            raise UserError(f"GradientFlow.every_ticks {every_ticks} is not allowed; allowed: 1 and up")
+        at_least("GradientFlow", 1, every_ticks=every_ticks)
         self.every = Every(every_ticks, "tick")
         self.filename = filename
 

@@ -1,11 +1,11 @@
-"""WeightHistograms: how the weights of each layer are spread."""
+"""WeightHistograms: weight distributions by layer."""
 
 from __future__ import annotations
 
 import numpy as np
 from torch import Tensor
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.loggers.base import Histogram
 from pggan_framework.plugins.pictures import layers, show
 from pggan_framework.postprocessors.chart import histograms_chart, stack
@@ -15,28 +15,26 @@ from pggan_framework.training.plugin import Every, Plugin
 
 @register("plugin")
 class WeightHistograms(Plugin):
-    """Gives a histogram of every layer's weights to the loggers that take some, and draws all into ``weights.png``.
+    """Sends a histogram of every layer's weights to loggers that accept them, and draws ``weights.png``.
 
-    WandbLogger and TensorBoardLogger take them, as ``weights.G.layer``; the picture is for everyone.
+    WandbLogger and TensorBoardLogger receive them as ``weights.G.layer``.
 
     Args:
-        every_ticks: ticks between two looks.
-        bins: of a histogram, evenly from a layer's least weight to its largest.
-        filename: the picture, inside the run's folder.
+        every_ticks: ticks between two measurements.
+        bins: number of bins, evenly spaced over a layer's range.
+        filename: the image, inside the run's folder.
     """
 
     main_process_only = True
 
     def __init__(self, every_ticks: int = 20, bins: int = 64, filename: str = "weights.png") -> None:
-        for name, value in (("every_ticks", every_ticks), ("bins", bins)):
-            if value < 1:
-                raise UserError(f"WeightHistograms.{name} {value} is not allowed; allowed: 1 and up")
+        at_least("WeightHistograms", 1, every_ticks=every_ticks, bins=bins)
         self.every = Every(every_ticks, "tick")
         self.bins = bins
         self.filename = filename
 
     def on_tick(self) -> None:
-        """Count, tell the loggers, draw."""
+        """Count, log, draw."""
         charts = []
         for name, network in (("G", self.trainer.G), ("D", self.trainer.D)):
             cells = {}
@@ -49,8 +47,8 @@ class WeightHistograms(Plugin):
 
 
 def histogram(values: Tensor, bins: int) -> Histogram:
-    """The spread of `values`, of any shape; those that are not finite are left out."""
-    numbers = values.detach().double().cpu().numpy().ravel()
+    """The distribution of `values`, of any shape, without non-finite ones."""
+    numbers = values.detach().cpu().double().numpy().ravel()
     numbers = numbers[np.isfinite(numbers)]
     counts, edges = np.histogram(numbers, bins)
     return Histogram(counts, edges, float(numbers.sum()), float(np.square(numbers).sum()))

@@ -1,8 +1,8 @@
-"""HTMLReport: the run as one page for a browser, in its folder."""
+"""HTMLReport: the run as an HTML page in its folder."""
 
 from __future__ import annotations
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import at_least
 from pggan_framework.registry import register
 from pggan_framework.reporting.run import REPORT, Run
 from pggan_framework.storage.atomic import atomic_path
@@ -13,39 +13,38 @@ from pggan_framework.training.plugin import Plugin
 class HTMLReport(Plugin):
     """Writes ``report.html``: samples over time with their sounds and reals, charts, measurements, configuration.
 
-    The page is one file and needs no network. It is written in the background, and again when training ends.
-    One that is written at the end of a tick does not include that tick yet.
+    The page is a single file and needs no network. It is written in the background, and again when training ends. A
+    page written at the end of a tick does not include that tick yet.
 
     Args:
-        write: False for no page; ``pggan report`` writes one at any time.
-        every_ticks: ticks between two pages; 0 for one at the end only.
-        sheets: most times whose samples are shown, spread evenly over the run, 1 or more.
-        sounds: most sounds of each time.
+        write: write a page; ``pggan report`` can do so at any time.
+        every_ticks: ticks between two pages; 0: only at the end.
+        sheets: largest number of times with samples, evenly spaced; at least 1.
+        sounds: largest number of sounds per time.
     """
 
     main_process_only = True
 
     def __init__(self, write: bool = True, every_ticks: int = 10, sheets: int = 12, sounds: int = 64) -> None:
-        for name, value, least in (("every_ticks", every_ticks, 0), ("sheets", sheets, 1), ("sounds", sounds, 0)):
-            if value < least:
-                raise UserError(f"HTMLReport.{name} {value} is not allowed; allowed: {least} and up")
+        at_least("HTMLReport", 0, every_ticks=every_ticks, sounds=sounds)
+        at_least("HTMLReport", 1, sheets=sheets)
         self.write = write
         self.every_ticks = every_ticks
         self.sheets = sheets
         self.sounds = sounds
 
     def on_tick(self) -> None:
-        """Have the page written, if it is time."""
+        """Write the page in the background, if it is due."""
         if self.every_ticks and self.trainer.tick % self.every_ticks == 0 and not self.trainer.ending:
             self._start()
 
     def on_end(self) -> None:
-        """Have the last page written, whatever has ended the run."""
+        """Write the last page, whatever ended the run."""
         self._start()
 
     def _start(self) -> None:
         folder = self.trainer.parts.directory
-        # A run's folder is made, and gets its config, when training begins.
+        # A run's folder is created, and gets its config, when training begins.
         if not self.write or folder is None or not (folder / "config.yaml").is_file():
             return
 

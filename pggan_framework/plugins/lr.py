@@ -1,4 +1,4 @@
-"""LRScheduler: the learning rates as pure functions of the images shown."""
+"""LRScheduler: learning rates as functions of the images shown."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pggan_framework.training.schedule import lr_rampup
 
 @register("plugin")
 class LRScheduler(Plugin):
-    """Raises both learning rates to their maximum over the first `lr_rampup_kimg` thousand images.
+    """Raises both learning rates linearly to their maximum over `lr_rampup_kimg` thousand images.
 
     Args:
-        lr_rampup_kimg: length of the ramp, thousand images; 0 for none.
-        G_lr_max: the generator's learning rate after it.
-        D_lr_max: the discriminator's.
-        G_lr_decay: what the generator's is multiplied by at each new depth.
-        D_lr_decay: what the discriminator's is.
+        lr_rampup_kimg: length of the ramp in thousand images; 0 for none.
+        G_lr_max: learning rate of the generator after the ramp.
+        D_lr_max: learning rate of the discriminator after the ramp.
+        G_lr_decay: factor of the generator's rate at each new depth.
+        D_lr_decay: factor of the discriminator's rate at each new depth.
 
     Raises:
         UserError: if a decay is not above 0.

@@ -1,4 +1,4 @@
-"""Monitors: what the losses were and how long it took."""
+"""Monitors: mean losses, and time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pggan_framework.cpu.transfer import widest
 from pggan_framework.errors import DivergedError
 from pggan_framework.registry import register
 from pggan_framework.training.clock import Clock
@@ -17,27 +18,43 @@ if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
 _SLOW = 0.1
-"""Share of the time that data may take before the log says so."""
+"""Fraction of the time spent waiting for data from which a message is logged."""
 
 
 @register("plugin")
 class EfficientLossMonitor(Plugin):
-    """Means over the tick of all that the step measures: losses, scores, penalties.
+    """Averages the step's measurements over the tick: losses, scores, penalties.
 
-    They are summed on the device and read once a tick, so that no step waits for them.
+    They are summed on the device and read once per tick, so that no step waits for them.
     """
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
+        self._totals: Tensor | None = None
+        """The sums [len(_counts)], in the order of `_counts`."""
 
     def after_step(self) -> None:
-        """Add the step's values."""
-        share = self.trainer.share
-        for name, value in self.trainer.losses.items():
-            value = value if share == 1 else value * share
-            self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
-            self._counts[name] = self._counts.get(name, 0) + 1
+        """Add the step's values: two operations, however many values there are."""
+        losses, counts, totals = self.trainer.losses, self._counts, self._totals
+        if not losses:
+            return
+        for name in losses:
+            counts[name] = counts.get(name, 0) + 1
+        first = next(iter(losses.values()))
+        zero = None if len(losses) == len(counts) else torch.zeros_like(first)
+        values = torch.stack([losses.get(name, zero) for name in counts])  # type: ignore[misc]
+        values = values if self.trainer.share == 1 else values * self.trainer.share
+        if totals is None or len(totals) < len(counts):  # a term of its own interval is seen for the first time
+            grown = torch.zeros(len(counts), dtype=widest(first.device), device=first.device)
+            if totals is not None:
+                grown[: len(totals)] = totals
+            totals = self._totals = grown
+        totals += values
+
+    @property
+    def _sums(self) -> dict[str, Tensor]:
+        """Each value's sum, a scalar on the device."""
+        return {} if self._totals is None else dict(zip(self._counts, self._totals.unbind(), strict=True))
 
     def on_tick(self) -> None:
         """Report the means.
@@ -46,10 +63,10 @@ class EfficientLossMonitor(Plugin):
             DivergedError: if one of them is not finite.
         """
         self._gather()
-        names = sorted(self._sums)
-        values = torch.stack([self._sums[name] for name in names]).tolist() if names else []
-        means = {name: value / self._counts[name] for name, value in zip(names, values, strict=True)}
-        self._sums, self._counts = {}, {}
+        values = [] if self._totals is None else self._totals.tolist()
+        means = {name: value / count for (name, count), value in zip(self._counts.items(), values, strict=True)}
+        means = dict(sorted(means.items()))
+        self._totals, self._counts = None, {}
         self.trainer.stats.update(means)
         wrong = [name for name, mean in means.items() if not isfinite(mean)]
         if wrong:
@@ -61,33 +78,32 @@ class EfficientLossMonitor(Plugin):
     def on_stop(self) -> None:
         """All_reduce the sums of an unfinished tick, for the checkpoint; rank 0 continues with them alone."""
         self._gather()
-        if not self.trainer.world.main:
-            self._sums = {name: torch.zeros_like(value) for name, value in self._sums.items()}
+        if not self.trainer.world.main and self._totals is not None:
+            self._totals.zero_()
 
     def _gather(self) -> None:
-        if self._sums:
-            names = sorted(self._sums)
-            values = self.trainer.world.mean(torch.stack([self._sums[name] for name in names]), 1.0)
-            self._sums = dict(zip(names, values.unbind(), strict=True))
+        if self._totals is not None:
+            self._totals = self.trainer.world.mean(self._totals, 1.0)
 
     def state_dict(self) -> dict[str, Any]:
         """The sums of an unfinished tick."""
-        return {"sums": dict(self._sums), "counts": dict(self._counts)}
+        return {"sums": self._sums, "counts": dict(self._counts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back the sums: rank 0 alone, since they are of all ranks."""
-        scale = 1.0 if self.trainer.world.main else 0.0
-        self._sums = {name: value.to(self.trainer.parts.device) * scale for name, value in state["sums"].items()}
+        """Restore the sums, on rank 0 alone, since they are over all ranks."""
+        scale, device = (1.0 if self.trainer.world.main else 0.0), self.trainer.parts.device
+        sums = [state["sums"][name] for name in state["counts"]]
+        self._totals = torch.stack(sums).to(device, widest(device)) * scale if sums else None
         self._counts = dict(state["counts"])
 
 
 @register("plugin")
 class AbsoluteTimeMonitor(Plugin):
-    """Seconds since the start (a resumed run's earlier part included), a tick, and a thousand images.
+    """Seconds since the start (earlier sessions of a resumed run included), per tick, and per thousand images.
 
-    Beside them, in milliseconds a tick: ``ms.data``, what the steps have waited for batches of real pictures, and
-    ``ms.saving``, what they have waited for samples and checkpoints. Where data take more than a tenth of the time,
-    the log says so once.
+    Also, in milliseconds per tick: ``ms.data``, the time steps waited for batches of real images, and ``ms.saving``,
+    the time they waited for samples and checkpoints. If data take more than a tenth of the time, a message is logged
+    once.
     """
 
     def setup(self, trainer: Trainer) -> None:
@@ -122,5 +138,5 @@ class AbsoluteTimeMonitor(Plugin):
         return {"seconds": self._clock.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on counting from there."""
+        """Restore the time."""
         self._restart(Clock(state["seconds"]))

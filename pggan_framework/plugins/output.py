@@ -1,4 +1,4 @@
-"""OutputGenerator: samples from the EMA generator, always from the same latents, and a grid of reals."""
+"""OutputGenerator: samples of the EMA generator from constant latents, and a grid of reals."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from pggan_framework.training.randomness import derive
 if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
-_LATENTS, _REALS = 1, 2  # which stream of the seed
+_LATENTS, _REALS = 1, 2  # random streams of the seed
 _TRIES = 8
-"""Reals that are looked at for one that differs from those before, in data with duplicates."""
+"""Reals tried for one that differs from the previous ones, in data with duplicates."""
 
 
 @register("plugin")
 class OutputGenerator(Plugin):
-    """Gives samples to every postprocessor: at the first tick, every few ticks, and when training ends.
+    """Passes samples to every postprocessor: at the first tick, every few ticks, and when training ends.
 
-    Where the data are labelled, the samples are of labels from the first to the last, as often as the data have them,
-    and each real is of its sample's label. Label maps are given too, as ``maps``, in their colours.
+    For labelled data, the samples' labels are spread from the first to the last with the data's frequencies, and each
+    real has its sample's label. Label maps are passed too, as ``maps``, in their colours.
 
     Args:
-        postprocessors: what turns samples into files; given by the experiment.
-        logger: receives the paths of the files; given by the experiment.
-        samples_count: how many samples.
+        postprocessors: savers of samples; passed by the experiment.
+        logger: receives the paths of the files; passed by the experiment.
+        samples_count: number of samples.
         output_snapshot_ticks: ticks between two sample grids.
     """
 
@@ -67,7 +67,7 @@ class OutputGenerator(Plugin):
         """Kinds of samples that could not be written; they are tried again at the next tick."""
 
     def setup(self, trainer: Trainer) -> None:
-        """Draw the latents all samples of this run come from, and choose their labels."""
+        """Draw the latents of all samples of this run, and choose their labels."""
         super().setup(trainer)
         labels = trainer.parts.dataset.labels
         self.labels = None if labels is None else evenly(labels, self.samples_count)
@@ -83,7 +83,7 @@ class OutputGenerator(Plugin):
             self.trainer.background.join()
 
     def _save_data(self, kind: str) -> None:
-        """Write the sheet of reals, or of label maps where there are any."""
+        """Write the grid of reals, or of label maps where there are any."""
         space = self.trainer.parts.dataset.label_space
         self._missing.add(kind)
         if kind == "reals":
@@ -99,7 +99,7 @@ class OutputGenerator(Plugin):
         for kind in missing - {"fakes"}:
             self._save_data(kind)
         due = self.trainer.tick == 1 or self.trainer.tick % self.output_snapshot_ticks == 0 or "fakes" in missing
-        if due:  # the last samples are written at the end, after the state is taken, which knows of them too
+        if due:  # the last samples are written at the end, after saving the state that includes them
             self._numbers.of(self.trainer.nimg)
         if due and not self.trainer.ending:
             with self.trainer.timing.of("saving"):
@@ -112,13 +112,13 @@ class OutputGenerator(Plugin):
             self.trainer.background.join()
 
     def fakes(self) -> NDArray[np.float32]:
-        """Samples [n, C, h, w] in [-1, 1] at the current depth and alpha, from the averaged generator."""
+        """Samples [n, C, h, w] in [-1, 1] at the current depth and alpha, from the EMA generator."""
         return self.trainer.generate(self.latents, self.labels)
 
     def reals(self) -> NDArray[np.float32]:
         """Reals [n, C, H, W] in [-1, 1] at full depth, drawn by the seed, each with its sample's label.
 
-        They are different images as long as the data have so many of that label.
+        They are distinct images if the data have enough of that label.
         """
         parts = self.trainer.parts
         dataset = parts.dataset
@@ -142,7 +142,7 @@ class OutputGenerator(Plugin):
         return to_network_range(batch, dataset.range_in, (-1, 1)).numpy()
 
     def _start(self, samples: NDArray[np.float32], kind: str) -> None:
-        """Hand `samples` to the background; the loggers receive the files once they are written."""
+        """Save `samples` in the background; the loggers receive the files once they are written."""
         nimg = self.trainer.nimg
         number = self._numbers.of(nimg) if kind == "fakes" else ""
 
@@ -186,7 +186,7 @@ class OutputGenerator(Plugin):
             self.labels = None if state.get("labels") is None else state["labels"].numpy()
 
     def _announce(self) -> None:
-        """Log the label of each sample, and write them down for the report."""
+        """Log the label of each sample, and store them for the report."""
         space, directory = self.trainer.parts.dataset.label_space, self.trainer.parts.directory
         if space is None or self.labels is None:
             return

@@ -1,4 +1,4 @@
-"""What the drawing plugins share: a chart gets into the run's folder and to the loggers, and can never stop a run."""
+"""Save a chart to the run's folder and log it, without ever stopping a run; for all drawing plugins."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_folder(trainer: Trainer) -> Path:
 
 
 def show(trainer: Trainer, image: Image, filename: str) -> None:
-    """Write `image` over any older one and tell the loggers; a disk that is full costs a message, not the run."""
+    """Write `image` over any older one and log it; a full disk only causes a message."""
     path = run_folder(trainer) / filename
     try:
         save_png(image, path)
@@ -40,7 +40,7 @@ def show(trainer: Trainer, image: Image, filename: str) -> None:
 
 
 def layers(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The weights of each layer and their names, in the network's own order; biases and other vectors are left out."""
+    """The weights of each layer and their names, in the network's order, without biases and other vectors."""
     for name, parameter in network.named_parameters():
         if parameter.ndim > 1:
             yield name.removesuffix(".weight"), parameter

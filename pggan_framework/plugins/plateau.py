@@ -1,11 +1,11 @@
-"""ReduceOnPlateau: lower learning rates when a figure no longer falls."""
+"""ReduceOnPlateau: lower the learning rates when a metric stops improving."""
 
 from __future__ import annotations
 
 from math import inf
 from typing import Any, ClassVar, Literal
 
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.errors import UserError, at_least, nearest
 from pggan_framework.plugins.lr import LRScheduler
 from pggan_framework.registry import register
 from pggan_framework.training.plugin import Plugin
@@ -13,19 +13,19 @@ from pggan_framework.training.plugin import Plugin
 
 @register("plugin")
 class ReduceOnPlateau(Plugin):
-    """Multiplies both learning rates by a factor when a figure has not improved for some ticks.
+    """Multiplies both learning rates by a factor when a metric has not improved for some ticks.
 
-    A figure of a GAN's losses says little of its quality: metrics, or ``began.measure``, are better guides.
+    A GAN's losses are poor measures of its quality: metrics, or ``began.measure``, are better guides.
 
     Args:
-        figure: what is watched, a name of stats.jsonl; a tick without it is passed over, and if it never comes, the log
-            says so.
-        mode: whether lower or higher is better.
-        factor: what the learning rates are multiplied by, each time.
-        patience: ticks without improvement that are borne.
-        min_lr: neither learning rate is lowered below this.
-        threshold: least improvement that counts, as a share of the best.
-        restart_at_depth: whether a new depth starts with the full rates and no best.
+        figure: metric to watch, a name of stats.jsonl; ticks without it are skipped; if it never appears, a message is
+            logged.
+        mode: better direction.
+        factor: factor of the learning rates, each time.
+        patience: ticks without improvement before a reduction.
+        min_lr: lower limit of both learning rates.
+        threshold: least relative improvement that counts.
+        restart_at_depth: restore the full rates and forget the best value at each new depth.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -45,15 +45,13 @@ class ReduceOnPlateau(Plugin):
     ) -> None:
         if not 0 < factor < 1:
             raise UserError(f"ReduceOnPlateau.factor {factor} is not allowed; allowed: above 0, below 1")
-        for name, value in (("patience", patience), ("min_lr", min_lr), ("threshold", threshold)):
-            if value < 0:
-                raise UserError(f"ReduceOnPlateau.{name} {value} is not allowed; allowed: 0 and up")
+        at_least("ReduceOnPlateau", 0, patience=patience, min_lr=min_lr, threshold=threshold)
         self.figure, self.mode, self.factor, self.patience = figure, mode, factor, patience
         self.min_lr, self.threshold, self.restart_at_depth = min_lr, threshold, restart_at_depth
         self._best, self._waited, self._missed = inf, 0, 0
 
     def on_tick(self) -> None:
-        """Compare, and lower the rates where it is time."""
+        """Compare, and lower the rates if due."""
         trainer = self.trainer
         if self.figure not in trainer.stats:
             self._missed += 1
@@ -83,13 +81,13 @@ class ReduceOnPlateau(Plugin):
             )
 
     def on_depth_change(self) -> None:
-        """Start anew, if asked to."""
+        """Reset at a new depth, if configured."""
         if self.restart_at_depth:
             self._best, self._waited = inf, 0
             self.trainer.lr_factors.pop(self.factor_name, None)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best so far, how long it was waited, and the factor."""
+        """The best value, the ticks since, and the factor."""
         return {
             "best": self._best,
             "waited": self._waited,
@@ -98,7 +96,7 @@ class ReduceOnPlateau(Plugin):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on waiting."""
+        """Restore the state."""
         self._best, self._waited = state.get("best", inf), state.get("waited", 0)
         self._missed = state.get("missed", 0)
         self.trainer.lr_factors[self.factor_name] = state.get("factor", 1.0)

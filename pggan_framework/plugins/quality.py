@@ -1,53 +1,43 @@
-"""QualityMonitor: how good the samples are, in the log, the report and the best checkpoint of every run."""
+"""QualityMonitor: measure sample quality for the log, the report and the best checkpoint of every run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from pggan_framework.data.loader import to_network_range
-from pggan_framework.errors import UserError
-from pggan_framework.metrics.base import BaseMetric, Clips, Features, Pictures
+from pggan_framework.errors import DivergedError, UserError
+from pggan_framework.metrics.base import BaseMetric
 from pggan_framework.metrics.centroid import Centroid
 from pggan_framework.metrics.consistency import Consistency
-from pggan_framework.metrics.decoding import decoded
 from pggan_framework.metrics.edges import Clipping, Edges
 from pggan_framework.metrics.frechet import Frechet
 from pggan_framework.metrics.levels import Loudness, Silence
-from pggan_framework.metrics.lines import FILE, append_line, drop_lines
-from pggan_framework.metrics.report import as_dict, compare, measure, usable
+from pggan_framework.metrics.report import as_dict, compare, measure
 from pggan_framework.metrics.swd import SlicedWasserstein
 from pggan_framework.metrics.verdict import Verdict, judge
 from pggan_framework.plugins.best import write_best
+from pggan_framework.plugins.measuring import MeasuringPlugin
 from pggan_framework.plugins.metrics import SoundMetrics
 from pggan_framework.plugins.output import OutputGenerator
 from pggan_framework.plugins.picture_metrics import PictureMetrics
 from pggan_framework.plugins.saver import SaverPlugin
-from pggan_framework.postprocessors.picture import to_uint8
 from pggan_framework.registry import register
 from pggan_framework.runs.best_checkpoint import BEST, BEST_FACTS, QUALITY, described, much_worse, read_best
 from pggan_framework.storage.atomic import atomic_path
-from pggan_framework.training.plugin import Every, Plugin
-from pggan_framework.training.randomness import derive
+from pggan_framework.training.plugin import Every
 
 if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
-_REALS, _FAKES = 31, 32  # which stream of the seed
-_BATCH = 32
 _PIXELS = 64 * 64
 _CLIPS, _IMAGES, _FEWEST, _LEAST = 96, 64, 16, 2
-"""Clips and images up to 64x64 pixels, samples of any larger size, and the fewest on each side that are measured."""
+"""Number of clips and of images up to 64x64 pixels, of larger images, and the least number per side."""
 
 
 @register("plugin")
-class QualityMonitor(Plugin):
+class QualityMonitor(MeasuringPlugin):
     """Measures a few dozen samples whenever samples are written, and when training ends; keeps the best checkpoint.
 
     Sounds are compared by Fréchet distance, consistency, levels, clipping, edges, and spectral centroid; images of 16
@@ -57,11 +47,12 @@ class QualityMonitor(Plugin):
     checkpoint with the lowest distance at the deepest, completely faded-in depth.
 
     Args:
-        every_ticks: ticks between two measurements; 0 for none, None to follow OutputGenerator.
+        every_ticks: ticks between two measurements; 0 for none, None follows OutputGenerator.
         keep_best: write network-best.pt whenever the distance is the lowest so far.
     """
 
     main_process_only = True
+    by, streams = QUALITY, (31, 32)
 
     def __init__(self, every_ticks: int | None = None, keep_best: bool = True) -> None:
         if every_ticks is not None and every_ticks < 0:
@@ -69,7 +60,6 @@ class QualityMonitor(Plugin):
         self.every_ticks, self.keep_best = every_ticks, keep_best
         self.every = Every(1, "tick")
         self.count = 0
-        self._known: tuple[int, list[BaseMetric[Any]], dict[str, Features], dict[str, Features]] | None = None
         self._best: dict[str, Any] | None = None
         self._last: dict[str, Any] | None = None
         self._verdict: Verdict | None = None
@@ -84,18 +74,17 @@ class QualityMonitor(Plugin):
         saver = next((plugin for plugin in plugins if isinstance(plugin, SaverPlugin)), None)
         self._folder = trainer.parts.directory if saver is None else saver.directory
         frechet = Frechet()
-        frechet.minimum = _LEAST  # the baseline is measured with as few clips, and tells how much they say
+        frechet.minimum = _LEAST  # the baseline has as few clips, and shows how much the values mean
         sound: list[BaseMetric[Any]] = [frechet, Consistency(), Silence(), Loudness(), Centroid(), Edges(), Clipping()]
-        self._metrics = [SlicedWasserstein()] if dataset.codec is None else sound
+        self.metrics = [SlicedWasserstein()] if dataset.codec is None else sound
         self.metric = "picture.swd.average" if dataset.codec is None else "sound.frechet"
-        # A plugin that measures more samples of the same has the names in stats.jsonl to itself.
+        # If a plugin measures more samples with the same metrics, their names in stats.jsonl are its own.
         self._others = any(isinstance(plugin, (SoundMetrics, PictureMetrics)) for plugin in plugins)
-        order = np.random.default_rng(derive(trainer.parts.seed, _REALS)).permutation(len(dataset))
-        order = dataset.present(order)
+        order = dataset.present(self.shuffled())
         most = _IMAGES if dataset.codec is None else _CLIPS
         wanted = min(max(most * _PIXELS // (dataset.shape[1] * dataset.shape[2]), _FEWEST), most)
         self.count = min(wanted, len(order) // 2)
-        self._order: NDArray[np.int64] = order[: 2 * self.count]
+        self.order = order[: 2 * self.count]
 
     def on_tick(self) -> None:
         """Measure if samples are written at this tick, or it is the last."""
@@ -104,13 +93,13 @@ class QualityMonitor(Plugin):
             self._measure()
 
     def on_end(self) -> None:
-        """Measure the last state if it was not, and summarize: the last and the best samples, and what to type next."""
+        """Measure the last state if needed, and summarise: last and best samples, and the next commands."""
         trainer = self.trainer
         if not self._measures or trainer.iteration == 0:
             if self.every_ticks and trainer.iteration > 0:
                 few = len(trainer.parts.dataset)
                 logger = trainer.parts.logger
-                logger.message(f"quality is not measured: {few} examples are too few; {2 * _LEAST} are the least")
+                logger.message(f"quality is not measured: {few} examples are too few; at least {2 * _LEAST} are needed")
             return
         if not trainer.failed and (self._last is None or self._last["nimg"] != trainer.nimg):
             self._measure()
@@ -118,7 +107,7 @@ class QualityMonitor(Plugin):
             trainer.parts.logger.message(line)
 
     @property
-    def _n(self) -> int:
+    def n(self) -> int:
         """Samples on each side: half as many before the final depth, which matters most."""
         final = self.trainer.depth == self.trainer.G.max_depth
         return self.count if final else max(self.count // 2, min(self.count, _FEWEST))
@@ -130,13 +119,15 @@ class QualityMonitor(Plugin):
     def _measure(self) -> None:
         """Measure samples of the present generator, log a line, and keep the checkpoint if it is the best."""
         trainer = self.trainer
-        _, metrics, *sides = self._reals_at(trainer.depth)
+        metrics, reals, others = self.sides()
         if not metrics:
             return
-        batches = list(self._fakes())
-        finite = sum(map(len, batches)) == self._n
-        fakes = measure(metrics, batches, self._n) if finite else {}
-        figures = as_dict(compare(metrics, sides[0], sides[1], fakes)) if finite else {}
+        figures: dict[str, float] = {}
+        try:
+            figures = as_dict(compare(metrics, reals, others, measure(metrics, self.fakes(), self.n)))
+            finite = True
+        except DivergedError:
+            finite = False
         prefix = self.metric.partition(".")[0]
         hidden = ("frechet", "silence", "loudness", "swd") if self._others else ()
         shown = {name: value for name, value in figures.items() if not name.startswith(hidden)}
@@ -144,33 +135,18 @@ class QualityMonitor(Plugin):
         facts = self._facts(figures)
         self._last = facts
         best = self._contest(facts)
-        self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",), "")
-        size = trainer.parts.dataset.growth.shape_at(trainer.depth)[1:]
-        growing = f" ({size[0]}x{size[1]})" if trainer.depth < trainer.G.max_depth else ""
+        self._verdict = judge({**facts, **figures}) if finite else Verdict("poor", ("the samples are not finite",))
+        if self._verdict.ratio is not None:
+            trainer.stats["quality"] = self._verdict.ratio
         suffix = "; the best so far" if best else ""
-        trainer.parts.logger.message(f"quality at {trainer.kimg:.1f} kimg{growing}: {self._verdict.line}{suffix}")
-        if trainer.parts.directory is not None:
-            try:
-                append_line(trainer.parts.directory / FILE, facts, figures)
-            except UserError as error:
-                trainer.parts.logger.message(f"{error}; training continues")
+        at = f"{trainer.kimg:.1f} kimg{self._below_full_size()}"
+        trainer.parts.logger.message(f"quality at {at}: {self._verdict.line}{suffix}")
+        self.write(facts, figures)
 
     def _facts(self, figures: Mapping[str, float]) -> dict[str, Any]:
         """What identifies a measurement, and its distance."""
-        trainer = self.trainer
         distance = figures.get(self.metric.partition(".")[2], float("nan"))
-        return {
-            "by": QUALITY,
-            "nimg": trainer.nimg,
-            "tick": trainer.tick,
-            "depth": trainer.depth,
-            "alpha": float(trainer.G.alpha),
-            "data": trainer.parts.dataset.fingerprint(),
-            "n": self._n,
-            "seed": trainer.parts.seed,
-            "metric": self.metric,
-            "value": distance if isfinite(distance) else None,
-        }
+        return {**self.facts(), "metric": self.metric, "value": distance if isfinite(distance) else None}
 
     def _contest(self, facts: dict[str, Any]) -> bool:
         """Whether this is the best measurement so far; its checkpoint is then written in the background."""
@@ -193,13 +169,21 @@ class QualityMonitor(Plugin):
         write_best(self.trainer, path, companion, failed)
         return True
 
+    def _below_full_size(self) -> str:
+        """The size of the samples while the networks are not fully grown, else nothing."""
+        trainer = self.trainer
+        _, height, width = trainer.parts.dataset.growth.shape_at(trainer.depth)
+        return f" ({height}x{width})" if trainer.depth < trainer.G.max_depth else ""
+
     def _summary(self) -> list[str]:
-        """What the run has come to, as lines for the log."""
+        """The result of the run, as lines for the log."""
         trainer, lines = self.trainer, []
         best, last = self._best, self._last
         if self._verdict is not None:
             state = "before training failed" if trainer.failed else "at the end"
-            lines.append(f"quality {state}: {self._verdict.line}")
+            lines.append(f"quality {state}{self._below_full_size()}: {self._verdict.line}")
+            if self._below_full_size() and not trainer.failed:
+                lines.append("the full size was not reached; the distance is to data of the reduced size: train longer")
         if best is not None and last is not None:
             if best["nimg"] == last["nimg"]:
                 lines.append(f"the last checkpoint is the best: {described(best)}")
@@ -222,50 +206,11 @@ class QualityMonitor(Plugin):
         trainer = self.trainer
         trainer.background.join()
         self._best = None if self._folder is None else read_best(self._folder)
-        if trainer.parts.directory is not None:
-            last = trainer.tick_start_nimg
-            drop_lines(trainer.parts.directory / FILE, lambda line: line.get("by") == QUALITY and line["nimg"] > last)
-
-    def _reals_at(self, depth: int) -> tuple[int, list[BaseMetric[Any]], dict[str, Features], dict[str, Features]]:
-        """The metrics that can be measured at `depth`, and both halves of the reals; those of one depth are kept."""
-        if self._known is None or self._known[0] != depth:
-            n = self._n
-            halves = self._order[:n], self._order[n : 2 * n]
-            first = next(self._reals(halves[0][:1], depth))
-            metrics, _ = usable(self._metrics, n, first)
-            known, others = (measure(metrics, self._reals(half, depth), n) for half in halves)
-            self._known = depth, metrics, known, others
-        return self._known
-
-    def _reals(self, chosen: Sequence[int] | NDArray[np.int64], depth: int) -> Iterator[Clips | Pictures]:
-        dataset = self.trainer.parts.dataset
-        for start in range(0, len(chosen), _BATCH):
-            part = [int(number) for number in chosen[start : start + _BATCH]]
-            batch = torch.from_numpy(dataset.images(part, depth))
-            yield self._samples(to_network_range(batch, dataset.range_in, (-1, 1)).numpy())
-
-    def _fakes(self) -> Iterator[Clips | Pictures]:
-        """Always from the same latents, so that two measurements differ by the network alone; none if not finite."""
-        for start in range(0, self._n, _BATCH):
-            seed = derive(self.trainer.parts.seed, _FAKES, start)
-            images, _ = self.trainer.sample(min(_BATCH, self._n - start), seed)
-            if not np.all(np.isfinite(images)):
-                return
-            yield self._samples(images)
-
-    def _samples(self, images: NDArray[np.float32]) -> Clips | Pictures:
-        """Images [N, C, h, w] in [-1, 1] as what the metrics compare."""
-        parts = self.trainer.parts
-        codec = parts.dataset.codec
-        return (
-            Pictures(to_uint8(images))
-            if codec is None
-            else decoded(codec, images.clip(-1, 1), device=str(parts.device))
-        )
+        super().load_state_dict(state)
 
 
 def _judged(name: str) -> bool:
-    """Whether a value is needed to judge samples; the others are in metrics.jsonl alone."""
+    """Whether a value is needed to grade samples; the others are in metrics.jsonl alone."""
     return name.removesuffix(".floor").rpartition(".")[2] not in ("p5", "p95", "distance")
 
 

@@ -1,4 +1,4 @@
-"""Reporter: passes each tick's figures on to the loggers."""
+"""Reporter: pass each tick's values to the loggers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pggan_framework.training.plugin import Plugin
 
 
 class Reporter(Plugin):
-    """Stands behind the plugins that add figures and before the one that saves. Every run has it.
+    """Logs each tick's values: runs after the plugins that add values and before the saver. Every run has it.
 
     Args:
-        logger: where the figures go.
+        logger: receives the values.
     """
 
     main_process_only = True
@@ -23,5 +23,5 @@ class Reporter(Plugin):
         self.logger.progress(self.trainer.nimg)
 
     def on_tick(self) -> None:
-        """Log the figures."""
+        """Log the values."""
         self.logger.log(self.trainer.stats, self.trainer.nimg)

@@ -1,4 +1,4 @@
-"""RunState: run.json, what a run is and how it ended, for the report and for `Run`."""
+"""RunState: run.json, the status and main facts of a run, for the report and for `Run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SaverPlugin: checkpoints, each complete and written atomically."""
+"""SaverPlugin: write checkpoints atomically."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ from pggan_framework.training.checkpoint import CheckpointError, save_checkpoint
 from pggan_framework.training.plugin import Every, Plugin
 
 PATIENCE = 3600.0
-"""Seconds without a checkpoint, since none can be written, after which a run ends."""
+"""Seconds without a successful checkpoint after which a run ends."""
 
 
 @register("plugin")
 class SaverPlugin(Plugin):
     """Writes ``network-snapshot-000120.pt`` (the number is thousand images) at a tick's end and when training ends.
 
-    A checkpoint that cannot be written is tried again at every tick; after an hour of that the run ends. Where the last
-    one cannot be written either, it goes to the system's folder for temporary files.
+    A checkpoint that cannot be written is tried again every tick; after an hour of failures the run ends. If the last
+    one cannot be written either, it goes to the system's temporary folder.
 
     Args:
-        directory: where to; the run's folder or checkpoints_dir, given by the experiment.
-        keep_old_checkpoints: keep the earlier ones; otherwise they go once the new one is on disk and verified.
+        directory: folder of the checkpoints; passed by the experiment.
+        keep_old_checkpoints: keep earlier checkpoints; else delete them after verifying the new one.
         network_snapshot_ticks: ticks between two checkpoints.
-        network_snapshot_minutes: also write one at a tick's end when the last is older than this; 0 to leave it to
-            the ticks.
+        network_snapshot_minutes: also write one at a tick's end if the last is older than this; 0 disables it.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("directory",)
@@ -55,13 +54,13 @@ class SaverPlugin(Plugin):
         self._last = time.monotonic()
         self._numbers = Numbers()
         self._failing: float | None = None
-        """Since when checkpoints cannot be written."""
+        """Time of the first failed checkpoint since the last successful one."""
         self._error: Exception | None = None
-        self._own: list[Path] = []  # what this process has written, or resumed from, and may remove
-        self._abandoned: list[Path] = []  # newer ones than the one resumed from: of a line that is given up, or damaged
+        self._own: list[Path] = []  # written by this process, or resumed from: may be removed
+        self._abandoned: list[Path] = []  # newer than the one resumed from: abandoned by a rollback, or damaged
 
     def state_dict(self) -> dict[str, Any]:
-        """The images of the last checkpoint, from which the next one's name follows."""
+        """The images of the last checkpoint, which determine the next one's name."""
         return {"numbered": self._numbers.last}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -72,7 +71,7 @@ class SaverPlugin(Plugin):
         self._abandoned = [path for path in snapshots(self.directory) if number_of(path) > number_of(start)]
 
     def _name(self, nimg: int) -> str:
-        """Where checkpoints are kept, no two have one name."""
+        """The checkpoints' folder; no two have the same name."""
         return snapshot_name(self._numbers.of(nimg) if self.keep_old_checkpoints else f"{nimg // 1000:06d}")
 
     def on_tick(self) -> None:
@@ -87,7 +86,7 @@ class SaverPlugin(Plugin):
                     self._failed(error)
 
     def on_end(self) -> None:
-        """Save the state of the last finished step, whatever has ended the run.
+        """Save the state of the last finished step, whatever ended the run.
 
         Raises:
             CheckpointError: if it cannot be written.
@@ -106,7 +105,7 @@ class SaverPlugin(Plugin):
             self.trainer.parts.logger.message(f"the last finished step is saved in {path}")
 
     def _start(self, state: dict[str, Any]) -> Path:
-        """Hand a checkpoint to the background; returns the path it will have."""
+        """Write a checkpoint in the background; returns its future path."""
         path = self.directory / self._name(state["nimg"])
 
         def write() -> None:
@@ -119,13 +118,13 @@ class SaverPlugin(Plugin):
         return path
 
     def _put_away(self, path: Path) -> None:
-        """Move or remove the checkpoints whose place `path` has taken."""
-        while self._abandoned:  # `latest` must find the new line; the old one is not lost
+        """Move or remove the checkpoints replaced by `path`."""
+        while self._abandoned:  # `latest` must find the new run of checkpoints; the old ones are kept
             newer = self._abandoned[0]
             if newer != path and newer.exists():
                 newer.rename(newer.with_name(f"{newer.name}.superseded"))
             self._abandoned.pop(0)
-        # Whatever else is in the folder was written by someone else, or is kept on purpose.
+        # Other files in the folder were written by someone else, or are kept on purpose.
         self._own = [*(old for old in self._own if old != path), path]
         while len(self._own) > 1:
             old = self._own[0]
@@ -145,7 +144,7 @@ class SaverPlugin(Plugin):
 
 
 def _rescue(path: Path, state: dict[str, Any]) -> str:
-    """Write a checkpoint that found no place to the folder for temporary files; returns what to do with it."""
+    """Write a checkpoint to the temporary folder when its own is full; returns advice for the message."""
     try:
         refuge = Path(tempfile.mkdtemp(prefix="pggan-")) / path.name
         save_checkpoint(refuge, state)

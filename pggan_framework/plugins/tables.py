@@ -1,13 +1,16 @@
-"""DepthTables: parameters that have a value for each depth."""
+"""Parameters with a value per depth (DepthTables), or per fraction of the training (ProgressTables)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from math import cos, inf, isfinite, pi
 from typing import TYPE_CHECKING, Any
 
 from pggan_framework.errors import UserError
+from pggan_framework.plugins.depth import DepthManager
 from pggan_framework.schedules.growth import by_depth
+from pggan_framework.training.budget import Budget, BudgetKeeper
+from pggan_framework.training.clock import Clock
 from pggan_framework.training.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -15,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class DepthTables(Plugin):
-    """Sets parameters before each step to what their tables have for the depth; every run with tables has one.
+    """Sets parameters before each step to their tables' values for the depth; every run with tables has one.
 
     Args:
-        tables: ``Class.parameter`` -> values by depth; a depth takes the value of the largest key not above it, and
-            the parameter's own value below the smallest.
+        tables: ``Class.parameter`` -> values by depth; a depth uses the value of the largest key not above it, and the
+            parameter's own value below the smallest.
         components: the run's components by name, which hold the parameters as attributes.
     """
 
@@ -29,11 +32,11 @@ class DepthTables(Plugin):
         ]
 
     def setup(self, trainer: Trainer) -> None:
-        """Note what the parameters are without tables.
+        """Store the parameters' own values.
 
         Raises:
-            UserError: if a table has a key that is no depth of the data, a value its component refuses, or a rival in
-                a penalty's own weights by depth.
+            UserError: if a table has a key that is not a depth of the data, its component rejects a value, or a penalty
+                has weights by depth of its own.
         """
         super().setup(trainer)
         self._without = [getattr(owner, parameter) for _, _, owner, parameter in self._tables]
@@ -45,7 +48,7 @@ class DepthTables(Plugin):
             for depth, value in table.items():
                 if depth not in range(trainer.G.max_depth + 1):
                     raise UserError(
-                        f"by_depth: {name}: {depth} is no depth; allowed: 0 to {trainer.G.max_depth} for these data"
+                        f"by_depth: {name}: {depth} is not a depth; allowed: 0 to {trainer.G.max_depth} for these data"
                     )
                 if isinstance(value, int | float) and not (isfinite(value) and value >= 0):
                     raise UserError(f"by_depth: {name}.{depth}: {value} is given; allowed: 0 and above")
@@ -66,3 +69,97 @@ class DepthTables(Plugin):
     def _set(self) -> None:
         for (_, table, owner, parameter), without in zip(self._tables, self._without, strict=True):
             setattr(owner, parameter, by_depth(table, without, self.trainer.depth))
+
+
+def between(table: Mapping[float, Any], place: float) -> Any:
+    """The value at `place`, on half a cosine from each value of the table to the next; tuples number by number."""
+    places = sorted(table)
+    after = next((index for index, other in enumerate(places) if other > place), len(places))
+    first, last = table[places[max(after - 1, 0)]], table[places[min(after, len(places) - 1)]]
+    if first == last or after in (0, len(places)):
+        return last if after else first
+    gone = (place - places[after - 1]) / (places[after] - places[after - 1])
+    part = (1 - cos(pi * gone)) / 2
+    if isinstance(first, tuple):
+        return tuple(a + part * (b - a) for a, b in zip(first, last, strict=True))
+    value = first + part * (last - first)
+    return round(value) if isinstance(first, int) and isinstance(last, int) else value
+
+
+class ProgressTables(Plugin):
+    """Sets parameters before each step to what their tables have for the moment; every run with such tables has one.
+
+    How far training has come is the fraction of `total_kimg` or, where that is more, of the time that a schedule in
+    minutes or the run's budget gives it.
+
+    Args:
+        tables: ``Class.parameter``, or ``minibatch_size``, -> values by fraction of the training.
+        components: the run's components by name, which hold the parameters as attributes.
+        by_depth: names that have a table by depth as well.
+
+    Raises:
+        UserError: if there is one.
+    """
+
+    def __init__(
+        self, tables: Mapping[str, Mapping[float, Any]], components: Mapping[str, Any], by_depth: Mapping[str, Any]
+    ) -> None:
+        for name in tables:
+            if name in by_depth:
+                raise UserError(f"by_depth and by_progress both have {name}; allowed: one of them")
+        self._tables, self._components = tables, components
+        self._seconds = 0.0
+        self._clock: Clock | None = None
+        self.values: dict[str, Any] = {}
+
+    def setup(self, trainer: Trainer) -> None:
+        """Let the components check all values.
+
+        Raises:
+            UserError: if one refuses a value.
+        """
+        super().setup(trainer)
+        for name, table in self._tables.items():
+            owner, _, parameter = name.rpartition(".")
+            for value in table.values() if owner else ():
+                setattr(self._components[owner], parameter, value)
+
+    @property
+    def fraction(self) -> float:
+        """How far training has come, 0 to 1."""
+        trainer = self.trainer
+        images = trainer.nimg / trainer.total_nimg
+        gone, left = 0.0, inf
+        for plugin in trainer.plugins:
+            if isinstance(plugin, DepthManager) and plugin.unit == "second":
+                gone, left = plugin.position, plugin.seconds_left()
+                break
+            if isinstance(plugin, BudgetKeeper) and self._clock is not None:
+                gone, left = self._clock.seconds, plugin.seconds_left()
+        return min(max(images, gone / (gone + max(left, 0.0)) if gone else 0.0), 1.0)
+
+    def before_step(self) -> None:
+        """Set all of them."""
+        self._clock = self._clock or Clock(self._seconds, Budget.now)
+        place = self.fraction
+        self.values = {name: between(table, place) for name, table in self._tables.items()}
+        for name, value in self.values.items():
+            owner, _, parameter = name.rpartition(".")
+            if owner:
+                setattr(self._components[owner], parameter, value)
+            else:
+                self.trainer.minibatch_size = max(round(value), 1)
+
+    def on_tick(self) -> None:
+        """Report the values of the tick's last step; learning rates and the batch are reported anyway."""
+        for name, value in self.values.items():
+            if isinstance(value, int | float) and "." in name and not name.startswith("LRScheduler."):
+                self.trainer.stats[name] = value
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds trained."""
+        return {"seconds": self._clock.seconds if self._clock else self._seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume counting."""
+        self._clock, self._seconds = None, state.get("seconds", 0.0)

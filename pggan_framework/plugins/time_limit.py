@@ -1,4 +1,4 @@
-"""TimeLimit: training for no longer than some time."""
+"""TimeLimit: end training after a given time."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class TimeLimit(Plugin):
     """Ends training after some time, as Ctrl-C would: the step is finished, samples and a checkpoint are written.
 
     Args:
-        minutes: of training; for each start, or over all resumes.
-        over_resumes: whether the time of earlier starts counts too. Else each ``--resume`` has the full time, as a job
-            on a cluster has.
+        minutes: training time, per session or over all.
+        over_resumes: include the time of earlier sessions; else each ``--resume`` has the full time, as a cluster job
+            has.
 
     Raises:
-        UserError: if there are no minutes.
+        UserError: if the number is not above 0.
     """
 
     def __init__(self, minutes: float = 60.0, over_resumes: bool = False) -> None:
@@ -37,12 +37,12 @@ class TimeLimit(Plugin):
         self._clock = Clock()
 
     def before_step(self) -> None:
-        """Ask for the end when it is time; the step that follows is the last."""
+        """Request the end when the time is over; the next step is the last."""
         if self._clock.seconds >= self.minutes * 60:
             self.trainer.stop(f"{self.minutes:g} minutes are over")
 
     def seconds_left(self) -> float:
-        """What is left of the time."""
+        """The remaining time."""
         return self.minutes * 60 - self._clock.seconds
 
     def state_dict(self) -> dict[str, Any]:
@@ -50,6 +50,6 @@ class TimeLimit(Plugin):
         return {"seconds": self._clock.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on counting, if earlier starts count."""
+        """Restore the time, if earlier sessions count."""
         if self.over_resumes:
             self._clock = Clock(state.get("seconds", 0.0))

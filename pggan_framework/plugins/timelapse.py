@@ -1,11 +1,11 @@
-"""TimeLapse: the sample grids one after another as an animation."""
+"""TimeLapse: the sample grids of a run as an animation."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, at_least
 from pggan_framework.plugins.output import OutputGenerator
 from pggan_framework.plugins.pictures import run_folder
 from pggan_framework.postprocessors.image import ImageSaver
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
 _HOLD = 10
-"""How many times as long as the others the last frame is shown."""
+"""The last frame is shown this many times as long as the others."""
 
 
 @register("plugin")
 class TimeLapse(Plugin):
-    """Joins the sample grids, which always come from the same latents, into an animation.
+    """Joins the sample grids, which come from constant latents, into an animation.
 
     It is written as ``timelapse.gif`` (or ``.webp``, ``.mp4``) when training ends, and every few ticks before, then
-    without the grid of that tick. One grid at a time is in memory. ImageSaver must be among the postprocessors; mp4
-    needs the extra ``video``.
+    without that tick's grid. One grid at a time is in memory. ImageSaver must be enabled; mp4 needs the extra
+    ``video``.
 
     Args:
-        formats: which files are written.
-        every_ticks: ticks between two of them; 0 for only at the end.
-        seconds: how long a grid is shown; the last one is shown ten times as long. Above 0.
-        longest_side: larger grids are reduced to this many pixels.
-        filename: the file's name without ending, inside the run's folder.
+        formats: files to write.
+        every_ticks: ticks between two files; 0: only at the end.
+        seconds: seconds per grid, above 0; the last one gets ten times as long.
+        longest_side: longest side in pixels; larger grids are reduced.
+        filename: file name without ending, inside the run's folder.
     """
 
     main_process_only = True
@@ -47,10 +47,8 @@ class TimeLapse(Plugin):
         longest_side: int = 512,
         filename: str = "timelapse",
     ) -> None:
-        if every_ticks < 0:
-            raise UserError(f"TimeLapse.every_ticks {every_ticks} is not allowed; allowed: 0 and up")
-        if not seconds >= 0.02:
-            raise UserError(f"TimeLapse.seconds {seconds:g} is not allowed; allowed: 0.02 and up")
+        at_least("TimeLapse", 0, every_ticks=every_ticks)
+        at_least("TimeLapse", 0.02, seconds=seconds)
         if longest_side < 16:
             raise UserError(f"TimeLapse.longest_side {longest_side} is not allowed; allowed: 16 pixels or more")
         for kind in formats:
@@ -63,16 +61,16 @@ class TimeLapse(Plugin):
         self.filename = filename
 
     def setup(self, trainer: Trainer) -> None:
-        """Find the saver that writes the grids, and its folder.
+        """Find the saver of the grids, and its folder.
 
         Raises:
-            UserError: if nobody does.
+            UserError: if there is none.
         """
         super().setup(trainer)
         self._output = next(plugin for plugin in trainer.plugins if isinstance(plugin, OutputGenerator))
         savers = [saver for saver in self._output.postprocessors if isinstance(saver, ImageSaver)]
         if not savers:
-            raise UserError("TimeLapse: there are no sheets of samples; allowed: ImageSaver among the postprocessors")
+            raise UserError("TimeLapse: there are no sample grids; allowed: ImageSaver among the postprocessors")
         self._folder = run_folder(trainer) / savers[0].samples_path
 
     def on_tick(self) -> None:
@@ -87,7 +85,7 @@ class TimeLapse(Plugin):
         self.write()
 
     def write(self) -> list[Path]:
-        """Write the files; a disk that is full costs a message, not the run. Returns what was written."""
+        """Write the files; a full disk only causes a message. Returns the written files."""
         self.trainer.background.join()
         sheets = self.sheets()
         written: list[Path] = []
@@ -104,5 +102,5 @@ class TimeLapse(Plugin):
         return written
 
     def sheets(self) -> list[Path]:
-        """The grids from the beginning to now; later ones belong to a part of the run that was rolled back."""
+        """The grids up to now; later ones belong to a part of the run that was rolled back."""
         return [path for kimg, path in sheets_in(self._folder) if kimg * 1000 <= self.trainer.nimg]

@@ -1,1 +1,1 @@
-"""Generated arrays into pictures and sounds."""
+"""Postprocessors: save generated arrays as images and sounds."""

@@ -1,4 +1,4 @@
-"""Axes: a range of values, its round numbers and their places."""
+"""Chart axes: a range of values, its round numbers and their positions."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Tick = tuple[float, float]
-"""A value, and its place along the axis from 0 to 1."""
+"""A value, and its position on the axis from 0 to 1."""
 
 CLOSEST = 0.7
-"""How near two numbers may come, in shares of the room that each is given."""
+"""Least distance of two tick labels, as a fraction of the room for each."""
 
 
 def nice_step(span: float, count: float) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that goes into `span` at most `count` times."""
+    """The smallest of 1, 2 and 5 times a power of ten that fits `span` at most `count` times."""
     least = span / max(count, 1e-9)
     power = 10.0 ** floor(log10(least))
     return next(step for factor in (1, 2, 5, 10) if (step := factor * power) >= least * (1 - 1e-9))
 
 
 def time_ticks(seconds: float, count: float, before: float = 0.0) -> list[Tick]:
-    """Round times from 0 on, in an image of `seconds` of which `before` precede 0; at most `count` steps."""
+    """Round times from 0 up, in an image of `seconds` of which `before` precede 0; at most `count` steps."""
     step = nice_step(seconds, count)
     last = floor((seconds - before) / step + 1e-9)
     return [(index * step, (before + index * step) / seconds) for index in range(last + 1)]
 
 
 def frequency_ticks(row_hz: NDArray[np.float64], nyquist: float, count: float) -> list[Tick]:
-    """Round frequencies from 0 Hz to `nyquist` and their places above the bottom of a picture.
+    """Round frequencies from 0 Hz to `nyquist` and their positions above the bottom of an image.
 
-    Evenly spaced rows get even steps; mel bands get 0, 100, 1000 ..., then 500 ..., then 200 ... where there is room.
+    Evenly spaced rows get even steps; mel bands get 0, 100, 1000 ..., then 500 ..., then 200 ... as room permits.
 
     Args:
         row_hz: the centre frequencies of the rows, [bins], all below `nyquist`.
         nyquist: half the sample rate, the top of the axis.
-        count: how many steps there is room for.
+        count: largest number of steps.
     """
     bins = len(row_hz)
     if bins < 3 or np.allclose(np.diff(row_hz), row_hz[1] - row_hz[0]):
@@ -47,7 +47,7 @@ def frequency_ticks(row_hz: NDArray[np.float64], nyquist: float, count: float) -
     else:
         decades = [10.0**power for power in range(1, floor(log10(nyquist)) + 1)]
         values = [0.0, *(factor * decade for factor in (1, 5, 2) for decade in reversed(decades))]
-    # Rows are drawn around their centres; Nyquist itself lies just above the last.
+    # Rows are drawn around their centres; Nyquist itself is just above the last.
     places = np.interp(values, [*row_hz, nyquist], np.arange(bins + 1) + 0.5) / bins
     chosen: list[Tick] = []
     for value, place in zip(values, np.minimum(places, 1).tolist(), strict=True):
@@ -58,12 +58,12 @@ def frequency_ticks(row_hz: NDArray[np.float64], nyquist: float, count: float) -
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values as a range of places from 0 to 1.
+    """A mapping from values to positions from 0 to 1.
 
     Args:
         low: the value at 0.
         high: the value at 1, above `low`.
-        log: whether equal steps are equal factors; then `low` is above 0.
+        log: whether the axis is logarithmic; then `low` is above 0.
     """
 
     low: float
@@ -72,7 +72,7 @@ class Axis:
 
     @classmethod
     def around(cls, values: Floats, log: bool = False) -> Axis:
-        """The axis on which the finite `values` all lie; one of equal values, or of none, is made wider."""
+        """The axis that contains all finite `values`; a range of zero width is widened."""
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (1.0, 1.0)
         if log:
@@ -81,7 +81,7 @@ class Axis:
         return cls(low, high) if high - low > 1e-9 * max(abs(low), abs(high)) else cls(low - room, high + room)
 
     def place(self, values: Floats) -> Floats:
-        """Where values stand, 0 to 1."""
+        """The positions of values, 0 to 1."""
         if not self.log:
             places: Floats = (values - self.low) / (self.high - self.low)
             return places
@@ -89,7 +89,7 @@ class Axis:
         return logarithms
 
     def ticks(self, count: float) -> list[float]:
-        """At most about `count` round values; on a logarithmic axis powers of ten where it spans any two."""
+        """At most about `count` round values; powers of ten on a logarithmic axis that contains two or more of them."""
         if self.log:
             powers = range(ceil(log10(self.low) - 1e-9), floor(log10(self.high) + 1e-9) + 1)
             if len(powers) > 1:

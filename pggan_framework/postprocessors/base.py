@@ -1,4 +1,4 @@
-"""The base of postprocessors, which turn generated arrays into image and sound files."""
+"""The base of postprocessors, which save generated arrays as image and sound files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file that was written: `name` stays from tick to tick; loggers receive the kinds ``image`` and ``audio``."""
+    """A written file: `name` is constant over ticks; loggers receive the kinds ``image`` and ``audio``."""
 
     kind: str
     name: str
@@ -34,17 +34,17 @@ class Postprocessor:
     growth: Growth
     codec: Codec | None
     number: str = ""
-    """What the files of a tick are numbered with, set before each `save` of a run; empty: the whole thousand images."""
+    """The number in a tick's file names, set before each `save` of a run; empty: thousands of images, rounded down."""
 
     def numbered(self, kimg: int) -> str:
-        """``000120``, or ``000120.384`` for samples that are not the first within their thousand images."""
+        """``000120``, or ``000120.384`` if other samples have the same thousand."""
         return self.number or f"{kimg:06d}"
 
     def setup(self, directory: Path, growth: Growth, codec: Codec | None) -> None:
         """Called once with the run's folder (created already), the data's shapes and its codec, if it is sound.
 
         Raises:
-            UserError: if this saver cannot serve such data.
+            UserError: if this saver cannot save such data.
         """
         self.directory, self.growth, self.codec = directory, growth, codec
 
@@ -53,7 +53,7 @@ class Postprocessor:
         """Write `samples` [N, C, h, w] in [-1, 1], at any depth's size.
 
         Args:
-            samples: the pictures.
+            samples: the images.
             kind: ``fakes``, numbered by `kimg` (``fakes_000120.png``), or ``reals``, written once.
             kimg: thousand real images shown so far.
         """

@@ -1,4 +1,4 @@
-"""Charts as images: bars in rows, small histograms. Curves are SVG, in `curves`."""
+"""Charts as images: bar charts and small histograms. Line charts are SVG, in `curves`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 
 COLOURS: tuple[Colour, Colour] = ((0, 114, 178), (213, 94, 0))
-"""Distinct to colour-blind readers too (Okabe and Ito 2008)."""
+"""Distinguishable for colour-blind readers (Okabe and Ito 2008)."""
 PAPER: Colour = (255, 255, 255)
 _INK: Colour = (48, 48, 48)
 _GRID: Colour = (225, 225, 225)
@@ -50,13 +50,13 @@ class _Pen:
 
 
 def bars_chart(title: str, rows: Mapping[str, tuple[float, float]], names: tuple[str, str], width: int = 860) -> Image:
-    """A row for each name: a pale bar to the second value, a dark one to the first, on a logarithmic axis.
+    """A row per name: a pale bar to the second value, a dark one to the first, on a logarithmic axis.
 
     Args:
-        title: what stands above.
-        rows: by name two values, the second not below the first; what is not above 0 and finite has no bar.
-        names: what the two values are.
-        width: of the picture, in pixels.
+        title: the heading.
+        rows: two values by name, the second not below the first; non-positive or non-finite ones get no bar.
+        names: the meanings of the two values.
+        width: of the image, in pixels.
     """
     from PIL import Image, ImageDraw
 
@@ -67,7 +67,7 @@ def bars_chart(title: str, rows: Mapping[str, tuple[float, float]], names: tuple
     right, bottom = width - 3 * _EM, image.height - _BOTTOM
     values = np.array(list(rows.values()), np.float64).reshape(-1, 2)
     axis = Axis.around(values[np.isfinite(values) & (values > 0)], log=True)
-    # A little below the least, so that its bar can be seen.
+    # Slightly below the least value, so that its bar is visible.
     axis = Axis(axis.low / 2, axis.high, True)
 
     def x_of(value: float) -> float:
@@ -92,12 +92,12 @@ def bars_chart(title: str, rows: Mapping[str, tuple[float, float]], names: tuple
 
 
 def histograms_chart(title: str, cells: Mapping[str, tuple[NDArray[np.int64], Floats]], columns: int = 5) -> Image:
-    """A small histogram for each name, its own range below it.
+    """A small histogram per name, with its range below it.
 
     Args:
-        title: what stands above.
+        title: the heading.
         cells: by name counts [bins] and edges [bins + 1].
-        columns: how many stand side by side.
+        columns: histograms per row.
     """
     from PIL import Image, ImageDraw
 
@@ -125,7 +125,7 @@ def histograms_chart(title: str, cells: Mapping[str, tuple[NDArray[np.int64], Fl
 
 
 def stack(images: Sequence[Image]) -> Image:
-    """Pictures one below the other."""
+    """Stack images vertically."""
     from PIL import Image
 
     joined = Image.new("RGB", (max(i.width for i in images), sum(i.height for i in images)), PAPER)

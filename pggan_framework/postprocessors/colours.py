@@ -1,4 +1,4 @@
-"""Colour maps: what the levels 0 to 255 of a spectrogram look like, by what its channel shows."""
+"""Colour maps for spectrograms: the colours of levels 0 to 255, by kind of channel."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Bytes = NDArray[np.uint8]
 """uint8 values."""
 
 GREYS = 16
-"""How many of a palette's colours are greys, for letters and lines."""
+"""Number of greys in a palette, for text and lines."""
 
-# CIE lightness rises evenly from 2 to 96, so equal steps in level look equal, in print without colours too; the hue
-# turns from blue over magenta and orange to pale yellow. Linear interpolation between these stays within 0.9 of even.
+# CIE lightness rises evenly from 2 to 96, so that equal steps in level look equal, in greyscale print too; the hue
+# moves from blue over magenta and orange to pale yellow. Linear interpolation deviates from even steps by at most 0.9.
 _NODES = (
     (6, 7, 15),
     (24, 22, 59),
@@ -32,11 +32,11 @@ _NODES = (
 )
 
 _CIRCLE_CENTRE, _CIRCLE_RADIUS, _CIRCLE_TILT, _CIRCLE_HUE = 0.7, 0.18, np.radians(70), np.radians(40)
-"""The largest circle in Oklab, found by search, whose colours a screen can show and whose lightness tells 0 from pi."""
+"""The largest circle in Oklab, found by search, within the sRGB gamut whose lightness distinguishes 0 from pi."""
 
 
 def sequential() -> Bytes:
-    """Dark to bright, for what starts at silence: [256, 3]."""
+    """Dark to bright, for magnitudes: [256, 3]."""
     nodes = np.array(_NODES, np.float64)
     place = np.linspace(0, len(nodes) - 1, 256)
     columns = [np.interp(place, np.arange(len(nodes)), nodes[:, channel]) for channel in range(3)]
@@ -45,10 +45,10 @@ def sequential() -> Bytes:
 
 
 def cyclic() -> Bytes:
-    """For angles from -pi to pi, whose ends are one colour: [256, 3].
+    """For angles from -pi to pi, with equal colours at both ends: [256, 3].
 
-    Pale at pi, green below 0, slate at 0, violet above. A tilted circle in Oklab: equal turns look equally far,
-    everywhere; 0 is its darkest, as in the other maps.
+    Pale at pi, green below 0, slate at 0, violet above. A tilted circle in Oklab: equal angles have equal perceptual
+    distances; 0 is the darkest point, as in the other maps.
     """
     angle = np.linspace(0, 2 * np.pi, 256)
     up, out = _CIRCLE_RADIUS * np.sin(_CIRCLE_TILT), _CIRCLE_RADIUS * np.cos(_CIRCLE_TILT)
@@ -60,7 +60,7 @@ def cyclic() -> Bytes:
 
 
 def diverging() -> Bytes:
-    """For values on both sides of 0, which is dark as silence is: blue below, orange above; [256, 3]."""
+    """For values on both sides of 0, which is dark like silence: blue below, orange above; [256, 3]."""
     value = np.linspace(-1, 1, 256)
     size = np.abs(value)
     hue = np.where(value < 0, np.radians(245), np.radians(55))
@@ -72,9 +72,9 @@ _MAPS = {"magnitude": sequential, "phase step": cyclic, "real": diverging, "imag
 
 
 def palette(kinds: Sequence[str]) -> tuple[Bytes, dict[str, Bytes]]:
-    """The 256 colours of a sheet that shows channels of these kinds, see `Codec.channel_kinds`.
+    """The 256 colours of a grid with channels of these kinds, see `Codec.channel_kinds`.
 
-    A sheet of indices into one palette makes a PNG a third as large as one of three bytes a pixel, and as fast again.
+    Compared with RGB, indices into one palette make a PNG a third as large, in a third of the time.
 
     Returns:
         the palette [256, 3], its first `GREYS` from black to white; and for each kind the index of each level, [256].

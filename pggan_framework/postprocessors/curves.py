@@ -1,4 +1,4 @@
-"""Curves over kimg as SVG: the run report shows them in its page, `LossCurves` writes them as a file."""
+"""Line charts over kimg as SVG: the run report embeds them, `LossCurves` writes them to a file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ WIDTH, HEIGHT = 480, 220
 LEFT, RIGHT, TOP, BOTTOM = 60, 12, 12, 26
 """The margins of a chart inside its WIDTH x HEIGHT; the rest is the plot."""
 MOST_POINTS = 400
-"""Of a curve; a longer one keeps the lowest and the highest of each stretch, so that no spike is lost."""
+"""Most points of a curve; a longer one keeps the minimum and maximum of each segment, so that spikes remain."""
 COLOURS, DASHES = 6, 3
-"""How many colours and dashes STYLE has; curves are distinct up to their product."""
+"""Numbers of colours and dashes in STYLE; curves are distinct up to their product."""
 _LINE, _LETTER = 15, 6.6
-"""Height of a line of text and about the width of a letter, in a file."""
+"""Height of a line of text and approximate width of a letter, in a file."""
 _APART = 56
-"""Least distance between the texts of two marks; one that would overlap is left out."""
+"""Least distance between the labels of two marks; a label that would overlap is omitted."""
 
 STYLE = """
 .chart { --faint: #595959; --line: #dcdcdc; }
@@ -41,7 +41,7 @@ STYLE = """
 .d1 { stroke-dasharray: 8 4; } .d2 { stroke-dasharray: 2 3; } .baseline { stroke-width: 1.4; stroke-dasharray: 1 4; }
 @media (max-width: 520px) { .chart text { font-size: 18px; } }
 """
-"""CSS of the charts, light and dark; every colour has a contrast of at least 4.5 with the paper."""
+"""CSS of the charts, light and dark; every colour has a contrast of at least 4.5 with the background."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Curve:
         name: in the legend.
         x: [n], ascending, in kimg.
         y: [n], finite.
-        style: number of its colour and dash; equal numbers look equal in every chart.
-        baseline: whether it is what real data give, drawn thin and dotted.
-        band: [n] lowest and highest value around y, such as those of several seeds; None for a plain curve.
+        style: index of its colour and dash; equal indices look equal in every chart.
+        baseline: whether it is a real-vs-real baseline, drawn thin and dotted.
+        band: [n] lowest and highest value around y, such as over several seeds; None for a plain curve.
     """
 
     name: str
@@ -72,13 +72,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves that share one pair of axes.
+    """Curves with shared axes.
 
     Args:
-        title: what they show.
+        title: the quantity shown.
         curves: one or more.
         unit: of y, ``dB``.
-        note: what is better, ``lower is better``; empty where there is no direction.
+        note: the better direction, ``lower is better``; empty if there is none.
         log: whether the vertical axis is logarithmic; every y is then above 0.
     """
 
@@ -100,8 +100,8 @@ def svg(chart: Chart, marks: Mapping[float, str] | None = None) -> str:
     The values themselves are in ``data-x`` and ``data-y`` of each curve, for the hover text and the zoom of the page.
 
     Args:
-        chart: what is drawn.
-        marks: kimg of vertical lines, and the text at each.
+        chart: the chart.
+        marks: kimg of vertical lines, and the label of each.
     """
     curves = [_thinned(curve) for curve in chart.curves]
     across = Axis.around(np.concatenate([curve.x for curve in curves]))
@@ -137,7 +137,7 @@ def svg(chart: Chart, marks: Mapping[float, str] | None = None) -> str:
                 f' data-low="{_plain(low)}" data-high="{_plain(high)}"/>'
             )
     for curve in curves:
-        # A single point is a line of no length, which round ends show as a dot.
+        # A single point is a line of length zero, which round line caps show as a dot.
         twice = [0, 0] if len(curve.x) == 1 else slice(None)
         points = _points(across, up, curve.x[twice], curve.y[twice])
         parts.append(
@@ -148,11 +148,11 @@ def svg(chart: Chart, marks: Mapping[float, str] | None = None) -> str:
 
 
 def svg_file(charts: Sequence[Chart], marks: Mapping[float, str] | None = None, x_name: str = "kimg") -> str:
-    """Charts one below the other as the text of an SVG file, each with its title and legend.
+    """Charts stacked vertically as the text of an SVG file, each with its title and legend.
 
     Args:
-        charts: what is drawn.
-        marks: x of vertical lines through all charts, and the text at each.
+        charts: the charts.
+        marks: x of vertical lines through all charts, and the label of each.
         x_name: name and unit of the horizontal axes.
     """
     parts, top = [], 0.0
@@ -196,7 +196,7 @@ def _plain(values: Floats) -> str:
 
 
 def _thinned(curve: Curve) -> Curve:
-    """A curve of at most about MOST_POINTS points, its extremes among them."""
+    """A curve of at most about MOST_POINTS points, which include its extremes."""
     if len(curve.x) <= MOST_POINTS:
         return curve
     kept: list[int] = []

@@ -1,4 +1,4 @@
-"""ImageSaver: grids of generated images, or of spectrograms where the data are sound."""
+"""ImageSaver: sample grids of generated images, or of spectrograms for sound."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 class ImageSaver(Postprocessor):
     """Saves all samples of a tick as a grid in one PNG; the reals as ``reals.png`` in the run's folder.
 
-    Images of every depth are drawn at the size of the full depth, so that the grids of a run can be compared. Sound
-    is drawn as coloured spectrograms with the low frequencies at the bottom, Hz and seconds on the axes; folded
-    waveforms (``raw``) in grey.
+    Images of every depth are drawn at the size of the full depth, so that the grids of a run are comparable. Sound is
+    drawn as coloured spectrograms with low frequencies at the bottom and axes in Hz and seconds; folded waveforms
+    (``raw``) in grey.
 
     Args:
         samples_path: folder of the grids, inside the run's folder.
-        resolution: small images are enlarged by a whole factor until the grid's shorter side is about this many
-            pixels; nothing is ever made smaller. At least 1.
+        resolution: target for the grid's shorter side in pixels, at least 1; small images are enlarged by an integer
+            factor and never reduced.
         axes: number the axes of spectrograms and name their channels.
     """
 
@@ -40,7 +40,7 @@ class ImageSaver(Postprocessor):
         self.axes = axes
 
     def save(self, samples: NDArray[np.float32], kind: str, kimg: int) -> list[Artifact]:
-        """Write one sheet of `samples` [N, C, h, w] in [-1, 1].
+        """Write one grid of `samples` [N, C, h, w] in [-1, 1].
 
         Raises:
             OSError: if the file cannot be written.
@@ -50,11 +50,11 @@ class ImageSaver(Postprocessor):
         return [Artifact("image", kind, self.directory / name)]
 
     def sheet(self, samples: NDArray[np.float32], columns: int | None = None) -> Image:
-        """Draw `samples` [N, C, h, w] in [-1, 1] on one sheet.
+        """Draw `samples` [N, C, h, w] in [-1, 1] on one grid.
 
         Args:
-            samples: pictures of any depth.
-            columns: how many are in a row; by default the sheet is about square.
+            samples: images of any depth.
+            columns: samples per row (default: about as many as rows).
         """
         full_height, full_width = self.growth.shape[1:]
         if self.codec is not None and self.codec.row_hz() is not None:

@@ -1,4 +1,4 @@
-"""Moving pictures: frames one after the other into a GIF, a WebP or an MP4, one of them in memory at a time."""
+"""Animations: frames written to a GIF, a WebP or an MP4, one of them in memory at a time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Moving = Literal["gif", "webp", "mp4"]
-MOVING: tuple[Moving, ...] = ("gif", "webp", "mp4")
 MOST_FPS: dict[Moving, float] = {"gif": 50, "webp": 60, "mp4": 60}
-"""Frames per second. A GIF counts in hundredths of a second, and what shows it takes less than two of them for ten."""
+"""Frames per second. A GIF counts hundredths of a second, and viewers replace delays below two of them by ten."""
 LEAST_FPS = 0.05
 _SHEET = re.compile(rf"fakes_({NUMBER})\.png")
 
 
 class _Shown(NamedTuple):
-    """A frame, and the seconds at which it comes and goes."""
+    """A frame, and the seconds at which it appears and disappears."""
 
     frame: Image
     start: float
@@ -35,11 +34,11 @@ class _Shown(NamedTuple):
 
 
 def check_moving(kind: Moving, who: str) -> None:
-    """See that a kind of moving picture can be written here.
+    """Check that this kind of animation can be written on this machine.
 
     Args:
-        kind: which.
-        who: the flag or the plugin that asks, for the message.
+        kind: the kind.
+        who: the flag or plugin that requests it, for the message.
 
     Raises:
         UserError: if the package it needs is not installed.
@@ -49,13 +48,13 @@ def check_moving(kind: Moving, who: str) -> None:
 
 
 def check_fps(kind: Moving, fps: float, flag: str = "--fps") -> None:
-    """See that a kind of moving picture can be so fast.
+    """Check that this kind of animation supports a frame rate.
 
     Raises:
-        UserError: if not.
+        UserError: if it does not.
     """
     if not LEAST_FPS <= fps <= MOST_FPS[kind]:
-        raise UserError(f"{flag} is {fps:g}; allowed for a {kind}: {LEAST_FPS:g} to {MOST_FPS[kind]:g}")
+        raise UserError(f"{flag} is {fps:g}; allowed for {kind}: {LEAST_FPS:g} to {MOST_FPS[kind]:g}")
 
 
 def write_moving(
@@ -66,18 +65,18 @@ def write_moving(
     hold: float | None = None,
     sound: Path | None = None,
 ) -> int:
-    """Write frames, all of one size, as a moving picture that begins again at its end.
+    """Write frames, all of one size, as a looping animation.
 
     Args:
-        path: the file, whatever its ending; what is there is overwritten.
-        kind: gif, 256 colours a frame; webp; mp4 (H.264, which players do not repeat by themselves).
+        path: the file, whatever its ending; an existing one is overwritten.
+        kind: gif, 256 colours per frame; webp; mp4 (H.264, which players do not loop by themselves).
         frames: one or more.
         seconds: how long each is shown.
-        hold: how long the last one is; as long as the others by default.
-        sound: a file of sound for an mp4, which begins with the first frame.
+        hold: how long the last one is shown (default: as long as the others).
+        sound: a sound file for an mp4, which begins with the first frame.
 
     Returns:
-        How many frames were written.
+        The number of frames.
 
     Raises:
         OSError: if the file cannot be written.
@@ -94,13 +93,13 @@ def write_moving(
 
 
 def sheets_in(folder: Path) -> list[tuple[float, Path]]:
-    """The sheets of samples that `ImageSaver` wrote into a folder, each with its kimg, in their order."""
+    """The sample grids that `ImageSaver` wrote into a folder, each with its kimg, in their order."""
     found = [(kimg_of(match[1]), path) for path in folder.glob("*.png") if (match := _SHEET.fullmatch(path.name))]
     return sorted(found)
 
 
 def sheet_frames(sheets: Sequence[Path], longest_side: int) -> Iterator[Image]:
-    """Picture files one by one in RGB, all of the largest one's size or, if that is too large, reduced.
+    """Image files one by one in RGB, scaled to the size of the largest one or less, if that is too large.
 
     Smaller ones are enlarged pixel by pixel (nearest neighbour).
 
@@ -125,7 +124,7 @@ def sheet_frames(sheets: Sequence[Path], longest_side: int) -> Iterator[Image]:
 
 
 def _shown(frames: Iterable[Image], seconds: float, hold: float) -> Iterator[_Shown]:
-    """The frames with their times; one is read ahead, so that the last is known."""
+    """The frames with their times; reads one frame ahead to identify the last one."""
     ahead = iter(frames)
     frame = next(ahead, None)
     number = 0
@@ -144,12 +143,12 @@ def _of_size(shown: Iterable[_Shown], size: tuple[int, int]) -> Iterator[_Shown]
 
 
 def _ticks(entry: _Shown, each: int) -> int:
-    """How long a frame is shown in parts of a second, `each` of them to one, so that roundings do not add up."""
+    """How long a frame is shown in units of 1 / `each` second, without accumulating rounding errors."""
     return round(entry.end * each) - round(entry.start * each)
 
 
 def _write_gif(path: Path, shown: Iterable[_Shown]) -> int:
-    """Each frame has 256 colours of its own. Pillow's own saving of several pictures would hold all of them."""
+    """Write a GIF with 256 colours per frame. Pillow's own multi-frame writer would hold all frames in memory."""
     from PIL import GifImagePlugin, Image
 
     count = 0
@@ -167,7 +166,7 @@ def _write_gif(path: Path, shown: Iterable[_Shown]) -> int:
 
 
 def _write_webp(path: Path, shown: Iterable[_Shown]) -> int:
-    """The container of Google's specification around pictures that are encoded one by one."""
+    """Write a WebP: the container of Google's specification around images that are encoded one by one."""
     count = 0
     with path.open("wb") as file:
         file.write(b"RIFF\0\0\0\0WEBP")
@@ -177,7 +176,8 @@ def _write_webp(path: Path, shown: Iterable[_Shown]) -> int:
                 file.write(_chunk(b"VP8X", b"\x02\0\0\0" + size) + _chunk(b"ANIM", b"\xff\xff\xff\xff\0\0"))
             still = BytesIO()
             entry.frame.save(still, format="WEBP", quality=85)
-            # Place 0, 0; not blended with the one before. A still file is 12 bytes of head, then its picture's chunk.
+            # Offset 0, 0; not blended with the previous frame. A still file has a header of 12 bytes, then its image's
+            # chunk.
             head = _int24(0) + _int24(0) + size + _int24(_ticks(entry, 1000)) + b"\x02"
             file.write(_chunk(b"ANMF", head + still.getvalue()[12:]))
             count += 1
@@ -197,7 +197,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _write_mp4(path: Path, shown: Iterator[_Shown], seconds: float, sound: Path | None) -> int:
-    """H.264 by the ffmpeg in the package imageio-ffmpeg, which does not tell whether it could write the file."""
+    """Write H.264 with the ffmpeg of the package imageio-ffmpeg, which does not report failed writes."""
     from imageio_ffmpeg import count_frames_and_secs, write_frames
 
     audio = {} if sound is None else {"audio_path": str(sound), "audio_codec": "aac"}
@@ -224,6 +224,6 @@ def _write_mp4(path: Path, shown: Iterator[_Shown], seconds: float, sound: Path 
 
 
 def _even(frame: Image) -> NDArray[np.uint8]:
-    """A frame's pixels [h, w, 3], both sides even, as H.264 needs them: where one is odd its last pixels are twice."""
+    """A frame's pixels [h, w, 3] with even sides, as H.264 requires: the last pixels of an odd side are repeated."""
     pixels = np.asarray(frame)
     return np.pad(pixels, ((0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)), mode="edge")

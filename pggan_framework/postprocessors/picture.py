@@ -1,4 +1,4 @@
-"""Arrays into pictures: value ranges, enlargement, contact sheets. Pure functions, but for `save_png`."""
+"""Convert arrays to images: value ranges, enlargement, sample grids. Pure functions, except `save_png`."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 GAP = 2
-"""Pixels between two tiles of a sheet."""
+"""Pixels between two tiles of a grid."""
 GAP_VALUE = 96
 """The grey between them."""
 Tile = tuple[int, int, int, int]
-"""(left, top, width, height) of a sample in a sheet, in pixels."""
+"""(left, top, width, height) of a sample in a grid, in pixels."""
 _TILES, _EXTENT = "tiles", "extent"
-"""Text entries of a sheet's PNG."""
+"""Text entries of a grid's PNG."""
 
 
 def to_uint8(samples: NDArray[np.floating]) -> Bytes:
-    """[-1, 1] -> 0 to 255, rounded to nearest and clipped; NaN, which a diverged network draws, is 0."""
+    """[-1, 1] -> 0 to 255, rounded to nearest and clipped; NaN, the output of a diverged network, is 0."""
     levels = np.rint((np.asarray(samples, np.float32) + np.float32(1)) * np.float32(127.5))
     clipped: Bytes = np.nan_to_num(np.clip(levels, 0, 255), nan=0).astype(np.uint8)
     return clipped
 
 
 def picture_tiles(levels: Bytes) -> Bytes:
-    """Pictures [N, C, h, w] -> tiles [N, h, w', K]: grey (K = 1), RGB (3) or RGBA (4).
+    """Images [N, C, h, w] -> tiles [N, h, w', K]: grey (K = 1), RGB (3) or RGBA (4).
 
-    With 2 or more than 4 channels, which have no colours, the channels stand side by side in grey.
+    With 2 or more than 4 channels, which are not colours, the channels are placed side by side in grey.
     """
     if levels.shape[1] in (1, 3, 4):
         last: Bytes = np.moveaxis(levels, 1, -1)
@@ -45,15 +45,15 @@ def picture_tiles(levels: Bytes) -> Bytes:
 
 
 def enlarge(pixels: Bytes, factors: Sequence[int]) -> Bytes:
-    """Repeat the pixels of [..., h, w] by whole factors (down, across)."""
+    """Repeat the pixels of [..., h, w] by integer factors (down, across)."""
     return pixels.repeat(factors[0], axis=-2).repeat(factors[1], axis=-1)
 
 
 def grid_shape(count: int, height: int, width: int) -> tuple[int, int]:
     """(rows, columns) for `count` tiles of height x width.
 
-    The sheet with the fewest empty places whose sides are at most 2 to 1, of those the one nearest to square, rather
-    wide than tall; where none is so, the one nearest to square.
+    Of the grids with an aspect ratio of at most 2 to 1, the one with the fewest empty tiles, then the one closest to
+    square, preferably wide; if there is none, the one closest to square.
     """
 
     def cost(columns: int) -> tuple[bool, float, float, int]:
@@ -69,21 +69,21 @@ def grid_shape(count: int, height: int, width: int) -> tuple[int, int]:
 def arrange(
     count: int, height: int, width: int, resolution: int, columns: int | None = None
 ) -> tuple[tuple[int, int], int]:
-    """The (rows, columns) of a sheet, and how much it is enlarged.
+    """The (rows, columns) of a grid, and its integer enlargement.
 
     Args:
-        count: how many tiles.
+        count: number of tiles.
         height: of a tile, in pixels.
         width: of a tile.
-        resolution: the whole factor, 1 or more, makes the sheet's shorter side about as many pixels.
-        columns: how many there are; by default as `grid_shape` has it.
+        resolution: target for the grid's shorter side after the enlargement.
+        columns: number of columns (default: from `grid_shape`).
     """
     rows, columns = grid_shape(count, height, width) if columns is None else (-(-count // columns), columns)
     return (rows, columns), max(round(resolution / min(rows * height, columns * width)), 1)
 
 
 def sheet(tiles: Bytes, shape: tuple[int, int]) -> Image:
-    """Tiles [N, h, w, K] in reading order on a sheet of `shape` (rows, columns), thin lines between them."""
+    """Tiles [N, h, w, K] in reading order on a grid of `shape` (rows, columns), with thin lines between them."""
     from PIL import Image
 
     rows, columns = shape
@@ -102,21 +102,21 @@ def sheet(tiles: Bytes, shape: tuple[int, int]) -> Image:
 
 
 def record_tiles(image: Image, tiles: Sequence[Tile], extent: str = "") -> None:
-    """Note in a sheet where its samples are, for `save_png` to store and `tiles_of` to read.
+    """Store the positions of a grid's samples in it, for `save_png` to write and `tiles_of` to read.
 
     Args:
-        image: the sheet.
+        image: the grid.
         tiles: of the samples, in order.
-        extent: what a tile's sides are, ``0.5 s, 0 to 8 kHz``.
+        extent: the range of a tile's axes, ``0.5 s, 0 to 8 kHz``.
     """
     image.info.update({_TILES: json.dumps(tiles), _EXTENT: extent})
 
 
 def tiles_of(path: Path) -> list[Tile]:
-    """The tiles of a sheet; the whole image where it does not record them."""
+    """The tiles of a grid; the whole image if it does not record them."""
     from PIL import Image
 
-    with Image.open(path) as image:
+    with Image.open(path, formats=["PNG"]) as image:
         try:
             found = [(int(x), int(y), int(w), int(h)) for x, y, w, h in json.loads(image.info[_TILES])]
         except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
@@ -126,15 +126,15 @@ def tiles_of(path: Path) -> list[Tile]:
 
 
 def extent_of(path: Path) -> str:
-    """What the sides of a sheet's tiles are; empty where it does not record it."""
+    """The range of the axes of a grid's tiles; empty if it does not record it."""
     from PIL import Image
 
-    with Image.open(path) as image:
+    with Image.open(path, formats=["PNG"]) as image:
         return str(image.info.get(_EXTENT, ""))
 
 
 def save_png(image: Image, path: Path) -> None:
-    """Write a PNG atomically, with the tiles that it records; missing folders are made."""
+    """Write a PNG atomically, with its recorded tiles; missing folders are created."""
     from PIL.PngImagePlugin import PngInfo
 
     texts = PngInfo()

@@ -1,4 +1,4 @@
-"""SoundSaver: generated pictures as sound files."""
+"""SoundSaver: save generated spectrograms as sound files."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from pggan_framework.registry import register
 from pggan_framework.schedules.growth import Growth
 
 Gain = Literal["keep", "common", "peak"]
-"""How loud files are; see `with_gain`."""
+"""The gain of files; see `with_gain`."""
 LOUDEST = 10 ** (-1 / 20)
-"""-1 dB of full scale: where a gain puts the peak; lossy formats overshoot a little."""
+"""-1 dB of full scale: the peak level after a gain; lossy formats overshoot slightly."""
 PAUSE = 0.25
 """Seconds of silence between the samples of a strip."""
 
 
 @register("postprocessor")
 class SoundSaver(Postprocessor):
-    """Saves each sample of a tick as a sound file, decoded by the codec of the data, and all of them as one.
+    """Saves each sample of a tick as a sound file, decoded by the data's codec, and all of them in one file.
 
-    Pictures of every depth are enlarged to full size before they are decoded, so that pitch and length are right from
-    the first depth on. Levels are the data's unless a gain is requested; a clip that would exceed full scale is scaled
-    down as a whole. The first 0.5 ms and the last 3 ms are faded, so that clips begin and end without clicks.
+    Images of every depth are enlarged to full size before decoding, so that pitch and length are right from the first
+    depth on. Levels are the data's unless a gain is requested; a clip that would exceed full scale is attenuated as a
+    whole. The first 0.5 ms and the last 3 ms are faded, so that clips begin and end without clicks.
 
     Args:
         samples_path: folder of the sound files, inside the run's folder.
-        griffin_lim_iter: steps in search of the phases, for codecs that keep none.
-        seed: of the first phases; the same seed gives the same files.
-        phase_start: phases that the search starts from: ``auto``, those in the picture (``if``, ``ifmel``) or else
-            ``pghi``, phase-gradient heap integration; or ``random``: several dB worse at equal steps.
-        refine_iter: Griffin-Lim steps from the phases in a picture of ``if`` or ``ifmel``; they make generated phases
-            fit the magnitudes.
-        sample_rate: optional, Hz; if given, it must be the codec's.
-        hop_length: optional, samples; if given, it must be the codec's.
-        format: of the files: ``wav`` or ``flac`` with 16 bits, ``mp3``, or ``ogg`` or ``opus``, both Opus in an Ogg
-            container, resampled to 48 kHz and the like where Opus has no such rate.
-        gain: ``keep``, the data's level; ``common``, one gain for all samples of a tick that puts the loudest peak at
-            -1 dB of full scale; or ``peak``, which does so with each sample by itself.
-        fade: fade both ends of each clip; False for data that loop, whose ends must meet.
-        strip: also write all samples one after another, a quarter of a second apart, as ``..._all``.
+        griffin_lim_iter: Griffin-Lim iterations, for codecs without phase.
+        seed: random seed of the initial phases.
+        phase_start: initial phases: ``auto``, those in the image (``if``, ``ifmel``), else ``pghi``, phase-gradient
+            heap integration; or ``random``: several dB worse after equal iterations.
+        refine_iter: Griffin-Lim iterations on the phases in an image of ``if`` or ``ifmel``, which make generated
+            phases consistent with the magnitudes.
+        sample_rate: Hz, optional; must equal the codec's.
+        hop_length: samples, optional; must equal the codec's.
+        format: ``wav`` or ``flac`` (16 bits), ``mp3``, or ``ogg`` or ``opus``: both are Opus in an Ogg container,
+            resampled where Opus lacks the rate.
+        gain: ``keep``, the data's level; ``common``, one gain per tick that puts the loudest peak at -1 dB of full
+            scale; or ``peak``, the same for each sample separately.
+        fade: fade both ends of each clip; False for loops, whose ends must meet.
+        strip: also write all samples, a quarter of a second apart, as ``..._all``.
     """
 
     def __init__(
@@ -82,17 +82,17 @@ class SoundSaver(Postprocessor):
         """See `Postprocessor.setup`.
 
         Raises:
-            UserError: if the data are no sound, their codec differs from a flag that repeats it, or this machine's
+            UserError: if the data are not sound, their codec differs from a flag that repeats it, or this machine's
                 libsndfile cannot write the format.
         """
         if codec is None:
-            raise UserError("SoundSaver needs data that are sound: these have no codec; take it out of postprocessors")
+            raise UserError("SoundSaver needs data that are sound: these have no codec; remove it from postprocessors")
         for name, given in (("sample_rate", self.sample_rate), ("hop_length", self.hop_length)):
             known = codec.parameters.get(name)
             if given is not None and given != known:
                 raise UserError(
                     f"SoundSaver.{name} {given} differs from the data's: codec {codec.name} has"
-                    f" {'none' if known is None else known}; leave the flag out, it is taken from there"
+                    f" {'none' if known is None else known}; omit the flag, the data set it"
                 )
         check_format(self.format)
         super().setup(directory, growth, codec)
@@ -100,7 +100,7 @@ class SoundSaver(Postprocessor):
     def save(self, samples: NDArray[np.float32], kind: str, kimg: int) -> list[Artifact]:
         """Decode `samples` [N, C, h, w] in [-1, 1] and write ``fakes_sound_000120_00.wav`` and so on.
 
-        With more than one sample and `strip`, ``fakes_sound_000120_all.wav`` comes last.
+        With more than one sample and `strip`, ``fakes_sound_000120_all.wav`` is written last.
 
         Raises:
             UserError: if a file cannot be written.
@@ -125,10 +125,10 @@ class SoundSaver(Postprocessor):
 
 
 def with_gain(waves: Wave, gain: Gain) -> Wave:
-    """Waves [N, T] or [N, channels, T] as they are (``keep``), or with a gain for all (``common``) or each (``peak``).
+    """Waves [N, T] or [N, channels, T] unchanged (``keep``), or with one gain for all (``common``) or each (``peak``).
 
-    A gain puts the loudest sample at -1 dB of full scale, the channels of a wave together. What is quieter than half a
-    step of 16 bits is silence, and stays so.
+    A gain puts the loudest sample at -1 dB of full scale, over all channels of a wave. A wave below half a 16-bit step
+    is silence, and unchanged.
     """
     if gain == "keep":
         return waves
@@ -139,7 +139,7 @@ def with_gain(waves: Wave, gain: Gain) -> Wave:
 
 
 def joined(waves: Wave, pause: int) -> Wave:
-    """Waves [N, ..., T] one after another, `pause` silent samples between: [..., N * T + (N - 1) * pause]."""
+    """Concatenate waves [N, ..., T] with `pause` silent samples between them: [..., N * T + (N - 1) * pause]."""
     silence = np.zeros((*waves.shape[1:-1], pause), np.float32)
     parts = [part for wave in waves for part in (silence, wave)][1:]
     return np.concatenate(parts, axis=-1)

@@ -1,4 +1,4 @@
-"""Sounds: waves that play in a notebook, and files of them: wav, flac, Opus in Ogg, mp3."""
+"""Sounds: waves that play in a notebook, and their files: wav, flac, Opus in Ogg, mp3."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pggan_framework.errors import UserError, nearest
 from pggan_framework.storage.atomic import atomic_path
 
 SoundFormat = Literal["wav", "flac", "ogg", "opus", "mp3"]
-"""Endings of sound files that are written; ``ogg`` and ``opus`` are both Opus in an Ogg container."""
+"""Endings of writable sound files; ``ogg`` and ``opus`` are both Opus in an Ogg container."""
 
 _CONTAINERS = {
     "wav": ("WAV", "PCM_16"),
@@ -30,12 +30,12 @@ _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _RATES = {"ogg": _OPUS_RATES, "opus": _OPUS_RATES, "mp3": _MP3_RATES}
 _BLOCK = 1 << 16
-"""Samples given to the library at once: its Ogg encoders keep all they are given on the stack."""
+"""Samples passed to the library at once: its Ogg encoders allocate them on the stack."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """A sound with its sample rate; a notebook shows it as a player.
+    """A sound with its sample rate; a notebook shows a player.
 
     Args:
         wave: float32 [T] or [channels, T], full scale 1.
@@ -49,7 +49,7 @@ class Sound:
 
     @classmethod
     def read(cls, path: str | Path) -> Sound:
-        """A sound file at its own rate.
+        """Read a sound file at its own rate.
 
         Raises:
             UserError: if it cannot be read.
@@ -68,7 +68,7 @@ class Sound:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length."""
         return float(self.wave.shape[-1] / self.sample_rate)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -104,7 +104,7 @@ def check_format(name: str) -> None:
     """Raise unless a file of this format can be written here.
 
     Raises:
-        UserError: if `name` is no format, or libsndfile cannot write it.
+        UserError: if `name` is not a format, or libsndfile cannot write it.
     """
     allowed = writable_formats()
     if name in allowed:
@@ -116,7 +116,7 @@ def check_format(name: str) -> None:
 def file_rate(sample_rate: int, name: str) -> int:
     """The rate of a file of format `name` for sound of `sample_rate`, Hz.
 
-    The same where the format has it; else the next higher one it has, or else its highest.
+    The same if the format supports it; else the next higher supported one, or the highest.
     """
     rates = _RATES.get(name, (sample_rate,))
     return min((rate for rate in rates if rate >= sample_rate), default=rates[-1])
@@ -125,21 +125,20 @@ def file_rate(sample_rate: int, name: str) -> int:
 def write_sound(
     path: Path, wave: Wave, sample_rate: int, format: SoundFormat | None = None, vorbis: bool = False
 ) -> None:
-    """Write a wave [T] or [channels, T] so that nobody ever reads half of it; missing folders are made.
+    """Write a wave [T] or [channels, T] atomically; missing folders are created.
 
     wav and flac have 16 bits, and the same wave gives the same bytes; so does mp3. Opus and mp3, which are lossy, are
-    resampled where they have no such rate, see `file_rate`. What is beyond full scale is held there; what is no number
-    is silence.
+    resampled if they lack the rate, see `file_rate`. Values beyond full scale are clipped; NaN is silence.
 
     Args:
         path: the file.
         wave: float32, full scale 1.
-        sample_rate: samples a second.
-        format: by default that of the path's ending.
-        vorbis: write Vorbis into ``ogg`` files, for programs that do not know Opus: samplers.
+        sample_rate: samples per second.
+        format: the format (default: that of the path's ending).
+        vorbis: write Vorbis into ``ogg`` files, for samplers and other programs without Opus.
 
     Raises:
-        UserError: if there is no such format, or the file cannot be written.
+        UserError: if the format does not exist, or the file cannot be written.
     """
     import soundfile
 
@@ -155,7 +154,7 @@ def write_sound(
     values: NDArray[Any] = _pcm(frames.T) if subtype == "PCM_16" else np.clip(frames, -1.0, 1.0)
     channels = 1 if values.ndim == 1 else values.shape[1]
     try:
-        # In memory: of a full disk the library says nothing where it completes the header at the end.
+        # In memory first: on a full disk the library does not report a failure to complete the header.
         encoded = BytesIO()
         with soundfile.SoundFile(encoded, "w", rate, channels, subtype, format=container) as file:
             for start in range(0, len(values), _BLOCK):
@@ -174,6 +173,6 @@ def _finite(wave: Wave) -> Wave:
 
 
 def _pcm(wave: Wave) -> NDArray[np.int16]:
-    """A wave [T] or [channels, T] as frames of 16 bits."""
+    """A wave [T] or [channels, T] as 16-bit frames."""
     levels: NDArray[np.int16] = np.clip(np.rint(_finite(wave) * np.float32(32768)), -32768, 32767).astype(np.int16)
     return levels

@@ -1,4 +1,4 @@
-"""Sheets of spectrograms: Hz and seconds on the axes, each kind of channel in its own colours."""
+"""Grids of spectrograms: axes in Hz and seconds, a colour map per kind of channel."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 _PAPER, _INK = 255, 48
 _TICK = 4
-"""Pixels that a tick mark is long."""
+"""Length of a tick mark in pixels."""
 _WORDS = {"phase step": "frequency"}
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Places on a sheet, in pixels: `grid` (rows, columns) of tiles, each of `channels` panels side by side."""
+    """Positions on a grid, in pixels: `grid` (rows, columns) of tiles, each of `channels` panels side by side."""
 
     grid: tuple[int, int]
     channels: int
@@ -43,7 +43,7 @@ class _Layout:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the sheet."""
+        """(height, width) of the grid."""
         rows, columns = self.grid
         height = rows * (self.panel[0] + self.between_tiles) - self.between_tiles
         width = columns * (self.tile_width + self.between_tiles) - self.between_tiles
@@ -68,19 +68,19 @@ def spectrogram_sheet(
     axes: bool = True,
     columns: int | None = None,
 ) -> Image:
-    """Draw `samples` [N, C, h, w] in [-1, 1], pictures of `codec`, on one sheet in reading order.
+    """Draw `samples` [N, C, h, w] in [-1, 1], spectrograms of `codec`, on one grid in reading order.
 
-    Low frequencies are at the bottom. The channels of a sample stand side by side: magnitudes from dark to bright,
-    steps of phase on a circle of colours whose ends meet, real and imaginary parts in two colours around a dark 0.
-    The picture has a palette of 256 colours (mode ``P``).
+    Low frequencies are at the bottom. The channels of a sample are side by side: magnitudes from dark to bright, phase
+    steps in a cyclic colour map, real and imaginary parts in two colours around a dark 0. The image has a palette of
+    256 colours (mode ``P``).
 
     Args:
-        samples: pictures, of any depth's size.
-        codec: what they are pictures of; its `row_hz` is not None.
-        size: (height, width) at full depth, to which smaller ones are enlarged; by default their own.
-        resolution: about how many pixels the shorter side of the sheet has; nothing is made smaller.
+        samples: spectrograms, at any depth's size.
+        codec: the codec; its `row_hz` is not None.
+        size: (height, width) at full depth, to which smaller samples are enlarged (default: their own).
+        resolution: target for the grid's shorter side in pixels; images are never reduced.
         axes: draw Hz at the left, seconds below and the channels' names above.
-        columns: samples in a row; by default the sheet is about square.
+        columns: samples per row (default: about as many as rows).
     """
     from PIL import Image, ImageDraw
 
@@ -119,7 +119,7 @@ def spectrogram_sheet(
 
 
 def panel_names(kinds: tuple[str, ...], wave_channels: int) -> list[str]:
-    """What stands above each of the panels of a sample: ``frequency``; ``left``; ``R real``; nothing above only one."""
+    """The headings of a sample's panels: ``frequency``; ``left``; ``R real``; empty for a single panel."""
     each = len(kinds) // wave_channels
     if wave_channels == 1:
         sides = [""]
@@ -132,7 +132,7 @@ def panel_names(kinds: tuple[str, ...], wave_channels: int) -> list[str]:
 
 
 class _Ruler:
-    """The numbers, tick marks and names around the panels of a sheet."""
+    """The numbers, tick marks and names around the panels of a grid."""
 
     def __init__(self, codec: Codec, panel: tuple[int, int], frames: int, short_side: int) -> None:
         from PIL import ImageFont
@@ -151,7 +151,7 @@ class _Ruler:
         return int(np.ceil(self.font.getlength(text)))
 
     def layout(self, plain: _Layout) -> _Layout:
-        """`plain` with room for what `draw` draws."""
+        """`plain` with margins for what `draw` draws."""
         return _Layout(
             plain.grid,
             plain.channels,
@@ -186,7 +186,7 @@ class _Ruler:
             x = left + round(place * (width - 1))
             pen.line([(x, bottom), (x, bottom + _TICK - 1)], _INK)
             if numbers:
-                # Within the panel's width, so that the last number of one and the 0 of the next stay apart.
+                # Within the panel's width, so that the last number of a panel and the 0 of the next do not touch.
                 text = f"{value:g} s" if value == self.seconds[-1][0] else f"{value:g}"
                 half = (self._width(text) + 1) // 2
                 middle = min(max(x, left + half), left + max(width - half, half))

@@ -1,4 +1,4 @@
-"""Which labels a target may have: what the user says of it, and else what the training data had."""
+"""Candidate labels of a target: those the user gives, and otherwise those of the training data."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pggan_framework.models.pretrained import Pretrained
 
 @dataclass(frozen=True)
 class Candidates:
-    """The labels that come into question.
+    """The labels a target may have.
 
     Args:
-        space: what the model is conditioned on; None where it is not.
-        rows: [K, A], each once; None where it is not conditioned.
-        numbers: which attributes are continuous and not given, so that their numbers can be searched for.
+        space: the label space; None for an unconditional model.
+        rows: [K, A], distinct; None for an unconditional model.
+        numbers: indices of continuous attributes that are not given, so that they are optimised.
     """
 
     space: LabelSpace | None = None
@@ -30,10 +30,10 @@ class Candidates:
 
     @classmethod
     def of(cls, model: Pretrained, given: Mapping[str, str]) -> Candidates:
-        """The labels of the training data that agree with the values `given`, by name.
+        """The labels of the training data that match the values `given`, by name.
 
         Raises:
-            UserError: if a name or a value is unknown, or the model draws label maps and no map is given.
+            UserError: if a name or a value is unknown, or the model needs a label map and none is given.
         """
         space, rows = model.label_space, model.label_rows
         if space is None or rows is None:
@@ -42,7 +42,7 @@ class Candidates:
             return cls()
         if isinstance(space, MapSpace) and MAP not in given:
             raise UserError(
-                "the model draws label maps, and which one the target has is not said; give its map with --maps FILE,"
+                "the model draws label maps, and the target's map is not given; give it with --maps FILE,"
                 f" or one of the model's own with --label {MAP}=0"
             )
         named = np.stack([space.find({**space.values(row), **given}) for row in rows])
@@ -54,21 +54,21 @@ class Candidates:
 
     @property
     def open(self) -> bool:
-        """Whether there are several classes to choose from, numbers apart."""
+        """Whether several classes are possible, apart from continuous attributes."""
         return self.rows is not None and len({self.key(row) for row in self.rows}) > 1
 
     def key(self, label: Labels) -> Hashable:
-        """What two labels [A] have in common that differ by numbers alone."""
+        """A key that is equal for labels [A] that differ in continuous attributes only."""
         return tuple(value for place, value in enumerate(label.tolist()) if place not in self.numbers)
 
     def only(self, label: Labels) -> Candidates:
-        """Those that differ from `label` [A] by numbers alone."""
+        """Those that differ from `label` [A] in continuous attributes only."""
         assert self.rows is not None
         same = [row for row in self.rows if self.key(row) == self.key(label)]
         return Candidates(self.space, np.stack(same), self.numbers)
 
     def deal(self, count: int, seed: int) -> Labels | None:
-        """`count` labels [count, A], each as often as any other, in random order."""
+        """`count` labels [count, A], with equal frequencies, in random order."""
         if self.rows is None:
             return None
         order = np.random.default_rng(seed).permutation(len(self.rows))
@@ -77,14 +77,14 @@ class Candidates:
 
     @property
     def columns(self) -> list[int]:
-        """Which of the numbers that the network sees of a label are those of `numbers`."""
+        """The columns of the network input that belong to `numbers`."""
         if self.space is None:
             return []
         starts = np.cumsum([0, *self.space.sizes])
         return [int(starts[place]) for place in self.numbers]
 
     def with_numbers(self, labels: Labels | None, seen: Tensor) -> Labels | None:
-        """Labels [N, A] with the numbers that the network saw in `columns`, [N, columns] in [-1, 1]."""
+        """Labels [N, A] with the network inputs of `columns`, [N, columns] in [-1, 1], converted back."""
         if self.space is None or labels is None or not self.numbers:
             return labels
         changed: Labels = labels.copy()

@@ -1,4 +1,4 @@
-"""How far pictures are from one target, all that is compared taken together."""
+"""The distance of images from a target: a weighted combination of all terms."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pggan_framework.projection.views import Term
 
 
 class Distance:
-    """How far pictures are from a target: the root of a weighted mean of squared differences.
+    """The distance of images from a target: the root of a weighted mean of squared differences.
 
-    Each difference is divided by what it is for random pictures of the model on average. So terms of any size can be
-    weighed against each other, and 1 is as far as a random picture is.
+    Each difference is divided by its mean over random images of the model. Terms of any scale are thus comparable, and
+    a random image has the distance 1.
 
     Args:
-        terms: what is compared.
+        terms: the compared views.
         target: [1, C, h, w] in [-1, 1].
 
     Raises:
@@ -28,7 +28,7 @@ class Distance:
     def __init__(self, terms: Sequence[Term], target: Tensor) -> None:
         self.terms = [term for term in terms if term.weight > 0]
         if not self.terms:
-            raise UserError("all weights are 0, so that nothing is compared; allowed: one or more above 0")
+            raise UserError("all weights are 0, so nothing is compared; allowed: one or more above 0")
         with torch.no_grad():
             self.wanted = [term.view(target) for term in self.terms]
         self.owners = [index for index, parts in enumerate(self.wanted) for _ in parts]
@@ -37,7 +37,7 @@ class Distance:
         self.scales = torch.ones(len(shares))
 
     def parts(self, pictures: Tensor) -> Tensor:
-        """Mean squared differences [N, K] of pictures [N, C, h, w] from the target, a column for each part compared."""
+        """Mean squared differences [N, K] of images [N, C, h, w] from the target, one column per compared part."""
         columns = []
         for term, wanted in zip(self.terms, self.wanted, strict=True):
             pairs = zip(term.view(pictures), wanted, strict=True)
@@ -45,16 +45,16 @@ class Distance:
         return torch.stack(columns, 1)
 
     def calibrate(self, parts: Tensor) -> None:
-        """Take the mean of `parts` [M, K], those of random pictures, for 1; what is 0 for all of them is left out."""
+        """Normalise by the mean of `parts` [M, K] of random images; parts that are 0 for all of them are ignored."""
         means = parts.mean(0)
         self.scales = torch.where(means > 0, means, torch.inf)
 
     def squared(self, parts: Tensor) -> Tensor:
-        """Squared distances [N] of what `parts` gave [N, K]."""
+        """Squared distances [N] from the output [N, K] of `parts`."""
         return (parts / self.scales) @ self.weights
 
     def by_term(self, parts: Tensor) -> dict[str, float]:
-        """The distance by each term alone, of one picture's parts [K]."""
+        """The distance by each term alone, for one image's parts [K]."""
         shares = parts / self.scales * self.weights
         found: dict[str, float] = {}
         for index, term in enumerate(self.terms):

@@ -1,4 +1,4 @@
-"""What is written of a projection: latents, pictures, the way there, sounds, figures."""
+"""Write the results of a projection: latents, images, intermediate steps, sounds, statistics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pggan_framework.projection.projecting import Projection
 from pggan_framework.projection.targets import Target
 
 SIDE = 128
-"""About how many pixels a tile of the way has on its shorter side."""
+"""Approximate size in pixels of the shorter side of an intermediate step's tile."""
 
 
 def write_projection(
@@ -28,19 +28,19 @@ def write_projection(
 ) -> StoredLatents:
     """Write ``latents.npz``, ``target.png``, ``projected.png``, ``way.png`` and ``projection.json``.
 
-    Of a sound ``target.wav`` and ``projected.wav`` too; where several results are kept, ``all.png``, and of sounds
+    For a sound, also ``target.wav`` and ``projected.wav``; if several results are kept, ``all.png``, and for sounds
     ``projected_1.wav`` ... for those after the nearest.
 
     Args:
         player: the model.
-        target: what was looked for.
-        found: what was found.
+        target: the target.
+        found: the result.
         folder: where to write.
-        about: how it was looked for, for the JSON files.
-        keep: how many results are kept, the nearest first.
+        about: the search settings, for the JSON files.
+        keep: number of results to keep, the nearest first.
 
     Returns:
-        The latents that were kept.
+        The kept latents.
     """
     stored = latents_of(player, found, keep, {**about, "target": str(target.path)})
     stored.save(folder / "latents.npz")
@@ -62,9 +62,9 @@ def write_projection(
 
 
 def figures(player: Player, target: Target, found: Projection, stored: StoredLatents, keep: int = 1) -> dict[str, Any]:
-    """The figures of a projection, as plain values.
+    """The statistics of a projection, as plain values.
 
-    ``pixel_rms`` is the plain root mean square difference of the pictures, values from -1 to 1.
+    ``pixel_rms`` is the unweighted root mean square difference of the images, values from -1 to 1.
     """
     pairs = (("best_random", found.random_picture), ("found", found.pictures[0]))
     return {
@@ -83,7 +83,7 @@ def figures(player: Player, target: Target, found: Projection, stored: StoredLat
 
 
 def latents_of(player: Player, found: Projection, keep: int, about: Mapping[str, Any]) -> StoredLatents:
-    """The nearest latents of a projection with their labels, to be kept."""
+    """The nearest latents of a projection with their labels, for storage."""
     space, labels = player.space, found.labels
     values: list[Values] = []
     maps = None
@@ -96,13 +96,13 @@ def latents_of(player: Player, found: Projection, keep: int, about: Mapping[str,
 
 
 def write_several(player: Player, targets: list[Target], found: list[Projection], folder: Path) -> None:
-    """Write ``projected.png``: the targets in one row, what was found of each below it."""
+    """Write ``projected.png``: the targets in one row, the result of each below it."""
     rows = [target.picture for target in targets] + [each.pictures[0] for each in found]
     drawn(player.model, np.stack(rows), 2 * SIDE, len(targets)).save(folder / "projected.png", format="PNG")
 
 
 def _draw(player: Player, picture: NDArray[np.float32], path: Path) -> None:
-    """A picture of its own size, or a spectrogram as large as on a sheet."""
+    """An image at its own size, or a spectrogram at the size used in sample grids."""
     image = tile(picture) if player.model.codec is None else drawn(player.model, picture[None])
     image.save(path, format="PNG")
 

@@ -1,4 +1,4 @@
-"""A trained generator as a function that can be differentiated by what it is given, and by nothing else."""
+"""A trained generator as a function that is differentiable with respect to its inputs only."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pggan_framework.models.pretrained import Pretrained
 
 
 class Painter:
-    """Latents, and what a network sees of labels, into pictures in [-1, 1].
+    """Maps latents and the network input of labels to images in [-1, 1].
 
-    It works on a frozen copy of the generator, so that the model is left as it is. What lies outside the range is cut
-    off as in any picture made of it, but lets gradients through: a value that was cut off can come back.
+    It works on a frozen copy of the generator, so that the model is unchanged. Values outside the range are clipped, as
+    in generated images, but let gradients through, so that a clipped value can return to the range.
 
     Args:
         model: from `pretrained.load_generator`.
@@ -24,7 +24,7 @@ class Painter:
         self.low, self.high = model.range_out
 
     def __call__(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Latents [N, F] and labels as the network sees them -> pictures [N, C, h, w]."""
+        """Latents [N, F] and the network input of labels -> images [N, C, h, w]."""
         made = self.generator(latents, condition).float()
         pictures = (made - self.low) * (2 / (self.high - self.low)) - 1
         cut: Tensor = pictures + (pictures.clamp(-1, 1) - pictures).detach()

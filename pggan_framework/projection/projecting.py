@@ -1,4 +1,4 @@
-"""The latents whose pictures are nearest to a target."""
+"""Find the latents whose images are nearest to a target."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from pggan_framework.projection.views import Term
 Progress = Callable[[int, int], None]
 
 SHORT = 4
-"""The search for the label takes one step for so many of the search that follows."""
+"""Ratio of the steps of the main search to those of the search for the label."""
 
 
 @dataclass(frozen=True)
 class Projection:
-    """What was found, the nearest first.
+    """The results of a search, the nearest first.
 
     Args:
-        latents: [K, F], where each restart ended.
-        labels: [K, A], found or given; None where the model is not conditioned.
-        distances: [K], 1 for what a random picture is away on average; see `Distance`.
+        latents: [K, F], the result of each restart.
+        labels: [K, A], found or given; None for an unconditional model.
+        distances: [K]; 1 is the mean distance of a random image, see `Distance`.
         pictures: [K, C, h, w] in [-1, 1].
-        random: how many random latents were tried.
+        random: number of random latents that were tried.
         random_distance: of the nearest of them.
         random_picture: [C, h, w], the nearest of them.
-        way: how many steps were done, and the picture [C, h, w] then, on the way to the nearest.
-        terms: for each term compared its distance before, of the nearest random latent, and after, of what was found.
+        way: intermediate results of the nearest: number of steps, and the image [C, h, w].
+        terms: for each term its distance for the nearest random latent, and for the result.
     """
 
     latents: NDArray[np.float32]
@@ -50,7 +50,7 @@ class Projection:
 
     @property
     def factor(self) -> float:
-        """How many times nearer the nearest is than the nearest random latent."""
+        """The distance of the nearest random latent, divided by that of the result."""
         found = float(self.distances[0])
         return self.random_distance / found if found > 0 else float("inf")
 
@@ -63,29 +63,29 @@ def project(
     search: Search | None = None,
     progress: Progress | None = None,
 ) -> Projection:
-    """Look for the latents whose pictures are nearest to a target.
+    """Find the latents whose images are nearest to a target.
 
-    Random latents are tried first; from the nearest of them, all at once, Adam goes on along the gradient. A latent's
-    length stays within `BAND` of what normal latents have; where the generator scales latents itself and has no labels,
-    so that lengths do not matter, it stays what it is on average. Labels that are not given are found: the random
-    latents have all labels alike, a short search from the best of different labels decides between them, and the whole
-    search is done with that one. Continuous labels follow the gradient with the latent.
+    Random latents are tried first; Adam then optimises the nearest of them in parallel. A latent's norm stays within
+    `BAND` of the usual norms; if the generator normalises latents and has no labels, so that the norm has no effect, it
+    is kept at its mean. Labels that are not given are searched: the random latents have all labels equally often, a
+    short search from the best of different labels selects one, and the whole search uses it. Continuous labels are
+    optimised with the latent.
 
     Args:
         model: from `pretrained.load_generator`, at the depth of the target.
         target: [C, h, w] in [-1, 1].
-        terms: what is compared; see `views`.
+        terms: the compared views; see `views`.
         given: values of labels, by name.
-        search: how long is searched.
-        progress: called with how many pictures have been made, and of how many.
+        search: the search settings.
+        progress: called with the number of generated images, and the total.
 
     Raises:
-        UserError: if a label is unknown, a map is missing, or the model's pictures are no finite numbers.
-        ValueError: if the target does not have the shape of the model's pictures.
+        UserError: if a label is unknown, a map is missing, or the model's images are not finite.
+        ValueError: if the target does not have the shape of the model's images.
     """
     search = search or Search()
     if target.shape != model.growth.shape_at(model.generator.depth):
-        raise ValueError(f"a target of shape {target.shape} is none of the model's pictures")
+        raise ValueError(f"a target of shape {target.shape} does not have the shape of the model's images")
     candidates = Candidates.of(model, given or {})
     short = -(-search.steps // SHORT) if candidates.open else 0
     count = _Count(progress, _pictures(search, short))
@@ -121,7 +121,7 @@ def project(
 
 
 class _Count:
-    """Pictures made, over all searches for one target."""
+    """Counts generated images over all searches for one target."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self.progress, self.total, self.done = progress, total, 0
@@ -133,7 +133,7 @@ class _Count:
 
 
 def _pictures(search: Search, short: int) -> int:
-    """How many pictures are made, with a search of `short` steps for the label or none."""
+    """The number of images to generate, with a label search of `short` steps or none."""
     if not short:
         return search.random + search.restarts * search.steps
     return 2 * search.random + search.restarts * short + (search.restarts + 1) * search.steps

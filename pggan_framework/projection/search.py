@@ -1,4 +1,4 @@
-"""The two kinds of search for latents whose pictures are near a target: at random, and along the gradient."""
+"""Random search, and gradient descent, for latents whose images are near a target."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from pggan_framework.projection.distance import Distance
 from pggan_framework.projection.painter import Painter
 
 BAND = 2.5
-"""How far a latent's length may be from the root of its size; of normal latents one in thousands is farther."""
+"""Largest relative deviation of a latent's norm from the root of its size; one normal latent in 1,000 exceeds it."""
 RAMP = 0.05
-"""Part of the steps in which the learning rate rises."""
+"""Fraction of the steps in which the learning rate rises."""
 SHOWN = 5
-"""How many steps of the way are remembered, between the start and the end."""
+"""Number of intermediate results kept between start and end."""
 AT_ONCE = 1 << 22
-"""Most values of the pictures of random latents that are made at a time."""
+"""Largest number of image values generated at a time in the random search."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """How long is searched, and where.
+    """The settings of a search.
 
     Args:
-        random: random latents that are tried first.
-        restarts: how many of them, the nearest, gradient steps start from.
-        steps: of gradient.
-        lr: the highest learning rate, of Adam.
-        seed: of the random latents.
+        random: number of random latents to try first.
+        restarts: number of them, the nearest, to optimise.
+        steps: of gradient descent.
+        lr: peak learning rate of Adam.
+        seed: random seed of the latents.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -77,9 +77,9 @@ class Seeker:
 
     Args:
         model: from `pretrained.load_generator`.
-        distance: from the target.
-        search: how long is searched.
-        count: called with how many pictures have been made, each time some have.
+        distance: to the target.
+        search: the search settings.
+        count: called with the number of newly generated images.
     """
 
     def __init__(self, model: Pretrained, distance: Distance, search: Search, count: Callable[[int], None]) -> None:
@@ -95,7 +95,7 @@ class Seeker:
         return self.distance.squared(points.parts)
 
     def nearest(self, points: Points, candidates: Candidates, count: int) -> list[int]:
-        """The nearest, of as many classes as there are: first the nearest of each class, then their second ..."""
+        """Indices of the nearest points, spread over classes: first the nearest of each class, then the second ..."""
         order = self.squared(points).argsort(stable=True).tolist()
         before: Counter[Hashable] = Counter()
         ranks = []
@@ -110,7 +110,7 @@ class Seeker:
         """Random latents with candidates for labels.
 
         Raises:
-            UserError: if the pictures are no finite numbers.
+            UserError: if the images are not finite.
         """
         number = self.search.random
         random = torch.Generator().manual_seed(2 * self.search.seed + stream)
@@ -127,11 +127,11 @@ class Seeker:
                 self.count(len(parts[-1]))
         points = Points(latents, labels, torch.cat(parts))
         if not bool(torch.isfinite(points.parts).all()):
-            raise UserError("the model's pictures are no finite numbers: its training has diverged")
+            raise UserError("the model's images are not finite: its training has diverged")
         return points
 
     def descend(self, starts: Points, candidates: Candidates, steps: int) -> tuple[Points, list[tuple[int, Points]]]:
-        """Adam from all starts at once: the nearest point of each way, and where each was after some of the steps."""
+        """Optimise all starts in parallel with Adam: the nearest point of each, and some intermediate points."""
         latents = starts.latents.clone().requires_grad_()
         condition = self.model.condition(starts.labels)
         columns = candidates.columns
@@ -164,27 +164,27 @@ class Seeker:
         return Points(best.latents, candidates.with_numbers(starts.labels, best.numbers), best.parts), way
 
     def pictures(self, points: Points) -> NDArray[np.float32]:
-        """What points look like, [N, C, h, w]."""
+        """The images of points, [N, C, h, w]."""
         with torch.no_grad():
             made: NDArray[np.float32] = self.painter(points.latents, self.model.condition(points.labels)).numpy()
         return made
 
     def _of_length(self, latents: Tensor) -> Tensor:
-        """Latents [N, F], made as long as they may be."""
+        """Latents [N, F], rescaled to the allowed norms."""
         lengths = latents.norm(dim=1, keepdim=True).clamp_min(1e-12)
         kept: Tensor = latents * (lengths.clamp(*self.lengths) / lengths)
         return kept
 
 
 class _Best:
-    """The nearest point that each restart has come through."""
+    """The nearest point that each restart has reached."""
 
     def __init__(self, starts: Points, squared: Tensor, numbers: Tensor) -> None:
         self.squared, self.latents, self.parts = squared.clone(), starts.latents.clone(), starts.parts.clone()
         self.numbers = numbers.detach().clone()
 
     def take(self, squared: Tensor, latents: Tensor, numbers: Tensor, parts: Tensor) -> None:
-        """Keep what is nearer than before."""
+        """Keep points that are nearer than before."""
         nearer = squared < self.squared
         self.squared[nearer] = squared[nearer]
         self.latents[nearer] = latents[nearer]
@@ -193,6 +193,6 @@ class _Best:
 
 
 def _ramp(step: int, steps: int) -> float:
-    """Share of the learning rate: up over the first steps, then down along a half cosine."""
+    """Fraction of the learning rate: linear rise over the first steps, then half-cosine decay."""
     part = (step + 1) / (steps + 1)
     return min(part / RAMP, 1.0) * (0.5 + 0.5 * cos(pi * part))

@@ -1,4 +1,4 @@
-"""A file to project, made into what the model would have been trained on."""
+"""Read a file to project, preprocessed like the model's training data."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _MODES: dict[int, Mode] = {1: "L", 3: "RGB", 4: "RGBA"}
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be found.
+    """A projection target.
 
     Args:
-        path: where it was read.
+        path: its file.
         picture: [C, h, w] in [-1, 1], at the model's depth.
-        wave: the sound it was encoded from, [T] or [channels, T]; None of a picture.
-        remarks: what was done to make it fit, in words.
+        wave: the sound it was encoded from, [T] or [channels, T]; None for an image.
+        remarks: the conversions applied to it, as text.
     """
 
     path: Path
@@ -41,26 +41,26 @@ class Target:
 
 
 def read_target(path: Path, model: Pretrained, fit: Fit | None = None) -> Target:
-    """Read a picture or a sound as the model's training data were read.
+    """Read an image or a sound as the model's training data were read.
 
-    A picture is brought to the full size and the channels of the model's, a sound to the rate, the length and the
-    channels of its codec; both are then made as small as the model's depth has it.
+    An image is converted to the model's full size and channels, a sound to its codec's rate, length and channels; both
+    are then reduced to the model's depth.
 
     Args:
-        path: any picture that Pillow reads, or any sound that libsndfile reads.
+        path: any image that Pillow reads, or any sound that libsndfile reads.
         model: from `pretrained.load_generator`.
-        fit: what to do with a picture of another size; by default what was done to the training data, and where they
-            all had one size, ``crop``.
+        fit: how to handle an image of another size (default: as for the training data, or ``crop`` if they all had one
+            size).
 
     Raises:
-        UserError: if there is no such file, it is no picture or no sound, or not what the model makes.
+        UserError: if the file does not exist, is not an image or a sound, or is not the kind the model makes.
     """
     if not path.is_file():
-        raise UserError(f"{path} is {'no file' if path.exists() else 'not there'}; allowed: a picture or a sound")
+        raise UserError(f"{path} {'is not a file' if path.exists() else 'does not exist'}; allowed: image, sound")
     known = model.config.get(str(model.config.get("dataset_class"))) or {}
     if model.codec is not None:
         if fit is not None:
-            raise UserError(f"--fit {fit} is for pictures; this model makes sounds")
+            raise UserError(f"--fit {fit} is for images; this model makes sounds")
         return _read_sound(path, model, model.codec, known)
     return _read_picture(path, model, known, fit)
 
@@ -68,13 +68,13 @@ def read_target(path: Path, model: Pretrained, fit: Fit | None = None) -> Target
 def _read_picture(path: Path, model: Pretrained, known: dict[str, Any], fit: Fit | None) -> Target:
     channels, *full = model.growth.shape
     if channels not in _MODES:
-        raise UserError(f"the model's pictures have {channels} channels, which no file of a picture has")
+        raise UserError(f"the model's images have {channels} channels, which no file of an image has")
     try:
         found = header_size(path)
     except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
         if _sound(path) is not None:
-            raise UserError(f"{path} is a sound; this model makes pictures") from error
-        raise UserError(f"{path} cannot be read as a picture: {reason(error)}") from error
+            raise UserError(f"{path} is a sound; this model makes images") from error
+        raise UserError(f"{path} cannot be read as an image: {reason(error)}") from error
     policy = fit or known.get("resize", "none")
     if policy == "none":
         policy = "none" if list(found) == full else "crop"
@@ -96,7 +96,7 @@ def _read_sound(path: Path, model: Pretrained, codec: Codec, known: dict[str, An
             header_size(path)
         except Exception:  # see _read_picture
             raise UserError(f"{path} cannot be read as a sound: {_fault(path)}") from None
-        raise UserError(f"{path} is a picture; this model makes sounds")
+        raise UserError(f"{path} is an image; this model makes sounds")
     channels: Channels = "both" if codec.channels == 2 else "left" if known.get("channels") == "left" else "mix"
     rate, samples = codec.sample_rate, codec.samples
     policy = ClipPolicy(
@@ -113,7 +113,7 @@ def _read_sound(path: Path, model: Pretrained, codec: Codec, known: dict[str, An
         survey = policy.survey(header)
         used = min(survey.length, samples)
         wave = read_wave(header, rate, survey.begin, used, channels)
-        # As the model's dataset does; a run from before there was such a flag has none.
+        # As in the model's dataset; runs from before this flag have none.
         wave = wave - find_offset(wave, rate) if known.get("remove_offset", False) else wave
     except UnreadableSound as error:
         raise UserError(f"{path} cannot be read as a sound: {error}") from error
@@ -127,12 +127,12 @@ def _read_sound(path: Path, model: Pretrained, codec: Codec, known: dict[str, An
 
 
 def _remarks(header: SoundFile, rate: int, length: int, samples: int, gain_db: float) -> list[str]:
-    """What was done to a sound, in words."""
+    """The conversions applied to a sound, as text."""
     said = [] if header.sample_rate == rate else [f"{header.sample_rate} Hz made {rate} Hz"]
     if length > samples:
         said.append(f"the first {samples / rate:.2f} s of {length / rate:.2f} s")
     elif length < samples:
-        said.append(f"{length / rate:.2f} s, filled with silence to {samples / rate:.2f} s")
+        said.append(f"{length / rate:.2f} s, padded with silence to {samples / rate:.2f} s")
     return [*said, f"{gain_db:+.1f} dB"] if gain_db else said
 
 

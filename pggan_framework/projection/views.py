@@ -1,6 +1,6 @@
-"""What of pictures is compared: their pixels at several sizes, the magnitudes and phases of sounds, features.
+"""Views of images to compare: pixels at several sizes, magnitudes and phases of sounds, extractor features.
 
-Each view turns pictures [N, C, h, w] into parts, tensors [N, ...] whose squared differences are what they differ in.
+Each view turns images [N, C, h, w] into parts, tensors [N, ...] whose squared differences are compared.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 View = Callable[[Tensor], list[Tensor]]
 
 SMALLEST = 4
-"""Pixels: a side is halved for as long as it is longer."""
+"""Pixels: a side is halved while it is longer."""
 MINOR = 0.1
-"""Weight of phases, real and imaginary parts and single samples, of which the ear hears little, beside magnitudes."""
+"""Weight, relative to magnitudes, of phases, real and imaginary parts and samples, which are hardly audible."""
 WINDOWS = (2048, 1024, 512, 256)
 """Windows of the spectra of folded waveforms, samples."""
 FLOOR = 1e-6
@@ -33,7 +33,7 @@ FLOOR = 1e-6
 
 
 class Term(NamedTuple):
-    """A view, and its weight among the others."""
+    """A view, and its weight."""
 
     name: str
     weight: float
@@ -41,15 +41,15 @@ class Term(NamedTuple):
 
 
 def picture_terms(codec: Codec | None, weight: float) -> list[Term]:
-    """What is compared of the pictures themselves; all weights together are about `weight`.
+    """The terms on the images themselves; all weights add up to about `weight`.
 
-    Sounds are compared by their magnitudes. Phases are told apart on a circle, the louder the place the more, and weigh
-    `MINOR`; so do real and imaginary parts, beside the magnitudes that follow from them. Folded waveforms are compared
-    by their spectra with several windows (Yamamoto et al. 2020, arXiv 1910.11480), and the samples weigh `MINOR`.
+    Sounds are compared by their magnitudes. Phases are compared on the unit circle, weighted by loudness, with weight
+    `MINOR`; so are real and imaginary parts, in addition to their magnitudes. Folded waveforms are compared by their
+    spectra with several windows (Yamamoto et al. 2020, arXiv 1910.11480), and by their samples with weight `MINOR`.
 
     Args:
-        codec: what the pictures are pictures of; None for plain pictures.
-        weight: of the whole.
+        codec: the codec of the images; None for plain images.
+        weight: total weight.
     """
     if codec is None:
         return [Term("pixels", weight, lambda pictures: pyramid(premultiplied(pictures)))]
@@ -68,14 +68,14 @@ def picture_terms(codec: Codec | None, weight: float) -> list[Term]:
 
 
 def feature_term(extractor: Extractor, weight: float, codec: Codec | None, places: bool) -> Term:
-    """What is compared by a feature extractor, which sees sounds as grey pictures of their magnitudes.
+    """The term on features of an extractor, which receives sounds as grey images of their magnitudes.
 
     Args:
-        extractor: makes the features.
-        weight: among the other terms.
-        codec: what the pictures are pictures of; None for plain pictures.
-        places: compare inner layers place by place, each scaled to unit length across its channels (LPIPS without its
-            learned weights, Zhang et al. 2018, arXiv 1801.03924); else the features of the whole picture.
+        extractor: the extractor.
+        weight: its weight.
+        codec: the codec of the images; None for plain images.
+        places: compare inner layers position by position, each scaled to unit length across its channels (LPIPS without
+            its learned weights, Zhang et al. 2018, arXiv 1801.03924); else the features of the whole image.
     """
 
     def view(pictures: Tensor) -> list[Tensor]:
@@ -91,7 +91,7 @@ def feature_term(extractor: Extractor, weight: float, codec: Codec | None, place
 
 
 def pyramid(pictures: Tensor) -> list[Tensor]:
-    """Pictures [N, C, h, w], and their means over boxes, each side halved down to `SMALLEST`."""
+    """Images [N, C, h, w], and their box means, each side halved down to `SMALLEST`."""
     levels = [pictures]
     while True:
         factors = [2 if side > SMALLEST and side % 2 == 0 else 1 for side in levels[-1].shape[2:]]
@@ -101,7 +101,7 @@ def pyramid(pictures: Tensor) -> list[Tensor]:
 
 
 def premultiplied(pictures: Tensor) -> Tensor:
-    """RGBA pictures [N, 4, h, w] with colours times opacity, since nobody sees those of what is transparent."""
+    """RGBA images [N, 4, h, w] with colours multiplied by opacity: colours of transparent pixels are invisible."""
     if pictures.shape[1] != 4:
         return pictures
     opacity = (pictures[:, 3:] + 1) / 2
@@ -109,9 +109,9 @@ def premultiplied(pictures: Tensor) -> Tensor:
 
 
 def magnitudes(pictures: Tensor, kinds: tuple[str, ...]) -> Tensor:
-    """Log magnitudes [N, channels of the wave, h, w], -1 for silence, of pictures whose channels are of these kinds.
+    """Log magnitudes [N, channels of the wave, h, w], -1 for silence, of images with channels of these kinds.
 
-    They are there, or follow from the real and the imaginary part; of the real part alone its size is taken.
+    They are channels, or computed from the real and imaginary parts, or the absolute value of the real part alone.
     """
     return torch.stack(list(_magnitudes(pictures, kinds)), 1)
 
@@ -129,7 +129,7 @@ def _magnitudes(pictures: Tensor, kinds: tuple[str, ...]) -> Iterator[Tensor]:
 
 
 def _phases(pictures: Tensor, kinds: tuple[str, ...]) -> list[Tensor]:
-    """Steps of phase as points of a circle, as large as the place is loud: [N, 2, channels of the wave, h, w]."""
+    """Phase steps as points on a circle, scaled by loudness: [N, 2, channels of the wave, h, w]."""
     loudness = (magnitudes(pictures, kinds) + 1) / 2
     angles = torch.pi * pictures[:, [index for index, kind in enumerate(kinds) if kind == "phase step"]]
     return [torch.stack([loudness * angles.cos(), loudness * angles.sin()], 1)]
@@ -156,6 +156,6 @@ def wave_spectra(pictures: Tensor, size: tuple[int, int]) -> list[Tensor]:
 
 
 def _loudness(pictures: Tensor, codec: Codec) -> Tensor:
-    """What an extractor sees of sounds: magnitudes, or the pictures where they have none."""
+    """The extractor's input for sounds: magnitudes, or the images if they have none."""
     kinds = codec.channel_kinds()
     return pictures if set(kinds) == {"value"} else magnitudes(pictures, kinds)

@@ -1,16 +1,16 @@
-"""Recipes that make a folder of pictures or sounds to train on, from packages anyone can install.
+"""Recipes: build a training folder of images or sounds from publicly available packages.
 
-Each is a module of its name here, in the table `RECIPES`, with
+Each recipe is a module listed in `RECIPES`, with
 
-- ``EXAMPLE``: command lines, for the help: what to install, and the recipe;
-- ``THINGS``: what is counted while it is made: cats, notes;
-- ``add_arguments(parser)``: its flags beside ``OUT``, which all have; `drawn_arguments` are those of drawn pictures;
-- ``run(given, progress) -> str``: makes ``given.out`` and says in words what it made, with the credit that is due.
+- ``EXAMPLE``: example commands for the help: installation, and the recipe;
+- ``THINGS``: the unit of its progress: cats, notes;
+- ``make_NAME(out, ..., progress)``: creates the folder; its other parameters, with the help of its docstring, are the
+  flags, ``source`` as ``--from``;
+- ``summary(given, made) -> str``: what ``make_NAME`` has made by these flags, with the required credit.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,17 +22,17 @@ from pggan_framework.storage.atomic import sweep, temporary_name
 RECIPES = {
     "cats": "cartoon cats, PNG (art: David Revoy, CC-BY-4.0, from the package robohash)",
     "notes": "single notes of known pitch, WAV (needs fluidsynth and a General MIDI soundfont)",
-    "fashion": "clothes in ten classes, grey PNG of 32x32, a folder a class (Fashion-MNIST, MIT; a Debian package)",
+    "fashion": "clothes in ten classes, grey PNG of 32x32, a folder per class (Fashion-MNIST, MIT; a Debian package)",
     "avatars": "cartoon faces with label maps, PNG (art: ToonHead by Johan Melin, CC BY 4.0; needs node)",
-    "units": "pixel art of creatures, transparent PNG of 72x72, a folder a people (Wesnoth, GPL-2+; a Debian package)",
+    "units": "pixel art of creatures, transparent PNG of 72x72, a folder per race (Wesnoth, GPL-2+; a Debian package)",
     "chorales": "clips of Bach's chorales, WAV (scores of the package music21; needs fluidsynth and a soundfont)",
-    "drums": "drums and other short sounds, FLAC, a folder a kind (Sonic Pi, CC0; a Debian package)",
-    "digits": "spoken digits or other words, WAV, a folder a word, several voices (needs espeak-ng)",
+    "drums": "drums and other short sounds, FLAC, one folder per kind (Sonic Pi, CC0; a Debian package)",
+    "digits": "spoken digits or other words, WAV, one folder per word, several voices (needs espeak-ng)",
 }
-"""The recipes, each a module here, and a line on what it makes."""
+"""The recipes, each a module of this package, with a one-line description."""
 
 Progress = Callable[[int, int], None]
-"""Called with how many are done, and of how many."""
+"""Called with the number of finished items, and the total."""
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Yields a temporary sibling of `path`; it is renamed to `path` at the end, or removed if the block raises.
 
     Raises:
-        UserError: if `path` is there already and is not an empty folder, or cannot be made.
+        UserError: if `path` exists and is not an empty folder, or cannot be created.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} exists already; give a new folder, or remove it first")
@@ -50,6 +50,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent, path.name)
         temporary = temporary_name(path)
+        shutil.rmtree(temporary, ignore_errors=True)  # of a killed start with the same number: containers have one
         temporary.mkdir()
     except OSError as error:
         raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
@@ -61,7 +62,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def at_least(name: str, value: float, least: float) -> None:
-    """Check a number of the user's.
+    """Check a number given by the user.
 
     Raises:
         UserError: if `value` is below `least`.
@@ -70,22 +71,14 @@ def at_least(name: str, value: float, least: float) -> None:
         raise UserError(f"{name} is {value}; it must be at least {least}")
 
 
-def drawn_arguments(parser: argparse.ArgumentParser, count: int, what: str, most: str = "") -> None:
-    """The flags of recipes that draw pictures: how many `what`, how large, on which background."""
-    parser.add_argument("--count", type=int, default=count, help=f"how many{most}")
-    parser.add_argument("--size", type=int, default=64, help="side in pixels")
-    parser.add_argument("--background", default="white", help="a name, or #rrggbb")
-    parser.add_argument("--seed", type=int, default=0, help=f"which {what}")
-
-
 def check_drawn(count: int, size: int, seed: int, background: str) -> tuple[int, int, int]:
-    """Check the values of `drawn_arguments`.
+    """Check the flags of recipes that draw images.
 
     Returns:
         Red, green and blue of the background, 0 to 255.
 
     Raises:
-        UserError: if a number is not usable, or there is no such colour.
+        UserError: if a number is out of range, or the colour does not exist.
     """
     from PIL import ImageColor
 

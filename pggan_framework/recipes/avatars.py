@@ -1,7 +1,7 @@
 """Cartoon faces with label maps: Johan Melin's ToonHead, drawn by DiceBear, each face twice.
 
-The second time every part has one colour, so that the class of every pixel is known. ToonHead is CC BY 4.0; DiceBear
-is MIT, resvg-js MPL-2.0.
+The second drawing has one colour per part, which gives the class of every pixel. ToonHead is CC BY 4.0; DiceBear is
+MIT, resvg-js MPL-2.0.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
-from pggan_framework.recipes import Progress, check_drawn, drawn_arguments, new_folder
+from pggan_framework.recipes import Progress, check_drawn, new_folder
 
 CREDIT = "Faces: ToonHead by Johan Melin (www.johanmelin.com), CC BY 4.0, remixed by DiceBear (www.dicebear.com)."
-"""The line that has to go with the pictures."""
+"""The credit to distribute with the images."""
 
 THINGS = "faces"
 EXAMPLE = """  npm install --prefix avatars_npm @dicebear/core@9 @dicebear/toon-head@9 @resvg/resvg-js@2
@@ -41,12 +41,12 @@ CLASSES: dict[str, tuple[int, int, int]] = {
     "white": (246, 241, 228),
     "dark": (63, 30, 30),
 }
-"""The classes by their numbers, and the colours they are drawn in for the maps; the last two are the drawing's own."""
+"""The classes by index, and their colours in the maps' drawings; the last two are the drawing's own."""
 
 FINER = 4
-"""A map is drawn this many times larger; the class that is most of a pixel is the pixel's."""
+"""Supersampling factor of the maps; a pixel's class is the most frequent one in it."""
 
-# Run by node in the folder of the modules, where its imports are looked for.
+# Run by node in the folder of the modules, where its imports are resolved.
 SCRIPT = """
 import { createAvatar } from '@dicebear/core';
 import * as toonHead from '@dicebear/toon-head';
@@ -67,16 +67,9 @@ for (let index = 1; index <= count; index++) {
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    drawn_arguments(parser, 2000, "faces")
-    parser.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the folder with node_modules")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Make what the flags say, and tell what it is."""
-    make_avatars(given.out, given.count, given.size, given.source, given.seed, given.background, progress)
-    return f"{given.count} pairs of {given.size}x{given.size}, classes {', '.join(CLASSES)}. {CREDIT}"
+def summary(given: argparse.Namespace, made: int) -> str:
+    """What was made by these flags."""
+    return f"{made} pairs of {given.size}x{given.size}, classes {', '.join(CLASSES)}. {CREDIT}"
 
 
 def make_avatars(
@@ -90,23 +83,23 @@ def make_avatars(
 ) -> int:
     """Write ``images/00001.png`` ..., their maps ``labels/00001.png`` ... and ``CREDITS.txt`` into a new folder.
 
-    The same seed gives the same faces, and a larger count begins with the same ones. A map is a PNG with a palette,
-    whose numbers are the places in `CLASSES`.
+    The same seed gives the same faces; a larger count extends them. A map is a PNG with a palette, whose indices are
+    those of `CLASSES`.
 
     Args:
-        out: the folder to make.
-        count: how many faces.
-        size: side of the square pictures, in pixels.
-        source: the folder that has ``node_modules``; the current one if not given.
-        seed: which faces.
+        out: the folder to create.
+        count: number of faces.
+        size: side of the square images, in pixels.
+        source: the folder with ``node_modules`` (default: the current one).
+        seed: random seed of the faces.
         background: a colour: ``white``, ``#a0b0c0`` ...
         progress: called after each face.
 
     Returns:
-        How many pairs were written.
+        The number of pairs.
 
     Raises:
-        UserError: if node or a module is missing, a number or the colour is not usable, or `out` exists.
+        UserError: if node or a module is missing, a number or the colour is invalid, or `out` exists.
     """
     from PIL import Image
 
@@ -140,7 +133,7 @@ def make_avatars(
 def snap(pixels: NDArray[np.uint8], finer: int) -> NDArray[np.uint8]:
     """A drawing [H * finer, W * finer, 3] in the classes' colours, shaded or not -> class numbers [H, W].
 
-    Each pixel goes to the nearest colour, each box of finer x finer pixels to the class that most of it has.
+    Each pixel is assigned to the nearest colour, each box of finer x finer pixels to its most frequent class.
     """
     colours = np.array(list(CLASSES.values()), dtype=np.int64)
     distance = np.square(pixels[..., None, :].astype(np.int64) - colours).sum(-1)
@@ -153,7 +146,7 @@ def snap(pixels: NDArray[np.uint8], finer: int) -> NDArray[np.uint8]:
 def _node() -> str:
     node = shutil.which("node")
     if node is None:
-        raise UserError(f"there is no node, which draws the faces; {NODE}")
+        raise UserError(f"node, which draws the faces, is not installed; {NODE}")
     return node
 
 
@@ -167,7 +160,7 @@ def _modules(source: Path | None) -> Path:
 
 
 def _draw(command: list[str], modules: Path, count: int, progress: Progress | None) -> None:
-    """Run node, which says the number of each face that is drawn."""
+    """Run node, which prints the index of each finished face."""
     with subprocess.Popen(
         command, cwd=modules, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
     ) as process:

@@ -1,4 +1,4 @@
-"""Cartoon cats: body, fur, eyes, mouth and accessory of the ``robohash`` package laid over each other.
+"""Cartoon cats: body, fur, eyes, mouth and accessory of the ``robohash`` package, composited.
 
 The parts are David Revoy's cat avatar generator, CC-BY-4.0. There are 360,000
 combinations; a few look alike, since a scarf hides a mouth.
@@ -14,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
-from pggan_framework.recipes import Progress, check_drawn, drawn_arguments, new_folder
+from pggan_framework.recipes import Progress, check_drawn, new_folder
 
-CREDIT = (
-    "Cat pictures composed from the parts by David Revoy (www.peppercarrot.com), CC-BY-4.0, as shipped in robohash."
-)
-"""The line that has to go with the pictures."""
+CREDIT = "Cat images composed from the parts by David Revoy (www.peppercarrot.com), CC-BY-4.0, as shipped in robohash."
+"""The credit to distribute with the images."""
 
 INSTALL = (
-    "run 'pip install robohash==2.0' (44 MB; pictures by David Revoy, CC-BY-4.0), or unpack its wheel and give the"
+    "run 'pip install robohash==2.0' (44 MB; images by David Revoy, CC-BY-4.0), or unpack its wheel and give the"
     " folder with --from"
 )
 
@@ -35,18 +33,9 @@ Layer = NDArray[np.floating]
 """A premultiplied part [size, size, 4], values 0 to 1."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    drawn_arguments(parser, 3000, "cats", ", up to 360000")
-    parser.add_argument(
-        "--from", dest="source", type=Path, metavar="DIR", help="the package unpacked, if not installed"
-    )
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Make what the flags say, and tell what it is."""
-    make_cats(given.out, given.count, given.size, given.source, given.seed, given.background, progress)
-    return f"{given.count} cats of {given.size}x{given.size}. {CREDIT}"
+def summary(given: argparse.Namespace, made: int) -> str:
+    """What was made by these flags."""
+    return f"{made} cats of {given.size}x{given.size}. {CREDIT}"
 
 
 def make_cats(
@@ -60,24 +49,24 @@ def make_cats(
 ) -> int:
     """Write `count` different combinations as ``cat_00000.png`` ... and a ``CREDITS.txt`` into the new folder `out`.
 
-    The same seed gives the same pictures, and a larger count begins with the same ones. The parts are shrunk with a
-    Lanczos filter, colours premultiplied by alpha so that no dark or bright rim appears.
+    The same seed gives the same images; a larger count extends them. The parts are reduced with a Lanczos filter, their
+    colours premultiplied by alpha, so that no dark or bright rim appears.
 
     Args:
-        out: the folder to make.
-        count: how many.
-        size: side of the square pictures, in pixels.
-        source: the unpacked ``robohash`` package, or any folder above or below it on the way to ``set4``; without it
-            the installed package is used.
-        seed: which cats.
+        out: the folder to create.
+        count: number of cats.
+        size: side of the square images, in pixels.
+        source: the unpacked ``robohash`` package, or any folder above or below it on the path to ``set4`` (default: the
+            installed package).
+        seed: random seed of the cats.
         background: a colour Pillow knows: ``white``, ``#a0b0c0`` ...
-        progress: called after each picture.
+        progress: called after each image.
 
     Returns:
-        How many pictures were written.
+        The number of images.
 
     Raises:
-        UserError: if the parts are not found, a number or the colour is not usable, or `out` exists.
+        UserError: if the parts are missing, a number or the colour is invalid, or `out` exists.
     """
     from PIL import Image
 
@@ -100,10 +89,10 @@ def make_cats(
 
 
 def find_parts(source: Path | None) -> list[Path]:
-    """The folders of parts in the order they are laid over each other, body first.
+    """The folders of parts in compositing order, body first.
 
     Raises:
-        UserError: if there are none, saying what to install.
+        UserError: if there are none; the message says what to install.
     """
     if source is not None:
         starts = [source]
@@ -120,17 +109,17 @@ def find_parts(source: Path | None) -> list[Path]:
 
 
 def load_layer(file: Path, size: int) -> Layer:
-    """One part, shrunk to [size, size, 4], premultiplied, 0 to 1."""
+    """One part, reduced to [size, size, 4], premultiplied, 0 to 1."""
     from PIL import Image
 
     with Image.open(file) as image:
         small = image.convert("RGBA").convert("RGBa").resize((size, size), Image.Resampling.LANCZOS)
-    # NumPy cannot be handed the mode RGBa, its bytes can.
+    # NumPy does not accept the mode RGBa, but its bytes.
     return np.frombuffer(small.tobytes(), np.uint8).reshape(size, size, 4) / 255
 
 
 def compose(parts: list[Layer], background: Layer) -> NDArray[np.uint8]:
-    """Lay premultiplied parts over a background colour [3]; uint8 [size, size, 3]."""
+    """Composite premultiplied parts over a background colour [3]; uint8 [size, size, 3]."""
     picture: Layer = np.broadcast_to(background, (*parts[0].shape[:2], 3))
     for part in parts:
         picture = part[..., :3] + picture * (1 - part[..., 3:])

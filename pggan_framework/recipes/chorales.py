@@ -19,7 +19,7 @@ CREDIT = (
     "Music by J. S. Bach, scores as encoded for music21's corpus: their encoders permit its distribution, some not its"
     " commercial use; see corpus/license.txt in the package."
 )
-"""The line that has to go with the sounds."""
+"""The credit to distribute with the sounds."""
 INSTALL = (
     "run 'pip install --no-deps music21' (20 MB; BSD, its scores with their encoders' permission, some not for"
     " commercial use), or unpack its wheel and give the folder with --from"
@@ -33,45 +33,22 @@ EXAMPLE = """  pip install --no-deps music21
 """
 
 TEMPO = 84.0
-"""Quarters a minute, where a score does not say."""
+"""Quarters per minute, for scores without tempo."""
 VELOCITY = 80
 GAIN = 1.0
-"""Fifteen voices of the grand piano, the most there are, stay below full scale; four reach a quarter of it."""
+"""With it fifteen voices of the grand piano, the most that occur, stay below full scale; four reach a quarter of it."""
 CHANNELS = [channel for channel in range(16) if channel != 9]
-"""Those of MIDI; 9, counted from 0, is for drums."""
+"""MIDI channels; 9, counted from 0, is for drums."""
 LONGEST = 600.0
-"""Seconds of music in one rendering: bounds the temporary file and the memory."""
+"""Seconds of music per rendering: limits the temporary file and the memory."""
 REST = 3.0
-"""Seconds between two pieces in the rendering, so that none rings into the next."""
+"""Seconds between two pieces in the rendering, so that no tone rings into the next piece."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument("--count", type=int, default=1000, help="how many clips, at most")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of a clip")
-    parser.add_argument("--rate", type=int, default=16000, help="sample rate in Hz, 8000 to 96000")
-    parser.add_argument(
-        "--program", type=int, default=0, help="General MIDI instrument: 0 grand piano, 19 church organ"
-    )
-    parser.add_argument("--soundfont", type=Path, metavar="FILE", help="an .sf2 or .sf3 file other than Debian's")
-    parser.add_argument("--from", dest="source", type=Path, metavar="DIR", help="music21 unpacked, if not installed")
-    parser.add_argument("--seed", type=int, default=0, help="which chorales")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Make what the flags say, and tell what it is."""
-    count, pieces, clipped = make_chorales(
-        given.out,
-        given.count,
-        given.seconds,
-        given.rate,
-        given.program,
-        given.soundfont,
-        given.source,
-        given.seed,
-        progress,
-    )
-    fewer = "" if count == given.count else ", which are all"
+def summary(given: argparse.Namespace, made: tuple[int, int, int]) -> str:
+    """What was made by these flags."""
+    count, pieces, clipped = made
+    fewer = "" if count == given.count else ", which is all there are"
     warning = f"; {clipped} samples are clipped" if clipped else ""
     return f"{count} clips of {given.seconds} s at {given.rate} Hz from {pieces} chorales{fewer}{warning}. {CREDIT}"
 
@@ -89,27 +66,27 @@ def make_chorales(
 ) -> tuple[int, int, int]:
     """Write ``bwv253_003.wav`` ..., 16-bit mono, ``labels.csv`` and ``CREDITS.txt`` into the new folder `out`.
 
-    The chorales come in an order drawn by `seed`, each cut from its beginning into clips side by side; what is left at
-    its end is shorter than a clip and is not used. The tempo is the score's, or 84 quarters a minute. The same seed
-    gives the same clips, and a larger count begins with the same ones. ``labels.csv`` has for each file its piece,
-    where it begins in seconds, and the sharps of the piece's key (negative: flats).
+    The chorales are shuffled by `seed`, and each is cut from its beginning into adjacent clips; a shorter rest at its
+    end is not used. The tempo is the score's, or 84 quarters per minute. The same seed gives the same clips; a larger
+    count extends them. ``labels.csv`` has for each file its piece, its start in seconds, and the sharps of the piece's
+    key (negative: flats).
 
     Args:
-        out: the folder to make.
-        count: how many clips, at most.
+        out: the folder to create.
+        count: largest number of clips.
         seconds: length of a clip.
         rate: sample rate in Hz, 8000 to 96000.
         program: General MIDI instrument, 0 to 127.
-        soundfont: an .sf2 or .sf3 file; by default Debian's ``fluid-soundfont-gm``.
-        source: the unpacked package music21, or its ``corpus/bach``; without it the installed one is used.
-        seed: the order of the chorales.
+        soundfont: an .sf2 or .sf3 file (default: Debian's ``fluid-soundfont-gm``).
+        source: the unpacked package music21, or its ``corpus/bach`` (default: the installed package).
+        seed: random seed of the order of chorales.
         progress: called after each batch of clips.
 
     Returns:
-        How many clips were written, from how many chorales, and how many samples stand at full scale (clipping).
+        The number of clips, of chorales, and of samples at full scale (clipping).
 
     Raises:
-        UserError: if music21, fluidsynth or the soundfont is missing, a number is not usable, or `out` exists.
+        UserError: if music21, fluidsynth or the soundfont is missing, a number is invalid, or `out` exists.
     """
     at_least("count", count, 1)
     at_least("seconds", seconds, 0.05)
@@ -147,7 +124,7 @@ def find_scores(source: Path | None) -> list[Path]:
     """The scores of Bach in the corpus, by name.
 
     Raises:
-        UserError: if there are none, saying what to install.
+        UserError: if there are none; the message says what to install.
     """
     if source is not None:
         starts = [source]
@@ -164,7 +141,7 @@ def find_scores(source: Path | None) -> list[Path]:
 
 
 Piece = tuple[str, Score, int]
-"""A name, what is played, and how many clips of it are wanted."""
+"""A name, its notes, and the number of clips to cut from it."""
 
 
 def _batches(files: list[Path], seconds: float, count: int) -> Iterator[list[Piece]]:
@@ -203,8 +180,8 @@ def _render(
             on = now + round(float(note.onset) * scale)
             off = min(now + round(float(note.onset + note.duration) * scale), end)
             if on < end:
-                # A channel for each part: two voices may be on one key. Of what happens at once, keys go up first: else
-                # a repeated note would end as it begins.
+                # One channel per part, since two voices may hold one key. Of simultaneous events, key releases come
+                # first: # otherwise a repeated note would end as it begins.
                 channel = CHANNELS[note.part % len(CHANNELS)]
                 events.append((on, 2, bytes([0x90 | channel, note.pitch, VELOCITY])))
                 events.append((max(off, on + 1), 1, bytes([0x80 | channel, note.pitch, 0])))

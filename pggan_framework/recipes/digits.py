@@ -1,4 +1,4 @@
-"""Spoken digits, or any words, in several voices, by the command ``espeak-ng``."""
+"""Spoken digits, or any words, in several voices, from the command ``espeak-ng``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pggan_framework.errors import UserError, nearest
 from pggan_framework.recipes import Progress, at_least, new_folder
 from pggan_framework.recipes.notes import within
 
-INSTALL = "run 'apt-get install espeak-ng' (GPL-3 or later; what it speaks is yours)"
+INSTALL = "run 'apt-get install espeak-ng' (GPL-3 or later; its output is free of it)"
 
 THINGS = "words"
 EXAMPLE = """  apt-get install espeak-ng
@@ -24,58 +25,46 @@ EXAMPLE = """  apt-get install espeak-ng
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 VOICES = ("en-us", "en-us+f3", "en-us+m4", "en-gb", "en-gb+f2", "en-gb-scotland", "en-gb-x-rp+f4", "en-029+m7")
-"""Accents, and after a ``+`` another speaker."""
+"""Accents; after a ``+`` another speaker."""
 SPEED = (130, 190)
-"""Words a minute."""
+"""Words per minute."""
 PITCH = (30, 70)
 """espeak's, 0 to 99."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument("--count", type=int, default=1000, help="how many")
-    parser.add_argument("--words", nargs="+", metavar="WORD", default=list(DIGITS), help="what is spoken")
-    parser.add_argument("--voices", nargs="+", metavar="VOICE", default=list(VOICES), help="see 'espeak-ng --voices'")
-    parser.add_argument("--speed", type=int, nargs=2, metavar=("LOW", "HIGH"), default=SPEED, help="words a minute")
-    parser.add_argument("--pitch", type=int, nargs=2, metavar=("LOW", "HIGH"), default=PITCH, help="0 to 99")
-    parser.add_argument("--seed", type=int, default=0, help="which voices, speeds and pitches")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Make what the flags say, and tell what it is."""
-    speed, pitch = (given.speed[0], given.speed[1]), (given.pitch[0], given.pitch[1])
-    make_digits(given.out, given.count, given.words, given.voices, speed, pitch, given.seed, progress)
+def summary(given: argparse.Namespace, _: None) -> str:
+    """What was made by these flags."""
     return f"{given.count} recordings of {len(given.words)} words in {len(given.voices)} voices at 22050 Hz"
 
 
 def make_digits(
     out: Path,
     count: int = 1000,
-    words: list[str] | tuple[str, ...] = DIGITS,
-    voices: list[str] | tuple[str, ...] = VOICES,
+    words: Sequence[str] = DIGITS,
+    voices: Sequence[str] = VOICES,
     speed: tuple[int, int] = SPEED,
     pitch: tuple[int, int] = PITCH,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> None:
-    """Write ``zero/0007_en-us+f3.wav`` ..., 16-bit mono, a folder a word, and ``labels.csv`` into the new folder `out`.
+    """Write ``zero/0007_en-us+f3.wav`` ..., 16-bit mono, a folder per word, and ``labels.csv`` into the folder `out`.
 
-    The words take turns; voice, speed and pitch are drawn uniformly. A recording is as long as the word, half a second
-    or so. The same seed gives the same ones, and a larger count begins with them. ``labels.csv`` has for each its word,
-    voice, speed and pitch.
+    The words take turns; voice, speed and pitch are drawn uniformly. A recording is as long as the word, about half a
+    second. The same seed gives the same recordings; a larger count extends them. ``labels.csv`` has the word, voice,
+    speed and pitch of each.
 
     Args:
-        out: the folder to make.
-        count: how many.
-        words: what is spoken.
+        out: the folder to create.
+        count: number of recordings.
+        words: the words to speak.
         voices: espeak's names.
-        speed: slowest and fastest, in words a minute, 80 to 450.
+        speed: slowest and fastest, in words per minute, 80 to 450.
         pitch: lowest and highest, 0 to 99.
-        seed: which voices, speeds and pitches.
+        seed: random seed of voices, speeds and pitches.
         progress: called after each word.
 
     Raises:
-        UserError: if espeak-ng is missing or fails, has no such voice, a number is not usable, or `out` exists.
+        UserError: if espeak-ng is missing or fails, lacks a voice, a number is invalid, or `out` exists.
     """
     at_least("count", count, 1)
     at_least("seed", seed, 0)
@@ -83,7 +72,7 @@ def make_digits(
     within("pitch", pitch, 0, 99)
     folders = {word: _folder(word) for word in words}
     if not words or not all(folders.values()) or len(set(folders.values())) < len(words):
-        raise UserError(f"words {' '.join(words)}: allowed are words with a letter or a digit each, each once")
+        raise UserError(f"words {' '.join(words)}: allowed are distinct words with at least one letter or digit")
     command = find_espeak()
     _check_voices(command, voices)
     random = np.random.default_rng(seed)
@@ -108,10 +97,10 @@ def make_digits(
 
 
 def find_espeak() -> str:
-    """The command.
+    """The path of espeak-ng.
 
     Raises:
-        UserError: if it is missing, saying what to install.
+        UserError: if it is missing; the message says what to install.
     """
     command = shutil.which("espeak-ng")
     if command is None:
@@ -124,11 +113,11 @@ def _folder(word: str) -> str:
     return re.sub(r"\W+", "-", word.strip().lower()).strip("-_")
 
 
-def _check_voices(command: str, voices: list[str] | tuple[str, ...]) -> None:
-    """espeak-ng quietly speaks in its own voice where it does not know a variant.
+def _check_voices(command: str, voices: Sequence[str]) -> None:
+    """Check the voices, since espeak-ng silently uses its default for unknown variants.
 
     Raises:
-        UserError: if a language or a variant is not there.
+        UserError: if a language or a variant does not exist.
     """
     if not voices:
         raise UserError("no voice is given; see 'espeak-ng --voices'")
@@ -147,7 +136,7 @@ def _check_voices(command: str, voices: list[str] | tuple[str, ...]) -> None:
 
 
 def _listed(command: str, flag: str, column: int) -> set[str]:
-    """A column of a list of espeak-ng's."""
+    """A column of one of espeak-ng's lists."""
     done = subprocess.run([command, flag], capture_output=True, text=True, check=False)
     rows = [line.split() for line in done.stdout.splitlines()[1:]]
     found = {row[column] for row in rows if len(row) > column}
@@ -160,7 +149,7 @@ def _speak(command: str, word: str, voice: str, speed: int, pitch: int, file: Pa
     """Write one recording.
 
     Raises:
-        UserError: if espeak-ng fails, quoting it.
+        UserError: if espeak-ng fails; the message quotes it.
     """
     flags = ["-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(file)]
     done = subprocess.run([command, *flags, "--", word], capture_output=True, text=True, check=False)

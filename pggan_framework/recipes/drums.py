@@ -1,9 +1,10 @@
-"""Drums and other short sounds, a folder a kind: the samples of Sonic Pi, from Debian's ``sonic-pi-samples``, CC0."""
+"""Drums and other short sounds, one folder per kind: Sonic Pi's samples from Debian's ``sonic-pi-samples``, CC0."""
 
 from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,13 @@ from pggan_framework.errors import UserError, nearest
 from pggan_framework.recipes import Progress, at_least, new_folder
 
 CREDIT = "Samples of Sonic Pi (sonic-pi.net), collected from freesound.org, CC0 1.0."
-"""Where they come from; CC0 asks for nothing."""
+"""The source; CC0 requires no credit."""
 INSTALL = (
     "run 'apt-get install sonic-pi-samples' (22 MB; CC0), or unpack the package of Debian or Ubuntu with 'dpkg-deb -x'"
     " and give the folder with --from"
 )
 INSTALLED = Path("/usr/share/sonic-pi/samples")
-"""Where Debian's package puts them."""
+"""The folder of Debian's package."""
 
 THINGS = "sounds"
 EXAMPLE = """  apt-get install sonic-pi-samples
@@ -27,55 +28,40 @@ EXAMPLE = """  apt-get install sonic-pi-samples
 """
 
 KINDS = ("bd", "drum", "elec", "perc", "sn", "tabla")
-"""Those that are struck; ``bd`` are bass drums, ``sn`` snares."""
+"""Percussive kinds; ``bd`` are bass drums, ``sn`` snares."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument(
-        "--kinds",
-        nargs="+",
-        metavar="KIND",
-        default=list(KINDS),
-        help="which kinds, the beginnings of the files' names",
-    )
-    parser.add_argument("--count", type=int, help="how many, drawn from all; all where it is not given")
-    parser.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the package unpacked, or Sonic Pi")
-    parser.add_argument("--seed", type=int, default=0, help="which, where --count is given")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Make what the flags say, and tell what it is."""
-    counts = make_drums(given.out, given.kinds, given.count, given.source, given.seed, progress)
-    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
-    return f"{sum(counts.values())} sounds: {kinds}. {CREDIT}"
+def summary(_: argparse.Namespace, made: dict[str, int]) -> str:
+    """What was made by these flags."""
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(made.items()))
+    return f"{sum(made.values())} sounds: {kinds}. {CREDIT}"
 
 
 def make_drums(
     out: Path,
-    kinds: list[str] | tuple[str, ...] = KINDS,
+    kinds: Sequence[str] = KINDS,
     count: int | None = None,
     source: Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Copy the samples as ``bd/bd_808.flac`` ... into the new folder `out`, a folder a kind, with a ``CREDITS.txt``.
+    """Copy the samples as ``bd/bd_808.flac`` ... into the new folder `out`, a folder per kind, with a ``CREDITS.txt``.
 
     They are 44.1 kHz, mono or stereo, a tenth of a second to several seconds long.
 
     Args:
-        out: the folder to make.
-        kinds: the beginnings of the files' names, up to the first ``_``.
-        count: how many; a larger count begins with the same ones. All by default.
-        source: the unpacked package, Sonic Pi's folder, or its ``samples``; without it the installed package is used.
-        seed: which ones, where a count is given.
+        out: the folder to create.
+        kinds: prefixes of the files' names, up to the first ``_``.
+        count: number of samples; a larger count extends the selection (default: all).
+        source: the unpacked package, Sonic Pi's folder, or its ``samples`` (default: the installed package).
+        seed: random seed of the selection by `count`.
         progress: called after each sample.
 
     Returns:
-        How many there are of each kind.
+        The number of samples of each kind.
 
     Raises:
-        UserError: if the samples are not found, there is no such kind, a number is not usable, or `out` exists.
+        UserError: if the samples are missing, a kind does not exist, a number is invalid, or `out` exists.
     """
     if count is not None:
         at_least("count", count, 1)
@@ -112,7 +98,7 @@ def find_samples(source: Path | None) -> Path:
     """The folder of samples.
 
     Raises:
-        UserError: if there is none, saying what to install.
+        UserError: if there is none; the message says what to install.
     """
     start = INSTALLED if source is None else source
     for inner in (

@@ -1,6 +1,6 @@
-"""Fashion-MNIST: 60,000 small grey pictures of clothes in ten classes, from Debian's ``dataset-fashion-mnist``.
+"""Fashion-MNIST: 60,000 small grey images of clothes in ten classes, from Debian's ``dataset-fashion-mnist``.
 
-The pictures are Zalando's (Xiao et al. 2017, arXiv 1708.07747), MIT licence. They come as IDX files.
+The images are Zalando's (Xiao et al. 2017, arXiv 1708.07747), MIT licence, in IDX files.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pggan_framework.errors import UserError
 from pggan_framework.recipes import Progress, at_least, new_folder
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
-"""Where the Debian package puts the files."""
+"""The folder of Debian's package."""
 PICTURES = "train-images-idx3-ubyte.gz"
 CLASSES = "train-labels-idx1-ubyte.gz"
 INSTALL = (
-    "run 'apt-get install dataset-fashion-mnist' (31 MB; pictures by Zalando, MIT licence), or unpack the package of"
+    "run 'apt-get install dataset-fashion-mnist' (31 MB; images by Zalando, MIT licence), or unpack the package of"
     " Debian or Ubuntu with 'dpkg-deb -x' and give the folder with --from"
 )
 CREDIT = "Fashion-MNIST by Zalando (Xiao et al. 2017, arXiv 1708.07747), MIT licence."
@@ -30,45 +30,36 @@ EXAMPLE = """  apt-get install dataset-fashion-mnist
 """
 
 NAMES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
-"""The classes, in the order of their numbers."""
+"""The classes, in the order of their indices."""
 SIDE = 28
 BORDER = 2
-"""Black pixels on each side, which make 28x28 a power of two, 32x32."""
+"""Black pixels on each side, which pad 28x28 to a power of two, 32x32."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument("--count", type=int, help="how many, the first ones of the 60000; all where it is not given")
-    parser.add_argument(
-        "--from", dest="source", type=Path, metavar="DIR", help="the package unpacked, if not installed"
-    )
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Make what the flags say, and tell what it is."""
-    written = make_fashion(given.out, given.count, given.source, progress)
-    return f"{written} pictures of 32x32. {CREDIT}"
+def summary(_: argparse.Namespace, made: int) -> str:
+    """What was made by these flags."""
+    return f"{made} images of 32x32. {CREDIT}"
 
 
 def make_fashion(
     out: Path, count: int | None = None, source: Path | None = None, progress: Progress | None = None
 ) -> int:
-    """Write the training pictures as grey 32x32 ``coat/00017.png`` ... into the new folder `out`, a folder a class.
+    """Write the training images as grey 32x32 ``coat/00017.png`` ... into the new folder `out`, one folder per class.
 
-    The file's number is the picture's place in the data set, whose order is random: the first `count` are of all
-    classes.
+    The number in a file's name is the image's index in the data set, whose order is random: the first `count` images
+    cover all classes.
 
     Args:
-        out: the folder to make.
-        count: how many, the first ones; all 60,000 by default.
-        source: the unpacked package, or any folder on the way to its files; without it the installed package is used.
-        progress: called after each picture.
+        out: the folder to create.
+        count: number of images, the first ones (default: all 60,000).
+        source: the unpacked package, or any folder on the path to its files (default: the installed package).
+        progress: called after each image.
 
     Returns:
-        How many pictures were written.
+        The number of images.
 
     Raises:
-        UserError: if the files are not found, are damaged or are other data, there are fewer than `count`, or `out`
+        UserError: if the files are missing, are damaged or hold other data, there are fewer than `count`, or `out`
             exists.
     """
     from PIL import Image
@@ -78,20 +69,20 @@ def make_fashion(
     folder = find_files(source)
     pictures, classes = read_idx(folder / PICTURES, 3), read_idx(folder / CLASSES, 1)
     if pictures.shape[1:] != (SIDE, SIDE):
-        raise UserError(f"{folder / PICTURES} has pictures of {pictures.shape[1]}x{pictures.shape[2]}; allowed: 28x28")
+        raise UserError(f"{folder / PICTURES} has images of {pictures.shape[1]}x{pictures.shape[2]}; allowed: 28x28")
     if len(pictures) != len(classes):
-        raise UserError(f"{folder} has {len(pictures)} pictures but {len(classes)} classes; allowed: as many")
+        raise UserError(f"{folder} has {len(pictures)} images but {len(classes)} classes; allowed: equal numbers")
     if len(classes) and classes.max() >= len(NAMES):
         raise UserError(f"{folder / CLASSES} has the class {classes.max()}; allowed: 0 to {len(NAMES) - 1}")
     count = len(pictures) if count is None else count
     if not 1 <= count <= len(pictures):
-        raise UserError(f"count is {count}; there are {len(pictures)} pictures in {folder / PICTURES}")
+        raise UserError(f"count is {count}; there are {len(pictures)} images in {folder / PICTURES}")
 
     with new_folder(out) as made:
         for name in NAMES:
             (made / name).mkdir()
         for index, (picture, number) in enumerate(zip(pictures[:count], classes[:count], strict=True)):
-            # Level 1: three times as fast as the default, files a tenth larger.
+            # Level 1: three times as fast as the default, files 10 % larger.
             Image.fromarray(np.pad(picture, BORDER)).save(made / NAMES[number] / f"{index:05d}.png", compress_level=1)
             if progress:
                 progress(index + 1, count)
@@ -102,10 +93,10 @@ def make_fashion(
 
 
 def find_files(source: Path | None) -> Path:
-    """The folder that holds both files.
+    """The folder with both files.
 
     Raises:
-        UserError: if there is none, saying what to install.
+        UserError: if there is none; the message says what to install.
     """
     start = FOLDER if source is None else source
     for inner in (".", "fashion-mnist", "usr/share/datasets/fashion-mnist", "share/datasets/fashion-mnist"):

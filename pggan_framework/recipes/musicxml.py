@@ -1,4 +1,4 @@
-"""Notes of MusicXML scores, packed (.mxl) or plain: pitch, onset and duration, and what the score says of its tempo."""
+"""Read notes from MusicXML scores, packed (.mxl) or plain: pitch, onset, duration, and the score's tempo."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class ScoreNote(NamedTuple):
 
 
 class Score(NamedTuple):
-    """What is played of a score.
+    """The playable contents of a score.
 
     Args:
         notes: of all parts.
-        tempo: quarters a minute, where the score says it.
+        tempo: quarters per minute, if the score specifies it.
         fifths: sharps of the key at the beginning, negative for flats.
     """
 
@@ -47,15 +47,15 @@ class Score(NamedTuple):
 
 
 def read_score(path: Path) -> Score:
-    """Read a score; what is repeated is read once, grace notes are left out, tied notes are one.
+    """Read a score; repeats are played once, grace notes are omitted, tied notes are joined.
 
     Raises:
-        UserError: if it cannot be read, or is no score by parts.
+        UserError: if it cannot be read, or is not a score by parts.
     """
     try:
         root = ElementTree.fromstring(_content(path))
         if root.tag != "score-partwise":
-            raise ValueError(f"it is a {root.tag}, and score-partwise is due")
+            raise ValueError(f"it is a {root.tag}; expected score-partwise")
         notes = [note for number, part in enumerate(root.iter("part")) for note in _part(part, number)]
         tempo = next((float(sound.get("tempo", "")) for sound in root.iter("sound") if sound.get("tempo")), None)
         fifths = int(root.findtext(".//key/fifths", "0"))
@@ -65,7 +65,7 @@ def read_score(path: Path) -> Score:
 
 
 def _content(path: Path) -> bytes:
-    """The XML, out of its package where it is in one."""
+    """The XML, unpacked if it is in a package."""
     if not zipfile.is_zipfile(path):
         return path.read_bytes()
     with zipfile.ZipFile(path) as package:
@@ -78,7 +78,7 @@ def _content(path: Path) -> bytes:
 def _part(part: ElementTree.Element, number: int) -> list[ScoreNote]:
     """The notes of a part, with ties joined."""
     notes: list[ScoreNote] = []
-    tied: dict[int, int] = {}  # by pitch, the place in `notes` of one that goes on
+    tied: dict[int, int] = {}  # by pitch, the index in `notes` of an open tie
     divisions, now, last = 1, Fraction(0), Fraction(0)
     for measure in part.iter("measure"):
         for entry in measure:
@@ -96,7 +96,7 @@ def _part(part: ElementTree.Element, number: int) -> list[ScoreNote]:
                     continue
                 ties = {tie.get("type") for tie in entry.iter("tie")}
                 before = tied.pop(pitch, None)
-                # A tie may be left open by mistake: what does not end here cannot go on here.
+                # A tie may be left open by mistake: it cannot continue after its note's end.
                 if "stop" in ties and before is not None and sum(notes[before][:2]) == onset:
                     place = before
                     notes[place] = notes[place]._replace(duration=onset + length - notes[place].onset)

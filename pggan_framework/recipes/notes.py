@@ -30,43 +30,18 @@ EXAMPLE = """  apt-get install fluidsynth fluid-soundfont-gm
 """
 
 GAIN = 1.5
-"""Puts the loudest piano notes at about half of full scale, which leaves room for louder instruments."""
+"""With it the loudest piano notes reach about half of full scale; louder instruments need the rest."""
 PAUSE = 1.0
-"""Seconds between two notes in the rendering, so that none rings into the next."""
+"""Seconds between two notes in the rendering, so that no note rings into the next."""
 HELD = 0.75
-"""The key is down for this part of a clip; the release is heard in the rest."""
+"""Fraction of a clip during which the key is down; the rest is the release."""
 BATCH = 250
-"""Notes a rendering: bounds the temporary file (a few hundred MB at 44.1 kHz)."""
+"""Notes per rendering: limits the temporary file (a few hundred MB at 44.1 kHz)."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument("--count", type=int, default=1000, help="how many")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of a clip")
-    parser.add_argument("--rate", type=int, default=16000, help="sample rate in Hz, 8000 to 96000")
-    ends = ("LOW", "HIGH")
-    parser.add_argument("--pitches", type=int, nargs=2, metavar=ends, default=(48, 83), help="MIDI; 60 is middle C")
-    parser.add_argument("--velocities", type=int, nargs=2, metavar=ends, default=(60, 120), help="MIDI, 1 to 127")
-    parser.add_argument("--program", type=int, default=0, help="General MIDI instrument, 0 (grand piano) to 127")
-    parser.add_argument("--soundfont", type=Path, metavar="FILE", help="an .sf2 or .sf3 file other than Debian's")
-    parser.add_argument("--seed", type=int, default=0, help="which notes")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Make what the flags say, and tell what it is."""
-    clipped = make_notes(
-        given.out,
-        given.count,
-        given.seconds,
-        given.rate,
-        (given.pitches[0], given.pitches[1]),
-        (given.velocities[0], given.velocities[1]),
-        given.program,
-        given.soundfont,
-        given.seed,
-        progress,
-    )
-    warning = f"; {clipped} samples are clipped" if clipped else ""
+def summary(given: argparse.Namespace, made: int) -> str:
+    """What was made by these flags."""
+    warning = f"; {made} samples are clipped" if made else ""
     return f"{given.count} notes of {given.seconds} s at {given.rate} Hz{warning}"
 
 
@@ -84,26 +59,26 @@ def make_notes(
 ) -> int:
     """Write `count` notes as 16-bit mono ``note_0000_m60_v100.wav`` ... and ``labels.csv`` into the new folder `out`.
 
-    Pitch and velocity are drawn uniformly. The same seed gives the same notes, and a larger count begins with the
-    same ones. The level is the soundfont's: a soft note stays soft.
+    Pitch and velocity are drawn uniformly. The same seed gives the same notes; a larger count extends them. Levels are
+    the soundfont's and not normalised.
 
     Args:
-        out: the folder to make.
-        count: how many.
+        out: the folder to create.
+        count: number of notes.
         seconds: length of a clip.
         rate: sample rate in Hz, 8000 to 96000.
         pitches: lowest and highest MIDI note; 60 is middle C, 69 is 440 Hz.
         velocities: softest and loudest MIDI velocity, 1 to 127.
         program: General MIDI instrument, 0 to 127; 0 is the grand piano.
-        soundfont: an .sf2 or .sf3 file; by default Debian's ``fluid-soundfont-gm``.
-        seed: which notes.
+        soundfont: an .sf2 or .sf3 file (default: Debian's ``fluid-soundfont-gm``).
+        seed: random seed of the notes.
         progress: called after each batch of notes.
 
     Returns:
-        How many samples, over all notes, stand at full scale (clipping; 0 when all is well).
+        The number of samples at full scale over all notes (clipping).
 
     Raises:
-        UserError: if fluidsynth or the soundfont is missing or fails, a number is not usable, or `out` exists.
+        UserError: if fluidsynth or the soundfont is missing or fails, a number is invalid, or `out` exists.
     """
     at_least("count", count, 1)
     at_least("seconds", seconds, 0.05)
@@ -137,7 +112,7 @@ def find_fluidsynth(soundfont: Path | None) -> tuple[str, Path]:
     """The fluidsynth command and the soundfont.
 
     Raises:
-        UserError: if one is missing, naming the packages.
+        UserError: if one is missing; the message names the packages.
     """
     command = shutil.which("fluidsynth")
     if command is None:
@@ -147,8 +122,8 @@ def find_fluidsynth(soundfont: Path | None) -> tuple[str, Path]:
         if font.is_file():
             with font.open("rb") as file:
                 header = file.read(12)
-            if header[:4] + header[8:] != b"RIFFsfbk":  # fluidsynth would quietly take its default instead
-                raise UserError(f"{font} is no soundfont; {INSTALL}")
+            if header[:4] + header[8:] != b"RIFFsfbk":  # fluidsynth would silently use its default instead
+                raise UserError(f"{font} is not a soundfont; {INSTALL}")
             return command, font
     raise UserError(f"no soundfont at {', '.join(map(str, candidates))}; {INSTALL}")
 
@@ -156,10 +131,10 @@ def find_fluidsynth(soundfont: Path | None) -> tuple[str, Path]:
 def render(
     notes: list[tuple[int, int]], seconds: float, rate: int, program: int, command: str, font: Path
 ) -> NDArray[np.int16]:
-    """Render (pitch, velocity) notes in one go and cut them at their known positions: int16 [N, seconds * rate].
+    """Render (pitch, velocity) notes in one call and cut them at their known positions: int16 [N, seconds * rate].
 
     Raises:
-        UserError: if fluidsynth fails, quoting it.
+        UserError: if fluidsynth fails; the message quotes it.
     """
     length = round(seconds * rate)
     step = round((seconds + PAUSE) * 1000)  # milliseconds, one MIDI tick each
@@ -172,19 +147,19 @@ def render(
 def synthesize(
     score: bytes, rate: int, length: int, program: int, command: str, font: Path, gain: float = GAIN
 ) -> NDArray[np.int16]:
-    """Play a MIDI file, dry and mixed to mono: int16 [T], T at least `length`.
+    """Render a MIDI file, dry and mixed to mono: int16 [T], T at least `length`.
 
     Args:
         score: the MIDI file.
         rate: sample rate in Hz.
-        length: how many samples are due.
+        length: number of samples needed.
         program: the instrument it uses, for messages.
         command: fluidsynth.
         font: the soundfont.
-        gain: fluidsynth's.
+        gain: fluidsynth's gain.
 
     Raises:
-        UserError: if fluidsynth fails, quoting it, or writes too little or silence.
+        UserError: if fluidsynth fails (the message quotes it), or writes too little or silence.
     """
     with tempfile.TemporaryDirectory() as temporary:
         midi, sound = Path(temporary, "score.mid"), Path(temporary, "score.wav")
@@ -199,7 +174,7 @@ def synthesize(
         with wave.open(str(sound)) as file:
             frames = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
     if len(frames) < length:
-        raise UserError(f"fluidsynth wrote {len(frames)} samples where {length} were due; is {font} whole?")
+        raise UserError(f"fluidsynth wrote {len(frames)} samples instead of {length}; is {font} complete?")
     if not frames.any():
         said = (done.stderr + done.stdout).strip()
         raise UserError(
@@ -210,7 +185,7 @@ def synthesize(
 
 
 def midi_file(notes: list[tuple[int, int]], step: int, held: int, program: int) -> bytes:
-    """A standard MIDI file (format 0) with one tick a millisecond.
+    """A standard MIDI file (format 0) with one tick per millisecond.
 
     Args:
         notes: (pitch, velocity) of each note.
@@ -231,7 +206,7 @@ def midi_file(notes: list[tuple[int, int]], step: int, held: int, program: int) 
 
 def midi_of(events: list[tuple[int, bytes]], end: int) -> bytes:
     """A standard MIDI file (format 0) of messages and their times in milliseconds, in order; it lasts until `end`."""
-    tempo = b"\xff\x51\x03" + (1_000_000).to_bytes(3, "big")  # a second a quarter, which the header makes 1000 ticks
+    tempo = b"\xff\x51\x03" + (1_000_000).to_bytes(3, "big")  # one second per quarter, 1000 ticks by the header
     before = 0
     parts = []
     for time, message in [(0, tempo), *events, (end, b"\xff\x2f\x00")]:
@@ -242,7 +217,7 @@ def midi_of(events: list[tuple[int, bytes]], end: int) -> bytes:
 
 
 def variable_length(number: int) -> bytes:
-    """A MIDI variable-length quantity: seven bits a byte, most significant first, all but the last with bit 7 set."""
+    """A MIDI variable-length quantity: seven bits per byte, most significant first, all but the last with bit 7 set."""
     parts = [number & 0x7F]
     while number := number >> 7:
         parts.append(number & 0x7F | 0x80)
@@ -259,10 +234,10 @@ def write_wav(path: Path, samples: NDArray[np.int16], rate: int) -> None:
 
 
 def within(name: str, span: tuple[int, int], least: int, most: int) -> None:
-    """Check a number of the user's, or two: lowest and highest.
+    """Check a number given by the user, or a range: lowest and highest.
 
     Raises:
-        UserError: if they are outside `least` to `most`, or in another order.
+        UserError: if they are outside `least` to `most`, or not in ascending order.
     """
     if not least <= span[0] <= span[1] <= most:
         given = " to ".join(map(str, dict.fromkeys(span)))

@@ -1,6 +1,6 @@
-"""Pictures from any source into a prepared file, and beside it what helps to use it.
+"""Prepare images from any source as one file, with a summary, a sample grid and a config.
 
-``OUT.json`` says what is in it, ``OUT.png`` shows some of it, ``OUT.yaml`` trains on it.
+``OUT.json`` describes its contents, ``OUT.png`` shows a sample grid, ``OUT.yaml`` trains on it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pggan_framework.storage.atomic import atomic_path
 
 ENDINGS = (".h5", ".hdf5")
 SHOWN = 64
-"""Pictures on the contact sheet."""
+"""Images on the sample grid."""
 TILE = 128
-"""Pixels of their longer side, at most."""
+"""Largest longer side in pixels."""
 
 
 def prepare(
@@ -38,40 +38,38 @@ def prepare(
     overwrite: bool = False,
     shards: int | None = None,
 ) -> dict[str, Any]:
-    """Prepare all pictures of a source; interrupted, the same call goes on where it was.
+    """Prepare all images of a source; if interrupted, the same call resumes.
 
     Args:
-        source: a folder or a file of any kind that `open_source` knows.
-        out: the file to make, .h5; the others get its name with their own endings.
-        options: how the pictures are prepared.
-        labels: which labels are stored with them; none by default.
-        jobs: how many processes; by default as many as there are processors.
-        overwrite: whether to replace files that are there, when all is done.
-        shards: write the pictures into so many files, OUT-00000-of-00008.h5 and so on; `out` is then their index.
+        source: a folder or file of any kind that `open_source` supports.
+        out: the file to create, .h5; the others have its name with their own endings.
+        options: the preparation settings.
+        labels: the labels to store with them (default: none).
+        jobs: number of processes (default: number of processors).
+        overwrite: whether to replace existing files, after everything is done.
+        shards: number of files to split the images into, OUT-00000-of-00008.h5 and so on; `out` is then their index.
 
     Returns:
-        What ``OUT.json`` holds.
+        The contents of ``OUT.json``.
 
     Raises:
-        UserError: if the source, an option or a label cannot be used, or a file is there already or cannot be written.
+        UserError: if the source, an option or a label is invalid, or a file exists already or cannot be written.
     """
     out = Path(out)
     jobs = processors() if jobs is None else jobs
     if jobs < 1:
         raise UserError(f"--jobs is {jobs}; it must be at least 1")
     if out.suffix.lower() not in ENDINGS:
-        raise UserError(f"{out} is no name of a prepared file; allowed: one that ends in {' or '.join(ENDINGS)}")
+        raise UserError(f"{out} is not a name of a prepared file; allowed: one that ends in {' or '.join(ENDINGS)}")
     if shards is not None and overwrite:
         raise UserError(
-            "--overwrite is given with --shards, which get their names one by one, so that the old ones would be lost"
-            " before the new ones are there; remove them first"
+            "--overwrite is given with --shards, which are renamed one by one, so that the old ones would be lost"
+            " before the new ones are complete; remove them first"
         )
     if Path(source).is_dir() and Path(source).resolve() in out.resolve().parents:
-        raise UserError(
-            f"{out} lies in {source}, where its contact sheet would be one more picture; give another folder"
-        )
+        raise UserError(f"{out} is in {source}, where its sample grid would be one more image; give another folder")
     summary, picture, config = beside(out)
-    # What stands beside an unfinished file is its own: they get their names one after the other.
+    # Companions of an unfinished file belong to it: they are renamed one after the other.
     taken = [out] if partial_folder(out).exists() else [out, summary, picture, config, *shard_paths(out, shards or 0)]
     for path in taken:
         if path.exists() and not overwrite:
@@ -101,12 +99,12 @@ def prepare(
 
 
 def beside(out: Path) -> tuple[Path, Path, Path]:
-    """The files beside a prepared one: its summary, its contact sheet, and a config to train on it."""
+    """The companion files of a prepared one: its summary, its sample grid, and a config to train on it."""
     return out.with_suffix(".json"), out.with_suffix(".png"), out.with_suffix(".yaml")
 
 
 def contact_sheet(dataset: OldH5Dataset) -> Any:
-    """A picture (`PIL.Image.Image`) of some of the data, from everywhere in it, in their order."""
+    """An image (`PIL.Image.Image`) of evenly spaced examples, in their order."""
     depth = dataset.growth.max_depth
     while depth and max(dataset.growth.shape_at(depth)[1:]) > TILE:
         depth -= 1
@@ -116,15 +114,15 @@ def contact_sheet(dataset: OldH5Dataset) -> Any:
 
 
 def training_config(dataset: OldH5Dataset, out: Path) -> str:
-    """A config, YAML, that trains on a prepared file: wider networks for more pictures, 10 epochs a depth.
+    """A YAML config that trains on a prepared file: wider networks for more images, 10 epochs per depth.
 
     Args:
-        dataset: the file's pictures.
-        out: the file's name, as it is to stand in the config.
+        dataset: the file's images.
+        out: the file's name, as written in the config.
     """
     count, side = len(dataset), max(dataset.shape[1:])
     widest = next(width for least, width in ((100_000, 512), (20_000, 256), (5_000, 128), (0, 64)) if count >= least)
-    # 16 maps at the full size; at 1024 pixels that is the paper's 8192 (Karras et al. 2018, arXiv 1710.10196).
+    # 16 maps at full size; at 1024 pixels that is the PGGAN paper's 8192 (Karras et al. 2018, arXiv 1710.10196).
     base = max(8 * side, 4 * widest)
     stable = round(min(max(10 * count, 20_000), 600_000), -3)
     fade = stable // 2
@@ -132,7 +130,7 @@ def training_config(dataset: OldH5Dataset, out: Path) -> str:
     total = ((stable + fade) * depths + 3 * stable) // 1000
     labelled = "" if dataset.label_space is None else ", labelled"
     return f"""\
-# {count} pictures of {"x".join(map(str, dataset.shape[1:]))}{labelled}. Look at them, then train on them:
+# {count} images of {"x".join(map(str, dataset.shape[1:]))}{labelled}. Look at them, then train on them:
 #   pggan inspect {out}
 #   python train.py --config {out.with_suffix(".yaml")}
 dataset_class: OldH5Dataset
@@ -152,7 +150,7 @@ Discriminator:
   fmap_base: {base}
   fmap_max: {widest}
 DepthManager:
-  # Images: ten times all of them at each depth, and half as many while it fades in; the last depth has what is left.
+  # Images: ten epochs at each depth, and five while it fades in; the last depth gets the rest.
   lod_training_nimg: {stable}
   lod_transition_nimg: {fade}
   tick_kimg_default: {max(1, stable // 8000)}
@@ -165,7 +163,7 @@ OutputGenerator:
 
 
 def _report(plan: Plan, out: Path, result: Result) -> dict[str, Any]:
-    """What ``OUT.json`` holds."""
+    """The contents of ``OUT.json``."""
     space = result.record["label_space"]
     return {
         "file": str(out),

@@ -1,6 +1,6 @@
-"""Pixel art of creatures and soldiers, a folder a people: the units of The Battle for Wesnoth.
+"""Pixel art of creatures and soldiers, one folder per race: the units of The Battle for Wesnoth.
 
-They are GPL-2 or later, drawn by many; a package of Debian's has them, and every installation of the game.
+They are GPL-2 or later, by many artists; a Debian package and every installation of the game contain them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.recipes import Progress, at_least, new_folder
 
 CREDIT = "Units of The Battle for Wesnoth (www.wesnoth.org), by its many artists, GPL-2 or later."
-"""The line that has to go with the pictures."""
+"""The credit to distribute with the images."""
 INSTALL = (
     "run 'apt-get install wesnoth-1.16-data' (146 MB; GPL-2 or later), or unpack the package of Debian or Ubuntu with"
     " 'dpkg-deb -x' and give the folder with --from"
@@ -26,7 +26,7 @@ INSTALLED = (
     "/usr/share/wesnoth",
     "/usr/local/share/wesnoth",
 )
-"""Where packages put the game; Debian's with a folder for each version in it."""
+"""The folders of packages; Debian's has a folder per version of the game."""
 
 THINGS = "pictures"
 EXAMPLE = """  apt-get install wesnoth-1.16-data
@@ -36,24 +36,15 @@ EXAMPLE = """  apt-get install wesnoth-1.16-data
 """
 
 SIDE = 72
-"""Pixels of a field of the game; larger pictures are of units that leave theirs."""
+"""Pixels of a field of the game; larger images are of units that exceed theirs."""
 SEEN = 0.05
-"""A picture of which less is opaque is a flame, a shadow, or the last of a unit that fades."""
+"""A smaller opaque fraction is a flame, a shadow, or the last frame of a unit that fades out."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe's flags."""
-    parser.add_argument("--count", type=int, help="how many, drawn from all; all where it is not given")
-    parser.add_argument("--least", type=int, default=50, help="leave out peoples with fewer pictures")
-    parser.add_argument("--from", dest="source", type=Path, metavar="DIR", help="the package unpacked, or the game")
-    parser.add_argument("--seed", type=int, default=0, help="which, where --count is given")
-
-
-def run(given: argparse.Namespace, progress: Progress | None) -> str:
-    """Make what the flags say, and tell what it is."""
-    counts = make_units(given.out, given.count, given.least, given.source, given.seed, progress)
-    peoples = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-    return f"{sum(counts.values())} pictures of {SIDE}x{SIDE} with transparency: {peoples}. {CREDIT}"
+def summary(_: argparse.Namespace, made: dict[str, int]) -> str:
+    """What was made by these flags."""
+    races = ", ".join(f"{name} {count}" for name, count in sorted(made.items()))
+    return f"{sum(made.values())} images of {SIDE}x{SIDE} with transparency: {races}. {CREDIT}"
 
 
 def make_units(
@@ -64,24 +55,24 @@ def make_units(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Write ``orcs/grunt-attack-1.png`` ... and a ``CREDITS.txt`` into the new folder `out`, a folder a people.
+    """Write ``orcs/grunt-attack-1.png`` ... and a ``CREDITS.txt`` into the new folder `out`, one folder per race.
 
-    The pictures are as the game has them, 72x72 with transparency; magenta is what the game paints in a player's
-    colour. Left out are other sizes, pictures that are there twice, and those of which less than a twentieth is opaque.
+    The images are the game's, unchanged: 72x72 with transparency; magenta marks the player's colour. Other sizes,
+    duplicates, and images that are less than a twentieth opaque are omitted.
 
     Args:
-        out: the folder to make.
-        count: how many; a larger count begins with the same ones. All by default.
-        least: a people with fewer pictures is left out.
-        source: the unpacked package, the game's folder, or its ``units``; without it the newest that is installed.
-        seed: which ones, where a count is given.
-        progress: called after each picture that is looked at.
+        out: the folder to create.
+        count: number of images; a larger count extends the selection (default: all).
+        least: a race with fewer images is omitted.
+        source: the unpacked package, the game's folder, or its ``units`` (default: the newest installed one).
+        seed: random seed of the selection by `count`.
+        progress: called after each examined image.
 
     Returns:
-        How many pictures there are of each people.
+        The number of images of each race.
 
     Raises:
-        UserError: if the game is not found, a number is not usable, or `out` exists.
+        UserError: if the game is missing, a number is invalid, or `out` exists.
     """
     from PIL import Image
 
@@ -92,7 +83,7 @@ def make_units(
     folder = find_units(source)
     files = _of_one_size(folder, least)
     if not files:
-        raise UserError(f"no people in {folder} has {least} pictures of {SIDE}x{SIDE}; lower --least")
+        raise UserError(f"no race in {folder} has {least} images of {SIDE}x{SIDE}; lower --least")
     order = np.random.default_rng(seed).permutation(len(files)) if count is not None else range(len(files))
     counts: dict[str, int] = {}
     seen: set[bytes] = set()
@@ -107,22 +98,22 @@ def make_units(
                 seen.add(key)
                 name = files[place].relative_to(folder).with_suffix(".png")
                 (made / name).parent.mkdir(parents=True, exist_ok=True)
-                # Level 1: several times as fast as the default, files a little larger.
+                # Level 1: several times as fast as the default, files slightly larger.
                 picture.save(made / name, compress_level=1)
                 counts[name.parts[0]] = counts.get(name.parts[0], 0) + 1
             if progress:
                 progress(done, len(files))
         if count is not None and len(seen) < count:
-            raise UserError(f"count is {count}; there are only {len(seen)} different pictures in {folder}")
+            raise UserError(f"count is {count}; there are only {len(seen)} different images in {folder}")
         (made / "CREDITS.txt").write_text(CREDIT + "\n", encoding="utf-8")
     return counts
 
 
 def find_units(source: Path | None) -> Path:
-    """The folder that has a folder for each people.
+    """The folder with one folder per race.
 
     Raises:
-        UserError: if there is none, saying what to install.
+        UserError: if there is none; the message says what to install.
     """
     inner = Path("data", "core", "images", "units")
     if source is None:
@@ -144,7 +135,7 @@ def find_units(source: Path | None) -> Path:
 
 
 def _of_one_size(folder: Path, least: int) -> list[Path]:
-    """The pictures of 72x72, in order of their names, of peoples that have enough of them."""
+    """The images of 72x72, sorted by name, of races that have enough of them."""
     from PIL import Image
 
     files: list[Path] = []

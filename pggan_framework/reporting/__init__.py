@@ -1,1 +1,1 @@
-"""A run, or several side by side, as one page that a browser shows."""
+"""Reports: one or several runs as a single HTML page."""

@@ -14,12 +14,12 @@ _STATUS = {
     "running": "has not ended yet, or was killed",
     "finished": "finished",
     "interrupted": "interrupted, can be resumed",
-    "failed": "failed; the last lines of log.txt say why",
+    "failed": "failed; see the last lines of log.txt",
 }
 
 
 def facts_of(run: Run) -> list[tuple[str, str]]:
-    """(name, text) of what a person asks first; what is not known is left out."""
+    """(name, text) of the main facts; unknown ones are omitted."""
     rows = [
         ("Status", _STATUS.get(run.status, "")),
         ("Trained", trained(run)),
@@ -52,23 +52,23 @@ def trained(run: Run) -> str:
 
 
 def total_kimg(run: Run) -> float | None:
-    """The length of a run in kimg; None where a clock ends it."""
+    """The length of a run in kimg; None if a clock ends it."""
     if run.state:
         total = run.state.get("total_kimg")
-    else:  # of an earlier version: a run with minutes has a total_kimg too, which nobody has set
+    else:  # an earlier version: a run with minutes also has a default total_kimg
         total = None if run.config.get("minutes") else run.config.get("total_kimg")
     return float(total) if isinstance(total, (int, float)) else None
 
 
 def resume_command(run: Run) -> str:
-    """What to type to train a run further."""
+    """The command that trains a run further."""
     words = f"pggan train --resume {shlex.quote(str(run.path))}"
     total, last = total_kimg(run), run.ticks[-1]["kimg"] if run.ticks else 0
     return words if total is not None and last < total and not run.config.get("minutes") else f"{words} --minutes 10"
 
 
 def quality(run: Run) -> list[str]:
-    """What the best measurement of the samples means and, where it is not the last, how the last compares; or []."""
+    """The best measurement of the samples in words and, if a later one exists, how the last compares; or []."""
     measured = [each for each in run.evaluations if each.get("by") == QUALITY]
     if not measured:
         return []

@@ -1,4 +1,4 @@
-"""The images and sounds of a run inside its page, within a size."""
+"""Embed the images and sounds of a run in its page, within a size limit."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _Packed = tuple[str, bytes]
 
 
 def embedded(run: Run, most_steps: int, most_sounds: int, budget: float) -> dict[str, Any]:
-    """What the page's script shows: for each time the sheet, its tiles and the sounds, and the same of the reals.
+    """The data of the page's script: for each time the grid, its tiles and the sounds, and the same for the reals.
 
-    Files are embedded as they are where they fit; else images as WebP and sounds as MP3, of fewer times and, if one
-    time alone is too large, fewer sounds.
+    Files are embedded unchanged if they fit; else images as WebP and sounds as MP3, with fewer times and, if one time
+    alone is too large, fewer sounds.
 
     Args:
         run: the run.
-        most_steps: most times, spread evenly over the run, the last among them.
-        most_sounds: most sounds of a time.
-        budget: bytes that all of it may take, in base64.
+        most_steps: largest number of times, evenly spaced over the run and including the last.
+        most_sounds: largest number of sounds per time.
+        budget: size limit in bytes of base64.
     """
 
     def limited(step: Step, most: int) -> Step:
@@ -45,7 +45,7 @@ def embedded(run: Run, most_steps: int, most_sounds: int, budget: float) -> dict
         def size(step: Step) -> float:
             return sum(len(pack(path)[1]) for path in _files(step)) * 4 / 3
 
-        # The first samples are the noisiest, the last ones the richest: the larger of both stands for all.
+        # The first samples are the noisiest, the last ones the richest: the larger of both estimates all.
         largest = max(map(size, (steps[0], steps[-1])), default=1) if steps else 1
         rest = budget - sum(map(size, real))
         if largest > rest:
@@ -56,7 +56,7 @@ def embedded(run: Run, most_steps: int, most_sounds: int, budget: float) -> dict
 
 
 def spread(steps: Sequence[Step], most: int) -> list[Step]:
-    """At most `most` of them, evenly, the last among them."""
+    """At most `most` of them, evenly spaced and including the last."""
     if len(steps) <= most:
         return list(steps)
     if most < 2:
@@ -65,18 +65,18 @@ def spread(steps: Sequence[Step], most: int) -> list[Step]:
 
 
 def address(packed: _Packed) -> str:
-    """A file as a ``data:`` address that holds it."""
+    """The contents of a file as a ``data:`` URL."""
     ending, content = packed
     return f"data:{_TYPES[ending]};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def plain(path: Path) -> _Packed:
-    """A file as it is."""
+    """A file unchanged."""
     return path.suffix.lower(), path.read_bytes()
 
 
 def smaller(path: Path) -> _Packed:
-    """A file in a lossy format, where it is lossless and such a format is available."""
+    """A file in a lossy format, if it is lossless and such a format is available."""
     ending, content = plain(path)
     if ending == ".png":
         from PIL import Image, features
@@ -84,7 +84,7 @@ def smaller(path: Path) -> _Packed:
         if not features.check("webp"):
             return ending, content
         buffer = BytesIO()
-        with Image.open(path) as image:
+        with Image.open(path, formats=["PNG"]) as image:
             image.convert("RGB").save(buffer, "WEBP", quality=75, method=2)
         packed = ".webp", buffer.getvalue()
     elif ending in (".wav", ".flac") and "mp3" in writable_formats():

@@ -1,4 +1,4 @@
-"""One page for a run, or for several: head, samples with sounds, charts, measurements, configuration; one file."""
+"""The page for one or several runs: head, samples with sounds, charts, measurements, configuration; one file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pggan_framework.reporting.run import DRAWN, Run
 from pggan_framework.runs.best_checkpoint import QUALITY, described
 
 MEGABYTES = 15.0
-"""Size of a page; more samples than fit are compressed, then thinned out."""
+"""Size of a page; excess samples are compressed, then thinned out."""
 _SEEDS = frozenset(
     {"random_seed", "exp_name", "result_dir", "checkpoints_dir", "minutes", "num_data_workers", "device"}
 )
@@ -31,10 +31,10 @@ def render(runs: Sequence[Run], sheets: int = 12, sounds: int = 64, megabytes: f
     """The page as HTML; it needs no other file and no network.
 
     Args:
-        runs: what is shown, one or more.
-        sheets: most times whose samples are shown of a run, spread evenly over it, the last among them.
-        sounds: most sounds of each time.
-        megabytes: size that images and sounds may make of the page.
+        runs: one or more runs.
+        sheets: largest number of times per run whose samples are shown, evenly spaced and including the last.
+        sounds: largest number of sounds per time.
+        megabytes: size limit of images and sounds.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -55,13 +55,13 @@ def render(runs: Sequence[Run], sheets: int = 12, sounds: int = 64, megabytes: f
         chart_style=STYLE,
         script=script,
     )
-    # The samples are put in last: the template engine would escape megabytes of them character by character.
+    # The samples are inserted last: the template engine would escape megabytes of them character by character.
     data = json.dumps([run["media"] for run in shown]).replace("<", "\\u003c")
     return text.replace("@MEDIA@", data)
 
 
 def _distinct(runs: Sequence[Run]) -> list[str]:
-    """A name for each run; its whole path where two have the same."""
+    """A name for each run; its full path if two have the same name."""
     names = [run.name for run in runs]
     return [name if names.count(name) == 1 else str(run.path) for name, run in zip(names, runs, strict=True)]
 
@@ -119,7 +119,7 @@ def _chart(panel: Panel, marks: Mapping[float, str]) -> dict[str, Any]:
 
 
 def _experiments(runs: Mapping[str, Run]) -> dict[str, list[Run]]:
-    """The runs by experiment: those whose settings differ by the random seed alone belong together."""
+    """The runs by experiment: runs that differ by the random seed alone are one experiment."""
     found: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for name, run in runs.items():
         settings = tuple(sorted((key, value) for key, value in _flat(run.config) if key not in _SEEDS))
@@ -131,7 +131,7 @@ def _experiments(runs: Mapping[str, Run]) -> dict[str, list[Run]]:
 
 
 def _evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A measurement as rows of name, value and what real data give."""
+    """A measurement as rows of name, value and real-vs-real baseline."""
     names = [name for name in values if name not in _NOT_METRICS and not name.endswith(BASELINE)]
     about = [f"{name} {values[name]}" for name in ("checkpoint", "n", "seed", "extractor", "date") if name in values]
     rows = [(name, _number(values[name]), _number(values.get(f"{name}{BASELINE}"))) for name in names]
@@ -141,7 +141,7 @@ def _evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
 def _comparison(
     runs: Sequence[Run], names: Sequence[str], experiments: Sequence[Sequence[Run]]
 ) -> dict[str, Any] | None:
-    """Runs as rows: length, best distance, and the settings that are not the same in all; None for one run."""
+    """Runs as rows: length, best distance, and the settings in which they differ; None for one run."""
     if len(runs) == 1:
         return None
     flat = [dict(_flat(run.config)) for run in runs]

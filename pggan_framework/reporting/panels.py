@@ -1,4 +1,4 @@
-"""Which metrics of a run are drawn, in which section and chart, in what unit, and what is better."""
+"""The metrics of a run that are drawn: section, chart, unit and better direction of each."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pggan_framework.postprocessors.curves import Chart, Curve
 NOT_DRAWN = frozenset(
     "tick nimg kimg time sec.tick sec.left ms.data ms.saving depth alpha lod minibatch".split()  # noqa: SIM905
 )
-"""Values that say where a run is rather than how it does."""
+"""Values that locate a tick rather than measure anything."""
 BASELINE = ".floor"
-"""Ends the name of a metric's real-vs-real baseline."""
+"""Suffix of a metric's real-vs-real baseline."""
 _LOSSES, _QUALITY, _SPEED = "Losses and scores", "Quality", "Speed and optimisation"
 SECTIONS = (_LOSSES, _QUALITY, _SPEED, "Other")
 
@@ -26,7 +26,7 @@ _LOWER, _HIGHER, _REALS = "lower is better", "higher is better", "near the basel
 
 
 class _Kind(NamedTuple):
-    """What is known of the metrics whose name matches `pattern`."""
+    """Properties of the metrics whose name matches `pattern`."""
 
     pattern: str
     section: str
@@ -72,7 +72,7 @@ class Panel:
 
 
 def group_of(name: str) -> str:
-    """The metrics that share a chart: ``loss`` of ``G_loss`` and ``D_loss``, ``sound.loudness`` of its percentiles."""
+    """The group of metrics in one chart: ``loss`` of ``G_loss`` and ``D_loss``, ``sound.loudness`` of percentiles."""
     if name in ("D_real", "D_fake"):
         return "scores"
     return ".".join(name.removesuffix(BASELINE).removeprefix("G_").removeprefix("D_").split(".")[:2])
@@ -81,13 +81,12 @@ def group_of(name: str) -> str:
 def panels_of(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list[Panel]:
     """The metrics of one run or more over kimg, by section.
 
-    One run has a chart for each group of metrics, with their baselines. Several have one for each metric, in which
-    each run has its own colour and dash; runs given as one entry are drawn as their mean, with a band from the lowest
-    to the highest.
+    One run has one chart per group of metrics, with their baselines. Several runs have one per metric, in which each
+    run has its own colour and dash; runs given as one entry are drawn as their mean, with a band from the lowest to the
+    highest.
 
     Args:
-        runs: by name, the ticks of a run, or of several that differ by the random seed alone; kimg is among each
-            tick's values.
+        runs: by name, the ticks of a run, or of several that differ by the random seed alone; each tick has kimg.
     """
     found: dict[str, list[Curve]] = {}
     for number, (run, seeds) in enumerate(runs.items()):
@@ -112,7 +111,7 @@ def panels_of(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list
 
 
 def depth_marks(ticks: Sequence[Mapping[str, Any]]) -> dict[float, str]:
-    """The kimg at which each further depth begins, and its name."""
+    """The kimg at which each depth after the first begins, and its name."""
     return {
         before["kimg"]: f"depth {after['depth']:.0f}"
         for before, after in zip(ticks, ticks[1:], strict=False)
@@ -125,7 +124,7 @@ def _kind(name: str) -> _Kind:
 
 
 def _panel(key: str, kind: _Kind, curves: list[Curve], several: bool) -> Panel:
-    """A chart of metrics of a kind; `key` is the name of a metric, or that of a group."""
+    """A chart of metrics of one kind; `key` is the name of a metric or group."""
     title = kind.title.format(key)
     if several and "{0}" not in kind.title and (key.count(".") > 1 or kind.section == _LOSSES):
         title = f"{title}: {key}"
@@ -139,7 +138,7 @@ def _names(ticks: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _column(ticks: Iterable[Mapping[str, Any]], name: str) -> tuple[Floats, Floats]:
-    """A metric's kimg and values, each [n], where it is finite; seconds per kimg as images per second."""
+    """A metric's kimg and values, each [n], where finite; seconds per kimg are converted to images per second."""
     points = [(tick["kimg"], tick.get(name)) for tick in ticks]
     known = [(x, y) for x, y in points if isinstance(y, (int, float)) and isfinite(y)]
     if name == "sec.kimg":
@@ -149,7 +148,7 @@ def _column(ticks: Iterable[Mapping[str, Any]], name: str) -> tuple[Floats, Floa
 
 
 def _joined(columns: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats, tuple[Floats, Floats] | None] | None:
-    """Several seeds' values as their mean and range, where all of them have values; None where there are none."""
+    """Several seeds' values as their mean and range, where all of them have values; None if there are none."""
     columns = [(x, y) for x, y in columns if len(x)]
     if not columns:
         return None

@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 _SOUND = re.compile(rf"(?:reals_sound|fakes_sound_({NUMBER}))_(\d+)\.(?:wav|flac|ogg|opus|mp3)")
 REPORT = "report.html"
-"""The page of a run, in its folder."""
+"""The report page, in the run's folder."""
 SAMPLES = "samples.json"
-"""The label of each sample, in a run's folder; written by OutputGenerator."""
+"""The labels of the samples, in a run's folder; written by OutputGenerator."""
 DRAWN = ("gradients.png", "weights.png")
-"""Images that plugins draw, where they were on."""
+"""Images that plugins draw, if they are enabled."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """The samples a run has written at one time.
+    """The samples a run wrote at one time.
 
     Args:
-        kimg: when, in thousand real images; -1 for the reals.
-        sheet: their images in one file; None where ImageSaver was not in use.
-        sounds: the sound file of each sample, by its number; empty where SoundSaver was not in use.
+        kimg: thousand real images shown; -1 for the reals.
+        grid: their images in one file; None without ImageSaver.
+        sounds: the sound file of each sample, by index; empty without SoundSaver.
     """
 
     kimg: float
@@ -48,15 +48,15 @@ class Step:
 
     @property
     def tiles(self) -> list[Tile]:
-        """(left, top, width, height) of each sample in the sheet; the whole sheet where it does not record them."""
+        """(left, top, width, height) of each sample in the grid; the whole grid if it does not record them."""
         return [] if self.sheet is None else tiles_of(self.sheet)
 
 
 class Run:
-    """A run's folder, read as far as it is used. A run that is still training can be read at any time.
+    """A run's folder, read on demand; it can be read at any time during training.
 
-    ``Run("results/003-piano").metrics`` is a table for ``pandas.DataFrame``; ``.samples`` and ``.sounds`` show
-    themselves in a notebook, and so does the run.
+    ``Run("results/003-piano").metrics`` is a table for ``pandas.DataFrame``; a notebook displays ``.samples``,
+    ``.sounds`` and the run itself.
 
     Args:
         path: the run's folder, or ``latest``.
@@ -71,7 +71,7 @@ class Run:
         try:
             self.config: dict[str, Any] = stored_config(self.path)
         except UserError as error:
-            raise UserError(f"{self.path} is no run's folder: it has no config.yaml that can be read") from error
+            raise UserError(f"{self.path} is not a run's folder: it has no readable config.yaml") from error
 
     @property
     def name(self) -> str:
@@ -85,7 +85,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``running``, ``finished``, ``interrupted`` or ``failed``; empty where it is not known."""
+        """``running``, ``finished``, ``interrupted`` or ``failed``; empty if unknown."""
         return str(self.state.get("status", ""))
 
     @cached_property
@@ -95,13 +95,13 @@ class Run:
 
     @cached_property
     def ticks(self) -> list[dict[str, Any]]:
-        """The values of each tick, in order, without those that a rollback has undone."""
+        """The values of each tick, in order, without those undone by a rollback."""
         lines = _lines(self.path / self._parameter("JSONLLogger", "filename", "stats.jsonl"))
         return _ascending([_numbers(line) for line in lines])
 
     @property
     def metrics(self) -> dict[str, list[Any]]:
-        """The ticks as columns of equal length, None where a tick has no value: ``pandas.DataFrame(run.metrics)``."""
+        """The ticks as columns of equal length, None for missing values: ``pandas.DataFrame(run.metrics)``."""
         names = dict.fromkeys(name for tick in self.ticks for name in tick)
         return {name: [tick.get(name) for tick in self.ticks] for name in names}
 
@@ -113,12 +113,12 @@ class Run:
 
     @cached_property
     def best(self) -> dict[str, Any] | None:
-        """The measurement of the best checkpoint; None where there is none."""
+        """The measurement of the best checkpoint; None if there is none."""
         return read_best(checkpoint_folder(self.path, self.config.get("checkpoints_dir") or ""))
 
     @cached_property
     def labels(self) -> list[str]:
-        """The label of each sample, in words; [] where the data have none."""
+        """The label of each sample, as text; [] for unlabelled data."""
         found = read_json(self.path / SAMPLES).get("labels")
         return [str(label) for label in found] if isinstance(found, list) else []
 
@@ -135,25 +135,25 @@ class Run:
 
     @cached_property
     def real(self) -> Step | None:
-        """The reals next to the samples, each with its sample's label; None where none were written."""
+        """The reals shown with the samples, each with its sample's label; None if none were written."""
         sheet = self.path / "reals.png"
         found = Step(-1, sheet if sheet.is_file() else None, self._sounds.get(-1, {}))
         return found if found.sheet or found.sounds else None
 
     @property
     def samples(self) -> list[Image]:
-        """The images of the last samples, spectrograms where they are sounds; [] where there are none yet."""
+        """The images of the last samples, spectrograms for sounds; [] if there are none yet."""
         from PIL import Image
 
         step = next((step for step in reversed(self.steps) if step.sheet), None)
         if step is None or step.sheet is None:
             return []
-        with Image.open(step.sheet) as sheet:
+        with Image.open(step.sheet, formats=["PNG"]) as sheet:
             return [sheet.crop((x, y, x + w, y + h)) for x, y, w, h in step.tiles]
 
     @property
     def sounds(self) -> list[Sound]:
-        """The last samples as sounds; [] where there are none."""
+        """The last samples as sounds; [] if there are none."""
         step = next((step for step in reversed(self.steps) if step.sounds), None)
         return [] if step is None else [Sound.read(step.sounds[number]) for number in sorted(step.sounds)]
 
@@ -162,7 +162,7 @@ class Run:
         return f"Run({str(self.path)!r}: {self.status or 'status unknown'}, {last.get('kimg', 0):g} kimg)"
 
     def _repr_html_(self) -> str:
-        """In a notebook: where it is, and the last samples."""
+        """Notebook output: the folder, and the last samples."""
         import base64
 
         from pggan_framework.reporting.head import facts_of
@@ -177,7 +177,7 @@ class Run:
 
     @cached_property
     def _sounds(self) -> dict[float, dict[int, Path]]:
-        """Sound files by kimg (-1 for reals) and number of the sample."""
+        """Sound files by kimg (-1 for reals) and sample index."""
         found: dict[float, dict[int, Path]] = {}
         for path in sorted((self.path / self._parameter("SoundSaver", "samples_path", "sound")).glob("*_sound_*")):
             match = _SOUND.fullmatch(path.name)
@@ -186,13 +186,13 @@ class Run:
         return found
 
     def _parameter(self, component: str, parameter: str, default: str) -> str:
-        """A path that a component of the run was given."""
+        """A path among a component's parameters."""
         given = self.config.get(component)
         return str(given.get(parameter, default)) if isinstance(given, Mapping) else default
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a file of JSON lines; a line that is not complete is left out."""
+    """The objects of a JSON lines file; incomplete lines are skipped."""
     found = []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -209,12 +209,12 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _numbers(tick: dict[str, Any]) -> dict[str, Any]:
-    """A tick without what is not a finite number."""
+    """A tick without non-finite values."""
     return {name: value for name, value in tick.items() if isinstance(value, (int, float)) and abs(value) < inf}
 
 
 def _ascending(ticks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The ticks without those that a rollback has undone."""
+    """The ticks without those undone by a rollback."""
     kept: list[dict[str, Any]] = []
     for tick in ticks:
         if not isinstance(tick.get("kimg"), (int, float)):

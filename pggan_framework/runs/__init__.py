@@ -1,1 +1,1 @@
-"""What a run leaves on disk: its folder, its checkpoints."""
+"""Runs on disk: folders and checkpoints."""

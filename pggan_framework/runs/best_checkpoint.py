@@ -1,4 +1,4 @@
-"""The best checkpoint of a run by measured quality: its file, what is known of it, and when commands use it."""
+"""The best checkpoint of a run by measured quality: its file, its measurement, and when commands use it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_best(folder: Path) -> dict[str, Any] | None:
 
 
 def is_measurement(facts: object, *numbers: str) -> bool:
-    """Whether a line is a measurement: a metric's name and numbers, not anything else that a file may hold."""
+    """Whether a line is a measurement: a metric's name and numbers."""
     if not isinstance(facts, dict) or not isinstance(facts.get("metric"), str):
         return False
     values = [facts.get(name) for name in ("nimg", *numbers)]
@@ -64,12 +64,12 @@ def described(facts: Mapping[str, Any]) -> str:
 
 
 def much_worse(best: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether `other` is plainly worse than the best measurement."""
+    """Whether `other` is clearly worse than the best measurement."""
     return other.get("value") is None or bool(other["value"] > MUCH * best["value"])
 
 
 def use_best(run: Path, folder: Path, snapshot: Path) -> tuple[Path, str]:
-    """The checkpoint that commands use where a run is named, and a line that says why; empty for the last snapshot.
+    """The checkpoint that commands use for a run, and a line that explains it; empty for the last snapshot.
 
     Args:
         run: the run's folder.

@@ -8,6 +8,7 @@ import platform
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -17,16 +18,16 @@ from pggan_framework.config.text import load_file
 from pggan_framework.errors import DamagedError, UserError, nearest
 from pggan_framework.runs.best_checkpoint import use_best
 from pggan_framework.storage.atomic import atomic_path
-from pggan_framework.storage.limits import parse_json
+from pggan_framework.storage.limits import check_regular, parse_json
 from pggan_framework.storage.numbers import NUMBER, kimg_of
 from pggan_framework.storage.zips import verify_once
 
 _SNAPSHOT = re.compile(rf"network-snapshot-({NUMBER})\.pt")
 _NAME = re.compile(r"(\d{3,})-(.+)")
 LONGEST_NAME = 200
-"""Bytes of a run's name; file systems end at 255 for the whole folder's."""
+"""Longest run name in bytes; file systems limit the whole folder name to 255."""
 STATE = "run.json"
-"""What a run is and how it ended: status, data, parameters, length."""
+"""Status, data, parameters and length of a run."""
 EXPORTED = "model.safetensors"
 """The weights in the folder of an exported model."""
 
@@ -44,10 +45,10 @@ def runs(result_dir: Path, exp_name: str | None = None) -> list[Path]:
 
 
 def check_name(exp_name: str) -> None:
-    """Refuse a run's name that is no folder name.
+    """Reject a run's name that is not a valid folder name.
 
     Raises:
-        UserError: if it is none.
+        UserError: if it is not.
     """
     plain = exp_name.isprintable() and "\\" not in exp_name and len(os.fsencode(exp_name)) <= LONGEST_NAME
     if not exp_name or not plain or exp_name in (".", "..") or Path(exp_name).name != exp_name:
@@ -58,17 +59,17 @@ def check_name(exp_name: str) -> None:
 
 
 def make_run_folder(result_dir: Path, exp_name: str) -> Path:
-    """Make and return the next run folder; safe where two runs start at once.
+    """Create and return the next run folder; safe if two runs start at once.
 
     Raises:
-        UserError: if `exp_name` is no folder name, or the folder cannot be made.
+        UserError: if `exp_name` is not a folder name, or the folder cannot be created.
     """
     check_name(exp_name)
     try:
         result_dir.mkdir(parents=True, exist_ok=True)
         number = _highest(result_dir) + 1
         while True:
-            # The claim is one folder for all names: of two runs that start at once, one gets the number.
+            # One lock folder for all names: of two runs that start at once, one gets the number.
             claim = result_dir / f".claim-{number:03d}"
             try:
                 claim.mkdir()
@@ -91,12 +92,12 @@ def _highest(result_dir: Path) -> int:
 
 
 def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path, Path]:
-    """The run's folder and its checkpoint that ``--resume`` means.
+    """The run's folder and checkpoint for ``--resume``.
 
     Args:
         resume: ``latest``, a run's folder or a checkpoint in it.
         result_dir: where ``latest`` looks.
-        exp_name: which runs ``latest`` looks at; None for all.
+        exp_name: restricts ``latest`` to runs of this name; None for all.
 
     Raises:
         UserError: if there is no such run, or it has no checkpoint.
@@ -107,7 +108,7 @@ def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path,
             folder = next((p for p in (path.parent, path.parent.parent) if (p / "config.yaml").is_file()), None)
             if folder is None:
                 raise UserError(
-                    f"resume: {path} lies in no run's folder (no config.yaml beside it); use resume_network"
+                    f"resume: {path} is not in a run's folder (no config.yaml next to it); use resume_network"
                 )
             return folder, path
         if not path.is_dir():
@@ -116,10 +117,12 @@ def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path,
                 f"resume: {path} does not exist{nearest(str(path), names)};"
                 " allowed: latest, a run's folder, a checkpoint in it"
             )
+        check_regular(path)
         return path, _last_snapshot(path)
     of_name = f"'{exp_name}' " if exp_name else ""
     for folder in reversed(runs(result_dir, exp_name)):
         if (folder / "config.yaml").is_file() and _snapshots_of(folder):
+            check_regular(folder)
             return folder, _last_snapshot(folder)
     raise UserError(f"resume: there is no run {of_name}with a checkpoint in {result_dir}")
 
@@ -138,17 +141,19 @@ def find_folder(run: str, result_dir: Path) -> Path:
         found = [folder for folder in runs(result_dir) if (folder / "config.yaml").is_file()]
         if not found:
             raise UserError(f"there is no run in {result_dir}")
+        check_regular(found[-1])
         return found[-1]
     path = Path(run)
     if not path.is_dir():
         names = [str(folder) for folder in runs(path.parent)]
         what = "is a file" if path.is_file() else f"does not exist{nearest(run, names)}"
         raise UserError(f"{path} {what}; allowed: a run's folder, or latest")
+    check_regular(path)
     return path
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; {} where there is none that can be read."""
+    """The object in a JSON file; {} if it is missing or unreadable."""
     try:
         found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -163,7 +168,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def find_launched(result_dir: Path, launcher: str) -> Path | None:
-    """The newest run that was begun by this start of torchrun and has a checkpoint; None where there is none."""
+    """The newest run of this torchrun session that has a checkpoint; None if there is none."""
     for folder in reversed(runs(result_dir)):
         facts = read_json(folder / "environment.json")
         if launcher and facts.get("launcher") == launcher and _snapshots_of(folder):
@@ -174,7 +179,7 @@ def find_launched(result_dir: Path, launcher: str) -> Path | None:
 def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
     """The folder of a trained model and its checkpoint, for commands that use one.
 
-    Where a run's best checkpoint is not its last one, the best is used, and a line on standard error says so.
+    If a run's best checkpoint is not its last one, the best is used, and a message on standard error reports it.
 
     Args:
         model: a run's folder (its best checkpoint), a checkpoint or exported weights anywhere, the folder of an
@@ -201,9 +206,9 @@ def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
 
 
 def check_links(folder: Path) -> None:
-    """Refuse to write into a run's folder that leads out of itself: it may come from a stranger.
+    """Refuse to write into a run's folder with links that lead out of it: it may come from a stranger.
 
-    A link that stands for a checkpoint is allowed, since checkpoints are replaced and not written through links.
+    Links to checkpoints are allowed, since checkpoints are replaced and not written through links.
 
     Raises:
         UserError: if a link in it leads out of it.
@@ -215,12 +220,12 @@ def check_links(folder: Path) -> None:
             if path.is_symlink() and path.suffix != ".pt" and home not in path.resolve().parents:
                 raise UserError(
                     f"resume: {path} is a link out of the run's folder, and a run writes only into its own; replace the"
-                    " link by what it stands for, or use checkpoints_dir for checkpoints elsewhere"
+                    " link by its target, or use checkpoints_dir for checkpoints elsewhere"
                 )
 
 
 def inside(flag: str, given: str) -> str:
-    """A path that is relative to a run's folder, and stays in it.
+    """A path relative to a run's folder that stays inside it.
 
     Args:
         flag: its flag, for messages: ``ImageSaver.samples_path``.
@@ -236,7 +241,7 @@ def inside(flag: str, given: str) -> str:
 
 
 def checkpoint_folder(folder: Path, checkpoints_dir: str) -> Path:
-    """Where a run's checkpoints are: its own folder, or one of its name in checkpoints_dir."""
+    """The folder of a run's checkpoints: its own, or one of its name in checkpoints_dir."""
     return Path(checkpoints_dir) / folder.name if checkpoints_dir else folder
 
 
@@ -258,7 +263,8 @@ def snapshots(folder: Path) -> list[Path]:
 
 
 def _snapshots_of(run: Path) -> list[Path]:
-    return snapshots(checkpoint_folder(run, stored_config(run).get("checkpoints_dir") or ""))
+    elsewhere = checkpoint_folder(run, stored_config(run).get("checkpoints_dir") or "")
+    return snapshots(elsewhere) or snapshots(run)  # a start with another checkpoints_dir may have been killed before
 
 
 def _last_snapshot(run: Path) -> Path:
@@ -290,7 +296,8 @@ def newest_intact(found: Sequence[Path]) -> Path:
 @lru_cache(maxsize=256)
 def _warn_once(text: str) -> None:
     if os.environ.get("RANK", "0") == "0":
-        print(text, file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # a closed terminal
+            print(text, file=sys.stderr, flush=True)
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
@@ -303,27 +310,26 @@ def stored_config(folder: Path) -> dict[str, Any]:
     try:
         return load_file(path)
     except UserError as error:
-        raise UserError(f"resume: {path} cannot be read: {folder} is no run's folder ({error})") from error
+        raise UserError(f"resume: {path} cannot be read: {folder} is not a run's folder ({error})") from error
 
 
 def environment(device: str) -> dict[str, str]:
     """Versions, machine and device, for environment.json and the log; nothing that names a person or a path."""
-    from importlib.metadata import version
-
-    packages = ("torch", "torchvision", "numpy", "h5py", "librosa", "soundfile")
+    packages = ("pggan_framework", "torch", "torchvision", "numpy", "h5py", "librosa", "soundfile")
+    # Of the modules themselves: a copy that nobody has installed has no metadata.
+    versions = {name: str(sys.modules[name].__version__) for name in packages if name in sys.modules}
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "pggan_framework": version("pggan_framework"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
         "device": device,
-        **{package: version(package) for package in packages if package in sys.modules or package == "torch"},
+        **versions,
     }
 
 
 def write_run_files(folder: Path, config_text: str, facts: Mapping[str, str]) -> None:
-    """Write config.yaml and environment.json; a resumed run that dies meanwhile keeps the older ones."""
+    """Write config.yaml and environment.json; if a resumed run fails before that, the older ones remain."""
     for name, text in (("config.yaml", config_text), ("environment.json", json.dumps(dict(facts), indent=2) + "\n")):
         with atomic_path(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")

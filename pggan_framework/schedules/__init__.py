@@ -1,1 +1,1 @@
-"""When the networks grow: each schedule is a registered component that lays out a plan."""
+"""Growth schedules: registered components, each of which creates a plan."""

@@ -1,4 +1,4 @@
-"""What a schedule is: it lays out a plan for the networks and data of a run."""
+"""The base class of schedules, and the facts a plan depends on."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Facts:
-    """What a plan can depend on.
+    """Facts about networks and data that a plan can depend on.
 
     Args:
         max_depth: the deepest block of the networks.
-        pictures: how many the data are; an epoch is as many real images.
-        minibatch: real images a batch, by depth.
-        repeats: batches of reals a step, `Trainer.D_training_repeats`.
-        seconds: what the run's budget leaves for training; None where there is no budget.
-        step_seconds: depth -> about how long a step takes there; None where that is not known.
+        pictures: number of training images, the length of an epoch.
+        minibatch: batch size by depth.
+        repeats: batches of reals per step, `Trainer.D_training_repeats`.
+        seconds: training time left of the run's budget; None without a budget.
+        step_seconds: depth -> estimated time of a step there; None if unknown.
     """
 
     max_depth: int
@@ -36,17 +36,17 @@ class Facts:
 
     @property
     def depths(self) -> range:
-        """All of them."""
+        """All depths."""
         return range(self.max_depth + 1)
 
     def step(self, depth: int) -> int:
-        """Real images a step at `depth`: an iteration, one update of G."""
+        """Real images per step at `depth`: an iteration, one update of G."""
         return self.minibatch(depth) * self.repeats
 
 
 @contract("schedule")
 class Schedule(ABC):
-    """Base of schedules. A subclass is registered with ``@register("schedule")`` and gives `plan`."""
+    """Base of schedules. A subclass is registered with ``@register("schedule")`` and implements `plan`."""
 
     @abstractmethod
     def plan(self, facts: Facts) -> Plan:
@@ -57,11 +57,11 @@ class Schedule(ABC):
         """
 
     def refuse(self, parameter: str, given: object, allowed: str) -> UserError:
-        """The error that says what of `parameter` is given, and what is allowed."""
+        """The error for an invalid `parameter`: the given value, and the allowed ones."""
         return UserError(f"{type(self).__name__}.{parameter}: {given} is given; allowed: {allowed}")
 
     def check(self, parameter: str, values: Iterable[float], least: float = 0) -> None:
-        """Refuse a value below `least`.
+        """Reject a value below `least`.
 
         Raises:
             UserError: if there is one.
@@ -73,12 +73,12 @@ class Schedule(ABC):
     def table(
         self, parameter: str, given: Mapping[int, Value], facts: Facts, default: Mapping[int, Value] | None = None
     ) -> Mapping[int, Value]:
-        """The table `given`, which begins with depth 0 and has no key that is no depth of the data.
+        """The table `given`, after checking that it begins with depth 0 and has no key beyond the data's depths.
 
-        An untouched `default` may lie beyond them.
+        An unchanged `default` may exceed them.
 
         Raises:
-            UserError: if it does not, or has one.
+            UserError: if the check fails.
         """
         for depth in given:
             if depth not in facts.depths and given != default:

@@ -1,4 +1,4 @@
-"""The shapes a network grows through: a seed block, and for each depth which axes double."""
+"""The shapes a network grows through: a seed block, and the axes that double at each depth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pggan_framework.errors import UserError
 
 Value = TypeVar("Value")
 LARGEST = 1 << 15
-"""Pixels of a side, or channels, beyond which a file is taken to be damaged."""
+"""Side in pixels, or channels, above which a file counts as damaged."""
 
 
 def by_depth(table: Mapping[int, Value], default: Value, depth: int) -> Value:
@@ -22,7 +22,7 @@ def by_depth(table: Mapping[int, Value], default: Value, depth: int) -> Value:
 
 @dataclass(frozen=True)
 class Growth:
-    """The picture's shape at every depth.
+    """The image's shape at every depth.
 
     Args:
         channels: C, the same at every depth.
@@ -54,20 +54,20 @@ class Growth:
         return self.channels, height, width
 
     def factor(self, depth: int) -> tuple[int, int]:
-        """How much taller and wider `depth` is than the depth before it: 1 or 2 each; `depth` >= 1."""
+        """The factor of height and width from the previous depth to `depth`: 1 or 2 each; `depth` >= 1."""
         down, across = self.doubles[depth - 1]
         return 1 << down, 1 << across
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], where: str) -> Growth:
-        """The growth that a file has as ``channels``, ``seed`` and ``doubles``; the file may come from a stranger.
+        """The growth stored in a file as ``channels``, ``seed`` and ``doubles``; the file may come from a stranger.
 
         Args:
-            state: a mapping with these.
+            state: a mapping with these keys.
             where: the file, for messages.
 
         Raises:
-            UserError: if one is missing or of another kind, or the shapes are larger than any image.
+            UserError: if one is missing or has the wrong type, or the shapes are too large.
         """
         try:
             channels, (height, width) = int(state["channels"]), (int(side) for side in state["seed"])
@@ -90,8 +90,8 @@ class Growth:
                 ``2 ** depth_offset`` (4).
             depth_offset: log2 of the seed block's shorter side where `seed` is not given.
 
-        Where the two axes double a different number of times, both double from the start and the one that has fewer
-        doublings stops first.
+        If the two axes double a different number of times, both double from the start and the one with fewer doublings
+        stops first.
 
         Raises:
             UserError: if a side is not its seed times a power of two.
@@ -105,7 +105,7 @@ class Growth:
                 raise UserError(
                     f"an image of {height}x{width} cannot be halved down to {1 << depth_offset} on its shorter side;"
                     f" allowed: a shorter side of {1 << depth_offset} times a power of two and a longer one that halves"
-                    " as often, a resize policy, or a seed_shape of your own"
+                    " as often, a resize policy, or a custom seed_shape"
                 )
             seed = (height // divisor, width // divisor)
         seed_height, seed_width = int(seed[0]), int(seed[1])

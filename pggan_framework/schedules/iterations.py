@@ -1,4 +1,4 @@
-"""Growth counted in steps: so many at each depth, alpha rising in jumps."""
+"""Growth counted in steps, with alpha rising in jumps."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ STAIRCASE_JUMPS = {0: 0, 1: 100, 2: 200, 3: 400}
 
 @register("schedule")
 class IterationSchedule(Schedule):
-    """So many steps at each depth; alpha rises in jumps of equal size, or as a table says. Training ends with the last.
+    """A number of steps per depth; alpha rises in equal jumps, or by a table. Training ends after the last depth.
 
     A step is one update of G; it shows as many real images as the depth's batch (times Trainer.D_training_repeats).
-    With the defaults, alpha rises by 1/600 every 32 steps: a fade of 19,200 steps, as in Facebook's GAN zoo. A table
-    holds from its key on.
+    With the defaults, alpha rises by 1/600 every 32 steps: a transition of 19,200 steps, as in Facebook's GAN zoo. A
+    table's value applies from its key on.
 
     Args:
         iterations: steps at each depth.
-        alpha_jumps: jumps of a fade; 0 for none.
+        alpha_jumps: jumps per transition; 0 for none.
         alpha_jump_length: steps from one jump to the next.
-        alpha_steps: for some depths the fade itself, as [step, alpha] pairs, in place of the jumps and for that depth
-            alone, such as {1: [[0, 0], [100, 0.5], [200, 1]]}. Alpha is the weight of the new block.
+        alpha_steps: alpha of the new block at single depths, as [step, alpha] pairs that replace the jumps, such as
+            {1: [[0, 0], [100, 0.5], [200, 1]]}.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -69,16 +69,16 @@ class IterationSchedule(Schedule):
 
 @register("schedule")
 class StaircaseSchedule(Schedule):
-    """So many steps at each depth; after a delay alpha climbs a staircase. Training ends with the last depth.
+    """A number of steps per depth; alpha rises in a staircase after a delay. Training ends after the last depth.
 
     `delay` steps into a depth alpha makes the first of `jumps` jumps of 1/jumps, and one more every `interval` steps;
-    until then the new block has no share. A step is one update of G. A table holds from its key on.
+    before that the new block has weight 0. A step is one update of G. A table's value applies from its key on.
 
     Args:
         iterations: steps at each depth.
         delay: steps before the first jump.
         interval: steps from one jump to the next.
-        jumps: how many there are; 0 for a depth that is fully there at once.
+        jumps: number of jumps; 0 adds the depth without a transition.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -111,10 +111,10 @@ class StaircaseSchedule(Schedule):
 
 
 def _stage(schedule: Schedule, depth: int, iterations: int, points: Sequence[tuple[int, float]], facts: Facts) -> Stage:
-    """A stage of so many steps whose alpha is 0, and then jumps at `points` (step, alpha).
+    """A stage of `iterations` steps whose alpha is 0, and then jumps at `points` (step, alpha).
 
     Raises:
-        UserError: if it is over before its fade.
+        UserError: if it ends before its transition.
     """
     images = facts.step(depth)
     if depth == 0 or not points:

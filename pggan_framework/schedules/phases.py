@@ -1,4 +1,4 @@
-"""The paper's plan: a depth fades in over F images and is then trained for T."""
+"""The PGGAN paper's plan: each depth fades in over F images and is then trained for T (Karras et al. 2018)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def phases(
 
     Args:
         max_depth: the deepest block.
-        stable: T, images a depth is trained for once it is fully there; 0 is allowed.
+        stable: T, images per depth after its transition; 0 is allowed.
         transition: F, images over which a new depth fades in; 0 is allowed.
         stable_overrides: T from a depth on.
         transition_overrides: F from a depth on.

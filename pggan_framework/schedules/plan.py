@@ -1,4 +1,4 @@
-"""A plan: which depth and alpha hold at each moment of a training, as pure functions of how far it has come."""
+"""A plan: depth and alpha as pure functions of the training progress."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from math import inf
 from typing import Literal
 
 Unit = Literal["image", "second"]
-"""What a plan counts: real images shown, or seconds trained."""
+"""The unit of a plan: real images shown, or seconds trained."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A value that follows points (position, value).
+    """A function through points (position, value).
 
-    Before the first point it has the first one's value, after the last the last one's.
+    It is constant before the first and after the last point.
 
     Args:
-        points: in the order of their positions; of several at one position the last counts from there on.
-        steps: hold each point's value until the next one; else go to it in a straight line.
+        points: in the order of their positions; of several at one position the last applies from there on.
+        steps: piecewise constant; else piecewise linear.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -38,22 +38,22 @@ class Curve:
 
 
 WHOLE = Curve(((0.0, 1.0),))
-"""Alpha 1 all the time."""
+"""Alpha is always 1."""
 
 
 def linear_fade(length: float) -> Curve:
-    """Alpha from 0 to 1 over `length`; 1 at once where that is 0."""
+    """Alpha from 0 to 1 over `length`; 1 at once if that is 0."""
     return Curve(((0.0, 0.0), (length, 1.0))) if length > 0 else WHOLE
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The time at one depth.
+    """The stage of one depth.
 
     Args:
-        length: how long it is.
-        fade: alpha by how much of it is gone.
-        lr_factor: what both learning rates are multiplied by, by how much of it is gone.
+        length: its length.
+        fade: alpha as a function of the position in it.
+        lr_factor: factor of both learning rates as a function of the position in it.
     """
 
     length: float
@@ -62,12 +62,12 @@ class Stage:
 
 
 def trained(stages: Sequence[Stage], progress: float) -> list[Stage]:
-    """The stages of a run that starts from a model: depths it has trained take no time.
+    """The stages of a run that starts from a model: depths it has trained have length 0.
 
     Args:
         stages: as for a run from the start.
-        progress: how deep the model was trained: 2 where depth 2 is whole, so that the next one fades in at once; 2.4
-            where depth 3 fades in at alpha 0.4. The deepest depth, where it is whole, keeps its time without a fade.
+        progress: the depth the model was trained to: 2 if depth 2 is complete, so that the next one fades in at once;
+            2.4 if depth 3 is at alpha 0.4. The deepest depth, if complete, keeps its length without a transition.
     """
     whole, alpha = int(progress), progress % 1
     last = len(stages) - 1
@@ -83,13 +83,13 @@ def trained(stages: Sequence[Stage], progress: float) -> list[Stage]:
 
 @dataclass(frozen=True)
 class Plan:
-    """One stage a depth, from depth 0 on.
+    """One stage per depth, from depth 0 on.
 
     Args:
         stages: of each depth.
-        ends: whether training is over with the last stage; else the last depth goes on.
-        unit: what lengths and positions are counted in.
-        freeze: whether the blocks of earlier depths are trained no further.
+        ends: whether training ends with the last stage; else the last depth continues.
+        unit: of lengths and positions.
+        freeze: whether the blocks of earlier depths are frozen.
 
     Raises:
         ValueError: if there is no stage, or one has a negative length.
@@ -111,11 +111,11 @@ class Plan:
 
     @property
     def end(self) -> float:
-        """Where training is over; infinity where the plan does not say."""
+        """The end of training; infinity if the plan has none."""
         return sum(stage.length for stage in self.stages) if self.ends else inf
 
     def start(self, depth: int) -> float:
-        """Where `depth` begins (to fade in, from depth 1 on).
+        """The position where `depth` begins (to fade in, from depth 1 on).
 
         Raises:
             ValueError: if there is no such depth.
@@ -125,16 +125,16 @@ class Plan:
         return sum(stage.length for stage in self.stages[:depth])
 
     def faded_in(self, depth: int) -> float:
-        """From where `depth` has alpha 1."""
+        """The position from which `depth` has alpha 1."""
         points = self.stages[depth].fade.points
         return self.start(depth) + next((place for place, alpha in points if alpha == 1), inf)
 
     def phases(self, position: float, total: float) -> dict[tuple[int, bool], float]:
-        """What is left from `position` on of each phase, by its depth and whether that fades in.
+        """The rest from `position` on of each phase, by depth and whether it fades in.
 
         Args:
-            position: where training is.
-            total: where it ends, in images; a plan in seconds ends with its last stage.
+            position: the current position.
+            total: the end, in images; a plan in seconds ends with its last stage.
         """
         end = min(self.end, total) if self.unit == "image" else sum(stage.length for stage in self.stages)
         found = {}
@@ -153,7 +153,7 @@ class Plan:
         return depth, (self.stages[depth].fade.at(position - self.start(depth)) if depth > 0 else 1.0)
 
     def lr_factor(self, position: float) -> float:
-        """What both learning rates are multiplied by at `position`."""
+        """The factor of both learning rates at `position`."""
         depth = self._depth(position)
         return self.stages[depth].lr_factor.at(position - self.start(depth))
 

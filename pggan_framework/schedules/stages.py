@@ -1,4 +1,4 @@
-"""Growth counted in epochs: each depth is trained by cycles of a learning rate and a number of epochs."""
+"""Growth counted in epochs: each depth has cycles with a learning rate and a number of epochs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pggan_framework.schedules.plan import Curve, Plan, Stage, linear_fade
 
 @register("schedule")
 class StageSchedule(Schedule):
-    """One training a depth, each a list of cycles with a learning rate of its own. Training ends with the last one.
+    """One training per depth: cycles, each with its own learning rate. Training ends after the last depth.
 
-    An epoch is as many real images as the data have. A new block is there at once, unless `fade_epochs` says otherwise.
-    A table holds from its key on.
+    An epoch is one pass over the data. A new block has full weight at once, unless `fade_epochs` is set. A table's
+    value applies from its key on.
 
     Args:
-        cycles: [factor, epochs] pairs by depth, such as {0: [[1, 10]], 2: [[1, 10], [0.1, 5]]}: so many epochs with
-            this factor of G_lr_max and D_lr_max, one after another.
-        fade_epochs: epochs over which alpha of a new block rises from 0 to 1; part of its cycles.
-        freeze: train only the newest block and its layer towards the picture; the blocks of earlier depths stay as
-            they are, but for the end of the discriminator, which gives the score.
+        cycles: [factor, epochs] pairs by depth, such as {0: [[1, 10]], 2: [[1, 10], [0.1, 5]]}; the factor scales
+            G_lr_max and D_lr_max.
+        fade_epochs: epochs of a new block's transition, part of its cycles.
+        freeze: train only the newest block and its image layer; blocks of earlier depths are frozen, except the
+            discriminator's output block.
 
     Raises:
         UserError: if a number is outside its limits.

@@ -1,4 +1,4 @@
-"""Growth by the clock: a budget of time, divided among the depths."""
+"""Growth by the clock: a time budget, divided among the depths."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from pggan_framework.schedules.growth import by_depth
 from pggan_framework.schedules.plan import WHOLE, Curve, Plan, Stage, linear_fade
 
 MINUTES = 60.0
-"""Length of a training that is given none."""
+"""Default length of a training."""
 LAST, LEAST = 0.6, 0.02
-"""Default fractions of the time: of the last depth, and the least of an earlier one."""
+"""Default fractions of the time: the last depth's, and the least of an earlier one."""
 
 
 @register("schedule")
 class WallClockSchedule(Schedule):
-    """Reaches the full size within a budget of time, whatever the machine. Training ends when it is used up.
+    """Reaches the full size within a time budget, on any machine. Training ends when it is used up.
 
-    The time counted is that of training, over all resumes. Where a run has ``--minutes``, the remaining stages are laid
-    out anew at each start, for the time that is left. Since the clock decides when a depth begins, two runs are not
-    equal bit for bit, and neither is a resumed one.
+    Training time is counted over all resumes. With ``--minutes``, the remaining stages are planned again in each
+    session, for the time that is left. Since the clock decides when a depth begins, two runs are not equal bit for bit,
+    nor is a resumed one.
 
     Args:
-        minutes: of training; None: what the general --minutes leaves, or 60.
-        shares: fractions of the time by depth, in proportion to their sum; a value holds from its depth on. None: 60 %
-            for the last depth, and half as much for each depth as for the next.
-        fade_share: of a depth's time that its fade takes.
-        min_steps: a depth that would get fewer steps is not entered; the depth before is trained to the end.
-        lr_decay_share: of the last depth's time over which the learning rates fall at the end; 0: they do not.
-        lr_decay_to: the factor they fall to.
+        minutes: training time; None: what --minutes leaves, or 60.
+        shares: relative times by depth; a value applies from its depth on. None: 60 % for the last depth, and half as
+            much for each depth as for the next.
+        fade_share: fraction of a depth's time for its transition.
+        min_steps: a depth that would get fewer steps is not entered.
+        lr_decay_share: fraction of the last depth's time with falling learning rates; 0 disables it.
+        lr_decay_to: final factor of the learning rates.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -67,8 +67,8 @@ class WallClockSchedule(Schedule):
     def lay_out(self, facts: Facts, entered: Sequence[Stage], position: float, left: float) -> Plan:
         """The plan for the rest of a training.
 
-        The current depth keeps its fade, and has the fraction of its share that it has not had yet. The deepest depth
-        is the one that gets `min_steps` steps, or the current one where none below does.
+        The current depth keeps its transition, and the fraction of its time that is left. The deepest depth is the last
+        one that gets `min_steps` steps, or the current one if no deeper one does.
 
         Args:
             facts: of data and networks.
@@ -128,7 +128,7 @@ class WallClockSchedule(Schedule):
 
 
 def _shortened(fade: Curve, gone: float, end: float) -> Curve:
-    """The rest of a fade that must be over at `end` of its stage; alpha is the same at `gone`."""
+    """The rest of a transition that must end at `end` of its stage; alpha is the same at `gone`."""
     if fade.points[-1][0] <= max(end, gone):
         return fade
     return Curve(((0.0, fade.at(0.0)), (gone, fade.at(gone)), (end, 1.0))) if gone > 0 else linear_fade(end)

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writes: a file is either complete or absent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ABANDONED = 7 * 86400
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary name next to `path`; what was written there gets the final name once it is safely on disk.
+    """A temporary name next to `path`; its contents get the final name once they are safely on disk.
 
     What killed writers of the same file have left is removed.
     """
@@ -33,7 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def temporary_name(path: Path) -> Path:
-    """A name next to `path` that says which process writes there."""
+    """A name next to `path` that identifies the writing process."""
     return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.tmp")
 
 
@@ -43,7 +43,8 @@ def sweep(folder: Path, name: str | None = None, owned: bool = False) -> None:
     Args:
         folder: where they are.
         name: only those of this file; None: all in the folder.
-        owned: whether no other process writes there; otherwise only those go whose writer is known to have ended.
+        owned: whether nobody writes there, this process neither; otherwise only those go whose writer is known to
+            have ended.
     """
     try:
         entries = list(os.scandir(folder))
@@ -51,8 +52,9 @@ def sweep(folder: Path, name: str | None = None, owned: bool = False) -> None:
         return
     for entry in entries:
         match = _TEMPORARY.fullmatch(entry.name)
-        if match and name in (None, match[1]) and int(match[3]) != os.getpid():
+        if match and name in (None, match[1]):
             with suppress(OSError):
+                # In a container each start has the same process number: what an owner finds is an earlier start's.
                 if owned or _has_ended(match[2], int(match[3]), entry.stat(follow_symlinks=False).st_mtime):
                     shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
 
@@ -60,6 +62,8 @@ def sweep(folder: Path, name: str | None = None, owned: bool = False) -> None:
 def _has_ended(host: str, process: int, changed: float) -> bool:
     if host != _HOST:
         return time.time() - changed > ABANDONED
+    if process == os.getpid():
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -70,7 +74,7 @@ def _has_ended(host: str, process: int, changed: float) -> bool:
 
 
 def move_synced(temporary: Path, path: Path) -> None:
-    """Give a written file its final name once it is safely on disk, in place of any older one."""
+    """Rename a written file to its final name once it is safely on disk, replacing any older one."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)

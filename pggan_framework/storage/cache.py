@@ -1,4 +1,4 @@
-"""Where what can be computed again is kept."""
+"""The cache folder for recomputable data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VARIABLE = "PGGAN_CACHE"
 
 
 def cache_folder() -> Path | None:
-    """``$PGGAN_CACHE``, or pggan_framework in the user's folder for such files (~/.cache); None if it is to be none."""
+    """``$PGGAN_CACHE``, or pggan_framework in the user's cache folder (~/.cache); None if it is disabled."""
     given = os.environ.get(VARIABLE)
     if given is not None:
         return Path(given).expanduser() if given else None

@@ -1,20 +1,41 @@
-"""Limits on what is read from a file that may come from a stranger: a small file must not take a large memory."""
+"""Limits on files that may come from a stranger: a small file must not use a large memory."""
 
 from __future__ import annotations
 
 import json
+import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pggan_framework.errors import UserError
+
 MOST_JSON = 256 << 20
 """Bytes of a JSON file: labels of ten million images fit."""
+
+
+def check_regular(folder: Path) -> None:
+    """Refuse a folder with pipes, sockets or devices in it, or links to them: reading one may never end.
+
+    Raises:
+        UserError: if there is one.
+    """
+    for base, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            with suppress(OSError):  # a link to nothing, or in a loop: whoever reads it says so
+                mode = os.stat(os.path.join(base, name)).st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    raise UserError(
+                        f"{Path(base, name)} is not a file but a pipe or a device; allowed: files and folders"
+                    )
 
 
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: if it is no JSON, or nested deeper than Python can read.
+        ValueError: if it is not JSON, or nested too deep for Python.
     """
     try:
         return json.loads(text)

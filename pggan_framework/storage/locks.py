@@ -1,4 +1,4 @@
-"""A folder has one owner: a lock that the kernel releases when its holder ends, however it ends."""
+"""Folder locks with a single owner, released by the kernel when the owner ends."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _acquire(path: Path, what: str, end: float) -> BinaryIO:
         file = path.open("a+b")
         taken = _try_lock(file)
         if taken is None:
-            print(f"warning: {what} cannot be locked here; see that no other process uses it", file=sys.stderr)
+            print(f"warning: {what} cannot be locked here; make sure that no other process uses it", file=sys.stderr)
             return file
         if taken and _is(file, path):
             facts = {"process": os.getpid(), "host": socket.gethostname()}

@@ -1,4 +1,4 @@
-"""Numbers in the names of a run's files: thousand images, and no two files with one name."""
+"""Numbers in the names of a run's files: thousand images, unique per file."""
 
 from __future__ import annotations
 

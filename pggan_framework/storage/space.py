@@ -1,4 +1,4 @@
-"""Space on a disk, checked and reserved before it is written: HDF5 and memory maps crash where a disk is full."""
+"""Check and reserve disk space before writing: HDF5 and memory maps crash on a full disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNKNOWN = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
 def require_space(folder: Path, needed: int, advice: str) -> None:
-    """Refuse at once what a disk has no room for.
+    """Fail at once if a disk has too little space.
 
     Args:
         folder: where the file is to be.
@@ -28,7 +28,7 @@ def require_space(folder: Path, needed: int, advice: str) -> None:
     """
     free = shutil.disk_usage(folder).free
     if needed + MARGIN > free:
-        raise UserError(f"{folder} has no room: {_size(needed)} are needed, {_size(free)} are free; {advice}")
+        raise UserError(f"{folder} has too little space: {_size(needed)} are needed, {_size(free)} are free; {advice}")
 
 
 def reserve(file: int, size: int) -> None:

@@ -1,7 +1,8 @@
-"""Checkpoints are zips whose members have checksums; torch does not look at them when it reads one, we do."""
+"""Verify the checksums of checkpoint zips, which torch does not check when it loads one."""
 
 from __future__ import annotations
 
+import stat
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -24,10 +25,13 @@ def verify_zip(path: Path) -> None:
             names (a small file that takes a large memory).
     """
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode):  # a pipe would never end
+            raise DamagedError("it is not a file")
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise DamagedError("it is no zip of torch.save, or its start is lost; nothing in it was run")
+                raise DamagedError("it is not a zip of torch.save, or its start is lost; nothing in it was run")
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if len({member.filename for member in members}) < len(members):

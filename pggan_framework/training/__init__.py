@@ -1,1 +1,1 @@
-"""The loop: schedule, step, plugins, statistics, checkpoints."""
+"""Training: the loop, the step, plugins, checkpoints, distributed training."""

@@ -1,4 +1,4 @@
-"""A budget of wall-clock time for one start of the program: the general flag ``minutes``."""
+"""The wall-clock budget of one session: the general flag ``minutes``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEPT = 6
 
 
 class Budget:
-    """Seconds that a start of the program may take, start-up and ending included.
+    """Seconds that a session may take, start-up and ending included.
 
     Args:
         minutes: all of it.
@@ -60,7 +60,7 @@ class Budget:
 
     @property
     def reserve(self) -> float:
-        """Seconds that ending takes, as far as it was measured: the last tick, samples, checkpoint, report, exit."""
+        """Measured seconds that ending takes: the last tick, samples, checkpoint, report, exit."""
         guess = min(max(_ASSUMED * self.seconds, 1.5), 5.0)
         known = sum(max(costs) for costs in self._costs.values())
         return _EXIT + _MARGIN * known + guess * sum(name not in self._costs for name in _PARTS)
@@ -71,7 +71,7 @@ class Budget:
         return self.left - self.reserve
 
     def note(self, what: str, seconds: float) -> None:
-        """Learn how long a part of the ending takes.
+        """Record how long a part of the ending takes.
 
         Args:
             what: ``tick``, ``samples``, ``checkpoint``, ``report`` ...
@@ -93,7 +93,7 @@ class BudgetKeeper(Plugin):
         self._steps: deque[float] = deque(maxlen=9)
 
     def before_step(self) -> None:
-        """End training where another step than the coming one would be too long."""
+        """End training if a further step after the coming one would be too long."""
         now = Budget.now()
         if self._before is not None:
             self._steps.append(now - self._before)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pggan_framework.cpu.transfer import to_device
 from pggan_framework.losses.base import Loss
 from pggan_framework.losses.context import Progress, StepContext
 from pggan_framework.networks.folding import with_tensors
@@ -70,7 +71,7 @@ class _Update:
     def inputs(self, context: StepContext, weights: dict[str, float]) -> list[Tensor]:
         """What the graph takes, of an update like this one: terms' weights, its tensors, those of G and of D."""
         like = context.latents
-        scale = torch.tensor([weights[name] for name in self.terms], dtype=like.dtype).to(like.device)
+        scale = to_device(torch.tensor([weights[name] for name in self.terms], dtype=like.dtype), like.device)
         tensors = [tensor.detach() for network in (self.G, self.D) for tensor in _tensors(network).values()]
         return [scale, *fields_of(context).values(), *tensors]
 
@@ -114,12 +115,14 @@ class Captured:
         compiled: its graph as a function of those of its inputs that it needs.
         needed: which these are.
         seconds: that making it took.
+        overwrites: whether each call writes its results where the last one's are, as a CUDA graph does.
     """
 
     update: _Update
     compiled: Callable[..., Sequence[Tensor]]
     needed: tuple[bool, ...]
     seconds: float = 0.0
+    overwrites: bool = False
 
     def run(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Gradients, then what is logged."""
@@ -132,17 +135,19 @@ class Captured:
         found = self.run(inputs)
         own = dict((context.G if context.side == "G" else context.D).named_parameters())
         weights = [own[name] for name in self.update.reached]
+        if self.overwrites:
+            # What plugins read at the end of a tick, D's gradients after G's update too, must outlive the graph.
+            found = [value.clone() for value in found]
         for weight, gradient in zip(weights, found, strict=False):
             if weight.grad is not None:
                 weight.grad.add_(gradient, alpha=context.share)
                 continue
             gradient = gradient if context.share == 1 else gradient * context.share
-            # A fused optimiser goes through both in the order they lie in memory.
+            # A fused optimiser goes through both in the order they are in memory.
             same = gradient.stride() == weight.stride()
             weight.grad = gradient if same else torch.empty_like(weight).copy_(gradient)
         for name, value in zip(self.update.logged, found[len(weights) :], strict=True):
-            # A CUDA graph writes its results to the same place every time.
-            context.log(name, value.clone() if value.is_cuda else value)
+            context.log(name, value)
 
 
 def capture(
@@ -151,7 +156,7 @@ def capture(
     weights: dict[str, float],
     compiler: Callable[[GraphModule], Callable[..., Sequence[Tensor]]],
 ) -> Captured:
-    """The graph of updates like this one; weights, buffers and the random state are left as they were.
+    """The graph of updates like this one; weights, buffers and the random state are left unchanged.
 
     Args:
         loss: what the network minimises.
@@ -179,7 +184,8 @@ def capture(
                 graph.graph.erase_node(place)
         _make_once(graph)
         graph.recompile()
-        captured = Captured(update, compiler(graph), needed)
+        compiled = compiler(graph)
+        captured = Captured(update, compiled, needed, overwrites=getattr(compiled, "overwrites", False))
         try:
             difference = _difference(captured, inputs)
         except Exception as error:
@@ -197,7 +203,7 @@ def _make_once(graph: GraphModule) -> None:
 
 
 _TOLERANCE = {torch.bfloat16: 0.1, torch.float16: 0.1}
-"""Most that gradients may differ by, as a share of their norm, where not all is computed in float32.
+"""Most that gradients may differ by, as a fraction of their norm, where not all is computed in float32.
 
 It is 0.01 in float32: where rounding moves one of a million activations across zero, gradients differ by the root of
 that, a thousandth.
@@ -210,7 +216,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _difference(captured: Captured, inputs: Sequence[Tensor]) -> float:
-    """How much graph and update differ on other inputs than those it was traced with, as a share of the norm."""
+    """How much graph and update differ on other inputs than those it was traced with, as a fraction of the norm."""
     update = captured.update
     count = 1 + len(update.fields)
     # What was a number while tracing, and is another one now, shows here.

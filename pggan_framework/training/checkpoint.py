@@ -35,7 +35,7 @@ PARTS = (
 
 
 class CheckpointError(UserError):
-    """A checkpoint cannot be written: the one thing whose failure ends a run."""
+    """A checkpoint cannot be written: the only write failure that ends a run."""
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -52,7 +52,9 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
             forget_cached(temporary)
             verify_zip(temporary)
     except (OSError, RuntimeError, MemoryError, DamagedError) as error:
-        raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from error
+        # torch's writer of zips does not pass on why a file takes no more bytes.
+        reason = "the disk is full, or another limit is reached" if "unexpected pos" in str(error) else error
+        raise CheckpointError(f"cannot write the checkpoint {path}: {reason}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -60,7 +62,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         DamagedError: if it is cut short, damaged, or no file of torch.save.
-        UserError: if there is no such file, it is no checkpoint of this project, or of a version this release does not
+        UserError: if the file does not exist, is not a checkpoint of this project, or has a version this release does
+            not
             read.
     """
     if not path.is_file():
@@ -73,18 +76,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         check_tree(state)
     except Exception as error:  # what a hostile pickle raises depends on where it stops making sense
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        if isinstance(error, UnpicklingError):  # torch's own words advise to run what the file asks for
-            reason = "it is no file of plain values and tensors; nothing in it was run"
+        if isinstance(error, UnpicklingError):  # torch's own words advise to run what the file requests
+            reason = "it is not a file of plain values and tensors; nothing in it was run"
         raise DamagedError(
-            f"{path} cannot be read as a checkpoint: it is cut short, damaged or of another kind ({reason})"
+            f"{path} cannot be read as a checkpoint: it is truncated, damaged or of another kind ({reason})"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UserError(f"{path} is no checkpoint of pggan_framework; allowed: a network-snapshot-*.pt written by it")
+        raise UserError(f"{path} is not a checkpoint of pggan_framework; allowed: its network-snapshot-*.pt")
     if state.get("version") != VERSION:
-        raise UserError(f"{path} is of checkpoint version {state.get('version')}; this release reads version {VERSION}")
+        raise UserError(f"{path} has checkpoint version {state.get('version')}; this release reads version {VERSION}")
     missing = [part for part in PARTS if part not in state]
     if missing:
-        raise UserError(f"{path} lacks {', '.join(missing)}: it is no complete checkpoint")
+        raise UserError(f"{path} lacks {', '.join(missing)}: it is not a complete checkpoint")
     return state
 
 

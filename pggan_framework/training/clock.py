@@ -1,4 +1,4 @@
-"""Seconds of training, counted on over resumes."""
+"""Seconds of training, counted over resumes."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Earlier ones included."""
+        """Seconds, including earlier sessions."""
         return self._before + self._now() - self._start

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 def has_compiler(device: torch.device) -> bool:
     """Whether there is what torch.compile needs: a C++ compiler for a CPU, Triton for a GPU."""
+    if device.type == "mps":
+        return False
     if device.type == "cuda":
         return importlib.util.find_spec("triton") is not None
     return native.compiler() is not None
@@ -47,6 +49,8 @@ class _Compiled:
         )
         self._function: Callable[..., Sequence[Tensor]] = self._compile()
         self._ran = False
+        self.overwrites = bool(options["triton.cudagraphs"])
+        """Whether each call writes its results where the last one's are."""
 
     def __call__(self, *inputs: Tensor) -> Sequence[Tensor]:
         found: Sequence[Tensor]

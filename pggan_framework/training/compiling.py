@@ -1,4 +1,4 @@
-"""Which phases of a run are compiled: the general flag ``compile``."""
+"""The general flag ``compile``: which phases of a run are compiled."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ AUTO_STEPS, AUTO_SECONDS = 10_000, 1800.0
 """``auto`` compiles a phase of so many steps or more; where a clock ends it or the run, one of so many seconds or more.
 
 Compiling both updates takes 30 to 120 s, and brings 5 % of the time with large networks and more with small ones: after
-so many steps, or so long, it has paid in every measurement of docs/performance.md."""
+so many steps, or so long, it has paid in every measurement of docs/explanation/performance.md."""
 
 
 def seconds_to_compile(depth: int) -> float:
-    """What compiling both updates takes, about; measured from 4 to 128 px on a CPU."""
+    """Approximate time to compile both updates; measured from 4 to 128 px on a CPU."""
     return 60.0 + 20.0 * depth
 
 
@@ -39,7 +39,7 @@ def gradient_source(
     augmented: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> GradientSource:
-    """What computes the gradients of a run: compiled graphs in the phases that `wish` names, else eager autograd.
+    """The gradient computation of a run: compiled graphs in the phases that `wish` names, else eager autograd.
 
     The choice follows from the whole run's plan, wherever it begins, so that a resumed run computes as it would have
     without a break.
@@ -52,7 +52,7 @@ def gradient_source(
         seconds: of each phase, where a clock ends it.
         seconds_left: until a clock ends the run: no phase is compiled for which too little is left.
         augmented: whether images are augmented at random, which no graph holds.
-        say: is told why nothing is compiled, and of each graph that is made.
+        say: receives why nothing is compiled, and each new graph.
     """
     long = {phase for phase, count in steps.items() if count >= AUTO_STEPS}
     long |= {phase for phase, length in seconds.items() if length >= AUTO_SECONDS}

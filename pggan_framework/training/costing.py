@@ -1,4 +1,4 @@
-"""What operations on tensors cost: counted on shapes without values, and the speed of this machine."""
+"""Costs of tensor operations: counted on shapes without values, and the speed of this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pggan_framework.networks.functional import convolve
 
 @dataclass(frozen=True)
 class Work:
-    """What was done; a mean may have fractions.
+    """Counts of operations; a mean may have fractions.
 
     Args:
         flops: floating-point operations of products and convolutions.
@@ -98,11 +98,11 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @property
     def work(self) -> Work:
-        """What was done so far."""
+        """The counts so far."""
         return Work(self.flops, self.calls, self.written)
 
     def pause(self, paused: bool) -> None:
-        """Count nothing until told otherwise."""
+        """Pause counting."""
         self._paused = paused
 
     def __torch_dispatch__(
@@ -165,6 +165,8 @@ def speed(device: torch.device) -> tuple[float, float]:
     def wait() -> None:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
+        elif device.type == "mps":
+            torch.mps.synchronize()
 
     def work() -> None:
         y = convolve(x, weight, None, cpu.Geometry((1, 1), (1, 1)))

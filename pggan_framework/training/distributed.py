@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from pggan_framework.cpu.transfer import Postbox
 from pggan_framework.errors import UserError
 from pggan_framework.networks.stddev import stddev_groups
 
@@ -46,14 +47,14 @@ class World:
     def __init__(self, rank: int = 0, size: int = 1, local_rank: int = 0) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank
         self._generators: dict[str, torch.Generator] = {}
-        self._wishes: list[Tensor] = []
+        self._wishes = Postbox()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> World:
         """What torchrun says in RANK, WORLD_SIZE and LOCAL_RANK.
 
         Raises:
-            UserError: if that is no number, or a rank outside the world.
+            UserError: if that is not a number, or a rank outside the world.
         """
         if "RANK" not in environment or "WORLD_SIZE" not in environment:
             return cls()
@@ -159,23 +160,21 @@ class World:
             return
         first = gradients[0]
         flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), first.new_zeros(1)]).mul_(share)
-        flat[-1] = float(wish)
+        flat[-1:].fill_(float(wish))
         dist.all_reduce(flat)
         place = 0
         for gradient in gradients:
             gradient.copy_(flat[place : place + gradient.numel()].view_as(gradient))
             place += gradient.numel()
-        self._wishes.append(flat[-1])
+        self._wishes.send(flat[-1])
 
     def agreed(self) -> bool:
-        """Whether, at the last update but one, any process wanted to end: all processes get the same answer.
+        """Whether, at one of the updates before the last, any process requested to end: all get the same answer.
 
         The last one's answer may still be on its way; to wait for it would hold up a GPU at each step.
         """
-        if len(self._wishes) < 2:
-            return False
-        wish, self._wishes = self._wishes[-2], self._wishes[-1:]
-        return bool(wish > 0)
+        known = [self._wishes.read() for _ in range(len(self._wishes) - 1)]
+        return any(wish > 0 for wish in known)
 
     def mean(self, values: Tensor, share: float) -> Tensor:
         """The mean over the whole batch of `values`, which are means over this process's `share` of it."""
@@ -217,7 +216,7 @@ class World:
                 tensor.detach().copy_(told)
 
     def check_equal(self, tensors: Sequence[Tensor]) -> None:
-        """See that all processes hold the same values.
+        """Check that all processes hold the same values.
 
         Raises:
             RuntimeError: naming the processes that differ from the main one.
@@ -234,7 +233,7 @@ class World:
 
 
 def launcher(environment: Mapping[str, str] = os.environ) -> str:
-    """What tells one start of torchrun from others, the same after it has restarted its processes; empty without it."""
+    """An identifier of one torchrun session, constant over restarts of its processes; empty without torchrun."""
     if "TORCHELASTIC_RESTART_COUNT" not in environment:
         return ""
     name = environment.get("TORCHELASTIC_RUN_ID", "none")

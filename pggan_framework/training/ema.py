@@ -1,4 +1,4 @@
-"""A running average of the generator's weights: what samples are made with."""
+"""The EMA generator: a running average of the generator's weights, used for samples."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from pggan_framework.registry import register
 
 @register("training")
 class EMA:
-    """Exponential moving average of G, its length in images (as in StyleGAN2-ADA, arXiv 2006.06676), not in steps.
+    """Exponential moving average of G, with a half-life in images (as in StyleGAN2-ADA, arXiv 2006.06676), not steps.
 
-    The weights of a block enter the average when the block comes into use, and the ramp-up begins anew for them: a new
-    depth's first weights are soon forgotten too. Call `attach` once with G before anything else.
+    The weights of a block enter the average when the block is added, and their ramp-up begins then, so that a new
+    depth's first weights are soon forgotten. Call `attach` once with G before anything else.
 
     Args:
-        half_life_kimg: thousand images after which a weight's share in the average has halved.
-        rampup: the half-life is at most this share of the images a weight was trained for, so that early weights are
-            soon forgotten; 0 for no such limit.
+        half_life_kimg: half-life of a weight in the average, in thousand images.
+        rampup: limit of the half-life as a fraction of the images a weight was trained for; 0 for no limit.
     """
 
     schedulable: ClassVar[tuple[str, ...]] = ("half_life_kimg",)
@@ -39,7 +38,7 @@ class EMA:
         """Images shown when each weight was trained first, by its name; a weight that is not here was not yet."""
 
     def attach(self, G: GeneratorBase) -> None:
-        """Begin the average as a copy of `G`, in eval mode and without gradients."""
+        """Start the average as a copy of `G`, in eval mode and without gradients."""
         self._generator = deepcopy(G).requires_grad_(False).eval()
         self._pair(G)
 
@@ -53,7 +52,7 @@ class EMA:
 
     @property
     def generator(self) -> GeneratorBase:
-        """The averaged generator, at the depth and alpha of the last update.
+        """The EMA generator, at the depth and alpha of the last update.
 
         Raises:
             RuntimeError: before `attach`.
@@ -63,19 +62,19 @@ class EMA:
         return self._generator
 
     def decay(self, nimg: float, batch: int) -> float:
-        """The share of the old average that stays after `batch` more images, of `nimg` that the weight has seen."""
+        """The weight of the old average after `batch` more images, of `nimg` that the weight has seen."""
         half_life = self.half_life_kimg * 1000
         if self.rampup > 0:
             half_life = min(half_life, nimg * self.rampup)
         return float(0.5 ** (batch / half_life)) if half_life > 0 else 0.0
 
     def begin_anew(self, nimg: float) -> None:
-        """Ramp the half-life of every weight up again, as if its training began at `nimg` images."""
+        """Restart the half-life ramp-up of every weight, as if its training began at `nimg` images."""
         self.births = dict.fromkeys(self.births, nimg)
 
     @torch.no_grad()
     def update(self, G: GeneratorBase, nimg: float, batch: int) -> None:
-        """Move the average towards `G` after a step of `batch` images; buffers, depth and alpha are copied."""
+        """Update the average after a step of `batch` images; buffers, depth and alpha are copied."""
         if G is not self._source:
             self._pair(G)
         groups: dict[float, tuple[list[Tensor], list[Tensor]]] = {}
@@ -88,8 +87,8 @@ class EMA:
                 group[1].append(theirs)
         for birth, (averaged, trained) in groups.items():
             foreach("lerp_", averaged, trained, 1 - self.decay(nimg - birth, batch))
-        for mine, theirs in self._buffers:
-            mine.copy_(theirs)
+        for own, buffer in self._buffers:
+            own.copy_(buffer)
         assert self._generator is not None
         self._generator.follow(G)
 
@@ -98,5 +97,5 @@ class EMA:
         return self.generator.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore the state of `state_dict`."""
         self.generator.load_state_dict(state)

@@ -28,7 +28,7 @@ _CALL_SECONDS = 50e-6
 
 _REACHED = 0.7
 """Share of the speed measured on one wide convolution and one copy that a whole step reaches; measured on a CPU, 4 to
-64 px, where it lay between 0.5 and 0.75, lowest for few feature maps."""
+64 px, where it was between 0.5 and 0.75, lowest for few feature maps."""
 
 _PERIOD = 1024
 """Updates that are looked at, at most, for how often terms with an interval are computed."""
@@ -67,7 +67,7 @@ class Training:
         D_optimizer: of D's.
         repeats: updates of D for each of G.
         nimg: real images shown when it is looked at, for terms whose weight depends on it.
-        micro_batch: most samples computed at once; None: all of a batch.
+        micro_batch: largest micro-batch; None for the whole batch.
     """
 
     loss: Loss
@@ -95,19 +95,11 @@ def estimate(
         training: WGAN-GP and Adam by default, with an auxiliary classifier where there are labels.
     """
     training = _usual(G, D) if training is None else training
-    shadow = _shadow(G, D, depth, training)
-    reals = torch.empty(batch, *growth.shape_at(depth), device="meta")
     device = next(G.parameters()).device
     notes: list[str] = []
-    try:
-        work, peak = _count(shadow, reals, training.nimg, training.repeats, device)
-    except Exception:  # noqa: BLE001  -- a term of one's own may ask for values in any way
-        shadow = _shadow(G, D, depth, training)
-        shadow.loss = _countable(shadow, reals, training.nimg, notes)
-        work, peak = _count(shadow, reals, training.nimg, training.repeats, device)
+    shadow, work, peak = _counted(G, D, growth, depth, batch, training, notes)
     used = [p for network in (shadow.G, shadow.D) for p in network.parameters() if p.grad is not None]
-    states = [shadow.G_optimizer.state, shadow.D_optimizer.state]
-    state = sum(_size(value) for of in states for kept in of.values() for value in kept.values())
+    state = _state(shadow)
     rate, bandwidth = speed(device)
     # Each value written is about one more read. Optimisers read and write weights and states, and read gradients; the
     # average reads G and itself, and writes itself.
@@ -126,6 +118,42 @@ def estimate(
         notes=tuple(notes),
         tensors=tensors,
     )
+
+
+def memory_bytes(
+    G: GeneratorBase, D: DiscriminatorBase, growth: Growth, depth: int, batch: int, training: Training
+) -> int:
+    """`Estimate.memory_bytes` alone, for which no speed is measured; the arguments are those of `estimate`."""
+    shadow, _, peak = _counted(G, D, growth, depth, batch, training, [])
+    kept = sum(_size(p) for network in (G, D, G) for p in network.parameters())  # G's average is as large as G
+    return resident_bytes(kept + _state(shadow), peak, next(G.parameters()).device)
+
+
+def _counted(
+    G: GeneratorBase,
+    D: DiscriminatorBase,
+    growth: Growth,
+    depth: int,
+    batch: int,
+    training: Training,
+    notes: list[str],
+) -> tuple[TrainingStep, Work, int]:
+    """The step on the meta device, what it costs, and the most bytes alive in it; see `estimate`."""
+    shadow = _shadow(G, D, depth, training)
+    reals = torch.empty(batch, *growth.shape_at(depth), device="meta")
+    device = next(G.parameters()).device
+    try:
+        return shadow, *_count(shadow, reals, training.nimg, training.repeats, device)
+    except Exception:  # noqa: BLE001  -- a user-defined term may request values in any way
+        shadow = _shadow(G, D, depth, training)
+        shadow.loss = _countable(shadow, reals, training.nimg, notes)
+        return shadow, *_count(shadow, reals, training.nimg, training.repeats, device)
+
+
+def _state(step: TrainingStep) -> int:
+    """Bytes of the optimizers' state."""
+    states = [step.G_optimizer.state, step.D_optimizer.state]
+    return sum(_size(value) for of in states for kept in of.values() for value in kept.values())
 
 
 def _size(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""What is done to gradients before an optimiser takes them: clipping, and leaving out those that are not finite."""
+"""Gradient processing before an optimiser step: clipping, and skipping of non-finite gradients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 @dataclass(frozen=True)
 class GradientGuard:
-    """Clips the gradients of one network, all together, and says whether they may be used.
+    """Clips the gradients of one network by their global norm, and reports whether they are usable.
 
     Args:
         clip_norm: largest norm of all gradients together; None for any.

@@ -1,4 +1,4 @@
-"""Gradients from captured graphs, one for each kind of update: what ``compile`` puts in the place of eager autograd."""
+"""Captured graphs, one per kind of update, which ``compile`` uses instead of eager autograd."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def obstacle(loss: Loss) -> str:
-    """Why the updates of `loss` cannot be captured, whatever the networks; empty if they may be."""
+    """Why the updates of `loss` cannot be captured with any network; empty if they may be."""
     if type(loss).total is not Loss.total:
-        return f"{type(loss).__name__} adds up its terms in a way of its own"
+        return f"{type(loss).__name__} sums its terms in a custom way"
     for term in loss.terms:
         if type(term).after_update is not Term.after_update or term.state_dict():
             return f"{term.name} keeps a state from one update to the next"
@@ -32,9 +32,9 @@ class Captures:
 
     Args:
         compiler: graph -> function.
-        say: is told what has no graph, and why.
+        say: receives what has no graph, and why.
         worth: depth, whether it fades -> whether to capture its updates; all by default.
-        made: is told of each graph that is made.
+        made: called for each new graph.
         most: how many graphs may be made for one phase before further kinds are left alone.
     """
 
@@ -76,9 +76,6 @@ class Captures:
             self.say(f"{context.side}'s update has changed {self.most} times; further kinds are not compiled")
         if len(self.graphs) >= self.most:
             return None
-        if any(network.recomputes(network.depth) for network in (context.G, context.D)):
-            self.say(f"{context.side}'s update is not compiled, because feature maps are recomputed to save memory")
-            return None
         try:
             captured = capture(loss, context, weights, self.compiler)
         except CannotCaptureError as reason:
@@ -90,13 +87,13 @@ class Captures:
 
 
 def weights_of(loss: Loss, context: StepContext) -> dict[str, float]:
-    """What the terms of this update are multiplied by; those of weight 0 are not in it."""
+    """The weights of this update's terms; those of weight 0 are left out."""
     found = ((term.name, weight_of(term, context)) for term in loss.terms if term.side == context.side)
     return {name: float(weight) for name, weight in found if weight is not None}
 
 
 def kind_of(loss: Loss, context: StepContext, weights: dict[str, float]) -> Any:
-    """Equal for updates that one graph can compute."""
+    """A key that is equal for updates that one graph can compute."""
     side: Side = context.side
     shapes = tuple((name, value.shape, value.dtype) for name, value in fields_of(context).items())
     terms = tuple(

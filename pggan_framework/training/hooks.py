@@ -1,4 +1,4 @@
-"""Calls the hooks of plugins when they are due, and decides what an error in one of them means."""
+"""Call the hooks of plugins when they are due, and handle their errors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Hooks:
         self.call("on_tick", due)
 
     def on_end(self, *closing: Callable[[], None]) -> Iterator[Exception]:
-        """Call `on_end` of all plugins, then the functions `closing`; yields what is raised that is not side work."""
+        """Call `on_end` of all plugins, then the functions `closing`; yields exceptions outside side work."""
         for work in (*(plugin.on_end for plugin in self.plugins), *closing):
             owner = getattr(work, "__self__", None)
             try:
@@ -80,7 +80,7 @@ class Hooks:
                     yield error
 
     def warn(self, what: str, error: Exception) -> None:
-        """Log that side work failed, once as long as it fails in the same way."""
+        """Log that side work failed, once per kind of failure."""
         text = " ".join(f"{error}".split()) or type(error).__name__
         text = text if isinstance(error, (OSError, UserError)) else f"{type(error).__name__}: {text}"
         if self._warned.get(what) != text:

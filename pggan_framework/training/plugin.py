@@ -87,9 +87,9 @@ class Plugin:
         return inf
 
     def on_diverged(self, error: DivergedError) -> bool:
-        """Called when a plugin has raised `error`; True says that training can go on, and then no other is asked.
+        """Called when a plugin has raised `error`; True says that training can continue, and then no other is asked.
 
-        It goes on with the next step; what was left of the tick's hooks is not called.
+        It continues with the next step; what was left of the tick's hooks is not called.
         """
         return False
 

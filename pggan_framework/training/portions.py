@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pggan_framework.cpu.transfer import to_device
 from pggan_framework.errors import UserError
 from pggan_framework.losses.base import Loss
 from pggan_framework.losses.unrolled import UnrolledD
@@ -59,11 +60,11 @@ def divide(count: int, world: World, group: int, micro_batch: int | None, device
         rank, own = Portion(), count
     else:
         indices = world.part(count, group)
-        rank, own = Portion(torch.from_numpy(indices).to(device), len(indices) / count), len(indices)
+        rank, own = Portion(to_device(torch.from_numpy(indices), device), len(indices) / count), len(indices)
     parts = micro_batches(own, micro_batch, group)
     if len(parts) == 1:
         return Division(rank, (Portion(),))
-    return Division(rank, tuple(Portion(torch.from_numpy(part).to(device), len(part) / own) for part in parts))
+    return Division(rank, tuple(Portion(to_device(torch.from_numpy(part), device), len(part) / own) for part in parts))
 
 
 def micro_batches(count: int, most: int | None, group: int = 1) -> list[NDArray[np.int64]]:
@@ -94,7 +95,7 @@ def micro_batches(count: int, most: int | None, group: int = 1) -> list[NDArray[
 
 
 class Directions:
-    """Where spectral norms stand. Each pass moves them on, whatever it sees.
+    """Where spectral norms are. Each pass moves them on, whatever it sees.
 
     Args:
         networks: whose norms they are.
@@ -105,7 +106,7 @@ class Directions:
         self._norms = [(norm, norm.direction.clone()) for norm in modules if isinstance(norm, SpectralNorm)]
 
     def take_back(self) -> None:
-        """Let them stand as they stood, so that each part of a batch sees what all of it would have seen."""
+        """Leave them unchanged, so that each part of a batch sees what all of it would have seen."""
         for norm, direction in self._norms:
             norm.direction.copy_(direction)
 

@@ -32,6 +32,8 @@ def seed_step(seed: int, rank: int, nimg: int) -> None:
     torch.default_generator.manual_seed(step_seed)
     if torch.cuda.is_available():
         torch.cuda.manual_seed_all(step_seed)
+    elif torch.backends.mps.is_available():
+        torch.mps.manual_seed(step_seed)
     np.random.seed(step_seed & (2**32 - 1))  # noqa: NPY002  -- a user's plugin may draw from the global one
     random.seed(step_seed)
 

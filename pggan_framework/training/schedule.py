@@ -12,5 +12,5 @@ def lr_rampup(nimg: float, rampup_kimg: float) -> float:
 
 
 def lod(depth: int, alpha: float, max_lod: int, depth_offset: int = 0) -> float:
-    """The original tool's level of detail, for logs: 0 is the full picture, each halving adds 1."""
+    """The original tool's level of detail, for logs: 0 is the full image, each halving adds 1."""
     return max_lod - depth_offset - depth - alpha + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,10 +23,10 @@ _NAMES: Mapping[Side, str] = {"D": "discriminator", "G": "generator"}
 
 
 def check_gradients(step: TrainingStep) -> None:
-    """See that each term's gradient reaches the network it trains, and that none of D's reaches G.
+    """Check that each term's gradient reaches the network it trains, and that none of D's reaches G.
 
-    It is taken of four random pictures at the lowest depth, by the small weights; by all of them before a term is
-    refused. Weights, buffers, optimisers and the random state are left as they were. (That G's terms leave D alone
+    It is taken of four random images at the lowest depth, by the small weights; by all of them before a term is
+    refused. Weights, buffers, optimisers and the random state are left unchanged. (That G's terms leave D alone
     needs no look: D is frozen in G's update.)
 
     Raises:
@@ -50,6 +51,30 @@ def check_gradients(step: TrainingStep) -> None:
         for part in doubtful:
             for fault in _faults(part, {side: _context(step, side) for side in _NAMES}, step):
                 raise UserError(fault)
+
+
+def deviation(step: TrainingStep) -> float:
+    """How much the losses of an update in the networks' precision differ from those in float32: |a - b| / (1 + |b|).
+
+    They are those of `check_gradients`: of four random images at the lowest depth, the larger of D's and G's. Weights,
+    buffers, execution and the random state are left unchanged.
+    """
+    networks: tuple[GrowingNetwork, ...] = (step.G, step.D)
+    device, usual = next(step.G.parameters()).device, [network.execution for network in networks]
+    losses: list[list[float]] = []
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), _kept(networks):
+        depth = max(network.depths[0] for network in networks)
+        for network in networks:
+            network.depth, network.alpha = depth, 1
+        for kind in (usual[0].precision, torch.float32):
+            torch.manual_seed(0)
+            for network in networks:
+                network.execute(replace(network.execution, precision=kind))
+            losses.append([float(step.loss.total(_context(step, side)).detach()) for side in _NAMES])
+        for network, execution in zip(networks, usual, strict=True):
+            network.execute(execution)
+    low, full = losses
+    return max(abs(a - b) / (1 + abs(b)) for a, b in zip(low, full, strict=True))
 
 
 @contextmanager
@@ -81,7 +106,7 @@ def _kept(networks: Sequence[GrowingNetwork]) -> Iterator[None]:
 
 
 def _context(step: TrainingStep, side: Side) -> StepContext:
-    """An update of `side` on random pictures in [-1, 1] and latents."""
+    """An update of `side` on random images in [-1, 1] and latents."""
     like = next(step.G.parameters())
     latents = torch.randn(_BATCH, step.G.latent_size, device=like.device, dtype=like.dtype)
     shape = step.G.growth.shape_at(step.G.depth)
@@ -111,7 +136,7 @@ def _faults(part: Term | Loss, contexts: Mapping[Side, StepContext], step: Train
 
 
 def _reaches(value: Tensor, network: GrowingNetwork) -> bool:
-    """Whether a scalar's gradient reaches a weight; one that is at its floor, zero, need not have any."""
+    """Whether a scalar's gradient reaches a weight; one that is at its baseline, zero, need not have any."""
     if not value.requires_grad:
         return False
     weights = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a trainer, and how a trainer goes on from it."""
+"""What a checkpoint holds of a trainer, and how a trainer continues from it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
 
 
 def restore(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Let `trainer`, which is set up, go on where `state` was taken."""
+    """Let `trainer`, which is set up, continue where `state` was taken."""
     parts, own, networks = trainer.parts, state["trainer"], state["networks"]
     parts.origin = list(state.get("origin", []))
     trainer.nimg, trainer.tick = state["nimg"], state["tick"]
@@ -94,7 +94,7 @@ def label_state(dataset: DepthDataset) -> dict[str, Any] | None:
         return None
     space, labels = dataset.label_space, dataset.labels
     if isinstance(space, MapSpace):
-        # Some of the maps are enough to go on drawing from.
+        # Some of the maps are enough to continue drawing from.
         space = space.examples
         labels = np.arange(len(space))[:, None]
     rows, counts = np.unique(labels, axis=0, return_counts=True)

@@ -47,8 +47,8 @@ class GradientSource(Protocol):
 def backward(loss: Loss, context: StepContext) -> None:
     """The gradients of an update by eager autograd: a `GradientSource`."""
     if type(loss).total is not Loss.total:  # UnrolledD, or a user's, has a total of its own
-        own = context.D if context.side == "D" else context.G
-        trained = [parameter for parameter in own.parameters() if parameter.requires_grad]
+        network = context.D if context.side == "D" else context.G
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         torch.autograd.backward(loss.total(context) * context.share, inputs=trained)
         return
     # Equalised learning rate: kernel = fold(scale * weight), once for all layers and all passes of the update.
@@ -63,7 +63,8 @@ def backward(loss: Loss, context: StepContext) -> None:
             del value
         context.log(f"{context.side}_loss", sum(values[1:], values[0]))
     finally:
-        G.end(), D.end()  # the weights are about to change, and these kernels are not
+        G.end()  # the weights are about to change, and these kernels are not
+        D.end()
     own.backward(gradients)
 
 
@@ -177,7 +178,7 @@ class TrainingStep:
         """Update G on `count` new latents, over all ranks, D held fixed.
 
         Where the loss compares fakes with reals in G's update too, they are the last ones D has seen, faded and
-        augmented as they were, and the fakes are made for their labels.
+        augmented unchanged, and the fakes are made for their labels.
 
         Returns:
             ``G_loss`` and what the terms log.

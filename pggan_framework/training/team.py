@@ -1,4 +1,4 @@
-"""Work that several processes divide among themselves, and what each has done coming together in the main one."""
+"""Work divided among ranks, gathered on rank 0."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SENT = 64 << 20
 
 
 class Team:
-    """The processes that make or measure samples together: each has a share of them, one after the other.
+    """The ranks that generate or measure samples together, each a part of them.
 
     What is sent is in the memory of the CPU, and goes by Gloo whatever device the networks are on. With one process no
     method does anything to what it is given.
@@ -34,13 +34,13 @@ class Team:
 
     @property
     def main(self) -> bool:
-        """Whether this process puts together and writes what all have done."""
+        """Whether this rank gathers and writes the results: rank 0."""
         return self.world.main
 
     def share(self, count: int, batch: int = 1, rank: int | None = None) -> range:
-        """Which of `count` things in a row this process does, or process `rank`: whole batches, the main one's first.
+        """The items of `count` for this rank, or for `rank`: whole batches, rank 0's first.
 
-        Where there are things at all, the main process has some.
+        If there are any items, rank 0 has some.
         """
         rank = self.world.rank if rank is None else rank
         batches = -(-count // batch)
@@ -49,9 +49,9 @@ class Team:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Within it the processes can talk.
+        """A context in which the ranks can communicate.
 
-        The one that an error ends tells it. The others end without a word, when they miss it or when torchrun ends
+        A rank that fails reports its error. The others end silently, when they miss it or when torchrun ends
         them, and leave nothing behind.
         """
         if self.world.size == 1:
@@ -66,16 +66,16 @@ class Team:
             signal.signal(signal.SIGTERM, before)
 
     def meet(self) -> None:
-        """Wait for the others."""
+        """Wait for the other ranks."""
         if self.world.size > 1:
             _heard(self.world.barrier)
 
     def broadcast(self, value: T) -> T:
-        """The main process's `value`, in every process."""
+        """Broadcast `value` from rank 0."""
         return value if self.world.size == 1 else _heard(lambda: self.world.broadcast_object(value))
 
     def gather(self, mine: NDArray[Any] | None, counts: list[int], add: Callable[[NDArray[Any]], None]) -> None:
-        """Bring the rows of all processes to the main one, in the order of the processes.
+        """Gather the rows of all ranks on rank 0, in the order of the ranks.
 
         Args:
             mine: this process's rows, [n, ...], of one type and shape but for their number; None for no rows.

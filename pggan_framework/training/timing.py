@@ -1,4 +1,4 @@
-"""Where the time of a tick goes, beside the steps themselves."""
+"""Time of a tick outside the steps themselves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Timing:
-    """Adds up the time that training waits for something, by what it is: ``data``, ``saving``."""
+    """Sums the time that training waits, by cause: ``data``, ``saving``."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pggan_framework.cpu.transfer import to_device
 from pggan_framework.data.loader import to_network_range
 from pggan_framework.data.workers import StoppedWaitingError
 from pggan_framework.errors import DivergedError, UserError
@@ -34,12 +35,12 @@ class Trainer:
 
     Args:
         parts: networks, data, plugins; built by the experiment.
-        D_training_repeats: discriminator updates for each generator update; each takes a new batch of reals.
-        tick_nimg_default: images a tick where no DepthManager says otherwise.
-        resume_nimg: images at which a new run's schedule starts, for a network taken from elsewhere.
-        label_sampling: how the labels of G's updates are drawn. data: as often as the data have them; uniform: every
-            value of a label as often as any other, each label apart, and a continuous one anywhere in its range.
-        write_in_background: write pictures, sounds and checkpoints while training goes on; False: one after the other.
+        D_training_repeats: updates of D per update of G; each uses a new batch of reals.
+        tick_nimg_default: images per tick, unless DepthManager sets it.
+        resume_nimg: position in images where the schedule of a new run with trained networks starts.
+        label_sampling: labels of G's updates: data, with the data's frequencies; or uniform, every value equally often,
+            and continuous ones uniform over their range.
+        write_in_background: write images, sounds and checkpoints during training; False: between steps.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -78,11 +79,11 @@ class Trainer:
         self.minibatch_size = parts.minibatch_size
         self.tick_nimg = tick_nimg_default
         self.stats: dict[str, float] = {}
-        """The tick's figures; plugins add theirs in `on_tick`."""
+        """The tick's values; plugins add theirs in `on_tick`."""
         self.losses: dict[str, Tensor] = {}
         """The last step's means, scalars on the device."""
         self.lr_factors: dict[str, float] = {}
-        """What the learning rates are multiplied by, by who asks for it."""
+        """Factors of the learning rates, by the component that sets them."""
         self.stop_reason = self._wish = ""
         self.failed = False
         self.finishing = False
@@ -130,7 +131,7 @@ class Trainer:
         return round(self.parts.total_kimg * 1000)
 
     def stop(self, reason: str) -> None:
-        """End training after the step that is under way; with several processes, when all have heard of it."""
+        """End training after the present step; with several ranks, once all have agreed."""
         if self.world.size == 1:
             self.stop_reason = self.stop_reason or reason
         else:
@@ -152,21 +153,21 @@ class Trainer:
 
     @property
     def complete(self) -> bool:
-        """Whether the run has come to its end, so that no step is left to take."""
+        """Whether the run has reached its end, so that no step is left."""
         return self.nimg >= self.total_nimg or any(plugin.complete for plugin in self.plugins)
 
     @property
     def budget(self) -> Budget | None:
-        """Wall-clock time of this start of the program; None where there is no limit."""
+        """The wall-clock budget of this session; None if there is none."""
         return self.parts.budget
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until a clock ends training, whichever is first; infinity where only images are counted."""
+        """Seconds until a clock ends training, whichever is first; infinity if only images are counted."""
         return min((plugin.seconds_left() for plugin in self.plugins), default=inf)
 
     def grow_to(self, depth: int, alpha: float) -> None:
-        """Set depth and alpha of G, D and the averaged generator; tells the plugins where the depth has changed."""
+        """Set depth and alpha of G, D and the EMA generator; calls the plugins if the depth has changed."""
         changed = depth != self.G.depth
         if changed and self.iteration > 0 and self.world.size == 1:
             self.open_state = frozen(self.state_dict())
@@ -177,7 +178,7 @@ class Trainer:
             self.hooks.call("on_depth_change")
 
     def generate(self, latents: Tensor, labels: Labels | None = None) -> NDArray[np.float32]:
-        """Pictures [N, C, h, w] in [-1, 1] of the averaged generator, at the current depth and alpha.
+        """Images [N, C, h, w] in [-1, 1] of the EMA generator, at the current depth and alpha.
 
         Args:
             latents: [N, F].
@@ -193,7 +194,7 @@ class Trainer:
         return pictures if (low, high) == (-1, 1) else ((pictures - low) * (2 / (high - low)) - 1).astype(np.float32)
 
     def sample(self, count: int, seed: int) -> tuple[NDArray[np.float32], Labels | None]:
-        """`count` pictures of `generate` and their labels [count, A], drawn as the data have them; None without.
+        """`count` images of `generate` and their labels [count, A], drawn as the data have them; None without.
 
         They depend on `seed` and the weights, and do not touch the training's own randomness.
         """
@@ -238,7 +239,7 @@ class Trainer:
         except StoppedWaitingError:
             # The next batch does not come. Other ranks wait for this one's gradients: they must not wait for ever.
             if self.world.size > 1:
-                raise UserError("training was to end, and a batch of data did not come") from None
+                raise UserError("training was due to end, and a batch of data did not arrive") from None
             self.stop_reason = self.stop_reason or "no data"
         except DivergedError as error:
             if not any(plugin.on_diverged(error) for plugin in self.plugins):
@@ -265,7 +266,7 @@ class Trainer:
             self.hooks.warn("after the failure", error)
 
     def state_to_save(self) -> dict[str, Any] | None:
-        """The state of the last finished step; None where it is lost, since a step failed halfway or diverged."""
+        """The state of the last finished step; None if it is lost, since a step failed halfway or diverged."""
         if self.open_state is not None:
             return self.open_state
         return self.state_dict() if self._consistent else None
@@ -285,8 +286,8 @@ class Trainer:
             for repeat, (nimg, batch) in enumerate(zip(starts, batches, strict=True)):
                 labels = parts.loader.labels(nimg, self.depth, size)
                 self.losses = parts.step.discriminator_update(
-                    to_network_range(batch.to(parts.device, non_blocking=True), *ranges),
-                    None if labels is None else labels.to(parts.device, non_blocking=True),
+                    to_network_range(to_device(batch, parts.device), *ranges),
+                    None if labels is None else to_device(labels, parts.device),
                     Progress(before, self.iteration * self.D_training_repeats + repeat),
                     size,
                 )
@@ -337,5 +338,5 @@ class Trainer:
         return state_of(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken; after `setup`."""
+        """Restore `state`; after `setup`."""
         restore(self, state)

@@ -1,4 +1,4 @@
-"""Decoding mel bands: the bands of the wave itself are compared with those that were asked for."""
+"""Decoding mel bands: the bands of the wave itself are compared with those that were requested."""
 
 from __future__ import annotations
 

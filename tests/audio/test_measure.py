@@ -26,7 +26,7 @@ def test_spectral_convergence_by_hand():
         spectral_convergence(noise, noise[1:])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.floats(420, 1550), st.integers(1, 8), st.floats(0.5, 2), st.floats(0.05, 2), st.sampled_from([1024, 4000, 16000])
 )

@@ -1,4 +1,4 @@
-"""Files are read where they are asked for, exactly, in the channels and at the rate wanted."""
+"""Files are read where they are requested, exactly, in the channels and at the rate requested."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pggan_framework.audio import mp3
 from pggan_framework.audio.reading import EndsEarly, UnreadableSound, read_blocks, read_header, read_wave
 
 DELAY = 576
-"""Samples that LAME puts before a sound; only its Info frame tells of them."""
+"""Samples that LAME puts before a sound; only its Info frame reports of them."""
 
 
 def tone(frames: int, hz: float = 0.02, seed: int = 0) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_junk_around_an_mp3_is_no_sound(mp3s, tmp_path_factory, mode, before, af
     header = written(tmp_path_factory.mktemp("junk"), whole)
     wave = read_wave(header, 44100)
     assert header.frames == len(wave) and agree(wave[DELAY : DELAY + len(reference)], reference)
-    assert header.remark == f"{before + after} bytes of it are no sound"
+    assert header.remark == f"{before + after} bytes of it are not sound"
 
 
 @settings(max_examples=25, deadline=None)
@@ -118,6 +118,18 @@ def test_frames_of_every_kind_have_the_sizes_of_the_standard():
     assert mp3.parse(b"\xff\xfd\x80\x00")[:2] == (417, 1152)  # layer II, 128 kbit/s
     assert mp3.parse(b"\xff\xff\x40\x00")[:2] == (136, 384) and mp3.parse(b"\xff\xf1\x40\x00") is None  # layer I; ADTS
     assert mp3.parse(b"\xff\xfb\x00\x00") is None and mp3.parse(b"\xff\xfb\xf0\x00") is None
+
+
+def test_an_mp3_cut_within_its_first_frames_is_read_or_named(mp3s, tmp_path):
+    data, _ = mp3s["VARIABLE", 44100]
+    vbri = bytearray(data[:700])
+    vbri[36:40] = b"VBRI"
+    for content in (data, bytes(vbri)):
+        for size in range(4, 200, 3):
+            try:
+                assert written(tmp_path, content[:size]).frames > 0
+            except UnreadableSound as error:
+                assert str(error)
 
 
 def test_noise_is_no_mp3(tmp_path):

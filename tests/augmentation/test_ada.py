@@ -47,7 +47,7 @@ def test_blits_are_mirrors_quarter_turns_of_squares_and_whole_shifts(height, wid
 
 
 def test_geometry_has_the_papers_spread():
-    # A ramp tells the matrix: value = a x + b y + c away from the edges, so least squares find its rows.
+    # A ramp reports the matrix: value = a x + b y + c away from the edges, so least squares find its rows.
     torch.manual_seed(0)
     n, side = 1500, 33
     x, y = np.meshgrid(np.arange(side) - 16.0, np.arange(side) - 16.0)

@@ -1,4 +1,4 @@
-"""Where augmentations stand: before D, in its own updates and in G's, alike for reals and fakes."""
+"""Where augmentations are: before D, in its own updates and in G's, alike for reals and fakes."""
 
 from types import SimpleNamespace
 
@@ -68,7 +68,7 @@ def test_d_sees_nothing_that_is_not_augmented(loss):
     step.discriminator_update(x)
     reals = 3 * (fade(x, torch.tensor(0.25), (2, 2)) + 1)  # those for reals first
     torch.testing.assert_close(step.judged[0], torch.cat([reals, 3 * step.made[0].detach()]))
-    if isinstance(loss, WGANGP):  # the penalty's points lie between what D sees
+    if isinstance(loss, WGANGP):  # the penalty's points are between what D sees
         between = (step.judged[1] - reals) / (3 * step.made[0].detach() - reals)
         torch.testing.assert_close(between, between[:, :1, :1, :1].expand_as(between), atol=1e-3, rtol=1e-3)
     step.judged.clear()
@@ -170,7 +170,7 @@ def test_what_would_spoil_the_data_is_refused():
             Augmentations([part]).check(build_codec("abslog"), None)
     moving = [DiffAugment(), ADA(), ADA(transforms=("blit",)), ColourJitter(flip=0.5), ColourJitter(rotation=5)]
     for part in [*moving, SpectrogramAugment()]:
-        with pytest.raises(UserError, match=f"{type(part).__name__} moves what is in a picture"):
+        with pytest.raises(UserError, match=f"{type(part).__name__} moves image contents"):
             Augmentations([part]).check(None, maps)
         Augmentations([part]).check(None, rows)
     still = [DiffAugment(policy=("color", "cutout")), ADA(transforms=("colour",)), ColourJitter()]

@@ -1,4 +1,4 @@
-"""benchmarks/end_to_end.py: its sides and its figures, on the smallest networks."""
+"""benchmarks/end_to_end.py: its sides and its values, on the smallest networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The counting of benchmarks/modes.py, on pictures made by hand."""
+"""The counting of benchmarks/modes.py, on images made by hand."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_reals_are_good_and_cover_all_and_a_collapse_shows(script: ModuleTyp
     assert script.count_modes(reals, centres) == (16, 1.0)
     assert script.count_modes(reals[::16], centres) == (1, 1.0)
     assert script.count_modes(-reals, centres) == (0, 0.0)
-    # Two crosses in one picture are no mode.
+    # Two crosses in one image are not mode.
     assert script.count_modes(np.maximum(reals[:5], reals[5:10]), centres) == (0, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""benchmarks/race.py: that time is shared out as it says, and its figures on a few pictures and a clock that counts."""
+"""benchmarks/race.py: that time is shared out as it says, and its values on a few images and a clock that counts."""
 
 from __future__ import annotations
 

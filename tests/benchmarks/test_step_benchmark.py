@@ -1,4 +1,4 @@
-"""benchmarks/step.py: its figures on the smallest networks, and that its contestants train the same networks."""
+"""benchmarks/step.py: its values on the smallest networks, and that its contestants train the same networks."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def model(tmp_path, monkeypatch):
 
 @pytest.fixture
 def pictures(model):
-    """Takes it for a model of pictures 16x16 without labels."""
+    """Takes it for a model of images 16x16 without labels."""
     generator = Generator(Growth.of((3, 16, 16)), fmap_base=32, fmap_max=4, latent_size=4)
     model(Pretrained(generator.eval(), None, 5000, {}))
 

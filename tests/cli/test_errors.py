@@ -56,7 +56,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "empty").mkdir()
     (root / "unreadable").mkdir()
     for ending in ("png", "wav"):
-        (root / "unreadable" / f"broken.{ending}").write_bytes(b"no picture and no sound")
+        (root / "unreadable" / f"broken.{ending}").write_bytes(b"no image and no sound")
     (root / "texts").mkdir()
     (root / "texts" / "letter.txt").write_text("Dear all")
     (root / "short").mkdir()
@@ -126,6 +126,10 @@ CASES = {
     "name": (f"{GOOD} --exp_name a/b", "exp_name: 'a/b' is given; allowed: a name without slashes"),
     "logger": (f"{GOOD} --loggers TeeLogger,ProgressLogger --ProgressLogger.seconds 0", "ProgressLogger.seconds 0 is"),
     "device": (f"{GOOD} --device cuda", "device: 'cuda' is given, but there is no CUDA device here; allowed: auto, c"),
+    "device-apple": (
+        f"{GOOD} --device mps",
+        "device: 'mps' is given, but torch finds no Apple GPU here",
+    ),
     "device-kind": (f"{GOOD} --device gpu", "device: 'gpu' is given; allowed: auto, cpu, cuda, cuda:1"),
     "saver": (f"{GOOD} --postprocessors SoundSaver", "SoundSaver needs data that are sound: these have no codec"),
     # data
@@ -148,13 +152,13 @@ CASES = {
     "sounds-empty": (f"{SOUNDS} empty", "SoundImageDataset.dir_path empty has no readable sound: it is empty; allowed"),
     "sounds-unreadable": (f"{SOUNDS} unreadable", "no readable sound: none of 1 can be read, for example broken.wav"),
     "sounds-none": (f"{SOUNDS} texts", "no readable sound: its 1 files have other endings, for example letter.txt"),
-    "sounds-short": (f"{SOUNDS} short", "click.wav is shorter than one picture: 800 samples (0.050 s), needed are 645"),
+    "sounds-short": (f"{SOUNDS} short", "click.wav is shorter than one image: 800 samples (0.050 s), needed are 645"),
     "prepared-missing": ("--load_dataset piano.h5", "no file piano.h5"),
-    "prepared-other": ("--load_dataset pictures/0.png", "pictures/0.png is no HDF5 file"),
+    "prepared-other": ("--load_dataset pictures/0.png", "pictures/0.png is not an HDF5 file"),
     # tables by depth; 8x8 has the depths 0 and 1
     "depth": (
         f"{GOOD} --DepthManager.minibatch_overrides.12 14",
-        "DepthManager.minibatch_overrides: 12 is no depth; allowed: 0 to 1 for these data",
+        "DepthManager.minibatch_overrides: 12 is not a depth; allowed: 0 to 1 for these data",
     ),
     "depth-in-words": (
         f"{GOOD} --DepthManager.minibatch_overrides.six 6",
@@ -163,15 +167,18 @@ CASES = {
     # checkpoints
     "resume-nothing": ("--resume latest", "resume: there is no run with a checkpoint in results"),
     "resume-missing": ("--resume earlier/003-cut", "resume: earlier/003-cut does not exist (did you mean 'earlier/00"),
-    "resume-no-run": ("--resume pictures", "resume: pictures/config.yaml cannot be read: pictures is no run's folder"),
-    "resume-not-in-a-run": ("--resume whole.pt", "resume: whole.pt lies in no run's folder"),
+    "resume-no-run": (
+        "--resume pictures",
+        "resume: pictures/config.yaml cannot be read: pictures is not a run's folder",
+    ),
+    "resume-not-in-a-run": ("--resume whole.pt", "resume: whole.pt is not in a run's folder"),
     "resume-truncated": (
         "--resume earlier/000-cut",
         "network-snapshot-000000.pt is damaged (File is not a zip file), and there is no intact checkpoint next to it",
     ),
     "resume-other": (
         "--resume earlier/001-other/network-snapshot-000000.pt",
-        "network-snapshot-000000.pt is no checkpoint of pggan_framework; allowed: a network-snapshot-*.pt written",
+        "network-snapshot-000000.pt is not a checkpoint of pggan_framework; allowed: its network",
     ),
     "resume-changed": (
         "--resume earlier/002-whole --random_seed 7",
@@ -183,7 +190,10 @@ CASES = {
         f"{GOOD} --resume_network earlier/000-cut/network-snapshot-000000.pt",
         "network-snapshot-000000.pt cannot be read as a checkpoint: it is cut short, damaged or of another kind",
     ),
-    "network-other": (f"{GOOD} --resume_network other.pt", "other.pt is no checkpoint of pggan_framework; allowed: a"),
+    "network-other": (
+        f"{GOOD} --resume_network other.pt",
+        "other.pt is not a checkpoint of pggan_framework; allowed: its",
+    ),
     "network-newer": (f"{GOOD} --resume_network newer.pt", "newer.pt is of checkpoint version 99; this release reads"),
     "network-code": (
         f"{GOOD} --resume_network code.pt",

@@ -78,7 +78,7 @@ def test_table_and_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_generator_that_plays_the_data_is_at_the_floor(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The pictures of other tones of the same kind in the place of generated ones."""
+    """The images of other tones of the same kind in the place of generated ones."""
     from pggan_framework.models.pretrained import Pretrained
 
     load_all([])
@@ -105,7 +105,7 @@ def test_chosen_metrics_count_and_a_metrics_own_flag(folder: Path, capsys: pytes
 
 def test_too_few_for_a_default_metric_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(folder), "--count", "10", *QUICK]) == 0
-    assert "left out: frechet needs 64 clips a side; there are 10" in capsys.readouterr().out
+    assert "left out: frechet needs 64 clips per side; there are 10" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_too_few_for_a_default_metric_is_said(folder: Path, capsys: pytest.Captu
     [
         (["--metrics", "frechett"], "unknown metric 'frechett' (did you mean 'frechet'?)"),
         (["--metrics", "pitch"], "pitch needs sounds labelled with their pitch"),
-        (["--metrics", "frechet", "--count", "9"], "frechet needs 64 clips a side; there are 9"),
+        (["--metrics", "frechet", "--count", "9"], "frechet needs 64 clips per side; there are 9"),
         (["--count", "0"], "--count is 0; allowed: 1 or more"),
         (["--counts", "3"], "unknown flag --counts"),
         (["--ndb.bin", "3"], "unknown flag --ndb.bin (did you mean '--ndb.bins'?)"),
@@ -151,7 +151,7 @@ def test_moved_and_other_data(trained: Path, tmp_path: Path, capsys: pytest.Capt
     shutil.move(tmp_path / "here", tmp_path / "there")
     error = refused([str(folder), *QUICK], capsys)
     assert "the model's data cannot be read" in error
-    assert "--data PATH says where the data are now" in error
+    assert "give their new location with --data PATH" in error
     words = [str(folder), "--data", str(tmp_path / "there"), "--metrics", "loudness", *QUICK]
     assert main(["evaluate", *words]) == 0
     assert "note:" not in capsys.readouterr().err
@@ -159,12 +159,12 @@ def test_moved_and_other_data(trained: Path, tmp_path: Path, capsys: pytest.Capt
         wave, rate = soundfile.read(path)
         soundfile.write(path, 2 * wave, rate)
     assert main(["evaluate", *words]) == 0
-    assert "not those the model was trained on" in capsys.readouterr().err
+    assert "not the model's training data" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one tick with 12 pictures of 32x32."""
+    """A run of one tick with 12 images of 32x32."""
     root = tmp_path_factory.mktemp("drawn")
     (root / "pictures").mkdir()
     for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)):
@@ -180,7 +180,7 @@ def test_pictures_beside_their_floor(drawn: Path, tmp_path: Path, capsys: pytest
     for _ in range(2):
         assert main(["evaluate", str(folder), "--seed", "3", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
-    assert "6 pictures a side, seed 3" in out
+    assert "6 images a side, seed 3" in out
     rows = {words[0]: words[1:] for line in out.splitlines() if len(words := line.split()) == 4}
     first, second = lines(folder / "metrics.jsonl")
     for name in ("swd.32", "swd.16", "swd.average", "ms_ssim"):
@@ -189,7 +189,7 @@ def test_pictures_beside_their_floor(drawn: Path, tmp_path: Path, capsys: pytest
     assert first["data"] == torch.load(next(folder.glob("*.pt")), weights_only=True)["data"]
     assert "griffin_lim_iter" not in first
     assert {k: v for k, v in first.items() if k != "date"} == {k: v for k, v in second.items() if k != "date"}
-    # A network of two steps draws no white noise, and one picture like the other.
+    # A network of two steps draws no white noise, and one image like the other.
     assert first["swd.32"] > 2 * first["swd.32.floor"]
     assert first["ms_ssim"] > first["ms_ssim.floor"]
 
@@ -197,7 +197,7 @@ def test_pictures_beside_their_floor(drawn: Path, tmp_path: Path, capsys: pytest
 def test_a_generator_that_copies_the_data_is_at_the_floor(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The very pictures of the floor's half in the place of generated ones give its very figures."""
+    """The very images of the baseline's half in the place of generated ones give its very values."""
     from pggan_framework.data.sampling import indices
     from pggan_framework.models.pretrained import Pretrained
 
@@ -218,10 +218,10 @@ def test_a_generator_that_copies_the_data_is_at_the_floor(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--metrics", "frechet"], "'frechet' is no metric of pictures; allowed: density_coverage, fid, is, kid"),
+        (["--metrics", "frechet"], "'frechet' is not a metric of images; allowed: density_coverage, fid, is, kid"),
         (["--ms_ssim.pairs", "0"], "ms_ssim.pairs 0 is not allowed; allowed: 1 and up"),
         (["--ndb.bins", "3"], "unknown flag --ndb.bins"),
-        (["--metrics", "swd", "--count", "1"], "swd needs 2 pictures a side; there are 1"),
+        (["--metrics", "swd", "--count", "1"], "swd needs 2 images per side; there are 1"),
     ],
 )
 def test_what_pictures_do_not_allow(
@@ -232,7 +232,7 @@ def test_what_pictures_do_not_allow(
 
 
 def test_sounds_have_no_metric_of_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "'swd' is no metric of clips; allowed: centroid" in refused([str(folder), "--metrics", "swd"], capsys)
+    assert "'swd' is not a metric of clips; allowed: centroid" in refused([str(folder), "--metrics", "swd"], capsys)
 
 
 def test_plugin_adds_figures_and_disturbs_nothing(trained: Path, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_plugin_refuses(flags: dict[str, object], message: str, tmp_path: Path) 
 
 
 def test_pitch_of_a_conditioned_model(tmp_path: Path) -> None:
-    """A generator of two ticks is out of tune; the reals in the floor's place are not."""
+    """A generator of two ticks is out of tune; the reals in the baseline's place are not."""
     labelled = {"TonesDataset.labels": ["pitch"], "TonesDataset.low_hz": 400, "TonesDataset.count": 24}
     flags = {**TONES, **FULL_SIZE, **labelled, "total_kimg": 0.008, "result_dir": str(tmp_path)}
     folder = run(overrides=flags).path

@@ -1,4 +1,4 @@
-"""``pggan evaluate`` on features of pictures: one extractor for all, its cache, and the search for copies."""
+"""``pggan evaluate`` on features of images: one extractor for all, its cache, and the search for copies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = {"fid_random", "kid_random", "kid_random.std", "precision_random", "reca
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one tick with 150 pictures of 16x16."""
+    """A run of one tick with 150 images of 16x16."""
     root = tmp_path_factory.mktemp("drawn")
     (root / "pictures").mkdir()
     for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), dtype=np.uint8)):
@@ -45,7 +45,7 @@ def folder(drawn: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many pictures the extractor was shown at a time."""
+    """How many images the extractor was shown at a time."""
     shown: list[int] = []
     look = Eye._look
 
@@ -71,7 +71,7 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def playing(pictures: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the model give these pictures [N, C, H, W], over and over, in place of its own."""
+    """Let the model give these images [N, C, H, W], over and over, in place of its own."""
 
     def latents(self: Pretrained, count: int, seed: int = 0) -> NDArray[np.int64]:
         return np.arange(count) % len(pictures)
@@ -132,7 +132,7 @@ def test_the_environment_says_where_the_cache_is(folder: Path, tmp_path: Path, m
 def test_a_model_that_copies_is_found_out(
     drawn: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Half of its pictures are training pictures, and the others are new ones of the same kind."""
+    """Half of its images are training images, and the others are new ones of the same kind."""
     pixels = stored(drawn)
     fresh = np.random.default_rng(1).integers(0, 256, (30, 3, SIDE, SIDE), dtype=np.uint8)
     playing(np.concatenate([pixels[100:130], fresh]), monkeypatch)
@@ -140,13 +140,13 @@ def test_a_model_that_copies_is_found_out(
     assert found["neighbours_random.copies"] == pytest.approx(0.5, abs=0.05)
     assert found["neighbours_random.copies.floor"] < 0.1
     assert 0.9 < found["neighbours_random.ratio.floor"] < 1.1
-    # Of 150 pictures only 60 are in the half that the metric knows.
+    # Of 150 images only 60 are in the half that the metric knows.
     assert found["nearest_random.copies"] < 0.4
     said = capsys.readouterr().out.splitlines()[-1]
     assert "0 times as far as usual" in said
-    sample, place = (int(said.split(word)[1].split()[0].strip(",")) for word in ("sample", "training picture"))
+    sample, place = (int(said.split(word)[1].split()[0].strip(",")) for word in ("sample", "training image"))
     assert place == sample + 100
-    # The sheet: each of three rows begins with a copy and what it was copied from.
+    # The grid: each of three rows begins with a copy and what it was copied from.
     sheet = np.asarray(Image.open(folder / "neighbours_000000.png"))
     factor = (sheet.shape[1] + 2) // 4 // SIDE
     tile = factor * SIDE + 2
@@ -168,10 +168,10 @@ def test_a_model_that_invents_is_not(drawn: Path, folder: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--metrics", "swd", "--extractor", "random"], "none of the metrics looks at features: swd"),
+        (["--metrics", "swd", "--extractor", "random"], "none of the metrics uses features: swd"),
         (["--extractor", "vgg"], "unknown extractor 'vgg'; allowed: inception, lite0, random"),
-        (["--extractor", "random", "--metrics", "is"], "is needs an extractor that knows classes; random does not"),
-        (["--extractor", "random", "--metrics", "fid", "--count", "9"], "fid needs 64 pictures a side; there are 9"),
+        (["--extractor", "random", "--metrics", "is"], "is needs an extractor that is a classifier; random is not"),
+        (["--extractor", "random", "--metrics", "fid", "--count", "9"], "fid needs 64 images per side; there are 9"),
         (["--extractor", "random", "--lite0.size", "64"], "unknown flag --lite0.size"),
         (["--extractor", "random", "--kid.subsets", "0"], "kid.subsets 0 is not allowed"),
         (["--neighbours", "-1"], "--neighbours is -1; allowed: 0 or more"),
@@ -187,4 +187,4 @@ def test_sounds_have_no_neighbours(tmp_path: Path, capsys: pytest.CaptureFixture
     flags = {**TONES, "progressive_growing": False, "Trainer.tick_nimg_default": 8, "total_kimg": 0.008}
     folder = run(overrides={**flags, "result_dir": str(tmp_path)}).path
     assert "--neighbours is given, but the model makes sounds" in refused([str(folder), "--neighbours", "3"], capsys)
-    assert "none of the metrics looks at features" in refused([str(folder), "--extractor", "random"], capsys)
+    assert "none of the metrics uses features" in refused([str(folder), "--extractor", "random"], capsys)

@@ -20,7 +20,7 @@ CONFIG = {"generator": "Generator", "Generator": SIZES}
 
 
 def conditioned(range_out=(-1.0, 1.0)):
-    """A generator at depth 1 of 2, fading, of pictures 8x16 at full depth, conditioned on two labels."""
+    """A generator at depth 1 of 2, fading, of images 8x16 at full depth, conditioned on two labels."""
     torch.manual_seed(0)
     space = LabelSpace((Attribute("kind", ("a", "b", "c")), Attribute("age", span=(0.0, 4.0))))
     growth = Growth.of((3, 16, 8), (4, 2))
@@ -41,7 +41,7 @@ def model(tmp_path, monkeypatch):
 
 def test_safetensors_and_json_are_all_one_needs(model, tmp_path, capsys):
     assert main(["export", "net.pt", "new/piano.safetensors"]) == 0
-    assert "latents, labels -> pictures 3x8x4, depth 1" in capsys.readouterr().out
+    assert "latents, labels -> images 3x8x4, depth 1" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["piano.safetensors", "piano.safetensors.json"]
     about = json.loads((tmp_path / "new" / "piano.safetensors.json").read_text())
     assert about["inputs"] == {"latents": ["N", 6], "labels": ["N", 4]}
@@ -94,7 +94,7 @@ class ByValue(GeneratorBase):
 @pytest.mark.slow
 def test_a_network_that_cannot_be_traced(tmp_path):
     model = Pretrained(ByValue(Growth.of((1, 4, 4)), 4), None, 0, {"generator": "ByValue", "ByValue": {}})
-    with pytest.raises(UserError, match="ByValue cannot be traced for any number of pictures"):
+    with pytest.raises(UserError, match="ByValue cannot be traced for any number of images"):
         export(model, tmp_path / "file", tmp_path / "file.json", "torch")
 
 

@@ -23,7 +23,7 @@ from pggan_framework.runs.folders import snapshots
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run of tones with labels, and figures beside its checkpoint."""
+    """A run of tones with labels, and values next to its checkpoint."""
     root = tmp_path_factory.mktemp("trained")
     for number in range(8):
         (root / "data").mkdir(exist_ok=True)
@@ -172,8 +172,8 @@ def _without(key):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda about: {**about, "format": "else"}, "is not what pggan export writes beside weights"),
-        (lambda about: {**about, "file": "onnx"}, "is not what pggan export writes beside weights"),
+        (lambda about: {**about, "format": "else"}, "is not what pggan export writes next to weights"),
+        (lambda about: {**about, "file": "onnx"}, "is not what pggan export writes next to weights"),
         (lambda about: {**about, "version": 9}, "is of version 9; this release reads version 1"),
         (lambda about: {**about, "generator": "Genrator"}, "did you mean 'Generator'"),
         (lambda about: {**about, "depth": 99}, "does not describe the generator"),
@@ -194,7 +194,7 @@ def test_files_that_are_missing_or_damaged(folder):
     with pytest.raises(UserError, match="cannot be read as safetensors"):
         Pretrained.from_folder(folder)
     (folder / "config.json").write_text("{")
-    with pytest.raises(UserError, match="is no JSON"):
+    with pytest.raises(UserError, match="is not JSON"):
         Pretrained.from_folder(folder)
     (folder / "config.json").unlink()
     with pytest.raises(UserError, match="config.json cannot be read"):
@@ -226,6 +226,6 @@ def test_flags_of_the_folder_alone(trained, capsys):
 
 def test_a_folder_is_made_from_a_checkpoint(folder, capsys):
     assert main(["export", "bells", "again", "--format", "huggingface"]) == 2
-    assert "is no checkpoint; a model's folder is made from one" in capsys.readouterr().err
+    assert "is not a checkpoint; a model folder is made from one" in capsys.readouterr().err
     assert main(["export", "bells", "again.safetensors"]) == 0
     np.testing.assert_array_equal(load_generator(folder.parent / "again.safetensors").sample(1), load(folder).sample(1))

@@ -34,7 +34,7 @@ def test_samples_of_a_trained_checkpoint(tmp_path, monkeypatch, capsys):
     stems = [f"seed000{seed}" for seed in (5, 6, 7)]
     assert names(folders[0]) == sorted([f"{s}.{e}" for s in stems for e in ("png", "wav")] + ["sheet.png"])
     assert digests(folders[0]) == digests(folders[1]) == digests(folders[2])
-    # whatever else is asked for, a seed is the same bytes
+    # whatever else is requested, a seed is the same bytes
     assert main(["generate", "latest", "--seeds", "9,6", "--griffin_lim_iter", "2", "--out", "more/of it"]) == 0
     more = digests(tmp_path / "more" / "of it")
     assert more["seed0006.wav"] == digests(folders[0])["seed0006.wav"]
@@ -78,7 +78,7 @@ def test_depths_below_the_trained_one(pictures, tmp_path, capsys):
 
 @pytest.fixture
 def labelled(model):
-    """Takes it for a model of pictures 8x8 of three kinds and an age; returns the model."""
+    """Takes it for a model of images 8x8 of three kinds and an age; returns the model."""
     space = LabelSpace((Attribute("kind", ("ankle boot", "bag", "coat")), Attribute("age", span=(0.0, 4.0))))
     generator = Generator(Growth.of((3, 8, 8)), fmap_base=32, fmap_max=4, latent_size=4, label_space=space)
     rows = np.array([[0.0, 0.0], [1.0, 4.0]])
@@ -93,7 +93,7 @@ def test_every_value_of_a_label_a_column_each(labelled, tmp_path, capsys):
     kinds = ("ankle-boot", "bag", "coat")
     stems = [f"seed000{seed}_kind-{kind}_age2" for seed in (3, 7) for kind in kinds]
     assert names(tmp_path / "out") == [*(f"{stem}.png" for stem in stems), "sheet.png"]
-    assert "6 pictures, sheet.png; a row for each seed, a column for each kind" in capsys.readouterr().out
+    assert "6 images, sheet.png; a row for each seed, a column for each kind" in capsys.readouterr().out
     sheet = np.asarray(Image.open(tmp_path / "out" / "sheet.png"))
     assert sheet.shape == (18, 28, 3)
     for row, seed in enumerate((7, 3)):
@@ -122,8 +122,8 @@ def test_some_values_of_a_label(labelled, tmp_path):
         (["--every", "age=5"], "age '5' is not allowed; allowed: a number from 0 to 4"),
         (["--every", "kind", "--label", "kind=bag"], "--label kind=bag is given with --every kind; leave one out"),
         (["--every", "kind", "--kit"], "--every is given with --kit, which chooses labels itself"),
-        (["--every", "kind", "--count", "400000", "--out", "a.zip"], "1200000 samples are asked for; allowed: up to"),
-        (["--every", "kind", "--count", "22", "--only", "sheet"], "66 samples are asked for on one sheet"),
+        (["--every", "kind", "--count", "400000", "--out", "a.zip"], "1200000 samples are requested; allowed: up to"),
+        (["--every", "kind", "--count", "22", "--only", "sheet"], "66 samples are requested on one grid"),
         (["--label", "age=bag"], "age 'bag' is not allowed; allowed: a number from 0 to 4"),
         (["--label", "colour=red"], "there is no label 'colour'; allowed: kind, age"),
     ],
@@ -165,7 +165,7 @@ def test_files_or_the_sheet_alone(pictures, tmp_path):
         (["net.pt", "--out", "fakes.zip"], "fakes.zip exists already"),
         (["net.pt", "--out", "net.pt/fakes.zip"], "cannot write net.pt/fakes.zip: "),
         (["net.pt", "--out", "new.zip", "--only", "sheet"], "allowed: a folder for --only"),
-        (["net.pt", "--only", "sheet", "--count", "100"], "100 samples are asked for on one sheet; allowed"),
+        (["net.pt", "--only", "sheet", "--count", "100"], "100 samples are requested on one grid; allowed"),
         (["net.pt", "--label", "pitch="], "pitch '' is not known"),
         (["net.pt", "--weights", "mean"], "--weights: invalid choice: 'mean'"),
         (["net.pt", "--truncation", "0"], "--truncation is 0; allowed: 0.01 or more"),
@@ -185,7 +185,7 @@ def test_files_that_are_no_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="net.pt cannot be read as a checkpoint"):
         run(["net.pt"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="empty is no run's folder"):
+    with pytest.raises(UserError, match="empty is not a run's folder"):
         run(["empty"])
 
 

@@ -53,7 +53,7 @@ def test_a_kit(model, tmp_path, capsys):
 
 @pytest.mark.parametrize("flag", [["--play", "scale"], ["--kit"], ["--format", "wav"], ["--refine_iter", "3"]])
 def test_models_of_pictures_make_no_sound(flag, pictures):
-    with pytest.raises(UserError, match=f"{flag[0]} needs a model of sound; net.pt makes pictures"):
+    with pytest.raises(UserError, match=f"{flag[0]} needs a model of sound; net.pt makes images"):
         run(["net.pt", *flag])
 
 
@@ -80,7 +80,7 @@ def test_models_without_pitch_or_labels(model):
         (["net.pt", "--play", "net.pt"], "net.pt cannot be read as a MIDI file"),
         (["net.pt", "--play", "empty.mid"], "empty.mid holds no notes"),
         (["net.pt", "--play", "empty.mid", "--seconds", "1"], "a MIDI file has its own"),
-        (["net.pt", "--kit", "--count", "2"], "a kit of a model conditioned on pitch is one: --seed N"),
+        (["net.pt", "--kit", "--count", "2"], "a kit of a model conditioned on pitch has one: --seed N"),
         (["net.pt", "--kit", "--format", "mp3"], "allowed for a kit: wav, flac, ogg"),
         (["net.pt", "--format", "wave"], "sound format 'wave' is not allowed (did you mean 'wav'?)"),
         (["net.pt", "--griffin_lim_iter", "-1"], "--griffin_lim_iter is -1"),

@@ -32,8 +32,11 @@ def test_a_walk_as_one_sound(model, tmp_path, capsys):
     [
         (["net.pt", "--interpolate", "0"], "--interpolate is 0; allowed: 1 or more"),
         (["net.pt", "--interpolate", "2", "--seeds", "1"], "1 is given; allowed: two or more"),
-        (["net.pt", "--interpolate", "10000"], "a walk of 10001 steps is asked for; allowed: up to 10000"),
-        (["net.pt", "--interpolate", "9000"], "a walk of 9001 steps lasts 4148 s; allowed: 3600; give --seconds"),
+        (["net.pt", "--interpolate", "10000"], "an interpolation of 10001 steps is requested; allowed: up to 10000"),
+        (
+            ["net.pt", "--interpolate", "9000"],
+            "an interpolation of 9001 steps lasts 4148 s; allowed: 3600; give --seconds",
+        ),
         (["net.pt", "--interpolate", "2", "--seconds", "9"], "--seconds 9 does not fit 3 clips; allowed: 0.51 to 1.54"),
     ],
 )
@@ -43,7 +46,7 @@ def test_walks_that_cannot_be_are_one_line(words, message, model, refused):
 
 @pytest.fixture
 def classes(model):
-    """Takes it for a model of pictures 8x8 of three classes, whose data have the last ten times as often."""
+    """Takes it for a model of images 8x8 of three classes, whose data have the last ten times as often."""
     torch.manual_seed(0)
     space = LabelSpace((Attribute("kind", ("boot", "bag", "coat")),))
     generator = Generator(Growth.of((3, 8, 8)), fmap_base=32, fmap_max=4, latent_size=4, label_space=space).eval()
@@ -62,7 +65,7 @@ def frames_of(path):
 
 
 def tiles(frame, rows, columns):
-    """The pictures on a sheet."""
+    """The images on a grid."""
     height, width = (frame.shape[0] + 2) // rows - 2, (frame.shape[1] + 2) // columns - 2
     return [
         frame[row * (height + 2) : row * (height + 2) + height, column * (width + 2) : column * (width + 2) + width]
@@ -183,7 +186,7 @@ def test_a_walk_whose_video_cannot_be_finished_is_not_there(pictures, tmp_path, 
         (["--interpolate", "2", "--every", "kind=bag"], "--every kind names one value, bag; a walk leads through two"),
         (["--interpolate", "2", "--seconds", "3"], "--seconds needs a model of sound, or --video"),
         (["--interpolate", "2", "--seconds", "3", "--video", "gif"], "allowed: --interpolate alone, whose steps"),
-        (["--interpolate", "--seconds", "900", "--video", "gif"], "a walk of 22501 steps is asked for"),
+        (["--interpolate", "--seconds", "900", "--video", "gif"], "an interpolation of 22501 steps is requested"),
         (["--interpolate", "-3"], "--interpolate is -3; allowed: 1 or more"),
         (["--interpolate", "2", "--resolution", "0"], "--resolution is 0; allowed: 1 or more"),
     ],
@@ -195,8 +198,8 @@ def test_walks_through_pictures_that_cannot_be(words, message, classes, refused)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--walks", "2"], "2 walks side by side are asked for; allowed for a model of sound: one"),
-        (["--video", "gif", "--fps", "5"], "--fps is for pictures; a model of sound has its pace from its clips"),
+        (["--walks", "2"], "2 paths side by side are requested; allowed for a model of sound: one"),
+        (["--video", "gif", "--fps", "5"], "--fps is for images; the pace of sounds follows from their clips"),
         (["--loop", "--seconds", "9"], "--seconds 9 does not fit 4 clips; allowed: 0.51 to 2.05"),
         (["--own_labels"], "--own_labels is given, but the model was trained without labels"),
     ],

@@ -77,7 +77,7 @@ def test_a_larger_size_fades_in_where_the_model_stopped(
     assert after["growth"]["seed"] == before["growth"]["seed"] and len(after["growth"]["doubles"]) == 3
     # The first step is at alpha 0 of the new depth.
     assert after["networks"]["depth"] == 3 and after["networks"]["alpha"] == 0
-    # The EMA moves towards the raw generator even where that stands still.
+    # The EMA moves towards the raw generator even where that is still.
     small, large = (load_generator(snapshots(run)[-1], "raw") for run in (old, folder))
     latents = small.latents(4)
     levels = large.generate(latents) - small.generate(latents).repeat(2, 2).repeat(2, 3)

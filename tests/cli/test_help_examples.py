@@ -74,7 +74,7 @@ def read(line, monkeypatch):
         assert main(words) == 0
         return
     if name == "prepare" and words[1] not in RECIPES:
-        Path(words[1]).mkdir(parents=True, exist_ok=True)  # it must be there to be told from a mistyped recipe
+        Path(words[1]).mkdir(parents=True, exist_ok=True)  # it must be there to be informed from a mistyped recipe
     module = import_module(f"pggan_framework.cli.{name}{'_' * iskeyword(name)}")
     with monkeypatch.context() as patched:
         # A look at the stand-ins and at the machine takes longer than reading the words, and finds no sound.

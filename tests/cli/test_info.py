@@ -120,7 +120,7 @@ def test_what_is_neither_is_one_line(kind, run_folder, tmp_path, monkeypatch, ca
         path.write_bytes(bad.get(kind, b"\x89HDF\r\n\x1a\nnothing"))
     assert main(["info", "file"]) == 2
     out, error = capsys.readouterr()
-    message = {"other": "no checkpoint of pggan_framework", "damaged": "is damaged", "missing": "does not exist",
+    message = {"other": "not a checkpoint of pggan_framework", "damaged": "is damaged", "missing": "does not exist",
                "hdf5": "cannot open", "pickle": "nothing in it was run", "torch": "nothing in it was run"}  # fmt: skip
     assert error.startswith("error: ") and error.count("\n") == 1 and not out
     assert message.get(kind, "cannot be read as a checkpoint") in error

@@ -21,7 +21,7 @@ RESIZE = ["--DefaultImageFolderDataset.size", "16", "--DefaultImageFolderDataset
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """Four recordings, 0.1 to 0.4 s, of half full scale; one is stereo at 8 kHz, one lasts no whole picture."""
+    """Four recordings, 0.1 to 0.4 s, of half full scale; one is stereo at 8 kHz, one lasts no whole image."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tones").mkdir()
     for number, (rate, seconds) in enumerate([(16000, 0.1), (16000, 0.2), (8000, 0.4), (16000, 0.05)]):
@@ -83,7 +83,7 @@ def test_a_second_inspection_leaves_the_first_alone(root, capsys):
 
 
 def test_a_folder_of_pictures_to_a_named_folder(root, capsys):
-    (root / "photos" / "voice.wav").write_bytes(b"")  # three pictures to one recording
+    (root / "photos" / "voice.wav").write_bytes(b"")  # three images to one recording
     status, out, _ = inspect(capsys, "photos", *RESIZE, "--out", root / "look")
     assert status == 0 and "2 upright; 1 wide" in out and "20 to 30 high, 20 to 30 wide" in out
     found = json.loads((root / "look" / "report.json").read_text())
@@ -96,7 +96,7 @@ def test_the_more_frequent_kind_of_file_counts(root, capsys):
     Image.new("RGB", (8, 8)).save("tones/cover.png")
     assert inspect(capsys, "tones", *SIZES, "--SoundImageDataset.too_short", "reject")[1].startswith("tones: 3 clips")
     status, out, _ = inspect(capsys, "tones", "--dataset_class", "DefaultImageFolderDataset")
-    assert status == 0 and out.startswith("tones: 1 pictures")
+    assert status == 0 and out.startswith("tones: 1 images")
 
 
 def test_a_config_file_and_a_flag_above_it(root, capsys):
@@ -127,7 +127,7 @@ def test_a_prepared_file_has_no_originals(root, capsys):
         ([], "inspect needs DATA as its first word"),
         (["--clips", "3"], "inspect needs DATA as its first word"),
         (["tone"], "tone does not exist (did you mean 'tones'?)"),
-        (["tones"], "0.wav is shorter than one picture"),
+        (["tones"], "0.wav is shorter than one image"),
         (["tones", "--clip", "3"], "unknown flag --clip (did you mean '--clips'?)"),
         (["tones", "--clips", "0"], "--clips 0 is not allowed; allowed: 1 or more"),
         (["tones", "--max_clips", "many"], "invalid int value: 'many'"),

@@ -19,6 +19,10 @@ RAISED = [
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
         "--micro_batch",
     ),
+    (RuntimeError("could not create a primitive"), "--micro_batch"),
+    (RuntimeError("std::bad_alloc"), "--micro_batch"),
+    (RuntimeError("can't start new thread"), "--micro_batch"),
+    (ImportError("a.so: failed to map segment from shared object"), "--micro_batch"),
     (RecursionError("maximum recursion depth exceeded"), "nested too deep"),
     (OSError(28, "No space left on device", "results/x"), "results/x: No space left on device"),
     (OSError("read failed\nagain"), "read failed again"),
@@ -48,6 +52,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPa
     with pytest.raises(RuntimeError, match="a bug"):
         main(["info", "x"])
     assert explained(KeyError("x")) is None
+    assert explained(ImportError("No module named 'x'")) is None
 
 
 def test_a_pipe_that_closes_early_is_silent() -> None:

@@ -118,7 +118,7 @@ def test_missing_fluidsynth_says_what_to_install(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"no soundfont at .*none\.sf2.*fluid-soundfont-gm"):
         run(["notes", str(tmp_path / "out")])
     (tmp_path / "bad.sf2").write_text("no soundfont at all")
-    with pytest.raises(UserError, match=r"bad\.sf2 is no soundfont"):
+    with pytest.raises(UserError, match=r"bad\.sf2 is not a soundfont"):
         run(["notes", str(tmp_path / "out"), "--soundfont", str(tmp_path / "bad.sf2")])
 
 

@@ -86,6 +86,6 @@ def test_what_is_missing_is_named(modules: Path, tmp_path: Path, monkeypatch: py
     with pytest.raises(UserError, match=r"no @dicebear/toon-head in .*node_modules; run 'npm install --prefix DIR"):
         run(["avatars", str(out), "--from", str(modules)])
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="there is no node, .*apt-get install nodejs npm"):
+    with pytest.raises(UserError, match="node, .* is not installed; .*apt-get install nodejs npm"):
         run(["avatars", str(out), "--from", str(modules)])
     assert not out.exists()

@@ -82,7 +82,7 @@ WORDS = ["--seconds", "2", "--rate", "8000"]
 def test_clips_side_by_side(corpus: Path, synthesizer: list[mido.MidiFile], capsys: pytest.CaptureFixture[str]) -> None:
     out = corpus / "out"
     assert run(["chorales", str(out), "--from", str(corpus), "--program", "19", *WORDS]) == 0
-    assert "9 clips of 2.0 s at 8000 Hz from 3 chorales, which are all. Music by" in capsys.readouterr().out
+    assert "9 clips of 2.0 s at 8000 Hz from 3 chorales, which is all there are. Music by" in capsys.readouterr().out
     found = clips(out)
     assert list(found) == [f"bwv1_00{index}" for index in range(6)] + ["bwv2_000", "bwv2_001", "bwv3_000"]
     # A half note at 60 quarters a minute lasts 2 s: each clip is one chord of the two parts.

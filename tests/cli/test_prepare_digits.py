@@ -81,8 +81,8 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([*VOICES, "--count", "0"], "count is 0"),
         ([*VOICES, "--speed", "10", "20"], "speed: 10 to 20 is outside 80 to 450"),
         ([*VOICES, "--pitch", "70", "30"], "pitch: 70 to 30 is outside 0 to 99"),
-        ([*VOICES, "--words", "yes", "no!", "no"], "allowed are words with a letter or a digit each, each once"),
-        ([*VOICES, "--words", "?"], "allowed are words with a letter"),
+        ([*VOICES, "--words", "yes", "no!", "no"], "allowed are distinct words with at least one letter or digit"),
+        ([*VOICES, "--words", "?"], "allowed are distinct words"),
         ([*VOICES, "--words", "yes", "mute"], "espeak-ng cannot speak 'mute' as .*: cannot"),
     ):
         with pytest.raises(UserError, match=message) as caught:

@@ -21,7 +21,7 @@ PICTURE_HEADER = b"\0\0\x08\x03\0\0\0\x0c\0\0\0\x1c\0\0\0\x1c"
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """The unpacked package, twelve pictures in it."""
+    """The unpacked package, twelve images in it."""
     folder = tmp_path / "package" / "usr" / "share" / "datasets" / "fashion-mnist"
     folder.mkdir(parents=True)
     (folder / fashion.PICTURES).write_bytes(gzip.compress(PICTURE_HEADER + PIXELS.tobytes()))
@@ -50,7 +50,7 @@ def test_a_folder_a_class(package: Path, tmp_path: Path, capsys: pytest.CaptureF
                 pixels = np.asarray(image).astype(int)
             np.testing.assert_array_equal(pixels[2:30, 2:30], PIXELS[index])
             assert pixels.sum() == PIXELS[index].astype(int).sum()  # the border is black
-    assert "12 pictures of 32x32" in capsys.readouterr().out
+    assert "12 images of 32x32" in capsys.readouterr().out
 
 
 def test_the_first_ones_where_the_package_is_installed(
@@ -65,7 +65,7 @@ def test_the_first_ones_where_the_package_is_installed(
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        (fashion.PICTURES, b"no gzip", "is no IDX file"),
+        (fashion.PICTURES, b"no gzip", "is not an IDX file"),
         (fashion.PICTURES, gzip.compress(PICTURE_HEADER + PIXELS.tobytes())[:-20], "cannot read"),
         (fashion.PICTURES, gzip.compress(b""), "begins with nothing, and 00000803 is due"),
         (
@@ -80,7 +80,7 @@ def test_the_first_ones_where_the_package_is_installed(
         ),
         (fashion.PICTURES, gzip.compress(PICTURE_HEADER[:12] + b"\0\0\0\x0e" + PIXELS[:6].tobytes()), "of 28x14"),
         (fashion.CLASSES, gzip.compress(CLASS_HEADER + bytes([*range(10), 10, 0])), "the class 10; allowed: 0 to 9"),
-        (fashion.CLASSES, gzip.compress(b"\0\0\x08\x01\0\0\0\x02\0\0"), "12 pictures but 2 classes"),
+        (fashion.CLASSES, gzip.compress(b"\0\0\x08\x01\0\0\0\x02\0\0"), "12 images but 2 classes"),
     ],
     ids=range(8),
 )
@@ -93,7 +93,7 @@ def test_damaged_files_are_named(package: Path, tmp_path: Path, file: str, conte
 
 
 def test_what_cannot_be_made(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for count, message in (("0", "count is 0"), ("13", "count is 13; there are 12 pictures")):
+    for count, message in (("0", "count is 0"), ("13", "count is 13; there are 12 images")):
         with pytest.raises(UserError, match=message):
             run(["fashion", str(tmp_path / "out"), "--from", str(package), "--count", count])
     with pytest.raises(UserError, match=r"apt-get install dataset-fashion-mnist.*MIT licence.*--from"):

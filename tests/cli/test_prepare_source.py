@@ -1,4 +1,4 @@
-"""``pggan prepare SOURCE OUT.h5``, and what it puts beside the file."""
+"""``pggan prepare SOURCE OUT.h5``, and what it puts next to the file."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_a_folder_and_a_zip_become_the_same_file_but_for_where_they_come_from(
     for source in ("animals", "animals.zip"):
         assert main(["prepare", source, f"out/{source}.h5", *words]) == 0
     out = capsys.readouterr().out
-    assert "mirrored" in out and "12 pictures, and each one's mirror image" in out
-    assert "folder, 2 values from cat to dog, 8 to 16 pictures each" in out
+    assert "mirrored" in out and "12 images, and each one's mirror image" in out
+    assert "folder, 2 values from cat to dog, 8 to 16 images each" in out
     assert "python train.py --config out/animals.zip.yaml" in out
     one, other = OldH5Dataset(Path("out/animals.h5")), OldH5Dataset(Path("out/animals.zip.h5"))
     assert one.shape == other.shape == (3, 8, 8) and len(one) == len(other) == 24
@@ -157,23 +157,23 @@ def test_stopped_between_the_files_it_goes_on(monkeypatch: pytest.MonkeyPatch) -
     [
         (["nothing", "a.h5"], "unknown recipe 'nothing', and no file or folder; recipes: cats, notes"),
         (["animals"], "OUT.h5"),
-        (["animals", "a.zip"], "a.zip is no name of a prepared file; allowed: one that ends in .h5 or .hdf5"),
+        (["animals", "a.zip"], "a.zip is not a name of a prepared file; allowed: one that ends in .h5 or .hdf5"),
         (
             ["animals", "animals/a.h5"],
-            "animals/a.h5 lies in animals, where its contact sheet would be one more picture",
+            "animals/a.h5 is in animals, where its sample grid would be one more image",
         ),
         (["animals", "a.h5"], "an image of 10x9 cannot be halved"),
         (["animals", "a.h5", "--resize", "squash"], "invalid choice: 'squash'"),
         (["animals", "a.h5", "--size", "8", "8", "8"], "--size is 8 8 8; allowed: a side, or a height and a width"),
         (["animals", "a.h5", "--crop", "1", "2"], "--crop is 1 2; allowed: x, y, width and height, or the side"),
         (["animals", "a.h5", "--crop", "0"], "--crop is 0; allowed"),
-        (["animals", "a.h5", "--crop", "20"], "--crop 20 is no part of cat/1.png: it is 10x9"),
+        (["animals", "a.h5", "--crop", "20"], "--crop 20 is not part of cat/1.png: it is 10x9"),
         (["animals", "a.h5", "--jobs", "0"], "--jobs is 0; it must be at least 1"),
         (["animals", "a.h5", "--labels", "breed"], "--labels 'breed' is not known; allowed: folder"),
         (["animals", "a.h5", "--labels_csv", "x.csv"], "--labels_csv x.csv cannot be read"),
         (["animals", "a.h5", "--colour", "blue"], "invalid choice: 'blue'"),
         (["escape.zip", "a.h5"], "holds '../x.png', a path that leads out of it"),
-        (["half.zip", "a.h5"], "half.zip is no source of pictures; allowed: "),
+        (["half.zip", "a.h5"], "half.zip is not a source of images; allowed: "),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(

@@ -22,7 +22,7 @@ def unit(colour: tuple[int, int, int], side: int = 72, seen: int = 40) -> Image.
 
 
 def game(root: Path, version: str = "1.16", people: str = "orcs") -> Path:
-    """A package of three peoples: 5 pictures that are wanted, and others that are not."""
+    """A package of three peoples: 5 images that are requested, and others that are not."""
     folder = root / "usr" / "share" / "games" / "wesnoth" / version / "data" / "core" / "images" / "units"
     for name in (people, "ogres", "elves-wood/archer"):
         (folder / name).mkdir(parents=True)
@@ -56,7 +56,7 @@ def test_a_folder_a_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         pixels = np.asarray(pictures["orcs/grunt-1.png"])
         assert pixels[36, 36].tolist() == [200, 1, 0, 255] and pixels[0, 0, 3] == 0
         assert "GPL-2" in (out / "CREDITS.txt").read_text()
-    assert "5 pictures of 72x72 with transparency: elves-wood 2, orcs 3. Units of" in capsys.readouterr().out
+    assert "5 images of 72x72 with transparency: elves-wood 2, orcs 3. Units of" in capsys.readouterr().out
     dataset = DefaultImageFolderDataset(tmp_path / "0", size=(64, 64), resize="stretch", labels=["folder"])
     assert dataset.image(0)[:, 0, 0].tolist() == [255, 255, 255]
     assert dataset.image(0)[:, 32, 32].tolist() == [0, 200, 0]
@@ -69,7 +69,7 @@ def test_some_of_them(tmp_path: Path) -> None:
         run(["units", str(tmp_path / name), *words, *more])
     a, b, c = (set(found(tmp_path / name)) for name in "abc")
     assert (len(a), len(b), len(c)) == (2, 4, 2) and a < b and c != a
-    with pytest.raises(UserError, match="count is 7; there are only 6 different pictures"):
+    with pytest.raises(UserError, match="count is 7; there are only 6 different images"):
         run(["units", str(tmp_path / "d"), *words, "--count", "7"])
 
 
@@ -84,7 +84,7 @@ def test_the_newest_that_is_installed(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = game(tmp_path / "package")
     out, here = str(tmp_path / "out"), ["--from", str(tmp_path / "package")]
-    (folder / "ogres" / "broken.png").write_bytes(b"no picture")
+    (folder / "ogres" / "broken.png").write_bytes(b"no image")
     monkeypatch.setattr(units, "INSTALLED", (str(tmp_path / "none"),))
     for words, message in (
         (["--least", "1", *here], "cannot read .*broken.png: "),
@@ -97,6 +97,6 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             run(["units", out, *words])
         assert "\n" not in str(caught.value)
     (folder / "ogres" / "broken.png").unlink()
-    with pytest.raises(UserError, match="no people in .* has 50 pictures of 72x72; lower --least"):
+    with pytest.raises(UserError, match="no race in .* has 50 images of 72x72; lower --least"):
         run(["units", out, *here])
     assert {path.name for path in tmp_path.iterdir()} == {"package"}

@@ -56,7 +56,7 @@ def sounds():
 
 @pytest.fixture
 def model(tmp_path, monkeypatch):
-    """Sets what a checkpoint is taken to hold; by default a model of pictures."""
+    """Sets what a checkpoint is taken to hold; by default a model of images."""
     held = [of(small())]
     monkeypatch.setattr("pggan_framework.models.pretrained.load_generator", lambda path, weights="ema": held[0])
     monkeypatch.chdir(tmp_path)
@@ -142,13 +142,13 @@ def test_plain_latents_of_ones_own(model, tmp_path):
     ("words", "message"),
     [
         (["--latents", "none.npz"], "cannot read none.npz: No such file or directory"),
-        (["--latents", "target.png"], "target.png is no file of latents: an npz file with an array 'latents' is"),
-        (["--latents", "other.npz"], "other.npz is no file of latents: an npz file"),
-        (["--latents", "pickled.npz"], "pickled.npz is no file of latents: an npz file"),
-        (["--latents", "flat.npz"], "flat.npz is no file of latents: they are [3], finite [K, F] is allowed"),
-        (["--latents", "nan.npz"], "nan.npz is no file of latents: they are [1, 4]"),
+        (["--latents", "target.png"], "target.png is not a file of latents: an npz file with an array 'latents' is"),
+        (["--latents", "other.npz"], "other.npz is not a file of latents: an npz file"),
+        (["--latents", "pickled.npz"], "pickled.npz is not a file of latents: an npz file"),
+        (["--latents", "flat.npz"], "flat.npz is not a file of latents: they are [3], finite [K, F] is allowed"),
+        (["--latents", "nan.npz"], "nan.npz is not a file of latents: they are [1, 4]"),
         (["--latents", "long.npz"], "the stored latents have 5 numbers, this model's 4"),
-        (["--latents", "good.npz", "--seeds", "0-2"], "seed 2 is asked for; allowed of these latents: 0 to 1"),
+        (["--latents", "good.npz", "--seeds", "0-2"], "seed 2 is requested; allowed of these latents: 0 to 1"),
         (["--latents", "good.npz", "--truncation", "1"], "--truncation is given with --latents"),
     ],
 )
@@ -192,7 +192,7 @@ def test_inspiration_keeps_all_and_compares_features_alone(model, tmp_path):
 def test_label_maps(model, tmp_path, capsys):
     model(maps())
     assert main(["project", "net.pt", "target.png", *SHORT, "--out", "out"]) == 2
-    assert "give its map with --maps FILE" in capsys.readouterr().err
+    assert "give it with --maps FILE" in capsys.readouterr().err
     Image.fromarray(np.tri(8, dtype=np.uint8)).save("map.png")
     assert main(["project", "net.pt", "target.png", *SHORT, "--maps", "map.png", "--out", "out"]) == 0
     np.testing.assert_array_equal(np.load("out/latents.npz")["maps"][0], np.tri(8))
@@ -212,9 +212,9 @@ def test_label_maps(model, tmp_path, capsys):
     ("words", "message"),
     [
         ([], "FILE"),
-        (["none.png"], "none.png is not there; allowed: a picture or a sound"),
-        (["tone.wav"], "tone.wav is a sound; this model makes pictures"),
-        (["net.pt"], "net.pt cannot be read as a picture: an empty file"),
+        (["none.png"], "none.png is not there; allowed: an image or a sound"),
+        (["tone.wav"], "tone.wav is a sound; this model makes images"),
+        (["net.pt"], "net.pt cannot be read as an image: an empty file"),
         (["target.png", "--label", "kind=bag"], "the label kind is given, but the model was trained without labels"),
         (["target.png", "--label", "kind"], "--label 'kind' is given; allowed: NAME=VALUE"),
         (["target.png", "--depth", "4"], "depth 4 is given, and the model is trained up to depth 1"),
@@ -233,7 +233,7 @@ def test_label_maps(model, tmp_path, capsys):
         (["target.png", "--extractor", "random", "--extractor", "random"], "--extractor random is given twice"),
         (["target.png", "--extractor", "none", "--extractor", "random"], "--extractor none is given with others"),
         (["target.png", "--extractor", "none", "--inspire"], "--inspire compares features alone"),
-        (["target.png", "--extractor", "none", "--pixel_weight", "0"], "so that nothing is compared"),
+        (["target.png", "--extractor", "none", "--pixel_weight", "0"], "so nothing is compared"),
         (["target.png", "--fit", "squeeze"], "--fit: invalid choice: 'squeeze'"),
         (["target.png", "--out", "full"], "full exists already"),
     ],
@@ -259,7 +259,7 @@ def test_labels_that_are_unknown_and_models_that_do_not_grow(model, capsys):
     assert "depth 0 is given" in capsys.readouterr().err
     model(sounds())
     assert main(["project", "net.pt", "target.png"]) == 2
-    assert "target.png is a picture; this model makes sounds" in capsys.readouterr().err
+    assert "target.png is an image; this model makes sounds" in capsys.readouterr().err
 
 
 def test_a_trained_checkpoint_at_any_depth_with_raw_weights(tmp_path, monkeypatch, capsys):

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,9 @@ SOUND = "--SoundImageDataset.n_fft 64 --SoundImageDataset.hop_length 16 --SoundS
 TINY = f"{NETWORKS} {TRAINING}"
 TONES = f"--TonesDataset.count 30 {TINY} --SoundSaver.griffin_lim_iter 2"
 
+# Runs in processes of their own, which no fixture reaches, are compared with runs in this one.
+pytestmark = pytest.mark.usefixtures("all_samples_are_measured")
+
 
 def environment() -> dict[str, str]:
     """That of a shell in which `python` is this one."""
@@ -61,7 +63,7 @@ def bash(line: str, folder: Path, **more: str) -> subprocess.CompletedProcess[st
 
 
 def stats(folder: Path) -> list[dict[str, Any]]:
-    """The figures of each tick, without those of the clock."""
+    """The values of each tick, without those of the clock."""
     lines = (folder / "stats.jsonl").read_text().splitlines()
     return [{name: value for name, value in json.loads(line).items() if name not in CLOCKS} for line in lines]
 
@@ -106,7 +108,7 @@ def test_deepsounds_command_gives_every_file(place: Path) -> None:
     assert config["postprocessors"] == ["ImageSaver", "SoundSaver"]
     assert config["SoundImageDataset"]["preload"] is True and config["SoundImageDataset"]["dir_path"] == "PATH"
     facts = json.loads((folder / "environment.json").read_text())
-    assert facts["pggan_framework"] == __version__ and facts["torch"] == version("torch")
+    assert facts["pggan_framework"] == __version__ and facts["torch"] == torch.__version__
     log = (folder / "log.txt").read_text()
     for text in ("configuration", "n_fft: 64", "codec", "Generator", "Discriminator", "tick", "finished"):
         assert text in log

@@ -38,7 +38,7 @@ from pggan_framework.training.team import Team
 
 @pytest.fixture(scope="module")
 def drawing() -> Pretrained:
-    """Pictures of 8x8, of two kinds."""
+    """Images of 8x8, of two kinds."""
     space = LabelSpace((Attribute("kind", ("boot", "bag")),))
     generator = Generator(Growth.of((3, 8, 8)), fmap_base=32, fmap_max=4, latent_size=4, label_space=space)
     return Pretrained(generator.eval(), None, 5000, {}, (-1, 1), np.array([[0], [1]]), np.array([1, 3]))
@@ -107,7 +107,7 @@ def test_a_part_that_is_on_another_machine(
 
 
 class Noise(DepthDataset):
-    """Pictures of 16x16."""
+    """Images of 16x16."""
 
     def __init__(self, count: int) -> None:
         super().__init__((3, 16, 16))
@@ -153,12 +153,12 @@ def test_features_are_those_of_one_process(size: int, tmp_path: Path, monkeypatc
 def test_what_is_one_thing_is_not_divided(words: list[str], model: object, refused: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    refused(["net.pt", *words], f"{words[0]} makes one thing, and 2 processes are there; allowed: one process")
+    refused(["net.pt", *words], f"{words[0]} has a single output, but there are 2 processes; allowed: one")
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one tick with 140 pictures."""
+    """A run of one tick with 140 images."""
     root = tmp_path_factory.mktemp("trained")
     save_prepared(Noise(140), root / "data.h5")
     base = {name: value for name, value in TONES.items() if not name.startswith(("TonesDataset", "dataset_class"))}
@@ -176,14 +176,14 @@ def test_evaluate_in_two_processes(trained: Path, tmp_path: Path) -> None:
         if name == "two":
             first, second = ranks(["evaluate", str(folder), *words], 2, tmp_path)
             assert (first.status, second.status) == (0, 0), first.error + second.error
-            assert "70 pictures a side, seed 0" in first.out and not second.out
+            assert "70 images a side, seed 0" in first.out and not second.out
         else:
             assert main(["evaluate", str(folder), *words]) == 0
         (line,) = (folder / "metrics.jsonl").read_text().splitlines()
         lines.append({key: value for key, value in json.loads(line).items() if key != "date"})
     assert lines[0].keys() == lines[1].keys() and len(lines[0]) > 12
     for key, value in lines[0].items():
-        # Beside the threads of other tests, sums in one process may be taken in another order.
+        # Next to the threads of other tests, sums in one process may be taken in another order.
         assert lines[1][key] == (pytest.approx(value, rel=1e-6) if isinstance(value, float) else value)
 
 

@@ -31,7 +31,7 @@ def test_when_threads_sleep_early(
 
 
 def test_another_busy_program_is_seen() -> None:
-    """Linux tells what else is running; elsewhere nothing is known and nothing is changed."""
+    """Linux reports what else is running; elsewhere nothing is known and nothing is changed."""
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         try:
             assert (threads.running_elsewhere(samples=60) > 0.5) == (sys.platform == "linux")

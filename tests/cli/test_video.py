@@ -16,7 +16,7 @@ from pggan_framework.training.checkpoint import save_checkpoint
 
 @pytest.fixture
 def sheets(tmp_path, monkeypatch):
-    """A run whose sheets are 2, 4 and 8 pixels wide, each a step brighter."""
+    """A run whose grids are 2, 4 and 8 pixels wide, each a step brighter."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "results" / "003-cats"
     (folder / "pictures").mkdir(parents=True)
@@ -54,7 +54,7 @@ def test_samples_of_the_snapshots(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run = train(config=[], overrides={**TONES, "total_kimg": 0.02, "result_dir": "results"}).path
     state = torch.load(snapshots(run)[0], weights_only=True)
-    later = {**state, "nimg": 5000, "networks": {**state["networks"], "depth": 2}}  # as if it had gone on
+    later = {**state, "nimg": 5000, "networks": {**state["networks"], "depth": 2}}  # as if it had continued
     save_checkpoint(run / "network-snapshot-000005.pt", later)
     kept = snapshots(run)
     words = ["--of", "snapshots", "--seeds", "3,5", "--size", "64"]
@@ -90,9 +90,9 @@ def test_samples_of_the_snapshots(tmp_path, monkeypatch, capsys):
         (["latest", "a.gif", "--of", "snapshots", "--seeds", "x"], "--seeds 'x' is given"),
         (["results/003-dogs", "a.gif"], "results/003-dogs does not exist (did you mean 'results/003-cats'?)"),
         (["old.gif", "a.gif"], "old.gif is a file; allowed: a run's folder, or latest"),
-        (["results", "a.gif"], "results is no run's folder"),
+        (["results", "a.gif"], "results is not a run's folder"),
         (["latest", "a.gif", "--result_dir", "none"], "there is no run in none"),
-        (["one", "a.gif"], "one/images holds 0 sheets of samples (fakes_*.png), and a video needs two or more"),
+        (["one", "a.gif"], "one/images holds 0 sample grids (fakes_*.png), and a video needs two or more"),
         (["latest", "old.gif/a.gif"], "cannot write old.gif/a.gif"),
     ],
 )
@@ -108,7 +108,7 @@ def test_what_cannot_be_is_one_line(words, message, sheets, tmp_path, capsys):
 
 
 def test_a_sheet_that_is_damaged_leaves_nothing(sheets, tmp_path, capsys):
-    (sheets / "pictures" / "fakes_000050.png").write_bytes(b"no picture")
+    (sheets / "pictures" / "fakes_000050.png").write_bytes(b"no image")
     before = names(tmp_path)
     assert main(["video", "latest", "a.gif"]) == 2
     assert "fakes_000050.png" in capsys.readouterr().err and names(tmp_path) == before

@@ -30,7 +30,7 @@ class SoundImageDataset(Sized):
     Args:
         dir_path: folder of recordings.
         preload: keep all in memory.
-        img_mode: how sound becomes a picture.
+        img_mode: how sound becomes an image.
     """
 
     def __init__(

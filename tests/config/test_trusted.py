@@ -56,3 +56,18 @@ def test_the_default_folder_may_be_named(
 ) -> None:
     assert resolve(["--config", write("a.yaml", "plugin_dirs: [plugins]\n")]).general.plugin_dirs == ["plugins"]
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_config_replaces_no_file(
+    toys: None, write: Callable[[str, str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str], link: bool
+) -> None:
+    mine = tmp_path / "mine.h5"
+    mine.symlink_to(tmp_path / "gone") if link else mine.touch()
+    config = write("a.yaml", f"save_dataset: {mine}\n")
+    assert resolve(["--config", config]).general.save_dataset == ""
+    assert f"to replace it: --save_dataset {mine}" in capsys.readouterr().err
+    assert resolve(["--config", config, "--save_dataset", str(mine)]).general.save_dataset == str(mine)
+    assert resolve(["--total_kimg", "3"], base={"save_dataset": str(mine)}).general.save_dataset == ""
+    mine.unlink()
+    assert resolve(["--config", config]).general.save_dataset == str(mine)

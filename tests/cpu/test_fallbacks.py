@@ -1,4 +1,4 @@
-"""Whatever is missing or broken about our convolutions, a run goes on with the library's, and one line says so."""
+"""Whatever is missing or broken about our convolutions, a run continues with the library's, and one line says so."""
 
 from __future__ import annotations
 

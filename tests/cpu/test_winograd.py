@@ -263,7 +263,7 @@ def test_a_compiler_that_fails_leaves_no_file(monkeypatch: pytest.MonkeyPatch, t
             os.utime(marker, (0, 0))
         forget()
         assert winograd.load(torch.float32) is None
-        assert tried.read_text(encoding="utf-8") == "once\nonce\n", "but another day it may be mended"
+        assert tried.read_text(encoding="utf-8") == "once\nonce\n", "but another day it may be fixed"
     finally:
         forget()
     assert not list(tmp_path.rglob("*.so")) and not list(tmp_path.rglob("*.tmp"))
@@ -283,7 +283,7 @@ def test_on_an_unknown_processor_it_is_used_if_it_is_quicker(
     x, weight = tensor(2, 32, 8, 8), tensor(32, 32, 3, 3)
     try:
         forget()
-        # Even if the first convolution of all is one that is being traced, the trial is no part of the graph.
+        # Even if the first convolution of all is one that is being traced, the trial is not part of the graph.
         graph = make_fx(lambda x: convolve(x, weight, None, Geometry((1, 1), (1, 1))))(x)
         operations = [str(node.target) for node in graph.graph.nodes if "conv" in str(node.target)]
         assert len(operations) == (quicker > 0)

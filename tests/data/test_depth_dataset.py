@@ -10,7 +10,7 @@ from pggan_framework.errors import UserError
 
 
 class Counting(DepthDataset):
-    """Random pictures; counts how often one is read."""
+    """Random images; counts how often one is read."""
 
     def __init__(self, shape=(3, 16, 16), dtype=np.uint8, **keywords):
         super().__init__(shape, **keywords)

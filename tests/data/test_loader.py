@@ -22,7 +22,7 @@ from pggan_framework.labels.attributes import collect
 
 
 class Numbers(DepthDataset):
-    """Picture i has the value i everywhere; picture 13 cannot be read where `broken` is set."""
+    """Image i has the value i everywhere; image 13 cannot be read where `broken` is set."""
 
     def __init__(self, count=20, broken=False, dtype=np.uint8):
         super().__init__((1, 8, 8))
@@ -33,7 +33,7 @@ class Numbers(DepthDataset):
 
     def image(self, index):
         if self.broken and index == 13:
-            raise UserError("picture 13 is broken")
+            raise UserError("image 13 is broken")
         return np.full((1, 8, 8), index, self.dtype)
 
     def fingerprint(self):
@@ -125,7 +125,7 @@ def test_a_user_error_arrives_as_such(workers):
     with BatchLoader(Numbers(broken=True), 1, workers=workers) as loader, pytest.raises(UserError) as caught:
         for step in range(5):
             loader.batch(step * 4, 0, 4)
-    assert str(caught.value) == "picture 13 is broken"
+    assert str(caught.value) == "image 13 is broken"
 
 
 PROGRAM = """

@@ -38,7 +38,27 @@ def remembered(folder: Path, names: Sequence[str] = ("a", "b", "c")) -> tuple[li
         asked.extend(missing)
         return [hash_file(folder / name) for name in missing]
 
-    return Manifest(folder).remember("hash", names, compute), asked
+    manifest = Manifest(folder)
+    values = manifest.remember("hash", names, compute)
+    manifest.save()
+    return values, asked
+
+
+def test_errors_are_not_remembered(folder: Path) -> None:
+    def looked(*faults: str) -> list[str]:
+        asked: list[str] = []
+
+        def compute(missing: Sequence[str]) -> Iterable[object]:
+            asked.extend(missing)
+            return [OSError(name) if name in faults else 1 for name in missing]
+
+        manifest = Manifest(folder)
+        values = manifest.remember("kind", ["a", "b"], compute)
+        assert [str(value) for value in values] == [name if name in faults else "1" for name in "ab"]
+        manifest.save()
+        return asked
+
+    assert looked("b") == ["a", "b"] and looked("b") == ["b"] and looked() == ["b"] and looked() == []
 
 
 def edit(path: Path) -> None:

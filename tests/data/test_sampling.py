@@ -34,6 +34,6 @@ def test_epochs_and_seeds_have_different_orders():
 
 
 def test_the_order_is_random():
-    # Over many epochs each picture stands first about equally often: 2000 / 5 = 400, standard deviation 18.
+    # Over many epochs each image is first about equally often: 2000 / 5 = 400, standard deviation 18.
     firsts = np.bincount([indices(0, epoch * 5, 1, 5)[0] for epoch in range(2000)], minlength=5)
     assert firsts == pytest.approx([400] * 5, abs=90)

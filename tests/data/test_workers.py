@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kills processes
 
 
 class Deadly(Numbers):
-    """The first readers of picture 13 die; how many have is noted in a file."""
+    """The first readers of image 13 die; how many have is noted in a file."""
 
     def __init__(self, path, deaths, how=signal.SIGKILL):
         super().__init__()
@@ -73,7 +73,7 @@ def test_workers_that_always_die_are_given_up_in_one_line(tmp_path):
 
 
 class Stuck(Numbers):
-    """Picture 13 never comes, as from a network drive that has gone."""
+    """Image 13 never comes, as from a network drive that has gone."""
 
     def image(self, index):
         if index == 13:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 KINDS = ("open", "write", "sync", "rename", "unlink", "truncate")
@@ -74,6 +77,10 @@ def _child(order: dict[str, Any]) -> None:
                 opened = os.open(name, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
                 os.dup2(opened, number)
                 os.close(opened)
+            for number, name in enumerate(order.get("streams", ()), 1):
+                opened = os.open(name, os.O_WRONLY)
+                os.dup2(opened, number)
+                os.close(opened)
         shim = ctypes.CDLL(None)
         fault = order.get("fault") or {}
         if hasattr(shim, "fault_arm"):
@@ -82,6 +89,10 @@ def _child(order: dict[str, Any]) -> None:
                 fault.get("action", 0), fault.get("repeat", 1),
             )  # fmt: skip
             shim.fault_clock(ctypes.c_long(order.get("clock", 0)))
+        for name, limit in order.get("limits", {}).items():
+            if name == "AS":  # bytes above what all that is imported takes
+                limit += int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
         status = import_module("pggan_framework.cli.main").main(order["words"])
         if hasattr(shim, "fault_arm"):
             counts = {kind: shim.fault_count(kind.encode()) for kind in KINDS}
@@ -92,8 +103,9 @@ def _child(order: dict[str, Any]) -> None:
 
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # the terminal is gone
+                stream.flush()
         os._exit(status)
 
 

@@ -19,6 +19,7 @@ SHORT = (
     "SIGHUP",
     "nohup and SIGHUP",
     "dropped terminal",
+    "closed pipe",
     "lost data worker",
     "flipped bit",
     "clock backwards",

@@ -160,7 +160,7 @@ def test_wrong_sizes_and_unknown_chunks(tmp_path):
         close(read_midi(tmp_path / "b.mid").notes, expected)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300))
 def test_any_bytes_are_notes_or_one_line(tmp_path, data):
     for content in (data, chunk(b"MThd", struct.pack(">HHH", 1, 1, 96)) + chunk(b"MTrk", data)):

@@ -133,8 +133,8 @@ def test_two_channels_stay_two():
     [
         ({}, {}, "conditioned on pitch, as MIDI numbers; this one's labels are none"),
         ({"kind": ("kick", "snare")}, {}, "this one's labels are kind"),
-        ({"pitch": ("C4", "D4")}, {}, "this one's pitches are no MIDI numbers"),
-        ({"pitch": (60, 200)}, {}, "this one's pitches are no MIDI numbers"),
+        ({"pitch": ("C4", "D4")}, {}, "this one's pitches are not MIDI numbers"),
+        ({"pitch": (60, 200)}, {}, "this one's pitches are not MIDI numbers"),
         ({"pitch": (60, 61)}, {"pitch": "60"}, "--play chooses the pitches; leave it out"),
     ],
 )

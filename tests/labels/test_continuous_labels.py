@@ -22,7 +22,7 @@ def test_a_range_takes_the_place_of_values() -> None:
 
 
 def test_networks_see_it_from_minus_one_to_one() -> None:
-    # By hand: 30 is the middle of -90 to 150; 10.5 lies 19.5 of half a range of 120 below it.
+    # By hand: 30 is the middle of -90 to 150; 10.5 is 19.5 of half a range of 120 below it.
     seen = SPACE.one_hot(LABELS)
     np.testing.assert_allclose(seen, [[0, 1, 0, -1], [1, 0, 0, 0], [0, 1, 0, -0.1625], [0, 0, 1, 1]], atol=1e-7)
     assert seen.dtype == np.float32
@@ -44,8 +44,8 @@ def test_a_number_is_found_and_said() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ({"a": [1, "x", 2]}, "a 'x' is no number"),
-        ({"a": [1, "inf"]}, "a 'inf' is no number"),
+        ({"a": [1, "x", 2]}, "a 'x' is not a number"),
+        ({"a": [1, "inf"]}, "a 'inf' is not a number"),
         ({"a": [1.5, "1.50"]}, "a is '1.5' everywhere"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -154,3 +155,50 @@ def test_a_checkpoint_that_needs_code_says_what_to_type(
     assert not Path("ran").exists()
     assert main(["generate", checkpoint, "--plugin_dirs", "theirs"]) == 2
     assert Path("ran").exists()  # the user has said so
+
+
+def test_runs_of_one_name_in_two_folders_keep_their_checkpoints_apart(tmp_path: Path) -> None:
+    flags = {**SMALL, "exp_name": "a", "checkpoints_dir": str(tmp_path / "weights")}
+    first = run(overrides={**flags, "result_dir": str(tmp_path / "one")})
+    (saved,) = snapshots(tmp_path / "weights" / "000-a")
+    content = saved.read_bytes()
+    with pytest.raises(UserError, match="checkpoints_dir: .*000-a has the checkpoints of another run"):
+        run(overrides={**flags, "result_dir": str(tmp_path / "two")})
+    assert not list((tmp_path / "two").iterdir())
+    # A stranger's run whose checkpoint is in its folder, and whose config names this one.
+    theirs = run(overrides={**flags, "result_dir": str(tmp_path / "two"), "checkpoints_dir": ""})
+    _edit(theirs.path, checkpoints_dir=str(tmp_path / "weights"))
+    more = {"total_kimg": 0.032, "resume": str(snapshots(theirs.path)[-1])}
+    with pytest.raises(UserError, match="checkpoints of another run"):
+        run(overrides=more)
+    assert [path.read_bytes() for path in snapshots(tmp_path / "weights" / "000-a")] == [content]
+    assert run(overrides={**more, "checkpoints_dir": ""}).nimg == 32
+    assert run(overrides={"total_kimg": 0.032, "resume": str(first.path)}).nimg == 32
+
+
+def test_checkpoints_may_be_in_the_runs_own_folder_by_name(tmp_path: Path) -> None:
+    assert run(overrides={**SMALL, "result_dir": str(tmp_path), "checkpoints_dir": str(tmp_path)}).nimg == 16
+
+
+def test_a_run_that_moves_its_checkpoints_has_the_old_one_until_there_is_a_new_one(folder: Path) -> None:
+    _edit(folder, checkpoints_dir=str(folder.parent / "elsewhere"))
+    assert run(overrides={"total_kimg": 0.024, "resume": str(folder), "checkpoints_dir": ""}).nimg == 24
+
+
+@pytest.mark.parametrize(
+    "place", ["config.yaml", "stats.jsonl", "images/fakes_000000.png", "network-snapshot-000009.pt"]
+)
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+def test_a_pipe_in_a_downloaded_run_hangs_no_command(
+    folder: Path, place: str, link: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = folder / place
+    pipe.parent.mkdir(exist_ok=True)
+    pipe.unlink(missing_ok=True)
+    pipe.symlink_to("/dev/zero") if link else os.mkfifo(pipe)
+    for words in (["report"], ["verify"], ["info"], ["generate"], ["train", "--resume"]):
+        assert main([*words, str(folder)]) == 2
+        assert (
+            capsys.readouterr().err == f"error: {pipe} is no file but a pipe or a device; allowed: files and folders\n"
+        )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import random
 import shutil
+from collections.abc import Iterator
+from itertools import accumulate, count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from tiny import TONES
 from pggan_framework import UserError, run
 from pggan_framework.cli.main import main
 from pggan_framework.launch.verify import stretches, verify
+from pggan_framework.plugins.depth import DepthManager
 from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -113,3 +118,76 @@ def test_data_may_move_if_they_are_the_same(tmp_path: Path) -> None:
     assert run(overrides={**more, "moved_data": True}).nimg == 40
     # The stored configuration names the new folder.
     assert run(overrides={"resume": "latest", "result_dir": str(tmp_path / "runs"), "total_kimg": 0.06}).nimg == 60
+
+
+def _by_clock(folder: Path, monkeypatch: pytest.MonkeyPatch, pace: Iterator[float], **more: Any) -> Path:
+    """A run that grows by a clock whose readings are given: 20 seconds, half a fade at each of three depths."""
+    monkeypatch.setattr(DepthManager, "now", lambda: next(pace))
+    images = {name: value for name, value in FLAGS.items() if not name.startswith(("DepthManager.lod", "total"))}
+    clock = {"schedule": "WallClockSchedule", "WallClockSchedule.minutes": 1 / 3, "WallClockSchedule.min_steps": 0}
+    decay = {"WallClockSchedule.lr_decay_share": 0.5, "WallClockSchedule.fade_share": 0.5}
+    return run(overrides={**images, **clock, **decay, **more, "result_dir": str(folder)}).path
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_a_run_that_grew_by_the_clock_grows_again_as_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repeats: int
+) -> None:
+    draw = random.Random(repeats)
+    pace = accumulate(draw.uniform(0.05, 0.7) for _ in count())
+    trained = _by_clock(tmp_path, monkeypatch, pace, **{"DepthManager.minibatch_repeats": repeats})
+    last = load_checkpoint(snapshots(trained)[-1])
+    assert last["networks"]["depth"] > 1
+    assert last["trainer"]["tick_start_nimg"] == last["nimg"]  # the last tick is closed, though it may be short
+    found = stretches(trained, from_start=True)
+    assert [verify(*stretch).differences for stretch in found] == [()] * len(found)
+    assert len(found) >= 2
+
+
+def test_a_clock_without_a_record_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = _by_clock(tmp_path, monkeypatch, accumulate(repeat(1.0)))
+    first, second = snapshots(trained)[:2]
+    state = load_checkpoint(second)
+    rows = state["plugins"]["DepthManager"].pop("recorded")
+    save_checkpoint(second, state)
+    with pytest.raises(UserError, match="does not say how it grew from 20 images on"):
+        verify(first, second)
+    for other in (rows[rows[:, 0] > 20], rows * float("nan"), rows + 9, rows[:, :3], "rows", None):
+        state["plugins"]["DepthManager"]["recorded"] = other
+        save_checkpoint(second, state)
+        with pytest.raises(UserError, match="does not say how it grew from 20 images on"):
+            verify(first, second)
+
+
+def test_checkpoints_are_known_by_their_content(trained: Path, tmp_path: Path) -> None:
+    other = tmp_path / "000-x"
+    shutil.copytree(trained, other)
+    first, second, third = snapshots(other)
+    shutil.copy(third, other / "network-best.pt")
+    second.rename(other / "network-snapshot-000007.pt")
+    images = [
+        (None if a is None else load_checkpoint(a)["nimg"], load_checkpoint(b)["nimg"]) for a, b in stretches(other)
+    ]
+    assert images == [(20, 40), (40, 60)]
+
+
+def test_a_run_from_another_model_is_recomputed_from_its_weights(trained: Path, tmp_path: Path) -> None:
+    grown = run(
+        overrides={
+            **FLAGS,
+            "resume_network": str(snapshots(trained)[-1]),
+            "result_dir": str(tmp_path),
+            "random_seed": 3,
+        }
+    ).path
+    (first, *_) = stretches(grown, from_start=True)
+    assert verify(*first).differences == ()
+
+
+def test_ranks_are_refused(trained: Path, tmp_path: Path) -> None:
+    other = tmp_path / "000-x"
+    shutil.copytree(trained, other)
+    facts = json.loads((other / "environment.json").read_text())
+    (other / "environment.json").write_text(json.dumps({**facts, "processes": "4"}))
+    with pytest.raises(UserError, match="trained by 4 processes"):
+        stretches(other)

@@ -80,7 +80,7 @@ def test_offline_archive_holds_figures_parameters_pictures_and_sounds(tmp_path):
     assert uploads["visualization"]["additional_params"]["figName"] == "fakes"
     others = {m["payload"]["key"]: m["payload"]["value"] for m in found if m["type"] == "log_other"}
     assert others["Name"] == "007-tones" and others["status"] == "finished" and others["data/pictures"] == "1000"
-    # Nothing was captured that was not asked for.
+    # Nothing was captured that was not requested.
     kinds = {m["type"] for m in found}
     assert kinds <= {"metric_msg", "parameter_msg", "log_other", "file_upload"}
     assert "no key" in reports[0] and str(archive) in reports[1]

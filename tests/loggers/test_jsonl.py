@@ -18,7 +18,7 @@ def run_info(directory: Path, resumed_nimg: int | None = None) -> RunInfo:
 
 
 def refuse(text: str) -> None:
-    raise AssertionError(f"{text} is no JSON")
+    raise AssertionError(f"{text} is not JSON")
 
 
 def records(path: Path) -> list[dict]:

@@ -49,7 +49,7 @@ def test_a_line_has_depth_resolution_alpha_both_remaining_times_and_quality(tmp_
         logger = ProgressLogger(seconds=30)
         where = Position(2, "16x16", 0.25, left, by_clock)
         logger.start(replace(run_info(tmp_path), position=lambda where=where: where))
-        logger.log({"sound.frechet": 60.0, "sound.frechet.floor": 20.0}, 1500)
+        logger.log({"quality": 3.0}, 1500)
         clock[0] += 30
         logger.progress(1500)
     ends = ["depth 20s left, 2m 50s left, quality 3.0x baseline"] * 2  # 1,000 images at 50 a second

@@ -73,7 +73,9 @@ def test_a_tick_is_one_line_that_fits_a_terminal(tmp_path, capsys):
     assert found.strip() == " ".join(expected) and line[0].index("feature_matching") <= 132
 
 
-@pytest.mark.parametrize("name", ["sound.frechet", "sound.frechet.floor", "picture.swd.64", "gradient.G.min", "r1"])
+@pytest.mark.parametrize(
+    "name", ["sound.frechet", "sound.frechet.floor", "picture.swd.64", "gradient.G.min", "r1", "quality"]
+)
 def test_what_the_report_has_is_left_out_of_a_line_unless_everything_is_wanted(name):
     stats = {**STATS, name: 123.0}
     assert tick_line(stats) == tick_line(STATS)
@@ -137,7 +139,7 @@ def test_a_closed_terminal_is_noted_once_in_the_file(tmp_path, monkeypatch):
     logger.message("one")
     logger.message("two")
     lines = (tmp_path / "log.txt").read_text().splitlines()[-3:]
-    assert lines[0] == "one" and "terminal is gone" in lines[1] and lines[2] == "two"
+    assert lines[0] == "one" and "terminal is closed" in lines[1] and lines[2] == "two"
 
 
 def test_a_closed_pipe_leaves_the_exit_status_alone(tmp_path):

@@ -54,7 +54,7 @@ def info(directory: Path, resumed_nimg: int | None = None, logged_nimg: int = 0)
 
 
 def go(logger: TensorBoardLogger, run: RunInfo, first: int = 1000) -> None:
-    """Two ticks, a picture, a sound in two channels, a histogram."""
+    """Two ticks, an image, a sound in two channels, a histogram."""
     picture, sound = run.directory / "fakes.png", run.directory / "fakes_00.wav"
     Image.new("P", (8, 6)).save(picture)
     soundfile.write(sound, np.tile([[0.5, -0.25]], (100, 1)), 16000)

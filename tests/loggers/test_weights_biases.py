@@ -141,7 +141,7 @@ def test_resuming_goes_on_in_the_same_run(tmp_path: Path, service: SimpleNamespa
     ("key", "flags", "error", "reason"),
     [
         (False, {}, None, "no key given"),
-        (True, {"offline": True}, None, "as asked"),
+        (True, {"offline": True}, None, "as configured"),
         (True, {}, RuntimeError(f"no answer\nfor {SECRET}"), "no answer for ***"),
     ],
 )

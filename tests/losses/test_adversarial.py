@@ -78,7 +78,7 @@ def test_values_and_gradients_equal_the_formula(loss: Any, of_D: Any, of_G: Any)
         assert float(step.stats[f"{side}_loss"]) == value.item()
         torch.autograd.backward(value)
         if side == "D":
-            # Scores are pictures times the weight of D, which is 1.
+            # Scores are images times the weight of D, which is 1.
             slope = (formula(REAL * (1 + h), FAKE * (1 + h)) - formula(REAL * (1 - h), FAKE * (1 - h))) / (2 * h)
             assert step.D.weight.grad.item() == pytest.approx(slope, rel=1e-7, abs=1e-9)
             assert step.G.weight.grad is None
@@ -111,7 +111,7 @@ vectors = arrays(np.float64, 4, elements=st.floats(-20, 20))
 
 
 @given(vectors, vectors, st.floats(-50, 50))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 def test_relativistic_losses_know_differences_only(real: Any, fake: Any, shift: float) -> None:
     for loss in (RelativisticGAN(), RelativisticAverageGAN()):
         for side, other in (("D", "G"), ("G", "D")):

@@ -12,7 +12,7 @@ from pggan_framework.networks.base import Verdict
 
 
 class Told(StepContext):
-    """An update of G whose pictures and features are given."""
+    """An update of G whose images and features are given."""
 
     def __init__(self, fakes=None, real_features=None, fake_features=None, latents=None):
         super().__init__("G", None, None, latents, fakes=fakes)

@@ -32,7 +32,7 @@ def context(networks: tuple[Generator, Discriminator]) -> StepContext:
 
 
 def by_hand(logits: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For each picture -log softmax at its kind, and the difference of its angle in a range of -1 to 1."""
+    """For each image -log softmax at its kind, and the difference of its angle in a range of -1 to 1."""
     kinds = LABELS[:, 0].astype(int)
     odds = np.exp(logits[:, :3])
     return -np.log(odds[np.arange(6), kinds] / odds.sum(1)), logits[:, 3] - (LABELS[:, 1] / 45 - 1)

@@ -1,8 +1,7 @@
-"""Every loss trains from the flags, through two depths and their fades."""
+"""Losses from the flags: exact resume, refused flags. That each trains, tests/test_combinations.py sees."""
 
 from __future__ import annotations
 
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +21,6 @@ GROWING: dict[str, Any] = {
     "DepthManager.lod_transition_nimg": 20,
     "exp_name": "short",
 }
-
-
-@pytest.mark.parametrize(
-    "loss", ["StandardGAN", "LSGAN", "LogisticGAN", "HingeGAN", "RelativisticGAN", "RelativisticAverageGAN"]
-)
-def test_a_short_run(loss: str, tmp_path: Path) -> None:
-    result = run(overrides={**GROWING, "loss": loss, "total_kimg": 0.08, "result_dir": str(tmp_path)})
-    assert result.stats["depth"] == 2
-    assert {"D_loss", "G_loss", "D_real", "D_fake"} <= set(result.stats)
-    assert all(isfinite(value) for value in result.stats.values())
 
 
 def test_tricks_and_reals_for_g_resume_exactly(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ SMALL = {"fmap_base": 32, "fmap_max": 8}
 
 
 class Told(StepContext):
-    """An update whose verdicts are given."""
+    """An update whose outputs are given."""
 
     def __init__(self, D, reals, fakes=None):
         super().__init__("D", None, D, torch.zeros(1), torch.zeros(1))

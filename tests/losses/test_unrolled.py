@@ -1,4 +1,4 @@
-"""The unrolled discriminator: G's loss and gradient against a D some steps on, which itself stays as it is."""
+"""The unrolled discriminator: G's loss and gradient against a D some steps on, which itself stays unchanged."""
 
 from copy import deepcopy
 

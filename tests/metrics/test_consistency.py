@@ -1,4 +1,4 @@
-"""Spectral consistency: pictures that a wave has, and pictures that none has."""
+"""Spectral consistency: images that a wave has, and images that none has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES = {"sample_rate": 8000, "n_fft": 128, "hop_length": 32, "frames": 32}
 
 
 def fitted(name: str) -> tuple[Codec, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """A codec, three decaying tones and their pictures."""
+    """A codec, three decaying tones and their images."""
     codec = build_codec(name, **SIZES) if name != "raw" else build_codec("raw", samples=1024)
     time = np.arange(codec.samples) / 8000
     waves = [0.5 * np.sin(2 * np.pi * hertz * time) * np.exp(-20 * time) for hertz in (400, 700, 1100)]
@@ -38,7 +38,7 @@ def test_a_waves_picture_shows_its_magnitudes_and_an_impossible_one_is_worse(nam
 
 
 def test_the_difference_is_that_of_the_magnitudes() -> None:
-    """Waves at half level beside the pictures of the whole: half of each magnitude is missing, -6.02 dB."""
+    """Waves at half level next to the images of the whole: half of each magnitude is missing, -6.02 dB."""
     codec, waves, pictures = fitted("abslog")
     clips = Clips(waves / 2, 8000, pictures, codec)
     assert Consistency().features(clips)[:, 0] == pytest.approx(np.full(3, -6.0206), abs=0.01)
@@ -61,7 +61,7 @@ def test_what_shows_no_magnitudes_is_refused() -> None:
     codec, waves, pictures = fitted("raw")
     with pytest.raises(UserError, match="codec raw show none"):
         Consistency()(Clips(waves, 8000, pictures, codec), Clips(waves, 8000, pictures, codec))
-    with pytest.raises(UserError, match="the pictures that the sounds were decoded from"):
+    with pytest.raises(UserError, match="the images that the sounds were decoded from"):
         Consistency()(Clips(waves, 8000), Clips(waves, 8000))
 
 

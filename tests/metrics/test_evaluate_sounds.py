@@ -1,4 +1,4 @@
-"""All metrics at once: floors, what is left out, what is refused."""
+"""All metrics at once: baselines, what is left out, what is refused."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def test_by_default_all_that_apply(reals: np.ndarray) -> None:  # type: ignore[t
     [
         (["frechett"], r"unknown metric 'frechett' \(did you mean 'frechet'\?\)"),
         (["TonesDataset"], "is a dataset, not a metric|unknown metric"),
-        (["frechet"], "frechet needs 64 clips a side; there are 10"),
+        (["frechet"], "frechet needs 64 clips per side; there are 10"),
         (["pitch"], "pitch needs sounds labelled"),
-        (["consistency"], "consistency needs the pictures"),
+        (["consistency"], "consistency needs the images"),
     ],
 )
 def test_named_metrics_that_cannot_be_taken(reals: np.ndarray, metrics: list[str], message: str) -> None:  # type: ignore[type-arg]

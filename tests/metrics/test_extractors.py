@@ -61,7 +61,7 @@ def test_features_maps_and_gradients_of_any_rectangle(name: str, shape: tuple[in
     assert not any(weight.requires_grad for weight in extractor.parameters())
     logits = extractor.logits(images)
     assert (logits is None) == (name == "random")
-    # A picture's features do not depend on those beside it, and training mode changes nothing.
+    # An image's features do not depend on those next to it, and training mode changes nothing.
     alone = extractor.train().features(images[1:2])
     assert torch.allclose(alone, found.features[1:2], rtol=1e-4, atol=1e-4)
 
@@ -143,9 +143,9 @@ def test_what_is_not_installed_is_said_with_its_licence(monkeypatch: pytest.Monk
 @needs_package
 def test_inception_is_never_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(UserError, match=f"needs its file of weights .*{FILE}.*nothing is downloaded"):
+    with pytest.raises(UserError, match=f"needs its weights file .*{FILE}.*nothing is downloaded"):
         build_extractor("inception")
-    with pytest.raises(UserError, match="no file of weights that can be read"):
+    with pytest.raises(UserError, match="not a readable weights file"):
         build_extractor("inception", weights=tmp_path / "none.pth")
     torch.save({"fc.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match="does not hold the weights"):
@@ -159,7 +159,7 @@ def test_a_file_that_runs_code_is_refused(tmp_path: Path) -> None:
             return builtins.exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",)
 
     torch.save({"fc.weight": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(UserError, match="no file of weights that can be read"):
+    with pytest.raises(UserError, match="not a readable weights file"):
         build_extractor("inception", weights=tmp_path / "evil.pth")
     assert not (tmp_path / "ran").exists()
 

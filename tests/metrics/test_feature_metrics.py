@@ -127,11 +127,11 @@ def test_inception_score_by_hand() -> None:
 
 def test_inception_score_needs_classes_and_pictures(eye: Eye) -> None:
     metric = InceptionScore(splits=4)
-    assert "knows classes; none does not" in metric.lacks(Pictures(noise(1, 0)))
+    assert "is a classifier; none is not" in metric.lacks(Pictures(noise(1, 0)))
     metric.eye = eye
-    assert "knows classes; random does not" in metric.lacks(Pictures(noise(1, 0)))
+    assert "is a classifier; random is not" in metric.lacks(Pictures(noise(1, 0)))
     assert set(metric.compare(normal(8, 3, 0), normal(8, 3, 0))) == {"is_random", "is_random.std"}
-    with pytest.raises(UserError, match="is: 7 pictures a side are given; allowed: 8 and up"):
+    with pytest.raises(UserError, match="is: 7 images per side are given; allowed: 8 and up"):
         metric.compare(normal(8, 3, 0), normal(7, 3, 0))
     with pytest.raises(UserError, match=r"is\.splits 0 is not allowed"):
         InceptionScore(splits=0)
@@ -197,7 +197,7 @@ def test_kth_distance_and_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_copies_are_found_and_others_are_not(eye: Eye) -> None:
-    """Pictures of the same kind are as far from the reals as those are from one another; copies are not."""
+    """Images of the same kind are as far from the reals as those are from one another; copies are not."""
     metric = Nearest()
     metric.eye = eye
     reals, fresh = noise(200, 0), noise(200, 1)
@@ -220,7 +220,7 @@ def test_copying_by_hand() -> None:
 
 
 def test_one_pass_serves_all_and_order_is_right(eye: Eye, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each batch is looked at once, its features are kept once, and worse sets get worse figures."""
+    """Each batch is looked at once, its features are kept once, and worse sets get worse values."""
     looks: list[int] = []
     look = Eye._look
 
@@ -267,7 +267,7 @@ def test_from_python_with_an_extractor_of_choice() -> None:
     assert "swd.16" in found
     with pytest.raises(UserError, match="unknown extractor 'vgg'"):
         evaluate_pictures(reals, fakes, ["fid"], extractor="vgg")
-    with pytest.raises(UserError, match="fid needs pictures of 1, 3 or 4 channels; these have 2"):
+    with pytest.raises(UserError, match="fid needs images of 1, 3 or 4 channels; these have 2"):
         evaluate_pictures(reals[:, :2], fakes[:, :2], ["fid"], extractor="random")
     assert attach([], "lite0") is None
 
@@ -282,7 +282,7 @@ def test_from_python_with_an_extractor_of_choice() -> None:
             lambda: DensityCoverage(40).compare(normal(40, 2, 0), normal(50, 2, 0)),
             "density_coverage: 40 .*; allowed: 41 and up",
         ),
-        (lambda: FID().compare(normal(63, 2, 0), normal(64, 2, 0)), "fid: 63 pictures a side are given; allowed: 64"),
+        (lambda: FID().compare(normal(63, 2, 0), normal(64, 2, 0)), "fid: 63 images per side are given; allowed: 64"),
     ],
 )
 def test_what_is_refused(make: object, message: str) -> None:

@@ -80,7 +80,7 @@ def test_what_is_not_a_number_counts_for_nothing() -> None:
 
 
 def test_a_full_scale_sine_has_power_1_and_silence_the_floor() -> None:
-    # 1000 Hz lies in the middle of bin 64 of 512 at 16 kHz.
+    # 1000 Hz is in the middle of bin 64 of 512 at 16 kHz.
     spectrum = power(sines([1000.0]))
     assert spectrum.shape == (1, 513, 63)
     assert spectrum[0, 64, 20:40] == pytest.approx(1, rel=1e-3)

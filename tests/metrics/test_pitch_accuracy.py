@@ -109,7 +109,7 @@ def test_no_other_process_compiles_meanwhile(monkeypatch: pytest.MonkeyPatch, tm
     for _ in range(3):
         assert trackers.pyin(np.zeros(9, np.float32), 8000, 100, 200) == 440
     assert held == [True, False, False]
-    # Nowhere to put the lock: it goes on without.
+    # Nowhere to put the lock: it continues without.
     monkeypatch.setattr(trackers, "_compiled", [])
     monkeypatch.setattr(trackers.tempfile, "gettempdir", lambda: str(tmp_path / "nowhere"))
     assert trackers.pyin(np.zeros(9, np.float32), 8000, 100, 200) == 440

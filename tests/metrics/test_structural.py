@@ -123,5 +123,5 @@ def test_the_metric_refuses() -> None:
     with pytest.raises(UserError, match=r"ms_ssim\.pairs 0 is not allowed; allowed: 1 and up"):
         MSSSIM(pairs=0)
     small = Pictures(np.zeros((3, 1, 8, 8), np.uint8))
-    with pytest.raises(UserError, match="ms_ssim needs pictures of 16 pixels or more a side"):
+    with pytest.raises(UserError, match="ms_ssim needs images of 16 pixels or more a side"):
         MSSSIM()(small, small)

@@ -16,7 +16,7 @@ from pggan_framework import UserError
 from pggan_framework.metrics import sliced_wasserstein
 from pggan_framework.metrics.base import Pictures
 from pggan_framework.metrics.pyramid import laplacian_level, level_sizes
-from pggan_framework.metrics.swd import SlicedWasserstein, directions, patch_positions
+from pggan_framework.metrics.swd import SlicedWasserstein, directions, level_distance, patch_positions
 
 Images = NDArray[np.uint8]
 BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
@@ -41,7 +41,7 @@ def plain_pyramid(picture: NDArray[np.float64]) -> list[NDArray[np.float64]]:
 
 
 def plain_swd(real: Images, fake: Images, seed: int) -> dict[int, float]:
-    """The definition, picture by picture and patch by patch."""
+    """The definition, image by image and patch by patch."""
     pyramids = [
         [[plain_pyramid(channel.astype(np.float64)) for channel in image] for image in each] for each in (real, fake)
     ]
@@ -67,7 +67,7 @@ def plain_swd(real: Images, fake: Images, seed: int) -> dict[int, float]:
 
 
 def waves(count: int, shape: tuple[int, int, int], seed: int, fine: float = 0.2) -> Images:
-    """Smooth pictures with a little grain."""
+    """Smooth images with a little grain."""
     random = np.random.default_rng(seed)
     channels, height, width = shape
     y, x = np.mgrid[:height, :width] / max(height, width)
@@ -173,7 +173,17 @@ def test_the_metric_names_its_levels() -> None:
     found = SlicedWasserstein()(Pictures(real), Pictures(fake))
     wanted = sliced_wasserstein(real, fake)
     assert found == {"swd.32": wanted[32], "swd.16": wanted[16], "swd.average": wanted.average}
-    with pytest.raises(UserError, match="swd needs pictures of 16 pixels or more a side"):
+    with pytest.raises(UserError, match="swd needs images of 16 pixels or more a side"):
         SlicedWasserstein()(Pictures(real[:, :, :8]), Pictures(fake[:, :, :8]))
-    with pytest.raises(UserError, match="swd: 1 pictures a side are given; allowed: 2 and up"):
+    with pytest.raises(UserError, match="swd: 1 images per side are given; allowed: 2 and up"):
         SlicedWasserstein()(Pictures(real[:1]), Pictures(fake[:1]))
+
+
+@pytest.mark.parametrize(("shape", "seed"), [((5, 3, 32, 48), 0), ((33, 1, 16, 16), 3)])
+def test_plain_torch_as_on_a_gpu_finds_the_same(shape: tuple[int, ...], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    real, fake = (random.integers(0, limit, shape, dtype=np.uint8) for limit in (256, 200))
+    found = sliced_wasserstein(real, fake, seed)
+    for level, value in enumerate(found.values()):
+        same = 1000 * level_distance(real, fake, level, seed, torch.device("cpu"))
+        assert same == pytest.approx(value, rel=1e-5)

@@ -124,7 +124,7 @@ def test_edges_clipping_and_spread() -> None:
 
 
 def test_few_images_are_judged_as_many_would_be():
-    # 31.9 beside 28.0 with 64 images, 19.4 beside 6.9 with 1,000 of the same generator: 2.8 times, no 1.1.
+    # 31.9 next to 28.0 with 64 images, 19.4 next to 6.9 with 1,000 of the same generator: 2.8 times, no 1.1.
     few = judge_images({"swd.average": 31.9, "swd.average.floor": 28.0}, 64)
     many = judge_images({"swd.average": 19.4, "swd.average.floor": 6.9}, 1000)
     assert few.distance.startswith("about 2.4 times") and many.distance.startswith("about 2.8 times")

@@ -74,7 +74,7 @@ def test_shapes_and_tables(growth: Growth) -> None:
 
 
 def test_parameters_by_formula() -> None:
-    # 3x32x32 from a latent of 100: 4x4 with 256 maps, 8x8 with 128, 16x16 with 64, then the picture.
+    # 3x32x32 from a latent of 100: 4x4 with 256 maps, 8x8 with 128, 16x16 with 64, then the image.
     G, D = DCGANGenerator([3, 32, 32]), DCGANDiscriminator([3, 32, 32], norm="batch")
     between = 16 * (256 * 128 + 128 * 64) + 2 * (128 + 64)
     assert count(G) == 100 * 256 * 16 + 2 * 256 + between + 16 * 64 * 3 + 3
@@ -223,7 +223,7 @@ def test_they_do_not_grow() -> None:
         assert list(network.depths) == [2]
         with pytest.raises(ValueError, match="depth 1 is outside 2 to 2"):
             network.depth = 1
-    with pytest.raises(ValueError, match="pictures of shape"):
+    with pytest.raises(ValueError, match="images of shape"):
         discriminator()(torch.randn(2, 3, 4, 4).double())
 
 
@@ -234,7 +234,7 @@ def test_they_do_not_grow() -> None:
         ([1, 8, 8], {"kernel_size": 1}, "kernel_size 1 is not allowed; allowed: 2 and up"),
         ([1, 8, 8], {"dropout": 1.0}, "dropout 1.0 is not allowed; allowed: 0 .off. to below 1"),
         ([1, 8, 8], {"fmap_base": 0}, "fmap_base 0 and fmap_max 512 must be above 0"),
-        ([1, 4, 4], {}, "needs pictures larger than the seed block, 4x4"),
+        ([1, 4, 4], {}, "needs images larger than the seed block, 4x4"),
         (Growth.of([1, 4, 4], seed=[1, 1]), {"norm": "instance"}, "norm instance needs a seed block of several pixels"),
     ],
 )

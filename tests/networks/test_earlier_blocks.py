@@ -1,4 +1,4 @@
-"""What a schedule that freezes holds fixed: all but the blocks at the picture, where a network grows."""
+"""What a schedule that freezes holds fixed: all but the blocks at the image, where a network grows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statistics of rows that a discriminator can judge besides what its convolutions see."""
+"""Row statistics as an additional input of a discriminator's output block."""
 
 from __future__ import annotations
 

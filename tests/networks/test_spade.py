@@ -213,5 +213,5 @@ def test_what_cannot_be_is_refused() -> None:
         discriminator()(pictures())
     with pytest.raises(ValueError, match=r"labels of shape \(4, 3, 8, 8\); due are"):
         generator()(torch.zeros(4, 5).double(), maps_at(space(), (8, 8)))
-    with pytest.raises(ValueError, match="pictures of shape"):
+    with pytest.raises(ValueError, match="images of shape"):
         discriminator()(pictures(depth=1), maps_at(space(), (16, 16)))

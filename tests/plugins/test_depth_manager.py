@@ -39,7 +39,7 @@ def test_phases_of_different_length_by_depth() -> None:
 
 @pytest.mark.parametrize("key", [-1, 5, 12])
 def test_a_key_that_is_no_depth_is_named(key: int) -> None:
-    with pytest.raises(UserError, match=rf"minibatch_overrides: {key} is no depth; allowed: 0 to 4"):
+    with pytest.raises(UserError, match=rf"minibatch_overrides: {key} is not a depth; allowed: 0 to 4"):
         DepthManager(minibatch_overrides={key: 9}).plan(4)
 
 

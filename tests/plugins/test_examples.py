@@ -46,7 +46,7 @@ def test_pitch_monitor_hears_what_the_generator_plays(tmp_path: Path) -> None:
     from pggan_framework import Plugin, register
 
     class Tone(Plugin):
-        """Puts one tone of the data in the place of the averaged generator."""
+        """Puts one tone of the data in the place of the EMA generator."""
 
         def before_step(self) -> None:
             dataset = self.trainer.parts.dataset

@@ -45,7 +45,7 @@ def test_a_run_that_is_torn_down_has_a_page_too(tmp_path, monkeypatch):
         run(config=[], overrides={**SHORT, "result_dir": str(tmp_path)})
     (page,) = tmp_path.glob("000-*/report.html")
     assert json.loads((page.parent / "run.json").read_text())["status"] == "failed"
-    assert "failed; the last lines of log.txt say why" in page.read_text()
+    assert "failed; see the last lines of log.txt" in page.read_text()
 
 
 def test_a_disk_that_is_full_costs_a_message(tmp_path, monkeypatch, capsys):

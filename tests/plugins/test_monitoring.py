@@ -177,7 +177,7 @@ def test_a_full_disk_costs_a_message_not_the_run(
 
 
 def test_sheets_are_needed_for_a_time_lapse(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="TimeLapse: there are no sheets.*ImageSaver"):
+    with pytest.raises(UserError, match="TimeLapse: there are no sample grids.*ImageSaver"):
         run(overrides={**SMALL, "postprocessors": [], "plugins": ["TimeLapse"], "result_dir": str(tmp_path)})
     assert not list(tmp_path.iterdir())
 
@@ -195,7 +195,7 @@ def test_a_missing_package_for_mp4_names_its_extra(monkeypatch: pytest.MonkeyPat
         (GradientFlow, {"every_ticks": 0}, "GradientFlow.every_ticks 0 .*1 and up"),
         (WeightHistograms, {"bins": 0}, "WeightHistograms.bins 0 .*1 and up"),
         (TimeLapse, {"every_ticks": -1}, "TimeLapse.every_ticks -1 .*0 and up"),
-        (TimeLapse, {"seconds": 0.0}, "TimeLapse.seconds 0 .*0.02 and up"),
+        (TimeLapse, {"seconds": 0.0}, "TimeLapse.seconds 0.0 .*0.02 and up"),
         (TimeLapse, {"longest_side": 1}, "TimeLapse.longest_side 1 .*16"),
     ],
 )

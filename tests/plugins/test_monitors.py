@@ -1,4 +1,4 @@
-"""The figures of a tick are means, learning rates follow the ramp, and a broken run says so and stops."""
+"""The values of a tick are means, learning rates follow the ramp, and a broken run says so and stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PictureMetrics and KeepBest: figures at each depth, nothing disturbed, the best kept and known again."""
+"""PictureMetrics and KeepBest: values at each depth, nothing disturbed, the best kept and known again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCRIPT: dict[int, float] = {}
 
 
 class Scripted(Plugin):
-    """Figures as they are written down, by tick."""
+    """Values as they are written down, by tick."""
 
     def on_tick(self) -> None:
         if self.trainer.tick in SCRIPT:
@@ -45,7 +45,7 @@ def scripted() -> Iterator[dict[int, float]]:
 
 @pytest.fixture
 def growing(tmp_path: Path) -> dict[str, Any]:
-    """Flags of a run of ten ticks with 80 pictures: 4 px to 3, fading to 5, 8 px to 8, then fading to 16."""
+    """Flags of a run of ten ticks with 80 images: 4 px to 3, fading to 5, 8 px to 8, then fading to 16."""
     (tmp_path / "pictures").mkdir()
     for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (80, 16, 16, 3), dtype=np.uint8)):
         Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number:02d}.png")
@@ -127,6 +127,7 @@ def test_a_resumed_run_writes_the_same_lines(growing: dict[str, Any]) -> None:
     equal(states[0]["plugins"]["KeepBest"], states[1]["plugins"]["KeepBest"])
 
 
+@pytest.mark.usefixtures("without_gradients")
 def test_the_best_is_kept_and_a_new_depth_begins_anew(growing: dict[str, Any], scripted: dict[int, float]) -> None:
     scripted.update({1: 5, 2: 3, 3: 4, 4: 9, 5: 9.5, 6: 8, 8: float("nan"), 9: 20, 10: 30})
     flags = {**growing, "plugins": ["Scripted", "KeepBest"], "KeepBest.figure": "picture.fid_random"}
@@ -141,6 +142,7 @@ def test_the_best_is_kept_and_a_new_depth_begins_anew(growing: dict[str, Any], s
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_gradients")
 def test_resume_knows_the_best(growing: dict[str, Any], scripted: dict[int, float]) -> None:
     flags = {**growing, "plugins": ["Scripted", "KeepBest"], "KeepBest.figure": "picture.fid_random"}
     flags |= {"progressive_growing": False, "Trainer.tick_nimg_default": 8}
@@ -156,7 +158,7 @@ def test_resume_knows_the_best(growing: dict[str, Any], scripted: dict[int, floa
     assert torch.load(best, weights_only=True)["nimg"] == 40
     # From the best itself, too.
     run(overrides={"resume": str(best), "total_kimg": 0.048})
-    # Of a last, shorter tick: not in the state a longer run goes on from, but its best is.
+    # Of a last, shorter tick: not in the state a longer run continues from, but its best is.
     scripted.update({7: 1, 8: 1.5})
     run(overrides={"resume": str(folder), "total_kimg": 0.052})
     assert torch.load(best, weights_only=True)["plugins"]["KeepBest"]["best"] == 1
@@ -165,6 +167,7 @@ def test_resume_knows_the_best(growing: dict[str, Any], scripted: dict[int, floa
     assert torch.load(best, weights_only=True)["plugins"]["KeepBest"]["best"] == 1
 
 
+@pytest.mark.usefixtures("without_gradients")
 def test_a_full_disk_costs_a_message(
     growing: dict[str, Any], scripted: dict[int, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +196,7 @@ def test_a_full_disk_costs_a_message(
     assert "no space left on device; training continues" in (folder / "log.txt").read_text()
 
 
+@pytest.mark.usefixtures("without_gradients")
 def test_higher_is_better_of_some(growing: dict[str, Any], scripted: dict[int, float]) -> None:
     scripted.update({1: 5, 2: 7, 3: 6})
     flags = {
@@ -205,6 +209,7 @@ def test_higher_is_better_of_some(growing: dict[str, Any], scripted: dict[int, f
     assert torch.load(folder / "network-best-fid_random.pt", weights_only=True)["nimg"] == 16
 
 
+@pytest.mark.usefixtures("without_gradients")
 def test_commands_take_the_best(
     growing: dict[str, Any], scripted: dict[int, float], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -222,6 +227,7 @@ def test_commands_take_the_best(
     assert capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_gradients")
 def test_a_figure_that_never_comes_is_said(growing: dict[str, Any], scripted: dict[int, float]) -> None:
     flags = {**growing, "plugins": ["KeepBest"], "KeepBest.figure": "picture.fid_randon", "total_kimg": 0.2}
     flags["loggers"] = ["TeeLogger", "JSONLLogger"]
@@ -254,9 +260,7 @@ def test_what_is_better_of_each_figure() -> None:
     assert best_name("picture.fid_lite0") == "network-best-fid_lite0.pt"
     assert best_name("sound.frechet") == "network-best-frechet.pt"
     assert best_name("a/b c") == "network-best-a_b_c.pt"
-    with pytest.raises(
-        UserError, match=r"'D_loss' is given, and nothing is known of what is better; give KeepBest\.bet"
-    ):
+    with pytest.raises(UserError, match=r"'D_loss' is given, and its better direction is unknown; give KeepBest\.bet"):
         KeepBest("D_loss")
     assert KeepBest("D_loss", "lower").better == "lower"
 
@@ -267,9 +271,9 @@ def test_what_is_better_of_each_figure() -> None:
         ({"PictureMetrics.count": 1}, r"PictureMetrics\.count 1 is not allowed; allowed: 2 and up"),
         ({"PictureMetrics.every_ticks": 0}, r"PictureMetrics\.every_ticks 0 is not allowed; allowed: 1 and up"),
         ({"PictureMetrics.metrics": []}, r"PictureMetrics\.metrics is empty"),
-        ({"PictureMetrics.metrics": ["frechet"]}, "'frechet' is no metric of pictures"),
-        ({"PictureMetrics.metrics": ["fid"]}, "PictureMetrics: fid needs 64 pictures a side; there are 40"),
-        ({"PictureMetrics.metrics": ["is"]}, "is needs an extractor that knows classes; random does not"),
+        ({"PictureMetrics.metrics": ["frechet"]}, "'frechet' is not a metric of images"),
+        ({"PictureMetrics.metrics": ["fid"]}, "PictureMetrics: fid needs 64 images per side; there are 40"),
+        ({"PictureMetrics.metrics": ["is"]}, "is needs an extractor that is a classifier; random is not"),
         ({"PictureMetrics.extractor": "vgg"}, "unknown extractor 'vgg'"),
     ],
 )

@@ -21,6 +21,7 @@ from pggan_framework.runs.best_checkpoint import much_worse, read_best
 from pggan_framework.runs.folders import find_checkpoint
 
 BASE = {name: value for name, value in TONES.items() if name != "QualityMonitor.every_ticks"}
+pytestmark = pytest.mark.usefixtures("all_samples_are_measured")
 OFF = {"QualityMonitor.every_ticks": 0}
 
 
@@ -95,6 +96,7 @@ def test_values_words_and_the_report(flags: dict[str, Any]) -> None:
             assert tick[f"sound.{name}"] == line[name]
             assert tick[f"sound.{name}.floor"] == line[f"{name}.floor"]
         assert (line["by"], line["n"], line["depth"]) == ("QualityMonitor", 10, 3)
+        assert tick["quality"] == pytest.approx(1 + (line["frechet"] / line["frechet.floor"] - 1) * 300 / 10)
     assert len({line["frechet.floor"] for line in measured}) == 1
     log = (folder / "log.txt").read_text()
     assert log.count("\nquality at 0.0 kimg: ") == 4
@@ -145,7 +147,7 @@ def test_a_collapse_after_the_best_costs_nothing(
     assert main(words) == 0
     assert "using network-best.pt" in capsys.readouterr().err
     assert all(weight.isfinite().all() for weight in state(folder / "network-best.pt")["ema"].values())
-    # Training goes on from the last snapshot, and knows the best.
+    # Training continues from the last snapshot, and knows the best.
     run(overrides={"resume": str(folder), "total_kimg": 0.04})
     assert read_best(folder) == best
     assert state(newest(folder))["nimg"] == 40
@@ -174,7 +176,14 @@ def test_a_deeper_network_replaces_the_best(flags: dict[str, Any]) -> None:
     assert {line["depth"] for line in measured} == {0, 1, 2, 3}
     settled = [line for line in measured if line["depth"] == 3 and line["alpha"] == 1]
     assert best is not None and best["value"] == min(line["frechet"] for line in settled)
-    assert "kimg (4x4): " in (folder / "log.txt").read_text()
+    log = (folder / "log.txt").read_text()
+    assert "kimg (4x4): " in log and "full size was not reached" not in log
+
+
+def test_a_run_that_ends_early_names_the_size_that_its_distance_belongs_to(flags: dict[str, Any]) -> None:
+    growing = {"progressive_growing": True, "DepthManager.lod_training_nimg": 1000, "total_kimg": 0.008}
+    log = (run(overrides={**flags, **growing}).path / "log.txt").read_text()
+    assert "quality at the end (4x4): " in log and "the full size was not reached" in log
 
 
 def test_few_images(flags: dict[str, Any], tmp_path: Path) -> None:
@@ -195,7 +204,7 @@ def test_few_images(flags: dict[str, Any], tmp_path: Path) -> None:
         path.unlink()
     folder = run(overrides=images).path
     assert not (folder / "metrics.jsonl").exists()
-    assert "quality is not measured: 3 examples are too few; 4 are the least" in (folder / "log.txt").read_text()
+    assert "quality is not measured: 3 examples are too few; at least 4 are needed" in (folder / "log.txt").read_text()
 
 
 def test_much_worse_and_mistakes() -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints by ticks and minutes; samples from fixed latents and the averaged generator."""
+"""Checkpoints by ticks and minutes; samples from fixed latents and the EMA generator."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_samples_come_from_the_same_latents_and_reals_once(tmp_path: Path, keepi
     assert [(kind, kimg) for kind, kimg, _ in KEPT] == [("reals", 0), *(("fakes", kimg) for kimg in (1, 2, 4, 6, 8))]
     assert KEPT[0][2].shape == (5, 1, 32, 32)
     assert [samples.shape[2:] for _, _, samples in KEPT[1:]] == [(4, 4)] * 3 + [(8, 8)] * 2
-    # The last sheet is what the stored, averaged generator makes of the stored latents.
+    # The last grid is what the stored, EMA generator makes of the stored latents.
     path = snapshots(result.path)[-1]
     latents = torch.load(path, weights_only=True)["plugins"]["OutputGenerator"]["latents"]
     with torch.no_grad():

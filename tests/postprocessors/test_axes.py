@@ -32,7 +32,7 @@ def test_times_are_counted_from_the_left_edge():
 
 
 def test_linear_rows_are_numbered_at_their_centres():
-    # 8 rows of 500 Hz: 1000 Hz is row 2, the middle of which lies at 2.5 / 8.
+    # 8 rows of 500 Hz: 1000 Hz is row 2, the middle of which is at 2.5 / 8.
     ticks = frequency_ticks(np.arange(8) * 500.0, 4000, 4)
     assert [value for value, _ in ticks] == [0, 1000, 2000, 3000, 4000]
     assert [place for _, place in ticks] == pytest.approx([0.5 / 8, 2.5 / 8, 4.5 / 8, 6.5 / 8, 1])

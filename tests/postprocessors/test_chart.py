@@ -1,4 +1,4 @@
-"""Charts: where values stand, which numbers an axis gets, and that what is drawn can be found in the pixels."""
+"""Charts: where values are, which numbers an axis gets, and that what is drawn can be found in the pixels."""
 
 from __future__ import annotations
 

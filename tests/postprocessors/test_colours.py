@@ -1,4 +1,4 @@
-"""Colour maps: even lightness, ends that meet, two sides of 0, one palette a sheet."""
+"""Colour maps: even lightness, ends that meet, two sides of 0, one palette a grid."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""ImageSaver: where the sheets go, how large they are, what they show."""
+"""ImageSaver: where the grids go, how large they are, what they show."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_sheets_of_every_depth_have_one_size_about_the_resolution(tmp_path):
     images = saver(tmp_path, (3, 64, 64), resolution=512)
     for side in (4, 8, 64):
         (artifact,) = images.save(np.zeros((6, 3, side, side), np.float32), "fakes", side)
-        # Two rows of three 64-pixel pictures: 128 high, so four times as large.
+        # Two rows of three 64-pixel images: 128 high, so four times as large.
         assert Image.open(artifact.path).size == (3 * 256 + 2 * GAP, 2 * 256 + GAP)
 
 

@@ -1,4 +1,4 @@
-"""Arrays into pictures: levels, enlargement, grids, files."""
+"""Arrays into images: levels, enlargement, grids, files."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from pggan_framework.postprocessors import picture
 
 def test_levels_are_rounded_and_clipped():
     values = np.array([-2, -1, -0.999, -0.0001, 0.0001, 1, 7, np.nan, np.inf], np.float32)
-    # (-0.999 + 1) * 127.5 = 0.1275; 127.5 -+ 0.01275 lie on either side of the half.
+    # (-0.999 + 1) * 127.5 = 0.1275; 127.5 -+ 0.01275 are on either side of the half.
     assert picture.to_uint8(values).tolist() == [0, 0, 0, 127, 128, 255, 255, 0, 255]
 
 

@@ -48,7 +48,7 @@ def test_files_names_and_level(tmp_path, tone_codec):
 
 def test_a_tone_keeps_its_pitch_at_every_depth(tmp_path, tone_codec):
     codec, picture, _ = tone_codec
-    # 1 kHz is bin 16 of 128; at a lower depth it must lie in the box of bins that holds bin 16, one bin more at most.
+    # 1 kHz is bin 16 of 128; at a lower depth it must be in the box of bins that holds bin 16, one bin more at most.
     growth = Growth.of(codec.shape)
     saves = saver(tmp_path, codec, griffin_lim_iter=16)
     for depth in range(growth.max_depth + 1):
@@ -80,7 +80,7 @@ def test_other_codecs_keep_the_pitch_at_every_depth(tmp_path, name):
         heard, rate = soundfile.read(artifact.path)
         power = np.abs(np.fft.rfft(heard)) ** 2
         peak = np.fft.rfftfreq(len(heard), 1 / rate)[power.argmax()]
-        # In the rows of the pixel that holds 1 kHz, or one bin of the transform beside them.
+        # In the rows of the pixel that holds 1 kHz, or one bin of the transform next to them.
         first = own - own % (len(rows) // height)
         last = first + len(rows) // height - 1
         assert rows[first] - 62.5 <= peak <= rows[last] + 62.5

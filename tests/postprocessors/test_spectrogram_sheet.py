@@ -1,4 +1,4 @@
-"""Sheets of spectrograms: what is drawn where."""
+"""Grids of spectrograms: what is drawn where."""
 
 from __future__ import annotations
 
@@ -106,5 +106,5 @@ def test_a_full_sheet_is_drawn_quickly_and_small(tmp_path):
         spectrogram_sheet(noise, codec).save(tmp_path / "a.png")
         spent.append(time.perf_counter() - start)
     assert min(spent) < 1.5  # 0.25 s on an idle machine
-    # Noise cannot be packed: a byte a pixel of the pictures, next to nothing for the rest.
+    # Noise cannot be packed: a byte a pixel of the images, next to nothing for the rest.
     assert (tmp_path / "a.png").stat().st_size < 1.1 * noise.size

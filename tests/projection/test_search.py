@@ -28,7 +28,7 @@ def small(shape=(3, 8, 8), latent_size=6, **settings):
 
 
 def sought(model, search=QUICK, given=None, seed=99, label=None):
-    """A picture that the model has made, and what is found of it."""
+    """An image that the model has made, and what is found of it."""
     latent = model.latents(1, seed)
     target = model.generate(latent, label)[0]
     return target, project(model, target, picture_terms(None, 1.0), given, search)
@@ -195,7 +195,7 @@ def drawing():
 def test_label_maps_are_given():
     model = drawing()
     target = model.generate(torch.tensor([[0.4, 0.0]]), np.array([[2]]))[0]
-    with pytest.raises(UserError, match="the model draws label maps, .*; give its map with --maps FILE"):
+    with pytest.raises(UserError, match="the model draws label maps, .*; give it with --maps FILE"):
         project(model, target, picture_terms(None, 1.0), search=QUICK)
     found = project(model, target, picture_terms(None, 1.0), {"map": "2"}, QUICK)
     assert found.distances[0] < 1e-2 and found.labels[0].tolist() == [2]
@@ -220,7 +220,7 @@ def test_a_diverged_model_and_a_target_of_another_shape():
     generator = small()
     with torch.no_grad():
         generator.to_rgb[-1].weight.fill_(float("nan"))
-    with pytest.raises(UserError, match="no finite numbers: its training has diverged"):
+    with pytest.raises(UserError, match="not finite: its training has diverged"):
         project(of(generator), np.zeros((3, 8, 8), np.float32), picture_terms(None, 1.0), search=QUICK)
-    with pytest.raises(ValueError, match="is none of the model's pictures"):
+    with pytest.raises(ValueError, match="does not have the shape of the model's images"):
         project(of(small()), np.zeros((3, 4, 4), np.float32), picture_terms(None, 1.0), search=QUICK)

@@ -82,7 +82,7 @@ def test_a_short_sound_is_filled_with_silence(tmp_path):
     codec.statistics = {"peak": 30.0}
     target = read_target(sound(tmp_path / "short.flac.wav", 0.01), model_of(codec.shape, codec))
     assert target.wave.shape == (2, 448) and not target.wave[:, 80:].any() and target.wave[:, :80].any()
-    assert target.remarks == ("0.01 s, filled with silence to 0.06 s",)
+    assert target.remarks == ("0.01 s, padded with silence to 0.06 s",)
 
 
 def test_what_cannot_be_a_target(tmp_path):
@@ -97,16 +97,16 @@ def test_what_cannot_be_a_target(tmp_path):
     cut.write_bytes(whole.read_bytes()[:300])
     wave = sound(tmp_path / "wave.wav", 0.1)
     for path, model, message in [
-        (tmp_path / "none.png", pictures, "none.png is not there; allowed: a picture or a sound"),
-        (tmp_path, pictures, "is no file; allowed"),
-        (text, pictures, "text.png cannot be read as a picture: no image"),
-        (cut, pictures, "cut.png cannot be read as a picture: "),
-        (wave, pictures, "wave.wav is a sound; this model makes pictures"),
+        (tmp_path / "none.png", pictures, "none.png does not exist; allowed: image, sound"),
+        (tmp_path, pictures, "is not a file; allowed"),
+        (text, pictures, "text.png cannot be read as an image: "),
+        (cut, pictures, "cut.png cannot be read as an image: "),
+        (wave, pictures, "wave.wav is a sound; this model makes images"),
         (text, sounds, "text.png cannot be read as a sound: "),
-        (whole, sounds, "whole.png is a picture; this model makes sounds"),
-        (whole, model_of((2, 8, 8)), "2 channels, which no file of a picture has"),
+        (whole, sounds, "whole.png is an image; this model makes sounds"),
+        (whole, model_of((2, 8, 8)), "2 channels, which no file of an image has"),
     ]:
         with pytest.raises(UserError, match=message):
             read_target(path, model)
-    with pytest.raises(UserError, match="--fit pad is for pictures; this model makes sounds"):
+    with pytest.raises(UserError, match="--fit pad is for images; this model makes sounds"):
         read_target(wave, sounds, "pad")

@@ -35,7 +35,7 @@ def make_run(folder: Path, kimgs: list[int], scale: float = 1.0, samples: int = 
 
 
 def write_samples(folder: Path, samples: int, kimg: int | None) -> None:
-    """A sheet and sounds; reals for None."""
+    """A grid and sounds; reals for None."""
     sheet = Image.new("RGB", (SIDE * samples, SIDE))
     stem = "reals_sound" if kimg is None else f"fakes_sound_{kimg:06d}"
     for number in range(samples):

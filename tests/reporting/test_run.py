@@ -52,7 +52,7 @@ def test_ticks_that_a_rollback_has_undone_are_not_there(folder):
 
 @pytest.mark.parametrize("name", ["nowhere", ".", "../results"])
 def test_what_is_no_run_is_refused(folder, name):
-    with pytest.raises(UserError, match="does not exist|is no run's folder"):
+    with pytest.raises(UserError, match="does not exist|is not a run's folder"):
         Run(folder.parent / name)
 
 

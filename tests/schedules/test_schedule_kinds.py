@@ -21,7 +21,7 @@ def facts(max_depth: int = 2, pictures: int = 50, repeats: int = 1) -> Facts:
 
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_iterations_jump_like_the_zoos(repeats: int) -> None:
-    # The zoo's alpha is the share of the old branch: 1 at first, 1/jumps less every `length` iterations.
+    # The zoo's alpha is the fraction of the old branch: 1 at first, 1/jumps less every `length` iterations.
     plan = IterationSchedule({0: 5, 1: 30}, {0: 4}, {0: 6}).plan(facts(repeats=repeats))
     images, found, wanted = 0, [], []
     for depth, iterations in ((0, 5), (1, 30), (2, 30)):

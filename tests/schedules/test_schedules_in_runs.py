@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from math import cos, pi
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from tiny import TONES
 from pggan_framework import Plugin, register, run
 from pggan_framework.cli.main import main
 from pggan_framework.errors import UserError
+from pggan_framework.plugins.depth import DepthManager
+from pggan_framework.plugins.tables import ProgressTables
 from pggan_framework.registry import REGISTRY
 from pggan_framework.runs.folders import snapshots
 
@@ -112,6 +116,51 @@ def test_tables_by_depth_are_followed(trace: Any) -> None:
     assert result.stats["WGANGP.iwass_lambda"] == 3
 
 
+def test_tables_by_progress_are_followed(trace: Any) -> None:
+    steps, result = trace(
+        total_kimg=0.04,
+        by_progress={
+            "G_lr_max": {0: 0.004, 0.5: 0.002, 1: 0.001},
+            "WGANGP.iwass_lambda": {0.2: 8, 0.8: 2},
+            "Adam.betas": {0: [0, 0.9], 1: [0, 0.99]},
+            "minibatch_size": {0: 2, 1: 6},
+        },
+    )
+
+    def cosine(gone: float, first: float, last: float) -> float:
+        return last + (first - last) * (1 + cos(pi * gone)) / 2
+
+    assert len(steps) > 8
+    places, nimg = [], 0
+    for step in steps:
+        place = nimg / 40
+        places.append(place)
+        rate = cosine(2 * place, 0.004, 0.002) if place < 0.5 else cosine(2 * place - 1, 0.002, 0.001)
+        assert step["lr"][0] == pytest.approx(rate)
+        weight = cosine(min(max((place - 0.2) / 0.6, 0), 1), 8, 2)
+        assert step["weights"][0] == pytest.approx(weight)
+        assert step["nimg"] - nimg == round(cosine(place, 2, 6))
+        nimg = step["nimg"]
+    assert result.stats["WGANGP.iwass_lambda"] == pytest.approx(weight)
+    state = torch.load(snapshots(result.path)[-1], weights_only=True)["optimizers"]
+    for side in "GD":
+        assert state[side]["param_groups"][0]["betas"] == pytest.approx((0, cosine(places[-1], 0.9, 0.99)))
+
+
+@pytest.mark.parametrize(("gone", "left", "nimg", "fraction"), [(30, 90, 0, 0.25), (30, 90, 50, 0.5), (5, -1, 0, 1.0)])
+def test_progress_is_that_of_the_images_or_of_the_time(gone: float, left: float, nimg: int, fraction: float) -> None:
+    class Manager(DepthManager):
+        unit = "second"  # type: ignore[assignment]
+        position = gone  # type: ignore[assignment]
+
+        def seconds_left(self) -> float:
+            return left
+
+    tables = ProgressTables({}, {}, {})
+    tables.trainer = SimpleNamespace(nimg=nimg, total_nimg=100, plugins=[Manager()])  # type: ignore[assignment]
+    assert tables.fraction == fraction
+
+
 @pytest.mark.parametrize(("when", "resets"), [("never", []), ("depth", [8, 24]), ("fade", [8, 16, 24, 32])])
 def test_optimisers_forget_when_they_are_to(trace: Any, when: str, resets: list[int]) -> None:
     steps, _ = trace(
@@ -125,6 +174,7 @@ def test_optimisers_forget_when_they_are_to(trace: Any, when: str, resets: list[
     assert [nimg for nimg in fresh if nimg > 0] == resets
 
 
+@pytest.mark.usefixtures("without_gradients")
 def test_repeats_hold_depth_and_alpha(trace: Any) -> None:
     steps, _ = trace(
         total_kimg=0.064,
@@ -162,6 +212,7 @@ def test_a_time_limit_ends_a_run_and_a_resume_goes_on(trace: Any, tmp_path: Path
     assert second.path == first.path and second.nimg > first.nimg
 
 
+@pytest.mark.usefixtures("without_gradients")
 def test_a_plateau_lowers_the_rates_down_to_the_least(trace: Any) -> None:
     register("plugin")(Flat)
     try:
@@ -188,7 +239,7 @@ def test_a_figure_that_never_comes_is_told(trace: Any, capsys: pytest.CaptureFix
 
 
 class Flat(Plugin):
-    """A figure that never changes."""
+    """A value that never changes."""
 
     def on_tick(self) -> None:
         """Report it."""
@@ -242,11 +293,22 @@ def test_an_update_that_is_not_finite_is_skipped_if_asked(trace: Any) -> None:
         ({"by_depth": {"WGANGP.iwass_lamda": {0: 1}}}, "iwass_lamda cannot have a table.*did you mean.*iwass_lambda"),
         ({"by_depth": {"Generator.fmap_max": {0: 1}}}, "Generator.fmap_max cannot have a table"),
         ({"by_depth": {"minibatch_size": {0: 1}}}, "DepthManager.minibatch_overrides"),
+        ({"by_progress": {"G_lr_max": {2: 1.0}}}, "by_progress: G_lr_max.*allowed: fractions 0 to 1"),
+        ({"by_progress": {"G_lr_max": {0: -1.0}}}, "by_progress: G_lr_max.*allowed: numbers of 0 and above"),
+        (
+            {"by_progress": {"G_lr_maxx": {0: 1.0}}},
+            "by_progress: G_lr_maxx cannot have a table.*did you mean.*G_lr_max",
+        ),
+        ({"by_progress": {"Adam.betas": {0: [0, 1]}}}, "Adam.betas .*each must be at least 0 and below 1"),
+        (
+            {"by_progress": {"G_lr_max": {0: 0.1}}, "by_depth": {"G_lr_max": {0: 0.1}}},
+            "by_depth and by_progress both have LRScheduler.G_lr_max",
+        ),
         ({"by_depth": {"G_lr_max": {0: "much"}}}, "by_depth: G_lr_max.0: much is not of type float"),
-        ({"by_depth": {"G_lr_max": {7: 1.0}}}, "LRScheduler.G_lr_max: 7 is no depth; allowed: 0 to 2"),
+        ({"by_depth": {"G_lr_max": {7: 1.0}}}, "LRScheduler.G_lr_max: 7 is not a depth; allowed: 0 to 2"),
         ({"by_depth": {"G_lr_max": {0: -1.0}}}, "-1.0 is given; allowed: 0 and above"),
         ({"by_depth": {"WGANGP.iwass_target": {0: 0.0}}}, "iwass_target 0.0 is not above 0"),
-        ({"by_depth": {"WGANGP.iwass_lambda": {1: 5}}, "WGANGP__iwass_lambda": 0}, "is 0, so that a table cannot"),
+        ({"by_depth": {"WGANGP.iwass_lambda": {1: 5}}, "WGANGP__iwass_lambda": 0}, "is 0, so a table cannot"),
         ({"by_depth": {"G_lr_max": {0: float("nan")}}}, "nan is given; allowed: 0 and above"),
         ({"penalties": ["R1"], "by_depth": {"R1.interval": {1: 0}}}, "R1.interval 0 is not allowed; allowed: 1 and up"),
         (
@@ -267,6 +329,7 @@ def test_what_contradicts_itself_is_refused(trace: Any, flags: dict[str, Any], m
         trace(**flags)
 
 
+@pytest.mark.usefixtures("without_gradients")
 def test_phases_beside_a_schedule_are_noted(trace: Any, capsys: pytest.CaptureFixture[str]) -> None:
     cycles = {0: [(1.0, 0.2)]}
     steps, _ = trace(schedule="StageSchedule", StageSchedule__cycles=cycles, DepthManager__lod_training_nimg=5)

@@ -107,5 +107,5 @@ def test_stored_maps_unpack_to_no_more_than_their_shape() -> None:
     }
     with pytest.raises(ValueError, match="reshape"):
         space_from_state(state)
-    with pytest.raises(UserError, match="no stored label maps"):
+    with pytest.raises(UserError, match="not stored label maps"):
         space_from_state({**state, "shape": [1 << 20, 1 << 20, 1]})

@@ -21,7 +21,7 @@ def test_what_has_no_room_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("shutil.disk_usage", lambda folder: Usage(3_000_000_000))
     require_space(tmp_path, 3_000_000_000 - MARGIN, "give another")
-    with pytest.raises(UserError, match=r"has no room: 3.0 GB are needed, 3.0 GB are free; give another"):
+    with pytest.raises(UserError, match=r"has too little space: 3.0 GB are needed, 3.0 GB are free; give another"):
         require_space(tmp_path, 3_000_000_001 - MARGIN, "give another")
     monkeypatch.setattr("shutil.disk_usage", lambda folder: Usage(0))
     with pytest.raises(UserError, match=r"2.5 MB are needed, 0.0 MB are free"):
@@ -111,7 +111,7 @@ def test_a_full_disk_is_one_line_and_no_crash(tmp_path: Path, what: str) -> None
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert said[0].startswith("refused: ") and len(said) == 2, done.stdout
-    assert "No space left" in said[0] or "no room" in said[0] or "writ" in said[0]
+    assert "No space left" in said[0] or "too little space" in said[0] or "writ" in said[0]
     assert said[1] == "left: []"
 
 

@@ -1,4 +1,4 @@
-"""Files are written while training goes on; nothing is lost, and nothing but the time changes."""
+"""Files are written while training continues; nothing is lost, and nothing but the time changes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from pggan_framework import UserError, register, run
 from pggan_framework.registry import REGISTRY
 from pggan_framework.runs.folders import snapshots
+from pggan_framework.training import background as module
 from pggan_framework.training.background import Background, frozen
 
 TINY = {
@@ -164,3 +165,44 @@ def test_waiting_is_logged_and_slow_data_are_told_of_once(tmp_path: Path, capsys
     assert all(tick["ms.data"] >= 250 for tick in ticks)
     assert all(0 <= tick["ms.saving"] < tick["sec.tick"] * 1000 for tick in ticks)
     assert capsys.readouterr().out.count("of the time is spent waiting for data") == 1
+
+
+def _never(self: Any) -> None:
+    """A thread that found no memory before its first line."""
+
+
+def _at_once(self: Any) -> None:
+    """A thread that found no memory at its first task."""
+    self._begun.set()
+    self.ended.set()
+
+
+def _refuse(*args: object) -> int:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("thread", ["refused", "never begins"])
+def test_without_a_thread_the_caller_does_the_work(monkeypatch: pytest.MonkeyPatch, thread: str) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    if thread == "refused":
+        monkeypatch.setattr(module, "start_new_thread", _refuse)
+    else:
+        monkeypatch.setattr(module._Thread, "_work", _never)
+    background, seen = Background(True, _fail), list[int]()
+    for number in range(3):
+        background.submit(lambda number=number: number, seen.append)  # type: ignore[misc]
+    assert seen == [0, 1, 2]
+    background.close()
+
+
+def test_a_thread_that_ends_early_is_an_error_and_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "POLL", 0.01)
+        patch.setattr(module._Thread, "_work", _at_once)
+        background, failed, seen = Background(True, _fail), list[Exception](), list[int]()
+        background.submit(lambda: 1, seen.append, failed=failed.append)
+        background.join()
+        assert [type(error) for error in failed] == [MemoryError] and seen == []
+    background.submit(lambda: 2, seen.append)  # by a new thread
+    background.close()
+    assert seen == [2]

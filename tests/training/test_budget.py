@@ -25,7 +25,9 @@ from pggan_framework.runs.folders import snapshots
 from pggan_framework.training.age import program_age
 from pggan_framework.training.budget import Budget
 from pggan_framework.training.ema import EMA
+from pggan_framework.training.step import TrainingStep
 
+COMPUTE = TrainingStep._compute
 COST = {0: 2.0, 1: 4.0, 2: 8.0}
 """Seconds a step takes at each depth, by a clock that only steps move."""
 
@@ -45,7 +47,7 @@ class Clock(Plugin):
 
 
 @pytest.fixture
-def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_gradients: None) -> Any:
     """Train with networks of three depths by the steps' clock; gives the steps and the result."""
     register("plugin")(Clock)
     Clock.time = 0.0
@@ -199,7 +201,8 @@ def test_learning_rates_fall_at_the_end(train: Any) -> None:
     assert last[0] == 0.001 and last[len(last) // 3] == 0.001 and last[-1] < 0.0003 and last == sorted(last)[::-1]
 
 
-def test_the_average_begins_anew_where_the_clock_adds_a_depth(train: Any) -> None:
+def test_the_average_begins_anew_where_the_clock_adds_a_depth(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TrainingStep, "_compute", COMPUTE)  # a layer is averaged from its first gradient
     steps, result = train(minutes=10, WallClockSchedule__min_steps=20)
     births = set(state(result)["trainer"]["ema_births"].values())
     entered = 4 * (counts(steps)[0] + counts(steps)[1])

@@ -83,12 +83,13 @@ def assert_same(mine: Any, theirs: Any, tolerance: float = 1e-11) -> None:
             assert (ours[name] - value).norm() <= tolerance * max(value.norm(), 1e-3), name
 
 
-@pytest.mark.parametrize("shape", [[3, 16, 16], RECTANGLE], ids=["square", "rectangle"])
-@pytest.mark.parametrize("fused", [True, False], ids=["mean first", "activation first"])
+@pytest.mark.parametrize(
+    ("shape", "fused"), [([3, 16, 16], True), (RECTANGLE, False)], ids=["square", "rectangle, activation first"]
+)
 def test_plain_and_quick_gradients_are_equal_at_every_depth_and_alpha(shape: Any, fused: bool) -> None:
     G, D = networks(shape, label_space=SPACE, fused_downscale=fused)
     for depth in range(G.max_depth + 1):
-        for alpha in (0.0, 0.3, 0.8, 1.0) if depth else (1.0,):
+        for alpha in (0.0, 0.3, 1.0) if depth else (1.0,):
             for network in (G, D):
                 network.depth, network.alpha = depth, alpha
             for side in ("D", "G"):
@@ -99,13 +100,12 @@ def test_plain_and_quick_gradients_are_equal_at_every_depth_and_alpha(shape: Any
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", [[3, 8, 8], RECTANGLE], ids=["square", "rectangle"])
-def test_captured_gradients_are_equal_at_every_depth_and_alpha(shape: Any) -> None:
-    G, D = networks(shape, label_space=SPACE)
+def test_captured_gradients_are_equal_at_every_depth_and_alpha() -> None:
+    G, D = networks(RECTANGLE, label_space=SPACE)  # one axis doubles, both, the other
     made: list[str] = []
     captures = Captures(lambda graph: graph, pytest.fail, made=made.append)
     for depth in range(G.max_depth + 1):
-        for alpha in (0.0, 0.3, 0.8, 1.0) if depth else (1.0,):
+        for alpha in (0.0, 0.3, 1.0) if depth else (1.0,):
             for network in (G, D):
                 network.depth, network.alpha = depth, alpha
             for side in ("D", "G"):
@@ -307,3 +307,38 @@ def test_bfloat16_keeps_the_penalty_in_float32() -> None:
         assert all(gradient.dtype == torch.float32 for gradient in found.values())
         ours, theirs = (torch.cat([gradient.flatten() for gradient in some.values()]) for some in (found, wanted))
         assert (ours - theirs).norm() < 0.1 * theirs.norm()
+
+
+def overwriting(graph: Any) -> Any:
+    """Compiles to a function that writes its results where the last call's are, as a CUDA graph does."""
+
+    class Compiled:
+        overwrites = True
+
+        def __init__(self) -> None:
+            self.kept: list[torch.Tensor] = []
+
+        def __call__(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
+            found = graph(*inputs)
+            self.kept = self.kept or [torch.empty_like(value) for value in found]
+            for place, value in zip(self.kept, found, strict=True):
+                place.copy_(value)
+            return self.kept
+
+    return Compiled()
+
+
+def test_gradients_and_losses_outlive_a_cuda_graph() -> None:
+    G, D = networks([3, 8, 8])
+    captures = Captures(overwriting)
+    loss = WGANGP()
+    first = context("D", G, D)
+    captures(loss, first)
+    gradients = {name: p.grad for name, p in D.named_parameters() if p.grad is not None}
+    before = {name: gradient.clone() for name, gradient in gradients.items()}
+    stats = {name: float(value) for name, value in first.stats.items()}
+    D.zero_grad(set_to_none=True)
+    captures(loss, context("D", G, D, seed=7))  # what a plugin has kept of the first must not change with this
+    assert all(torch.equal(gradients[name], before[name]) for name in before)
+    assert {name: float(value) for name, value in first.stats.items()} == stats
+    assert any(not torch.equal(p.grad, before[name]) for name, p in D.named_parameters() if p.grad is not None)

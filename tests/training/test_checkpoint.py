@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, and a wrong file is an error."""
+"""Checkpoints are written atomically, and a wrong file is an error."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_truncated_file_is_one_clear_line(tmp_path: Path, length: float) -> No
 def test_another_format_version_or_missing_part_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.pt"
     torch.save({"model": torch.ones(1)}, path)
-    with pytest.raises(UserError, match="no checkpoint of pggan_framework"):
+    with pytest.raises(UserError, match="not a checkpoint of pggan_framework"):
         load_checkpoint(path)
     torch.save({"format": FORMAT, "version": 99, **_state()}, path)
     with pytest.raises(UserError, match="version 99"):

@@ -1,4 +1,4 @@
-"""A run on labels that are numbers: from a table of labels to pictures of a number that is asked for."""
+"""A run on labels that are numbers: from a table of labels to images of a number that is requested."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COUNT = 12
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Grey pictures, all of one level, which is their label; three times as many dark ones as light ones."""
+    """Grey images, all of one level, which is their label; three times as many dark ones as light ones."""
     folder = tmp_path_factory.mktemp("grey")
     rows = ["file,level,kind"]
     for number in range(COUNT):
@@ -127,7 +127,7 @@ def test_labels_are_drawn_as_asked(flags: dict[str, Any]) -> None:
     ("more", "message"),
     [
         ({"DefaultImageFolderDataset.continuous_labels": ["kind"]}, "00.png has the kind 'dark' in the table"),
-        ({"DefaultImageFolderDataset.continuous_labels": ["levle"]}, "'levle' is no label (did you mean 'level'?)"),
+        ({"DefaultImageFolderDataset.continuous_labels": ["levle"]}, "'levle' is not a label (did you mean 'level'?)"),
         ({"AuxiliaryClassifier.attribute_weights": {"knd": 2.0}}, "no label 'knd' (did you mean 'kind'?)"),
         ({"loss": "RelativisticGAN"}, "RelativisticGAN compares G's fakes with reals"),
         (

@@ -74,7 +74,7 @@ def test_torchruns_environment_is_read() -> None:
     assert World.from_environment({}).size == 1
     with pytest.raises(UserError, match="RANK is 4 and WORLD_SIZE 4"):
         World.from_environment({"RANK": "4", "WORLD_SIZE": "4"})
-    with pytest.raises(UserError, match="torchrun's"):
+    with pytest.raises(UserError, match="torchrun sets them"):
         World.from_environment({"RANK": "x", "WORLD_SIZE": "4"})
 
 

@@ -30,6 +30,7 @@ lr_rampup_kimg: 0.2
 postprocessors: [ImageSaver]
 DepthManager: {tick_kimg_default: 0.05, tick_kimg_overrides: {}, lod_training_nimg: 100, lod_transition_nimg: 100}
 SaverPlugin: {network_snapshot_ticks: 1}
+QualityMonitor: {every_ticks: 0}
 exp_name: tiny
 """
 

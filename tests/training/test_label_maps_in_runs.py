@@ -61,7 +61,7 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 def test_samples_and_their_maps_lie_side_by_side(trained: Path) -> None:
     sheets = [np.asarray(Image.open(trained / f"{kind}.png")) for kind in ("reals", "maps")]
     assert sheets[0].shape == sheets[1].shape
-    # The pictures' grey is 100 times the class, and so is the tile's place in both sheets.
+    # The images' grey is 100 times the class, and so is the tile's place in both grids.
     tiles = [np.asarray(sheet)[:16, :16] for sheet in sheets]
     classes = np.array([[COLOURS.index(tuple(pixel)) for pixel in row] for row in tiles[1].tolist()])
     np.testing.assert_array_equal(tiles[0][..., 0], classes * 100)
@@ -128,7 +128,7 @@ def test_generate_draws_stored_and_given_maps(
     assert main(["generate", str(trained), "--maps", str(labels), "--label", "map=2"]) == 2
     assert "--label map=2 is given with --maps" in capsys.readouterr().err
     assert main(["generate", str(trained), "--maps", str(tmp_path / "gone")]) == 2
-    assert "no picture and no folder of pictures" in capsys.readouterr().err
+    assert "no image and no folder of images" in capsys.readouterr().err
 
 
 def test_the_inspector_counts_pixels(data: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,14 +157,16 @@ def test_the_inspector_counts_pixels(data: dict[str, Any], tmp_path: Path, capsy
 )
 def test_networks_that_know_no_maps_are_refused(data: dict[str, Any], networks: dict[str, Any], tmp_path: Path) -> None:
     general = {name: value for name, value in data.items() if "." not in name or name.startswith("LabelMap")}
-    with pytest.raises(UserError, match="knows no label maps, but the data have them; allowed: .*MapDiscriminator"):
+    with pytest.raises(
+        UserError, match="does not support label maps, but the data have them; allowed: .*MapDiscriminator"
+    ):
         run(overrides={**general, **networks, "result_dir": str(tmp_path)})
     assert not list(tmp_path.iterdir())
 
 
 def test_a_discriminator_may_say_that_it_does_not_look(data: dict[str, Any], tmp_path: Path) -> None:
     class Blind(Discriminator):
-        """Judges pictures whatever their maps."""
+        """Discriminators images whatever their maps."""
 
         takes_maps, classifies = True, False
 

@@ -91,7 +91,7 @@ def test_workspaces_of_convolutions_by_hand(transposed: bool, monkeypatch: pytes
     assert both(8) == (0, 4 * (padded + copies))
     monkeypatch.setattr(costing, "by_products", lambda x: False)
     assert both(8) == (0, 0)
-    # Transformed kernels, and tiles beside them.
+    # Transformed kernels, and tiles next to them.
     monkeypatch.setattr(costing.winograd, "load", lambda number: object())
     planes = 100 if transposed else 36
     assert both(64) == (4 * planes * (64 * 64 + 48 * 128),) * 2

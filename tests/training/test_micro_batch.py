@@ -113,7 +113,7 @@ def notes_of(step: TrainingStep, batches: Sequence[int]) -> list[str]:
 
 
 def updates(step: TrainingStep, count: int, steps: int = 2) -> tuple[Figures, list[Figures]]:
-    """Weights, buffers and states after some steps, and the last gradients; the figures of each update."""
+    """Weights, buffers and states after some steps, and the last gradients; the values of each update."""
     figures = []
     for number in range(steps):
         random = torch.Generator().manual_seed(number)
@@ -162,7 +162,7 @@ def test_gradients_states_and_figures_are_those_of_the_whole_batch(case: str, co
     assert len(micro_batches(count, most, 4)) > 1
     assert_close(parts, whole)
     for mine, theirs in zip(others, figures, strict=True):
-        # The measure of BEGAN is of each part: an absolute value is no mean.
+        # The measure of BEGAN is of each part: an absolute value is not a mean.
         mine, theirs = ({k: v for k, v in each.items() if k != "began.measure"} for each in (mine, theirs))
         assert_close(mine, theirs)
 
@@ -217,7 +217,7 @@ def test_ada_hears_of_every_real_of_the_batch_in_its_order() -> None:
     seen = []
 
     class Listener(ADA):
-        """Notes what it is told."""
+        """Notes what it is notified."""
 
         def observe(self, scores: torch.Tensor) -> Any:
             seen.append(scores)
@@ -283,7 +283,7 @@ def test_a_run_says_so_and_resumes_exactly_with_another_size_too(tmp_path: Path)
     for name in ("G", "D"):
         for key, value in theirs["networks"][name].items():
             assert torch.equal(mine["networks"][name][key], value), key
-    # Another division, on a machine with more memory, is no change of the configuration.
+    # Another division, on a machine with more memory, is not a change of the configuration.
     more = run(
         overrides={"resume": "latest", "result_dir": str(tmp_path / "first"), "total_kimg": 0.2, "micro_batch": 8}
     )

@@ -1,1 +1,1 @@
-"""The datasets that ship with the framework."""
+"""The built-in datasets."""

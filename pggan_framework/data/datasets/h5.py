@@ -1,4 +1,4 @@
-"""HDF5 files that hold every picture at several sizes: the original tool's, and those `save_prepared` writes."""
+"""HDF5 files that hold every image at several sizes: the original tool's, and those `save_prepared` writes."""
 
 from __future__ import annotations
 
@@ -26,19 +26,18 @@ from pggan_framework.registry import register
 class OldH5Dataset(DepthDataset):
     """An HDF5 file of data sets ``data{h}x{w}``, [N, C, h, w] in uint8 or float16, one for each size.
 
-    Reads the files of the original PGGAN tool (``data{r}x{r}``, r = R, R/2 ... 1, with ``<file>-labels.npy`` beside
-    them) and prepared files. Pictures are read when asked for, at the size asked for, so that memory stays flat
+    Reads the files of the original PGGAN tool (``data{r}x{r}``, r = R, R/2 ... 1, with ``<file>-labels.npy`` next to
+    them) and prepared files. Images are read when requested, at the size requested, so that memory stays flat
     however large the file is. A size that is not stored is the box mean of the next larger one.
 
     Args:
-        h5_path: the file.
-        max_images: use only the first so many.
-        resolution: longer side of the pictures at full depth; larger stored ones are left alone.
-        use_labels: condition networks on the file's labels, classes as numbers [N] or one-hot rows [N, K]; a prepared
-            file knows by itself whether it is to.
-        model_dataset_depth_offset: log2 of the pictures' side at depth 0; a prepared file knows its own.
-        range_out: value range the networks see.
-        own_shards: of a set in shards, let each machine show its own share of them, and need no others.
+        h5_path: .h5 file with the images.
+        max_images: number of images to use, the first ones.
+        resolution: longer side of the images at full depth; larger ones are ignored.
+        use_labels: condition networks on the file's labels, integer classes [N] or one-hot rows [N, K]; a prepared file
+            sets it.
+        model_dataset_depth_offset: log2 of the image side at depth 0; a prepared file sets it.
+        own_shards: each machine uses only its own shards of the set.
 
     Raises:
         UserError: if the file is missing, truncated, no HDF5 or has no such data sets, or a shard of it is.
@@ -89,7 +88,7 @@ class OldH5Dataset(DepthDataset):
     def _take_labels(self, stored: NDArray[Any] | None) -> None:
         """Set the labels to what the file has: indices into its own label space, or classes."""
         if stored is None:
-            raise UserError(f"{self.h5_path} has no labels, in it or beside it; leave use_labels out")
+            raise UserError(f"{self.h5_path} has no labels, in it or next to it; leave use_labels out")
         stored = stored[: self._length]
         if space := self._record.get("label_space"):
             self.label_space = space_from_state(space)
@@ -99,7 +98,7 @@ class OldH5Dataset(DepthDataset):
         if classes.shape[1] > 1:
             if not np.array_equal(np.sort(classes, axis=1)[:, -2:], np.tile([0, 1], (len(classes), 1))):
                 raise UserError(
-                    f"the labels of {self.h5_path} are no classes: allowed: numbers [N] or one-hot rows [N, K]"
+                    f"the labels of {self.h5_path} are not classes: allowed: numbers [N] or one-hot rows [N, K]"
                 )
             classes = classes.argmax(axis=1)[:, None]
         self.label_space, self.labels = collect({"class": classes[:, 0].tolist()})
@@ -108,7 +107,7 @@ class OldH5Dataset(DepthDataset):
         return self._length
 
     def image(self, index: int) -> Pixels:
-        """One picture at full depth, [C, H, W]."""
+        """One image at full depth, [C, H, W]."""
         picture: Pixels = self.images([index], self.growth.max_depth)[0]
         return picture
 
@@ -129,10 +128,10 @@ class OldH5Dataset(DepthDataset):
         return lines | self._file.summary() if isinstance(self._file, Shards) else lines
 
     def fingerprint(self) -> str:
-        """A prepared file's own; else a digest of the levels and of 16 pictures."""
+        """A prepared file's own; else a digest of the levels and of 16 images."""
         known: str | None = self._record.get("fingerprint")
         if isinstance(self._file, Shards) and self._file.machine is not None:
-            # No machine can see all pictures, and in which shards they are decides which are shown when.
+            # No machine can see all images, and in which shards they are decides which are shown when.
             cuts = [shard.pictures for shard in self._file.files]
             return hashlib.sha256(repr((known, self._length, self.shape, cuts)).encode()).hexdigest()[:16]
         if known is not None and self._length == self._stored and self._resolution is None:
@@ -157,7 +156,7 @@ class OldH5Dataset(DepthDataset):
             if max(level.shape[2:]) == resolution:
                 return level
         sides = ", ".join(str(max(level.shape[2:])) for level in self._levels)
-        raise UserError(f"{self.h5_path} has no pictures of resolution {resolution}; allowed: {sides}")
+        raise UserError(f"{self.h5_path} has no images of resolution {resolution}; allowed: {sides}")
 
     def _prepared_growth(self, top: Level) -> Growth | None:
         """The growth a prepared file was written with, up to the level `top`."""
@@ -167,7 +166,7 @@ class OldH5Dataset(DepthDataset):
         for depth in range(growth.max_depth + 1):
             if growth.shape_at(depth) == top.shape[1:]:
                 return Growth(growth.channels, growth.seed, growth.doubles[:depth])
-        raise UserError(f"{self.h5_path}: {top.name} is no depth of the prepared file")
+        raise UserError(f"{self.h5_path}: {top.name} is not a depth of the prepared file")
 
     def _source(self, depth: int) -> Level:
         """The smallest stored level from which `depth` can be had."""
@@ -182,14 +181,14 @@ class OldH5Dataset(DepthDataset):
         return min(fitting, key=lambda level: level.shape[2] * level.shape[3])
 
     def _read(self, level: Level, indices: Sequence[int]) -> Pixels:
-        """Pictures of a level, [N, C, h, w]."""
+        """Images of a level, [N, C, h, w]."""
         order = np.asarray(indices, np.int64)
         if order.size and not 0 <= order.min() <= order.max() < self._length:
-            raise IndexError(f"picture {order.max()} of {self._length}")
+            raise IndexError(f"image {order.max()} of {self._length}")
         return self._file.read(level.name, order)
 
     def _open(self, own_shards: bool) -> H5File | Shards:
-        """What the pictures are read from."""
+        """What the images are read from."""
         if "shards" in self._record:
             machine = Machine.from_environment() if own_shards else None
             return Shards(self.h5_path, self._record, self._levels, machine)
@@ -198,7 +197,7 @@ class OldH5Dataset(DepthDataset):
         return H5File(self.h5_path, self._levels)
 
     def _own(self) -> Own | None:
-        """The pictures of this machine, where others have others."""
+        """The images of this machine, where others have others."""
         file = self._file
         if not isinstance(file, Shards) or file.machine is None or len(file.own) == len(file.files):
             return None
@@ -217,6 +216,6 @@ class OldH5Dataset(DepthDataset):
                 except (OSError, ValueError, EOFError) as error:
                     raise UserError(f"cannot read the labels {file}: {error}") from error
                 if labels.ndim == 0 or len(labels) != self._stored:
-                    raise UserError(f"{file} has labels of shape {labels.shape}; there are {self._stored} pictures")
+                    raise UserError(f"{file} has labels of shape {labels.shape}; there are {self._stored} images")
                 return labels
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pggan_framework.data.base import DepthDataset, Pixels, box_means
 from pggan_framework.data.images.files import MOST_PIXELS, reason
 from pggan_framework.data.images.plan import BadFiles, Options, check_bad, fingerprint_of, make_plan
+from pggan_framework.data.labels.labelled import LabelledFiles
 from pggan_framework.data.sources.base import LabelChoice
 from pggan_framework.data.sources.folder import FolderSource
 from pggan_framework.data.sources.stylegan import StyleGANFolder, is_stylegan_folder
@@ -21,7 +23,7 @@ from pggan_framework.registry import register
 
 
 @register("dataset")
-class DefaultImageFolderDataset(DepthDataset):
+class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
     r"""Every image in a folder and the folders below it, links included, in order of their names.
 
     Any kind of image has a defined outcome. Integer grey of more than 8 bit is scaled to 8 bit, colour profiles are
@@ -31,36 +33,22 @@ class DefaultImageFolderDataset(DepthDataset):
     summary. The images are those that `pggan prepare` writes with the same options.
 
     Args:
-        dir_path: the folder.
-        preload: keep all pictures in memory, at every depth, as uint8. The batches are the same either way.
-        imread_mode: channels of the pictures: RGB, L (grey) or RGBA.
-        size: side, or height and width, of the pictures at full depth; by default that of all pictures or, with a resize
-            policy, the largest power of two for which none is enlarged.
-        resize: what to do with pictures of other sizes. none: all must have one size, which can be halved down to the
-            seed block; stretch; crop: scale the shorter side and cut the middle; pad: fit and fill with the background.
-        background: colour under transparent pictures and around padded ones: a name such as white, or #rrggbb.
-        max_images: use only the first so many.
-        mirror: use each picture's mirror image, left for right, as one more picture; all of them come after the last.
-        labels: names of the attributes that networks are to be conditioned on: columns of the table, groups of the
-            pattern, attributes in the JSON, or ``folder``, the first folder a file lies in. By default none, or all of
-            the pattern's, or the only one of the table or the JSON.
-        continuous_labels: those of the labels that are numbers in a range, such as a brightness or an angle, and not
-            one of several values.
-        labels_csv: a table of labels: CSV with a header, one column the files' names relative to dir_path, called
-            ``file`` or the first.
-        labels_pattern: a regular expression with named groups that finds labels in the files' names relative to
-            dir_path, such as ``^(?P<breed>[a-z]+)_\d+``.
-        labels_json: a JSON file that maps the files' names to attributes, ``{"a.png": {"hair": "red"}}``, or as
-            StyleGAN2-ADA's dataset.json to a ``class``, ``{"labels": [["a.png", 3]]}``.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
-        seed_shape: height and width of the pictures at depth 0, where the offset does not give them.
-        range_out: value range the networks see.
-        bad_files: what happens to a file that cannot be read: skip leaves it out and names it in the summary; one whose
-            damage shows only when it is decoded is replaced by the next one, and named then. error stops at the first.
-        max_pixels: pixels that an image may have; a larger one counts as one that cannot be read.
+        dir_path: folder of the images.
+        preload: keep all images in memory, at every depth, as uint8.
+        imread_mode: channels of the images: RGB, L (grey) or RGBA.
+        size: side, or height and width, at full depth; if not given, the images' own or a power of two that enlarges
+            none.
+        resize: other sizes: none requires one size; stretch; crop: scale the shorter side, cut the middle; pad: fit and
+            fill.
+        background: colour behind transparency and padding: name or #rrggbb.
+        max_images: number of images to use, the first ones.
+        mirror: add each image's horizontal mirror image, after the last one.
+        bad_files: unreadable files: skip omits them, and replaces one that fails while decoding by the next; error
+            stops at the first.
+        max_pixels: largest image in pixels; larger ones count as unreadable.
 
     Raises:
-        UserError: if the folder is missing or has no readable picture, the sizes do not fit, or a picture has no label.
+        UserError: if the folder is missing or has no readable image, the sizes do not fit, or an image has no label.
     """
 
     def __init__(
@@ -112,19 +100,19 @@ class DefaultImageFolderDataset(DepthDataset):
         self._levels: list[NDArray[np.uint8]] | None = None
         if preload:
             self._preload()
-        self._degenerate = self.plan.look()
+        self._degenerate = self.plan.look(self._preloaded if preload else None)
 
     def __len__(self) -> int:
         return self.plan.total(len(self.plan.chosen))
 
     def image(self, index: int) -> Pixels:
-        """One picture at full depth, uint8 [C, H, W]; of a damaged file, the next picture that can be decoded.
+        """One image at full depth, uint8 [C, H, W]; of a damaged file, the next image that can be decoded.
 
         Raises:
             UserError: if it cannot be decoded, and `bad_files` is error, or no other one can.
         """
         if not 0 <= index < len(self):
-            raise IndexError(f"picture {index} of {len(self)}")
+            raise IndexError(f"image {index} of {len(self)}")
         mirrored, number = divmod(index, len(self.plan.chosen))
         picture: Pixels = self._decode(number) if self._levels is None else self._levels[-1][number]
         return np.ascontiguousarray(picture[..., ::-1]) if mirrored else picture
@@ -139,11 +127,11 @@ class DefaultImageFolderDataset(DepthDataset):
         return batch
 
     def pyramid(self, indices: Sequence[int]) -> list[Pixels]:
-        """Batches of every depth, each picture read once."""
+        """Batches of every depth, each image read once."""
         return box_means([self.image(index) for index in indices], self.growth)
 
     def summary(self) -> dict[str, str]:
-        """How many pictures of which shape, how they were resized, and what was changed, guessed or skipped."""
+        """How many images of which shape, how they were resized, and what was changed, guessed or skipped."""
         lines = self.plan.summary(self.plan.unreadable) | self._degenerate
         damaged = sorted({why for _, why in self.replaced.values()})
         return lines | ({"damaged": f"{named(damaged)}; the next one is used instead"} if damaged else {})
@@ -154,9 +142,10 @@ class DefaultImageFolderDataset(DepthDataset):
 
     def _decode(self, number: int) -> NDArray[np.uint8]:
         """One of the files used, uint8 [C, H, W]; see `image`."""
-        count, faults = len(self.plan.chosen), dict[str, str]()
+        count = len(self.plan.chosen)
+        faults: dict[str, str] = {}
         first = self.replaced.get(number, (number, ""))[0]
-        for place in (*range(first, count), *range(first)):
+        for place in chain(range(first, count), range(first)):
             try:
                 picture = self.plan.pixels(self.plan.chosen[place])
             except MemoryError:
@@ -172,6 +161,14 @@ class DefaultImageFolderDataset(DepthDataset):
                     self.replaced[number + half * count] = place + half * count, f"{name} ({why})"
             return picture
         raise UserError(f"no image in {self.dir_path} can be decoded: {named(faults)}")
+
+    def _preloaded(self, number: int) -> NDArray[np.uint8]:
+        """One of the files used, from memory."""
+        assert self._levels is not None
+        if number in self.replaced:
+            raise ValueError("it is damaged")
+        pixels: NDArray[np.uint8] = self._levels[-1][number]
+        return pixels
 
     def _preload(self) -> None:
         count = len(self.plan.chosen)

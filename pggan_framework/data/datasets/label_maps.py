@@ -1,4 +1,4 @@
-"""Pairs of a picture and its label map, in two folders."""
+"""Pairs of an image and its label map, in two folders."""
 
 from __future__ import annotations
 
@@ -23,29 +23,27 @@ if TYPE_CHECKING:
 
 @register("dataset", aliases=("Pix2pixDataset",))
 class LabelMapDataset(DefaultImageFolderDataset):
-    """Pictures in one folder, and for each a label map of the same name in another: what is where.
+    """Images in one folder, and a label map of the same name for each in another.
 
-    A map is a palette or grey picture whose values are the classes' numbers, or one in colours that are named. A
-    picture and its map have the same size and are resized alike: the map without blending classes, in ``pad`` with
-    class 0 around it.
+    A map is a palette or grey image whose values are class indices, or one in given colours. An image and its map have
+    the same size and are resized alike: the map without blending classes, in ``pad`` with class 0 around it.
 
     Args:
-        image_dir: folder of the pictures, and folders below it.
-        label_dir: folder of the maps, laid out as that of the pictures; a map may be of another kind of file.
-        label_colours: the colour of each class, from class 0 on, for maps in colours: names such as white, or #rrggbb.
-        label_names: what the classes are called, from class 0 on; class 0, class 1 ... if not given.
-        classes: how many classes there are. If not given, as many as there are colours, or one more than the highest
-            number in any map, for which every map is read at the start.
-        map_resize: what maps of lower depths hold: the class of each box's first pixel (nearest, as in SPADE), or the
-            share of each class in the box (shares), which keeps what is small.
-        mirror: use each pair's mirror image, left for right, as one more pair; all of them come after the last.
-        preload: keep all pictures and maps in memory, the pictures at every depth. The batches are the same either way.
-        max_images: use only the first so many.
+        image_dir: folder of the images, with subfolders.
+        label_dir: folder of the maps, with the same layout; file types may differ.
+        label_colours: colour of each class, from class 0 on: names or #rrggbb.
+        label_names: names of the classes, from class 0 on; if not given, class 0, class 1 ...
+        classes: number of classes; if not given, from the colours or the highest index in all maps.
+        map_resize: smaller maps: the class of each box's first pixel (nearest, as in SPADE), or the fraction of each
+            class (shares).
+        mirror: add each pair's horizontal mirror image, after the last one.
+        preload: keep all images and maps in memory.
+        max_images: number of images to use, the first ones.
         options: those of `DefaultImageFolderDataset`.
 
     Raises:
-        UserError: if a folder is missing, a picture or a map has no partner or one of another size, or a map has a
-            colour or a number that is no class.
+        UserError: if a folder is missing, an image or a map has no partner or one of another size, or a map has a
+            colour or a number that is not a class.
     """
 
     def __init__(
@@ -96,17 +94,17 @@ class LabelMapDataset(DefaultImageFolderDataset):
             self._maps = np.stack([self._reader.read(file) for file in self._map_files])
 
     def label_map(self, index: int) -> Map:
-        """The map [H, W] of one picture, 0 <= index < len.
+        """The map [H, W] of one image, 0 <= index < len.
 
         Raises:
-            UserError: if its file cannot be decoded, or has what is no class.
+            UserError: if its file cannot be decoded, or has an invalid class.
         """
         mirrored, number = divmod(self.replaced.get(index, (index, ""))[0], len(self._map_files))
         found = self._reader.read(self._map_files[number]) if self._maps is None else self._maps[number]
         return np.ascontiguousarray(found[:, ::-1]) if mirrored else found
 
     def summary(self) -> dict[str, str]:
-        """That of the pictures, and the classes."""
+        """That of the images, and the classes."""
         assert isinstance(self.label_space, MapSpace)
         names = ", ".join(entry.name for entry in self.label_space.classes)
         return super().summary() | {
@@ -114,7 +112,7 @@ class LabelMapDataset(DefaultImageFolderDataset):
         }
 
     def fingerprint(self) -> str:
-        """Digest of the pictures' and of the maps' files and parameters."""
+        """Digest of the images' and of the maps' files and parameters."""
         assert isinstance(self.label_space, MapSpace)
         given = (self._reader.colours, len(self.label_space.classes), self.label_space.resize)
         digest = hashlib.sha256(f"{super().fingerprint()} {given}".encode())
@@ -123,14 +121,14 @@ class LabelMapDataset(DefaultImageFolderDataset):
         return digest.hexdigest()[:16]
 
     def _partners(self, whole: bool) -> list[Path]:
-        """The map of every picture, in their order; `whole`: all pictures are used, so that no map may be left."""
+        """The map of every image, in their order; `whole`: all images are used, so that no map may be left."""
         maps, pictures = _by_stem(self.label_dir), _by_stem(self.dir_path)
         found: list[Path] = []
         for index in self.plan.chosen:
             file, size = self.dir_path / self.plan.source.name(index), self.plan.headers[index].size
             name = _stem(file, self.dir_path)
             if name not in maps:
-                raise UserError(f"{file} has no label map: there is no picture {name}.* in {self.label_dir}")
+                raise UserError(f"{file} has no label map: there is no image {name}.* in {self.label_dir}")
             partner = maps[name]
             try:
                 other = header_size(partner)
@@ -138,18 +136,18 @@ class LabelMapDataset(DefaultImageFolderDataset):
                 raise UserError(f"the label map {partner} cannot be read: {reason(error)}") from error
             if other != size:
                 raise UserError(
-                    f"{partner} is {other[0]}x{other[1]}, but its picture {file.name} is {size[0]}x{size[1]};"
+                    f"{partner} is {other[0]}x{other[1]}, but its image {file.name} is {size[0]}x{size[1]};"
                     " allowed: the same size"
                 )
             found.append(partner)
         surplus = sorted(maps.keys() - pictures.keys()) if whole else []
         if surplus:
             more = f", nor have {len(surplus) - 1} more" if len(surplus) > 1 else ""
-            raise UserError(f"the label map {maps[surplus[0]]} has no picture {surplus[0]}.* in {self.dir_path}{more}")
+            raise UserError(f"the label map {maps[surplus[0]]} has no image {surplus[0]}.* in {self.dir_path}{more}")
         return found
 
     def _fit_map(self, image: Image) -> Image:
-        """To the full size, by the policy of the pictures; no class is blended with another."""
+        """To the full size, by the policy of the images; no class is blended with another."""
         from PIL import Image as pillow
         from PIL import ImageOps
 
@@ -172,7 +170,7 @@ def _stem(file: Path, folder: Path) -> str:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    """The pictures in a folder and below it by their names without endings.
+    """The images in a folder and below it by their names without endings.
 
     Raises:
         UserError: if two differ in their endings only.

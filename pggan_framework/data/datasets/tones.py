@@ -27,27 +27,24 @@ class TonesDataset(WaveDataset):
     alone.
 
     Args:
-        count: how many tones.
-        frequency: sample rate, Hz.
-        n_fft: window length of the spectrum in samples, a power of two; a picture has half as many rows.
-        hop_length: samples from one column of the picture to the next, at most n_fft / 2.
-        frames: columns of the spectrum; n_fft / 2 by default, a square, and 128 for ``if`` and ``ifmel``. A tone has
+        count: number of tones.
+        frequency: sample rate in Hz.
+        n_fft: window length in samples, a power of two; an image has n_fft / 2 rows.
+        hop_length: samples per column, at most n_fft / 2.
+        frames: columns of an image (default: n_fft / 2; 128 for ``if`` and ``ifmel``); a tone has
             (frames - 2 * margin) * hop_length samples.
-        margin: columns before and after the sound that show silence and are cut off in decoding; by default
-            n_fft / (2 * hop_length) for ``abslog`` and ``mellog``, else 0.
-        bins: rows of a picture: mel bands in mel modes, rows the waveform is folded into in ``raw``, else n_fft / 2.
-        img_mode: what a picture shows: ``abslog``, log magnitudes of the spectrum; ``mellog``, those in mel bands;
-            ``if``, magnitudes and instantaneous frequencies; ``ifmel``, those in mel bands, for single notes;
-            ``complex``, real and imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
-        low_hz: lowest pitch, Hz.
-        high_hz: highest pitch, Hz; below half the sample rate.
-        partials: most partials a tone can have.
-        seed: another seed, other tones.
-        labels: what networks are conditioned on: ``pitch``, the nearest MIDI note, to which the tones are then tuned.
-        preload: keep all encoded pictures in memory instead of synthesising and encoding at each access.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
-        seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
-        range_out: value range the networks see.
+        margin: silent columns at each end that decoding discards (default: n_fft / (2 * hop_length) for ``abslog`` and
+            ``mellog``, else 0).
+        bins: rows of an image: mel bands in mel modes, folded rows in ``raw``, else n_fft / 2.
+        img_mode: content of an image: ``abslog``, log magnitudes; ``mellog``, the same in mel bands; ``if``, magnitudes
+            and instantaneous frequencies; ``ifmel``, the same in mel bands, for single notes; ``complex``, real and
+            imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
+        low_hz: lowest pitch in Hz.
+        high_hz: highest pitch in Hz, below half the sample rate.
+        partials: largest number of partials.
+        seed: random seed of the tones.
+        labels: label to condition networks on: ``pitch``, the MIDI note to which tones are then tuned.
+        preload: keep all encoded images in memory.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -80,7 +77,7 @@ class TonesDataset(WaveDataset):
             raise UserError(f"TonesDataset.seed {seed} is not allowed; allowed: 0 or more")
         if not 0 < low_hz <= high_hz < frequency / 2:
             raise UserError(
-                f"TonesDataset.low_hz {low_hz} and high_hz {high_hz} are no range of pitches;"
+                f"TonesDataset.low_hz {low_hz} and high_hz {high_hz} are not range of pitches;"
                 f" allowed: above 0 and below half the sample rate, {frequency / 2:g} Hz, low_hz first"
             )
         codec = codec_for(img_mode, frequency, n_fft, hop_length, frames, margin, bins)
@@ -133,7 +130,7 @@ class TonesDataset(WaveDataset):
         after = np.maximum(time, 0.0)
         envelopes = np.exp(-np.outer(numbers**0.5, after) / decay) * numbers[:, None] ** -falloff
         stack = envelopes * np.sin(2 * np.pi * pitch * np.outer(numbers, time) + phases[: len(numbers), None])
-        # A short release, so that the end of the clip is no click.
+        # A short release, so that the end of the clip is not a click.
         release = np.minimum((length - onset - time) / (0.04 * length), 1.0)
         tone = stack.sum(axis=0) * (1 - np.exp(-after / attack * 3)) * release
         wave: Wave = (level * tone / np.abs(tone).max()).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Datasets whose pictures are encoded sounds."""
+"""Datasets whose images are encoded sounds."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from pggan_framework.data.prepare.parallel import processors
 from pggan_framework.data.prepare.sounds import FORMAT, PICTURES, encode_to_memory, read_sources, write_pictures
 from pggan_framework.errors import UserError
 from pggan_framework.registry import REGISTRY
+from pggan_framework.storage.rows import collector_waits
 
 ImgMode = str
 """The name of a registered codec: ``pggan components`` lists them."""
@@ -36,7 +37,7 @@ def codec_for(
     bins: int | None = None,
     channels: int = 1,
 ) -> Codec:
-    """The codec of a picture mode; None leaves a size to the mode's own default.
+    """The codec of an image mode; None leaves a size to the mode's own default.
 
     A codec of samples rather than frames, ``raw``, holds as many as an ``abslog`` spectrum of these sizes without a margin would.
 
@@ -47,7 +48,7 @@ def codec_for(
         hop_length: samples from column to column.
         frames: columns.
         margin: columns at each end that decoding cuts off.
-        bins: rows of a picture, whatever the mode calls them.
+        bins: rows of an image, whatever the mode calls them.
         channels: channels of a wave.
 
     Raises:
@@ -97,15 +98,15 @@ class WaveDataset(DepthDataset):
     """Base of the datasets made of sound: a subclass gives the waves, this fits the codec to them and encodes.
 
     A subclass sets what its methods need, then calls ``super().__init__``. There all sources are read once, in
-    parallel, and the codec is fitted to their sounds. Encoded pictures are float16 in (-1, 1), and equal bit for bit
-    whether they are kept in memory, come from a prepared file, or are made when asked for, in a worker process or here.
+    parallel, and the codec is fitted to their sounds. Encoded images are float16 in (-1, 1), and equal bit for bit
+    whether they are kept in memory, come from a prepared file, or are made when requested, in a worker process or here.
 
     The simplest subclass gives `__len__` and `wave` (each sound is a source). One that reads files gives
 
     - `source_count`, how many sources there are, known from the files' headers;
     - `read_source`, which runs in worker processes and must not change the dataset. A source is what is read at once:
       a file, or a stretch of a long one. It should be at most a few minutes of sound, since a few of them are in
-      memory for each process. Reading one twice gives the same bits. What cannot be read is no error: it gives no
+      memory for each process. Reading one twice gives the same bits. What cannot be read is not an error: it gives no
       waves, and the reason among the facts;
     - `add_source`, which is called in the main process, once for each source and in order, be it freshly read or
       remembered from an earlier start: here, and nowhere else, the dataset learns which sounds it has. After the last
@@ -113,13 +114,10 @@ class WaveDataset(DepthDataset):
     - `sources_fingerprint`, so that what was found can be used again.
 
     Args:
-        codec: turns waves into pictures; fitted here.
-        preload: keep all encoded pictures in memory instead of encoding at each access.
+        codec: turns waves into images; fitted here.
+        preload: keep all encoded images in memory instead of encoding at each access.
         prepared_dir: folder where what was measured and encoded is kept for the next start; None keeps nothing.
         jobs: how many processes read and encode; by default as many as there are processors.
-        model_dataset_depth_offset: log2 of the shorter side of the pictures at depth 0.
-        seed_shape: [h, w] of the pictures at depth 0 where it is not given by the offset.
-        range_out: value range the networks see.
     """
 
     codec: Codec
@@ -165,11 +163,13 @@ class WaveDataset(DepthDataset):
         """The one pass over all sources."""
         rows = read_sources(self, self._folder, self.jobs)
         bad = self.find_bad([row["facts"] for row in rows])
-        for index, row in enumerate(rows):
-            measures = [] if index in bad else row["measures"]
-            self._parts.append(len(measures))
-            self.add_source(index, len(measures), {**row["facts"], **bad.get(index, {})})
-            self._loudness += [measured["peak"] for measured in measures]
+        with collector_waits():
+            for index, row in enumerate(rows):
+                measures = [] if index in bad else row["measures"]
+                self._parts.append(len(measures))
+                facts = {**row["facts"], **bad[index]} if index in bad else row["facts"]
+                self.add_source(index, len(measures), facts)
+                self._loudness += [measured["peak"] for measured in measures]
         self.codec.fit_measures({"peak": peak} for peak in self._loudness)
 
     @property
@@ -180,7 +180,7 @@ class WaveDataset(DepthDataset):
         return dict(sorted(above.items(), key=lambda each: -each[1]))
 
     def _load(self) -> Pixels:
-        """All pictures at full size."""
+        """All images at full size."""
         if self._file is None:
             return encode_to_memory(self, self._parts, self.jobs)
         return self._file.images(range(len(self)), self.growth.max_depth)
@@ -192,7 +192,7 @@ class WaveDataset(DepthDataset):
         on. With preload, or without prepared_dir, there is nothing to do.
 
         Args:
-            progress: called with how many pictures are done, and of how many.
+            progress: called with how many images are done, and of how many.
 
         Raises:
             UserError: if the disk is full or cannot be written, or the recordings have changed.
@@ -203,7 +203,7 @@ class WaveDataset(DepthDataset):
 
     @abstractmethod
     def wave(self, index: int) -> Wave:
-        """One sound as long as a picture, [codec.samples]; the same bits each time."""
+        """One sound as long as an image, [codec.samples]; the same bits each time."""
 
     def source_count(self) -> int:
         """How many sources there are; by default one for each sound."""
@@ -232,7 +232,7 @@ class WaveDataset(DepthDataset):
         return True
 
     def encode(self, wave: Wave) -> Pixels:
-        """A sound as its picture, float16 [C, bins, frames] in (-1, 1)."""
+        """A sound as its image, float16 [C, bins, frames] in (-1, 1)."""
         return self.codec.encode(wave).astype(np.float16)
 
     def image(self, index: int) -> Pixels:

@@ -1,1 +1,1 @@
-"""Files of images: found, measured, decoded, made alike."""
+"""Image files: find, measure, decode, convert to one format."""

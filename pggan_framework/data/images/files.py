@@ -22,8 +22,10 @@ SUFFIXES = frozenset(
     ]
 )
 """Files with other endings are counted and named, and not opened."""
-MOST_PIXELS = 178_956_970
-"""Pixels of the largest image that is decoded by default: Pillow's own limit."""
+FORMATS = frozenset(["AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP"])
+"""Pillow's names of their formats. It reads more, whatever a file is called: PSD, EPS, textures of games."""
+MOST_PIXELS = 89_478_485
+"""Pixels of the largest image that is decoded by default: where Pillow warns of more. It takes up to 7 bytes each."""
 
 # What undoes each EXIF orientation: names of PIL.Image.Transpose.
 UPRIGHT = {
@@ -81,23 +83,33 @@ def open_image(file: str | Path | IO[bytes], most: int = MOST_PIXELS) -> Image:
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is no image, or has more pixels.
+        ValueError: if it is not an image, or has more pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
     # Pillow refuses only what has twice as many; the exact limit is checked here.
-    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, most)
+    if (Image.MAX_IMAGE_PIXELS or 0) < most:
+        Image.MAX_IMAGE_PIXELS = most
     try:
-        image = Image.open(file)
+        image = Image.open(file, formats=_formats())
     except UnidentifiedImageError as error:
         raise ValueError(_instead(file)) from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"more than {most:,} pixels; max_pixels allows more") from error
-    if image.width * image.height > most:
-        size = f"{image.height}x{image.width}"
+    width, height = image.size
+    if width * height > most:
         image.close()
-        raise ValueError(f"{size} is more than {most:,} pixels; max_pixels allows more")
+        raise ValueError(f"{height}x{width} is more than {most:,} pixels; max_pixels allows more")
     return image
+
+
+@lru_cache(maxsize=1)
+def _formats() -> list[str]:
+    """Those of `FORMATS` that this build of Pillow reads, in the order in which it tries them."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in Image.ID if name in FORMATS]
 
 
 def read_header(image: Image) -> Header:
@@ -116,7 +128,7 @@ def read_header(image: Image) -> Header:
         changes.append("turned upright as EXIF says")
     if (profile := image.info.get("icc_profile")) and (name := profile_name(profile, image.mode)):
         changes.append(f"converted to sRGB from {name}")
-    # A multi-picture JPEG (MPO) is a photograph with a preview, no animation.
+    # A multi-image JPEG (MPO) is a photograph with a preview, no animation.
     if image.format != "MPO" and getattr(image, "is_animated", False):
         changes.append("first frame of several used")
     deep = image.mode.startswith("I")
@@ -248,7 +260,7 @@ def _looks_whole(image: Image) -> bool:
 
 
 def _instead(file: str | Path | IO[bytes]) -> str:
-    """What a file is that is no image."""
+    """What a file is that is not an image."""
     if isinstance(file, str | Path):
         with open(file, "rb") as stream:
             head = stream.read(64)

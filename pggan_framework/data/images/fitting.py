@@ -1,4 +1,4 @@
-"""Pictures of any kind made alike: 8 bit, upright, of one colour mode and one size."""
+"""Images of any kind made alike: 8 bit, upright, of one colour mode and one size."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ Policy = Literal["none", "stretch", "crop", "pad"]
 Filter = Literal["lanczos", "bicubic", "bilinear", "hamming", "box", "nearest"]
 
 CHANNELS: dict[str, int] = {"RGB": 3, "L": 1, "RGBA": 4}
+SMALL = 1 << 15
+"""Pixels up to which turning the axes of an array is faster than copying bands one by one."""
 POLICIES = "stretch, crop (scale the shorter side, cut the middle), pad (fit, fill with the background)"
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """What is done to each picture.
+    """What is done to each image.
 
     Args:
         mode: channels of the result.
         size: [H, W] of the result; heeded by all policies but ``none``.
-        policy: what to do with pictures of other sizes; see `POLICIES`.
-        background: red, green and blue, 0 to 255, under transparent pictures and around padded ones.
+        policy: what to do with images of other sizes; see `POLICIES`.
+        background: red, green and blue, 0 to 255, under transparent images and around padded ones.
         filter: how pixels are weighted in resizing.
-        cut: what is used of the upright picture: left, top, width, height in pixels, or the side of a square in the
+        cut: what is used of the upright image: left, top, width, height in pixels, or the side of a square in the
             middle; all of it by default.
         white: level of white in integer grey images that do not state theirs.
     """
@@ -45,7 +47,7 @@ class Fitting:
     white: int = 65535
 
     def picture(self, image: Image) -> Image:
-        """A picture as it was stored -> one of `mode` and, but for the policy ``none``, `size`.
+        """An image as it was stored -> one of `mode` and, but for the policy ``none``, `size`.
 
         Raises:
             ValueError: if its pixels have no defined range, or what is to be cut out reaches beyond it.
@@ -66,19 +68,27 @@ class Fitting:
             ValueError: as `picture`, or if the result has not `size`: the file's header does not tell the truth.
         """
         picture = self.picture(image)
+        size = self.size if out is None else out.shape[1:]
+        if picture.size != (size[1], size[0]):
+            raise ValueError(f"its header says {size[0]}x{size[1]}, it is {picture.height}x{picture.width}")
+        if size[0] * size[1] <= SMALL:
+            pixels = np.asarray(picture)
+            planes = np.ascontiguousarray(pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None])
+            if out is None:
+                return planes
+            out[:] = planes
+            return out
         if out is None:
-            out = np.empty((CHANNELS[self.mode], *self.size), np.uint8)
-        if picture.size != (out.shape[2], out.shape[1]):
-            raise ValueError(f"its header says {out.shape[1]}x{out.shape[2]}, it is {picture.height}x{picture.width}")
-        for plane, band in zip(out, picture.split(), strict=True):  # faster than to turn the axes of an array
+            out = np.empty((CHANNELS[self.mode], *size), np.uint8)
+        for plane, band in zip(out, picture.split(), strict=True):  # faster than to turn the axes of a large array
             plane[:] = np.frombuffer(band.tobytes(), np.uint8).reshape(plane.shape)
         return out
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of what is used of an upright picture of `size`, [H, W].
+        """Left, top, right and bottom of what is used of an upright image of `size`, [H, W].
 
         Raises:
-            ValueError: if it reaches beyond the picture.
+            ValueError: if it reaches beyond the image.
         """
         height, width = size
         if self.cut is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Fit = Callable[["Image"], "Image"]
-"""Brings a map, a grey picture of class numbers, to the size that is wanted."""
+"""Brings a map, a grey image of class numbers, to the size that is requested."""
 
 
 class MapReader:
@@ -55,7 +55,7 @@ class MapReader:
         """The map [H, W] in a file, to size.
 
         Raises:
-            UserError: if it cannot be decoded, or has a colour or a number that is no class.
+            UserError: if it cannot be decoded, or has a colour or a number that is not a class.
         """
         from PIL import Image
 
@@ -128,9 +128,7 @@ def scan_maps(files: Sequence[Path], classes: int | None, reader: MapReader) -> 
 
 def palette(file: Path) -> list[Colour] | None:
     """The colours of a file with a palette; None of any other."""
-    from PIL import Image
-
-    with Image.open(file) as image:
+    with open_image(file) as image:
         values = image.getpalette("RGB") if image.mode == "P" else None
     return None if values is None else list(zip(values[0::3], values[1::3], values[2::3], strict=True))
 
@@ -141,7 +139,7 @@ def read_maps(path: Path, size: tuple[int, int], colours: Sequence[Colour], owne
     Files in colours have the classes' `colours`; all others class numbers.
 
     Raises:
-        UserError: if there is none, or one cannot be read or has what is no class.
+        UserError: if there is none, or one cannot be read or has what is not a class.
     """
     from PIL import Image
 
@@ -149,7 +147,7 @@ def read_maps(path: Path, size: tuple[int, int], colours: Sequence[Colour], owne
     if path.is_dir():
         files = [path / name for name in walk(path).split(SUFFIXES)[0] if "/" not in name]
     if not files:
-        raise UserError(f"{owner} {path} is no picture and no folder of pictures")
+        raise UserError(f"{owner} {path} is not an image or a folder of images")
 
     def fit(image: Image.Image) -> Image.Image:
         return image.resize((size[1], size[0]), Image.Resampling.NEAREST)

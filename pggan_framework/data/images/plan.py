@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.data.images.files import MOST_PIXELS, Header, colour, grey_levels
+from pggan_framework.data.images.degenerate import look_at
+from pggan_framework.data.images.files import MOST_PIXELS, Header, colour
 from pggan_framework.data.images.fitting import CHANNELS, POLICIES, Filter, Fitting, Mode, Policy
+from pggan_framework.data.images.survey import guess_white, survey_headers
 from pggan_framework.data.labels.labelling import FileLabels
 from pggan_framework.data.sources.base import PictureSource
 from pggan_framework.data.walk import examples, named
@@ -26,15 +27,7 @@ from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.schedules.growth import Growth
 
 FORMAT = 2
-"""Goes into the fingerprint: another one where the same source would give other pictures."""
-SURVEYED = 1024
-"""Headers that are read at a time where only the first images are used."""
-DEPTHS = (8, 10, 12, 14, 16, 20, 24, 32)
-"""Bits of a grey level that sensors and formats have."""
-DEEP_LOOKED_AT = 256
-"""Grey images of an unknown range that are decoded to find it."""
-LOOKED_AT, LOOKED_SECONDS = 24, 1.0
-"""Images that are decoded before a training to find those that teach nothing, and the time after which that stops."""
+"""Goes into the fingerprint: another one where the same source would give other images."""
 
 Size = tuple[int, int]
 BadFiles = Literal["skip", "error"]
@@ -42,20 +35,20 @@ BadFiles = Literal["skip", "error"]
 
 @dataclass(frozen=True)
 class Options:
-    """How pictures are prepared.
+    """How images are prepared.
 
     Args:
-        size: [H, W] of the pictures at full depth; by default that of all pictures, or where they are resized the
+        size: [H, W] of the images at full depth; by default that of all images, or where they are resized the
             largest square with a side of a power of two that none has to be enlarged for.
-        resize: what to do with pictures of other sizes; see `fitting.POLICIES`.
-        crop: what is used of each picture, before it is resized; see `Fitting.cut`.
+        resize: what to do with images of other sizes; see `fitting.POLICIES`.
+        crop: what is used of each image, before it is resized; see `Fitting.cut`.
         filter: how pixels are weighted in resizing.
-        colour: channels of the pictures.
-        background: colour under transparent pictures and around padded ones: a name such as white, or #rrggbb.
-        mirror: whether each picture's mirror image, left for right, is one more; all of them come after the last.
+        colour: channels of the images.
+        background: colour under transparent images and around padded ones: a name such as white, or #rrggbb.
+        mirror: whether each image's mirror image, left for right, is one more; all of them come after the last.
         max_images: use only the first so many.
-        seed_shape: [h, w] of the pictures at depth 0, where the offset does not give them.
-        depth_offset: log2 of the shorter side of the pictures at depth 0.
+        seed_shape: [h, w] of the images at depth 0, where the offset does not give them.
+        depth_offset: log2 of the shorter side of the images at depth 0.
         bad_files: whether images that cannot be read are skipped and named, or are an error.
         max_pixels: pixels that an image may have; a larger one counts as one that cannot be read.
     """
@@ -88,7 +81,7 @@ class Plan:
         headers: what is known of them, by their numbers in the source.
         unreadable: those that are not, by their numbers in the source, and why.
         guessed: what was guessed, in words.
-        fingerprint: a digest of the source, its labels and the options; empty where none was asked for.
+        fingerprint: a digest of the source, its labels and the options; empty where none was requested.
         shard: of the plan of a part, its number and how many parts there are.
     """
 
@@ -150,7 +143,7 @@ class Plan:
             )
         lines["resize"] = options.resize if options.resize == "none" else f"{options.resize}, {options.filter}"
         if options.mirror:
-            lines["mirrored"] = f"{len(good)} pictures, and each one's mirror image"
+            lines["mirrored"] = f"{len(good)} images, and each one's mirror image"
         if (found_labels := self.labels(good)) is not None and self.source.labels is not None:
             space, labels = found_labels
             of_all = np.concatenate([labels, labels]) if options.mirror else labels
@@ -171,53 +164,14 @@ class Plan:
         """What was left out by name, and why."""
         return _names(self.source, dict(sorted(unreadable.items())))
 
-    def look(self) -> dict[str, str]:
-        """Decode a few images, evenly spread, and report those that teach nothing: lines for the summary."""
-        flat: list[str] = []
-        seen: dict[bytes, str] = {}
-        equal: dict[str, str] = {}
-        looked = 0
-        begun = time.monotonic()
-        for place in np.unique(np.linspace(0, len(self.chosen) - 1, LOOKED_AT).astype(int)).tolist():
-            if time.monotonic() - begun > LOOKED_SECONDS:
-                break
-            name = self.source.name(self.chosen[place])
-            try:
-                pixels = self.pixels(self.chosen[place])
-            except Exception:  # noqa: S112 - it is named when it is used
-                continue
-            looked += 1
-            if is_flat(pixels):
-                flat.append(name)
-            elif (first := seen.setdefault(digest(pixels), name)) != name:
-                equal[name] = f"as {first}"
-        return teaching_nothing(flat, equal, f"{looked} looked at")
+    def look(self, pixels: Callable[[int], NDArray[np.uint8]] | None = None) -> dict[str, str]:
+        """Decode a few images, evenly spread, and report those that teach nothing: lines for the summary.
 
-
-def is_flat(pixels: NDArray[np.uint8]) -> bool:
-    """Whether an image [C, H, W] is of one colour."""
-    return bool((pixels == pixels[:, :1, :1]).all())
-
-
-def digest(pixels: NDArray[np.uint8]) -> bytes:
-    """What only equal images share."""
-    return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
-
-
-def teaching_nothing(flat: Sequence[str], equal: Mapping[str, str], of: str) -> dict[str, str]:
-    """Lines of a summary about images of one colour and images equal to others; none where there are none.
-
-    Args:
-        flat: names of images of one colour.
-        equal: names of images that equal another one, with which.
-        of: of how many, in words.
-    """
-    lines = {}
-    if flat:
-        lines["of one colour"] = f"{named(flat)}; of {of}"
-    if equal:
-        lines["equal to others"] = f"{named(equal)}; of {of}"
-    return lines
+        Args:
+            pixels: gives the image [C, H, W] at a place in `chosen`, where they are in memory already.
+        """
+        decode = pixels or (lambda place: self.pixels(self.chosen[place]))
+        return look_at(len(self.chosen), lambda place: self.source.name(self.chosen[place]), decode)
 
 
 def make_plan(
@@ -232,11 +186,11 @@ def make_plan(
 
     Args:
         source: where the images are.
-        where: its path, for messages.
-        options: how they are used.
+        where: the source's path, for the summary.
+        options: as they were given.
         jobs: how many processes read headers.
-        flag: what stands before an option's name in messages.
-        fingerprint: whether to compute it, for which all files are read.
+        flag: what is before an option's name in messages.
+        fingerprint: a digest of the source, its labels and the options; empty where none was requested.
 
     Raises:
         UserError: if no image can be read, the sizes do not fit, or the labels say nothing.
@@ -249,7 +203,7 @@ def make_plan(
     if min(options.size or (1, 1)) < 1:
         raise UserError(f"{flag}size is {_by(options.size or (0, 0))}; allowed: sides of 1 pixel or more")
     source.most_pixels = options.max_pixels
-    headers, unreadable = _survey(source, options.max_images, jobs)
+    headers, unreadable = survey_headers(source, options.max_images, jobs)
     if not headers:
         raise UserError(f"no readable image in {where}: {examples(_names(source, unreadable))}")
     if unreadable:
@@ -260,7 +214,9 @@ def make_plan(
         try:
             left, top, right, bottom = cut.box(header.size)
         except ValueError as error:
-            raise UserError(f"{flag}crop {_words(options.crop)} is no part of {source.name(index)}: {error}") from error
+            raise UserError(
+                f"{flag}crop {_words(options.crop)} is not part of {source.name(index)}: {error}"
+            ) from error
         after[index] = bottom - top, right - left
     size = _full_size(source, after, options, flag)
     channels = CHANNELS[options.colour]
@@ -271,7 +227,7 @@ def make_plan(
             raise
         first = source.name(next(iter(headers)))
         raise UserError(f"{first} is {_by(size)}: {error}; {flag}resize: {POLICIES}") from error
-    white, guessed = _white(source, [index for index, header in headers.items() if header.deep])
+    white, guessed = guess_white(source, [index for index, header in headers.items() if header.deep])
     fitting = Fitting(options.colour, size, options.resize, background, options.filter, options.crop, white)
     plan = Plan(source, where, options, fitting, growth, list(headers), headers, unreadable, guessed)
     plan.labels(plan.chosen)  # in vain, if they cannot be used
@@ -292,10 +248,10 @@ def check_bad(options: Options, bad: Mapping[str, str], where: str, flag: str = 
     """Refuse images that cannot be read where that is an error.
 
     Args:
-        options: their `bad_files` decides.
+        options: as they were given.
         bad: names, and why.
-        where: the source.
-        flag: what stands before an option's name.
+        where: the source's path, for the summary.
+        flag: what is before an option's name in messages.
 
     Raises:
         UserError: if it is.
@@ -308,45 +264,8 @@ def check_bad(options: Options, bad: Mapping[str, str], where: str, flag: str = 
         )
 
 
-def _survey(source: PictureSource, most: int | None, jobs: int) -> tuple[dict[int, Header], dict[int, str]]:
-    """The headers of the first `most` images that can be read, and why those among them cannot that cannot."""
-    headers: dict[int, Header] = {}
-    unreadable: dict[int, str] = {}
-    step = len(source) if most is None else max(most, SURVEYED)
-    for start in range(0, len(source), step):
-        indices = range(start, min(start + step, len(source)))
-        for index, found in zip(indices, source.headers(indices, jobs), strict=True):
-            if len(headers) == most:
-                return headers, unreadable
-            if isinstance(found, str):
-                unreadable[index] = found
-            else:
-                headers[index] = found
-    return headers, unreadable
-
-
-def _white(source: PictureSource, deep: Sequence[int]) -> tuple[int, dict[str, str]]:
-    """The level of white of grey images that do not state theirs, and what to say of the guess."""
-    if not deep:
-        return 65535, {}
-    highest = 0
-    chosen = np.unique(np.linspace(0, len(deep) - 1, DEEP_LOOKED_AT).astype(int)).tolist()
-    for place in chosen:
-        try:
-            with source.read(deep[place]) as image:
-                image.load()
-                highest = max(highest, int(grey_levels(image).max()))
-        except Exception:  # noqa: S112 - it is named when it is used
-            continue
-    bits = next(bits for bits in DEPTHS if highest < 1 << bits)
-    return (1 << bits) - 1, {
-        "guessed": f"{bits} bit, white is {(1 << bits) - 1:,}: {len(deep):,} grey images do not state their range, and"
-        f" {highest:,} is the highest level in {len(chosen):,} of them"
-    }
-
-
 def _full_size(source: PictureSource, sizes: dict[int, Size], options: Options, flag: str) -> Size:
-    """[H, W] of the pictures at full depth; `sizes` are those after cutting."""
+    """[H, W] of the images at full depth; `sizes` are those after cutting."""
     if options.resize != "none":
         shortest = min(map(min, sizes.values()))
         side = 1 << (shortest.bit_length() - 1)
@@ -357,7 +276,7 @@ def _full_size(source: PictureSource, sizes: dict[int, Size], options: Options, 
         if size != wanted:
             other = f"{flag}size is" if options.size else f"{source.name(first)} is"
             raise UserError(
-                f"{source.name(index)} is {_by(size)}, {other} {_by(wanted)}; with {flag}resize none all pictures have"
+                f"{source.name(index)} is {_by(size)}, {other} {_by(wanted)}; with {flag}resize none all images have"
                 f" one size; other policies: {POLICIES}"
             )
     return wanted

@@ -1,4 +1,4 @@
-"""What files are labelled with: by the folder they lie in, by their names, by a table, or by JSON."""
+"""What files are labelled with: by the folder they are in, by their names, by a table, or by JSON."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FileLabels:
         Args:
             space: what `collect` made of them.
             labels: [N, A].
-            what: is labelled: sounds, pictures.
+            what: is labelled: sounds, images.
         """
         words = []
         for attribute, counts in zip(space.attributes, space.counts(labels), strict=True):
@@ -77,7 +77,7 @@ def read_labels(
     continuous: Sequence[str] | None = None,
     inside: Table | None = None,
 ) -> FileLabels | None:
-    """Find the labels of files; None where none are asked for.
+    """Find the labels of files; None where none are requested.
 
     Args:
         names: the files, relative to the dataset's folder, with ``/``.
@@ -118,7 +118,7 @@ def read_labels(
                 f"{read.where} has {len(available)} {kind}: {', '.join(available)}; choose with {owner}.labels"
             )
     else:
-        available, find, source = [], (lambda name: {}), "the folders they lie in"
+        available, find, source = [], (lambda name: {}), "the folders they are in"
     chosen = available if wanted is None else list(dict.fromkeys(wanted))
     allowed = [*available, *([] if FOLDER in available else [FOLDER])]
     for attribute in chosen:
@@ -131,7 +131,7 @@ def read_labels(
     for attribute in continuous or ():
         if attribute not in chosen:
             raise UserError(
-                f"{owner}.continuous_labels '{attribute}' is no label{nearest(attribute, chosen)};"
+                f"{owner}.continuous_labels '{attribute}' is not a label{nearest(attribute, chosen)};"
                 f" allowed: {', '.join(chosen)}"
             )
     columns = _columns(names, chosen, available, find, source, matched)
@@ -180,7 +180,7 @@ def _compiled(pattern: str, owner: str) -> re.Pattern[str]:
     try:
         search = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"{owner}.labels_pattern '{pattern}' is no regular expression: {error}") from error
+        raise UserError(f"{owner}.labels_pattern '{pattern}' is not a regular expression: {error}") from error
     if not search.groupindex:
         raise UserError(
             f"{owner}.labels_pattern '{pattern}' has no named group; allowed: one or more, such as _m(?P<pitch>\\d+)_"
@@ -189,5 +189,5 @@ def _compiled(pattern: str, owner: str) -> re.Pattern[str]:
 
 
 def _folder(name: str) -> str:
-    """The first folder of a name; empty for a file that lies in none."""
+    """The first folder of a name; empty for a file that is in none."""
     return name.partition("/")[0] if "/" in name else ""

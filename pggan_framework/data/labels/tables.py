@@ -50,7 +50,7 @@ def read_table(path: Path, owner: str) -> Table:
     Text is UTF-8, UTF-16, or failing that Windows-1252; empty rows are left out. Both are noted.
 
     Raises:
-        UserError: if it is missing, is no text, or has fewer than two columns.
+        UserError: if it is missing, is not text, or has fewer than two columns.
     """
     text, notes = _text(path, f"{owner}.labels_csv")
     lines = text.splitlines()
@@ -63,7 +63,7 @@ def read_table(path: Path, owner: str) -> Table:
     reader.fieldnames = fields
     columns = list(dict.fromkeys(name for name in fields if name))
     if len(columns) < 2:
-        raise UserError(f"{path} has no column beside the files' names; its first line must name the columns")
+        raise UserError(f"{path} has no column next to the files' names; its first line must name the columns")
     rows = []
     empty = 0
     try:
@@ -74,7 +74,7 @@ def read_table(path: Path, owner: str) -> Table:
             else:
                 empty += 1
     except csv.Error as error:
-        raise UserError(f"{path} is no table: {error}, line {reader.line_num}") from error
+        raise UserError(f"{path} is not a table: {error}, line {reader.line_num}") from error
     if empty:
         notes.append(f"{empty} empty rows left out")
     likely = [name for known in NAME_COLUMNS for name in columns if name.lower() == known]
@@ -110,12 +110,12 @@ def parse_json(text: str, where: str) -> Table | None:
         None where there are no labels: they are null.
 
     Raises:
-        UserError: if it is no JSON, or has neither form.
+        UserError: if it is not JSON, or has neither form.
     """
     try:
         found = json.loads(text, object_pairs_hook=_without_doubles)
     except json.JSONDecodeError as error:
-        raise UserError(f"{where} is no JSON: {error.msg}, line {error.lineno}") from error
+        raise UserError(f"{where} is not JSON: {error.msg}, line {error.lineno}") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where} names {error} twice in one place; allowed: once") from error
     if isinstance(found, list) and found:
@@ -203,4 +203,4 @@ def _text(path: Path, flag: str) -> tuple[str, list[str]]:
                 return content.decode("cp1252"), ["read as Windows-1252, since it is not UTF-8"]
         except UnicodeDecodeError:
             pass
-    raise UserError(f"{flag} {path} cannot be read: it is no text in UTF-8, UTF-16 or Windows-1252")
+    raise UserError(f"{flag} {path} cannot be read: it is not text in UTF-8, UTF-16 or Windows-1252")

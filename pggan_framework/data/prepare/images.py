@@ -1,7 +1,7 @@
-"""Pictures into one prepared file: in parallel, stopped and continued at any time.
+"""Images into one prepared file: in parallel, stopped and continued at any time.
 
-While it is being written there is a folder ``OUT.h5.partial`` beside it, with ``pictures.h5``, laid out as it is to be;
-``blocks.jsonl``, which says how far that has come; and ``lock``.
+While it is being written there is a folder ``OUT.h5.partial`` next to it, with ``pictures.h5``, laid out as it is to
+be; ``blocks.jsonl``, which says how far that has come; and ``lock``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from pggan_framework.data.images.degenerate import digest, is_flat, teaching_nothing
 from pggan_framework.data.images.files import reason
-from pggan_framework.data.images.plan import FORMAT, Plan, check_bad, digest, is_flat, teaching_nothing
+from pggan_framework.data.images.plan import FORMAT, Plan, check_bad
 from pggan_framework.data.prepare.journal import Journal
 from pggan_framework.data.prepare.meter import Meter
 from pggan_framework.data.prepare.parallel import in_order
@@ -32,7 +33,7 @@ from pggan_framework.storage.space import require_space
 
 PICTURES, BLOCKS, COMPACT = "pictures.h5", "blocks.jsonl", "compact.h5"
 BLOCK = 4 << 20
-"""Bytes of full-size pictures in a block: they stay in the processor's cache until they are written."""
+"""Bytes of full-size images in a block: they stay in the processor's cache until they are written."""
 COPIED = 8 << 20
 """Bytes that are copied at a time."""
 
@@ -43,7 +44,7 @@ class Result:
 
     Args:
         record: what the file says of itself.
-        names: of the pictures in the file, as many as there are.
+        names: of the images in the file, as many as there are.
         unreadable: what was left out, by name, and why.
     """
 
@@ -55,7 +56,7 @@ class Result:
 def prepare_pictures(
     plan: Plan, out: Path, jobs: int, finish: Callable[[Path, Result], None], overwrite: bool = False
 ) -> Result:
-    """Write the pictures of a plan at every depth into the prepared file `out`, or go on where that was stopped.
+    """Write the images of a plan at every depth into the prepared file `out`, or continue where that was stopped.
 
     Workers write into the file themselves, each block at its place. What is broken in the middle, which only decoding
     shows, is left out, and the file closed up behind it.
@@ -68,7 +69,7 @@ def prepare_pictures(
         overwrite: whether to replace `out`, when all is done.
 
     Raises:
-        UserError: if `out` is there, the disk is full or cannot be written, or no picture can be decoded.
+        UserError: if `out` is there, the disk is full or cannot be written, or no image can be decoded.
     """
     folder = partial_folder(out)
     try:
@@ -87,13 +88,13 @@ def prepare_pictures(
 
 
 def finished_file(plan: Plan, folder: Path, jobs: int) -> tuple[Path, Result, dict[int, str]]:
-    """Write the pictures of a plan into a file in `folder`, or go on where that was stopped.
+    """Write the images of a plan into a file in `folder`, or continue where that was stopped.
 
     Returns:
-        The file, what is in it, and which of the chosen pictures, by their places, were broken, and why.
+        The file, what is in it, and which of the chosen images, by their places, were broken, and why.
 
     Raises:
-        UserError: if the disk is full, or no picture can be decoded.
+        UserError: if the disk is full, or no image can be decoded.
         OSError: if the file cannot be written.
     """
     rows = _write_blocks(plan, folder, jobs)
@@ -187,7 +188,7 @@ def _nothing_to_learn(plan: Plan, rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _close_up(plan: Plan, folder: Path, broken: dict[int, str]) -> tuple[Path, Result]:
-    """The finished file, where pictures were broken without their places, and what is in it."""
+    """The finished file, where images were broken without their places, and what is in it."""
     good = [index for place, index in enumerate(plan.chosen) if place not in broken]
     if not good:
         shutil.rmtree(folder)
@@ -218,7 +219,7 @@ def _close_up(plan: Plan, folder: Path, broken: dict[int, str]) -> tuple[Path, R
 
 
 def _lay_out(plan: Plan, path: Path, unreadable: dict[int, str]) -> None:
-    """Write the file without the pictures; `unreadable` are left out of it."""
+    """Write the file without the images; `unreadable` are left out of it."""
     good = [index for index in plan.chosen if index not in unreadable]
     names = [plan.source.name(index) for index in good]
     # Which values there are is known when all shards are finished: the index has their labels.
@@ -232,7 +233,7 @@ def _lay_out(plan: Plan, path: Path, unreadable: dict[int, str]) -> None:
 
 
 def record_of(plan: Plan, unreadable: dict[int, str]) -> dict[str, Any]:
-    """What the file says of itself, without the pictures that are `unreadable`, by their numbers in the source."""
+    """What the file says of itself, without the images that are `unreadable`, by their numbers in the source."""
     if plan.shard is not None:
         number, count = plan.shard
         return {

@@ -1,4 +1,4 @@
-"""Noting what has been written, once it is safe on the disk, beside the work."""
+"""Noting what has been written, once it is safe on the disk, next to the work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pggan_framework.storage.rows import Row, RowLog
 
 
 class Journal:
-    """Notes blocks as done when they are safe on the disk, beside the work, so that no one waits for the disk.
+    """Notes blocks as done when they are safe on the disk, next to the work, so that no one waits for the disk.
 
     Args:
         path: the file that the blocks are in.

@@ -1,4 +1,4 @@
-"""Pictures into a prepared set of several files, one finished before the next is begun, and their index at the end."""
+"""Images into a prepared set of several files, one finished before the next is begun, and their index at the end."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def shard_paths(out: Path, count: int) -> list[Path]:
 
 
 def prepare_shards(plan: Plan, out: Path, count: int, jobs: int, finish: Callable[[Path, Result], None]) -> Result:
-    """Write the pictures of a plan into `count` files and an index, or go on where that was stopped.
+    """Write the images of a plan into `count` files and an index, or continue where that was stopped.
 
-    The chosen pictures are divided evenly, in their order; of those that turn out to be broken each shard is the
+    The chosen images are divided evenly, in their order; of those that turn out to be broken each shard is the
     smaller. A shard gets its name when it is complete; the index, `out`, when all of them are.
 
     Args:
@@ -39,12 +39,12 @@ def prepare_shards(plan: Plan, out: Path, count: int, jobs: int, finish: Callabl
         finish: called with the finished index, before it gets its name.
 
     Raises:
-        UserError: if `out` is there, there are fewer pictures than shards, the disk is full or cannot be written, or no
-            picture of a shard can be decoded.
+        UserError: if `out` is there, there are fewer images than shards, the disk is full or cannot be written, or no
+            image of a shard can be decoded.
     """
     folder, total = partial_folder(out), len(plan.chosen)
     if not 1 <= count <= total:
-        raise UserError(f"--shards is {count}, and there are {total} pictures; allowed: 1 to {total}")
+        raise UserError(f"--shards is {count}, and there are {total} images; allowed: 1 to {total}")
     header = {"format": FORMAT, "fingerprint": plan.fingerprint, "shards": count}
     paths = shard_paths(out, count)
     try:

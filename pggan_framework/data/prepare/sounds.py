@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from pggan_framework.data.datasets.wave import WaveDataset
 
 FORMAT = 2
-"""Goes into the names of the folders: another one where the same files would give other rows or pictures."""
+"""Goes into the names of the folders: another one where the same files would give other rows or images."""
 READS, PICTURES, PARTIAL, BLOCKS = "reads.jsonl", "pictures.h5", "pictures.partial", "blocks.jsonl"
 PATIENCE = 5.0
 """Seconds of reading after which it is worth a file: small folders are read anew at each start, and leave nothing."""
 BLOCK = 16 << 20
-"""Bytes of full-size pictures after which a block ends; what is in work when a process dies is lost in blocks."""
+"""Bytes of full-size images after which a block ends; what is in work when a process dies is lost in blocks."""
 BATCH = 8
-"""Pictures that a process holds at a time."""
+"""Images that a process holds at a time."""
 
 
 def read_sources(dataset: WaveDataset, folder: Path | None, jobs: int) -> list[Row]:
@@ -47,7 +47,7 @@ def read_sources(dataset: WaveDataset, folder: Path | None, jobs: int) -> list[R
 
     Args:
         dataset: its `read_source` is called in `jobs` processes.
-        folder: where the rows are kept, from which a later call goes on; None keeps nothing.
+        folder: where the rows are kept, from which a later call continues; None keeps nothing.
         jobs: how many processes.
 
     Raises:
@@ -106,7 +106,7 @@ def _refresh(
     header: Mapping[str, Any],
     jobs: int,
 ) -> None:
-    """Read the sources anew whose files were touched since; where sounds have changed, drop their pictures.
+    """Read the sources anew whose files were touched since; where sounds have changed, drop their images.
 
     A file may be edited in its middle, where its digest does not look; or only have been copied.
     """
@@ -158,7 +158,7 @@ def write_pictures(
     jobs: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Encode all sounds into the prepared file ``pictures.h5`` in `folder`, or go on where that was stopped.
+    """Encode all sounds into the prepared file ``pictures.h5`` in `folder`, or continue where that was stopped.
 
     Workers write to the file themselves, each block at its place, and see it on the disk before it counts as done.
 
@@ -167,7 +167,7 @@ def write_pictures(
         parts: how many sounds each source has.
         folder: the folder of the preparation.
         jobs: how many processes.
-        progress: called with how many pictures are done, and of how many.
+        progress: called with how many images are done, and of how many.
 
     Raises:
         UserError: if the disk is full or cannot be written, the sources have changed, or what the dataset raises.
@@ -200,7 +200,7 @@ def write_pictures(
 
 
 def encode_to_memory(dataset: WaveDataset, parts: Sequence[int], jobs: int) -> Pixels:
-    """All pictures at full size, float16 [N, C, H, W], in memory that the workers share."""
+    """All images at full size, float16 [N, C, H, W], in memory that the workers share."""
     total = sum(parts)
     shared = mmap.mmap(-1, total * _picture_bytes(dataset))
     pictures: Pixels = np.frombuffer(shared, dtype=np.float16).reshape(total, *dataset.shape)
@@ -239,7 +239,7 @@ def _each_block(
 def _encode_block(
     dataset: WaveDataset, block: Block, parts: Sequence[int], put: Callable[[int, list[Pixels]], None]
 ) -> None:
-    """Read a block's sources and hand over their pictures, a few at a time, each with the first one's number."""
+    """Read a block's sources and hand over their images, a few at a time, each with the first one's number."""
     start = block.start
     for index in block.sources:
         if not parts[index]:
@@ -253,7 +253,7 @@ def _encode_block(
 
 
 def _picture_bytes(dataset: WaveDataset) -> int:
-    """Bytes of a float16 picture at full size."""
+    """Bytes of a float16 image at full size."""
     return 2 * int(np.prod(dataset.shape))
 
 

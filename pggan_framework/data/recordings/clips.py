@@ -1,4 +1,4 @@
-"""Which stretches of a recording become pictures, and how much louder or quieter they are made."""
+"""Which stretches of a recording become images, and how much louder or quieter they are made."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class ClipPolicy:
         """Where the clips of a file start, in samples from its first used one.
 
         Args:
-            name: the file's; with the seed it decides where a random stretch lies, in any process.
+            name: the file's; with the seed it decides where a random stretch is, in any process.
             length: samples of the file that are used.
         """
         if self.is_short(length):
@@ -133,6 +133,12 @@ class ClipPolicy:
             at = int.from_bytes(digest[:8], "big") * (spare + 1) >> 64
         return range(at, at + 1)
 
+    def count(self, length: int) -> int:
+        """How many clips a file gives of which `length` samples are used."""
+        if self.is_short(length):
+            return int(self.too_short == "pad")
+        return len(range(0, length - self.samples + 1, self.hop)) if self.too_long == "slices" else 1
+
     def used(self, clips: int, length: int) -> int:
-        """How many of a file's `length` samples lie in `clips` clips of it."""
+        """How many of a file's `length` samples are in `clips` clips of it."""
         return min((clips - 1) * self.hop + self.samples, length)

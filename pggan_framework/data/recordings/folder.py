@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
 from pggan_framework.audio.reading import SUFFIXES, SoundFile
+from pggan_framework.data.manifest import State
 from pggan_framework.data.recordings.clips import ClipPolicy, Survey
-from pggan_framework.data.recordings.manifest import KnownFile, State, know_files
+from pggan_framework.data.recordings.known import know_files
 from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError
+from pggan_framework.storage.rows import collector_waits
 
 BadFiles = Literal["skip", "error"]
 SHORTER = "choose fewer frames or a smaller hop_length"
@@ -49,7 +51,7 @@ class Recordings:
         policy: how they are cut.
         bad_files: whether one that cannot be read is an error.
         max_files: use only the first so many.
-        kept: the folder that remembers what was found in which file; None remembers nothing.
+        digests: whether each file's digest is needed.
 
     Raises:
         UserError: if the folder is missing or has no readable sound, or a file cannot be used and that is an error.
@@ -61,7 +63,7 @@ class Recordings:
         policy: ClipPolicy,
         bad_files: BadFiles,
         max_files: int | None,
-        kept: Path | None = None,
+        digests: bool = False,
     ) -> None:
         self.directory, self.policy, self.bad_files = directory, policy, bad_files
         owner = policy.owner
@@ -73,14 +75,17 @@ class Recordings:
         self.tree = walk(directory)
         sounds, self.others = self.tree.split(SUFFIXES)
         # In the order of paths, which is that of their parts.
-        sounds = sorted(sounds, key=lambda name: name.split("/"))[:max_files]
+        sounds = sorted(sounds, key=lambda name: name.replace("/", "\0"))[:max_files]
         self.unreadable: dict[str, str] = {}
         self.files: list[Recording] = []
-        for name, found in zip(sounds, know_files(directory, sounds, kept), strict=True):
-            if isinstance(found, KnownFile):
-                self.files.append(Recording(found.header, name, found.digest, found.state))
-            else:
-                self.unreadable[name] = str(found)
+        known = know_files(directory, sounds, digests)
+        with collector_waits():
+            for name, found in zip(sounds, known, strict=True):
+                if isinstance(found, tuple):
+                    header, state, digest = found
+                    self.files.append(Recording(header, name, digest, state))
+                else:
+                    self.unreadable[name] = str(found)
         if self.unreadable and bad_files == "error":
             self._refuse_bad(*next(iter(self.unreadable.items())))
         if not self.files:
@@ -114,7 +119,7 @@ class Recordings:
 
     def shorten(self, number: int, frames: int) -> None:
         """Learn that a file ends after so many samples at its own rate, before its header says."""
-        self.files[number].header = replace(self.files[number].header, frames=frames)
+        self.files[number].header = self.files[number].header._replace(frames=frames)
 
     def note(self, number: int, survey: Survey | None, clips: int, lost: int, fault: str | None) -> None:
         """Remember what reading a file, or a stretch of it, has given.
@@ -144,16 +149,17 @@ class Recordings:
     def _check_headers(self) -> None:
         """Stop at files too short by their headers, unless they are to be padded or left out."""
         policy = self.policy
-        lengths = {file.name: file.header.length_at(policy.sample_rate) for file in self.files}
-        short = [name for name, length in lengths.items() if policy.is_short(length)]
+        if policy.too_short == "pad":
+            return
+        short = [file for file in self.files if policy.is_short(file.header.length_at(policy.sample_rate))]
         if short and policy.too_short == "error":
-            self._refuse_short(short[0], lengths[short[0]], len(short) - 1)
+            self._refuse_short(short[0].name, short[0].header.length_at(policy.sample_rate), len(short) - 1)
         if len(short) == len(self.files) and policy.too_short == "reject":
             self._refuse_all_short()
 
     def _refuse_bad(self, name: str, reason: str) -> NoReturn:
         raise UserError(
-            f"{name} in {self.directory} cannot be used: {reason}; mend or remove it, or set"
+            f"{name} in {self.directory} cannot be used: {reason}; fix or remove it, or set"
             f" {self.policy.owner}.bad_files to skip"
         )
 
@@ -171,7 +177,7 @@ class Recordings:
 
     def _refuse_short(self, name: str, length: int, more: int = 0) -> NoReturn:
         raise UserError(
-            f"{name} is shorter than one picture{self._trimmed}: {length} samples"
+            f"{name} is shorter than one image{self._trimmed}: {length} samples"
             f" ({length / self.policy.sample_rate:.3f} s), needed are {self._needed}"
             + (f"; so are {more} more of {len(self.files)} files" if more else "")
             + f"; set {self.policy.owner}.too_short to pad or reject, or {SHORTER}"
@@ -179,7 +185,7 @@ class Recordings:
 
     def _refuse_all_short(self) -> NoReturn:
         raise UserError(
-            f"all {len(self.files)} sounds of {self.directory} are shorter than one picture{self._trimmed} and"
+            f"all {len(self.files)} sounds of {self.directory} are shorter than one image{self._trimmed} and"
             f" rejected; needed are {self._needed}; set {self.policy.owner}.too_short to pad, or {SHORTER}"
         )
 

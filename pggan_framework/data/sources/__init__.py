@@ -1,1 +1,1 @@
-"""Where `pggan prepare` takes pictures from: one class for each kind of source, found by `opening.open_source`."""
+"""Where `pggan prepare` takes images from: one class for each kind of source, found by `opening.open_source`."""

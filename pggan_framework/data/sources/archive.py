@@ -1,4 +1,4 @@
-"""Zips and tars of pictures. Nothing of them is unpacked to the disk."""
+"""Zips and tars of images. Nothing of them is unpacked to the disk."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tar
 
 
 class ArchiveSource(PictureSource):
-    """Pictures in an archive, in order of their names; members that are no pictures, or hidden, are passed over.
+    """Images in an archive, in order of their names; members that are not images, or hidden, are passed over.
 
     Args:
         path: the file.
-        labels: which labels are asked for; ``folder`` is the first folder inside that a picture lies in.
+        labels: which labels are requested; ``folder`` is the first folder inside that an image is in.
         names: of all members that are files.
         inside: labels that came with the images.
 
     Raises:
-        UserError: if a member's path leads out of the archive, there is no picture, or one has no label.
+        UserError: if a member's path leads out of the archive, there is no image, or one has no label.
     """
 
     def __init__(self, path: Path, labels: LabelChoice, names: Sequence[str], inside: Table | None = None) -> None:
@@ -94,18 +94,18 @@ class ArchiveSource(PictureSource):
 
 
 class ZipSource(ArchiveSource):
-    """Pictures in a zip.
+    """Images in a zip.
 
     Args:
         path: the file.
-        labels: which labels are asked for.
+        labels: which labels are requested.
         inside: labels that came with the images.
 
     Raises:
         UserError: if it is damaged, or as `ArchiveSource`.
     """
 
-    words = "a zip of pictures"
+    words = "a zip of images"
 
     def __init__(self, path: Path, labels: LabelChoice, inside: Table | None = None) -> None:
         try:
@@ -116,7 +116,7 @@ class ZipSource(ArchiveSource):
         super().__init__(path, labels, [member.filename for member in self._members], inside)
 
     def identity(self) -> bytes:
-        """Digest of each picture's name, length and checksum."""
+        """Digest of each image's name, length and checksum."""
         digest = hashlib.sha256()
         for name, place in zip(self._names, self._places, strict=True):
             digest.update(f"\n{name} {self._members[place].file_size} {self._members[place].CRC}".encode())
@@ -132,20 +132,20 @@ class ZipSource(ArchiveSource):
 
 
 class TarSource(ArchiveSource):
-    """Pictures in a tar, plain or packed by gzip, bzip2 or xz.
+    """Images in a tar, plain or packed by gzip, bzip2 or xz.
 
     Links and devices in it are passed over. A packed one has no places to jump to: each process unpacks it once, in
     memory, as it goes along.
 
     Args:
         path: the file.
-        labels: which labels are asked for.
+        labels: which labels are requested.
 
     Raises:
         UserError: if it is damaged, or as `ArchiveSource`.
     """
 
-    words = "a tar of pictures (plain, gz, bz2, xz)"
+    words = "a tar of images (plain, gz, bz2, xz)"
 
     def __init__(self, path: Path, labels: LabelChoice) -> None:
         try:
@@ -157,7 +157,7 @@ class TarSource(ArchiveSource):
         super().__init__(path, labels, [member.name for member in files])
 
     def identity(self) -> bytes:
-        """Digest of each picture's name, length and date, and of the length of the archive."""
+        """Digest of each image's name, length and date, and of the length of the archive."""
         digest = hashlib.sha256(str(self.path.stat().st_size).encode())
         for name, place in zip(self._names, self._places, strict=True):
             digest.update(f"\n{name} {self._members[place][1:]}".encode())

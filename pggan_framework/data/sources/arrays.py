@@ -1,4 +1,4 @@
-"""Pictures and labels that are arrays of numbers."""
+"""Images and labels that are arrays of numbers."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ CHANNELS = (1, 3, 4)
 
 
 class ArraySource(PictureSource):
-    """Pictures that are all in memory.
+    """Images that are all in memory.
 
     Args:
         path: where they come from.
         pictures: uint8 [N, C, H, W], C one of `CHANNELS`.
-        names: of every picture.
-        available: every attribute, with the value of every picture.
-        labels: which of them are asked for.
+        names: of every image.
+        available: every attribute, with the value of every image.
+        labels: which of them are requested.
 
     Raises:
-        UserError: if there is no picture, or no such label.
+        UserError: if there is no image, or no such label.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ArraySource(PictureSource):
         labels: LabelChoice,
     ) -> None:
         if not len(pictures):
-            raise UserError(f"no picture in {path}")
+            raise UserError(f"no image in {path}")
         self.path = path
         self.one_size = (pictures.shape[2], pictures.shape[3])
         self.labels = labels_of_own(available, labels, str(path))
@@ -59,7 +59,7 @@ class ArraySource(PictureSource):
         return self._names[index]
 
     def read(self, index: int) -> Image:
-        """The picture, grey, in colour, or in colour with transparency."""
+        """The image, grey, in colour, or in colour with transparency."""
         return to_picture(self._pictures[index])
 
     def identity(self) -> bytes:
@@ -68,7 +68,7 @@ class ArraySource(PictureSource):
 
 
 def to_picture(pixels: NDArray[np.uint8]) -> Image:
-    """Pixels [C, H, W] as a picture.
+    """Pixels [C, H, W] as an image.
 
     Raises:
         ValueError: if C is none of `CHANNELS`.
@@ -85,13 +85,13 @@ def load_labels(file: Path, count: int) -> dict[str, list[str]]:
 
     Args:
         file: the file.
-        count: how many pictures there are.
+        count: how many images there are.
 
     Returns:
         As `columns`.
 
     Raises:
-        UserError: if it cannot be read, would run code, or has labels of another number of pictures.
+        UserError: if it cannot be read, would run code, or has labels of another number of images.
     """
     try:
         with file.open("rb") as opened:
@@ -101,7 +101,7 @@ def load_labels(file: Path, count: int) -> dict[str, list[str]]:
     if not isinstance(labels, np.ndarray) or labels.ndim not in (1, 2) or labels.dtype.kind not in "biuf":
         raise UserError(f"{file} holds no labels; allowed: an array of numbers, [N] or [N, K]")
     if len(labels) != count:
-        raise UserError(f"{file} has labels of shape {list(labels.shape)}; there are {count} pictures")
+        raise UserError(f"{file} has labels of shape {list(labels.shape)}; there are {count} images")
     return columns(labels)
 
 
@@ -109,7 +109,7 @@ def columns(labels: NDArray[Any]) -> dict[str, list[str]]:
     """Labels as attributes.
 
     Numbers [N] and one-hot rows [N, K] are the attribute ``class``, its number. Other rows are ``label_0``, ``label_1``
-    ... ``label_K-1``. Rows of no numbers, [N, 0], are no attribute.
+    ... ``label_K-1``. Rows of no numbers, [N, 0], are not an attribute.
     """
     rows = labels.reshape(len(labels), -1)
     if rows.shape[1] > 1 and np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():

@@ -1,4 +1,4 @@
-"""What every source of pictures can do, and how their labels are chosen."""
+"""What every source of images can do, and how their labels are chosen."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Columns = dict[str, list[str]]
-"""By the attributes' names, the value of every picture as text, in the order of the pictures."""
+"""By the attributes' names, the value of every image as text, in the order of the images."""
 TOGETHER = 128
 """Headers that a process reads at a time."""
 
 
 @dataclass(frozen=True)
 class LabelChoice:
-    """Which labels are asked for; without any of these, none are.
+    """Which labels are requested; without any of these, none are.
 
     Args:
         names: the attributes, by name.
-        csv: a table of labels, for sources whose pictures have names.
-        pattern: a regular expression with named groups, searched in the pictures' names.
+        csv: a table of labels, for sources whose images have names.
+        pattern: a regular expression with named groups, searched in the images' names.
         json: a JSON file of labels.
         continuous: those of the attributes that are numbers in a range.
-        owner: what stands before ``labels`` in messages: ``--`` or ``DefaultImageFolderDataset.``.
+        owner: what is before ``labels`` in messages: ``--`` or ``DefaultImageFolderDataset.``.
     """
 
     names: Sequence[str] | None = None
@@ -46,61 +46,61 @@ class LabelChoice:
 
     @property
     def any(self) -> bool:
-        """Whether any are asked for."""
+        """Whether any are requested."""
         return any(given is not None for given in (self.names, self.csv, self.pattern, self.json, self.continuous))
 
 
 class PictureSource(ABC):
-    """Pictures that can be had one by one, in any order, in any process.
+    """Images that can be had one by one, in any order, in any process.
 
     A subclass is made from a path and a `LabelChoice`, and sets `labels` and `continuous`, for which there are
     `labels_by_name` and `labels_of_own`. It is passed to processes by fork, and has to be picklable: a handle is opened
     where it is first used and never shared between processes.
 
     Raises:
-        UserError: from the constructor, if the source cannot be read, has no pictures or not the labels asked for.
+        UserError: from the constructor, if the source cannot be read, has no images or not the labels requested.
     """
 
     words: ClassVar[str]
     """The kind of source, for messages: ``a zip of pictures``."""
     labels: Columns | None = None
-    """The value of every attribute for each of the pictures, the broken ones too; None where none are asked for."""
+    """The value of every attribute for each of the images, the broken ones too; None where none are requested."""
     continuous: tuple[str, ...] = ()
     """The attributes that are numbers in a range."""
     labels_from: str = ""
     """Where the labels come from, in words; empty for the source itself."""
     one_size: tuple[int, int] | None = None
-    """[H, W] of every picture where it is known that they have one; else their headers are read."""
+    """[H, W] of every image where it is known that they have one; else their headers are read."""
     most_pixels: int = MOST_PIXELS
-    """Pixels that a picture may have; a larger one counts as unreadable."""
+    """Pixels that an image may have; a larger one counts as unreadable."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many pictures there are, readable or not."""
+        """How many images there are, readable or not."""
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """Where a picture comes from, in the source: no two have one name. Goes into messages and into the file."""
+        """Where an image comes from, in the source: no two have one name. Goes into messages and into the file."""
 
     @abstractmethod
     def read(self, index: int) -> Image:
-        """A picture as it is stored, in any mode, decoded or (`PIL.Image.open`) about to be; its EXIF is heeded later.
+        """An image as it is stored, in any mode, decoded or (`PIL.Image.open`) about to be; its EXIF is heeded later.
 
         Raises:
             OSError: if it cannot be read.
-            ValueError: if what is there is no picture.
+            ValueError: if what is there is no image.
         """
 
     @abstractmethod
     def identity(self) -> bytes:
-        """What differs where the pictures do, cheaply: names, lengths, checksums that are at hand. Not the labels."""
+        """What differs where the images do, cheaply: names, lengths, checksums that are at hand. Not the labels."""
 
     def described(self) -> dict[str, str]:
-        """Lines of the summary that say more than how many pictures of which size there are."""
+        """Lines of the summary that say more than how many images of which size there are."""
         return {}
 
     def headers(self, indices: range, jobs: int) -> list[Header | str]:
-        """What is known of some pictures before they are decoded; of those that cannot be read, why.
+        """What is known of some images before they are decoded; of those that cannot be read, why.
 
         Args:
             indices: which.
@@ -130,12 +130,12 @@ class PictureSource(ABC):
 def labels_by_name(
     names: Sequence[str], choice: LabelChoice, inside: Table | None = None
 ) -> tuple[Columns | None, tuple[str, ...], str]:
-    """Labels of pictures with names: by folder, by the names themselves, from a table or from JSON.
+    """Labels of images with names: by folder, by the names themselves, from a table or from JSON.
 
     Args:
-        names: of all pictures, relative to the source, with ``/``.
-        choice: what is asked for.
-        inside: labels that came with the pictures.
+        names: of all images, relative to the source, with ``/``.
+        choice: what is requested.
+        inside: labels that came with the images.
 
     Returns:
         `PictureSource.labels`, `PictureSource.continuous`, and where they come from, in words.
@@ -153,11 +153,11 @@ def labels_by_name(
 
 
 def labels_of_own(available: Mapping[str, Sequence[object]], choice: LabelChoice, where: str) -> Columns | None:
-    """The labels asked for, of those that a source has in itself.
+    """The labels requested, of those that a source has in itself.
 
     Args:
-        available: all attributes it has, with the value of every picture.
-        choice: what is asked for; `PictureSource.continuous` is then ``tuple(choice.continuous or ())``.
+        available: all attributes it has, with the value of every image.
+        choice: what is requested; `PictureSource.continuous` is then ``tuple(choice.continuous or ())``.
         where: the source, for messages.
 
     Raises:
@@ -166,7 +166,7 @@ def labels_of_own(available: Mapping[str, Sequence[object]], choice: LabelChoice
     for name, value in (("csv", choice.csv), ("pattern", choice.pattern), ("json", choice.json)):
         if value is not None:
             raise UserError(
-                f"{choice.owner}labels_{name} {value} is for pictures in files; {where} has labels of its own:"
+                f"{choice.owner}labels_{name} {value} is for images in files; {where} has labels of its own:"
                 f" {', '.join(available) or 'none'}"
             )
     for name in choice.continuous or ():

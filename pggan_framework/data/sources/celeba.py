@@ -28,16 +28,16 @@ BOX = (89 - 64, 121 - 64, 89 + 64, 121 + 64)
 class CelebASource(PictureSource):
     """The folder or zip ``img_align_celeba``, or a folder that has it, alone or in ``Img``.
 
-    Of each picture the middle 128x128 of the face are cut out, as the original PGGAN tool and the GAN zoo's
+    Of each image the middle 128x128 of the face are cut out, as the original PGGAN tool and the GAN zoo's
     ``celeba_cropped`` do. Labels are the attributes of ``list_attr_celeba.txt`` by their names, each yes or no; the
-    list lies beside the folder, in ``Anno``, or in the zip.
+    list is next to the folder, in ``Anno``, or in the zip.
 
     Args:
         path: the folder, or the zip.
-        labels: which labels are asked for.
+        labels: which labels are requested.
 
     Raises:
-        UserError: if it is damaged, there is no picture, or labels are asked for that are not there.
+        UserError: if it is damaged, there is no image, or labels are requested that are not there.
     """
 
     words = "CelebA (the folder or zip img_align_celeba)"
@@ -62,7 +62,7 @@ class CelebASource(PictureSource):
         """The part that is cut out.
 
         Raises:
-            OSError: if the picture cannot be read.
+            OSError: if the image cannot be read.
             ValueError: if it is not 178x218.
         """
         with self._whole.read(index) as picture:
@@ -82,7 +82,7 @@ class CelebASource(PictureSource):
 
 
 def is_celeba(path: Path) -> bool:
-    """Whether a path is CelebA's folder of faces, one that has it, or a zip whose first picture lies in it."""
+    """Whether a path is CelebA's folder of faces, one that has it, or a zip whose first image is in it."""
     try:
         if path.is_dir():
             return _folder(path) is not None
@@ -110,7 +110,7 @@ def _labels(
         return "", None
     file, text = _find_list(places)
     if file is None:
-        raise UserError(f"no {ATTRIBUTES[0]} in {where} or beside it; labels need it")
+        raise UserError(f"no {ATTRIBUTES[0]} in {where} or next to it; labels need it")
     attributes, rows = _parse(text, file, set(labels.names or ()))
     missing = [name for name in names if PurePosixPath(name).name not in rows]
     if missing and labels.names:
@@ -141,16 +141,16 @@ def _find_list(places: Sequence[Path]) -> tuple[str | None, str]:
 
 
 def _parse(text: str, file: str, wanted: set[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """The attributes' names, and for each picture yes or no for those that are wanted, in the names' order.
+    """The attributes' names, and for each image yes or no for those that are requested, in the names' order.
 
     Raises:
         UserError: if it is no such list.
     """
     lines = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
-    if lines and len(lines[0]) == 1 and lines[0][0].isdigit():  # how many pictures there are
+    if lines and len(lines[0]) == 1 and lines[0][0].isdigit():  # how many images there are
         lines = lines[1:]
     if len(lines) < 2:
-        raise UserError(f"{file} is no list of attributes; due are a line of names and a line for each picture")
+        raise UserError(f"{file} is not a list of attributes; due are a line of names and a line for each image")
     attributes = lines[0][1:] if len(lines[0]) == len(lines[1]) else lines[0]
     places = [place for place, attribute in enumerate(attributes, 1) if attribute in wanted]
     rows: dict[str, list[str]] = {}

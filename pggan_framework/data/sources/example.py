@@ -16,7 +16,7 @@ def parse_example(message: bytes) -> dict[str, Value]:
 
     The message is ``Example {Features features = 1}``, ``Features {map<string, Feature> feature = 1}``, ``Feature
     {oneof {BytesList bytes_list = 1, FloatList float_list = 2, Int64List int64_list = 3}}``, and each list ``{repeated
-    value = 1}``. Fields with other numbers are passed over, as the format asks for.
+    value = 1}``. Fields with other numbers are passed over, as the format requires.
 
     Raises:
         ValueError: if it is no such message.
@@ -75,9 +75,9 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif kind in (FIXED32, FIXED64):
             length = 4 if kind == FIXED32 else 8
         else:
-            raise ValueError("it is no Example of TensorFlow's")
+            raise ValueError("it is not an Example of TensorFlow's")
         if place + length > len(message):
-            raise ValueError("it is no Example of TensorFlow's, or is cut short")
+            raise ValueError("it is not an Example of TensorFlow's, or is cut short")
         yield tag >> 3, message[place : place + length]
         place += length
 
@@ -93,4 +93,4 @@ def _varint(message: memoryview, place: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, place
-    raise ValueError("it is no Example of TensorFlow's, or is cut short")
+    raise ValueError("it is not an Example of TensorFlow's, or is cut short")

@@ -28,7 +28,7 @@ class FolderSource(PictureSource):
 
     Args:
         path: the folder.
-        labels: which labels are asked for; ``folder`` is the first folder below `path` that a file lies in.
+        labels: which labels are requested; ``folder`` is the first folder below `path` that a file is in.
         inside: labels that came with the images.
 
     Raises:
@@ -66,10 +66,14 @@ class FolderSource(PictureSource):
         place = {self._names[index]: index for index in indices}
 
         def compute(names: Sequence[str]) -> Iterable[Any]:
-            return self._read_headers([place[name] for name in names], jobs)
+            # Unreadable files are looked at again each time: another Pillow may read them.
+            for found in self._read_headers([place[name] for name in names], jobs):
+                yield ValueError(found) if isinstance(found, str) else found
 
         found = self._remember(f"header {self.most_pixels}", list(place), compute)
-        return [row if isinstance(row, str) else Header(tuple(row[0]), row[1], tuple(row[2])) for row in found]
+        return [
+            str(row) if isinstance(row, ValueError) else Header(tuple(row[0]), row[1], tuple(row[2])) for row in found
+        ]
 
     def identity(self) -> bytes:
         """Digest of each file's name and of all its bytes."""
@@ -90,7 +94,9 @@ class FolderSource(PictureSource):
     def _remember(self, kind: str, names: Sequence[str], compute: Any) -> list[Any]:
         if self._manifest is None:
             self._manifest = Manifest(self.path)
-        return self._manifest.remember(kind, names, compute)
+        found = self._manifest.remember(kind, names, compute)
+        self._manifest.save()
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_manifest": None}

@@ -21,16 +21,16 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 class H5Source(PictureSource):
-    """The largest pictures of an HDF5 file of data sets ``data{h}x{w}``, uint8 [N, C, h, w].
+    """The largest images of an HDF5 file of data sets ``data{h}x{w}``, uint8 [N, C, h, w].
 
     Labels are a prepared file's own, or ``<file>-labels.npy``: the attribute ``class``, its number.
 
     Args:
         path: the file.
-        labels: which labels are asked for.
+        labels: which labels are requested.
 
     Raises:
-        UserError: if it is damaged, holds no pictures but sounds, or has no such labels.
+        UserError: if it is damaged, holds no images but sounds, or has no such labels.
     """
 
     words = "an HDF5 file of the original PGGAN tool, or a prepared file"
@@ -40,7 +40,7 @@ class H5Source(PictureSource):
         top = read_levels(path)[0]
         if top.dtype != np.uint8 or top.shape[1] not in CHANNELS:
             raise UserError(
-                f"{path} holds no pictures but {top.shape[1]} channels of {top.dtype}; allowed: uint8, of"
+                f"{path} holds no images but {top.shape[1]} channels of {top.dtype}; allowed: uint8, of"
                 f" {', '.join(map(str, CHANNELS))} channels"
             )
         self._data = OldH5Dataset(path, use_labels=labels.any)
@@ -57,11 +57,11 @@ class H5Source(PictureSource):
         return len(self._data)
 
     def name(self, index: int) -> str:
-        """The picture's place in the file; the first is 0."""
-        return f"picture {index}"
+        """The image's place in the file; the first is 0."""
+        return f"image {index}"
 
     def read(self, index: int) -> Image:
-        """The picture at the largest size."""
+        """The image at the largest size."""
         try:
             return to_picture(self._data.image(index).astype(np.uint8, copy=False))
         except UserError as error:

@@ -26,19 +26,19 @@ PICTURES = re.compile(r"(?P<set>.*)images[-.]idx3-ubyte(\.gz)?")
 TRAINING = "train-"
 _CHUNK = 16 << 20
 SIDE, BORDER = 28, 2
-"""Pixels of MNIST's pictures, and of what is put on each side of them."""
+"""Pixels of MNIST's images, and of what is put on each side of them."""
 
 
 class IDXSource(ArraySource):
-    """Grey pictures of an IDX file; of a folder, those of the training set where there are several.
+    """Grey images of an IDX file; of a folder, those of the training set where there are several.
 
     Those of 28x28 get two black pixels on each side, as the original PGGAN tool gives them, so that 32x32 can be grown.
-    Labels are those of ``train-labels-idx1-ubyte`` beside ``train-images-idx3-ubyte``, packed or not: the attribute
+    Labels are those of ``train-labels-idx1-ubyte`` next to ``train-images-idx3-ubyte``, packed or not: the attribute
     ``class``, its number.
 
     Args:
         path: the file, or the folder.
-        labels: which labels are asked for.
+        labels: which labels are requested.
 
     Raises:
         UserError: if a file is damaged, or is another one than its name says.
@@ -53,22 +53,22 @@ class IDXSource(ArraySource):
         if labels.any and (beside := _labels_of(self.file)):
             classes = read_idx(beside, 1)
             if len(classes) != len(pictures):
-                raise UserError(f"{self.file} has {len(pictures)} pictures, but {beside} has {len(classes)} labels")
+                raise UserError(f"{self.file} has {len(pictures)} images, but {beside} has {len(classes)} labels")
             available = {"class": classes.tolist()}
-        names = [f"picture {index}" for index in range(len(pictures))]
+        names = [f"image {index}" for index in range(len(pictures))]
         self._padded = pictures.shape[1:] == (SIDE, SIDE)
         if self._padded:
             pictures = np.pad(pictures, ((0, 0), (BORDER, BORDER), (BORDER, BORDER)))
         super().__init__(path, pictures[:, None], names, available, labels)
 
     def described(self) -> dict[str, str]:
-        """The file that is read, and what is put around the pictures."""
+        """The file that is read, and what is put around the images."""
         around = {"border": f"{BORDER} black pixels around 28x28, as the original PGGAN tool"} if self._padded else {}
         return {"read from": self.file.name} | around
 
 
 def is_idx(path: Path) -> bool:
-    """Whether a path is an IDX file of pictures by its name, or a folder that has one."""
+    """Whether a path is an IDX file of images by its name, or a folder that has one."""
     if path.is_dir():
         return any(PICTURES.fullmatch(file.name) for file in path.glob("*images*ubyte*"))
     return path.is_file() and PICTURES.fullmatch(path.name) is not None
@@ -88,7 +88,7 @@ def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
     start, wanted = 4 + 4 * dimensions, bytes([0, 0, 8, dimensions])
     if len(content) < start or content[:4] != wanted:
         raise UserError(
-            f"{file} is no IDX file of uint8 in {dimensions} dimensions: it begins with"
+            f"{file} is not an IDX file of uint8 in {dimensions} dimensions: it begins with"
             f" {content[:4].hex() or 'nothing'}, and {wanted.hex()} is due"
         )
     shape = struct.unpack_from(f">{dimensions}I", content, 4)
@@ -100,7 +100,7 @@ def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
 
 
 def _chosen(folder: Path) -> Path:
-    """The file of pictures in a folder that is to be read.
+    """The file of images in a folder that is to be read.
 
     Raises:
         UserError: if there are several, and not one of them alone is of a training set.
@@ -113,6 +113,6 @@ def _chosen(folder: Path) -> Path:
 
 
 def _labels_of(pictures: Path) -> Path | None:
-    """The file of labels beside one of pictures."""
+    """The file of labels next to one of images."""
     name = pictures.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
     return next((file for end in ("", ".gz") if (file := pictures.with_name(name + end)).is_file()), None)

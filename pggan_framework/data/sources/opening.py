@@ -33,7 +33,7 @@ class Kind(NamedTuple):
 
 
 KINDS = [
-    # The first one that detects takes it: special kinds of zips, tars and folders stand before the general ones.
+    # The first one that detects takes it: special kinds of zips, tars and folders are before the general ones.
     Kind(is_h5, H5Source, H5Source.words),
     Kind(is_tfrecords, TFRecordsSource, TFRecordsSource.words),
     Kind(is_stylegan_zip, StyleGANZip, StyleGANZip.words),
@@ -52,7 +52,7 @@ def open_source(path: Path, labels: LabelChoice | None = None) -> PictureSource:
 
     Args:
         path: a file or a folder.
-        labels: which labels are asked for; none by default.
+        labels: which labels are requested; none by default.
 
     Raises:
         UserError: if there is nothing, it is of no known kind, or what its class raises.
@@ -63,4 +63,4 @@ def open_source(path: Path, labels: LabelChoice | None = None) -> PictureSource:
     for kind in KINDS:
         if kind.detects(path):
             return kind.opens(path, labels or LabelChoice())
-    raise UserError(f"{path} is no source of pictures; allowed: {', '.join(kind.words for kind in KINDS)}")
+    raise UserError(f"{path} is not a source of images; allowed: {', '.join(kind.words for kind in KINDS)}")

@@ -41,7 +41,7 @@ class Bounded:
             OSError: if they are too many.
         """
         if not 0 <= size <= LARGEST:
-            raise OSError(f"it asks for {size:,} bytes at once; allowed: {LARGEST:,}")
+            raise OSError(f"it requests {size:,} bytes at once; allowed: {LARGEST:,}")
         self._check(self._stream.tell() + size - LARGEST)
         content: bytes = self._stream.read(size)
         return content

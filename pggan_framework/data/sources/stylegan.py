@@ -23,7 +23,7 @@ class StyleGANZip(ZipSource):
 
     Args:
         path: the file.
-        labels: which labels are asked for.
+        labels: which labels are requested.
 
     Raises:
         UserError: if it is damaged, ``dataset.json`` has another form, or an image has no label in it.
@@ -45,7 +45,7 @@ class StyleGANFolder(FolderSource):
 
     Args:
         path: the folder.
-        labels: which labels are asked for.
+        labels: which labels are requested.
 
     Raises:
         UserError: if ``dataset.json`` has another form, or an image has no label in it.

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NAME = re.compile(r"(?P<name>.*)-r(?P<log2>\d\d)\.tfrecords")
-"""Files are named after the binary logarithm of the pictures' side."""
+"""Files are named after the binary logarithm of the images' side."""
 HEADER, FOOTER = 12, 4
 """Bytes of a record before its data (their length, uint64, and that length's checksum) and after (their checksum)."""
 
 
 class TFRecordsSource(PictureSource):
-    """Pictures of a file ``name-r07.tfrecords``; of a folder of them, those of the largest pictures.
+    """Images of a file ``name-r07.tfrecords``; of a folder of them, those of the largest images.
 
     Each record is an Example with the features ``shape``, int64 [3], and ``data``, uint8 [C, H, W]. Both of its
     checksums are checked: that of the length at once, for all records, that of the data when they are read. Labels,
-    one-hot or other rows, are those of the first ``*.labels`` beside it.
+    one-hot or other rows, are those of the first ``*.labels`` next to it.
 
     Args:
         path: the file, or the folder.
-        labels: which labels are asked for: ``class``, or ``label_0``, ``label_1`` ...
+        labels: which labels are requested: ``class``, or ``label_0``, ``label_1`` ...
 
     Raises:
         UserError: if a file is cut short or damaged, holds other records, or there are no such labels.
@@ -49,7 +49,7 @@ class TFRecordsSource(PictureSource):
         self.file = _largest(path) if path.is_dir() else path
         self._records = _scan(self.file)
         if not self._records:
-            raise UserError(f"no picture in {self.file}")
+            raise UserError(f"no image in {self.file}")
         try:
             _, height, width = self._pixels(0).shape
         except (OSError, ValueError) as error:
@@ -70,7 +70,7 @@ class TFRecordsSource(PictureSource):
         return f"record {index}"
 
     def read(self, index: int) -> Image:
-        """The record's picture."""
+        """The record's image."""
         return to_picture(self._pixels(index))
 
     def identity(self) -> bytes:
@@ -130,7 +130,7 @@ def is_tfrecords(path: Path) -> bool:
 
 
 def _largest(folder: Path) -> Path:
-    """The file of the largest pictures in a folder.
+    """The file of the largest images in a folder.
 
     Raises:
         UserError: if there are files of two sets.

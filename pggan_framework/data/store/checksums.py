@@ -1,4 +1,4 @@
-"""CRC-32 of every picture of a prepared file, compared the first time that a process reads the picture.
+"""CRC-32 of every image of a prepared file, compared the first time that a process reads the image.
 
 Each level ``data64x64`` has a data set ``crc32_data64x64``, uint32 [N]; the file's attribute ``crc32`` has, as JSON,
 those of the other data sets. Files of earlier releases have none and are read without.
@@ -27,7 +27,7 @@ ATTRIBUTE = "crc32"
 
 
 class Checksums:
-    """The checksums of a level's pictures.
+    """The checksums of a level's images.
 
     Args:
         path: the file, for messages.
@@ -40,7 +40,7 @@ class Checksums:
         self._seen = bytearray(len(sums))
 
     def check(self, row: int, picture: NDArray[Any]) -> None:
-        """Compare a picture, [C, h, w] and contiguous, if it is read for the first time.
+        """Compare an image, [C, h, w] and contiguous, if it is read for the first time.
 
         Raises:
             DamagedError: if it is not what was written.
@@ -49,14 +49,14 @@ class Checksums:
             return
         if crc32(picture.data) != self._sums[row]:
             raise DamagedError(
-                f"{self._path} is damaged: picture {row} of {self._name} is not what was written (its checksum"
+                f"{self._path} is damaged: image {row} of {self._name} is not what was written (its checksum"
                 " differs); prepare the file again, and check the disk"
             )
         self._seen[row] = 1
 
 
 def checksums(pictures: NDArray[Any]) -> NDArray[np.uint32]:
-    """The CRC-32 of each of some pictures [N, C, h, w], uint32 [N]."""
+    """The CRC-32 of each of some images [N, C, h, w], uint32 [N]."""
     return np.array([crc32(picture.data) for picture in np.ascontiguousarray(pictures)], np.uint32)
 
 

@@ -1,4 +1,4 @@
-"""One HDF5 file of pictures at several sizes: what is in it, and reading pictures at their places."""
+"""One HDF5 file of images at several sizes: what is in it, and reading images at their places."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ RECORD = "pggan_framework"
 
 
 LARGEST = 256 << 20
-"""Bytes of a picture, of a chunk and of a small data set beyond which a file is refused."""
+"""Bytes of an image, of a chunk and of a small data set beyond which a file is refused."""
 _PACKED = 2000
 """No filter of HDF5 makes more of a byte: what claims more is not stored."""
+_FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+"""Filters of chunks that are undone, by HDF5's numbers; others have had faults, or are loaded from elsewhere."""
 
 
 class Level:
-    """One data set of pictures and where it lies in the file.
+    """One data set of images and where it is in the file.
 
     Args:
         data: the open data set.
@@ -49,7 +51,7 @@ class Level:
         self.sums: int | None = None if sums is None else sums.id.get_offset()
 
     def write(self, file: Any, start: int, pictures: NDArray[Any]) -> None:
-        """Write pictures [n, C, h, w] and their checksums to their places in a laid-out file.
+        """Write images [n, C, h, w] and their checksums to their places in a laid-out file.
 
         Args:
             file: open for writing bytes.
@@ -65,7 +67,7 @@ class Level:
 
 
 class H5File:
-    """Pictures of a file, read when they are asked for.
+    """Images of a file, read when they are requested.
 
     Args:
         path: the file.
@@ -80,7 +82,7 @@ class H5File:
         self._open()
 
     def read(self, name: str, rows: NDArray[np.int64]) -> Pixels:
-        """Pictures [N, C, h, w] of the level `name`; a contiguous data set is read at its place in the file."""
+        """Images [N, C, h, w] of the level `name`; a contiguous data set is read at its place in the file."""
         level = self._levels[name]
         if level.offset is None or not hasattr(os, "preadv"):
             unique, back = np.unique(rows, return_inverse=True)
@@ -95,7 +97,7 @@ class H5File:
         return batch
 
     def fill(self, name: str, batch: Pixels, places: Sequence[int], rows: Sequence[int]) -> None:
-        """Read pictures of the level `name` into these places of `batch`, [N, C, h, w]."""
+        """Read images of the level `name` into these places of `batch`, [N, C, h, w]."""
         level = self._levels[name]
         if level.offset is None or not hasattr(os, "preadv"):
             batch[places] = self.read(name, np.array(rows))
@@ -154,7 +156,7 @@ def open_h5(path: Path) -> h5py.File:
     if not path.is_file():
         raise LocalError(f"no file {path}")
     if not h5py.is_hdf5(path):
-        raise LocalError(f"{path} is no HDF5 file")
+        raise LocalError(f"{path} is not an HDF5 file")
     try:
         return h5py.File(path, "r")
     except OSError as error:
@@ -205,7 +207,7 @@ def find_levels(file: h5py.File, path: Path) -> list[Level]:
             raise UserError(f"{path}: {name} is {data.dtype}; allowed: uint8, float16")
         if data.nbytes > LARGEST * max(data.shape[0], 1):
             raise UserError(
-                f"{path}: a picture of {name} takes {data.nbytes // data.shape[0]:,} bytes; allowed: {LARGEST:,}"
+                f"{path}: an image of {name} takes {data.nbytes // data.shape[0]:,} bytes; allowed: {LARGEST:,}"
             )
         sums = own_data(file, path, PREFIX + name) if PREFIX + name in file else None
         if sums is not None and (
@@ -245,6 +247,10 @@ def own_data(file: h5py.File, path: Path, name: str, index: bool = False) -> h5p
         return data
     if data.is_virtual or data.external:
         raise UserError(f"{path}: {name} is stored in other files; allowed: data in the file itself")
+    pipeline = data.id.get_create_plist()
+    filters = [pipeline.get_filter(number)[0] for number in range(pipeline.get_nfilters())]
+    if not _FILTERS.keys() >= set(filters):
+        raise UserError(f"{path}: {name} is packed by filter {filters}; allowed: {', '.join(_FILTERS.values())}")
     stored, most = data.id.get_storage_size(), data.nbytes
     if data.chunks is not None:
         most = -(-most // _PACKED)

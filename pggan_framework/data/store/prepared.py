@@ -20,7 +20,7 @@ from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.storage.space import require_space, reserve_file
 
 CHUNK = 32 << 20
-"""Bytes of full-size pictures that are in memory at a time."""
+"""Bytes of full-size images that are in memory at a time."""
 
 
 def save_prepared(dataset: DepthDataset, path: Path, progress: Callable[[int, int], None] | None = None) -> None:
@@ -32,7 +32,7 @@ def save_prepared(dataset: DepthDataset, path: Path, progress: Callable[[int, in
     Args:
         dataset: what to write.
         path: the file.
-        progress: called with how many pictures are written, and of how many.
+        progress: called with how many images are written, and of how many.
 
     Raises:
         UserError: if the file cannot be written, or what the dataset raises.
@@ -47,19 +47,19 @@ def save_prepared(dataset: DepthDataset, path: Path, progress: Callable[[int, in
 
 
 def load_prepared(path: Path, range_out: tuple[float, float] = (-1, 1)) -> DepthDataset:
-    """The dataset in a file of `save_prepared`: the same pictures, codec and fingerprint.
+    """The dataset in a file of `save_prepared`: the same images, codec and fingerprint.
 
     Raises:
         UserError: if it is no such file, or is truncated.
     """
     with damage(Path(path)), open_h5(Path(path)) as file:
         if "format_version" not in file.attrs:
-            raise UserError(f"{path} is no prepared file; read other HDF5 files with dataset_class OldH5Dataset")
+            raise UserError(f"{path} is not a prepared file; read other HDF5 files with dataset_class OldH5Dataset")
     return OldH5Dataset(path, range_out=range_out)
 
 
 def lay_out(dataset: DepthDataset, path: Path) -> None:
-    """Write a prepared file that has all but the pictures; their places are taken, and hold anything."""
+    """Write a prepared file that has all but the images; their places are taken, and hold anything."""
     record = {
         "codec": dataset.codec.state_dict() if dataset.codec else None,
         "fingerprint": dataset.fingerprint(),
@@ -79,16 +79,16 @@ def write_layout(
     labels: Labels | None = None,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Write a prepared file that has all but the pictures: what `lay_out` does of a dataset, of its parts.
+    """Write a prepared file that has all but the images: what `lay_out` does of a dataset, of its parts.
 
     Args:
         path: the file.
         record: what it says of itself, but for the growth.
-        growth: the shapes of the pictures.
-        total: how many pictures there are.
+        growth: the shapes of the images.
+        total: how many images there are.
         kind: uint8 or float16.
         labels: [total, A].
-        names: where each picture comes from.
+        names: where each image comes from.
     """
     import h5py
 

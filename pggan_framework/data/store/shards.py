@@ -1,6 +1,6 @@
-"""A prepared set in several files, the shards, and the small file that says which picture is where: the index.
+"""A prepared set in several files, the shards, and the small file that says which image is where: the index.
 
-The index is a prepared file itself: it has all of one but the pictures, and its ``data{h}x{w}`` are virtual data sets
+The index is a prepared file itself: it has all of one but the images, and its ``data{h}x{w}`` are virtual data sets
 (HDF5's own links into other files), so that whatever reads HDF5 finds the whole set in it. We read the shards directly,
 since HDF5 takes a missing one for zeros.
 """
@@ -56,10 +56,10 @@ class Shard(NamedTuple):
 
 
 class Shards:
-    """The pictures of a set, read from its shards.
+    """The images of a set, read from its shards.
 
-    Picture g of the set is row r of a shard: the shards follow one another, each with its pictures in order; where the
-    set has mirror images too, those of all shards come after the last picture, and in each file after its own.
+    Image g of the set is row r of a shard: the shards follow one another, each with its images in order; where the
+    set has mirror images too, those of all shards come after the last image, and in each file after its own.
 
     Args:
         path: the index.
@@ -91,7 +91,7 @@ class Shards:
         self._check_there()
 
     def read(self, name: str, numbers: NDArray[np.int64]) -> Pixels:
-        """Pictures [N, C, h, w] of the level `name`, by their numbers in the set.
+        """Images [N, C, h, w] of the level `name`, by their numbers in the set.
 
         Raises:
             UserError: if a shard is missing, cut short or none of this set, or another machine's.
@@ -107,14 +107,14 @@ class Shards:
         return batch
 
     def find(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """In which shards, and in which of their rows, the pictures of these numbers are; both [N]."""
+        """In which shards, and in which of their rows, the images of these numbers are; both [N]."""
         half, place = np.divmod(numbers, self._starts[-1])
         which = np.searchsorted(self._starts, place, side="right") - 1
         sizes = np.diff(self._starts)
         return which, half * sizes[which] + place - self._starts[which]
 
     def own_pictures(self, most: int) -> tuple[range, ...]:
-        """The numbers, below `most`, of the pictures in this machine's shards."""
+        """The numbers, below `most`, of the images in this machine's shards."""
         first, end, total = (int(self._starts[at]) for at in (self.own.start, self.own.stop, -1))
         ranges = [range(first + total * half, end + total * half) for half in range(1 + self.mirrored)]
         return tuple(range(each.start, min(each.stop, most)) for each in ranges if each.start < most)
@@ -123,12 +123,12 @@ class Shards:
         """How many there are, and which are this machine's, in words."""
         sizes = np.diff(self._starts)
         span = str(sizes[0]) if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
-        lines = {"shards": f"{len(self.files)} of {span} pictures{' and their mirror images' * self.mirrored}"}
+        lines = {"shards": f"{len(self.files)} of {span} images{' and their mirror images' * self.mirrored}"}
         if self.machine is not None and len(self.own) < len(self.files):
             share = int(self._starts[self.own.stop] - self._starts[self.own.start]) / int(self._starts[-1])
             shown = len(self.machine.processes) / self.machine.world / share
             lines["shards of this machine"] = (
-                f"{self.own.start} to {self.own.stop - 1}, {share:.1%} of the pictures; each is shown {shown:.3g} times"
+                f"{self.own.start} to {self.own.stop - 1}, {share:.1%} of the images; each is shown {shown:.3g} times"
                 " as often as if every machine had all"
             )
         return lines
@@ -146,7 +146,7 @@ class Shards:
         return self.__dict__ | {"_files": OrderedDict()}
 
     def _check_there(self) -> None:
-        """See that this machine's shards are there, and as long as they are to be."""
+        """Check that this machine's shards are there, and as long as they are to be."""
         missing = []
         for number in self.own:
             try:
@@ -163,7 +163,7 @@ class Shards:
             more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
             due = f"all {len(self.files)}" if len(self.own) == len(self.files) else f"{self.own[0]} to {self.own[-1]}"
             raise LocalError(
-                f"{self.path} lacks {', '.join(missing[:SHOWN])}{more}; allowed: shards {due} beside it"
+                f"{self.path} lacks {', '.join(missing[:SHOWN])}{more}; allowed: shards {due} next to it"
                 f"{', or own_shards where each machine has its own' * (self.machine is None)}"
             )
 
@@ -177,8 +177,8 @@ class Shards:
             return self._files[number]
         if number not in self.own:
             raise UserError(
-                f"a picture of {self.files[number].file} is asked for, which is another machine's; with own_shards each"
-                " has pictures of its own alone"
+                f"an image of {self.files[number].file} is requested, which is another machine's; with own_shards each"
+                " has images of its own alone"
             )
         levels = self._levels_of(number)
         if len(self._files) >= OPEN:
@@ -215,7 +215,7 @@ def read_shards(path: Path, record: Mapping[str, Any], total: int) -> tuple[list
     Args:
         path: the index, for messages.
         record: what it says of itself.
-        total: pictures it has.
+        total: images it has.
 
     Raises:
         UserError: if what it says does not fit together.
@@ -246,11 +246,11 @@ def write_index(
     Args:
         path: the file.
         record: what it says of itself, but for the growth and the shards.
-        growth: the shapes of the pictures.
+        growth: the shapes of the images.
         shards: the files.
-        mirrored: whether each has the mirror images of its pictures after them.
+        mirrored: whether each has the mirror images of its images after them.
         kind: uint8 or float16.
-        labels: [N, A], of all pictures.
+        labels: [N, A], of all images.
     """
     import h5py
 

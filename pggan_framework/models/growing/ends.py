@@ -1,4 +1,4 @@
-"""What lies on both ends of the networks: the images of source and target, and what of them there is no mapping for."""
+"""Mappings at both ends of the networks: the images of source and target, and checks for unsupported changes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def between(source: GrowingNetwork, target: GrowingNetwork, codecs: tuple[Codec 
 
 
 def check_codecs(old: Codec | None, new: Codec | None) -> None:
-    """See that one codec's images can become another's.
+    """Check that one codec's images can become another's.
 
     Raises:
         UserError: if not.
@@ -86,7 +86,7 @@ def check_codecs(old: Codec | None, new: Codec | None) -> None:
 
 
 def check_growth(source: Growth, target: Growth) -> None:
-    """See that blocks of one depth enlarge alike.
+    """Check that blocks of one depth enlarge alike.
 
     Raises:
         UserError: if not.

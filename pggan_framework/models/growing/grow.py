@@ -1,4 +1,4 @@
-"""A trained model -> the start of another one: weights, EMA, optimizers, and what became of each layer."""
+"""Initialise a model from a trained one: weights, EMA, optimizers, and a report of each layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels of the target in terms of the source's: by name, new values from the mean."""
+"""Mappings of labels: matched by name; new values start at the mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One layer of the target from one of the source, by the spaces that it writes and reads."""
+"""Map one layer of the source to the target, by its input and output spaces."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Transfer:
     rows: list[Row] = field(default_factory=list)
 
     def copy(self, name: str) -> None:
-        """Take a tensor as it is."""
+        """Take a tensor unchanged."""
         self.recipes[name] = lambda state: state[name]
         self.kept.add(name)
 

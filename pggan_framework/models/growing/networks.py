@@ -1,4 +1,4 @@
-"""The package's own networks, layer by layer: which spaces each layer writes and reads."""
+"""The package's own networks, layer by layer, with the input and output space of each."""
 
 from __future__ import annotations
 
@@ -71,7 +71,11 @@ def transfer(side: str, source: GrowingNetwork, target: GrowingNetwork, between:
     else:
         _by_name(made, source, target)
     old, new = _layers(source), _layers(target)
+    # What switches have added (residual, excitation, decoders) has the same spaces as the blocks it belongs to.
     noted = {row.layer.partition(".")[2] for row in made.rows}
+    further = [name for name in new if name in old and name not in noted]
+    _rest(made, source, target, (*further, *(f"{name}.norm" for name in further)))
+    noted |= {*further}
     for network, names, what in ((target, set(new) - noted, "added"), (source, set(old) - set(new), "dropped")):
         for name in sorted(names):
             weight = next(iter(network.get_submodule(name).state_dict().values()))
@@ -123,7 +127,7 @@ def _maps(network: Generator | Discriminator, depth: int) -> int:
 def _generator(made: Transfer, prefix: str, source: Generator, target: Generator, between: Between) -> None:
     if source.latent_size != target.latent_size:
         raise UserError(
-            f"latents have {source.latent_size} numbers, and {target.latent_size} are requested: what a latent draws"
+            f"latents have {source.latent_size} numbers, and {target.latent_size} are requested: the meaning of latents"
             f" would have to be learned anew; allowed: latent_size {source.latent_size}"
         )
     old, new = source.blocks[0], target.blocks[0]
@@ -190,7 +194,7 @@ def _discriminator(made: Transfer, source: Discriminator, target: Discriminator,
             for part, written in (("first", depth), ("second", depth - 1)):
                 pair = _convs(getattr(before, part), getattr(after, part))
                 made.layer(f"blocks.{depth}.{part}", *pair, [maps[written]], [maps[depth]])
-    if source.rows is not None and target.rows is not None:
+    if isinstance(source.rows, RowStatistics) and isinstance(target.rows, RowStatistics):
         _row_statistics(made, source.rows, target.rows, between, maps[-1])
     if hasattr(source, "score"):
         made.layer("score", source.score, target.score, [SAME], [maps[-1]])

@@ -1,4 +1,4 @@
-"""Positions of the seed block: what was drawn at 1 kHz and at 0.2 s stays there."""
+"""Mappings of seed block positions: content at 1 kHz and at 0.2 s stays there."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def _through(
 def axis_space(source: int, target: int, places: Places) -> Space:
     """Cells of a seed block along one axis, `source` of them to `target`.
 
-    A target's cell draws the mean of the source's cells that lie in it, and beyond the source what its outermost cell
-    draws. A discriminator reads each source cell as the cells of the target that it lies in; those outside are not
+    A target's cell draws the mean of the source's cells that are in it, and beyond the source what its outermost cell
+    draws. A discriminator reads each source cell as the cells of the target that it is in; those outside are not
     read at first.
     """
     edges = places(np.linspace(0, 1, target + 1)) * source

@@ -1,4 +1,4 @@
-"""Parameters of a run that follow from the model it starts from."""
+"""Run parameters that follow from the source model."""
 
 from __future__ import annotations
 

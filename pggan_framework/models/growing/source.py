@@ -1,4 +1,4 @@
-"""A trained model to start from: both networks of a checkpoint, and all that says what they draw."""
+"""A source model: both networks of a checkpoint, and the description of their images."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Source:
 
     @property
     def progress(self) -> float:
-        """How deep it was trained: 2 where depth 2 is whole, 2.4 where depth 3 fades in at alpha 0.4."""
+        """The depth it was trained to: 2 if depth 2 is complete, 2.4 if depth 3 is at alpha 0.4."""
         networks = self.state["networks"]
         depth, alpha = int(networks["depth"]), float(networks["alpha"])
         return float(depth) if depth == 0 or alpha == 1 else depth - 1 + alpha
@@ -59,7 +59,7 @@ def read_source(path: Path) -> Source:
     """Read a checkpoint, one of `pggan import` among them.
 
     Raises:
-        UserError: if it is no whole checkpoint, or its networks are not to be had here.
+        UserError: if it is not a complete checkpoint, or its networks are unavailable here.
     """
     state = load_checkpoint(path)
     config, stored = state["config"], state["growth"]

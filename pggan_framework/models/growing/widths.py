@@ -1,4 +1,4 @@
-"""Wider layers that compute the same: units are copied, and what reads the copies tells them apart."""
+"""Wider layers that compute the same function: units are copied, and their readers distinguish the copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights from elsewhere become checkpoints of ours: the original PGGAN's, deepsound's and the GAN zoo's.
+"""Import weights of other systems as checkpoints: the original PGGAN, deepsound's trainer and the GAN zoo.
 
-No code of a file runs: its pickle is read as data (`pickles`), and what it names is never looked up.
+No code from a file runs: its pickle is parsed as data (`pickles`), and the names in it are never resolved.
 """

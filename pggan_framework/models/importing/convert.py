@@ -1,4 +1,4 @@
-"""A model from elsewhere -> our networks, our checkpoint, and a config to train on with."""
+"""Convert a model of another system: networks, checkpoint, and a config for training."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def build_generator(model: Foreign, layers: Layers | None = None, dtype: torch.d
 
 
 def build_discriminator(model: Foreign, dtype: torch.dtype = torch.float32) -> Discriminator:
-    """The discriminator, in eval mode, at its depth and alpha; with weights drawn anew where there are none.
+    """The discriminator, in eval mode, at its depth and alpha; randomly initialised if the file has none.
 
     Raises:
         UserError: as `build_generator`.
@@ -57,14 +57,14 @@ def build_discriminator(model: Foreign, dtype: torch.dtype = torch.float32) -> D
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Draw the weights that no file gives from a seed, and leave the global generator as it was."""
+    """Draw the weights that no file gives from a seed, and leave the global generator unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def settings(model: Foreign, checkpoint: Path) -> dict[str, Any]:
-    """The flags of a run that goes on from the model, by component; the folder of the data is an example."""
+    """The flags of a run that continues from the model, by component; the folder of the data is an example."""
     mode = MODES.get(model.shape[0])
     data: dict[str, Any] = {"size": model.shape[1], "resize": "crop", "dir_path": "datasets/photos"}
     return {
@@ -104,7 +104,7 @@ def write_checkpoint(model: Foreign, source: Path, path: Path, flags: Mapping[st
 
 
 def _state(model: Foreign, source: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a checkpoint holds; there are no optimisers, so that training goes on from its weights with new ones."""
+    """The contents of a checkpoint, without optimisers: training starts from its weights with new ones."""
     growth = Growth.of(model.shape)
     trained = build_generator(model, model.G)
     averaged = trained if model.averaged is None else build_generator(model, model.averaged)

@@ -13,8 +13,8 @@ from typing import Any
 
 from pggan_framework.errors import UserError
 from pggan_framework.models.importing.foreign import Foreign, Layer, Layers, fit_maps
-from pggan_framework.models.importing.pickles import Made, damaged, mapping
 from pggan_framework.models.importing.torch_files import as_number, as_tensor, fields_of, read_torch_file
+from pggan_framework.storage.pickles import Made, damaged, mapping
 
 _OWN = frozenset(
     ["Generator", "Discriminator", "GFirstBlock", "GBlock", "DBlock", "DLastBlock", "PGConv2d", "MinibatchStddev"]
@@ -42,7 +42,7 @@ def is_network(found: Any) -> bool:
 
 
 def partner(path: Path) -> Path | None:
-    """The file of the discriminator beside that of a generator, by its name; None if there is none."""
+    """The file of the discriminator next to that of a generator, by its name; None if there is none."""
     beside = path.with_name(path.name.replace("generator", "discriminator"))
     return beside if beside != path and beside.is_file() else None
 
@@ -59,14 +59,14 @@ def read(path: Path, found: Any, discriminator: Path | None) -> Foreign:
         UserError: if it is a discriminator's, or has a feature that our networks have not.
     """
     if found.by.attribute == "Discriminator":
-        raise UserError(f"{path} holds a discriminator; give the generator's file, which may lie beside it")
+        raise UserError(f"{path} holds a discriminator; give the generator's file, which may be next to it")
     try:
         reader = _Reader(path)
         G = reader.generator(fields_of(found, "Generator"))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise damaged(path, error) from error
     kimg = re.search(r"-(\d{6,})\.\w+$", path.name)
-    notes = ["it says nothing of sound: there is no codec, so that its spectrograms are pictures only"]
+    notes = ["it says nothing of sound: there is no codec, so that its spectrograms are images only"]
     D: Layers | None = None
     parameters: dict[str, Any] = {name: G.parameters[name] for name in ("fmap_base", "fmap_decay", "fmap_max")}
     parameters |= {"mbstd": "flat", "fused_downscale": False}
@@ -90,13 +90,13 @@ def read(path: Path, found: Any, discriminator: Path | None) -> Foreign:
 def _discriminator(path: Path, G: _Network) -> tuple[Layers, dict[str, Any]]:
     found = read_torch_file(path, allowed)
     if not isinstance(found, Made) or found.by.attribute != "Discriminator":
-        raise UserError(f"{path} holds no discriminator of deepsound's")
+        raise UserError(f"{path} holds no discriminator of deepsound's trainer")
     try:
         D = _Reader(path).discriminator(fields_of(found, "Discriminator"))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise damaged(path, error) from error
     if (D.channels, D.max_depth) != (G.channels, G.max_depth):
-        raise UserError(f"{path} is of another shape than the generator: {D.max_depth} and {G.max_depth} depths")
+        raise UserError(f"{path} has another shape than the generator: {D.max_depth} and {G.max_depth} depths")
     return D.layers, D.parameters
 
 
@@ -140,16 +140,14 @@ class _Reader:
             ("eps", as_number(fields["eps"]), 1e-8),
         ):
             if value != due:
-                raise UserError(
-                    f"{self.path} has a layer with {name} {value}, which our networks cannot do; due: {due}"
-                )
+                raise UserError(f"{self.path} has a layer with {name} {value}, which is not supported; expected: {due}")
         slope = self.slope(fields["act"])
         if inner:
             self.kinds["pixelnorm"].append(bool(fields["pixelnorm"]))
             self.kinds["slope"].append(slope)
             self.kinds["c"].append(constant)
         elif fields["pixelnorm"]:
-            raise UserError(f"{self.path} normalises pictures by pixel, which our networks cannot do")
+            raise UserError(f"{self.path} normalises images by pixel, which is not supported")
         return Layer(as_tensor(conv["weight"]) * constant, as_tensor(conv["bias"])), slope
 
     def slope(self, module: Any) -> float | None:
@@ -168,9 +166,9 @@ class _Reader:
             raise UserError(f"{self.path} normalises with eps {as_number(fields['eps'])}; allowed: 1e-8")
         for name, values in self.kinds.items():
             if name != "c" and len(set(values)) != 1:
-                raise UserError(f"{self.path} has layers of several kinds ({name}), which our networks cannot do")
+                raise UserError(f"{self.path} has layers of several kinds ({name}), which is not supported")
         if self.kinds["slope"][0] is None:
-            raise UserError(f"{self.path} has layers without activation, which our networks cannot do")
+            raise UserError(f"{self.path} has layers without activation, which is not supported")
         return {
             "wscale": any(constant != 1 for constant in self.kinds["c"]),
             "leakyrelu": self.kinds["slope"][0] > 0,
@@ -192,7 +190,7 @@ class _Reader:
                 layers[f"blocks.{depth}.second"], _ = self.layer(block["c2"], 1)
             layers[f"to_rgb.{depth}"], slope = self.layer(block["toRGB"], 0, inner=False)
             if slope is not None:
-                raise UserError(f"{self.path} has an activation at toRGB, which our networks cannot do")
+                raise UserError(f"{self.path} has an activation at toRGB, which is not supported")
         maps = [layers[f"to_rgb.{depth}"].weight.shape[1] for depth in range(len(blocks))]
         parameters = fit_maps(maps, 0) | self.settings(fields)
         parameters["latent_size"] = layers["blocks.0.dense"].weight.shape[1]
@@ -200,7 +198,7 @@ class _Reader:
         return _Network(fields, layers, layers["to_rgb.0"].weight.shape[0], len(blocks) - 1, parameters)
 
     def discriminator(self, fields: Fields) -> _Network:
-        # Theirs are from the largest pictures to the smallest.
+        # Theirs are from the largest images to the smallest.
         *blocks, last = _blocks(fields["blocks"], "DBlock", "DLastBlock")
         layers: Layers = {}
         slopes = set()
@@ -217,9 +215,9 @@ class _Reader:
         layers["score"] = Layer(as_tensor(linear["weight"]), as_tensor(linear["bias"]))
         settings = self.settings(fields)
         if settings.pop("pixelnorm"):
-            raise UserError(f"{self.path} has pixel norm in the discriminator, which ours cannot do")
+            raise UserError(f"{self.path} has pixel norm in the discriminator, which is not supported")
         if slopes != set(self.kinds["slope"]):
-            raise UserError(f"{self.path} has another activation at fromRGB than elsewhere, which ours cannot do")
+            raise UserError(f"{self.path} has another activation at fromRGB than elsewhere, which is not supported")
         maps = [layers["blocks.0.dense"].weight.shape[0]]
         maps += [layers[f"from_rgb.{depth}"].weight.shape[0] for depth in range(len(blocks) + 1)]
         parameters = fit_maps(maps, -1) | settings | {"mbstd": "flat", "fused_downscale": False}

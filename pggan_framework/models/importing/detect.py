@@ -1,4 +1,4 @@
-"""Which system a file is of."""
+"""Detect the system a file comes from."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def read_foreign(path: Path, discriminator: Path | None = None) -> Foreign:
 
     Args:
         path: its file.
-        discriminator: the discriminator's file, for the system that keeps two; else the one that lies beside `path`.
+        discriminator: the discriminator's file, for the system that keeps two; else the one that is next to `path`.
 
     Raises:
-        UserError: if the file is of none of the systems known here, is cut short or damaged, asks for code, or has a
+        UserError: if the file is of none of the systems known here, is cut short or damaged, requests code, or has a
             feature that our networks have not.
     """
     if not path.is_file():
@@ -37,7 +37,7 @@ def read_foreign(path: Path, discriminator: Path | None = None) -> Foreign:
     if discriminator is not None:
         raise UserError(f"--discriminator {discriminator} is given, but {path} holds both networks, if any")
     if not start.startswith((b"\x80", b"(", b"c", b"]", b"}")):
-        raise UserError(f"{path} is no file of a model known here; allowed: {KINDS}")
+        raise UserError(f"{path} is not a model file of a supported system; allowed: {KINDS}")
     return karras.read(path)
 
 
@@ -55,7 +55,7 @@ def _from_torch(path: Path, discriminator: Path | None) -> Foreign:
         raise UserError(f"{path} is a checkpoint of this project already")
     if any(".c1.conv." in str(key) for key in torch_files.keys(found)):
         raise UserError(
-            f"{path} is a state dict of deepsound's, which lacks the constant of each layer; allowed: the whole module,"
+            f"{path} is a state dict of deepsound's trainer, without layer constants; allowed: the whole module,"
             " network-snapshot-generator-*.dat"
         )
-    raise UserError(f"{path} is a file of torch, but of no model known here; allowed: {KINDS}")
+    raise UserError(f"{path} is a torch file, but not a model of a supported system; allowed: {KINDS}")

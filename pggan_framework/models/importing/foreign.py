@@ -1,4 +1,4 @@
-"""What the readers of foreign files find, in our terms; and how it gets into our networks."""
+"""Models of other systems in this package's terms, and their conversion to its networks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Foreign:
         shape: [C, H, W] at full depth.
         generator: parameters of our `Generator`.
         G: the generator's layers.
-        averaged: those of the averaged generator; None if the file has none.
+        averaged: those of the EMA generator; None if the file has none.
         discriminator: parameters of our `Discriminator`.
         D: the discriminator's layers; None if there is none.
         depth: the depth it is at.
@@ -119,7 +119,7 @@ def fill(network: nn.Module, layers: Mapping[str, Layer], whose: str, partial: b
         network: one of our networks.
         layers: by the names that they have in it.
         whose: which network, for messages.
-        partial: leave layers that are not given as they are.
+        partial: leave layers that are not given unchanged.
 
     Returns:
         The names of the parameters that were given.
@@ -144,7 +144,7 @@ def fill(network: nn.Module, layers: Mapping[str, Layer], whose: str, partial: b
         ):
             if parameter.shape != value.shape:
                 shapes = ["x".join(map(str, shape)) for shape in (value.shape, parameter.shape)]
-                raise UserError(f"{whose} has a {part} of {shapes[0]} at {name}; due is one of {shapes[1]}")
+                raise UserError(f"{whose} has a {part} of {shapes[0]} at {name}; expected {shapes[1]}")
             if not bool(value.isfinite().all()):
                 raise UserError(f"{whose} has a {part} at {name} that is not finite: it has diverged")
             with torch.no_grad():

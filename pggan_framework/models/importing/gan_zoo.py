@@ -1,4 +1,4 @@
-"""The checkpoints of facebookresearch/pytorch_GAN_zoo: state dicts of G, D and the averaged G, and its configuration.
+"""Checkpoints of facebookresearch/pytorch_GAN_zoo: state dicts of G, D and the EMA generator, and its configuration.
 
 There, a layer's output, bias included, is multiplied by He's constant; alpha is the weight of the older block.
 """
@@ -14,16 +14,16 @@ from typing import Any
 
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Attribute, LabelSpace
-from pggan_framework.models.importing import arrays
 from pggan_framework.models.importing.foreign import Foreign, Layer, Layers, fit_maps
-from pggan_framework.models.importing.pickles import Made, damaged, mapping
 from pggan_framework.models.importing.torch_files import as_tensor
+from pggan_framework.storage import arrays
+from pggan_framework.storage.pickles import Made, damaged, mapping
 
 UNBIASED = sqrt(4 / 3)
 """Its minibatch deviation is that of groups of 4 with the sum divided by 3, ours with the sum divided by 4."""
 _LOSSES = {"WGANGP": "WGANGP", "MSE": "LSGAN", "DCGAN": "StandardGAN", "Logistic": "LogisticGAN"}
 _TANH = ("MSE", "DCGAN")
-"""Losses with which its pictures are limited by tanh."""
+"""Losses with which its images are limited by tanh."""
 _NEEDED = [
     "depthScale0",
     "depthOtherScales",
@@ -51,7 +51,7 @@ def is_checkpoint(found: Any) -> bool:
 def read(path: Path, found: Mapping[str, Any]) -> Foreign:
     """What a checkpoint holds.
 
-    The configuration of the run, if it lies beside it, tells of depths that were not trained yet.
+    The configuration of the run, if it is next to it, names depths that were not trained yet.
 
     Args:
         path: the file.
@@ -96,7 +96,7 @@ class _State:
         return Layer(weight, bias).scaled(sqrt(2 / prod(weight.shape[1:])) if self.equalized else 1.0)
 
     def end(self) -> None:
-        """See that nothing else is left.
+        """Check that nothing else is left.
 
         Raises:
             UserError: if something is.
@@ -108,7 +108,7 @@ class _State:
 def _foreign(path: Path, found: Mapping[str, Any]) -> Foreign:
     config = _config(found["config"])
     if "depthOtherScales" not in config:
-        raise UserError(f"{path} is a checkpoint of the GAN zoo, but of no progressive GAN; allowed: PGAN")
+        raise UserError(f"{path} is a checkpoint of the GAN zoo, but not of a progressive GAN; allowed: PGAN")
     for key in _NEEDED:
         if key not in config:
             raise UserError(f"{path} has a configuration without {key}: of a version of the GAN zoo unknown here")
@@ -117,7 +117,7 @@ def _foreign(path: Path, found: Mapping[str, Any]) -> Foreign:
     top, equalized = len(trained) - 1, bool(config["equalizedlR"])
     slope, loss = arrays.as_number(config["leakyReluLeak"]), str(config.get("lossCriterion", "WGANGP"))
     if slope not in (0.0, 0.2):
-        raise UserError(f"{path} has leaky ReLU with slope {slope:g}, which our networks cannot do; allowed: 0.2, or 0")
+        raise UserError(f"{path} has leaky ReLU with slope {slope:g}, which is not supported; allowed: 0.2, or 0")
     if loss not in _LOSSES:
         raise UserError(f"{path} was trained with lossMode {loss}; allowed: {', '.join(_LOSSES)}")
     labels = _labels(config.get("attribKeysOrder"))
@@ -216,7 +216,7 @@ def _labels(order: Any) -> LabelSpace | None:
 
 
 def _all_scales(path: Path, trained: list[int]) -> list[int]:
-    """Feature maps of all depths, those that the run's configuration beside the file adds too."""
+    """Feature maps of all depths, those that the run's configuration next to the file adds too."""
     match = _SUFFIX.search(path.name)
     if match is None:
         return trained
@@ -227,7 +227,7 @@ def _all_scales(path: Path, trained: list[int]) -> list[int]:
         stored = json.loads(beside.read_text(encoding="utf-8"))
         scales = [int(maps) for maps in stored["depthScales"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{beside} is no configuration of the GAN zoo ({error}); mend it, or move it away") from error
+        raise UserError(f"{beside} is not a configuration of the GAN zoo ({error}); fix it, or move it away") from error
     if scales[: len(trained)] != trained:
         raise UserError(f"{beside} is of another run: depthScales {scales}, and {path.name} has {trained}")
     return scales

@@ -1,8 +1,8 @@
-"""The pickles of the original PGGAN: tkarras/progressive_growing_of_gans, its TensorFlow and its Theano version.
+"""Pickles of the original PGGAN, tkarras/progressive_growing_of_gans, in its TensorFlow and Theano versions.
 
-Both are a tuple of G, D and the averaged G, each an object of a class Network, whose state has the arguments of the
-function that builds it and its variables: in the TensorFlow version by name, in the Theano version in the order of the
-layers. The state also has the networks' source code, which is neither run nor looked at.
+Both are a tuple of G, D and the EMA generator Gs, each an object of a class Network, whose state has the arguments of
+the function that builds it and its variables: by name in the TensorFlow version, in the order of the layers in the
+Theano version. The state also has the networks' source code, which is neither run nor read.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Attribute, LabelSpace
-from pggan_framework.models.importing import arrays, theano
+from pggan_framework.models.importing import theano
 from pggan_framework.models.importing.foreign import Foreign, Layer, Layers, position
-from pggan_framework.models.importing.pickles import Made, Name, damaged, mapping, read_pickle
 from pggan_framework.models.importing.theano import LINEAR, RELU
+from pggan_framework.storage import arrays
+from pggan_framework.storage.pickles import Made, Name, damaged, mapping, read_pickle
 
 _NETWORKS = (Name("tfutil", "Network"), Name("network", "Network"))
 _RECONSTRUCT = (Name("copy_reg", "_reconstructor"), Name("copyreg", "_reconstructor"))
@@ -49,10 +50,10 @@ Variables = dict[str, NDArray[Any]]
 
 
 def read(path: Path) -> Foreign:
-    """Read a pickle of G, D and the averaged G.
+    """Read a pickle of G, D and the EMA generator Gs.
 
     Raises:
-        UserError: if it is another pickle, asks for code, is cut short, or has a feature that our networks have not.
+        UserError: if it is another pickle, requests code, is truncated, or has an unsupported feature.
     """
     try:
         data = path.read_bytes()
@@ -62,7 +63,7 @@ def read(path: Path) -> Foreign:
     networks = list(found) if isinstance(found, tuple | list) else [found]
     if len(networks) != 3 or not all(map(_is_network, networks)):
         raise UserError(
-            f"{path} is a pickle, but none of the original PGGAN's; allowed: its network-*.pkl, which hold G, D and Gs"
+            f"{path} is a pickle, but not the original PGGAN's; allowed: its network-*.pkl, which hold G, D and Gs"
         )
     try:
         G, D, averaged = (
@@ -126,7 +127,7 @@ class _Network:
         return min(int(self["fmap_base"] / 2.0 ** (stage * self["fmap_decay"])), int(self["fmap_max"]))
 
     def _check(self) -> None:
-        """See that all that was asked for is something that our networks have."""
+        """Check that all that was requested is something that our networks have."""
         expected: dict[str, Any] = {"pixelnorm_epsilon": 1e-8}
         of_theano: dict[str, Any] = {
             "mbstat_func": "Tstdeps", "mbstat_avg": "all", "mbdisc_kernels": None, "use_layernorm": False,
@@ -140,7 +141,7 @@ class _Network:
             # An argument that nobody knows and that is off changes nothing.
             if not same and not (key not in expected and not value):
                 raise UserError(
-                    f"{self.path} has {self.name} made with {key}={value}, which our networks cannot do"
+                    f"{self.path} has {self.name} with {key}={value}, which is not supported"
                     + (f"; allowed: {right}" if key in expected else "")
                 )
 
@@ -184,7 +185,7 @@ class _Layers:
         return Layer(weight, bias)
 
     def end(self) -> float:
-        """The level of detail; sees that nothing else is left.
+        """The level of detail; checks that nothing else is left.
 
         Raises:
             UserError: if something is.

@@ -1,4 +1,4 @@
-"""The variables of the original PGGAN's Theano version, as its TensorFlow version has them.
+"""The variables of the original PGGAN's Theano version, converted to those of its TensorFlow version.
 
 They are in the order of the layers. Its convolutions turn the kernel round, its dense layers at 4x4 are convolutions of
 4x4, and each layer has a scale of its own after its weight.
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.models.importing import arrays
-from pggan_framework.models.importing.pickles import mapping
+from pggan_framework.storage import arrays
+from pggan_framework.storage.pickles import mapping
 
 RELU, LINEAR = sqrt(2), 1.0
 """Gains of layers before a (leaky) ReLU and of others."""

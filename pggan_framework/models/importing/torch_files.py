@@ -1,4 +1,4 @@
-"""Files of ``torch.save``, of whole modules too, as data: tensors, plain values, and what a module's fields were."""
+"""Parse ``torch.save`` files, also of whole modules, as data: tensors, plain values, and the fields of modules."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from pggan_framework.errors import UserError
-from pggan_framework.models.importing import arrays
-from pggan_framework.models.importing.pickles import Allowed, Made, Name, damaged, mapping, read_pickle
+from pggan_framework.storage import arrays
+from pggan_framework.storage.pickles import Allowed, Made, Name, damaged, mapping, read_pickle
 
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """What a file of torch before 1.6 starts with: a pickle of a magic number."""
@@ -67,7 +67,7 @@ def read_torch_file(path: Path, allowed: Allowed) -> Any:
 
     Args:
         path: the file.
-        allowed: the classes it may name beside those of tensors, numbers and mappings.
+        allowed: the classes it may name next to those of tensors, numbers and mappings.
 
     Raises:
         UserError: if it names others, is cut short or damaged, or cannot be read.
@@ -90,7 +90,7 @@ def _read_zip(path: Path, data: bytes, allowed: Allowed) -> Any:
     with zipfile.ZipFile(BytesIO(data)) as archive:
         roots = [name.removesuffix("data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(roots) != 1:
-            raise UserError(f"{path} is a zip, but none that torch.save has written")
+            raise UserError(f"{path} is a zip, but not one of torch.save")
         (root,) = roots
 
         def entry(name: str) -> bytes:
@@ -104,7 +104,7 @@ def _read_zip(path: Path, data: bytes, allowed: Allowed) -> Any:
         def storage(key: str, size: int) -> Callable[[], bytes]:
             content = entry(f"data/{key}")
             if len(content) != size:
-                raise ValueError(f"{len(content)} bytes in storage {key}, due are {size}")
+                raise ValueError(f"{len(content)} bytes in storage {key}, expected {size}")
             return lambda: content
 
         return read_pickle(BytesIO(entry("data.pkl")), path, allowed, _persistent(storage))
@@ -139,7 +139,7 @@ def _read_legacy(path: Path, data: bytes, allowed: Allowed) -> Any:
         places[key] = at
         at += sizes[key]
         if at > len(data):
-            raise ValueError(f"storage {key} is not all there")
+            raise ValueError(f"storage {key} is incomplete")
     return found
 
 
@@ -169,19 +169,19 @@ def as_tensor(value: Any) -> Tensor:
 
     Raises:
         TypeError: if it is none.
-        ValueError: if it does not lie within its storage.
+        ValueError: if it exceeds its storage.
     """
     while isinstance(value, Made) and value.by.attribute in ("_rebuild_parameter", "Parameter"):
         value = value.args[0]
     if not isinstance(value, Made) or value.by.attribute not in ("_rebuild_tensor", "_rebuild_tensor_v2"):
-        raise TypeError("a tensor is due")
+        raise TypeError("expected a tensor")
     storage, offset, size, stride = value.args[:4]
     if not isinstance(storage, Storage):
-        raise TypeError("a tensor is due")
+        raise TypeError("expected a tensor")
     size, stride = _sides(size), _sides(stride)
     last = int(offset) + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
     if min((int(offset), *size, *stride)) < 0 or (0 not in size and last >= storage.count):
-        raise ValueError("a tensor that reaches beyond its storage")
+        raise ValueError("a tensor that exceeds its storage")
     if not storage.count:
         return torch.zeros(size, dtype=torch.float64)
     numbers = torch.frombuffer(bytearray(storage.read()), dtype=storage.dtype)
@@ -197,7 +197,7 @@ def as_number(value: Any) -> float:
     if isinstance(value, Made) and value.by.module.startswith("torch"):
         tensor = as_tensor(value)
         if tensor.numel() != 1:
-            raise TypeError("a number is due")
+            raise TypeError("expected a number")
         return float(np.float64(tensor.item()))
     return arrays.as_number(value)
 
@@ -209,7 +209,7 @@ def fields_of(value: Any, *names: str) -> dict[Any, Any]:
         TypeError: if it is none of them.
     """
     if not isinstance(value, Made) or value.by.attribute not in names or not isinstance(value.state, dict):
-        raise TypeError(f"a {' or '.join(names)} is due")
+        raise TypeError(f"expected a {' or '.join(names)}")
     parts = [mapping(value.state.get(part, {})) for part in ("_parameters", "_buffers", "_modules")]
     return {**value.state, **parts[0], **parts[1], **parts[2]}
 

@@ -1,4 +1,4 @@
-"""docs/data.md says what becomes of each odd image file and table: its rows, one by one."""
+"""docs/reference/data.md says what becomes of each odd image file and table: its rows, one by one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from benchmarks.odd.images import cases, check
 from pggan_framework.data.datasets.images import DefaultImageFolderDataset as Folder
 
-PAGE = Path(__file__).parents[3] / "docs" / "data.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "data.md"
 
 # Each row of the page by its beginning -> cases of benchmarks/odd/images.py that show it, by how their names begin.
 SHOWN = {
@@ -45,7 +45,7 @@ ELSEWHERE = {
     "a level above that guess": "test_a_grey_level_above_the_guess_is_named test_negative_levels_are_named",
     "of another size than": "test_none_demands_one_size_and_names_the_file",
     "damaged in its middle": "test_a_damaged_image_is_replaced_by_the_next_with_its_label",
-    "of more than 178,956,970": "test_the_limit_of_pixels_can_be_set test_more_pixels_than_pillow_allows_can_be_allowed",
+    "of more than 89,478,485": "test_the_limit_of_pixels_can_be_set test_more_pixels_than_pillow_allows_can_be_allowed",
     "of one colour, or equal": "test_images_that_teach_nothing_are_named",
     "without permission": "test_a_link_to_nowhere_and_a_file_without_permission",
     "numbers without their": "test_numbers_without_leading_zeros",

@@ -17,7 +17,7 @@ def noise(height=8, width=8, channels=3):
 
 
 def only(path, image, name="a.png", save=None, **keywords):
-    """The single picture of a folder, [C, H, W]."""
+    """The single image of a folder, [C, H, W]."""
     path.mkdir(exist_ok=True)
     image.save(path / name, **(save or {}))
     return Folder(path, **keywords).image(0)
@@ -41,7 +41,7 @@ def test_recursive_and_sorted_and_cut(tmp_path):
         if value:
             Image.new("RGB", (8, 8), (value,) * 3).save(tmp_path / name)
         else:
-            (tmp_path / name).write_text("no picture, and not looked at")
+            (tmp_path / name).write_text("no image, and not looked at")
     data = Folder(tmp_path)
     assert [int(data.image(i)[0, 0, 0]) for i in range(3)] == [20, 30, 10]
     assert "skipped" not in data.summary()
@@ -94,7 +94,7 @@ def test_a_transparent_palette_colour(tmp_path):
 
 
 def test_resizing_transparency_leaves_no_rim(tmp_path):
-    # Opaque white beside transparent black: resized unpremultiplied, grey would bleed into the white.
+    # Opaque white next to transparent black: resized unpremultiplied, grey would bleed into the white.
     pixels = np.zeros((32, 32, 4), np.uint8)
     pixels[:, :15] = 255
     options = {"size": 8, "resize": "stretch"}
@@ -175,7 +175,7 @@ def test_folders_with_nothing_to_read(tmp_path):
         Folder(tmp_path / "missing")
     with pytest.raises(UserError, match="no readable image in .*: it is empty"):
         Folder(tmp_path)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"no readable image in .*: broken\.png \(no image"):
         Folder(tmp_path)
 

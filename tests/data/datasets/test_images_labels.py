@@ -1,4 +1,4 @@
-"""Labels and mirror images of pictures."""
+"""Labels and mirror images of images."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_folders_names_and_both(folder: Path) -> None:
     assert described(data) == ["folder cat", "folder cat", "folder dog"]
     assert data.labels is not None and data.labels.dtype == np.int64
     assert data.summary()["labels"] == (
-        "folder, 2 values from cat to dog, 1 to 2 pictures each; from the folders they lie in"
+        "folder, 2 values from cat to dog, 1 to 2 images each; from the folders they are in"
     )
     assert data.fingerprint() != plain.fingerprint()
     both = Folder(folder, labels=["number", "folder"], labels_pattern=r"_(?P<number>\d)")
@@ -91,7 +91,7 @@ def test_recordings_take_json_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "a.json is no JSON: .*, line 1"),
+        ("{", "a.json is not JSON: .*, line 1"),
         ("[]", r"a.json holds no labels; allowed: {\"labels\":"),
         ({"labels": None}, "has null under 'labels'; allowed:"),
         ({"labels": [["a.png", 1, 2]]}, r"has \[\"a.png\", 1, 2\] among its labels"),

@@ -1,4 +1,4 @@
-"""Folders of pictures and label maps: what is read, and what is refused."""
+"""Folders of images and label maps: what is read, and what is refused."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def spoil(images: Path, labels: Path, how: str) -> dict[str, Any]:
     """Put something wrong into the folders or the flags; returns the flags."""
     if how == "no map":
         (labels / "3.png").unlink()
-    elif how == "no picture":
+    elif how == "no image":
         (images / "3.png").unlink()
     elif how == "size":
         Image.fromarray(MAPS[3, :8]).save(labels / "3.png")
@@ -127,7 +127,7 @@ def spoil(images: Path, labels: Path, how: str) -> dict[str, Any]:
     elif how == "folder":
         labels.rename(labels.parent / "other")
     elif how == "broken":
-        (labels / "3.png").write_bytes(b"no picture")
+        (labels / "3.png").write_bytes(b"no image")
     elif how == "single":
         for file in labels.iterdir():
             Image.fromarray(MAPS[0] * 0).save(file)
@@ -143,9 +143,9 @@ def spoil(images: Path, labels: Path, how: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("no map", "3.png has no label map: there is no picture 3"),
-        ("no picture", "labels/3.png has no picture 3"),
-        ("size", r"3.png is 8x16, but its picture 3.png is 16x16"),
+        ("no map", "3.png has no label map: there is no image 3"),
+        ("no image", "labels/3.png has no image 3"),
+        ("size", r"3.png is 8x16, but its image 3.png is 16x16"),
         ("two", "3.bmp and 3.png have one name"),
         ("colours", "3.png is in colours .*label_colours"),
         ("unknown", r"0.png has the colour #00ff00 at row \d+, column \d+"),
@@ -172,7 +172,7 @@ def test_maps_to_draw_are_read_from_a_file_or_a_folder(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_maps(labels, (16, 16), COLOURS, "--maps"), MAPS)
         larger = read_maps(labels / "2.png", (32, 16), COLOURS, "--maps")
         np.testing.assert_array_equal(larger, MAPS[2:3].repeat(2, 1))
-    with pytest.raises(UserError, match="no picture and no folder"):
+    with pytest.raises(UserError, match="no image and no folder"):
         read_maps(tmp_path / "gone", (16, 16), COLOURS, "--maps")
     with pytest.raises(UserError, match="has class 2; allowed: 0 to 1"):
         read_maps(tmp_path / "False" / "labels", (16, 16), COLOURS[:2], "--maps")

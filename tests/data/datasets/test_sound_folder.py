@@ -49,7 +49,7 @@ def test_stereo_is_the_mean(tmp_path):
 
 def test_bad_files_are_skipped_by_name(tmp_path):
     folder(tmp_path, good_wav=(tone(500), 8000), silent_wav=(np.zeros(1024), 8000), empty_wav=(np.zeros(0), 8000))
-    (tmp_path / "renamed.wav").write_text("this is no sound at all\n" * 99)
+    (tmp_path / "renamed.wav").write_text("this is not sound at all\n" * 99)
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / ".hidden.wav").write_text("")
     wrong = tone(500)

@@ -1,4 +1,4 @@
-"""The table "What happens with odd files" of docs/data.md, row by row."""
+"""The table "What happens with odd files" of docs/reference/data.md, row by row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import soundfile
 from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.errors import UserError
 
-DOCS = Path(__file__).parents[3] / "docs" / "data.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "data.md"
 SMALL = {"n_fft": 64, "hop_length": 32, "margin": 0, "frequency": 8000, "too_long": "slices", "jobs": 1}  # 1024 samples
 SOUND = np.random.default_rng(0).uniform(-0.5, 0.5, 4096).astype(np.float32)
 
@@ -35,14 +35,14 @@ def torn(name: str, part: float):
 def forbidden(path, monkeypatch):
     """As root, permissions do not bite: opening the file is made to fail as it does for others."""
     soundfile.write(path / "odd.wav", SOUND, 8000)
-    opened = Path.open
+    opened = open
 
-    def refuse(self, *args, **kwargs):
-        if self.name == "odd.wav":
-            raise PermissionError(13, "Permission denied", str(self))
-        return opened(self, *args, **kwargs)
+    def refuse(file, *args, **kwargs):
+        if str(file).endswith("odd.wav"):
+            raise PermissionError(13, "Permission denied", str(file))
+        return opened(file, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
 
 
 def hidden(path, monkeypatch):
@@ -181,7 +181,7 @@ def one_copy(path, monkeypatch):
 THREE = np.stack([SOUND, 0.5 * SOUND, np.zeros(4096, np.float32)], axis=1)
 ROWS: dict[str, tuple[Callable, Callable | str]] = {
     "silence": (written(sound=np.zeros(4096)), silent),
-    "one sample": (written(sound=SOUND[:1]), "odd.wav is shorter than one picture: 1 samples"),
+    "one sample": (written(sound=SOUND[:1]), "odd.wav is shorter than one image: 1 samples"),
     "no samples": (written(sound=SOUND[:0]), skipped("it holds no samples")),
     "an empty file": (lambda path, _: (path / "odd.wav").touch(), skipped("it is an empty file")),
     "NaN samples": (nan, skipped("no finite numbers")),
@@ -208,7 +208,7 @@ ROWS: dict[str, tuple[Callable, Callable | str]] = {
     "an mp3 stream without a length, or of variable bit rate": (mp3_of(stream), counted(5, "skipped", "none")),
     "an mp3 with junk before, in or after it": (
         mp3_of(lambda data: bytes(200) + stream(data) + bytes(9000)),
-        counted(5, "wrong headers", "1: odd.mp3 (9200 bytes of it are no sound)"),
+        counted(5, "wrong headers", "1: odd.mp3 (9200 bytes of it are not sound)"),
     ),
     "two mp3 or ogg files joined": (
         mp3_of(lambda data: data + data),
@@ -244,7 +244,7 @@ def test_odd_file(tmp_path, monkeypatch, row):
     make, outcome = ROWS[row]
     tmp_path = tmp_path / "data"
     tmp_path.mkdir()
-    soundfile.write(tmp_path / "a.wav", SOUND[:1024], 8000)  # a good one beside it, the first by name
+    soundfile.write(tmp_path / "a.wav", SOUND[:1024], 8000)  # a good one next to it, the first by name
     make(tmp_path, monkeypatch)
     if isinstance(outcome, str):
         with pytest.raises(UserError, match=outcome):

@@ -81,7 +81,7 @@ def test_labels_are_those_of_the_clips_that_can_be_read(folder):
     [
         (
             {"labels_pattern": "(?P<pitch>"},
-            r"^SoundImageDataset.labels_pattern .*\?P<pitch>' is no regular exp",
+            r"^SoundImageDataset.labels_pattern .*\?P<pitch>' is not a regular exp",
         ),
         ({"labels_pattern": r"_m(\d+)_"}, "has no named group; allowed: one or more, such as"),
         (
@@ -97,9 +97,9 @@ def test_labels_are_those_of_the_clips_that_can_be_read(folder):
         ({"labels_csv": "t.csv", "labels": ["pitsch"]}, r"did you mean 'pitch'\?\); allowed: pitch, player, folder"),
         ({"labels_csv": "t.csv", "labels_pattern": PATTERN}, "are both given"),
         ({"labels_csv": "twice.csv"}, "twice.csv names bell/b_m72_v90.wav twice, again in line 3"),
-        ({"labels_csv": "names.csv"}, "no column beside the files' names"),
-        ({"labels_csv": "empty.csv"}, "no column beside the files' names"),
-        ({"labels_csv": "picture.csv"}, "it is no text in UTF-8"),
+        ({"labels_csv": "names.csv"}, "no column next to the files' names"),
+        ({"labels_csv": "empty.csv"}, "no column next to the files' names"),
+        ({"labels_csv": "picture.csv"}, "it is not text in UTF-8"),
         ({"labels_csv": "few.csv"}, "^bell/b_m72_v90.wav has no label pitch in the table few.csv, nor have 1 more"),
         ({"labels_pattern": r"(?P<kind>wav)"}, "the label kind is 'wav' everywhere"),
     ],
@@ -119,5 +119,5 @@ def test_mistakes_are_one_line(folder, monkeypatch, flags, said):
 
 def test_a_file_in_no_folder_has_no_folder_label(folder):
     soundfile.write(folder / "loose.wav", np.full(1024, 0.1), 8000)
-    with pytest.raises(UserError, match="^loose.wav has no label folder in the folders they lie in; of 4 files 3 are"):
+    with pytest.raises(UserError, match="^loose.wav has no label folder in the folders they are in; of 4 files 3 are"):
         SoundImageDataset(folder, labels=["folder"], **SMALL)

@@ -1,4 +1,4 @@
-"""Pictures into a prepared file: what is in it, what is left out, and stopping on the way."""
+"""Images into a prepared file: what is in it, what is left out, and stopping on the way."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def prepared(
 
 
 def odd_pictures(folder: Path) -> Path:
-    """Pictures of all modes and sizes."""
+    """Images of all modes and sizes."""
     folder.mkdir()
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -93,7 +93,7 @@ def test_it_is_the_folder_dataset_at_every_depth(tmp_path: Path, options: dict[s
 def test_levels_are_means_worked_out_slowly_and_mirror_images_come_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(picture_preparation, "BLOCK", 2 * 3 * 16 * 8)  # two pictures
+    monkeypatch.setattr(picture_preparation, "BLOCK", 2 * 3 * 16 * 8)  # two images
     source = make(tmp_path / "s", 5, 16, 8)
     data, result = prepared(source, tmp_path / "out.h5", mirror=True, jobs=2, seed_shape=(2, 2))
     assert len(data) == 10 and result.names == [f"{number:03}.png" for number in range(5)] * 2
@@ -143,7 +143,7 @@ def test_broken_pictures_leave_no_holes(tmp_path: Path) -> None:
     shutil.copytree(good, bad)
     whole = (good / "003.png").read_bytes()
     at = whole.index(b"IDAT") + 30
-    (bad / "002a.png").write_bytes(b"no picture")
+    (bad / "002a.png").write_bytes(b"no image")
     (bad / "003a.png").write_bytes(whole[:at] + bytes(9) + whole[at + 9 :])  # its header and its end are right
     Image.new("F", (8, 8)).save(bad / "004a.tif")
     table = tmp_path / "labels.csv"
@@ -221,12 +221,12 @@ def test_two_files_of_one_source_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"b.png is 17x9, a.jpg is 30x20; with --resize none all pictures have one size; other policies: stretch"),
+        ({}, r"b.png is 17x9, a.jpg is 30x20; with --resize none all images have one size; other policies: stretch"),
         ({"size": (30, 20)}, r"b.png is 17x9, --size is 30x20"),
         ({"resize": "crop", "size": (12, 20)}, "an image of 12x20 cannot be halved"),
         ({"resize": "crop", "size": (0, 8)}, "--size is 0x8; allowed: sides of 1 pixel or more"),
-        ({"crop": 10}, r"--crop 10 is no part of b.png: it is 17x9, and"),
-        ({"crop": (0, 0, 9, 9)}, r"--crop 0 0 9 9 is no part of c.png: it is 8x8"),
+        ({"crop": 10}, r"--crop 10 is not part of b.png: it is 17x9, and"),
+        ({"crop": (0, 0, 9, 9)}, r"--crop 0 0 9 9 is not part of c.png: it is 8x8"),
         ({"max_images": 0}, "--max_images is 0"),
         ({"background": "nocolour"}, "unknown background colour 'nocolour'"),
     ],
@@ -242,7 +242,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
 
 def test_nothing_that_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
-    (tmp_path / "s" / "a.png").write_bytes(b"no picture")
+    (tmp_path / "s" / "a.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"no readable image in .*s: a.png \(no image, or damaged"):
         prepared(tmp_path / "s", tmp_path / "out.h5")
     whole = make(tmp_path / "s", 1).joinpath("000.png").read_bytes()

@@ -245,7 +245,11 @@ def test_sources_that_change_in_between(tmp_path, seen):
 @pytest.mark.parametrize("where", ["no room", "full", "not writable"])
 def test_what_the_disk_says_is_one_line(tmp_path, seen, monkeypatch, where, at_once):
     kept = tmp_path / "kept"
-    said = {"no room": "has no room.*0.0 MB are free", "full": "No space left", "not writable": "cannot write to"}
+    said = {
+        "no room": "has too little space.*0.0 MB are free",
+        "full": "No space left",
+        "not writable": "cannot write to",
+    }
     if where == "not writable":
         kept.write_text("a file")
         with pytest.raises(UserError, match=said[where]):
@@ -429,7 +433,7 @@ def peak():  # kB
 
 preparation.PATIENCE = 0.0
 folder, count = Path(sys.argv[2]), int(sys.argv[3])
-codec = build_codec("abslog", n_fft=256, hop_length=128, margin=0)  # 16384 samples, 32 kB pictures
+codec = build_codec("abslog", n_fft=256, hop_length=128, margin=0)  # 16384 samples, 32 kB images
 Loud(folder / "seen", parts=(4,) * count, codec=codec, prepared_dir=folder / "kept", jobs=2).prepare()
 print(peak())
 """
@@ -438,7 +442,7 @@ print(peak())
 @pytest.mark.slow
 def test_memory_stays_flat(tmp_path):
     peaks = []
-    for count in (50, 500):  # 13 MB and 131 MB of waves, 9 MB and 85 MB of pictures
+    for count in (50, 500):  # 13 MB and 131 MB of waves, 9 MB and 85 MB of images
         (tmp_path / str(count)).mkdir()
         words = [sys.executable, "-c", MEASURE, str(Path(__file__).parent), str(tmp_path / str(count)), str(count)]
         peaks.append(int(subprocess.run(words, capture_output=True, text=True, check=True).stdout))

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pggan_framework.audio.base import fitted_peak
+from pggan_framework.data import manifest
 from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.data.datasets.wave import WaveDataset
 from pggan_framework.data.prepare import sounds as preparation
-from pggan_framework.data.recordings import manifest
+from pggan_framework.data.recordings import known
 from pggan_framework.errors import UserError
 
 # 32 x 32, 1024 samples at 8 kHz, as in the file
@@ -55,7 +56,7 @@ def test_one_outlier_does_not_decide_for_all(levels, far):
         assert fitted_peak(levels) == usual  # clean data are fitted to their loudest
     fitted = fitted_peak([*levels, usual * 10 ** (far / 20)])
     assert fitted == pytest.approx(usual * 10**1.5)
-    assert fitted_peak([0.0] * 50 + [usual]) == usual  # silence is no reference
+    assert fitted_peak([0.0] * 50 + [usual]) == usual  # silence is not a reference
 
 
 def test_a_file_at_the_scale_of_integers_is_named_and_left_out(twelve):
@@ -89,7 +90,7 @@ def test_a_far_louder_file_does_not_squeeze_the_others(twelve):
     assert "outliers" not in SoundImageDataset(twelve, **SMALL).summary()
 
 
-# ---- silence, copies, values that are no numbers
+# ---- silence, copies, values that are not numbers
 
 
 def test_silent_and_equal_sounds_are_counted_and_named(twelve):
@@ -119,7 +120,7 @@ def test_a_dataset_of_ones_own_with_nan_is_refused_by_number():
         def fingerprint(self):
             return ""
 
-    with pytest.raises(UserError, match="^source 3 of Broken cannot be used: a wave holds values that are no finite"):
+    with pytest.raises(UserError, match="^source 3 of Broken cannot be used: a wave holds values that are not finite"):
         Broken()
 
 
@@ -195,7 +196,9 @@ def test_wrong_headers_are_named(tmp_path):
 def kept(twelve, monkeypatch):
     """Three files longer than what is hashed of them, and where what is found of them is kept."""
     monkeypatch.setattr(preparation, "PATIENCE", 0.0)
+    monkeypatch.setenv("PGGAN_CACHE", str(twelve / "cache"))
     monkeypatch.setattr(manifest, "PATIENCE", 0.0)
+    monkeypatch.setattr(manifest, "SETTLED", 0.0)
     for number in range(3):
         write(twelve / "in" / f"{number:02}.wav", noise(70_000, seed=number))
     # 32 x 512, 65536 samples
@@ -204,7 +207,7 @@ def kept(twelve, monkeypatch):
 
 
 def edit(path, keep_times: bool):
-    """Overwrite samples in the middle of a file, where only its content tells of it."""
+    """Overwrite samples in the middle of a file, where only its content reports of it."""
     before = path.stat()
     time.sleep(0.02)
     with path.open("r+b") as file:
@@ -245,13 +248,13 @@ def test_a_file_that_was_only_touched_keeps_its_pictures(kept):
 def test_known_files_are_not_opened_again(kept, monkeypatch):
     first = SoundImageDataset(**kept)
     opened = []
-    look = manifest._look
-    monkeypatch.setattr(manifest, "_look", lambda path, **how: opened.append(path.name) or look(path, **how))
+    look = known.read_header
+    monkeypatch.setattr(known, "read_header", lambda path: opened.append(os.path.basename(path)) or look(path))
     assert SoundImageDataset(**kept).fingerprint() == first.fingerprint() and opened == []
     write(kept["dir_path"] / "99.wav", noise(5000))
     (kept["dir_path"] / "02.wav").touch()
     assert SoundImageDataset(**kept).summary()["files"].startswith("4 ") and sorted(opened) == ["02.wav", "99.wav"]
-    (place,) = kept["prepared_dir"].glob("files-*.json")
+    (place,) = (kept["dir_path"].parent / "cache").iterdir()
     for content in ("", "[]", "{}", '{"format": 1, "files": {"02.wav": [1]}}', '{"format": 1, "files": 3}'):
         place.write_text(content)
         assert SoundImageDataset(**kept).summary()["files"].startswith("4 ")
@@ -263,7 +266,7 @@ def test_the_layout_of_a_repaired_file_is_kept(kept):
     data = path.read_bytes()
     path.write_bytes(data[data.index(data[:2], 4) :] + bytes(700))
     first, second = SoundImageDataset(**kept), SoundImageDataset(**kept)
-    assert first.headers == second.headers and first.headers[0].remark == "700 bytes of it are no sound"
+    assert first.headers == second.headers and first.headers[0].remark == "700 bytes of it are not sound"
     assert second.wave(3).tobytes() == first.wave(3).tobytes()
 
 

@@ -74,7 +74,7 @@ def test_a_long_file_is_several_sources_and_the_same_sounds(tmp_path, monkeypatc
     how = {"too_long": "slices", "overlap": 0.5, "trim_db": 60, "normalize": "rms", **SMALL}
     whole = SoundImageDataset(tmp_path, **how)
     assert whole.source_count() == 2
-    monkeypatch.setattr("pggan_framework.data.datasets.sound.SOURCE_SAMPLES", 3000)
+    monkeypatch.setattr("pggan_framework.data.recordings.reader.SOURCE_SAMPLES", 3000)
     parted = SoundImageDataset(tmp_path, **how)
     assert parted.source_count() == 6
     assert [parted.wave(i).tobytes() for i in range(len(parted))] == [
@@ -92,7 +92,7 @@ def test_trimming_cuts_both_ends_and_not_the_middle(tmp_path):
     data = SoundImageDataset(tmp_path, trim_db=60, **SMALL)
     expected = np.concatenate([SOUND[:480], quiet[:160], SOUND[480:864]])
     np.testing.assert_array_equal(data.wave(0), expected)
-    assert len(data) == 2 and not data.wave(1).any()  # silent altogether: as it is
+    assert len(data) == 2 and not data.wave(1).any()  # silent altogether: unchanged
     assert "0.4 s cut off the beginnings and ends of 1 files" in data.summary()["trimmed"]
     slightly = SoundImageDataset(tmp_path, trim_db=120, **SMALL)
     np.testing.assert_array_equal(slightly.wave(0), quiet[:1024])
@@ -101,7 +101,7 @@ def test_trimming_cuts_both_ends_and_not_the_middle(tmp_path):
 def test_what_trimming_leaves_can_be_too_short(tmp_path):
     quiet = np.full(1600, 1e-5, dtype=np.float32)
     write(tmp_path / "a.wav", np.concatenate([quiet, SOUND[:480], quiet]))
-    with pytest.raises(UserError, match=r"^a.wav is shorter than one picture \(trim_db 60\): 480 samples .* reject"):
+    with pytest.raises(UserError, match=r"^a.wav is shorter than one image \(trim_db 60\): 480 samples .* reject"):
         SoundImageDataset(tmp_path, trim_db=60, **SMALL)
     with pytest.raises(UserError, match="^all 1 sounds .* rejected"):
         SoundImageDataset(tmp_path, trim_db=60, too_short="reject", **SMALL)
@@ -286,4 +286,4 @@ def test_processes_and_a_second_start_find_the_same(tmp_path):
         assert again.skipped == first.skipped and len(first.skipped) == 1
         lines = ("files", "length", "full scale", "damaged")
         assert [again.summary()[line] for line in lines] == [first.summary()[line] for line in lines]
-    assert "d.wav (it holds values that are no finite numbers; 2 of 8 clips left out)" in first.summary()["damaged"]
+    assert "d.wav (it holds values that are not finite numbers; 2 of 8 clips left out)" in first.summary()["damaged"]

@@ -28,7 +28,7 @@ CHOICE = LabelChoice(["Smiling", "Bald"])
 
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
-    """Three pictures in which red is the column and green the row."""
+    """Three images in which red is the column and green the row."""
     folder = tmp_path / "celeba" / "img_align_celeba"
     folder.mkdir(parents=True)
     pixels = np.zeros((218, 178, 3), np.uint8)
@@ -84,7 +84,7 @@ def test_attributes_by_name(faces: Path, tmp_path: Path) -> None:
 
 
 def test_mistakes(faces: Path) -> None:
-    with pytest.raises(UserError, match=r"no list_attr_celeba\.txt in .* or beside it"):
+    with pytest.raises(UserError, match=r"no list_attr_celeba\.txt in .* or next to it"):
         open_source(faces, CHOICE)
     table = faces.parent / "list_attr_celeba.txt"
     table.write_text(LIST)
@@ -94,7 +94,7 @@ def test_mistakes(faces: Path) -> None:
         (LIST.replace("000002.jpg -1", "000002.jpg 5"), "the line of 000002.jpg is not 3 values of 1 or -1"),
         (LIST.replace("000002.jpg -1", "000002.jpg"), "the line of 000002.jpg is not 3 values"),
         ("\n".join(LIST.splitlines()[:4]), "000003.jpg is not in .*list_attr_celeba.txt, nor are 0 more"),
-        ("3\n", "is no list of attributes"),
+        ("3\n", "is not a list of attributes"),
     ):
         table.write_text(text)
         with pytest.raises(UserError, match=message) as caught:

@@ -1,4 +1,4 @@
-"""Folders, zips and tars of pictures."""
+"""Folders, zips and tars of images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def png(level: int, height: int = 4, width: int = 6) -> bytes:
 
 
 def contents() -> dict[str, bytes]:
-    return {name: png(level) for name, level in FILES.items()} | {"b/notes.txt": b"no picture"}
+    return {name: png(level) for name, level in FILES.items()} | {"b/notes.txt": b"no image"}
 
 
 def make_folder(path: Path, files: dict[str, bytes]) -> Path:
@@ -80,7 +80,7 @@ def test_all_kinds_give_the_same_pictures(tmp_path: Path, name: str) -> None:
     assert type(source) is kind
     assert [source.name(index) for index in range(len(source))] == ["a/x.PNG", "b/10.png", "b/2.png"]
     assert source.labels == {"folder": ["a", "b", "b"]}
-    assert source.labels_from == "the folders they lie in"
+    assert source.labels_from == "the folders they are in"
     assert source.described() == {"other files": "1 .txt (b/notes.txt); not read as images"}
     read = pickle.loads(pickle.dumps(source))
 
@@ -126,7 +126,7 @@ def test_what_a_file_manager_hides_and_dots_before_names(tmp_path: Path) -> None
 
 
 def test_broken_members_are_their_own_fault(tmp_path: Path) -> None:
-    path = make_zip(tmp_path / "a.zip", {"a.png": png(1), "b.png": b"no picture", "c.png": png(2)})
+    path = make_zip(tmp_path / "a.zip", {"a.png": png(1), "b.png": b"no image", "c.png": png(2)})
     data = bytearray(path.read_bytes())
     at = data.index(png(1)) + 20
     data[at] ^= 255  # its checksum is wrong now
@@ -173,8 +173,12 @@ def test_labels_from_a_table(tmp_path: Path) -> None:
             lambda path: make_folder(path, {"a.txt": b"x"}),
             r"no readable image in .*a: other files: 1 .txt \(a.txt\)",
         ),
-        ("a.zip", lambda path: path.write_bytes(b"PK\x03\x04" + bytes(50)), "is no source of pictures; allowed: .*zip"),
-        ("a.txt", lambda path: path.write_text("text"), "a.txt is no source of pictures; allowed: .*a folder of im"),
+        (
+            "a.zip",
+            lambda path: path.write_bytes(b"PK\x03\x04" + bytes(50)),
+            "is not a source of images; allowed: .*zip",
+        ),
+        ("a.txt", lambda path: path.write_text("text"), "a.txt is not a source of images; allowed: .*a folder of im"),
         ("a", lambda path: None, "no file or folder .*a"),
     ],
 )
@@ -189,7 +193,7 @@ def test_an_archive_cut_in_half(tmp_path: Path) -> None:
     for name in ("a.zip", "a.tar", "a.tgz"):
         path = KINDS["pictures." + name[2:]][0](tmp_path / name, files)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        with pytest.raises(UserError, match=f"{name} is (damaged|no source of pictures)"):
+        with pytest.raises(UserError, match=f"{name} is (damaged|no source of images)"):
             open_source(path)
 
 

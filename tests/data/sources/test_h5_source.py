@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 def test_the_largest_size(file: Path) -> None:
     source = open_source(file)
     assert isinstance(source, H5Source) and len(source) == 6 and source.one_size == (8, 8)
-    assert source.labels is None and source.name(5) == "picture 5"
+    assert source.labels is None and source.name(5) == "image 5"
     for reader in (source, pickle.loads(pickle.dumps(source))):
         for index in (5, 0):
             np.testing.assert_array_equal(np.asarray(reader.read(index)), PICTURES[index].transpose(1, 2, 0))
@@ -49,7 +49,7 @@ def test_labels_beside_it(file: Path, labels: np.ndarray) -> None:
     with pytest.raises(UserError, match=r"--labels 'kind' is not known; .*faces\.h5 has: class"):
         open_source(file, LabelChoice(["kind"]))
     file.with_name("faces-labels.npy").unlink()
-    with pytest.raises(UserError, match="has no labels, in it or beside it"):
+    with pytest.raises(UserError, match="has no labels, in it or next to it"):
         open_source(file, LabelChoice(["class"]))
 
 
@@ -69,7 +69,7 @@ def test_a_prepared_file_with_its_labels(tmp_path: Path) -> None:
 def test_files_of_something_else(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "sound.h5", "w") as made:
         made.create_dataset("data8x8", data=PICTURES[:, :1].astype(np.float16))
-    with pytest.raises(UserError, match="holds no pictures but 1 channels of float16"):
+    with pytest.raises(UserError, match="holds no images but 1 channels of float16"):
         open_source(tmp_path / "sound.h5")
     with h5py.File(tmp_path / "other.h5", "w") as made:
         made.create_dataset("images", data=PICTURES)

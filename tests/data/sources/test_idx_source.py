@@ -26,7 +26,7 @@ def test_pictures_and_classes(tmp_path: Path, ends: tuple[str, str]) -> None:
     source = open_source(tmp_path, ASKED)
     assert isinstance(source, IDXSource) and len(source) == 5 and source.one_size == (7, 6)
     assert source.labels == {"class": ["7", "0", "7", "1", "9"]}
-    assert source.read(3).mode == "L" and source.name(3) == "picture 3"
+    assert source.read(3).mode == "L" and source.name(3) == "image 3"
     np.testing.assert_array_equal(np.asarray(source.read(3)), PICTURES[3])
     test = open_source(tmp_path / f"t10k-images-idx3-ubyte{ends[0]}", ASKED)
     assert len(test) == 2 and test.labels == {"class": ["3", "4"]}
@@ -62,7 +62,7 @@ def test_damage(tmp_path: Path) -> None:
     whole = pictures.read_bytes()
     for content, message in (
         (whole[:-9], "cannot read .*images-idx3-ubyte.gz"),
-        (b"no gzip", "is no IDX file"),
+        (b"no gzip", "is not an IDX file"),
         (gzip.compress(gzip.decompress(whole)[:-1]), "says 5 x 7 x 6 = 210 bytes, and 209 follow"),
         (gzip.compress(classes.read_bytes()), "begins with 00000801, and 00000803 is due"),
     ):
@@ -72,7 +72,7 @@ def test_damage(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     pictures.write_bytes(whole)
     classes.write_bytes(struct.pack(">HBBI", 0, 8, 1, 4) + bytes(4))
-    with pytest.raises(UserError, match="has 5 pictures, but .* has 4 labels"):
+    with pytest.raises(UserError, match="has 5 images, but .* has 4 labels"):
         open_source(tmp_path, ASKED)
     classes.unlink()
     with pytest.raises(UserError, match="'class' is not known; .* has: none"):

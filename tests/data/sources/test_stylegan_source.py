@@ -72,7 +72,7 @@ def test_no_labels_and_labels_from_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ([["a.png"]], r'has \["a.png"\] among its labels; allowed: .*or null'),
         (7, "has 7 under 'labels'"),
         (

@@ -88,7 +88,7 @@ def test_a_file_cut_in_half(folder: Path) -> None:
             open_source(folder)
         assert "\n" not in str(caught.value) and str(path) in str(caught.value)
     path.write_bytes(b"")
-    with pytest.raises(UserError, match="no picture in"):
+    with pytest.raises(UserError, match="no image in"):
         open_source(folder)
 
 
@@ -132,7 +132,7 @@ def test_records_of_others(tmp_path: Path, message: bytes, complaint: str) -> No
 def test_labels_that_do_not_fit(folder: Path) -> None:
     np.save(folder / "short.npy", np.zeros((4, 2)))
     (folder / "short.npy").rename(folder / "cats-rxx.labels")
-    with pytest.raises(UserError, match=r"labels of shape \[4, 2\]; there are 5 pictures"):
+    with pytest.raises(UserError, match=r"labels of shape \[4, 2\]; there are 5 images"):
         open_source(folder, ASKED)
     open_source(folder)
     np.save(folder / "code.npy", np.array([print] * 5), allow_pickle=True)

@@ -1,4 +1,4 @@
-"""A set of pictures prepared in one file and in several."""
+"""A set of images prepared in one file and in several."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sharded import COUNT, prepare
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """22 pictures in two folders; one of them turns out to be broken when it is decoded."""
+    """22 images in two folders; one of them turns out to be broken when it is decoded."""
     folder = tmp_path_factory.mktemp("source")
     random = np.random.default_rng(0)
     for number in range(COUNT):

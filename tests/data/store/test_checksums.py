@@ -1,4 +1,4 @@
-"""A bit that flips in a prepared file is noticed or harmless; files that lead elsewhere, or lie, are refused."""
+"""A bit that flips in a prepared file is noticed or harmless; files that lead elsewhere, or are, are refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLIPS = 120
 
 
 def _all(path: Path) -> list[bytes]:
-    """Every picture at every depth, the labels and what the file says of itself."""
+    """Every image at every depth, the labels and what the file says of itself."""
     data = load_prepared(path)
     pictures = [data.images(range(len(data)), depth).tobytes() for depth in range(data.growth.max_depth + 1)]
     labels = b"" if data.labels is None else data.labels.tobytes()
@@ -72,7 +72,7 @@ def test_a_changed_picture_is_named_when_it_is_first_read(folder: Path, name: st
         file["data4x4"][2, 0, 0, 0] ^= 16
     data = OldH5Dataset(folder / name)
     assert len(data.images([2], data.growth.max_depth)) == 1
-    with pytest.raises(DamagedError, match="picture 2 of data4x4 is not what was written"):
+    with pytest.raises(DamagedError, match="image 2 of data4x4 is not what was written"):
         data.images([0, 2], 0)
     assert len(data.images([0, 1], 0)) == 2
 
@@ -114,6 +114,10 @@ def _virtual(file: h5py.File) -> None:
     file.create_virtual_dataset("data8x8", layout)
 
 
+def _scaleoffset(file: h5py.File) -> None:
+    file.create_dataset("data8x8", data=np.ones((4, 3, 8, 8), np.uint8), chunks=(1, 3, 8, 8), scaleoffset=4)
+
+
 def _huge(file: h5py.File) -> None:
     file.create_dataset("data8x8", (1 << 40, 3, 8, 8), np.uint8, chunks=(1, 3, 8, 8), compression="gzip")
 
@@ -139,6 +143,7 @@ def _labels(file: h5py.File) -> None:
         (_soft, "is a link, perhaps to another file"),
         (_external, "is stored in other files"),
         (_virtual, "is stored in other files"),
+        (_scaleoffset, r"packed by filter \[6\]; allowed: gzip, shuffle"),
         (_huge, "damaged or cut short"),
         (_huge_picture, "takes 805,306,368 bytes"),
         (_none_stored, "damaged or cut short"),

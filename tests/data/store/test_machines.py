@@ -58,7 +58,7 @@ def test_every_machine_shows_its_own_pictures_and_needs_no_others(
                 part=lambda count, world=world: world.part(count, 4),
                 machine_part=lambda count, world=world, own=data.own: world.parts(own.processes, count, 4),
             )
-            # 8 of a batch are 4 of each machine's; so many batches are three epochs of its own pictures and some more.
+            # 8 of a batch are 4 of each machine's; so many batches are three epochs of its own images and some more.
             for nimg in range(0, 3 * 2 * len(expected), 8):
                 order = loader._batches._order(nimg, 8)
                 assert len(order) == 4 // each
@@ -71,7 +71,7 @@ def test_every_machine_shows_its_own_pictures_and_needs_no_others(
                 assert labels.argmax(1).tolist() == single.labels[order, 0].tolist()
             with pytest.raises(UserError, match="which is another machine's"):
                 data.image(next(iter(set(range(42)) - expected)))
-            with pytest.raises(UserError, match="PictureMetrics looks at pictures from everywhere"):
+            with pytest.raises(UserError, match="PictureMetrics looks at images from everywhere"):
                 data.check_all_present("PictureMetrics")
             assert set(data.present(np.arange(42)).tolist()) == expected
         assert len(set(seen)) == len(seen) == 20 and set(seen) <= expected
@@ -129,7 +129,7 @@ def test_what_own_shards_needs(
     with pytest.raises(UserError, match="max_images is 3; none of these is in the shards of this machine"):
         OldH5Dataset(folder / "five.h5", own_shards=True, max_images=3)
     (folder / "five-00004-of-00005.h5").unlink()
-    with pytest.raises(LocalError, match=r"lacks five-00004-of-00005.h5; allowed: shards 4 to 4 beside it"):
+    with pytest.raises(LocalError, match=r"lacks five-00004-of-00005.h5; allowed: shards 4 to 4 next to it"):
         OldH5Dataset(folder / "five.h5", own_shards=True)
     monkeypatch.delenv("LOCAL_WORLD_SIZE")
     with pytest.raises(UserError, match="own_shards needs RANK, LOCAL_RANK, LOCAL_WORLD_SIZE"):
@@ -197,5 +197,5 @@ def test_two_machines_train_with_half_the_shards_each(folder: Path) -> None:
     assert [command.status for command in commands] == [0, 0], [command.error for command in commands]
     (run,) = (folder / "machine0" / "results").iterdir()
     told = " ".join((run / "log.txt").read_text().split())
-    assert "shards of this machine 0 to 1, 47.6% of the pictures; each is shown 1.05 times" in told
+    assert "shards of this machine 0 to 1, 47.6% of the images; each is shown 1.05 times" in told
     assert len((run / "stats.jsonl").read_text().splitlines()) == 2

@@ -26,7 +26,7 @@ class Toy(DepthDataset):
 
     def image(self, index):
         if index == self.fails_at:
-            raise UserError("picture 7 is broken")
+            raise UserError("image 7 is broken")
         return self.pictures[index]
 
     def fingerprint(self):
@@ -118,7 +118,7 @@ def test_a_failure_leaves_the_older_file_and_no_other(tmp_path):
     before = path.read_bytes()
     broken = Toy()
     broken.fails_at = 7
-    with pytest.raises(UserError, match="picture 7"):
+    with pytest.raises(UserError, match="image 7"):
         save_prepared(broken, path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.h5"]

@@ -66,7 +66,7 @@ def test_what_is_beside_the_index(made: Path) -> None:
     assert (made / "five.png").read_bytes() == (made / "one.png").read_bytes()
     assert not list(made.glob("*.partial")) and not list(made.glob(".*"))
     loaded = load_prepared(made / "five.h5")
-    assert len(loaded) == 21 and loaded.summary()["shards"] == "5 of 3 to 5 pictures"
+    assert len(loaded) == 21 and loaded.summary()["shards"] == "5 of 3 to 5 images"
 
 
 def test_shards_are_opened_late_and_few_at_a_time(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Shards that are missing, damaged or strange, and numbers of shards that cannot be, are told of in one line."""
+"""Shards that are missing, damaged or strange, and numbers of shards that cannot be, are informed of in one line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_shard_that_is_missing(folder: Path, capsys: pytest.CaptureFixture[str
     for number in (1, 3):
         (folder / f"five-0000{number}-of-00005.h5").unlink()
     error = refused([*TRAIN, str(folder / "five.h5"), "--dry_run"], capsys)
-    assert "lacks five-00001-of-00005.h5, five-00003-of-00005.h5; allowed: shards all 5 beside it" in error
+    assert "lacks five-00001-of-00005.h5, five-00003-of-00005.h5; allowed: shards all 5 next to it" in error
     assert main(["info", str(folder / "five.h5")]) == 0
     told = capsys.readouterr().out
     assert "index of prepared data in 5 shards" in told and "21 of 3x8x8, uint8" in told
@@ -83,8 +83,8 @@ def test_an_index_that_is_damaged(folder: Path, change: str, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--shards", "0"], "--shards is 0, and there are 22 pictures; allowed: 1 to 22"),
-        (["--shards", "23"], "--shards is 23, and there are 22 pictures; allowed: 1 to 22"),
+        (["--shards", "0"], "--shards is 0, and there are 22 images; allowed: 1 to 22"),
+        (["--shards", "23"], "--shards is 23, and there are 22 images; allowed: 1 to 22"),
         (["--shards", "2", "--overwrite"], "--overwrite is given with --shards"),
     ],
 )

@@ -1,4 +1,4 @@
-"""deepsound's checkpoints: whole modules, the same pictures and scores as functions written from its definition."""
+"""deepsound's checkpoints: whole modules, the same images and scores as functions written from its definition."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def altered(G, D):
         "padding": attribute(G.block0.c2.conv, "padding", (0, 0)),
         "depth 7": attribute(G, "depth", 7),
         "feature maps": attribute(G.block0, "toRGB", conv_of(G, 5)),
-        "due is one of": attribute(G.blocks[1].c1, "conv", nn.Conv2d(3, maps(3), 3, padding=1)),
+        "expected": attribute(G.blocks[1].c1, "conv", nn.Conv2d(3, maps(3), 3, padding=1)),
         "damaged .'c2'": lambda: delattr(G.blocks[0], "c2"),
         "pixel norm in the discriminator": lambda: [
             setattr(part, "pixelnorm", True) for block in D.blocks for part in (block.c1, block.c2)
@@ -263,7 +263,7 @@ def test_other_files_of_torch(classes, tmp_path):
     with pytest.raises(UserError, match="of no model known here"):
         read_foreign(tmp_path / "dict.pt")
     torch.save(nn.BatchNorm2d(3), tmp_path / "norm.pt")
-    with pytest.raises(UserError, match="asks for torch.nn.modules.batchnorm.BatchNorm2d"):
+    with pytest.raises(UserError, match="requests torch.nn.modules.batchnorm.BatchNorm2d"):
         read_foreign(tmp_path / "norm.pt")
     with zipfile.ZipFile(tmp_path / "script.pt", "w") as archive:
         archive.writestr("script/data.pkl", b"\x80\x02c__torch__\nNet\n.")

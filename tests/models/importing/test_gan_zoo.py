@@ -1,4 +1,4 @@
-"""The GAN zoo's checkpoints: the same pictures and scores as functions written from its definition."""
+"""The GAN zoo's checkpoints: the same images and scores as functions written from its definition."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_the_same_pictures_and_scores(changes, config, tmp_path):
     judge = build_discriminator(model, torch.float64)
     if top == 1 and config.alpha:
         judge.alpha = 1.0  # theirs does not fade at its second scale
-    # Our groups of 4 in a batch of 8 are every second picture.
+    # Our groups of 4 in a batch of 8 are every second image.
     order = torch.tensor([0, 4, 1, 5, 2, 6, 3, 7])
     found = judge(x[order])[torch.argsort(order)]
     theirs = decisions(parts["netD"], x, config)[:, 0]
@@ -229,7 +229,7 @@ def test_depths_that_are_still_to_come(config, tmp_path):
     torch.testing.assert_close(network(z), pictures(parts["avgG"], z, config), rtol=1e-10, atol=1e-10)
     network.depth = 3
     assert network(z).shape == (2, 3, 32, 32)
-    for text, message in (("{}", "no configuration"), ('{"depthScales": [9, 9, 9, 9]}', "of another run")):
+    for text, message in (("{}", "not a configuration"), ('{"depthScales": [9, 9, 9, 9]}', "of another run")):
         beside.write_text(text)
         with pytest.raises(UserError, match=message):
             read_foreign(tmp_path / "faces_s2_i48000.pt")
@@ -258,7 +258,7 @@ def test_other_checkpoints_of_the_zoo(config, tmp_path):
     path = tmp_path / "net.pt"
     states = {"netG": generator(config), "netD": discriminator(config)}
     torch.save({"config": {"dimG": 64}, **states}, path)
-    with pytest.raises(UserError, match="of no progressive GAN"):
+    with pytest.raises(UserError, match="not of a progressive GAN"):
         read_foreign(path)
     del config.noiseVectorDim
     torch.save({"config": config, **states}, path)

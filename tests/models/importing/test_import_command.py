@@ -127,7 +127,7 @@ def test_evaluate_takes_the_folder_of_data(pickled, tmp_path, capsys):
     pictures(tmp_path / "photos")
     words = ["evaluate", "faces.pt", "--count", "6", "--metrics", "swd"]
     assert main(words) == 2
-    assert "--data PATH says where the data are" in capsys.readouterr().err
+    assert "give their new location with --data PATH" in capsys.readouterr().err
     assert main([*words, "--data", "photos"]) == 0
     assert "swd" in capsys.readouterr().out
 

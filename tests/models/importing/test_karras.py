@@ -1,4 +1,4 @@
-"""The original PGGAN's pickles: the same pictures and scores as networks written from its definition."""
+"""The original PGGAN's pickles: the same images and scores as networks written from its definition."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 
 from pggan_framework.errors import UserError
-from pggan_framework.models.importing.arrays import as_array
 from pggan_framework.models.importing.convert import build_discriminator, build_generator
 from pggan_framework.models.importing.detect import read_foreign
-from pggan_framework.models.importing.pickles import read_pickle
+from pggan_framework.storage.arrays import as_array
+from pggan_framework.storage.pickles import read_pickle
 
 TOP = 4
 """log2 of the resolution."""
@@ -132,7 +132,7 @@ def down(x, factor=2):
 
 
 def generate(v, z, lod, wscale=True, leaky=True, pixelnorm=True):
-    """Pictures of full size by the rule of its "recursive" structure."""
+    """Images of full size by the rule of its "recursive" structure."""
     norm = pixel_norm if pixelnorm else (lambda x: x)
 
     def done(x, name):
@@ -170,7 +170,7 @@ def generate(v, z, lod, wscale=True, leaky=True, pixelnorm=True):
 
 
 def score(v, x, lod, group=4, wscale=True):
-    """Scores and class logits of pictures of full size."""
+    """Scores and class logits of images of full size."""
 
     def done(x, name):
         bias = torch.from_numpy(v[f"{name}/bias"])
@@ -435,7 +435,7 @@ def test_strings_of_python_2(modules, tmp_path):
     text += b"\x89U\x0c" + array.tobytes() + b"tb."
     np.testing.assert_array_equal(as_array(read_pickle(BytesIO(text), path, lambda *_: True)), array)
     old = dump(tmp_path / "old.pkl", (1, 2, 3), 0)
-    with pytest.raises(UserError, match="none of the original PGGAN's"):
+    with pytest.raises(UserError, match="not the original PGGAN's"):
         read_foreign(old)
     model = read_foreign(dump(tmp_path / "zero.pkl", pickle.loads(data), 1))
     z = torch.randn(2, maps(0), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""No pickle runs anything, whatever it asks for and however it is spelt."""
+"""No pickle runs anything, whatever it requests and however it is spelt."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from pggan_framework.cli.main import main
 from pggan_framework.errors import UserError
-from pggan_framework.models.importing import arrays
 from pggan_framework.models.importing.detect import read_foreign
-from pggan_framework.models.importing.pickles import Made, mapping, read_pickle
 from pggan_framework.models.importing.torch_files import LEGACY, as_tensor, read_torch_file
+from pggan_framework.storage import arrays
+from pggan_framework.storage.pickles import Made, mapping, read_pickle
 
 FLAG = "a_pickle_has_run"
 
@@ -64,14 +64,20 @@ ATTACKS = {
     "dnnlib.tflib.network.Network": HEAD + text("dnnlib.tflib.network") + text("Network") + b"\x93.",
     "__main__.Network": b"\x80\x02c__main__\nNetwork\n.",
     "EXT1": b"\x80\x02\x82\x01.",
+    "NEWOBJ_EX": HEAD + text("tfutil") + text("Network") + b"\x93)}\x92.",
     "EXT4": b"\x80\x02\x84\x01\x00\x00\x00.",
     "PERSID": b"(lPos.system\na.",
     "BINPERSID": b"\x80\x02U\x02osQ.",
     "NEXT_BUFFER": b"\x80\x05\x97.",
-    "call of what is no name": b"\x80\x02U\x02os)R.",
-    "sets the state of what it has not made": b"\x80\x02}}b.",
-    "a call of what is no name": b"\x80\x02ctfutil\nNetwork\n)\x81)R.",
 }
+SENSELESS = [
+    b"\x80\x02U\x02os)R.",  # a call of a text
+    b"\x80\x02}}b.",  # a state for a dict
+    b"\x80\x02ctfutil\nNetwork\n)\x81)R.",  # a call of what was made by a call
+    b"\x80\x02ctfutil\nNetwork\n}b.",  # a state for a name
+    b"\x80\x05\x96\xff\xff\xff\xff\xff\x00\x00\x00.",  # a terabyte
+    b"\x80\x02U\x02os)\x81.",  # an object of the class "os"
+]
 
 
 @pytest.mark.parametrize("name", list(ATTACKS))
@@ -84,8 +90,15 @@ def test_a_pickle_that_tries_to_run_something_is_refused(name, tmp_path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["network-final.pkl"]
 
 
+@pytest.mark.parametrize("data", SENSELESS)
+def test_calls_and_states_of_what_has_none_are_damage(data, tmp_path):
+    (tmp_path / "a.pkl").write_bytes(data)
+    with pytest.raises(UserError, match="cut short or damaged|none of the original PGGAN's"):
+        read_foreign(tmp_path / "a.pkl")
+
+
 def test_the_attacks_are_real(tmp_path, monkeypatch):
-    """Python's own reader does what they ask for."""
+    """Python's own reader does what they request."""
     monkeypatch.chdir(tmp_path)
     for name in ("os.system", "__builtin__.eval", "__builtin__.exec", "posix.system"):
         pickle.loads(ATTACKS[name])
@@ -189,7 +202,7 @@ plain_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(plain_values, st.integers(0, 5))
 def test_plain_values_are_what_pickle_makes_of_them(value, protocol):
     """Sets of old protocols are calls, which no file of these systems has."""
@@ -204,7 +217,7 @@ def test_plain_values_are_what_pickle_makes_of_them(value, protocol):
         assert found == pickle.loads(data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_refused_or_read(data):
     """Whatever is damaged is a message and no other exception."""
