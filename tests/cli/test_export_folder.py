@@ -206,7 +206,10 @@ def test_files_that_are_missing_or_damaged(folder):
     [
         (["a.safetensors"], "a.safetensors is given with --format huggingface; allowed: a new folder"),
         (["full"], "full exists already"),
-        (["new", "--license", "my own"], "--license 'my own' is given; allowed: a short name of the Hub, such as mit or cc-by-4.0"),
+        (
+            ["new", "--license", "my own"],
+            "--license 'my own' is given; allowed: a short name of the Hub, such as mit or cc-by-4.0",
+        ),
         (["new", "--depth", "9"], "depth 9 is given, and the model is trained up to depth"),
     ],
 )
