@@ -106,5 +106,17 @@ class Adam(OptimizerFactory):
         betas = self._D_betas or self._betas if side == "D" else self._betas
         fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in listed)
         made = torch.optim.Adam(listed, lr=lr, betas=betas, eps=self.eps, weight_decay=self.weight_decay, fused=fused)
+        made.register_load_state_dict_post_hook(_align)
         self._built[side].append(made)
         return made
+
+
+def _align(optimizer: Optimizer) -> None:
+    """Lay out loaded moments as their weights.
+
+    A fused optimiser goes through all of them in memory order, and earlier checkpoints have convolutions in another.
+    """
+    for weight, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+                state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)

@@ -101,7 +101,8 @@ def test_many_tensors_move_at_once_or_one_by_one(monkeypatch: pytest.MonkeyPatch
         monkeypatch.delattr(torch, "_foreach_mul")
     tensors = [torch.zeros(2), torch.ones(3)]
     foreach("lerp_", tensors, [torch.ones(2), torch.full((3,), 3.0)], 0.25)
-    assert foreach("mul", [], []) == [] and foreach("mul", [torch.ones(1)] * 2, [2.0, 3.0]) == [2, 3]
+    assert not foreach("mul", [], [])
+    assert [float(each) for each in foreach("mul", [torch.ones(1)] * 2, [2.0, 3.0])] == [2, 3]
     assert tensors[0].tolist() == [0.25] * 2 and tensors[1].tolist() == [1.5] * 3
 
 
