@@ -20,8 +20,8 @@ def is_wanted(node: Any) -> bool:
     """Whether the backward pass under way needs the gradient that goes to `node`, one of ``ctx.next_functions``.
 
     ``autograd.grad(scores, images)`` needs no gradient of weights. PyTorch's own operations know; a Python autograd
-    function is not told, and would compute and keep them for nothing. PyTorch refuses to answer for leaves that
-    ``autograd.grad`` is to differentiate by, which are wanted. Where it does not answer at all, the answer is yes:
+    function cannot see it, and would compute and keep them for nothing. PyTorch refuses to answer for leaves that
+    ``autograd.grad`` is to differentiate by, which are needed. Where it does not answer at all, the answer is yes:
     slower, never wrong.
     """
     if node is None:
