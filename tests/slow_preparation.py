@@ -17,8 +17,8 @@ from pggan_framework.data.images.fitting import Fitting
 from pggan_framework.data.images.plan import Options, make_plan
 from pggan_framework.data.sources.opening import open_source
 images.BLOCK = 1
-image = Fitting.picture
-Fitting.picture = lambda self, image: (time.sleep(0.1), image(self, image))[1]
+fit = Fitting.picture
+Fitting.picture = lambda self, image: (time.sleep(0.1), fit(self, image))[1]
 source, out = map(Path, sys.argv[1:])
 plan = make_plan(open_source(source), "s", Options(mirror=True), 2)
 {work}

@@ -321,7 +321,7 @@ def contents(folder: Path) -> Iterator[Case]:
             wave = sound()
             wave[place] = value
             own = kept(folder, f"{name}{place}.wav", written("a.wav", wave, subtype="FLOAT"))
-            yield Case(f"{name} at {place}", own, "no finite numbers; 1 of 4 clips left out")
+            yield Case(f"{name} at {place}", own, "not finite numbers; 1 of 4 clips left out")
     silence = written("a.wav", np.zeros(LENGTH))
     yield Case("silence", kept(folder, "silence.wav", silence), np.zeros(LENGTH, np.float32))
     yield Case("silence, named", kept(folder, "named.wav", silence), "silent sounds: 4: ")

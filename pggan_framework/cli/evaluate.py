@@ -244,7 +244,7 @@ def _dataset(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) ->
     except UserError as error:
         hint = "" if moved is not None else "; give their new location with --data PATH"
         raise UserError(f"the model's data cannot be read: {error}{hint}") from error
-    kinds = ["pictures" if each.codec is None else "sounds" for each in (dataset, trained)]
+    kinds = ["images" if each.codec is None else "sounds" for each in (dataset, trained)]
     if kinds[0] != kinds[1] or dataset.shape != trained.growth.shape:
         shapes = ["x".join(map(str, shape)) for shape in (dataset.shape, trained.growth.shape)]
         raise UserError(f"the data do not fit the model: {kinds[0]} of {shapes[0]}; allowed: {kinds[1]} as {shapes[1]}")
@@ -279,7 +279,7 @@ def _measure(
     looking = [probe] if sheet is not None and probe.name not in [metric.name for metric in taken] else []
     sizes = [n] * (3 if first else 2) + ([len(sides.dataset)] if sheet is not None else [])
     total = sum(len(sides.team.share(size, BATCH)) for size in sizes)
-    unit = "picture" if sides.trained.codec is None else "sound"
+    unit = "image" if sides.trained.codec is None else "sound"
     quiet = None if sides.team.main else True
     with sides.team.together(), tqdm(total=total, unit=unit, disable=quiet, leave=False) as bar:
         sides.progress = bar.update

@@ -109,7 +109,7 @@ def _of_checkpoint(details: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _of_data(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        ("pictures", f"{details['pictures']} of {_by(details['shape'])}, {details['dtype']}"),
+        ("images", f"{details['pictures']} of {_by(details['shape'])}, {details['dtype']}"),
         ("depths", f"0 to {details['max_depth']}"),
         ("stored", ", ".join(details["levels"])),
         *([("shards", _shards(details["shards"], details["missing"]))] if "shards" in details else []),

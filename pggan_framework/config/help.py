@@ -26,7 +26,6 @@ _TRAIN_EXAMPLES = """
 examples:
   pggan train datasets/piano --minutes 10
   pggan train datasets/flutes --from results/007-piano --minutes 10
-  pggan train --config tones
   pggan train --config cats --exp_name cats --total_kimg 20 --dry_run
   pggan train --config tones --total_kimg 40 --resume latest
 """

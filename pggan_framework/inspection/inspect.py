@@ -88,7 +88,7 @@ def inspect_data(
     Raises:
         UserError: if the dataset cannot read its files.
     """
-    report = Report(f"{name}: {len(dataset)} {'clips' if dataset.codec else 'pictures'} of {_size(dataset.shape)}")
+    report = Report(f"{name}: {len(dataset)} {'clips' if dataset.codec else 'images'} of {_size(dataset.shape)}")
     inspection = Inspection(report)
     report.figures.update({"name": name, "count": len(dataset), "shape": list(dataset.shape)})
     measured = spread(len(dataset), max_clips)

@@ -186,7 +186,7 @@ class Metric(BaseMetric[Clips]):
 class PictureMetric(BaseMetric[Pictures]):
     """Base of all metrics of images."""
 
-    what: ClassVar[str] = "pictures"
+    what: ClassVar[str] = "images"
 
 
 class WholePictures(PictureMetric):

@@ -93,7 +93,7 @@ def write_card(
         builtin: whether the generator is one of the package's own.
     """
     sound = details["codec"] is not None
-    kind = "sounds" if sound else "pictures"
+    kind = "sounds" if sound else "images"
     tags = [
         "gan",
         "progressive-growing",
@@ -106,7 +106,7 @@ def write_card(
     shape = details["shape_at_depth"]
     first = (
         f"A generator of {kind}, trained with pggan_framework {__version__}:"
-        f" {'spectrograms' if sound else 'pictures'} of {_by(shape)} (channels, height, width), after"
+        f" {'spectrograms' if sound else 'images'} of {_by(shape)} (channels, height, width), after"
         f" {details['kimg']:g} thousand real ones shown."
     )
     parts = ["---", *head, "---", "", f"# {name}", "", first, "", "![samples](samples.png)", ""]

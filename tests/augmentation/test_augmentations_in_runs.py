@@ -73,7 +73,10 @@ def test_sounds_take_what_suits_them(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--augmentations DiffAugment", "the data are spectrograms, which it would spoil; allowed: SpectrogramAugment"),
+        (
+            "--augmentations DiffAugment",
+            "the data are spectrograms, which it would corrupt; allowed: SpectrogramAugment",
+        ),
         ("--augmentations DiffAugmant", "unknown augmentation 'DiffAugmant' (did you mean 'DiffAugment'?)"),
         ("--augmentations R1", "'R1' is a penalty, not a augmentation; allowed: ADA"),
         ("--augmentations [SpectrogramAugment,SpectrogramAugment]", "SpectrogramAugment is listed twice"),

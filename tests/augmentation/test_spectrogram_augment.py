@@ -76,7 +76,7 @@ def test_gradients_are_right():
 
 
 def test_what_a_codec_does_not_have_is_told():
-    with pytest.raises(UserError, match="those of the codec raw are none; allowed: any other codec"):
+    with pytest.raises(UserError, match="those of the codec raw are not; allowed: any other codec"):
         only(build_codec("raw"))
     with pytest.raises(UserError, match=r"gain 0.05 is given, but the codec complex has no .* allowed: 0"):
         only(build_codec("complex"), gain=0.05)

@@ -110,7 +110,10 @@ CASES = {
     "below": ("--total_kimg 0", "total_kimg 0.0 is not above 0"),
     "beyond": (f"{GOOD} --Trainer.resume_nimg 500", "Trainer.resume_nimg 500 is not allowed; allowed: 0 and up, in im"),
     "repeats": (f"{GOOD} --Trainer.D_training_repeats 0", "Trainer.D_training_repeats 0 is not allowed; allowed: 1 an"),
-    "required": ("--dataset_class SoundImageDataset", "SoundImageDataset.dir_path is required: the folder of"),
+    "required": (
+        "--dataset_class SoundImageDataset",
+        "SoundImageDataset.dir_path is required: folder of the recordings",
+    ),
     "class": (
         "--dataset_class SoundImageDatset",
         "unknown dataset 'SoundImageDatset' (did you mean 'SoundImageDataset'?); allowed: DefaultImageFolderDataset,",
@@ -185,19 +188,22 @@ CASES = {
         "resume: the configuration differs from the run's: random_seed: 1337 -> 7; allowed: the same, another total_k",
     ),
     "network-missing": (f"{GOOD} --resume_network none.pt", "checkpoint none.pt does not exist; allowed: a network-sn"),
-    "network-empty": (f"{GOOD} --resume_network nothing.pt", "nothing.pt cannot be read as a checkpoint: it is cut"),
+    "network-empty": (
+        f"{GOOD} --resume_network nothing.pt",
+        "nothing.pt cannot be read as a checkpoint: it is truncated",
+    ),
     "network-truncated": (
         f"{GOOD} --resume_network earlier/000-cut/network-snapshot-000000.pt",
-        "network-snapshot-000000.pt cannot be read as a checkpoint: it is cut short, damaged or of another kind",
+        "network-snapshot-000000.pt cannot be read as a checkpoint: it is truncated, damaged or of another kind",
     ),
     "network-other": (
         f"{GOOD} --resume_network other.pt",
         "other.pt is not a checkpoint of pggan_framework; allowed: its",
     ),
-    "network-newer": (f"{GOOD} --resume_network newer.pt", "newer.pt is of checkpoint version 99; this release reads"),
+    "network-newer": (f"{GOOD} --resume_network newer.pt", "newer.pt has checkpoint version 99; this release reads"),
     "network-code": (
         f"{GOOD} --resume_network code.pt",
-        "code.pt cannot be read as a checkpoint: it is cut short, damaged or",
+        "code.pt cannot be read as a checkpoint: it is truncated, damaged or",
     ),
     "network-of-other-latents": (
         f"{GOOD} --resume_network whole.pt --Generator.latent_size 16",

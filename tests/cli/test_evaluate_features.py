@@ -143,7 +143,7 @@ def test_a_model_that_copies_is_found_out(
     # Of 150 images only 60 are in the half that the metric knows.
     assert found["nearest_random.copies"] < 0.4
     said = capsys.readouterr().out.splitlines()[-1]
-    assert "0 times as far as usual" in said
+    assert "0 times the usual distance" in said
     sample, place = (int(said.split(word)[1].split()[0].strip(",")) for word in ("sample", "training image"))
     assert place == sample + 100
     # The grid: each of three rows begins with a copy and what it was copied from.

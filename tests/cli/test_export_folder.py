@@ -97,7 +97,7 @@ def test_the_cards_code_runs(folder, monkeypatch):
     monkeypatch.chdir(folder)
     scope = {}
     exec(code, scope)
-    assert soundfile.info("sound.wav").samplerate == 8000 and scope["pictures"].shape[0] == 4
+    assert soundfile.info("sound.wav").samplerate == 8000 and scope["images"].shape[0] == 4
 
 
 def test_a_folder_is_the_checkpoint(folder, trained, tmp_path, capsys):
@@ -206,7 +206,10 @@ def test_files_that_are_missing_or_damaged(folder):
     [
         (["a.safetensors"], "a.safetensors is given with --format huggingface; allowed: a new folder"),
         (["full"], "full exists already"),
-        (["new", "--license", "my own"], "--license 'my own' is given; allowed: a short name as the Hub has it"),
+        (
+            ["new", "--license", "my own"],
+            "--license 'my own' is given; allowed: a short name of the Hub, such as mit or cc-by-4.0",
+        ),
         (["new", "--depth", "9"], "depth 9 is given, and the model is trained up to depth"),
     ],
 )

@@ -120,7 +120,7 @@ def test_some_values_of_a_label(labelled, tmp_path):
         (["--every", "kind="], "kind '' is not known"),
         (["--every", "age"], "--every age: age is a number from 0 to 4; name some: --every age=A,B"),
         (["--every", "age=5"], "age '5' is not allowed; allowed: a number from 0 to 4"),
-        (["--every", "kind", "--label", "kind=bag"], "--label kind=bag is given with --every kind; leave one out"),
+        (["--every", "kind", "--label", "kind=bag"], "--label kind=bag is given with --every kind; omit one"),
         (["--every", "kind", "--kit"], "--every is given with --kit, which chooses labels itself"),
         (["--every", "kind", "--count", "400000", "--out", "a.zip"], "1200000 samples are requested; allowed: up to"),
         (["--every", "kind", "--count", "22", "--only", "sheet"], "66 samples are requested on one grid"),

@@ -75,7 +75,7 @@ def test_models_without_pitch_or_labels(model):
         (["net.pt", "--play", "scale", "--seconds", "nan"], "--seconds is nan; allowed: above 0"),
         (["net.pt", "--play", "scale", "--attack_ms", "nan"], "--attack_ms is nan; allowed: 0 or more"),
         (["net.pt", "--play", "scale", "--count", "2"], "--play plays one seed"),
-        (["net.pt", "--play", "scale", "--label", "pitch=60"], "--play chooses the pitches; leave it out"),
+        (["net.pt", "--play", "scale", "--label", "pitch=60"], "--play chooses the pitches; omit it"),
         (["net.pt", "--play", "tune.mid"], "there is no MIDI file tune.mid; allowed: scale, major or a .mid file"),
         (["net.pt", "--play", "net.pt"], "net.pt cannot be read as a MIDI file"),
         (["net.pt", "--play", "empty.mid"], "empty.mid holds no notes"),

@@ -111,7 +111,7 @@ def test_walks_side_by_side_share_the_seeds_and_the_time(classes, tmp_path, caps
     sheet = np.asarray(Image.open(tmp_path / "out" / "interpolation.png")).astype(int)
     first = tiles(sheet, 2, 6)[6]  # a row for each walk
     assert abs(first - drawn(classes, classes.latents(1, 2)[0], coat, first.shape[0])).max() == 0
-    assert "2 walks side by side" in capsys.readouterr().out
+    assert "2 paths side by side" in capsys.readouterr().out
 
 
 def test_a_walk_between_labels(classes, tmp_path, capsys):
@@ -177,13 +177,22 @@ def test_a_walk_whose_video_cannot_be_finished_is_not_there(pictures, tmp_path, 
     [
         (["--video", "gif"], "--video is given without --interpolate"),
         (["--interpolate", "2", "--fps", "5"], "--fps is given without --video"),
-        (["--interpolate", "2", "--video", "gif", "--fps", "60"], "--fps is 60; allowed for a gif: 0.05 to 50"),
+        (["--interpolate", "2", "--video", "gif", "--fps", "60"], "--fps is 60; allowed for gif: 0.05 to 50"),
         (["--interpolate", "2", "--video", "avi"], "--video: invalid choice: 'avi'"),
-        (["--interpolate", "2", "--walks", "2", "--seeds", "0-4"], "5 seeds are given for --walks 2; allowed: as many"),
-        (["--interpolate", "2", "--walks", "2", "--seeds", "0,1"], "1 is given for each of 2 walks; allowed: two"),
+        (
+            ["--interpolate", "2", "--walks", "2", "--seeds", "0-4"],
+            "5 seeds are given for --walks 2; allowed: equal numbers",
+        ),
+        (
+            ["--interpolate", "2", "--walks", "2", "--seeds", "0,1"],
+            "1 is given for each of 2 paths; allowed: two or more",
+        ),
         (["--interpolate", "2", "--walks", "0"], "--walks is 0; allowed: 1 or more"),
         (["--interpolate", "2", "--every", "kind", "--walks", "2"], "--walks is given with --every"),
-        (["--interpolate", "2", "--every", "kind=bag"], "--every kind names one value, bag; a walk leads through two"),
+        (
+            ["--interpolate", "2", "--every", "kind=bag"],
+            "--every kind names one value, bag; an interpolation needs two or more",
+        ),
         (["--interpolate", "2", "--seconds", "3"], "--seconds needs a model of sound, or --video"),
         (["--interpolate", "2", "--seconds", "3", "--video", "gif"], "allowed: --interpolate alone, whose steps"),
         (["--interpolate", "--seconds", "900", "--video", "gif"], "an interpolation of 22501 steps is requested"),

@@ -62,7 +62,7 @@ def test_components_are_listed_with_a_line_each(capsys: pytest.CaptureFixture[st
 def test_the_flags_of_one_component(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert "--DepthManager.minibatch_overrides  dict[int, int]; default {6: 14, 7: 6, 8: 3}" in out
+    assert "--DepthManager.minibatch_overrides  dict[int, int] (default: {6: 14, 7: 6, 8: 3})" in out
     assert "--DepthManager.minibatch_size" not in out
 
 

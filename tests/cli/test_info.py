@@ -89,7 +89,7 @@ def test_files_of_data(tmp_path, capsys):
             file.create_dataset(f"data{side}x{side}", data=np.zeros((5, 3, side, side), np.uint8))
     out = told(capsys, tmp_path / "old.h5")
     assert (
-        "HDF5 file of pictures\n" in out
+        "HDF5 file of images\n" in out
         and "5 of 3x8x8, uint8" in out
         and "data8x8, data4x4" in out.replace("data4x4, data8x8", "data8x8, data4x4")
     )

@@ -80,7 +80,7 @@ def test_a_model_that_needs_a_class_says_how_to_name_its_folder(
     assert main(words) == 2
     error = capsys.readouterr().err
     assert "needs the generator 'MyGenerator', which is not part of this package" in error
-    assert "--plugin_dirs DIR names the folder" in error and error.count("\n") == 1
+    assert "give the folder of its file with --plugin_dirs DIR" in error and error.count("\n") == 1
     assert not (folder / "own").exists()
     assert main([*words, "--plugin_dirs", "mine"]) == 0
     assert (folder / "own/sheet.png").is_file()

@@ -155,7 +155,7 @@ def test_stopped_between_the_files_it_goes_on(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nothing", "a.h5"], "unknown recipe 'nothing', and no file or folder; recipes: cats, notes"),
+        (["nothing", "a.h5"], "unknown recipe 'nothing', and not a file or folder; recipes: cats, notes"),
         (["animals"], "OUT.h5"),
         (["animals", "a.zip"], "a.zip is not a name of a prepared file; allowed: one that ends in .h5 or .hdf5"),
         (

@@ -142,10 +142,10 @@ def test_plain_latents_of_ones_own(model, tmp_path):
     ("words", "message"),
     [
         (["--latents", "none.npz"], "cannot read none.npz: No such file or directory"),
-        (["--latents", "target.png"], "target.png is not a file of latents: an npz file with an array 'latents' is"),
+        (["--latents", "target.png"], "target.png is not a file of latents: an npz file with an array 'latents'"),
         (["--latents", "other.npz"], "other.npz is not a file of latents: an npz file"),
         (["--latents", "pickled.npz"], "pickled.npz is not a file of latents: an npz file"),
-        (["--latents", "flat.npz"], "flat.npz is not a file of latents: they are [3], finite [K, F] is allowed"),
+        (["--latents", "flat.npz"], "flat.npz is not a file of latents: they are [3]; allowed: finite [K, F]"),
         (["--latents", "nan.npz"], "nan.npz is not a file of latents: they are [1, 4]"),
         (["--latents", "long.npz"], "the stored latents have 5 numbers, this model's 4"),
         (["--latents", "good.npz", "--seeds", "0-2"], "seed 2 is requested; allowed of these latents: 0 to 1"),
@@ -212,7 +212,7 @@ def test_label_maps(model, tmp_path, capsys):
     ("words", "message"),
     [
         ([], "FILE"),
-        (["none.png"], "none.png is not there; allowed: an image or a sound"),
+        (["none.png"], "none.png does not exist; allowed: image, sound"),
         (["tone.wav"], "tone.wav is a sound; this model makes images"),
         (["net.pt"], "net.pt cannot be read as an image: an empty file"),
         (["target.png", "--label", "kind=bag"], "the label kind is given, but the model was trained without labels"),

@@ -102,7 +102,7 @@ def test_a_part_that_is_on_another_machine(
         path.parent.mkdir()
         return write_archive(Player(drawing), range(40), path, team=team)
 
-    with pytest.raises(UserError, match=r"0/fakes.zip.1 is not here, which another process has written"):
+    with pytest.raises(UserError, match=r"0/fakes.zip.1, written by another rank, is missing"):
         all_ranks(2, work, monkeypatch)
 
 

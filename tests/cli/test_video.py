@@ -77,7 +77,7 @@ def test_samples_of_the_snapshots(tmp_path, monkeypatch, capsys):
         (["latest"], "OUT"),
         (["latest", "a.avi"], "a.avi is given; allowed: a file that ends in .gif, .webp, .mp4"),
         (["latest", "old.gif"], "old.gif exists already"),
-        (["latest", "a.gif", "--fps", "70"], "--fps is 70; allowed for a gif: 0.05 to 50"),
+        (["latest", "a.gif", "--fps", "70"], "--fps is 70; allowed for gif: 0.05 to 50"),
         (["latest", "a.gif", "--fps", "nan"], "--fps is nan"),
         (["latest", "a.gif", "--hold", "-1"], "--hold is -1; allowed: 0 to 60 seconds"),
         (["latest", "a.gif", "--size", "2"], "--size is 2; allowed: 16 to 8192"),

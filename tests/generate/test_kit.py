@@ -81,7 +81,7 @@ def test_other_models_give_drum_pads(values, tmp_path):
 
 
 def test_more_pads_than_keys(tmp_path):
-    with pytest.raises(UserError, match="93 seeds are given; allowed for a kit: up to 92"):
+    with pytest.raises(UserError, match="93 seeds are given; allowed for a kit: 92, one per key"):
         make_kit(Player(sines()), range(93), tmp_path, "title")
 
 

@@ -135,7 +135,7 @@ def test_two_channels_stay_two():
         ({"kind": ("kick", "snare")}, {}, "this one's labels are kind"),
         ({"pitch": ("C4", "D4")}, {}, "this one's pitches are not MIDI numbers"),
         ({"pitch": (60, 200)}, {}, "this one's pitches are not MIDI numbers"),
-        ({"pitch": (60, 61)}, {"pitch": "60"}, "--play chooses the pitches; leave it out"),
+        ({"pitch": (60, 61)}, {"pitch": "60"}, "--play chooses the pitches; omit it"),
     ],
 )
 def test_models_that_cannot_play(model, fixed, message):

@@ -148,7 +148,7 @@ class Plan:
             space, labels = found_labels
             of_all = np.concatenate([labels, labels]) if options.mirror else labels
             told = FileLabels(self.source.labels, self.source.labels_from or self.where)
-            lines["labels"] = told.describe(space, of_all, "pictures")
+            lines["labels"] = told.describe(space, of_all, "images")
         lines |= self.source.described()
         changed: dict[str, list[str]] = {}
         for index in good:

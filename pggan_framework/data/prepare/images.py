@@ -130,7 +130,7 @@ def _write_blocks(plan: Plan, folder: Path, jobs: int) -> list[Row]:
     with RowLog(journal, header) as log, Journal(partial, log) as safe:
         rows = list(log.rows)
         where = "" if plan.shard is None else f"shard {plan.shard[0]} of {plan.shard[1]}: "
-        meter = Meter(f"{where}preparing", f"{where}prepared", count, "pictures", min(len(rows) * size, count))
+        meter = Meter(f"{where}preparing", f"{where}prepared", count, "images", min(len(rows) * size, count))
         with closing(in_order(write, range(len(rows), -(-count // size)), jobs)) as results:
             for row in results:
                 check_bad(

@@ -225,7 +225,7 @@ def _each_block(
     """Call `task` for each block from number `done` on, in `jobs` processes; then, here and in order, the others."""
     ends = [block.start + block.count for block in blocks]
     before = ends[done - 1] if done else 0
-    meter = Meter("encoding", "encoded", ends[-1], "pictures", before)
+    meter = Meter("encoding", "encoded", ends[-1], "spectrograms", before)
     with closing(in_order(task, range(done, len(blocks)), jobs)) as results:
         for index, _ in enumerate(results, done):
             if finished:

@@ -83,7 +83,7 @@ def test_labels(tmp_path, pictures, name):
         data = OldH5Dataset(path, max_images=4, use_labels=True)
         assert data.label_space.attributes[0].values == ("0", "1", "2")
         assert data.labels.tolist() == [[0], [1], [2], [0]]
-    for labels, words in ((classes[:-1], "7 images"), (np.full((COUNT, 4), 0.25), "no classes")):
+    for labels, words in ((classes[:-1], "7 images"), (np.full((COUNT, 4), 0.25), "are not classes")):
         np.save(tmp_path / name, labels)
         with pytest.raises(UserError, match=words):
             OldH5Dataset(path, use_labels=True)
@@ -125,7 +125,7 @@ class TestErrors:
 
     def test_not_hdf5(self, tmp_path):
         (tmp_path / "a.h5").write_text("hello")
-        assert "no HDF5 file" in self.error(tmp_path / "a.h5")
+        assert "not an HDF5 file" in self.error(tmp_path / "a.h5")
 
     def test_truncated(self, tmp_path, pictures):
         path = write(tmp_path / "a.h5", pictures)
@@ -135,7 +135,7 @@ class TestErrors:
     def test_no_such_data_sets(self, tmp_path):
         with h5py.File(tmp_path / "a.h5", "w") as file:
             file["pictures"] = np.zeros((2, 3, 8, 8), np.uint8)
-        assert "it has images" in self.error(tmp_path / "a.h5")
+        assert "it has pictures" in self.error(tmp_path / "a.h5")
 
     @pytest.mark.parametrize(
         ("array", "message"),

@@ -172,7 +172,7 @@ def test_maps_to_draw_are_read_from_a_file_or_a_folder(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_maps(labels, (16, 16), COLOURS, "--maps"), MAPS)
         larger = read_maps(labels / "2.png", (32, 16), COLOURS, "--maps")
         np.testing.assert_array_equal(larger, MAPS[2:3].repeat(2, 1))
-    with pytest.raises(UserError, match="no image and no folder"):
+    with pytest.raises(UserError, match="is not an image or a folder of images"):
         read_maps(tmp_path / "gone", (16, 16), COLOURS, "--maps")
     with pytest.raises(UserError, match="has class 2; allowed: 0 to 1"):
         read_maps(tmp_path / "False" / "labels", (16, 16), COLOURS[:2], "--maps")

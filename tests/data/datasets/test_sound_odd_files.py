@@ -184,7 +184,7 @@ ROWS: dict[str, tuple[Callable, Callable | str]] = {
     "one sample": (written(sound=SOUND[:1]), "odd.wav is shorter than one image: 1 samples"),
     "no samples": (written(sound=SOUND[:0]), skipped("it holds no samples")),
     "an empty file": (lambda path, _: (path / "odd.wav").touch(), skipped("it is an empty file")),
-    "NaN samples": (nan, skipped("no finite numbers")),
+    "NaN samples": (nan, skipped("not finite numbers")),
     "3 channels": (written(sound=THREE), used(SOUND / 2, 1e-4, ("channels", "1 with 3, mixed to 1"))),
     "8 kHz": (
         written(sound=np.sin(np.arange(2048) / 4), rate=4000),  # half the dataset's rate

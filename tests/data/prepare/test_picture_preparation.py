@@ -263,7 +263,7 @@ def test_a_lack_of_memory_is_no_fault_of_the_picture(tmp_path: Path, monkeypatch
 def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make(tmp_path / "s", 2)
     monkeypatch.setattr(picture_preparation.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
-    with pytest.raises(UserError, match="has no room: 0.0 MB are needed"):
+    with pytest.raises(UserError, match="has too little space: 0.0 MB are needed"):
         prepared(source, tmp_path / "out.h5")
     assert os.listdir(tmp_path) == ["s"]
 

@@ -165,7 +165,7 @@ def test_damaged_archives(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             open_source(pack(tmp_path / "b.tar.gz", form, content | changed))
     del content["batches.meta.txt"]
-    with pytest.raises(UserError, match=r"no whole cifar-10-batches-bin: there is no batches\.meta\.txt"):
+    with pytest.raises(UserError, match=r"not a whole cifar-10-batches-bin: there is no batches\.meta\.txt"):
         open_source(pack(tmp_path / "b.tar.gz", form, content))
 
 

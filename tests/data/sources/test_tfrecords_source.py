@@ -118,7 +118,7 @@ def test_wrong_checksums(folder: Path) -> None:
             "it has image/encoded; due",
         ),
         (example((3, 8, 8), PICTURES[0].tobytes())[:-3], "cut short"),
-        (b"\xff\xff\xff\xff", "no Example of TensorFlow's"),
+        (b"\xff\xff\xff\xff", "not an Example of TensorFlow's"),
         (example((2, 4, 4), bytes(32)), "pixels of shape"),
     ],
 )

@@ -135,7 +135,7 @@ def test_what_own_shards_needs(
     with pytest.raises(UserError, match="own_shards needs RANK, LOCAL_RANK, LOCAL_WORLD_SIZE"):
         OldH5Dataset(folder / "five.h5", own_shards=True)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "9")
-    with pytest.raises(UserError, match="LOCAL_WORLD_SIZE 9, WORLD_SIZE 5 fit no machine"):
+    with pytest.raises(UserError, match="LOCAL_WORLD_SIZE 9, WORLD_SIZE 5 do not fit one machine"):
         OldH5Dataset(folder / "five.h5", own_shards=True)
 
 

@@ -135,7 +135,7 @@ def test_other_files(tmp_path):
     with pytest.raises(UserError, match="no file"):
         load_prepared(path)
     path.write_bytes(b"x")
-    with pytest.raises(UserError, match="no HDF5"):
+    with pytest.raises(UserError, match="is not an HDF5 file"):
         load_prepared(path)
     with h5py.File(path, "w") as file:
         file["data8x8"] = np.zeros((1, 1, 8, 8), np.uint8)

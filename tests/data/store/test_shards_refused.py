@@ -28,7 +28,7 @@ def test_a_shard_that_is_missing(folder: Path, capsys: pytest.CaptureFixture[str
     assert main(["info", str(folder / "five.h5")]) == 0
     told = capsys.readouterr().out
     assert "index of prepared data in 5 shards" in told and "21 of 3x8x8, uint8" in told
-    assert "2 of them not here: five-00001-of-00005.h5 and five-00003-of-00005.h5" in told
+    assert "2 of them missing: five-00001-of-00005.h5 and five-00003-of-00005.h5" in told
     assert "label folder  2 values: early (15), late (6)" in told
     assert main(["info", str(folder / "five-00002-of-00005.h5")]) == 0
     assert "shard 2 of 5 (from 0 on) of the prepared data" in capsys.readouterr().out
