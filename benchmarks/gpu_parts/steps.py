@@ -140,7 +140,9 @@ def configurations() -> dict[str, dict[str, Any]]:
         D = {"discriminator": "AutoencoderDiscriminator"} if loss == "BEGAN" else {}
         found[f"loss {loss}"] = {"loss": loss, **D}
     for penalty in own("penalty"):
-        option = {"Consistency": {"dropout": 0.1}, "SelfSupervision": {"decoders": True}}.get(penalty)
+        options: dict[str, dict[str, Any]]
+        options = {"Consistency": {"dropout": 0.1}, "SelfSupervision": {"decoders": True}}
+        option = options.get(penalty)
         more: dict[str, Any] = {"Discriminator": {**SMALL, **option}} if option else {}
         if penalty != "AuxiliaryClassifier":  # it comes with labels
             found[f"penalty {penalty}"] = {"loss": "LogisticGAN", "penalties": [penalty], **more}
