@@ -32,8 +32,8 @@ order = json.loads(sys.argv[-1])
 for number in range(1, order["count"] + 1):
     for kind, side, colour in (("images", order["size"], "red"), ("labels", order["size"] * order["finer"], "#0000ff")):
         image = Image.new("RGB", (side, side), "#00ff00")
-        picture.paste(colour, (0, 0, side // 2, side // number))
-        picture.save(f"{order['out']}/{kind}/{number:05d}.png")
+        image.paste(colour, (0, 0, side // 2, side // number))
+        image.save(f"{order['out']}/{kind}/{number:05d}.png")
     print(number, flush=True)
 """
 

@@ -35,7 +35,7 @@ class Model:
         options: of both networks.
         generator: of the generator alone.
         discriminator: of the discriminator alone.
-        told: whether the discriminator is notified the labels.
+        told: whether the discriminator receives the labels.
     """
 
     growth: Growth

@@ -61,7 +61,7 @@ class World:
         try:
             rank, size, local = (int(environment.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
         except ValueError as error:
-            raise UserError(f"RANK, WORLD_SIZE, LOCAL_RANK: {error}; they are torchrun's") from error
+            raise UserError(f"RANK, WORLD_SIZE, LOCAL_RANK: {error}; torchrun sets them") from error
         if not 0 <= rank < size:
             raise UserError(
                 f"RANK is {rank} and WORLD_SIZE {size}; allowed: 0 to WORLD_SIZE - 1, as torchrun sets them"

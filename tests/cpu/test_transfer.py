@@ -12,7 +12,7 @@ from pggan_framework.cpu.transfer import Postbox, for_analysis, to_device, wides
 def test_numbers_arrive_in_the_order_they_were_sent() -> None:
     box, value = Postbox(), torch.tensor(1.0)
     box.send(value)
-    value.fill_(5.0)  # what was sent stays as it was
+    value.fill_(5.0)  # what was sent is unchanged
     box.send(value)
     assert len(box) == 2 and [box.read(), box.read()] == [1.0, 5.0] and len(box) == 0
 

@@ -200,5 +200,6 @@ def test_a_pipe_in_a_downloaded_run_hangs_no_command(
     for words in (["report"], ["verify"], ["info"], ["generate"], ["train", "--resume"]):
         assert main([*words, str(folder)]) == 2
         assert (
-            capsys.readouterr().err == f"error: {pipe} is no file but a pipe or a device; allowed: files and folders\n"
+            capsys.readouterr().err
+            == f"error: {pipe} is not a file but a pipe or a device; allowed: files and folders\n"
         )

@@ -93,7 +93,7 @@ def test_flags():
     [
         ("--penalties [R3]", "unknown penalty 'R3'"),
         ("--penalties [WGANGP]", "is a loss, not a penalty"),
-        ("--penalties [AuxiliaryClassifier]", "is part of every run; list further penalties only"),
+        ("--penalties [AuxiliaryClassifier]", "is part of every run; list additional penalties only"),
         ("--penalties [GradientPenalty]", "there is a term 'gradient_penalty' already"),
         ("--penalties [Consistency]", "has no dropout; allowed: a discriminator with dropout"),
         ("--penalties [R1] --R1.interval 0", "R1.interval 0 is not allowed"),

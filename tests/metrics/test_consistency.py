@@ -59,7 +59,7 @@ def test_small_pictures_are_enlarged() -> None:
 
 def test_what_shows_no_magnitudes_is_refused() -> None:
     codec, waves, pictures = fitted("raw")
-    with pytest.raises(UserError, match="codec raw show none"):
+    with pytest.raises(UserError, match="codec raw hold none"):
         Consistency()(Clips(waves, 8000, pictures, codec), Clips(waves, 8000, pictures, codec))
     with pytest.raises(UserError, match="the images that the sounds were decoded from"):
         Consistency()(Clips(waves, 8000), Clips(waves, 8000))

@@ -76,5 +76,5 @@ def test_other_sounds_are_farther_than_other_reals() -> None:
 
 def test_few_clips_are_refused() -> None:
     few = tones(pitches(63, 0))
-    with pytest.raises(UserError, match="frechet: 63 clips a side are given; allowed: 64 and up"):
+    with pytest.raises(UserError, match="frechet: 63 clips per side are given; allowed: 64 and up"):
         Frechet()(few, few)

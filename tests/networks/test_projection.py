@@ -1,4 +1,4 @@
-"""The projection discriminator: what it adds to the score, and that it is notified the labels wherever it scores."""
+"""The projection discriminator: what it adds to the score, and that it receives the labels wherever it scores."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_growing_run_and_its_resumption(tmp_path: Path) -> None:
     [
         (
             {"AuxiliaryClassifier.weight": 10},
-            "weight is given, but ProjectionDiscriminator is notified the labels",
+            "weight is given, but ProjectionDiscriminator receives the labels and has no classifier",
         ),
         ({"TonesDataset.labels": None}, "ProjectionDiscriminator is for labelled data"),
     ],

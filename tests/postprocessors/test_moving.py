@@ -86,5 +86,5 @@ def test_what_cannot_be_written_is_refused_before(monkeypatch):
         check_moving("mp4", "--video mp4")
     check_fps("mp4", 60)
     for kind, fps in (("gif", 60), ("mp4", 0), ("webp", float("nan"))):
-        with pytest.raises(UserError, match=f"--fps is {fps:g}; allowed for a {kind}: 0.05 to"):
+        with pytest.raises(UserError, match=f"--fps is {fps:g}; allowed for {kind}: 0.05 to"):
             check_fps(kind, fps)

@@ -192,7 +192,7 @@ def test_a_run_that_has_only_begun(tmp_path):
         (["nowhere"], "nowhere does not exist; allowed: a run's folder, or latest"),
         (["results/007-cat"], "results/007-cat does not exist (did you mean 'results/007-cats'?)"),
         (["results/007-cats/config.yaml"], "is a file; allowed: a run's folder"),
-        (["results"], "results is not a run's folder: it has no config.yaml"),
+        (["results"], "results is not a run's folder: it has no readable config.yaml"),
         (["latest", "--result_dir", "empty"], "there is no run in empty"),
         (["latest", "--sheets", "-1"], "--sheets is -1; allowed: 0 and up"),
         (["latest", "--sounds", "-2"], "--sounds is -2; allowed: 0 and up"),

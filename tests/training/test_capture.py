@@ -234,7 +234,7 @@ def test_what_no_graph_can_hold_is_computed_as_before_and_told(term: Term, reaso
 def test_losses_that_cannot_be_captured_are_known_before() -> None:
     assert obstacle(WGANGP()) == ""
     assert "D_began keeps a state" in obstacle(BEGAN())
-    assert "UnrolledD adds up" in obstacle(UnrolledD(WGANGP()))
+    assert "UnrolledD sums its terms" in obstacle(UnrolledD(WGANGP()))
 
 
 def test_a_compiler_that_fails_is_told_and_leaves_no_trace() -> None:

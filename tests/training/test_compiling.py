@@ -98,7 +98,7 @@ def test_the_choice_follows_from_the_whole_plan_wherever_a_run_begins(
 @pytest.mark.usefixtures("as_it_is")
 def test_why_nothing_is_compiled_is_said_at_the_start() -> None:
     for loss, augmented, reason in (
-        (UnrolledD(WGANGP()), False, "UnrolledD adds up its terms in a way of its own"),
+        (UnrolledD(WGANGP()), False, "UnrolledD sums its terms in a custom way"),
         (WGANGP(), True, "the images are augmented at random"),
     ):
         said: list[str] = []

@@ -178,6 +178,6 @@ def test_every_combination_is_a_row(
 @pytest.mark.parametrize("micro", [None, 4])
 def test_the_prediction_holds(script: ModuleType, micro: int | None) -> None:
     setting = {"resolution": 32, "fmap_base": 1024, "fmap_max": 64, "batch": 16, "micro_batch": micro}
-    found = script.in_a_process({**setting, "loss": "WGANGP", "checkpointing": "auto", "allocator": "pool"}, 4)
+    found = script.in_a_process({**setting, "loss": "WGANGP", "checkpointing": "large", "allocator": "pool"}, 4)
     # 15 % is what the benchmark shows; allocators of other systems differ more.
     assert found["predicted"] == pytest.approx(found["measured"], rel=0.25)

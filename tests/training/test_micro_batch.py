@@ -217,7 +217,7 @@ def test_ada_hears_of_every_real_of_the_batch_in_its_order() -> None:
     seen = []
 
     class Listener(ADA):
-        """Notes what it is notified."""
+        """Notes what it receives."""
 
         def observe(self, scores: torch.Tensor) -> Any:
             seen.append(scores)

@@ -257,10 +257,10 @@ def test_other_files_of_torch(classes, tmp_path):
     with pytest.raises(UserError, match="holds a discriminator; give the generator's"):
         read_foreign(tmp_path / "network-snapshot-discriminator-003000.dat")
     torch.save(generator(classes).state_dict(), tmp_path / "state.dat")
-    with pytest.raises(UserError, match="lacks the constant of each layer"):
+    with pytest.raises(UserError, match="state dict of deepsound's trainer, without layer constants"):
         read_foreign(tmp_path / "state.dat")
     torch.save({"a": torch.zeros(2)}, tmp_path / "dict.pt")
-    with pytest.raises(UserError, match="of no model known here"):
+    with pytest.raises(UserError, match="is a torch file, but not a model of a supported system"):
         read_foreign(tmp_path / "dict.pt")
     torch.save(nn.BatchNorm2d(3), tmp_path / "norm.pt")
     with pytest.raises(UserError, match="requests torch.nn.modules.batchnorm.BatchNorm2d"):

@@ -148,7 +148,7 @@ def test_a_run_of_another_shape_is_told(pickled, tmp_path, capsys):
         (["network-snapshot-000120.pkl", "there.pt"], "exists already"),
         (["network-snapshot-000120.pkl", "a.pt", "--discriminator", "there.pt"], "holds both networks"),
         (["network-snapshot-000120.pkl", "a.pt", "--discriminator", "none"], "--discriminator none does not exist"),
-        (["there.pt", "a.pt"], "no file of a model known here"),
+        (["there.pt", "a.pt"], "not a model file of a supported system"),
         (["network-snapshot-000120.pkl"], "OUT.pt"),
         (["ours.pt", "a.pt"], "is a checkpoint of this project already"),
     ],

@@ -417,7 +417,7 @@ def test_a_theano_pickle_with_other_layers(change, modules, tmp_path):
 def test_labels_of_the_theano_version_are_refused(modules, tmp_path):
     made = [theano(modules["network"], which, 0.0, 1)[0] for which in "GDG"]
     made[0].state["build_func_spec"]["label_size"] = 10
-    with pytest.raises(UserError, match="G made with label_size=10"):
+    with pytest.raises(UserError, match="has G with label_size=10, which is not supported"):
         read_foreign(dump(tmp_path / "network-final.pkl", tuple(made), 2))
 
 
@@ -472,7 +472,7 @@ def diverged(state):
     [
         (0, without("8x8/Conv1/bias"), "lacks 8x8/Conv1/bias of G"),
         (1, without("4x4/Dense0/weight"), "lacks 4x4/Dense0/weight of D"),
-        (2, reshaped, r"a weight of 23x24x3x3 at blocks.0.conv; due is one of 24x24x3x3"),
+        (2, reshaped, r"a weight of 23x24x3x3 at blocks.0.conv; expected 24x24x3x3"),
         (2, diverged, "not finite"),
         (0, lambda state: state["variables"].append(("4x4/Noise", np.zeros(3))), "has 4x4/Noise in G"),
         (0, lambda state: state["static_kwargs"].update(pixelnorm_epsilon=1e-6), "pixelnorm_epsilon=1e-06.*allowed"),
