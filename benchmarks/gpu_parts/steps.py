@@ -140,8 +140,10 @@ def configurations() -> dict[str, dict[str, Any]]:
         D = {"discriminator": "AutoencoderDiscriminator"} if loss == "BEGAN" else {}
         found[f"loss {loss}"] = {"loss": loss, **D}
     for penalty in own("penalty"):
-        needs: dict[str, dict[str, Any]] = {"Consistency": {"dropout": 0.1}, "SelfSupervision": {"decoders": True}}
-        more = {"Discriminator": {**SMALL, **needs[penalty]}} if penalty in needs else {}
+        options: dict[str, dict[str, Any]]
+        options = {"Consistency": {"dropout": 0.1}, "SelfSupervision": {"decoders": True}}
+        option = options.get(penalty)
+        more: dict[str, Any] = {"Discriminator": {**SMALL, **option}} if option else {}
         if penalty != "AuxiliaryClassifier":  # it comes with labels
             found[f"penalty {penalty}"] = {"loss": "LogisticGAN", "penalties": [penalty], **more}
     for name, (G, D_name, data) in NETWORKS.items():

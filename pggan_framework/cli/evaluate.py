@@ -72,7 +72,7 @@ def run(argv: Sequence[str]) -> int:
     metrics, named, eye = _metrics(given, rest, trained.codec is not None, place)
     dataset = _dataset(trained, given.data, given.plugin_dirs)
     n = min(given.count, len(dataset) // 2)
-    what = "picture" if trained.codec is None else "sound"
+    what = "image" if trained.codec is None else "sound"
     if n < 1:
         raise UserError(f"the data hold one {what}; allowed: two or more, to compare reals with reals")
     from pggan_framework.cli.sides import Sides

@@ -37,7 +37,7 @@ EXAMPLES = """examples:
   pggan generate results/009-fashion --seeds 0-5 --every folder
   pggan generate results/005-cats --count 50000 --out fakes.zip
   torchrun --standalone --nproc_per_node 2 -m pggan_framework generate results/005-cats --count 50000 --out all.zip
-  pggan generate results/005-cats --seeds 0-63 --truncation 0.7 --depth 3 --only sheet
+  pggan generate results/005-cats --seeds 0-63 --truncation 0.7 --depth 3 --only files
   pggan generate results/003-notes --play scale
   pggan generate results/012-avatars --maps drawn.png --seeds 0-7
   pggan generate results/003-notes --play tune.mid --voices channel

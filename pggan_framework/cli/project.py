@@ -202,7 +202,7 @@ def _make(
     several = len(targets) > 1
     said, found, stored = [], [], []
     for target, given, name in zip(targets, labels, _names(targets), strict=True):
-        result = project(player.model, target.picture, terms, given, search, bar("pictures"))
+        result = project(player.model, target.picture, terms, given, search, bar("images"))
         place = folder / name if several else folder
         place.mkdir(exist_ok=True)
         stored.append(write_projection(player, target, result, place, about, keep))

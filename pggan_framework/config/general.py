@@ -27,7 +27,7 @@ class General:
         schedule: growth schedule; None uses DepthManager's phases.
         optimizer: optimizer of both networks.
         by_depth: parameter values for each depth, such as {G_lr_max: {0: 0.003, 5: 0.001}}.
-        by_progress: values by fraction of the training, cosine between, such as {R1.weight: {0: 1, 1: 0.1}}.
+        by_progress: values by fraction of the training, such as {R1.weight: {0: 1, 1: 0.1}}.
         plugins: additional trainer plugins, by name.
         plugin_dirs: folders of user-defined components; their .py files are loaded.
         postprocessors: savers of samples; None selects those that fit the data.

@@ -75,7 +75,7 @@ def write_archive(
     finally:
         if not team.main:
             parts[team.world.rank - 1].unlink(missing_ok=True)
-    what = "picture" if player.model.codec is None else "sound"
+    what = "image" if player.model.codec is None else "sound"
     return f"{total} {what}{'s' * (total != 1)}, dataset.json"
 
 

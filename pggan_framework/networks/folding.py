@@ -30,21 +30,21 @@ def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
 
 
 class Folding:
-    """The kernels of a network, scaled and folded once, for all passes of one update.
+    """The kernels of a network, scaled and folded once for all passes of one update.
 
     Each layer computes ``kernel = fold(scale * weight)`` (equalised learning rate, Karras et al. 2018, section 4.1).
-    D is passed through two or three times in its update: the kernels of all layers are scaled before, in one call, and
-    the gradients of all passes are summed before they reach the weights. Until `end` the layers compute with them.
+    D's update passes through D two or three times: the kernels of all layers are scaled first, in one call, and the
+    gradients of all passes are summed before they reach the weights. Until `end` the layers use these kernels.
 
-    Kernels divided by their spectral norm are not among them: the norm's estimate takes a step in every pass.
+    Layers with spectral norm are left out: the norm's estimate takes a step in every pass.
 
     Args:
-        network: whose kernels they are.
-        trained: whether gradients are to be found.
+        network: the network with the layers.
+        trained: compute gradients.
     """
 
     sources: list[Tensor]
-    """What gradients are to be taken by: the kernels and biases made, and all other weights."""
+    """The tensors to differentiate by: the kernels and biases made, and all other weights."""
 
     def __init__(self, network: GrowingNetwork, trained: bool = True) -> None:
         scaled = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.folds_once]
@@ -53,7 +53,7 @@ class Folding:
         with torch.set_grad_enabled(trained):
             made: list[tuple[Tensor, Tensor, float]]
             made = [(layer.weight, layer.with_resize(layer.weight), layer.scale) for layer in layers]
-            # Biases too: a convolution's backward can ask whether a tensor's gradient is needed unless it is a leaf.
+            # Biases too: a convolution's backward can find out whether a gradient is needed for tensors but leaves.
             self._made = made + [(bias, bias, 1.0) for bias in biases]
             kernels = foreach("mul", [folded for _, folded, _ in self._made], [factor for _, _, factor in self._made])
         sources = {id(parameter): kernel for (parameter, _, _), kernel in zip(self._made, kernels, strict=True)}
@@ -93,5 +93,5 @@ class Folding:
             elif gradient.stride() == weight.stride() and id(gradient) not in owners:
                 weight.grad = gradient
                 owners.add(id(gradient))
-            else:  # a fused optimiser reads both in memory order
+            else:  # a fused optimizer reads both in memory order
                 weight.grad = torch.empty_like(weight).copy_(gradient)

@@ -47,7 +47,7 @@ def group_stddev(x: Tensor, group: int | None, parts: int = 1) -> Tensor:
     rows = -(-samples // groups)
     missing = rows * groups - samples
     if not missing:
-        # Positions before channels, the order in memory; the mean is over both.
+        # Positions before channels, as in memory; the mean is over both.
         found: Tensor = _GroupStddev.apply(x.movedim(1, -1).reshape(parts, rows, groups, -1))
         return found.expand(parts, rows, groups).reshape(-1)
     # The last row is incomplete: fill it with zeros that a mask keeps out of the sums.

@@ -20,9 +20,8 @@ def is_wanted(node: Any) -> bool:
     """Whether the backward pass under way needs the gradient that goes to `node`, one of ``ctx.next_functions``.
 
     ``autograd.grad(scores, images)`` needs no gradient of weights. PyTorch's own operations know; a Python autograd
-    function cannot see it, and would compute and keep them for nothing. PyTorch refuses to answer for leaves that
-    ``autograd.grad`` is to differentiate by, which are needed. Where it does not answer at all, the answer is yes:
-    slower, never wrong.
+    function cannot see it, and would compute and keep them in vain. For leaves that ``autograd.grad`` differentiates
+    by, PyTorch raises an error; their gradients are needed. Without an answer the result is True: slower, never wrong.
     """
     if node is None:
         return False

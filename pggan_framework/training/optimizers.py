@@ -112,9 +112,9 @@ class Adam(OptimizerFactory):
 
 
 def _align(optimizer: Optimizer) -> None:
-    """Lay out loaded moments as their weights.
+    """Store loaded moments in the memory order of their weights.
 
-    A fused optimiser goes through all of them in memory order, and earlier checkpoints have convolutions in another.
+    A fused optimizer reads weights and moments in memory order, and earlier checkpoints have convolutions in another.
     """
     for weight, state in optimizer.state.items():
         for name, value in state.items():

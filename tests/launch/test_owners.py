@@ -199,5 +199,7 @@ def test_a_pipe_in_a_downloaded_run_hangs_no_command(
     pipe.symlink_to("/dev/zero") if link else os.mkfifo(pipe)
     for words in (["report"], ["verify"], ["info"], ["generate"], ["train", "--resume"]):
         assert main([*words, str(folder)]) == 2
-        error = capsys.readouterr().err
-        assert error == f"error: {pipe} is not a file but a pipe or a device; allowed: files and folders\n"
+        assert (
+            capsys.readouterr().err
+            == f"error: {pipe} is not a file but a pipe or a device; allowed: files and folders\n"
+        )

@@ -62,7 +62,7 @@ def test_a_single_bit_is_found(trained: Path, tmp_path: Path, capsys: pytest.Cap
     third.unlink()
     state = load_checkpoint(second)
     name, weight = next((n, w) for n, w in state["networks"]["D"].items() if w.dim() == 4)
-    weight.view(torch.int32)[0, 0, 0, 0] ^= 1
+    weight[(0,) * weight.dim()].view(torch.int32).bitwise_xor_(1)
     save_checkpoint(second, state)
     assert main(["verify", str(other)]) == 1
     out = capsys.readouterr().out

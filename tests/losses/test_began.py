@@ -107,8 +107,9 @@ def test_it_learns_to_rebuild_and_k_follows() -> None:
 
 
 def test_another_discriminator_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    said = "BEGAN needs .* auto-encoder, and Discriminator is not; allowed: .*AutoencoderDiscriminator"
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(
+        UserError, match="BEGAN needs .* auto-encoder, and Discriminator is not; allowed: .*AutoencoderDiscriminator"
+    ):
         run(overrides={**TONES, "loss": "BEGAN", "result_dir": str(tmp_path)})
     assert not list(tmp_path.iterdir())
     G, D = networks()

@@ -127,7 +127,7 @@ def test_moments_of_an_earlier_checkpoint_are_laid_out_as_the_weights():
     other = [torch.nn.Parameter(weights[0].detach().contiguous())]
     state = {"step": torch.tensor(5.0), "exp_avg": torch.randn(3, 2, 3, 3), "exp_avg_sq": torch.rand(3, 2, 3, 3)}
     gradient = torch.randn(3, 2, 3, 3)
-    for parameters in (weights, other):  # which lies in memory as it did in earlier versions
+    for parameters in (weights, other):  # the second in the memory order of earlier versions
         optimizer = Adam((0.5, 0.9)).build(parameters, 0.1)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": {0: deepcopy(state)}})
         parameters[0].grad = torch.empty_like(parameters[0]).copy_(gradient)
