@@ -16,6 +16,7 @@ The same step in ordinary PyTorch, without anything that makes it fast: ``benchm
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Protocol
 
@@ -46,15 +47,18 @@ class GradientSource(Protocol):
 
 def backward(loss: Loss, context: StepContext) -> None:
     """The gradients of an update by eager autograd: a `GradientSource`."""
-    if type(loss).total is not Loss.total:  # UnrolledD, or a user's, has a total of its own
+    if type(loss).total is not Loss.total:  # UnrolledD, or a custom loss
         network = context.D if context.side == "D" else context.G
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         torch.autograd.backward(loss.total(context) * context.share, inputs=trained)
         return
     # Equalised learning rate: kernel = fold(scale * weight), once for all layers and all passes of the update.
-    G, D = Folding(context.G, context.side == "G"), Folding(context.D, context.side == "D")
-    own, values, gradients = (D if context.side == "D" else G), [], []
-    try:
+    with ExitStack() as update:  # at its end the weights change, and these kernels do not
+        G = Folding(context.G, context.side == "G")
+        update.callback(G.end)
+        D = Folding(context.D, context.side == "D")
+        update.callback(D.end)
+        own, values, gradients = (D if context.side == "D" else G), [], []
         for terms in loss.groups(context):  # those that see scores; those that see gradients of the score only
             value = weighted_sum(terms, context)  # computes what they need: see StepContext.compute
             values.append(value.detach())
@@ -62,9 +66,6 @@ def backward(loss: Loss, context: StepContext) -> None:
             gradients.append(torch.autograd.grad(value, own.sources, share, allow_unused=True))  # frees what it kept
             del value
         context.log(f"{context.side}_loss", sum(values[1:], values[0]))
-    finally:
-        G.end()  # the weights are about to change, and these kernels are not
-        D.end()
     own.backward(gradients)
 
 

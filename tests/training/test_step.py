@@ -133,3 +133,23 @@ def test_moments_of_an_earlier_checkpoint_are_laid_out_as_the_weights():
         parameters[0].grad = torch.empty_like(parameters[0]).copy_(gradient)
         optimizer.step()
     torch.testing.assert_close(weights[0], other[0])
+
+
+@pytest.mark.parametrize("failing", ["folding D", "a term"])
+def test_a_failed_update_leaves_no_kernels_in_the_layers(failing, monkeypatch):
+    step = step_for((1, 8, 8))
+    set_to(step, 1, 0.5)
+    latents = torch.randn(4, 6)
+    before = step.G(latents)
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Discriminator, "used" if failing == "folding D" else "judge", fail)
+    with pytest.raises(MemoryError):
+        step.generator_update(len(latents))
+    with torch.no_grad():
+        for weight in step.G.parameters():
+            weight.mul_(2)  # kernels that were left behind would not follow
+    assert not torch.allclose(step.G(latents), before)
+    assert not [module for module in (*step.G.modules(), *step.D.modules()) if "made" in vars(module)]
