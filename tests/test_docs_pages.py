@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 from pages import PAGES, ROOT, blocks, name_of
+
+from pggan_framework.config.discovery import load_builtin
+from pggan_framework.registry import REGISTRY
 
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
@@ -35,3 +39,14 @@ def test_links_lead_somewhere(page: Path) -> None:
             headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in slugs, f"{path}#{anchor}"
+
+
+def test_the_readmes_counts_are_those_of_the_registry() -> None:
+    load_builtin()
+    registered = Counter(component.kind for component in REGISTRY)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = re.search(r"(\d+) losses, (\d+) penalties, (\d+) augmentations", text)
+    metrics = re.search(r"\| (\d+) for sounds and images", text)
+    assert named and metrics
+    kinds = ("loss", "penalty", "augmentation", "metric")
+    assert [int(number) for number in (*named.groups(), metrics[1])] == [registered[kind] for kind in kinds]
