@@ -31,7 +31,7 @@ def run(argv: Sequence[str]) -> int:
     lengths = _lengths(given.length)
     folder, checkpoint = find_checkpoint(given.model, Path(given.result_dir))
     load_plugins(given)
-    from pggan_framework.cli.evaluate import _dataset
+    from pggan_framework.cli.evaluate import data_of
     from pggan_framework.models.averages import stored_averages, with_length
     from pggan_framework.models.pretrained import load_generator
     from pggan_framework.training.checkpoint import load_checkpoint, save_checkpoint
@@ -42,7 +42,7 @@ def run(argv: Sequence[str]) -> int:
     chosen = lengths[0]
     if len(lengths) > 1:
         trained = load_generator(checkpoint)
-        dataset = _dataset(trained, given.data, given.plugin_dirs)
+        dataset = data_of(trained, given.data, given.plugin_dirs)
         found = {"run's": _distance(trained, dataset, given.count)}
         for length, changed in made.items():
             trained.generator.load_state_dict(changed["ema"])
@@ -107,15 +107,15 @@ def _parser() -> Parser:
         "--length",
         default="0.1",
         metavar="L,...",
-        help="standard deviation of the average's profile, as a fraction of the training; 0.1",
+        help="standard deviation of the average's profile, as a fraction of the training (default: 0.1)",
     )
-    add("--out", metavar="FILE", help="the checkpoint to write; network-ema-L.pt next to the run's")
+    add("--out", metavar="FILE", help="checkpoint to write (default: network-ema-L.pt next to the run's)")
     add(
         "--count",
         type=int,
         default=1000,
         metavar="N",
-        help="of several lengths: samples a side that are compared; 1000",
+        help="samples per side to compare several lengths (default: 1000)",
     )
-    add("--data", type=Path, metavar="PATH", help="where the data are now, if they were moved")
+    add("--data", type=Path, metavar="PATH", help="new location of moved data")
     return parser

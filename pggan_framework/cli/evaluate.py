@@ -70,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
     trained.generator.to(device)
     place = for_analysis(device)
     metrics, named, eye = _metrics(given, rest, trained.codec is not None, place)
-    dataset = _dataset(trained, given.data, given.plugin_dirs)
+    dataset = data_of(trained, given.data, given.plugin_dirs)
     n = min(given.count, len(dataset) // 2)
     what = "image" if trained.codec is None else "sound"
     if n < 1:
@@ -209,7 +209,7 @@ def _flags(words: Sequence[str], chosen: Sequence[str]) -> dict[str, dict[str, A
     return found
 
 
-def _dataset(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) -> DepthDataset:
+def data_of(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) -> DepthDataset:
     """The data the model was trained on, from its stored configuration.
 
     Raises:

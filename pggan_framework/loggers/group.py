@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def stored_id(path: Path, key: str) -> str | None:
         return None
 
 
-class WandbInterface(RemoteLogger):
+class WandbInterface(RemoteLogger, ABC):
     """Base of loggers to services with wandb's interface; `_run` is None before the start and after the end."""
 
     _run: Any = None
@@ -63,9 +64,9 @@ class WandbInterface(RemoteLogger):
         if self._run is not None:
             self._log({name: getattr(self._package, kind)(*what, **named)}, nimg)
 
+    @abstractmethod
     def _log(self, values: dict[str, Any], nimg: int) -> None:
         """Log values by name at `nimg`; nothing before the start and after the end."""
-        raise NotImplementedError
 
 
 class LoggerGroup(Logger):
