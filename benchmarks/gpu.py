@@ -4,7 +4,7 @@
     python benchmarks/gpu.py --minutes 3 --out gpu --only timing,resume
     python benchmarks/gpu.py --device cpu --tiny --out tiny
 
-Parts run in order of worth, each in a process of its own with a time limit, which is a fraction of the minutes; what
+Parts run in order of worth, each in a separate process with a time limit, which is a fraction of the minutes; what
 fails leaves its traceback in the results, and the next part runs. After each part ``results.json`` (a list, an entry a
 measurement) and ``results.md`` (a table) are written. A machine without network needs the wheels that
 ``benchmarks/gpu_wheels.sh DIR`` unpacks: ``--packages DIR``, by default ``gpu_wheels`` in the folder above this file's.

@@ -106,7 +106,7 @@ def _words(text: str) -> list[str]:
 
 
 def in_a_process(setting: dict[str, Any], steps: int) -> dict[str, float]:
-    """`measure` in a process of its own."""
+    """`measure` in a separate process."""
     command = [sys.executable, __file__, "--one", json.dumps(setting), "--steps", str(steps)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -114,7 +114,7 @@ def prepare(given: argparse.Namespace) -> float:
 
 
 def run(given: argparse.Namespace, way: str) -> tuple[float, float]:
-    """One way in a process of its own: the seconds that it says, and the peak of the resident memory, MB."""
+    """One way in a separate process: the seconds that it reports, and the peak of the resident memory, MB."""
     words = [f"--{name}={getattr(given, name)}" for name in ("folder", "out", "jobs")]
     command = [sys.executable, __file__, "--child", way, *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

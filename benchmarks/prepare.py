@@ -91,7 +91,7 @@ def benchmark(given: argparse.Namespace) -> None:
 
 @dataclass
 class Watch:
-    """One preparation in a process of its own, watched.
+    """One preparation in a separate process, watched.
 
     Args:
         given: the command line.

@@ -10,7 +10,7 @@ of fade and 0.8 after it at 8 px, and twice as much at each further size. The pl
 `benchmarks/contestants/plain.py`: eager, Adam at 2e-3, batches of 16, faded reals, an average with a half-life of 3
 kimg. Ours is what ``python train.py --config configs/short.yaml`` does, with its log, samples and checkpoint; its time
 is `--share` of the plain one's. Time begins with the first step on both sides: nobody's imports and reading of images
-count. Each training has a process of its own and is kept in `--out`; what is there already is not trained again.
+count. Each training runs in a separate process and is stored in `--out`; one that is there already is not repeated.
 
 Printed are the machine, the images shown at each size, and the sliced Wasserstein distance of 1,500 samples from 1,500
 images, level by level, next to that of 1,500 other images (the baseline). Samples are the EMA generator's; those
@@ -69,7 +69,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "r3gan": {"generator": "R3GANGenerator", "discriminator": "R3GANDiscriminator"},
 }
-"""What each contestant but plain changes of the config; r3gan has one of its own."""
+"""Config values that each contestant but plain changes; r3gan has a separate config."""
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 SEED = 1000
 """Of the latents and of the choice of images, next to each training's own."""
@@ -169,7 +169,7 @@ def _file(given: argparse.Namespace, way: str, seed: int) -> Path:
 
 
 def trained(way: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
-    """Images shown and seconds of a training, which is done in a process of its own if it was not yet."""
+    """Images shown and seconds of a training, trained in a separate process if it is not stored yet."""
     file = _file(given, way, seed).with_suffix(".json")
     if not file.exists():
         words = [sys.executable, __file__, *sys.argv[1:], "--child", f"{way},{seed}"]

@@ -246,7 +246,7 @@ def arithmetic(setting: tuple[int, int, int, int, int, float]) -> float:
 
 
 def measured_memory(path: Path, setting: tuple[float, ...], threads: int) -> float:
-    """Peak MiB of a contestant, in a process of its own."""
+    """Peak MiB of a contestant, in a separate process."""
     command = [sys.executable, __file__, "--memory_of", str(path), "--setting", json.dumps(setting)]
     command += ["--threads", str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}

@@ -1,4 +1,4 @@
-"""Runs parts one after the other, each in a process of its own with a time limit, and writes what they measure."""
+"""Runs parts in sequence, each in a separate process with a time limit, and writes their measurements."""
 
 from __future__ import annotations
 

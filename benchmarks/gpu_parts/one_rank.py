@@ -21,8 +21,8 @@ def main() -> None:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=0, world_size=1)
     gradients = [torch.ones(3, device=device), torch.full((2, 2), 2.0, device=device)]
-    for wish in (False, True, True):
-        world.all_reduce(gradients, 0.5, wish)
+    for in_advance in (False, True, True):
+        world.all_reduce(gradients, 0.5, in_advance)
     assert torch.equal(gradients[0].cpu(), torch.full((3,), 0.125)) and world.agreed()
     assert float(world.mean(torch.tensor(4.0, device=device), 0.5)) == 2
     world.broadcast(gradients)

@@ -13,7 +13,7 @@ _HOLES, _FIXED = 1.12, 8 << 20
 and small objects take. By benchmarks/memory.py, 16 to 512 px, on a CPU with AVX2."""
 
 _GLIBC = 2.2
-"""The same without it: glibc gives no aligned block from a hole of its own size, so that about as much again is
+"""The same without it: glibc cannot place an aligned block in a hole of the same size, so about as much memory again is
 unused. From one run to the next it varies by a tenth and more. By the same, glibc 2.36."""
 
 

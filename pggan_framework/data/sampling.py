@@ -63,10 +63,9 @@ class Own:
     def indices(self, seed: int, start: int, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         """The images that are at `positions` among those that this machine is due from position `start` on.
 
-        Each machine has a stream of its own, permutations of its images, one after the other. Where `start` images
-        have been shown on all machines, it is at ``start * processes // world`` of it. While batches divide evenly
-        among the processes, it traverses the stream without a gap; else it goes over or passes by some, as the
-        parts of a batch are larger or smaller than the share.
+        Each machine reads a separate stream: permutations of its images, one after the other. Once all machines have
+        shown `start` images, it is at position ``start * processes // world``. If batches divide evenly among the
+        ranks, it reads the stream without gaps; otherwise it repeats or skips some images.
 
         Args:
             seed: the run's.

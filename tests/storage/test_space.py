@@ -40,7 +40,7 @@ def test_a_reserved_file_has_its_blocks_and_keeps_its_content(tmp_path: Path) ->
     assert path.read_bytes() == b"start".ljust(1 << 20, b"\0")
 
 
-# Each in a process of its own, on a tmpfs of 2 MB: a crash would be its exit status.
+# Each in a separate process, on a tmpfs of 2 MB: a crash would be its exit status.
 FULL = {
     "save_dataset": """
 from pggan_framework.data.datasets.tones import TonesDataset

@@ -74,7 +74,7 @@ class Plan:
     Args:
         source: where the images are.
         where: the source's path, for the summary.
-        options: as they were given.
+        options: the user's.
         fitting: what is done to each image.
         growth: the shapes.
         chosen: which of the source's images are used.
@@ -187,7 +187,7 @@ def make_plan(
     Args:
         source: where the images are.
         where: the source's path, for the summary.
-        options: as they were given.
+        options: the user's.
         jobs: how many processes read headers.
         flag: what is before an option's name in messages.
         fingerprint: a digest of the source, its labels and the options; empty where none was requested.
@@ -248,7 +248,7 @@ def check_bad(options: Options, bad: Mapping[str, str], where: str, flag: str = 
     """Refuse images that cannot be read where that is an error.
 
     Args:
-        options: as they were given.
+        options: the user's.
         bad: names, and why.
         where: the source's path, for the summary.
         flag: what is before an option's name in messages.

@@ -166,7 +166,7 @@ def labels_of_own(available: Mapping[str, Sequence[object]], choice: LabelChoice
     for name, value in (("csv", choice.csv), ("pattern", choice.pattern), ("json", choice.json)):
         if value is not None:
             raise UserError(
-                f"{choice.owner}labels_{name} {value} is for images in files; {where} has labels of its own:"
+                f"{choice.owner}labels_{name} {value} is for images in files; {where} contains labels:"
                 f" {', '.join(available) or 'none'}"
             )
     for name in choice.continuous or ():

@@ -50,10 +50,10 @@ class IDXSource(ArraySource):
         self.file = _chosen(path) if path.is_dir() else path
         pictures = read_idx(self.file, 3)
         available = {}
-        if labels.any and (beside := _labels_of(self.file)):
-            classes = read_idx(beside, 1)
+        if labels.any and (labels_file := _labels_of(self.file)):
+            classes = read_idx(labels_file, 1)
             if len(classes) != len(pictures):
-                raise UserError(f"{self.file} has {len(pictures)} images, but {beside} has {len(classes)} labels")
+                raise UserError(f"{self.file} has {len(pictures)} images, but {labels_file} has {len(classes)} labels")
             available = {"class": classes.tolist()}
         names = [f"image {index}" for index in range(len(pictures))]
         self._padded = pictures.shape[1:] == (SIDE, SIDE)
