@@ -1,4 +1,4 @@
-"""``python train.py --config configs/tones.yaml`` is ``pggan train --config configs/tones.yaml``."""
+"""``python train.py --config configs/tones.yaml`` runs ``pggan train --config configs/tones.yaml``."""
 
 import sys
 

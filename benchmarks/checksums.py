@@ -1,10 +1,10 @@
-"""What checksums cost: processor time spent on them in one run, next to that of the whole run.
+"""Cost of checksums: the processor time that one run spends on them, compared with the time of the whole run.
 
     python benchmarks/checksums.py --kimg 2
 
-A prepared file is trained on with the small networks of the preset tones, each image read for the first time, and one
-checkpoint is written and read back. A longer run reads images again, without a check, and writes a checkpoint every ten
-minutes: it spends less.
+The run trains the small networks of the preset tones on a prepared file, reads each image for the first time, and
+writes and reads back one checkpoint. The cost in a longer run is lower: it reads images again without a check, and
+writes a checkpoint only every ten minutes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def timed(owner: Any, name: str) -> None:
 
 
 def main() -> None:
-    """Train, and print each function's part."""
+    """Train, and print the fraction of each function."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kimg", type=float, default=2)
     given = parser.parse_args()

@@ -1,12 +1,12 @@
-"""Does a conditioned model make what it is requested? Agreement of a classifier trained on the data.
+"""Does a conditioned model generate the requested class? Agreement with a classifier trained on the data.
 
     python benchmarks/classes.py results/000-fashion datasets/fashion
 
-Trains a small convolutional network on the images in a folder of a folder a class, a tenth of them held out, and
-prints how often it is right on these; then makes images of classes drawn uniformly, and prints how often it sees the
-class that was requested, all in all and class by class, with the class it takes the others for most often. The
-baseline of the disagreement is the classifier's own: it cannot agree with real images more often than it is right on
-them.
+The script trains a small convolutional network on a folder with one subfolder of images per class, and prints its
+accuracy on a held-out tenth of the images. It then generates images of uniformly drawn classes and prints how often the
+classifier recognizes the requested class: in total, and for each class together with the class it is most often
+confused with. The baseline of the disagreement is the error of the classifier on real images: it does not recognize all
+of them either.
 """
 
 from __future__ import annotations
@@ -36,11 +36,18 @@ BATCH = 128
 def main() -> None:
     """Measure one checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder (its last one)")
-    parser.add_argument("data_dir", type=Path, help="the images it was trained on, a folder a class")
-    parser.add_argument("--count", type=int, default=2000, help="images generated")
-    parser.add_argument("--epochs", type=int, default=3, help="of the classifier's training")
-    parser.add_argument("--seed", type=int, default=0, help="of the classifier, the latents and the classes requested")
+    parser.add_argument("checkpoint", type=Path, help="checkpoint, or folder of a run (its last checkpoint)")
+    parser.add_argument("data_dir", type=Path, help="training images, with one folder per class")
+    parser.add_argument("--count", type=int, default=2000, help="number of generated images (default: %(default)s)")
+    parser.add_argument(
+        "--epochs", type=int, default=3, help="training epochs of the classifier (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="random seed of classifier, latents and requested classes (default: %(default)s)",
+    )
     given = parser.parse_args()
     try:
         measure(
@@ -51,7 +58,7 @@ def main() -> None:
 
 
 def measure(checkpoint: Path, data_dir: Path, count: int, epochs: int, seed: int) -> float:
-    """Print the values; returns the fraction of `count` generated images that are of the class requested.
+    """Print the values; return the fraction of `count` generated images that are classified as the requested class.
 
     Raises:
         UserError: if the model is not conditioned on the folders of these images.
@@ -85,7 +92,7 @@ def measure(checkpoint: Path, data_dir: Path, count: int, epochs: int, seed: int
 
 
 def network(channels: int, classes: int) -> nn.Module:
-    """Images [N, C, h, w] in [-1, 1] -> logits [N, K]: three convolutions, two halvings, a mean over what is left."""
+    """Build a network that maps images [N, C, h, w] in [-1, 1] to logits [N, K]: three convolutions and a mean."""
     return nn.Sequential(
         nn.Conv2d(channels, 24, 3, stride=2, padding=1),
         nn.BatchNorm2d(24),
@@ -105,7 +112,7 @@ def network(channels: int, classes: int) -> nn.Module:
 
 
 def train(pictures: Tensor, classes: Tensor, count: int, epochs: int) -> nn.Module:
-    """A network of `count` classes, trained on uint8 images [N, C, h, w], half of them mirrored, and classes [N]."""
+    """Train a network for `count` classes on uint8 images [N, C, h, w], half of them mirrored, and the classes [N]."""
     model = network(pictures.shape[1], count)
     steps = epochs * (len(pictures) // BATCH)
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.01)
@@ -122,13 +129,13 @@ def train(pictures: Tensor, classes: Tensor, count: int, epochs: int) -> nn.Modu
 
 
 def classify(model: nn.Module, pictures: Tensor) -> NDArray[np.int64]:
-    """The class [N] that a network sees in each image [N, C, h, w]."""
+    """Return the class [N] that a network predicts for each image [N, C, h, w]."""
     with torch.no_grad():
         return torch.cat([model(part).argmax(1) for part in torch.split(pictures, 512)]).numpy()
 
 
 def report(title: str, seen: NDArray[np.int64], wanted: NDArray[np.int64], names: tuple[str, ...]) -> float:
-    """Print how often `seen` [N] is `wanted` [N]; returns the share."""
+    """Print how often the predicted class in `seen` [N] is the class in `wanted` [N]; return this fraction."""
     share = float(np.mean(seen == wanted))
     print(f"\n{title}: {share:.1%} of {len(seen)}")
     for number, name in enumerate(names):

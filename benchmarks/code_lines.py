@@ -1,7 +1,7 @@
-"""Count the package's code lines by room, without docstrings, comments and blank lines.
+"""Count the code lines of the package by subfolder, without docstrings, comments and blank lines.
 
-``python benchmarks/code_lines.py`` counts the package of this checkout, ``python benchmarks/code_lines.py FOLDER``
-another folder.
+``python benchmarks/code_lines.py`` counts the package of this checkout; ``python benchmarks/code_lines.py FOLDER``
+counts another folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NO_CODE = {
 
 
 def code_lines(text: str) -> int:
-    """How many lines of a Python file hold code; a string that is a statement counts as documentation."""
+    """Return the number of code lines in a Python file; a statement that is only a string counts as documentation."""
     documentation: set[int] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
@@ -37,7 +37,7 @@ def code_lines(text: str) -> int:
 
 
 def by_room(folder: Path) -> Counter[str]:
-    """Code lines of each subfolder of `folder`, and of the files at its top."""
+    """Count the code lines of each subfolder of `folder`, and of the files at its top level."""
     rooms: Counter[str] = Counter()
     for path in sorted(folder.rglob("*.py")):
         rooms[path.relative_to(folder).parts[0]] += code_lines(path.read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def by_room(folder: Path) -> Counter[str]:
 
 
 def main() -> None:
-    """Print a line a room, largest first, and the sum."""
+    """Print one line per subfolder, the largest first, and the sum."""
     rooms = by_room(Path(sys.argv[1]) if len(sys.argv) > 1 else PACKAGE)
     for room, lines in rooms.most_common():
         print(f"{room:<20} {lines:>6,}")

@@ -1,12 +1,12 @@
-"""How much of a recording survives the way through each codec and back, next to the goals set for it.
+"""How well recordings survive a round trip through each codec, compared with the goal for each codec.
 
     OMP_NUM_THREADS=1 python benchmarks/codecs.py --piano chords --note notes --drums loops --speech words
 
-Prints a line a codec: the mean over the clips of each kind, spectral convergence in dB (n_fft 1024, hop 256; lower is
-better), or for `complex` and `raw` the signal-to-distortion ratio in dB (higher is better); then what other ways of
-storing give, what happens at an attack and at both ends of a clip, and how long 64 clips take.
-Kinds without a folder are synthesised, and the output says so. Clips are brought to 16 kHz and cut to 4.1 s, shorter
-ones padded.
+The script prints one line per codec with the mean over the clips of each kind: spectral convergence in dB (n_fft 1024,
+hop 256; lower is better) or, for `complex` and `raw`, the signal-to-distortion ratio in dB (higher is better). It then
+prints the values of other representations, the levels at an attack and at both ends of a clip, and the time for 64
+clips. Kinds without a folder are synthesised, and the output reports this. Clips are resampled to 16 kHz and cut to 4.1
+s; shorter clips are padded.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Clips = dict[str, list[Wave]]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a codec, how it is decoded, and the goal."""
+    """One row of the table: a codec, its decoding method, and its goal."""
 
     name: str
     goal: float
@@ -80,14 +80,14 @@ ROWS = [
 
 
 def read_clips(folder: Path, count: int) -> list[Wave]:
-    """`count` clips of 4.1 s, spread evenly over the files of a folder."""
+    """Read `count` clips of 4.1 s, spread evenly over the files of a folder."""
     files = walk(folder).paths(SUFFIXES)[0]
     chosen = files[:: max(len(files) // count, 1)][:count]
     return [read_wave(read_header(path), RATE, samples=SAMPLES) for path in chosen]
 
 
 def synthesise(kind: str, count: int) -> list[Wave]:
-    """Stand-ins for recordings: struck harmonic tones, bursts of noise, or a pulse train through moving formants."""
+    """Synthesise substitutes for recordings: struck harmonic tones, noise bursts, or pulses with moving formants."""
     random = np.random.default_rng(KINDS.index(kind))
     seconds = np.arange(SAMPLES) / RATE
     waves = []
@@ -122,14 +122,14 @@ def synthesise(kind: str, count: int) -> list[Wave]:
 
 
 def distortion_ratio(wave: Wave, back: Wave) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB."""
+    """Return the scale-invariant signal-to-distortion ratio in dB."""
     reference, estimate = wave.astype(np.float64), back.astype(np.float64)
     aim = (estimate @ reference) / (reference @ reference) * reference
     return float(10 * np.log10((aim @ aim) / max(float(np.sum((estimate - aim) ** 2)), 1e-30)))
 
 
 def measure(row: Row, clips: Clips) -> None:
-    """Print one line: the mean of each kind, the mean of all, the goal."""
+    """Print one row: the mean of each kind, the mean of all kinds, and the goal."""
     codec = build_codec(row.name, sample_rate=RATE, **row.sizes).fit(w for waves in clips.values() for w in waves)
     figure = distortion_ratio if row.distortion else spectral_convergence
     means = []
@@ -150,10 +150,11 @@ def measure(row: Row, clips: Clips) -> None:
 
 
 def deepsound(wave: Wave) -> Wave:
-    """Compute deepsound's published round trip, from its definition.
+    """Compute the published round trip of deepsound's trainer from its definition.
 
-    log(1 + |S|) of 512 bins and frames, the range of each file stretched over 0..255 and cut down to whole numbers; the
-    way back is Griffin-Lim on the image unchanged: neither the range nor the logarithm is undone.
+    The representation is log(1 + |S|) of 512 bins and frames, with the range of each file scaled to 0..255 and
+    truncated to integers. Decoding applies Griffin-Lim to the image unchanged; it undoes neither the scaling nor the
+    logarithm.
     """
     import librosa
 
@@ -168,8 +169,8 @@ def deepsound(wave: Wave) -> Wave:
 def edges(clips: Clips) -> None:
     """Print levels at an attack 4 ms after the start of a clip and at both ends, with and without margins.
 
-    Clips start a second into each recording. Attacks are drums from their loudest sample on, in silence; a good codec
-    leaves the 2 ms before at -20 dB or less.
+    Clips start one second into each recording. Attacks are drum recordings from their loudest sample on, preceded by
+    silence. A good codec keeps the 2 ms before the attack at -20 dB or less.
     """
     import soxr
 
@@ -199,16 +200,16 @@ def edges(clips: Clips) -> None:
 
 
 def _level(waves: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Root mean square of each wave [N, T] in dB of full scale, [N]."""
+    """Return the root mean square of each wave [N, T] in dB of full scale, [N]."""
     levels: NDArray[np.float64] = 10 * np.log10(np.mean(np.square(waves, dtype=np.float64), axis=1) + 1e-12)
     return levels
 
 
 def compare(clips: Clips, count: int) -> None:
-    """Time batches by `abslog` against librosa.griffinlim on each clip; 32 steps, momentum 0.99, hop 128.
+    """Compare the time of `abslog` on batches with the time of librosa.griffinlim on each clip.
 
-    The contestants take turns, so that other work on the machine falls on both; what counts is the median of the turns'
-    ratios.
+    Both use 32 steps, momentum 0.99 and hop 128. They alternate, so that other load on the machine affects both; the
+    result is the median of the ratios of all turns.
     """
     import librosa
 
@@ -246,7 +247,7 @@ def compare(clips: Clips, count: int) -> None:
 
 
 def show(name: str, rows: list[NDArray[np.float64]]) -> None:
-    """Print a line of means of spectral convergence."""
+    """Print a row of mean spectral convergences."""
     means = [float(np.mean(row)) for row in rows]
     print(f"{name:<35} " + " ".join(f"{value:7.1f}" for value in [*means, float(np.mean(means))]))
 
@@ -256,8 +257,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for kind in KINDS:
         parser.add_argument(f"--{kind}", type=Path, help=f"folder of recordings: {kind}")
-    parser.add_argument("--count", type=int, default=4, help="how many clips of each kind")
-    parser.add_argument("--batch", type=int, default=64, help="clips of the timed batch; 0 leaves it out")
+    parser.add_argument("--count", type=int, default=4, help="number of clips per kind (default: %(default)s)")
+    parser.add_argument(
+        "--batch", type=int, default=64, help="number of clips in the timed batch; 0 skips it (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     clips: Clips = {}
     for kind in KINDS:

@@ -1,14 +1,14 @@
-"""How fast batches of real images arrive, by where they come from, and what ten times as many images cost.
+"""How fast batches of real images are read from each source, and what ten times as many images cost.
 
     python benchmarks/data.py
     python benchmarks/data.py --count 2000 --large 20000
 
-The images are random, 64x64 in colour. Timed are batches as a training step requests them (shuffled, at one depth,
-up to the tensor before it goes to the device), one process and no workers, in turns: from a folder of PNGs that are
-decoded and shrunk each time, as most loaders do; from the same folder kept in memory (preload); and from a prepared
-file in the page cache. Then the same from a prepared file of ten times as many images, and the most memory a process
-needs for each. Printed are the machine, the medians of images a second of processor time and by the clock, and the
-ratios.
+The images are random, 64x64, in colour. The script times batches as a training step requests them: shuffled, at one
+depth, up to the tensor before its transfer to the device, in one process without workers. The sources take turns: a
+folder of PNGs that are decoded and reduced each time, as in most loaders; the same folder kept in memory (preload); and
+a prepared file in the page cache. The script then times a prepared file of ten times as many images, and measures the
+peak memory of a process for each file. It prints the machine, the medians of images per second of processor time and of
+wall-clock time, and the ratios.
 """
 
 from __future__ import annotations
@@ -41,11 +41,13 @@ GROWTH = Growth.of((3, SIDE, SIDE), (4, 4))
 
 
 def main() -> None:
-    """Make the data, take the turns, print."""
+    """Create the data, time all sources in turns, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=10_000, help="pictures")
-    parser.add_argument("--large", type=int, default=100_000, help="images of the larger file")
-    parser.add_argument("--files", type=int, default=1000, help="PNGs of the folder")
+    parser.add_argument("--count", type=int, default=10_000, help="number of images (default: %(default)s)")
+    parser.add_argument(
+        "--large", type=int, default=100_000, help="number of images in the larger file (default: %(default)s)"
+    )
+    parser.add_argument("--files", type=int, default=1000, help="number of PNGs in the folder (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--turns", type=int, default=5)
     given = parser.parse_args()
@@ -73,7 +75,7 @@ def main() -> None:
 
 
 def compare(ways: dict[str, tuple[Callable[[], DepthDataset], int]], depth: int, batch: int, turns: int) -> None:
-    """Time every way in turns and print the medians."""
+    """Time every source in turns and print the medians."""
     loaders = {name: BatchLoader(make(), 1) for name, (make, _) in ways.items()}
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for turn in range(turns + 1):
@@ -91,7 +93,7 @@ def compare(ways: dict[str, tuple[Callable[[], DepthDataset], int]], depth: int,
 
 
 def rate(loader: BatchLoader, depth: int, batch: int, count: int, turn: int) -> tuple[float, float]:
-    """Images a second: of processor, by the clock."""
+    """Return images per second of processor time, and of wall-clock time."""
     start = turn * count
     processor, clock = time.process_time(), time.perf_counter()
     for nimg in range(start, start + count, batch):
@@ -100,7 +102,7 @@ def rate(loader: BatchLoader, depth: int, batch: int, count: int, turn: int) -> 
 
 
 def peak_of(path: Path, batch: int) -> float:
-    """The most memory of a fresh process that reads from `path`, MiB."""
+    """Return the peak memory in MiB of a new process that reads from `path`."""
     with get_context("spawn").Pool(1) as pool:
         return float(pool.apply(_read, (path, batch)))
 
@@ -113,7 +115,7 @@ def _read(path: Path, batch: int) -> float:
 
 
 def write(path: Path, count: int) -> None:
-    """A file of random images at every depth, a thousand different ones over and over."""
+    """Write a file of random images at every depth, which repeats a thousand different images."""
     random = np.random.default_rng(0)
     some: Any = random.integers(0, 256, (1000, *GROWTH.shape), dtype=np.uint8)
     levels = box_means(list(some), GROWTH)
@@ -125,7 +127,7 @@ def write(path: Path, count: int) -> None:
 
 
 def write_pictures(folder: Path, count: int) -> None:
-    """PNGs of smooth random images, which compress as photographs do."""
+    """Write PNGs of smooth random images, which compress like photographs."""
     from PIL import Image
 
     folder.mkdir()

@@ -3,11 +3,12 @@
     OMP_NUM_THREADS=1 python benchmarks/decode.py
     OMP_NUM_THREADS=1 python benchmarks/decode.py --pictures datasets/cats --sounds datasets/notes
 
-Timed is from the file's name to the array: images as uint8 [3, H, W], by `DefaultImageFolderDataset`, as a training
-without `preload` and preparing read them, compared with Pillow's ``open`` and ``convert``; sounds as float32 mono, by
-`read_wave`, compared with ``soundfile.read`` and a mean. The same array comes out, which is checked.
-Without folders both are made: smooth images of 256 px as PNG and JPEG, and 4-second wavs of 44.1 kHz stereo.
-Printed are the machine, files a second of processor time (medians over the turns), and the ratios.
+The script times the way from the file name to the array. Images are read as uint8 [3, H, W] by
+`DefaultImageFolderDataset`, like in a training without `preload` and in preparation, and compared with Pillow's
+``open`` and ``convert``. Sounds are read as float32 mono by `read_wave`, and compared with ``soundfile.read`` and a
+mean. The script checks that both return the same array. Without folders it creates both kinds: smooth images of 256 px
+as PNG and JPEG, and 4-second wavs of 44.1 kHz stereo. It prints the machine, files per second of processor time
+(medians over the turns), and the ratios.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ Read = Callable[[int], NDArray[Any]]
 
 
 def main() -> None:
-    """Make or find the files, take the turns, print."""
+    """Create or find the files, time all readers in turns, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, help="a folder of images of one size, RGB")
-    parser.add_argument("--sounds", type=Path, help="a folder of sounds")
-    parser.add_argument("--count", type=int, default=200, help="files of a turn")
+    parser.add_argument("--pictures", type=Path, help="folder of RGB images of one size")
+    parser.add_argument("--sounds", type=Path, help="folder of sounds")
+    parser.add_argument("--count", type=int, default=200, help="number of files per turn (default: %(default)s)")
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the values here")
+    parser.add_argument("--json", type=Path, help="JSON file for the values")
     given = parser.parse_args()
     machine = {"machine": processor(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
     machine["date"] = time.strftime("%Y-%m-%d")
@@ -60,14 +61,14 @@ def main() -> None:
 
 
 def sides(given: argparse.Namespace, folder: Path) -> list[tuple[str, int, dict[str, Read]]]:
-    """For each kind of file: its name, how many there are, and the ways to read them, the plain one first."""
+    """Return for each kind of file its name, the number of files, and the readers, with the plain reader first."""
     pictures = {"pictures": given.pictures} if given.pictures else make_pictures(folder, given.count)
     found = [(kind, *picture_ways(path)) for kind, path in pictures.items()]
     return [*found, ("sounds", *sound_ways(given.sounds or make_sounds(folder / "sounds", given.count)))]
 
 
 def picture_ways(folder: Path) -> tuple[int, dict[str, Read]]:
-    """How many images there are, and the ways to read them."""
+    """Return the number of images, and their readers."""
     from PIL import Image
 
     dataset = DefaultImageFolderDataset(folder)
@@ -81,7 +82,7 @@ def picture_ways(folder: Path) -> tuple[int, dict[str, Read]]:
 
 
 def sound_ways(folder: Path) -> tuple[int, dict[str, Read]]:
-    """How many sounds there are, and the ways to read them."""
+    """Return the number of sounds, and their readers."""
     import soundfile
 
     files, _ = walk(folder).paths(SUFFIXES)
@@ -99,7 +100,7 @@ def sound_ways(folder: Path) -> tuple[int, dict[str, Read]]:
 
 
 def compare(kind: str, count: int, ways: dict[str, Read], turns: int) -> list[dict[str, Any]]:
-    """Time every way in turns, print, and return a row for each."""
+    """Time every reader in turns, print the results, and return a row for each."""
     plain, *others = ways
     for name in others:
         if not np.allclose(ways[plain](0), ways[name](0), atol=1e-6):
@@ -122,7 +123,7 @@ def compare(kind: str, count: int, ways: dict[str, Read], turns: int) -> list[di
 
 
 def make_pictures(folder: Path, count: int, side: int = 256) -> dict[str, Path]:
-    """Smooth random images, which compress as photographs do, as PNG and as JPEG."""
+    """Create smooth random images, which compress like photographs, as PNG and as JPEG."""
     from PIL import Image
 
     random = np.random.default_rng(0)
@@ -138,7 +139,7 @@ def make_pictures(folder: Path, count: int, side: int = 256) -> dict[str, Path]:
 
 
 def make_sounds(folder: Path, count: int) -> Path:
-    """Noise, 4 seconds each."""
+    """Create sounds of noise, 4 seconds each."""
     import soundfile
 
     folder.mkdir()

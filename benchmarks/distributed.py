@@ -1,16 +1,16 @@
-"""How much faster several processes train than one, measured here, and what a model on paper says of many GPUs.
+"""How much faster several processes train than one process, measured on this machine, and a model of many GPUs.
 
     python benchmarks/distributed.py
     python benchmarks/distributed.py --model
 
-Measured is the whole step at one resolution, of one process with one thread and of two with one thread each, in turns;
-each turn trains a number of steps and counts the last ones. Printed are the machine, the time of an image in each turn,
-the medians and their ratio. Two processes on two cores cannot be faster than twice one; what is lost is the sum of the
-gradients and the memory both share.
+The script measures the whole step at one resolution, in one process with one thread and in two processes with one
+thread each, in turns. Each turn trains several steps and counts the last ones. The output contains the machine, the
+time per image in each turn, the medians and their ratio. Two processes on two cores can at most double the speed; some
+of this is lost, since the gradients must be summed and both processes share the memory.
 
-With --model nothing is measured: the table shows, for a GPU of a given speed and a ring of a given bandwidth and
-latency, the time of a step, the fraction of it that the sum of the gradients takes, and how many times as fast as one
-GPU so many are, with the batch of each kept and with the batch of all kept.
+With --model, nothing is measured. For GPUs of a given speed in a ring of a given bandwidth and latency, the table shows
+the time of a step, the fraction of it that the sum of the gradients takes, and the speed-up over one GPU, both with a
+constant batch per GPU and with a constant total batch.
 """
 
 from __future__ import annotations
@@ -33,19 +33,32 @@ RING = 2
 
 
 def main() -> None:
-    """Measure, or compute."""
+    """Run the measurement, or print the model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=64, help="pixels a side")
-    parser.add_argument("--fmap_base", type=int, default=2048, help="of both networks")
-    parser.add_argument("--fmap_max", type=int, default=128, help="of both networks")
-    parser.add_argument("--batch", type=int, default=16, help="images, over all processes")
-    parser.add_argument("--steps", type=int, default=12, help="steps a turn; the first third is not counted")
-    parser.add_argument("--turns", type=int, default=3, help="of each")
+    parser.add_argument("--size", type=int, default=64, help="side of the images in pixels (default: %(default)s)")
+    parser.add_argument("--fmap_base", type=int, default=2048, help="fmap_base of both networks (default: %(default)s)")
+    parser.add_argument("--fmap_max", type=int, default=128, help="fmap_max of both networks (default: %(default)s)")
+    parser.add_argument(
+        "--batch", type=int, default=16, help="number of images per batch over all processes (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=12, help="steps per turn; the first third is not counted (default: %(default)s)"
+    )
+    parser.add_argument("--turns", type=int, default=3, help="number of turns per side (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--model", action="store_true", help="the model on paper instead")
-    parser.add_argument("--tflops", type=float, default=60, help="of a GPU, as reached in convolutions; for the model")
-    parser.add_argument("--bandwidth", type=float, default=20, help="GB/s of a link of the ring; for the model")
-    parser.add_argument("--latency", type=float, default=15, help="microseconds of a message; for the model")
+    parser.add_argument("--model", action="store_true", help="print the model instead of measuring")
+    parser.add_argument(
+        "--tflops",
+        type=float,
+        default=60,
+        help="for the model: TFLOP/s of a GPU in convolutions (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--bandwidth", type=float, default=20, help="for the model: GB/s of a link of the ring (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--latency", type=float, default=15, help="for the model: microseconds per message (default: %(default)s)"
+    )
     given = parser.parse_args()
     if given.model:
         model(given.tflops * 1e12, given.bandwidth * 1e9, given.latency * 1e-6)
@@ -54,7 +67,7 @@ def main() -> None:
 
 
 def measure(given: argparse.Namespace) -> None:
-    """Run the turns and print them."""
+    """Run the turns and print their results."""
     import torch
 
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}")
@@ -69,7 +82,7 @@ def measure(given: argparse.Namespace) -> None:
 
 
 def milliseconds(given: argparse.Namespace, processes: int) -> float:
-    """The time of an image, from the ticks of a run that trains one step a tick."""
+    """Return the time per image in milliseconds, from the ticks of a run with one step per tick."""
     flags: dict[str, Any] = {
         "dataset_class": "TonesDataset",
         "TonesDataset.count": 64,
@@ -112,7 +125,7 @@ def milliseconds(given: argparse.Namespace, processes: int) -> float:
 
 
 def model(flops: float, bandwidth: float, latency: float) -> None:
-    """Print the table for the paper's networks, batch by depth as in the paper."""
+    """Print the table for the networks and batch sizes of the PGGAN paper."""
     import torch
 
     from pggan_framework.losses.wgan import WGANGP
@@ -154,7 +167,7 @@ def model(flops: float, bandwidth: float, latency: float) -> None:
 
 
 def cost(step: Any, batch: int, shape: tuple[int, int, int]) -> tuple[float, float]:
-    """Operations of a step, and bytes of both networks' gradients in float32."""
+    """Return the operations of a step, and the bytes of the float32 gradients of both networks."""
     import torch
 
     from pggan_framework.training.costing import Ledger

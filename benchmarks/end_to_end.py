@@ -1,23 +1,23 @@
-"""What a whole run of train.py gives away: its images a second next to those of the bare training step.
+"""Overhead of a complete run of train.py: its images per second compared with those of the bare training step.
 
     python benchmarks/end_to_end.py
     OMP_NUM_THREADS=1 python benchmarks/end_to_end.py --seconds 60 --fmap_base 512 --fmap_max 64 --latent 64
     python benchmarks/end_to_end.py --linear
 
-Three sides take turns in one process, with the same networks at the size of the images and the same batches:
+Three sides take turns in one process, with the same networks at the full size of the images and the same batch size:
 
-run      what ``python train.py`` does: batches from the images, schedule, losses, progress bar, log, samples at every
-         third tick and a checkpoint at every tenth, all far more often than by default. What is written in the
-         background is waited for at the end of each turn, and counted.
-bare     the updates of D and G and the average, again and again on one batch that is a tensor already.
-decoding the bare step behind torch's DataLoader with a data set that opens, decodes and shrinks each image each
-         time, as deepsound's and most others do.
+    run       what ``python train.py`` does: batches from the images, schedule, losses, progress bar, log, samples at
+              every third tick and a checkpoint at every tenth, all far more often than by default. Each turn ends
+              when the background writes have finished, so their time is included.
+    bare      the updates of D, G and the EMA, repeated on one batch that is already a tensor.
+    decoding  the bare step with torch's DataLoader and a data set that opens, decodes and reduces each image each
+              time, as in deepsound's trainer and most others.
 
-A turn is one tick. Printed are the machine and each side's images a second, by the clock and of processor time, over
-all turns but the first; and the ratios. With --linear, one depth is trained for once, twice and four times as many
-images instead, and the time an image takes is printed for each.
+A turn is one tick. The script prints the machine, the images per second of each side over all turns but the first, by
+wall-clock time and by processor time, and the ratios. With --linear, it instead trains one depth for one, two and four
+times as many images, and prints the time per image for each.
 
-The images: `pggan prepare cats datasets/cats --count 3000 --size 64`, or any folder of images.
+The images come from `pggan prepare cats datasets/cats --count 3000 --size 64`, or from any folder of images.
 """
 
 from __future__ import annotations
@@ -60,24 +60,24 @@ STEPS = 10
 
 
 class Watch:
-    """Adds up time by the clock and of the processor, of all threads."""
+    """Accumulates wall-clock time and the processor time of all threads."""
 
     def __init__(self) -> None:
         self.spent: Spent = (0.0, 0.0)
         self.start()
 
     def start(self) -> None:
-        """Continue."""
+        """Resume the measurement."""
         self._from = time.perf_counter(), time.process_time()
 
     def stop(self) -> None:
-        """Add what has passed since the start."""
+        """Add the time since `start`."""
         clock, cpu = self._from
         self.spent = self.spent[0] + time.perf_counter() - clock, self.spent[1] + time.process_time() - cpu
 
 
 def main() -> None:
-    """Take turns, or train for several lengths."""
+    """Run the sides in turns, or train for several lengths."""
     given = _parser().parse_args()
     torch.set_num_threads(given.threads)
     machine = {
@@ -93,23 +93,39 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("datasets/cats"), help="a folder of images")
-    parser.add_argument("--side", type=int, default=64, help="pixels that the networks are trained at")
+    parser.add_argument(
+        "--data", type=Path, default=Path("datasets/cats"), help="folder of images (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--side", type=int, default=64, help="side of the trained images in pixels (default: %(default)s)"
+    )
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--fmap_base", type=int, default=2048)
     parser.add_argument("--fmap_max", type=int, default=128)
     parser.add_argument("--latent", type=int, default=128)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--seconds", type=float, default=300, help="of turns, at least three of them")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of a tick, which is a turn")
-    parser.add_argument("--linear", action="store_true", help="train for 1, 2 and 4 times as many images instead")
-    parser.add_argument("--kimg", type=float, default=0.32, help="the least of these, in thousand images")
-    parser.add_argument("--json", type=Path, help="write the values here")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=300,
+        help="total time of the turns in seconds, at least three turns (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--steps", type=int, default=STEPS, help="number of steps per tick, which is a turn (default: %(default)s)"
+    )
+    parser.add_argument("--linear", action="store_true", help="instead, train for 1, 2 and 4 times --kimg")
+    parser.add_argument(
+        "--kimg",
+        type=float,
+        default=0.32,
+        help="shortest training for --linear, in thousand images (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, help="JSON file for the values")
     return parser
 
 
 def flags_of(given: argparse.Namespace, folder: str) -> dict[str, Any]:
-    """A run at one depth."""
+    """Return the flags of a run at one depth."""
     flags: dict[str, Any] = {
         "dataset_class": "DefaultImageFolderDataset",
         "DefaultImageFolderDataset.dir_path": str(given.data),
@@ -132,7 +148,7 @@ def flags_of(given: argparse.Namespace, folder: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def plugin(hook: Callable[[Plugin], None]) -> Iterator[str]:
-    """The name of a plugin whose `before_step` is `hook`."""
+    """Register a plugin whose `before_step` is `hook`, and return its name."""
 
     class Between(Plugin):
         """Calls a function before each step."""
@@ -149,7 +165,7 @@ def plugin(hook: Callable[[Plugin], None]) -> Iterator[str]:
 
 
 def compare(given: argparse.Namespace) -> dict[str, Any]:
-    """The turns, printed when they are over."""
+    """Run the turns and print the result."""
     watches = {name: Watch() for name in ("run", "bare", "decoding")}
     turns = 0
     end = time.perf_counter() + given.seconds
@@ -194,11 +210,11 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
 
 
 class Pictures(Dataset[Tensor]):
-    """Images that are opened, decoded and shrunk each time.
+    """Images that are opened, decoded and reduced each time.
 
     Args:
-        folder: where they are.
-        side: their side, in pixels.
+        folder: folder of the images.
+        side: side of the images in pixels.
     """
 
     def __init__(self, folder: Path, side: int) -> None:
@@ -215,7 +231,7 @@ class Pictures(Dataset[Tensor]):
 
 
 def bare_sides(experiment: Experiment, given: argparse.Namespace) -> dict[str, Turn]:
-    """The two sides next to the run, which share their networks."""
+    """Return the two sides besides the run, which share its networks."""
     step, ema, dataset = experiment.step, experiment.ema, experiment.dataset
     experiment.generator.depth = experiment.discriminator.depth = dataset.growth.max_depth
     shown = 0
@@ -249,7 +265,7 @@ def bare_sides(experiment: Experiment, given: argparse.Namespace) -> dict[str, T
 
 
 def linear(given: argparse.Namespace) -> dict[str, Any]:
-    """What an image takes in trainings of three lengths, printed."""
+    """Print the time per image for trainings of three lengths."""
     print(f"{'kimg':>8}{'ms/image':>10}{'of processor':>14}")
     rows = []
     for times in (1, 2, 4):

@@ -1,9 +1,9 @@
-"""Break runs on purpose, often: each must end equal, bit for bit, to the run that was never interrupted.
+"""Interrupt runs many times: each must end bit for bit equal to an uninterrupted run.
 
     python benchmarks/faults.py --kills 300 --trials 5 --seed 1 --out faults.json
 
-Chains of kills come first, then every other kind of fault in turn, until all is done or the minutes are over. The
-table and the file have what was really run.
+The script first runs chains of kills, then the other kinds of faults in turn, until all trials are complete or the time
+limit is reached. The table and the file contain only trials that were run.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ CHAIN = 5
 
 
 def main() -> None:
-    """Run all of it and print a table."""
+    """Run all trials and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=300, help="SIGKILLs in chains")
-    parser.add_argument("--trials", type=int, default=5, help="of each other kind")
-    parser.add_argument("--minutes", type=float, default=1e9, help="no trial starts after these")
+    parser.add_argument("--kills", type=int, default=300, help="number of SIGKILLs in chains (default: %(default)s)")
+    parser.add_argument("--trials", type=int, default=5, help="number of trials per other kind (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=1e9, help="time in minutes after which no trial starts")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", help="kinds whose name contains one of these, with commas between")
+    parser.add_argument("--only", help="comma-separated parts of the names of kinds to run")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     end = time.monotonic() + given.minutes * 60

@@ -1,10 +1,10 @@
-"""Flip single bits of a checkpoint and of a prepared file: each must be noticed, or change nothing that is read.
+"""Flip single bits of a checkpoint and of a prepared file: each flip must be detected, or change nothing that is read.
 
     python benchmarks/flips.py --count 1000 --seed 0
 
-The checkpoint is that of a short run with the preset tones' networks, the prepared file one of 60 tones. Half of the
-flips go into each, at places drawn uniformly over the file's bits. A flip that changes what is read is printed with its
-place, and the exit status is then 1.
+The checkpoint is from a short run with the networks of the preset tones; the prepared file contains 60 tones. Half of
+the flips go into each file, at uniformly drawn bits. If an undetected flip changes what is read, the script prints its
+position and exits with status 1.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from benchmarks.machine import machine_facts  # noqa: E402  -- it is found only 
 
 
 def content(value: Any) -> Any:
-    """A value with its tensors and arrays as shapes, types and bytes, so that two can be compared bit for bit."""
+    """Return a value whose tensors and arrays are shapes, types and bytes, so that values can be compared bitwise."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().contiguous().view(torch.uint8).numpy() if value.dim() else value.item()
     if isinstance(value, np.ndarray):
@@ -45,7 +45,7 @@ def content(value: Any) -> Any:
 
 
 def prepared(path: Path) -> Any:
-    """Every image at every depth, the summary but for the path, and the labels."""
+    """Return every image at every depth, the summary without the path, and the labels."""
     data = load_prepared(path)
     images = [data.images(range(len(data)), depth) for depth in range(data.growth.max_depth + 1)]
     return content([images, {**data.summary(), "file": ""}, data.labels])
@@ -54,7 +54,7 @@ def prepared(path: Path) -> Any:
 def flip(
     path: Path, read: Callable[[Path], Any], count: int, random: np.random.Generator
 ) -> tuple[Counter[str], list[int]]:
-    """The numbers of noticed, harmless and wrong flips, and the places of the wrong ones, in bits."""
+    """Return the numbers of detected, harmless and wrong flips, and the positions of the wrong flips in bits."""
     whole, expected = path.read_bytes(), read(path)
     found, wrong = Counter[str](), []
     for place in random.choice(8 * len(whole), count, replace=False).tolist():
@@ -73,10 +73,10 @@ def flip(
 
 
 def main() -> int:
-    """Print a row for each kind of file."""
+    """Print one row per kind of file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1000, help="flips, half in each file (default: 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="random seed of the places (default: 0)")
+    parser.add_argument("--count", type=int, default=1000, help="number of flips, half in each file (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the positions (default: 0)")
     given = parser.parse_args()
     random = np.random.default_rng(given.seed)
     torch.set_num_threads(1)

@@ -1,11 +1,11 @@
-"""Damages files of every kind that is read, at random, and counts what is not one line: tracebacks, crashes, hangs.
+"""Damage files of every kind at random, and count each outcome that is not one line: tracebacks, crashes, hangs.
 
     python benchmarks/fuzz.py --count 20000 --seed 1
     python benchmarks/fuzz.py --kinds checkpoint,zip --count 100
 
-Each input is a seed of `fuzz_seeds`, changed: bits, bytes, stretches, numbers, the inside of zips with right checksums.
-A forked process reads it. Allowed are success and one line; not allowed are any other exception, the
-death of the process, more than 10 s of processor time, and more than 1 GB of memory.
+Each input is a modified file of `fuzz_seeds`: bits, bytes, blocks, numbers, or the contents of zips, with correct
+checksums. A forked process reads it. Success and an error message of one line are allowed. Any other exception, the
+death of the process, more than 10 s of processor time, and more than 1 GB of memory are not allowed.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ _TEXTS = [
 
 
 class TimeUp(BaseException):
-    """An input took too long; no reader catches it."""
+    """Raised if an input takes too long; no reader catches it."""
 
 
 @dataclass
 class Outcome:
-    """What a number of inputs came to: how many were read, refused in a line, or neither, and the worst of each."""
+    """The outcome of several inputs: how many were read, refused with one line, or neither, and the worst cases."""
 
     read: int = 0
     refused: int = 0
@@ -80,7 +80,7 @@ class Outcome:
 
 
 def mutate(data: bytes, random: np.random.Generator) -> bytes:
-    """`data` with one change, or up to four; half of them keep the length."""
+    """Return `data` with one to four changes; half of the changes keep the length."""
     changed = bytearray(data)
     for _ in range(1 if random.integers(0, 3) else int(random.integers(2, 5))):
         size = len(changed)
@@ -113,7 +113,7 @@ def mutate(data: bytes, random: np.random.Generator) -> bytes:
 
 
 def mutate_zip(data: bytes, random: np.random.Generator) -> bytes:
-    """A zip whose members are changed, and whose checksums are right."""
+    """Change the members of a zip, with correct checksums."""
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(stream, "w") as new:
         members = old.infolist()
@@ -127,12 +127,12 @@ def mutate_zip(data: bytes, random: np.random.Generator) -> bytes:
 
 
 def mutate_gzip(data: bytes, random: np.random.Generator) -> bytes:
-    """What is packed is changed, and packed again."""
+    """Change the uncompressed contents of a gzip file and compress them again."""
     return gzip.compress(mutate(gzip.decompress(data), random), 1)
 
 
 def mutate_png(data: bytes, random: np.random.Generator) -> bytes:
-    """A PNG one of whose chunks is changed, its checksum and its length right."""
+    """Change a chunk of a PNG, with correct checksum and length."""
     chunks, place = [], 8
     while place + 12 <= len(data):
         length = int.from_bytes(data[place : place + 4], "big")
@@ -147,7 +147,7 @@ def mutate_png(data: bytes, random: np.random.Generator) -> bytes:
 
 
 def mutate_records(data: bytes, random: np.random.Generator) -> bytes:
-    """TFRecords one of which is changed, with the right checksums."""
+    """Change one TFRecord, with correct checksums."""
     records, place = [], 0
     while place < len(data):
         length = int.from_bytes(data[place : place + 8], "little")
@@ -175,7 +175,7 @@ _VALUES: list[Any] = [None, -1, 0, 2**31, 2**62, 1e300, float("nan"), "", "x" * 
 
 
 def mutate_values(value: Any, random: np.random.Generator) -> Any:
-    """Nested plain values with one of them replaced, left out or doubled."""
+    """Return nested plain values with one of them replaced, removed or duplicated."""
     if isinstance(value, dict) and value and random.integers(0, 8):
         key = list(value)[int(random.integers(0, len(value)))]
         if not random.integers(0, 10):
@@ -190,7 +190,7 @@ def mutate_values(value: Any, random: np.random.Generator) -> Any:
 
 
 def write_input(path: Path, seed: Path, kind: str, number: int, base: int) -> None:
-    """Write the input of a number, always the same."""
+    """Write the input of this number, which is always the same."""
     random = np.random.default_rng([base, number, *kind.encode()])
     data = seed.read_bytes()
     way = int(random.integers(0, 3))
@@ -218,7 +218,7 @@ def fuzz(kind: str, reader: Reader, files: Sequence[Path], numbers: Sequence[int
 def _batch(
     kind: str, reader: Reader, files: Sequence[Path], numbers: Sequence[int], base: int, folder: Path, outcome: Outcome
 ) -> int:
-    """Read some inputs in a process of their own; returns how many were tried, the one that killed it included."""
+    """Read some inputs in a separate process; return the number of tried inputs, including one that killed it."""
     receive, send = os.pipe()
     process = os.fork()
     if process == 0:
@@ -263,7 +263,7 @@ def _note(outcome: Outcome, kind: str, line: dict[str, Any]) -> None:
 def _child(
     kind: str, reader: Reader, files: Sequence[Path], numbers: Sequence[int], base: int, folder: Path, send: int
 ) -> None:
-    """Read the inputs and report a line for each; never returns."""
+    """Read the inputs and report one line for each; never returns."""
     from pggan_framework.cli.main import explained
     from pggan_framework.errors import UserError
 
@@ -311,13 +311,15 @@ def _child(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run from the command line; the exit status is 1 where there was a fault."""
+    """Run from the command line; the exit status is 1 if there was a fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=2000, help="inputs of all kinds together")
-    parser.add_argument("--seed", type=int, default=0, help="of the changes")
-    parser.add_argument("--first", type=int, default=0, help="number of the first input of each kind")
-    parser.add_argument("--kinds", default="", help="which, with commas between; all by default")
-    parser.add_argument("--traces", action="store_true", help="print where each kind of fault was")
+    parser.add_argument("--count", type=int, default=2000, help="total number of inputs (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the changes (default: %(default)s)")
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first input of each kind (default: %(default)s)"
+    )
+    parser.add_argument("--kinds", default="", help="comma-separated kinds (default: all)")
+    parser.add_argument("--traces", action="store_true", help="print the location of each kind of fault")
     given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         corpus, work = Path(temporary, "corpus"), Path(temporary, "work")
@@ -345,7 +347,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check(reader: Reader, files: Sequence[Path], folder: Path) -> None:
-    """Check that the seeds themselves are read."""
+    """Check that the unmodified seeds can be read."""
     for seed in files:
         place = Path(tempfile.mkdtemp(dir=folder))
         reader(Path(shutil.copy(seed, place / seed.name)))

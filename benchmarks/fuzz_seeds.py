@@ -1,6 +1,6 @@
-"""The seed corpus of fuzz.py: one small valid file, or a few, of every kind that is read, and what reads it.
+"""The seed corpus of fuzz.py: one or more small valid files of every readable kind, with their readers.
 
-The files of other tools are those that the tests write, byte by byte, from the formats' definitions.
+The files of other tools are written by the code of the tests, byte by byte, from the definitions of the formats.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def seeds(folder: Path) -> Kinds:
-    """Write the corpus into `folder`; for each kind what reads it and its files."""
+    """Write the corpus into `folder`; return the reader and the files of each kind."""
     sys.path[:0] = [str(TESTS), str(TESTS / "models" / "importing")]
     made: Kinds = {}
     for kinds in (_checkpoints, _prepared, _archives, _tools, _foreign, _texts, _sounds, _images):
@@ -123,7 +123,7 @@ def _encoded(kind: str, **options: Any) -> bytes:
 
 
 def _read_source(path: Path) -> object:
-    """As `pggan prepare` does, up to the pixels."""
+    """Read a source like `pggan prepare`, including the pixels."""
     from pggan_framework.data.images.plan import Options, make_plan
     from pggan_framework.data.prepare.images import prepare_pictures
     from pggan_framework.data.sources.base import LabelChoice
@@ -302,5 +302,5 @@ def _images(folder: Path) -> Kinds:
 
 
 def rewrite_checkpoint(path: Path, change: Callable[[Any], Any]) -> None:
-    """Change the values in a checkpoint, its checksums right again: what a stranger can do and a disk cannot."""
+    """Change the values in a checkpoint and correct its checksums; an attacker can do this, a defective disk cannot."""
     torch.save(change(torch.load(path, weights_only=True)), path)

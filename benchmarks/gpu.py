@@ -1,13 +1,14 @@
-"""The first minutes on a GPU: is it right, does it wait, how fast is it, do runs, resuming, plugins and NCCL work?
+"""First test on a GPU: correctness, synchronization, speed, runs, resuming, plugins and NCCL.
 
     python benchmarks/gpu.py --minutes 8 --out gpu
     python benchmarks/gpu.py --minutes 3 --out gpu --only timing,resume
     python benchmarks/gpu.py --device cpu --tiny --out tiny
 
-Parts run in order of worth, each in a separate process with a time limit, which is a fraction of the minutes; what
-fails leaves its traceback in the results, and the next part runs. After each part ``results.json`` (a list, an entry a
-measurement) and ``results.md`` (a table) are written. A machine without network needs the wheels that
-``benchmarks/gpu_wheels.sh DIR`` unpacks: ``--packages DIR``, by default ``gpu_wheels`` in the folder above this file's.
+The parts run in order of importance, each in a separate process with a time limit, which is a fraction of the minutes.
+If a part fails, its traceback is added to the results and the next part runs. After each part, ``results.json`` (a list
+of measurements) and ``results.md`` (a table) are written. A machine without network needs the wheels that
+``benchmarks/gpu_wheels.sh DIR`` unpacks: ``--packages DIR``, by default ``gpu_wheels`` in the parent of this file's
+folder.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ WORTH = {
 
 
 def part_of(module: str, function: str, fail: bool) -> Callable[[Setting, Recorder], None]:
-    """A part that imports what it needs in its own process: what is missing there is that part's error only."""
+    """Return a part that imports its modules in its own process, so that a missing module affects only this part."""
 
     def run(setting: Setting, record: Recorder) -> None:
         found = getattr(import_module(f"benchmarks.gpu_parts.{module}"), function)
@@ -55,7 +56,7 @@ def part_of(module: str, function: str, fail: bool) -> Callable[[Setting, Record
 
 
 def parts(failing: list[str]) -> dict[str, Part]:
-    """All parts by name; those that are `failing` raise an error."""
+    """Return all parts by name; the `failing` parts raise an error."""
     return {
         name: Part(part_of(module, function, name in failing), seconds)
         for name, (module, function, seconds) in WORTH.items()
@@ -70,7 +71,7 @@ def _names(text: str) -> list[str]:
 
 
 def _import_once() -> None:
-    """Import what most parts need before they are forked; what is missing is found again, and reported, by them."""
+    """Import what most parts need before they are forked; each part reports a missing module by itself."""
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # to look for a GPU must not start CUDA here
     with suppress(Exception):
         for module in {module for module, _, _ in WORTH.values()}:
@@ -78,15 +79,20 @@ def _import_once() -> None:
 
 
 def main(words: list[str] | None = None) -> list[Entry]:
-    """Run the parts; returns the measurements."""
+    """Run the parts and return the measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
     parser.add_argument("--minutes", type=float, default=8, help="sum of the parts' time limits (default: 8)")
     parser.add_argument("--only", type=_names, default=[], metavar="A,B", help=f"parts to run: {','.join(WORTH)}")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu (default: cuda)")
-    parser.add_argument("--tiny", action="store_true", help="everything as small as can be, captured but not compiled")
-    parser.add_argument("--packages", type=Path, default=HERE.parent / "gpu_wheels", help="folder of further packages")
-    parser.add_argument("--fail", type=_names, default=[], metavar="A,B", help="parts to make fail, for a test")
+    parser.add_argument("--tiny", action="store_true", help="use the smallest sizes; capture graphs without compiling")
+    parser.add_argument(
+        "--packages",
+        type=Path,
+        default=HERE.parent / "gpu_wheels",
+        help="folder of additional packages (default: %(default)s)",
+    )
+    parser.add_argument("--fail", type=_names, default=[], metavar="A,B", help="parts that must fail, for a test")
     given = parser.parse_args(words)
     if given.packages.is_dir():
         sys.path.append(str(given.packages.resolve()))

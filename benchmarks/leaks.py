@@ -1,9 +1,9 @@
-"""Train many tiny steps and look for growth: of memory, open files, threads, and CPU time a tick.
+"""Train many tiny steps and detect growth of memory, open files, threads, and CPU time per tick.
 
     python benchmarks/leaks.py --steps 20000 --out leaks.json
 
-Everything that a run does at a tick is done: samples, a checkpoint, lines in the logs, data workers. CPU time is used,
-since it does not depend on what else the machine does.
+Each tick does everything that a run does: samples, a checkpoint, lines in the logs, data workers. CPU time is used
+since it does not depend on other load of the machine.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ ROWS: list[dict[str, float]] = []
 
 @register("plugin")
 class Usage(Plugin):
-    """Notes, at each tick, what the process holds."""
+    """Records the resources of the process at each tick."""
 
     def __init__(self, minutes: float = 1e9, out: str = "") -> None:
         self.minutes, self.out = minutes, out
         self._begun, self._cpu = time.monotonic(), time.process_time()
 
     def on_tick(self) -> None:
-        """Take a row."""
+        """Record a row."""
         cpu = time.process_time()
         status = Path("/proc/self/status").read_text()
         memory = int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""What values depend on, and what they are measured against: the processor, its speed, a process's memory."""
+"""Facts about the machine that values depend on: the processor, its speed, and the memory of a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 def machine_facts(threads: int) -> dict[str, Any]:
-    """What values depend on: processor, threads, versions, how busy the machine is."""
+    """Return facts that values depend on: processor, threads, versions, load of the machine."""
     return {
         "machine": processor(),
         "cores": os.cpu_count(),
@@ -25,7 +25,7 @@ def machine_facts(threads: int) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name, as far as it is known."""
+    """Return the name of the processor, if it is known."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
@@ -34,7 +34,7 @@ def processor() -> str:
 
 
 def convolution_rate(side: int, channels: int) -> float:
-    """FLOP/s of the quickest of some 3x3 convolutions as a step has them."""
+    """Return the FLOP/s of the fastest of several 3x3 convolutions that are typical of a step."""
     side, channels = min(side, 64), max(channels, 32)
     x = torch.randn(16, channels, side, side).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(channels, channels, 3, 3)
@@ -48,7 +48,7 @@ def convolution_rate(side: int, channels: int) -> float:
 
 
 def copy_rate() -> float:
-    """Bytes/s read and written by a copy of 64 MB."""
+    """Return the bytes/s that a copy of 64 MB reads and writes."""
     source = torch.ones(1 << 24)
     target = source.clone()
     start = time.process_time()
@@ -57,7 +57,7 @@ def copy_rate() -> float:
 
 
 def load_libraries() -> None:
-    """Do a little of what a step does, so that what PyTorch loads for it is not part of a step's memory."""
+    """Run parts of a step once, so that libraries that PyTorch loads for it are not counted as memory of the step."""
     x, weight = torch.ones(1, 3, 8, 8, requires_grad=True), torch.ones(3, 3, 3, 3, requires_grad=True)
     (gradient,) = torch.autograd.grad(torch.nn.functional.conv2d(x, weight).sum(), x, create_graph=True)
     torch.autograd.backward(gradient.square().sum())
@@ -66,7 +66,7 @@ def load_libraries() -> None:
 
 
 def resident(field_name: str) -> float:
-    """MiB of this process by a field of Linux's ``/proc/self/status``, such as VmRSS; NaN elsewhere."""
+    """Return a field of Linux's ``/proc/self/status`` for this process, such as VmRSS, in MiB; NaN on other systems."""
     for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(field_name):
             return float(line.split()[1]) / 1024

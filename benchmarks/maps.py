@@ -1,12 +1,12 @@
-"""How well generated images fit the label maps they were drawn from, on maps that were not trained on.
+"""How well generated images match their label maps, for maps that are not in the training data.
 
     python benchmarks/maps.py results/012-avatars/network-snapshot-000016.pt datasets/avatars_test
 
-The second argument is a folder with images/ and labels/. A small network learns, on the pairs the checkpoint was
-trained on, to find the map of an image. Printed are the fraction of pixels whose class it finds, and the mean over the
-classes of intersection over union: of the other folder's real images (the ceiling), of the images generated from
-its maps, and of the same against the maps of other images (what reports nothing). With --sheet a PNG is written: maps,
-generated images and real ones in three rows.
+The second argument is a folder with images/ and labels/. A small network is trained on the training data of the
+checkpoint to predict the map of an image. The script prints the fraction of pixels whose class it predicts correctly,
+and the mean intersection over union of the classes, for: the real images of the other folder (the upper limit), images
+generated from its maps, and the same generated images with the maps of other images (the lower limit). With --sheet, it
+writes a PNG with maps, generated images and real images in three rows.
 """
 
 from __future__ import annotations
@@ -34,12 +34,16 @@ Numbers = NDArray[np.int64]
 def main() -> None:
     """Measure one checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, help="a network-snapshot-*.pt")
-    parser.add_argument("data", type=Path, help="a folder with images/ and labels/ that was not trained on")
-    parser.add_argument("--train", type=Path, help="the same of what was trained on, if it is elsewhere now")
-    parser.add_argument("--count", type=int, default=256, help="most pairs of it")
-    parser.add_argument("--steps", type=int, default=400, help="of the network that finds maps")
-    parser.add_argument("--sheet", type=Path, help="a PNG to write")
+    parser.add_argument("checkpoint", type=Path, help="checkpoint, network-snapshot-*.pt")
+    parser.add_argument("data", type=Path, help="held-out folder with images/ and labels/")
+    parser.add_argument("--train", type=Path, help="folder of the training data, if it has moved")
+    parser.add_argument(
+        "--count", type=int, default=256, help="largest number of held-out pairs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=400, help="training steps of the network that predicts maps (default: %(default)s)"
+    )
+    parser.add_argument("--sheet", type=Path, help="PNG file for a sample grid")
     given = parser.parse_args()
     model = load_generator(given.checkpoint)
     assert isinstance(model.label_space, MapSpace)
@@ -67,7 +71,7 @@ def main() -> None:
 
 
 def pairs(model: Pretrained, folder: Path | None, count: int | None = None) -> LabelMapDataset:
-    """The pairs in a folder, or those trained on, as large as those trained on."""
+    """Return the pairs in a folder, or those of the training data, at the size of the training data."""
     known = parameters(LabelMapDataset)  # an older run's may have had others
     options: dict[str, Any] = {k: v for k, v in model.config["LabelMapDataset"].items() if k in known}
     if folder is not None:
@@ -78,19 +82,19 @@ def pairs(model: Pretrained, folder: Path | None, count: int | None = None) -> L
 
 
 def pictures(dataset: LabelMapDataset, indices: Any) -> NDArray[np.float32]:
-    """Real images [N, C, H, W] in [-1, 1]."""
+    """Return real images [N, C, H, W] in [-1, 1]."""
     batch = torch.from_numpy(dataset.images(list(indices), dataset.growth.max_depth))
     reals: NDArray[np.float32] = to_network_range(batch, dataset.range_in, (-1, 1)).numpy()
     return reals
 
 
 def wanted(dataset: LabelMapDataset, indices: Any) -> Numbers:
-    """Their maps [N, H, W]."""
+    """Return the maps [N, H, W] of the real images."""
     return np.stack([dataset.label_map(int(index)) for index in indices]).astype(np.int64)
 
 
 def train(dataset: LabelMapDataset, classes: int, steps: int) -> nn.Module:
-    """A network that finds maps in images: it sees 31 x 31 pixels around each."""
+    """Train a network that predicts maps from images; it sees 31 x 31 pixels around each pixel."""
     layers: list[nn.Module] = []
     for dilation in (1, 2, 4, 8):
         channels = 24 if layers else dataset.shape[0]
@@ -111,7 +115,7 @@ def train(dataset: LabelMapDataset, classes: int, steps: int) -> nn.Module:
 
 
 def found(finder: nn.Module, images: NDArray[np.float32]) -> Numbers:
-    """The maps [N, H, W] it finds in images [N, C, H, W]."""
+    """Return the maps [N, H, W] that the network predicts for images [N, C, H, W]."""
     with torch.no_grad():
         parts = [finder(part).argmax(1).numpy() for part in torch.split(torch.from_numpy(images), 64)]
     numbers: Numbers = np.concatenate(parts)
@@ -119,7 +123,7 @@ def found(finder: nn.Module, images: NDArray[np.float32]) -> Numbers:
 
 
 def agreement(maps: Numbers, truth: Numbers, classes: int) -> tuple[float, float]:
-    """The fraction of pixels that agree, and the mean over the classes in `truth` of intersection over union."""
+    """Return the fraction of pixels that agree, and the mean intersection over union of the classes in `truth`."""
     table = np.bincount((truth * classes + maps).ravel(), minlength=classes**2).reshape(classes, classes)
     both, there = table.diagonal(), table.sum(1)
     union = there + table.sum(0) - both

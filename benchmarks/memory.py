@@ -1,14 +1,15 @@
-"""How much memory a training step takes, next to what ``--dry_run`` says it will.
+"""How much memory a training step takes, compared with the prediction of ``--dry_run``.
 
     OMP_NUM_THREADS=1 python benchmarks/memory.py
     python benchmarks/memory.py --resolutions 64,128 --widths 2048/128 --batches 16 --micro_batches 0,8,4
     python benchmarks/memory.py --resolutions 512 --widths 2048/128 --batches 6 --checkpointing never,always
 
-Measured is the most resident memory during some steps of D and G in a fresh process (VmHWM of Linux), beyond what that
-process had after importing everything and a first convolution with its gradients. It holds tensors, what libraries keep
-for themselves, and freed blocks that the allocator keeps. Every combination of the values given is a row; a micro batch
-that is not part of the batch is left out. Steps are eager, images random. Below 16 px little but noise is measured.
-What is predicted is meant for the pool, where there is one: ``--allocators glibc`` measures without it.
+The script measures the peak resident memory (VmHWM of Linux) during several steps of D and G in a new process, beyond
+the memory of that process after all imports and a first convolution with its gradients. The measured memory contains
+tensors, memory that libraries keep, and freed blocks that the allocator keeps. Each combination of the given values is
+a row; a micro-batch that is not smaller than the batch is skipped. Steps are eager, and images are random. Below 16 px,
+the measurement is mostly noise. The prediction applies to the tensor pool, if it is available; ``--allocators glibc``
+measures without the pool.
 """
 
 from __future__ import annotations
@@ -84,15 +85,21 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--resolutions", type=_numbers, default=[4, 8, 16, 32, 64, 128], help="such as 4,8,16")
-    parser.add_argument("--widths", type=_words, default=["2048/128"], help="fmap_base/fmap_max, such as 2048/128")
+    parser.add_argument(
+        "--resolutions", type=_numbers, default=[4, 8, 16, 32, 64, 128], help="sides in pixels, such as 4,8,16"
+    )
+    parser.add_argument(
+        "--widths", type=_words, default=["2048/128"], help="fmap_base/fmap_max pairs, such as 2048/128"
+    )
     parser.add_argument("--batches", type=_numbers, default=[16])
-    parser.add_argument("--micro_batches", type=_numbers, default=[0], help="0: the whole batch at once")
-    parser.add_argument("--losses", type=_words, default=["WGANGP"], help="such as WGANGP,HingeGAN")
-    parser.add_argument("--checkpointing", type=_words, default=["never"], help="never, large, always")
-    parser.add_argument("--allocators", type=_words, default=["pool"], help="pool, glibc")
-    parser.add_argument("--steps", type=int, default=6, help="that are taken")
-    parser.add_argument("--json", type=Path, help="write the values here")
+    parser.add_argument("--micro_batches", type=_numbers, default=[0], help="micro-batch sizes; 0 for the whole batch")
+    parser.add_argument("--losses", type=_words, default=["WGANGP"], help="losses, such as WGANGP,HingeGAN")
+    parser.add_argument(
+        "--checkpointing", type=_words, default=["never"], help="activation checkpointing: never, large, always"
+    )
+    parser.add_argument("--allocators", type=_words, default=["pool"], help="allocators: pool, glibc")
+    parser.add_argument("--steps", type=int, default=6, help="number of steps (default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="JSON file for the values")
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     return parser
 
@@ -106,7 +113,7 @@ def _words(text: str) -> list[str]:
 
 
 def in_a_process(setting: dict[str, Any], steps: int) -> dict[str, float]:
-    """`measure` in a separate process."""
+    """Call `measure` in a separate process."""
     command = [sys.executable, __file__, "--one", json.dumps(setting), "--steps", str(steps)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -116,7 +123,7 @@ def in_a_process(setting: dict[str, Any], steps: int) -> dict[str, float]:
 
 
 def measure(setting: dict[str, Any], steps: int) -> dict[str, float]:
-    """MiB predicted and measured, and seconds of processor time a step."""
+    """Return the predicted and measured MiB, and the processor seconds per step."""
     side, batch = setting["resolution"], setting["batch"]
     width = setting["fmap_base"], setting["fmap_max"]
     computer.load_libraries()
@@ -148,7 +155,7 @@ def measure(setting: dict[str, Any], steps: int) -> dict[str, float]:
 
 
 def fitted(rows: list[dict[str, Any]]) -> float:
-    """What `training.memory.resident_bytes` should multiply by: least squares of relative errors."""
+    """Fit the factors of `training.memory.resident_bytes` by least squares of the relative errors."""
     peaks, beyond = (
         np.array([(row[name] - (row["kept"] if name == "measured" else 0)) / row["measured"] for row in rows])
         for name in ("peak", "measured")

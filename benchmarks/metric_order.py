@@ -1,11 +1,11 @@
-"""Whether the metrics of images put sets in the right order: each set next to the same real images.
+"""Do image metrics rank sets in the right order? Each set is compared with the same real images.
 
     python benchmarks/metric_order.py datasets/cats datasets/avatars/images --count 1500 --extractor lite0
 
-The first folder holds the real images, the second other ones. Half of the first, in random order, are the reals, and
-of the other half are made: itself (the baseline), 20 of it over and over (collapse), all blurred (Gaussian, sigma 1),
-all with noise (sigma 20 of 255); and the reals themselves are given as if they were generated (copied). Each column of
-the tables is the whole set of one of them.
+The first folder contains the real images, the second other images. Half of the first folder, in random order, is the
+reals. The other half is used unchanged (the baseline), as 20 of its images repeated (collapse), blurred (Gaussian,
+sigma 1), and with noise (sigma 20 of 255); the reals themselves are also used as generated images (copied). Each column
+of the tables is one of these sets.
 """
 
 from __future__ import annotations
@@ -36,14 +36,23 @@ METRICS = ("swd", "ms_ssim", "fid", "kid", "is", "precision_recall", "density_co
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("reals", type=Path, help="a folder of real images")
-    parser.add_argument("others", type=Path, help="a folder of images of something else")
-    parser.add_argument("--count", type=int, default=1500, help="images a side, at most half the real ones")
-    parser.add_argument("--size", type=int, default=64, help="side they are scaled to")
-    parser.add_argument("--pairs", type=int, default=10_000, help="pairs for MS-SSIM")
-    parser.add_argument("--extractor", default="auto", help="whose features FID and the like compare")
-    parser.add_argument("--leave_out", default="", metavar="A,B", help="metrics that are not requested")
-    parser.add_argument("--sets", default="", metavar="A,B", help="which sets, by name; all of them")
+    parser.add_argument("reals", type=Path, help="folder of real images")
+    parser.add_argument("others", type=Path, help="folder of other images")
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=1500,
+        help="images per side, at most half of the real images (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--size", type=int, default=64, help="side of the scaled images in pixels (default: %(default)s)"
+    )
+    parser.add_argument("--pairs", type=int, default=10_000, help="number of pairs for MS-SSIM (default: %(default)s)")
+    parser.add_argument(
+        "--extractor", default="auto", help="extractor of the features for FID and others (default: %(default)s)"
+    )
+    parser.add_argument("--leave_out", default="", metavar="A,B", help="comma-separated metrics to omit")
+    parser.add_argument("--sets", default="", metavar="A,B", help="comma-separated names of sets (default: all)")
     given = parser.parse_args()
     files = pictures_in(given.reals)
     n = min(given.count, len(files) // 2)
@@ -81,7 +90,7 @@ def main() -> None:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The PNG and JPEG files in a folder, sorted."""
+    """Return the PNG and JPEG files in a folder, sorted."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
     if not found:
         raise SystemExit(f"{folder} holds no images")
@@ -89,7 +98,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def read(files: list[Path], size: int) -> Images:
-    """RGB images uint8 [N, 3, size, size]."""
+    """Read images as RGB uint8 [N, 3, size, size]."""
     images = (
         np.asarray(Image.open(path).convert("RGB").resize((size, size), Image.Resampling.LANCZOS)) for path in files
     )
@@ -97,7 +106,7 @@ def read(files: list[Path], size: int) -> Images:
 
 
 def noisy(images: Images) -> Images:
-    """With Gaussian noise of 20 levels."""
+    """Add Gaussian noise of 20 levels."""
     noise = 20 * np.random.default_rng(SEED).standard_normal(images.shape, dtype=np.float32)
     changed: Images = np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
     return changed

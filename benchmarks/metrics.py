@@ -1,13 +1,13 @@
-"""What each metric takes, and the same values computed by other people's code or the textbook's way, in one run.
+"""The time of each metric, compared with third-party or textbook implementations of the same value, in one run.
 
     OMP_NUM_THREADS=1 python benchmarks/metrics.py
     OMP_NUM_THREADS=1 python benchmarks/metrics.py --count 500 --size 64
 
-The images, sounds and features are random; each side has `--count` of them, and one call stands for one value, from
-the arrays to the number. Next to ours: torchmetrics' MS-SSIM, SciPy's matrix root for the Frechet distance, KID with
-kernels computed anew for each subset, precision and recall with scikit-learn's neighbours. (The sliced Wasserstein
-distance has a script of its own, swd.py.) Extractors such as Inception are not in these times: what they take is their
-own. Printed are the machine, processor time, the ratios, and by how much the values differ.
+The images, sounds and features are random, with `--count` of them per side; one call computes one value from the
+arrays. The other implementations are MS-SSIM of torchmetrics, the Frechet distance with SciPy's matrix root, KID with
+new kernels for each subset, and precision and recall with the neighbours of scikit-learn. (The sliced Wasserstein
+distance has a separate script, swd.py.) The times do not include extractors such as Inception. The script prints the
+machine, processor times, the ratios, and the differences of the values.
 """
 
 from __future__ import annotations
@@ -45,11 +45,18 @@ SUBSETS, NEIGHBOURS = 20, 3
 def main() -> None:
     """Time everything once, after a first call with little data."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1500, help="images, sounds, rows of features a side")
-    parser.add_argument("--size", type=int, default=256, help="the side of the images compared by MS-SSIM")
-    parser.add_argument("--features", type=int, default=512, help="numbers of a row")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each sound, at 16 kHz")
-    parser.add_argument("--json", type=Path, help="write the values here")
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=1500,
+        help="number of images, sounds, and feature rows per side (default: %(default)s)",
+    )
+    parser.add_argument("--size", type=int, default=256, help="side of the images for MS-SSIM (default: %(default)s)")
+    parser.add_argument("--features", type=int, default=512, help="number of features per row (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="duration of each sound in seconds, at 16 kHz (default: %(default)s)"
+    )
+    parser.add_argument("--json", type=Path, help="JSON file for the values")
     given = parser.parse_args()
     machine = {
         "machine": processor(),
@@ -71,7 +78,7 @@ Way = Callable[[argparse.Namespace, int], Callable[[], float]]
 
 
 def timed(name: str, ours: Way, other: Way | None, given: argparse.Namespace) -> dict[str, Any]:
-    """One line: what ours takes, and the other where there is one."""
+    """Print one line: the time of our function and, if it exists, of the other one."""
     found = []
     for way in (ours, other) if other else (ours,):
         way(given, min(given.count, 70))()
@@ -90,7 +97,7 @@ def timed(name: str, ours: Way, other: Way | None, given: argparse.Namespace) ->
 
 
 def pairs() -> dict[str, tuple[Way, Way | None]]:
-    """What is timed on images and features: ours and the other way."""
+    """Return the functions to time on images and features: ours and the other implementation."""
     return {
         "SWD, 64 px": (lambda given, count: _swd(_pictures(count, 64)), None),
         "MS-SSIM / torchmetrics": (
@@ -128,7 +135,7 @@ def _swd(sets: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> Callable[[], floa
 
 
 def torchmetrics_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """MS-SSIM by torchmetrics, 16 pairs at a time."""
+    """Compute MS-SSIM with torchmetrics, 16 pairs at a time."""
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as measure
 
     sums = 0.0
@@ -139,7 +146,7 @@ def torchmetrics_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 
 def scipy_frechet(reals: Floats, others: Floats) -> float:
-    """The Frechet distance by a root of the product of the covariances."""
+    """Compute the Frechet distance with a root of the product of the covariances."""
     from scipy.linalg import sqrtm
 
     (m, a), (n, b) = ((each.mean(0), np.cov(each, rowvar=False)) for each in (reals, others))
@@ -155,12 +162,12 @@ def _members(count: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 
 
 def our_kid(reals: Floats, others: Floats) -> float:
-    """KID, kernels computed once."""
+    """Compute KID with kernels that are computed once."""
     return float(subset_distances(reals, others, *_members(len(reals))).mean())
 
 
 def plain_kid(reals: Floats, others: Floats) -> float:
-    """KID with the kernels of each subset by itself."""
+    """Compute KID with new kernels for each subset."""
     found = []
     for mine, theirs in zip(*_members(len(reals)), strict=True):
         x, y = reals[mine], others[theirs]
@@ -172,7 +179,7 @@ def plain_kid(reals: Floats, others: Floats) -> float:
 
 
 def sklearn_precision(reals: Floats, others: Floats) -> float:
-    """The fraction of `others` that is nearer to one of `reals` than its third neighbour (arXiv 1904.06991)."""
+    """Return the fraction of `others` closer to one of `reals` than its third neighbour (arXiv 1904.06991)."""
     from sklearn.metrics import pairwise_distances
     from sklearn.neighbors import NearestNeighbors
 
@@ -181,14 +188,14 @@ def sklearn_precision(reals: Floats, others: Floats) -> float:
 
 
 def of_sounds(given: argparse.Namespace) -> list[BaseMetric[Clips]]:
-    """The metrics of sounds that need nothing but sounds."""
+    """Return the metrics of sounds that need only sounds."""
     load_all([])
     every = default_metrics(Metric)  # type: ignore[type-abstract]
     return usable(every, given.count, _clips(given, 2))[0]
 
 
 def _clips(given: argparse.Namespace, count: int) -> Clips:
-    """Tones with a little noise."""
+    """Create tones with a little noise."""
     random = np.random.default_rng(0)
     seconds = np.arange(round(given.seconds * 16000)) / 16000
     pitches = random.uniform(200, 800, (count, 1))
@@ -197,7 +204,7 @@ def _clips(given: argparse.Namespace, count: int) -> Clips:
 
 
 def one_metric(metric: BaseMetric[Clips]) -> Way:
-    """Features of both sides and their comparison."""
+    """Compute the features of both sides and compare them."""
 
     def way(given: argparse.Namespace, count: int) -> Callable[[], float]:
         clips = _clips(given, count)

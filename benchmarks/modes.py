@@ -1,13 +1,13 @@
-"""How many of a toy's modes a small generator finds, without and with each term that is to keep its samples apart.
+"""How many modes of a toy data set a small generator covers, without and with each term that increases diversity.
 
     OMP_NUM_THREADS=1 python benchmarks/modes.py
 
-The images are grey, 8x8, and show a cross: an upright bar at one of 4 places and a level bar at one of 4 places, so
-16 modes, equally frequent. An image's 64 pixels are in its channels: that makes the PGGAN networks fully connected,
-and a training a matter of seconds. Each way is trained as often as there are seeds, with all else equal, and 1600
-samples of the EMA generator are looked at. A sample belongs to the mode whose image is nearest, and is good if
-it is not a further from it than a third of the way to the next; a mode is found if it has at least a fifth of its
-share, 20 of 1600, in good samples.
+The images are grey, 8x8, and show a cross: a vertical bar at one of 4 positions and a horizontal bar at one of 4
+positions, which gives 16 equally frequent modes. The 64 pixels of an image are stored in its channels: this makes the
+PGGAN networks fully connected, and a training takes seconds. Each variant is trained once per seed, with everything
+else equal, and 1600 samples of the EMA generator are examined. A sample belongs to the mode with the nearest image. It
+is good if its distance to this image is at most a third of the distance to the next mode. A mode is covered if it has
+at least a fifth of its expected number of good samples, 20 of 1600.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "UnrolledD, 2 steps": {"penalties": ["UnrolledD"], "UnrolledD.steps": 2},
     "RelativisticAverageGAN": {"loss": "RelativisticAverageGAN"},
 }
-"""What each way has of its own; parameters that are not named are at their defaults."""
+"""Parameters of each contestant; all others have their defaults."""
 
 
 def modes() -> NDArray[np.float64]:
-    """The image of every mode, [MODES, SIDE * SIDE, 1, 1]: 1 on the two bars, -1 elsewhere."""
+    """Return the image of every mode, [MODES, SIDE * SIDE, 1, 1]: 1 on the two bars, -1 elsewhere."""
     bars = np.kron(np.eye(BARS), np.ones(SIDE // BARS))
     crosses = np.maximum(bars[:, None, :, None], bars[None, :, None, :])
     pictures: NDArray[np.float64] = 2 * crosses.reshape(MODES, -1, 1, 1) - 1
@@ -83,10 +83,10 @@ def modes() -> NDArray[np.float64]:
 
 @register("dataset")
 class Crosses(DepthDataset):
-    """Images of one cross each, the modes in turn; they differ a little in contrast and noise.
+    """Images of one cross each, the modes in turn; they vary slightly in contrast and noise.
 
     Args:
-        count: how many.
+        count: number of images.
     """
 
     def __init__(self, count: int = 4800) -> None:
@@ -100,25 +100,25 @@ class Crosses(DepthDataset):
         return len(self.pictures)
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """Image `index`, [SIDE * SIDE, 1, 1]."""
+        """Return image `index`, [SIDE * SIDE, 1, 1]."""
         picture: NDArray[np.uint8] = self.pictures[index]
         return picture
 
     def fingerprint(self) -> str:
-        """The recipe's name and count."""
+        """Return the name of the recipe and the count."""
         return f"crosses-{len(self)}"
 
 
 def count_modes(
     pictures: NDArray[Any], centres: NDArray[Any], close: float = CLOSE, share: float = SHARE
 ) -> tuple[int, float]:
-    """How many modes samples cover, and the fraction of good samples.
+    """Return the number of modes that the samples cover, and the fraction of good samples.
 
     Args:
         pictures: samples [N, ...].
-        centres: the modes' images [M, ...].
+        centres: images of the modes [M, ...].
         close: largest root mean square distance of a good sample from its nearest mode.
-        share: a mode is covered by at least this share of N / M good samples.
+        share: smallest number of good samples of a covered mode, as a fraction of N / M.
     """
     flat, middle = (x.reshape(len(x), -1).astype(np.float64) for x in (pictures, centres))
     squares = ((flat[:, None] - middle) ** 2).mean(2)
@@ -129,7 +129,7 @@ def count_modes(
 
 
 def train(way: dict[str, Any], seed: int, kimg: float) -> tuple[int, float]:
-    """`count_modes` of a generator trained in this way."""
+    """Return `count_modes` of a generator that is trained with this variant."""
     with tempfile.TemporaryDirectory() as folder:
         flags = {**SETTING, **way, "random_seed": seed, "total_kimg": kimg, "result_dir": folder}
         trainer, _ = Experiment(resolve_overrides(None, flags)).trainer(Path(folder))
@@ -139,11 +139,15 @@ def train(way: dict[str, Any], seed: int, kimg: float) -> tuple[int, float]:
 
 
 def main() -> None:
-    """Train all ways and print the table."""
+    """Train all variants and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kimg", type=float, default=25, help="thousand images each is trained with")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each way")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), help="which ways")
+    parser.add_argument(
+        "--kimg", type=float, default=25, help="training length in thousand images (default: %(default)s)"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="number of trainings per variant (default: %(default)s)")
+    parser.add_argument(
+        "--ways", nargs="+", default=list(WAYS), choices=list(WAYS), help="variants to train (default: all)"
+    )
     arguments = parser.parse_args()
     print(f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} thread(s)")
     print(f"{arguments.kimg:g} kimg a training, seeds 0 to {arguments.seeds - 1}")

@@ -1,10 +1,11 @@
-"""Build some 300 odd files and print what becomes of each: read right, named, or wrong.
+"""Build about 600 odd files and print the result for each: read right, named, or wrong.
 
     python benchmarks/odd_files.py
     python benchmarks/odd_files.py sounds
 
-Each module of benchmarks/odd has ``cases(folder)``, which writes files whose contents it knows, and ``check(case)``,
-which reads one and says ``read right``, ``named``, or what is wrong. An exception other than UserError counts as wrong.
+Each module of benchmarks/odd has ``cases(folder)``, which writes files with known contents, and ``check(case)``, which
+reads one case and returns ``read right``, ``named``, or a description of the error. An exception other than UserError
+counts as wrong.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ GOOD = ("read right", "named")
 
 
 def main() -> int:
-    """Run the cases of the given modules, or of all; the exit status is 1 where one is wrong."""
+    """Run the cases of the given modules, or of all modules; the exit status is 1 if a case is wrong."""
     names = sorted(module.name for module in pkgutil.iter_modules([str(HERE / "odd")]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", choices=[[], *names], help="all of them by default")
+    parser.add_argument("kinds", nargs="*", choices=[[], *names], help="kinds of files (default: all)")
     wrong = 0
     for name in parser.parse_args().kinds or names:
         outcomes = run(importlib.import_module(f"benchmarks.odd.{name}"))
@@ -44,7 +45,7 @@ def main() -> int:
 
 
 def run(module: ModuleType) -> dict[str, str]:
-    """What became of each case of a module, by its name."""
+    """Return the result of each case of a module, by name."""
     with tempfile.TemporaryDirectory() as folder:
         return {case.name: _outcome(module, case) for case in module.cases(Path(folder))}
 

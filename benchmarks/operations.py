@@ -1,7 +1,8 @@
-"""What one step costs the host: operations that PyTorch is given, by what gives them, and calls of Python functions.
+"""What one step costs the host: PyTorch operations by their cause, and calls of Python functions.
 
-``python benchmarks/step.py --operations`` prints it for each contestant. An operation counts if none called it:
-``aten::linear`` is one, whatever it is made of, and so is one call for a list of tensors (``aten::_foreach_mul``).
+``python benchmarks/step.py --operations`` prints the costs of each contestant. Only operations that no other operation
+has called are counted: ``aten::linear`` is one operation, whatever it consists of, and so is one call for a list of
+tensors (``aten::_foreach_mul``).
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ NODE = "autograd::engine::evaluate_function: "
 
 @dataclass(frozen=True)
 class Count:
-    """What a step has cost.
+    """The cost of a step.
 
     Args:
-        operations: (what has called it, its name) -> how often.
-        calls: of Python functions, PyTorch's included.
+        operations: number of calls by (cause of the operation, name of the operation).
+        calls: number of calls of Python functions, including those in PyTorch.
     """
 
     operations: Counter[tuple[str, str]]
     calls: int
 
     def table(self, rows: int = 12) -> str:
-        """The totals, then a line for each of the most frequent causes and one for the rest."""
+        """Format the totals, a line for each of the most frequent causes, and a line for the rest."""
         causes: dict[str, Counter[str]] = {}
         for (cause, name), count in self.operations.items():
             causes.setdefault(cause, Counter())[name] += count
@@ -46,7 +47,7 @@ class Count:
 
 
 def counted(work: Callable[[], Any]) -> Count:
-    """Count what `work` does, in two runs of it."""
+    """Count the operations and calls of `work` in two runs of it."""
     with profile(activities=[ProfilerActivity.CPU]) as record:
         work()
     operations: Counter[tuple[str, str]] = Counter()
@@ -72,7 +73,7 @@ def _is_operation(event: Any) -> bool:
 
 
 def _cause(event: Any) -> str:
-    """The node of the graph, or else the autograd function or optimiser, that has called an operation."""
+    """Return the graph node or, if there is none, the autograd function or optimizer that has called an operation."""
     names, above = [], event.cpu_parent
     while above is not None:
         names.append(above.name)

@@ -1,16 +1,18 @@
-"""How fast images are prepared at every size, next to how fast they are decoded alone, and whether the bits are right.
+"""How fast images are prepared at every size, compared with decoding alone, and whether the result is correct.
 
     OMP_NUM_THREADS=1 python benchmarks/pictures.py --count 20000 --out /dev/shm
 
-Makes images of 256 px (500 different ones, the others are links to them): cartoon cats, PNG, where the package
-robohash is installed or unpacked (`--robohash DIR`), else smooth noise that compresses as photographs do, PNG or JPEG
-(`--kind`). Then, in turns, decodes them all with a plain Pillow loop, in as many processes, that opens each file, loads
-it and does nothing else; and prepares them. Imports count on neither side, all else does: looking at the headers,
-loading compiled loops, box means, writing, waiting for the disk, the sample grid.
+The script creates images of 256 px (500 different images; the others are links to them): cartoon cats as PNG if the
+package robohash is installed or unpacked (`--robohash DIR`), otherwise smooth noise that compresses like photographs,
+as PNG or JPEG (`--kind`). Then, in turns, it decodes all images with a plain Pillow loop in the same number of
+processes, which opens and loads each file and does nothing else, and it prepares them. Neither time includes imports.
+The time of the preparation includes everything else: reading headers, loading compiled loops, box means, writing,
+waiting for the disk, and the sample grid.
 
-Prints both times and their ratio for each turn, and of the best turns; the peak memory of all processes together (sum
-of their resident sets); and whether every level is equal to means taken in float64, on some images or on all. Where
-the disk is slower than the processors it is the disk that is measured: `--out /dev/shm` writes to memory. Needs Linux.
+The script prints both times and their ratio for each turn, and for the best turns; the peak memory of all processes
+together (sum of their resident sets); and whether every level equals means computed in float64, for some or all images.
+If the disk is slower than the processors, the disk determines the time: `--out /dev/shm` writes to memory. The script
+needs Linux.
 """
 
 from __future__ import annotations
@@ -33,19 +35,23 @@ POLL = 0.05
 
 
 def main() -> None:
-    """Make the images, time both ways, and print the values."""
+    """Create the images, time both ways, and print the values."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=20000, help="pictures")
-    parser.add_argument("--size", type=int, default=256, help="their side")
+    parser.add_argument("--count", type=int, default=20000, help="number of images (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=256, help="side of the images in pixels (default: %(default)s)")
     parser.add_argument(
-        "--kind", choices=("cats", "png", "jpg"), help="cats by default, png where there is no robohash"
+        "--kind", choices=("cats", "png", "jpg"), help="kind of images (default: cats, or png without robohash)"
     )
-    parser.add_argument("--robohash", type=Path, help="the unpacked package")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, on both sides")
-    parser.add_argument("--turns", type=int, default=2, help="how often each side is timed")
-    parser.add_argument("--check", type=int, default=500, help="images that are compared; 0 for all")
-    parser.add_argument("--folder", type=Path, help="where the images are made; by default a temporary folder")
-    parser.add_argument("--out", type=Path, help="where the prepared file is written; by default next to the images")
+    parser.add_argument("--robohash", type=Path, help="folder of the unpacked package robohash")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="number of processes on both sides (default: %(default)s)"
+    )
+    parser.add_argument("--turns", type=int, default=2, help="number of turns (default: %(default)s)")
+    parser.add_argument(
+        "--check", type=int, default=500, help="number of compared images; 0 for all (default: %(default)s)"
+    )
+    parser.add_argument("--folder", type=Path, help="folder for the images (default: a temporary folder)")
+    parser.add_argument("--out", type=Path, help="folder for the prepared file (default: next to the images)")
     parser.add_argument("--child", choices=("decode", "prepare"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -58,7 +64,7 @@ def main() -> None:
 
 
 def benchmark(given: argparse.Namespace) -> None:
-    """All runs."""
+    """Run all turns."""
     print(f"{platform.machine()}, {os.cpu_count()} processors, {given.jobs} jobs, Python {platform.python_version()}")
     size = make_pictures(given)
     print(
@@ -88,7 +94,7 @@ def benchmark(given: argparse.Namespace) -> None:
 
 
 def decode(given: argparse.Namespace) -> float:
-    """Seconds that a plain loop takes."""
+    """Return the time of a plain loop in seconds."""
     files = sorted(path for path in (given.folder / "pictures").iterdir() if path.suffix != ".txt")
     begun = time.perf_counter()
     with multiprocessing.Pool(given.jobs) as pool:
@@ -105,7 +111,7 @@ def _load(file: Path) -> None:
 
 
 def prepare(given: argparse.Namespace) -> float:
-    """Seconds that preparing takes."""
+    """Return the time of the preparation in seconds."""
     from pggan_framework.recipes import preparing
 
     begun = time.perf_counter()
@@ -114,7 +120,7 @@ def prepare(given: argparse.Namespace) -> float:
 
 
 def run(given: argparse.Namespace, way: str) -> tuple[float, float]:
-    """One way in a separate process: the seconds that it reports, and the peak of the resident memory, MB."""
+    """Run one way in a separate process; return its time in seconds and its peak resident memory in MB."""
     words = [f"--{name}={getattr(given, name)}" for name in ("folder", "out", "jobs")]
     command = [sys.executable, __file__, "--child", way, *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -129,7 +135,7 @@ def run(given: argparse.Namespace, way: str) -> tuple[float, float]:
 
 
 def make_pictures(given: argparse.Namespace) -> int:
-    """Make the images; returns their size in bytes."""
+    """Create the images; return their size in bytes."""
     folder: Path = given.folder / "pictures"
     if not folder.exists():
         if given.kind in (None, "cats"):
@@ -155,7 +161,7 @@ def make_pictures(given: argparse.Namespace) -> int:
 
 
 def make_noise(number: int, size: int, path: Path) -> None:
-    """An image of noise at every scale, stronger the coarser it is."""
+    """Create an image of noise at every scale, stronger at coarser scales."""
     from PIL import Image
 
     random = np.random.default_rng(number)
@@ -172,7 +178,7 @@ def make_noise(number: int, size: int, path: Path) -> None:
 
 
 def check(given: argparse.Namespace) -> tuple[int, int]:
-    """How many images were compared, and how many are different."""
+    """Return the number of compared images, and the number of different images."""
     from PIL import Image
 
     from pggan_framework.data.datasets.h5 import OldH5Dataset
@@ -196,7 +202,7 @@ def check(given: argparse.Namespace) -> tuple[int, int]:
 
 
 def disk_speed(folder: Path) -> str:
-    """How fast the disk takes what is written to it."""
+    """Measure the write speed of the disk."""
     block = os.urandom(1 << 24)
     begun = time.perf_counter()
     with (folder / "speed").open("wb") as file:
@@ -210,13 +216,13 @@ def disk_speed(folder: Path) -> str:
 
 
 def processor_time() -> float:
-    """Seconds that all processes which have ended took of the processors."""
+    """Return the processor seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def resident(pid: int) -> float:
-    """Resident memory of a process and its children, MB."""
+    """Return the resident memory of a process and its children in MB."""
     total = 0.0
     for process in [pid, *children(pid)]:
         try:
@@ -228,7 +234,7 @@ def resident(pid: int) -> float:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that `pid` has started."""
+    """Return the processes that `pid` has started."""
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:

@@ -1,12 +1,13 @@
-"""How fast hours of recordings are prepared, in how much memory, and what an interruption costs.
+"""How fast hours of recordings are prepared, how much memory this needs, and what an interruption costs.
 
     OMP_NUM_THREADS=1 python benchmarks/prepare.py --hours 10
 
-Makes files of one minute, 44.1 kHz stereo flac (20 different ones, the others are links to them), and prepares them
-twice as a training would: once in one go, and once killed (SIGKILL) at half of reading and at half of encoding. Prints
-the speed over real time; the peak memory of all processes together (sum of their resident sets) in the first tenth of
-reading and of encoding and in all of it; how much was kept over each kill; and whether both results are equal, byte
-for byte. Needs Linux, and some 0.9 GB of disk for an hour of sound, twice.
+The script creates one-minute files, 44.1 kHz stereo flac (20 different files; the others are links to them), and
+prepares them twice, as a training would: once without interruption, and once killed (SIGKILL) in the middle of reading
+and in the middle of encoding. It prints the speed relative to real time; the peak memory of all processes together (sum
+of their resident sets) in the first tenth of reading and of encoding, and in the complete run; how much work survived
+each kill; and whether both results are equal byte for byte. It needs Linux and about 0.9 GB of disk per hour of sound,
+twice.
 """
 
 from __future__ import annotations
@@ -32,15 +33,22 @@ POLL = 0.1
 
 
 def main() -> None:
-    """Make the recordings, prepare them, and print the values."""
+    """Create the recordings, prepare them, and print the values."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hours", type=float, default=10, help="of sound")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
-    parser.add_argument("--folder", type=Path, help="where to work; by default a temporary folder, deleted at the end")
-    parser.add_argument("--channels", default="mix", choices=("mix", "both"), help="what of the stereo files is used")
-    parser.add_argument("--img_mode", default="abslog", help="the codec")
-    parser.add_argument("--n_fft", type=int, default=1024, help="window length in samples")
-    parser.add_argument("--hop_length", type=int, default=256, help="samples from column to column")
+    parser.add_argument("--hours", type=float, default=10, help="hours of sound (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="number of processes (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, help="working folder (default: a temporary folder)")
+    parser.add_argument(
+        "--channels",
+        default="mix",
+        choices=("mix", "both"),
+        help="channels of the stereo files to use (default: %(default)s)",
+    )
+    parser.add_argument("--img_mode", default="abslog", help="codec (default: %(default)s)")
+    parser.add_argument("--n_fft", type=int, default=1024, help="window length in samples (default: %(default)s)")
+    parser.add_argument(
+        "--hop_length", type=int, default=256, help="distance of columns in samples (default: %(default)s)"
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -52,7 +60,7 @@ def main() -> None:
 
 
 def benchmark(given: argparse.Namespace) -> None:
-    """All runs, in `given.folder`."""
+    """Run all preparations in `given.folder`."""
     count = max(round(given.hours * 3600 / SECONDS), DIFFERENT)
     print(f"{platform.machine()}, {os.cpu_count()} processors, {given.jobs} jobs, Python {platform.python_version()}")
     begun = time.perf_counter()
@@ -91,12 +99,12 @@ def benchmark(given: argparse.Namespace) -> None:
 
 @dataclass
 class Watch:
-    """One preparation in a separate process, watched.
+    """A preparation in a separate process, which is observed.
 
     Args:
-        given: the command line.
-        count: how many recordings there are.
-        kill: phase and share of it at which the process is killed.
+        given: command line.
+        count: number of recordings.
+        kill: phase, and fraction of it, at which the process is killed.
     """
 
     given: argparse.Namespace
@@ -107,7 +115,7 @@ class Watch:
     peaks: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: {"reading": [], "encoding": []})
 
     def run(self) -> None:
-        """Start the process and watch it to its end."""
+        """Start the process and observe it until it ends."""
         process = subprocess.Popen([sys.executable, __file__, "--child", *self._words()], start_new_session=True)
         last = time.perf_counter()
         while process.poll() is None:
@@ -126,7 +134,7 @@ class Watch:
             raise SystemExit(process.returncode)
 
     def progress(self) -> tuple[str, float]:
-        """The phase the files on disk are in, and how much of it is done."""
+        """Return the current phase according to the files on disk, and the completed fraction of it."""
         prepared = self.given.folder / "prepared"
         read = sum(max(lines(path) - 1, 0) for path in prepared.rglob("reads.jsonl"))
         if read < self.count:
@@ -139,11 +147,11 @@ class Watch:
         return "encoding", max(lines(logs[0]) - 1, 0) / blocks
 
     def speed(self, phase: str, hours: float) -> float:
-        """Times real time."""
+        """Return the speed as a multiple of real time."""
         return hours * 3600 / self.spent[phase]
 
     def memory(self, phase: str) -> str:
-        """Peaks of the resident memory, in words."""
+        """Return the peaks of the resident memory as text."""
         early = max((size for share, size in self.peaks[phase] if share <= 0.1), default=0)
         late = max(size for _, size in self.peaks[phase])
         return f"peak memory {early:.0f} MB in the first tenth, {late:.0f} MB in all"
@@ -154,7 +162,7 @@ class Watch:
 
 
 def child(given: argparse.Namespace) -> None:
-    """What a training does before it starts."""
+    """Do what a training does before it starts."""
     from pggan_framework.data.datasets.sound import SoundImageDataset
     from pggan_framework.data.prepare import sounds as preparation
 
@@ -173,7 +181,7 @@ def child(given: argparse.Namespace) -> None:
 
 
 def make_recordings(folder: Path, count: int) -> int:
-    """Write `count` files of one minute; returns their size in bytes."""
+    """Write `count` one-minute files; return their size in bytes."""
     import soundfile
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +205,7 @@ def make_recordings(folder: Path, count: int) -> int:
 
 
 def lines(path: Path) -> int:
-    """Whole lines in a file."""
+    """Return the number of complete lines in a file."""
     try:
         return path.read_bytes().count(b"\n")
     except FileNotFoundError:
@@ -205,7 +213,7 @@ def lines(path: Path) -> int:
 
 
 def resident(pid: int) -> float:
-    """Resident memory of a process and its children, MB."""
+    """Return the resident memory of a process and its children in MB."""
     total = 0.0
     for process in [pid, *children(pid)]:
         try:
@@ -217,7 +225,7 @@ def resident(pid: int) -> float:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that `pid` has started."""
+    """Return the processes that `pid` has started."""
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:

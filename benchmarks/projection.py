@@ -1,15 +1,16 @@
-"""How much nearer projection comes to held-out targets than the nearest of 1,000 random latents does.
+"""How much closer projection gets to held-out targets than the nearest of 1,000 random latents.
 
     pggan prepare cats held_out --count 8 --size 64 --seed 77
     python benchmarks/projection.py results/005-cats held_out/*.png --independent lite0
     pggan prepare notes held_notes --count 8 --seed 77
     python benchmarks/projection.py results/003-notes held_notes/*.wav
 
-The targets must be none of the training data; that is for the caller to see to. Every value is a pair, of the nearest
-random latent and of what was found, in one run: the distance that is optimised (a root mean square, so that factors are
-not flattered by squares), and others that are not. Of images these are the features and inner layers of another
-extractor, of sounds the spectral convergence of the decoded wave with the target's (dB, lower is better), how far the
-pitch is off (cents), and whether the label found is the one in the file's name, as ``_m76_`` or ``pitch76``.
+The targets must not be in the training data; the script does not check this. Each value is a pair from one run: the
+value of the nearest random latent, and the value of the result. The values are the optimized distance (a root mean
+square, since squares would exaggerate the factors) and others that are not optimized. For images, these are the
+features and inner layers of another extractor. For sounds, they are the spectral convergence between the decoded wave
+and the target (dB, lower is better), the pitch error (cents), and whether the found label is the label in the file
+name, such as ``_m76_`` or ``pitch76``.
 """
 
 from __future__ import annotations
@@ -44,15 +45,15 @@ Picture = NDArray[np.float32]
 
 
 def main() -> None:
-    """Print a line a target, then medians and the worst."""
+    """Print a line per target, then medians and the worst values."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="a run's folder or a checkpoint")
+    parser.add_argument("run", help="folder of a run, or a checkpoint")
     parser.add_argument("targets", type=Path, nargs="+", help="held-out images or sounds")
     parser.add_argument("--steps", type=int, default=Search.steps)
     parser.add_argument("--restarts", type=int, default=Search.restarts)
-    parser.add_argument("--extractor", help="optimised next to the pixels")
-    parser.add_argument("--independent", help="of images: an extractor that is not optimised")
-    parser.add_argument("--sheet", type=Path, help="a PNG: targets, nearest random ones, what was found")
+    parser.add_argument("--extractor", help="extractor whose features are optimized with the pixels")
+    parser.add_argument("--independent", help="for images: extractor that is not optimized")
+    parser.add_argument("--sheet", type=Path, help="PNG file: targets, nearest random images, results")
     given = parser.parse_args()
     model = load_generator(find_checkpoint(given.run, Path("results"))[1])
     print(f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}")
@@ -86,7 +87,7 @@ def main() -> None:
 
 
 def measured(model: Pretrained, target: Target, found: Projection, other: Extractor | None) -> dict[str, Pair]:
-    """What was not optimised, of the nearest random latent and of what was found."""
+    """Measure the values that were not optimized, for the nearest random latent and for the result."""
     pair = (found.random_picture, found.pictures[0])
     rms = [float(np.sqrt(np.mean(np.square(picture - target.picture)))) for picture in pair]
     figures = {"pixel rms": (rms[0], rms[1])}
@@ -111,20 +112,20 @@ def measured(model: Pretrained, target: Target, found: Projection, other: Extrac
 
 
 def named_pitch(path: Path) -> int | None:
-    """The MIDI number in a file's name."""
+    """Return the MIDI number in a file name."""
     match = re.search(r"(?:_m|pitch)(\d+)", path.name)
     return int(match[1]) if match else None
 
 
 def cents(wave: NDArray[np.float32], rate: int, midi: int) -> float:
-    """How far a wave's pitch is from a MIDI number; nan without a pitch."""
+    """Return the difference of a wave's pitch from a MIDI number; nan without a pitch."""
     aim = float(hertz(midi))
     found = estimate_pitch(wave if wave.ndim == 1 else wave.mean(0), rate, aim / 2, min(2 * aim, 0.49 * rate))
     return abs(float(1200 * np.log2(found / aim)))
 
 
 def label_of(model: Pretrained, path: Path, found: Projection) -> tuple[bool, str]:
-    """Whether the label is that in the file's name or folder, and the label in words."""
+    """Return whether the label is that in the name of the file or folder, and the label as text."""
     if model.label_space is None or found.labels is None:
         return False, ""
     values: dict[str, Any] = model.label_space.values(found.labels[0])
@@ -133,7 +134,7 @@ def label_of(model: Pretrained, path: Path, found: Projection) -> tuple[bool, st
 
 
 def summed_up(rows: list[dict[str, Pair]]) -> None:
-    """Medians, and of what has a zero also how many times smaller it has become: median and worst."""
+    """Return medians and, for values that can reach zero, the median and worst reduction factors."""
     print(f"{len(rows)} targets, median before -> after; times smaller: median, worst")
     for name in rows[0]:
         pairs = np.array([row[name] for row in rows if name in row])

@@ -1,21 +1,22 @@
-"""Who draws better images after the same time: a plain PGGAN, or ours with half of it?
+"""Which draws better images: a plain PGGAN, or ours with half the training time?
 
     python benchmarks/race.py --seconds 240 --seeds 3
     OMP_NUM_THREADS=1 python benchmarks/race.py --seconds 60 --seeds 2 --clock processor --only ours
     python benchmarks/race.py --seconds 300 --share 1 --only ours fastgan stylegan2 r3gan
 
-Both learn the same 3,000 cats at 32 px (`pggan prepare cats datasets/cats --count 3000 --size 64`, or any folder of
-images) with fmap_base 512, fmap_max 64 and latents of 64, and share their time out alike: 0.6 parts at 4 px, then 0.5
-of fade and 0.8 after it at 8 px, and twice as much at each further size. The plain one is
-`benchmarks/contestants/plain.py`: eager, Adam at 2e-3, batches of 16, faded reals, an average with a half-life of 3
-kimg. Ours is what ``python train.py --config configs/short.yaml`` does, with its log, samples and checkpoint; its time
-is `--share` of the plain one's. Time begins with the first step on both sides: nobody's imports and reading of images
-count. Each training runs in a separate process and is stored in `--out`; one that is there already is not repeated.
+Both are trained on the same 3,000 cats at 32 px (`pggan prepare cats datasets/cats --count 3000 --size 64`, or any
+folder of images) with fmap_base 512, fmap_max 64 and latent size 64. Both divide their time in the same way: 0.6 parts
+at 4 px, then 0.5 parts for the fade and 0.8 parts after it at 8 px, and twice as much at each further size. The plain
+PGGAN is `benchmarks/contestants/plain.py`: eager, Adam at 2e-3, batches of 16, faded reals, and an EMA with a half-life
+of 3 kimg. Ours is ``python train.py --config configs/short.yaml``, including log, samples and checkpoint; it gets the
+fraction `--share` of the time of the plain PGGAN. Both times start at the first step and exclude imports and the
+reading of images. Each training runs in a separate process, and its results are stored in `--out`; stored trainings are
+not repeated.
 
-Printed are the machine, the images shown at each size, and the sliced Wasserstein distance of 1,500 samples from 1,500
-images, level by level, next to that of 1,500 other images (the baseline). Samples are the EMA generator's; those
-of the one that was trained are below as "raw": a short training may end before an average with a fixed half-life has
-caught up. Contact grids show samples of all seeds.
+The script prints the machine, the images shown at each size, and the sliced Wasserstein distance of 1,500 samples to
+1,500 images by level, with the distance of 1,500 other images (the baseline). Samples are from the EMA generator;
+samples of the raw generator follow as "raw", since a short training may end before an EMA with a fixed half-life has
+caught up. Sample grids show samples of all seeds.
 """
 
 from __future__ import annotations
@@ -130,23 +131,44 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("datasets/cats"), help="a folder of images")
-    parser.add_argument("--side", type=int, default=32, help="their side, in pixels")
-    parser.add_argument("--seconds", type=float, default=240, help="of the plain one")
-    parser.add_argument("--share", type=float, default=0.5, help="of that time that ours has")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
     parser.add_argument(
-        "--only", nargs="+", default=["plain", "ours"], choices=["plain", *RECIPES], help="who takes part"
+        "--data", type=Path, default=Path("datasets/cats"), help="folder of images (default: %(default)s)"
     )
-    parser.add_argument("--config", type=Path, default=SHORT, help="ours")
-    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="processor: for a busy machine")
+    parser.add_argument("--side", type=int, default=32, help="side of the images in pixels (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=240, help="training time of the plain PGGAN in seconds (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=0.5,
+        help="training time of ours as a fraction of --seconds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="number of trainings per contestant (default: %(default)s)"
+    )
+    parser.add_argument("--only", nargs="+", default=["plain", "ours"], choices=["plain", *RECIPES], help="contestants")
+    parser.add_argument("--config", type=Path, default=SHORT, help="configuration of ours (default: %(default)s)")
+    parser.add_argument(
+        "--clock",
+        choices=list(CLOCKS),
+        default="wall",
+        help="clock; processor suits a busy machine (default: %(default)s)",
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--samples", type=int, default=1500, help="a side that are measured")
+    parser.add_argument(
+        "--samples", type=int, default=1500, help="number of measured samples per side (default: %(default)s)"
+    )
     parser.add_argument("--fmap_base", type=int, default=512)
     parser.add_argument("--fmap_max", type=int, default=64)
     parser.add_argument("--latent", type=int, default=64)
-    parser.add_argument("--out", type=Path, default=Path("results/race"), help="where runs, samples and grids go")
-    parser.add_argument("--json", type=Path, help="write the values here")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results/race"),
+        help="folder for runs, samples and grids (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, help="JSON file for the values")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser
 
@@ -156,12 +178,12 @@ def _line(name: str, seed: object, seconds: str, *rest: str) -> str:
 
 
 def pictures(given: argparse.Namespace) -> DefaultImageFolderDataset:
-    """The reals, at every size."""
+    """Return the reals at every size."""
     return DefaultImageFolderDataset(given.data, preload=True, size=given.side, resize="stretch")
 
 
 def _file(given: argparse.Namespace, way: str, seed: int) -> Path:
-    """Where a training's results are; no two settings share one."""
+    """Return the file for the results of a training; each setting has its own file."""
     seconds = given.seconds * (1 if way == "plain" else given.share)
     words = [way, seconds, given.clock, given.side, given.fmap_base, given.fmap_max, given.latent, seed]
     out: Path = given.out
@@ -169,7 +191,7 @@ def _file(given: argparse.Namespace, way: str, seed: int) -> Path:
 
 
 def trained(way: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
-    """Images shown and seconds of a training, trained in a separate process if it is not stored yet."""
+    """Return images shown and seconds of a training; if it is not stored yet, it is trained in a separate process."""
     file = _file(given, way, seed).with_suffix(".json")
     if not file.exists():
         words = [sys.executable, __file__, *sys.argv[1:], "--child", f"{way},{seed}"]
@@ -180,7 +202,7 @@ def trained(way: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def train(way: str, seed: int, given: argparse.Namespace) -> None:
-    """Train in this process, and keep samples and values."""
+    """Train in this process, and store samples and values."""
     now = CLOCKS[given.clock]
     file = _file(given, way, seed)
     if way == "plain":
@@ -192,12 +214,12 @@ def train(way: str, seed: int, given: argparse.Namespace) -> None:
 
 
 def shares(depths: int) -> list[float]:
-    """Parts of the time by depth."""
+    """Return the relative time of each depth."""
     return [FIRST, *((FADE + STABLE) * 2**depth for depth in range(depths - 1))]
 
 
 def train_plain(given: argparse.Namespace, seed: int, now: Callable[[], float]) -> Trained:
-    """The plain contestant's."""
+    """Train the plain contestant."""
     batch, half_life = 16, 3000
     dataset = pictures(given)
     levels: Sequence[Pixels] = dataset.pyramid(range(len(dataset)))
@@ -220,7 +242,7 @@ def train_plain(given: argparse.Namespace, seed: int, now: Callable[[], float]) 
 
 
 def train_ours(way: str, given: argparse.Namespace, seed: int, now: Callable[[], float], folder: Path) -> Trained:
-    """Those of a run of `train.py` with the config, and what the contestant changes."""
+    """Train a run of `train.py` with the config and the changes of the contestant."""
     read: list[float] = []
 
     def noted() -> float:
@@ -257,7 +279,7 @@ def train_ours(way: str, given: argparse.Namespace, seed: int, now: Callable[[],
 
 
 def draw(way: str, given: argparse.Namespace, columns: int = 16) -> None:
-    """A sample grid: a row of samples for each seed."""
+    """Draw a sample grid with a row of samples for each seed."""
     rows = []
     for seed in range(given.seeds):
         with np.load(_file(given, way, seed).with_suffix(".npz")) as stored:

@@ -1,10 +1,10 @@
-"""How a trained run's samples compare with the data they were trained on.
+"""How the samples of a trained run compare with its training data.
 
     python benchmarks/samples.py results/000-tones
 
-Prints, for as many fakes as reals and for a second set of reals (the baseline): pitch percentiles in Hz and the
-fraction of sounds that have a pitch, level in dB, and two distances to the reals: of the mean image and of the spread
-around it (root mean square over pixels, in per cent of the range [-1, 1]).
+The script prints values for fakes and for a second set of as many reals (the baseline): pitch percentiles in Hz, the
+fraction of sounds that have a pitch, the level in dB, and two distances to the reals: of the mean image, and of the
+standard deviation around it (root mean square over pixels, in per cent of the range [-1, 1]).
 """
 
 from __future__ import annotations
@@ -30,10 +30,14 @@ from pggan_framework.runs.folders import find_run
 def main() -> None:
     """Measure one run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="a run's folder")
-    parser.add_argument("--count", type=int, default=500, help="samples on each side")
-    parser.add_argument("--low_hz", type=float, default=50, help="lowest pitch looked for")
-    parser.add_argument("--high_hz", type=float, default=2000, help="highest pitch looked for")
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("--count", type=int, default=500, help="number of samples per side (default: %(default)s)")
+    parser.add_argument(
+        "--low_hz", type=float, default=50, help="lowest pitch in Hz to search for (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--high_hz", type=float, default=2000, help="highest pitch in Hz to search for (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     folder, snapshot = find_run(str(arguments.run), Path(), None)
     pretrained = load_generator(snapshot)
@@ -53,7 +57,7 @@ def main() -> None:
 def report(
     name: str, images: NDArray[np.float32], reals: NDArray[np.float32], codec: Codec | None, low: float, high: float
 ) -> None:
-    """Print one line of values for `images` [N, C, h, w] next to `reals`."""
+    """Print one line of values for `images` [N, C, h, w] compared with `reals`."""
     mean = 50 * float(np.sqrt(np.mean((images.mean(0) - reals.mean(0)) ** 2)))
     spread = 50 * float(np.sqrt(np.mean((images.std(0) - reals.std(0)) ** 2)))
     line = f"{name:>12}: mean image {mean:5.2f} %, spread {spread:5.2f} %"

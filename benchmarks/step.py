@@ -1,39 +1,37 @@
-"""How fast a training step is: any number of contestants in turns, in one process, next to what arithmetic allows.
+"""How fast a training step is: any number of contestants in turns in one process, compared with the arithmetic limit.
 
     OMP_NUM_THREADS=1 python benchmarks/step.py
     python benchmarks/step.py --resolutions 4,8,16 --seconds 20 --json step.json --markdown step.md --plot step.svg
     python benchmarks/step.py benchmarks/contestants/plain.py mine.py
-    python benchmarks/step.py --against mine.py
+    python benchmarks/step.py --against mine.py --against ../older_checkout
     python benchmarks/step.py --operations
 
 A contestant is a Python file with ``make(resolution, fmap_base, fmap_max, latent, batch, alpha) -> step``, where
-``step(real)`` is one update of D, with gradient penalty and drift, and one of G, on real images [batch, 3, R, R] in
-[-1, 1]. It may have ``keeps_freed_memory = True``: it asks the allocator for that; the others run with glibc's own
-settings. Ratios are to the first contestant: medians over the turns of the ratio within a turn, by processor time,
-which other programs on the machine disturb least; those by the clock are next to them. The limit is the time that the
-arithmetic of our step, resizes folded into kernels, would take at the speed the library's convolution reaches in the
-same run; a step that gets by with fewer products than convolutions have can be above 100 % of it. Peak memory is what a
-fresh process needs for some steps beyond what it had before them.
+``step(real)`` is one update of D, with gradient penalty and drift, and one update of G, on real images [batch, 3, R, R]
+in [-1, 1]. A file with ``keeps_freed_memory = True`` requests an allocator that keeps freed memory; the others run with
+the default settings of glibc. Ratios are relative to the first contestant: medians over the turns of the ratio within a
+turn, by processor time, which depends least on other load, and by wall-clock time next to it. The limit is the time of
+the arithmetic of our step, with resizes folded into kernels, at the speed of the library's convolution in the same run;
+a step with fewer products than convolutions need can exceed 100 % of it. Peak memory is the memory that a new process
+needs for several steps, beyond its memory before them.
 
-``--against mine.py`` races another implementation: it joins the default contestants. ``--operations`` counts instead of
-timing: what a step gives PyTorch to do and how many Python functions it calls, by default at 32 px in a fade.
+``--against mine.py`` adds another implementation to the default contestants. ``--against FOLDER`` adds the eager step
+of another checkout of this project, in a second process whose turns alternate with those of the others.
+``--operations`` counts, instead of timing, the operations that a step passes to PyTorch and its calls of Python
+functions, by default at 32 px in a fade.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -44,6 +42,7 @@ HERE = Path(__file__).parent
 if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))
 
+from benchmarks.contestant import Checkout, Contestant, load  # noqa: E402
 from benchmarks.machine import convolution_rate, copy_rate, load_libraries, machine_facts, resident  # noqa: E402
 from benchmarks.operations import counted  # noqa: E402
 from pggan_framework.cpu.allocation import keep_freed_memory  # noqa: E402
@@ -53,38 +52,6 @@ from pggan_framework.training.costing import Ledger  # noqa: E402
 OURS = [HERE / "contestants" / f"{name}.py" for name in ("plain", "ours", "ours_compiled")]
 SHORTEST_TURN = 0.2
 """Seconds of a turn, at least one step."""
-
-
-@dataclass
-class Contestant:
-    """One file's step at one resolution.
-
-    Args:
-        name: the file's.
-        step: one step.
-        keeps: whether it asks the allocator to keep freed memory.
-        first: seconds that making it and its first step took.
-        wall: seconds a step, by the clock, of each turn.
-        cpu: the same by processor time.
-        memory: peak MiB.
-    """
-
-    name: str
-    step: Callable[[Tensor], None]
-    keeps: bool
-    first: float = 0.0
-    wall: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-    memory: float = 0.0
-
-    def turn(self, real: Tensor, count: int) -> None:
-        """Take `count` steps and note what one took."""
-        keep_freed_memory(self.keeps)
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(count):
-            self.step(real)
-        self.wall.append((time.perf_counter() - wall) / count)
-        self.cpu.append((time.process_time() - cpu) / count)
 
 
 def main() -> None:
@@ -120,23 +87,28 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("contestants", nargs="*", type=Path, help="files (default: plain, ours eager, ours compiled)")
     parser.add_argument(
-        "contestants", nargs="*", type=Path, help="files; by default a plain one and ours, eager and compiled"
+        "--against", type=Path, action="append", default=[], help="additional contestant or checkout; repeatable"
     )
-    parser.add_argument("--against", type=Path, action="append", default=[], help="another contestant; repeatable")
-    parser.add_argument("--operations", action="store_true", help="count operations and calls; by default at 32 px")
-    parser.add_argument("--resolutions", type=_numbers, help="such as 4,8,16; by default 4 to 64")
+    parser.add_argument("--operations", action="store_true", help="count operations and calls, by default at 32 px")
+    parser.add_argument("--resolutions", type=_numbers, help="sides in pixels, such as 4,8,16 (default: 4 to 64)")
     parser.add_argument("--fmap_base", type=int, default=2048)
     parser.add_argument("--fmap_max", type=int, default=128)
     parser.add_argument("--latent", type=int, default=128)
     parser.add_argument("--batch", type=int, help="images per step (default: 16, from 128 px on 8)")
     parser.add_argument("--alpha", type=float, help="weight of the newest block (default: 1)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--seconds", type=float, default=30, help="of turns at each resolution")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=30,
+        help="total time of the turns per resolution in seconds (default: %(default)s)",
+    )
     parser.add_argument("--no_memory", action="store_true", help="do not measure peak memory")
-    parser.add_argument("--json", type=Path, help="write the values here")
-    parser.add_argument("--markdown", type=Path, help="write a table for a page here")
-    parser.add_argument("--plot", type=Path, help="draw the ratios into this SVG")
+    parser.add_argument("--json", type=Path, help="JSON file for the values")
+    parser.add_argument("--markdown", type=Path, help="Markdown file for a table")
+    parser.add_argument("--plot", type=Path, help="SVG file for a plot of the ratios")
     parser.add_argument("--memory_of", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--setting", type=json.loads, help=argparse.SUPPRESS)
     return parser
@@ -147,7 +119,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def count_operations(side: int, given: argparse.Namespace) -> None:
-    """Print what a step of each contestant gives the host to do at `side` pixels."""
+    """Print the operations and calls of a step of each contestant on the host at `side` pixels."""
     batch = given.batch or 16
     real = torch.rand(batch, 3, side, side) * 2 - 1
     for path in given.contestants:
@@ -160,19 +132,24 @@ def count_operations(side: int, given: argparse.Namespace) -> None:
 
 
 def compare(side: int, given: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each contestant at `side` pixels, printed as they are made."""
+    """Return a row for each contestant at `side` pixels; each row is printed once it is measured."""
     batch = given.batch or (16 if side < 128 else 8)
     setting = (side, given.fmap_base, given.fmap_max, given.latent, batch, given.alpha)
     real = torch.rand(batch, 3, side, side) * 2 - 1
     all_of_them = []
     for path in given.contestants:
-        module = load(path)
         start = time.perf_counter()
-        one = Contestant(path.stem, module.make(*setting), getattr(module, "keeps_freed_memory", False))
-        keep_freed_memory(one.keeps)
-        one.step(real)
+        if path.is_dir():
+            other = Checkout(path, setting, given.threads)
+            one = Contestant(path.resolve().name, lambda real: None, False, elsewhere=other)
+            one.turn(real, 1)
+        else:
+            module = load(path)
+            one = Contestant(path.stem, module.make(*setting), getattr(module, "keeps_freed_memory", False))
+            keep_freed_memory(one.keeps)
+            one.step(real)
         one.first = time.perf_counter() - start
-        one.step(real)
+        _once(one, real)
         all_of_them.append(one)
     counts = [max(round(SHORTEST_TURN / _once(one, real)), 1) for one in all_of_them]
     rates: list[float] = []
@@ -191,7 +168,9 @@ def compare(side: int, given: argparse.Namespace) -> list[dict[str, Any]]:
     print(f"{'':16}{'ms/image':>10}{'cpu':>9}{'ratio':>8}{'by clock':>10}{'of limit':>10}{'MiB':>7}{'first':>9}")
     rows = []
     for path, one in zip(given.contestants, all_of_them, strict=True):
-        if not given.no_memory:
+        if one.elsewhere is not None:
+            one.elsewhere.end()
+        elif not given.no_memory:
             one.memory = measured_memory(path, setting, given.threads)
         limit = flops / max(rates)
         rows.append(
@@ -220,24 +199,16 @@ def compare(side: int, given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _once(one: Contestant, real: Tensor) -> float:
-    """Seconds of one step; it is not a turn."""
+    """Return the seconds of one step, which is not part of a turn."""
     one.turn(real, 1)
+    seconds = one.wall[-1]
     one.cpu.clear()
-    return one.wall.pop()
-
-
-def load(path: Path) -> ModuleType:
-    """A contestant's file as a module."""
-    spec = importlib.util.spec_from_file_location(f"contestant_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise SystemExit(f"{path} is not Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    one.wall.clear()
+    return seconds
 
 
 def arithmetic(setting: tuple[int, int, int, int, int, float]) -> float:
-    """Floating-point operations of products and convolutions in one of our steps, counted on shapes."""
+    """Return the FLOPs of products and convolutions in one of our steps, counted from shapes."""
     from benchmarks.contestants.ours import shapes_only
 
     with Ledger() as ledger:
@@ -246,7 +217,7 @@ def arithmetic(setting: tuple[int, int, int, int, int, float]) -> float:
 
 
 def measured_memory(path: Path, setting: tuple[float, ...], threads: int) -> float:
-    """Peak MiB of a contestant, in a separate process."""
+    """Return the peak MiB of a contestant, measured in a separate process."""
     command = [sys.executable, __file__, "--memory_of", str(path), "--setting", json.dumps(setting)]
     command += ["--threads", str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
@@ -255,7 +226,7 @@ def measured_memory(path: Path, setting: tuple[float, ...], threads: int) -> flo
 
 
 def peak_memory(path: Path, setting: list[Any]) -> float:
-    """Most MiB resident during steps, beyond what there was before; NaN where the system does not tell (not Linux)."""
+    """Return the peak resident MiB during steps, beyond the memory before them; NaN on systems other than Linux."""
     module = load(path)
     side, batch = setting[0], setting[4]
     real = torch.rand(batch, 3, side, side) * 2 - 1
@@ -271,7 +242,7 @@ def peak_memory(path: Path, setting: list[Any]) -> float:
 
 
 def table(machine: dict[str, Any], rows: list[dict[str, Any]]) -> str:
-    """The values as a table in Markdown, a line a resolution, under a line that says what they were measured on."""
+    """Format the values as a Markdown table with a row per resolution, below a line that describes the machine."""
     names = list(dict.fromkeys(row["name"] for row in rows))
     head = ["px", "batch", f"{names[0]}, ms an image", *(f"{name}: ratio (by clock)" for name in names[1:])]
     head += ["convolutions, GFLOP/s", *(f"{name}: of the limit" for name in names)]
@@ -294,7 +265,7 @@ def _line(cells: list[str]) -> str:
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Speed-ups and memory over the resolution, a curve for each contestant."""
+    """Plot speed-ups and memory over the resolution, with a curve for each contestant."""
     names = list(dict.fromkeys(row["name"] for row in rows))
     charts = []
     for title, key in (("times the first one's speed", "ratio"), ("peak MiB", "peak_mib")):

@@ -1,15 +1,16 @@
-"""How fast the sliced Wasserstein distance is, next to the plain way with NumPy and SciPy, in one run.
+"""How fast the sliced Wasserstein distance is, compared with a plain implementation with NumPy and SciPy, in one run.
 
     python benchmarks/swd.py
     python benchmarks/swd.py --count 2048 --turns 3
     python benchmarks/swd.py --plain 2048
 
-Both measure the same random images with the same patches and directions. They take turns, each time in a process of
-its own, so that other work on the machine hits both alike and each one's memory can be informed. Compiling, two seconds
-for our way, is in its time; imports and a first call of 64 images are not. The plain way, the published tool's, takes
-time in proportion to the number of images (a little more, for the sorting): with --plain it is timed on part of them
-and multiplied. Printed are the machine, both times by the clock and as processor time, the most memory each needed
-(the images and the libraries are in it), the ratios, and the largest difference of a level where both measured all.
+Both measure the same random images with the same patches and directions. They take turns, each time in a separate
+process, so that other load affects both equally and the memory of each can be measured. Our time includes compiling,
+which takes two seconds, but neither imports nor a first call with 64 images. The plain implementation, that of the
+published tool, takes time proportional to the number of images (slightly more, because of the sorting): with --plain,
+it is timed on a part of the images and the time is extrapolated. The script prints the machine, both wall-clock and
+processor times, the peak memory of each (including the images and the libraries), the ratios, and the largest
+difference of a level if both measured all images.
 """
 
 from __future__ import annotations
@@ -45,14 +46,21 @@ UNITS = ("wall", "cpu")
 
 
 def main() -> None:
-    """Time both ways in turns."""
+    """Time both implementations in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=16384, help="images a side")
-    parser.add_argument("--size", type=int, default=64, help="their side")
-    parser.add_argument("--plain", type=int, help="images a side that the plain way measures; all by default")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of both ways' linear algebra")
-    parser.add_argument("--turns", type=int, default=1, help="how often each is measured")
-    parser.add_argument("--only", choices=("ours", "plain"), help="measure this one once, in this process; prints JSON")
+    parser.add_argument("--count", type=int, default=16384, help="number of images per side (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=64, help="side of the images in pixels (default: %(default)s)")
+    parser.add_argument("--plain", type=int, help="images per side for the plain implementation (default: all)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=os.cpu_count(),
+        help="number of linear algebra threads of both (default: %(default)s)",
+    )
+    parser.add_argument("--turns", type=int, default=1, help="number of measurements of each (default: %(default)s)")
+    parser.add_argument(
+        "--only", choices=("ours", "plain"), help="measure only this one, once, in this process; prints JSON"
+    )
     given = parser.parse_args()
     part = min(given.plain or given.count, given.count)
     if given.only:
@@ -78,7 +86,7 @@ def main() -> None:
 
 
 def child(way: str, threads: int) -> dict[str, Any]:
-    """Call this script with the same arguments for one way."""
+    """Call this script with the same arguments for one implementation."""
     environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))}
     command = [sys.executable, *sys.argv, "--only", way]
     printed = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -87,7 +95,7 @@ def child(way: str, threads: int) -> dict[str, Any]:
 
 
 def measured(way: str, count: int, size: int) -> dict[str, Any]:
-    """The distances, seconds by the clock, seconds of processor, and the most memory in GiB."""
+    """Return the distances, wall-clock seconds, processor seconds, and the peak memory in GiB."""
     random = np.random.default_rng(0)
     real, fake = (random.integers(0, 256, (count, 3, size, size), dtype=np.uint8) for _ in range(2))
     work = sliced_wasserstein if way == "ours" else plain_swd
@@ -100,7 +108,7 @@ def measured(way: str, count: int, size: int) -> dict[str, Any]:
 
 
 def plain_swd(real: Images, fake: Images) -> dict[int, float]:
-    """The distance by level, with NumPy and SciPy as one would write it down: float32, batches, whole arrays sorted."""
+    """Compute the distance by level directly with NumPy and SciPy: float32, in batches, sorting whole arrays."""
     sizes = level_sizes(*real.shape[2:])
     channels = real.shape[1]
     places = [patch_positions(len(real), *size) for size in sizes]
@@ -113,13 +121,13 @@ def plain_swd(real: Images, fake: Images) -> dict[int, float]:
         sides.append(levels)
     found = {}
     for number, size in enumerate(sizes):
-        ready = [standardised(np.concatenate(levels[number])) for levels in sides]
+        ready = [standardized(np.concatenate(levels[number])) for levels in sides]
         found[min(size)] = 1000 * distance(ready[0], ready[1], directions(channels, *size))
     return found
 
 
 def pyramid(images: Floats, count: int) -> list[Floats]:
-    """Laplacian levels of [N, C, H, W]."""
+    """Return the Laplacian levels of [N, C, H, W]."""
     kernel = BINOMIAL[None, None]
     levels = [images]
     for _ in range(count - 1):
@@ -132,7 +140,7 @@ def pyramid(images: Floats, count: int) -> list[Floats]:
 
 
 def cut(level: Floats, places: NDArray[np.int64]) -> Floats:
-    """Patches [N * 128, C, 7, 7] of [N, C, H, W]."""
+    """Extract patches [N * 128, C, 7, 7] from [N, C, H, W]."""
     number, channel, y, x = np.ogrid[: len(level) * 128, : level.shape[1], :7, :7]
     y = y + places[..., 0].reshape(-1, 1, 1, 1)
     x = x + places[..., 1].reshape(-1, 1, 1, 1)
@@ -140,10 +148,11 @@ def cut(level: Floats, places: NDArray[np.int64]) -> Floats:
     return patches
 
 
-def standardised(patches: Floats) -> Floats:
-    """Less the mean and over the standard deviation of each channel, [N, C * 49].
+def standardized(patches: Floats) -> Floats:
+    """Subtract the mean and divide by the standard deviation of each channel, [N, C * 49].
 
-    Both in float64: in float32 the mean of so many numbers is off by more than the two ways should differ.
+    Both are computed in float64: in float32, the error of the mean of so many numbers would exceed the expected
+    difference of the two implementations.
     """
     for channel in range(patches.shape[1]):
         values = patches[:, channel]
@@ -153,7 +162,7 @@ def standardised(patches: Floats) -> Floats:
 
 
 def distance(real: Floats, fake: Floats, onto: NDArray[np.float64]) -> float:
-    """The mean over four times 128 directions."""
+    """Return the mean over four times 128 directions."""
     results = []
     for repeat in np.split(onto.reshape(len(onto), -1).astype(np.float32), 4):
         sides = [np.sort(each @ repeat.T, axis=0) for each in (real, fake)]

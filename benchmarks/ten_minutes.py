@@ -1,11 +1,12 @@
-"""What ``pggan train DIR --minutes 10`` gives, a row a folder; no setting is chosen for any of them.
+"""The results of ``pggan train DIR --minutes 10``, one row per folder, without any manual settings.
 
     python benchmarks/ten_minutes.py datasets/drums datasets/digits [--minutes 10] [--count 300] [--out DIR]
 
-Each folder is trained on, and `count` samples are generated from the best checkpoint; `--out` keeps both. Sounds are
-compared with the recordings, read at the run's own rate and length and again at 16 kHz over one second (shorter clips
-padded), by the Frechet distance of log-mel statistics, each clip at equal level; images by the sliced Wasserstein
-distance. A ratio is over the same distance between two halves of the data.
+For each folder, a model is trained, and `count` samples are generated from the best checkpoint; `--out` keeps both.
+Sounds are compared with the recordings by the Frechet distance of log-mel statistics, with each clip at equal level:
+once at the rate and length of the run, and once at 16 kHz over one second (shorter clips are padded). Images are
+compared by the sliced Wasserstein distance. A ratio is the distance divided by the same distance between two halves of
+the data.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from pggan_framework.audio.reading import SUFFIXES, UnreadableSound, read_header, read_wave
 from pggan_framework.data.walk import walk
 from pggan_framework.metrics.base import Clips
-from pggan_framework.metrics.frechet import frechet_distance, standardised
+from pggan_framework.metrics.frechet import frechet_distance, standardized
 from pggan_framework.metrics.mel_features import statistics
 
 HERE = Path(__file__).resolve().parent
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--out", type=Path, help="new folder for the runs and the samples; temporary by default")
+    parser.add_argument("--out", type=Path, help="new folder for runs and samples (default: a temporary folder)")
     given = parser.parse_args()
     print(machine_facts(torch.get_num_threads()))
     with tempfile.TemporaryDirectory() as temporary:
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 def row(folder: Path, minutes: float, count: int, place: Path) -> str:
-    """Train on `folder` with results in `place`, and describe what came out."""
+    """Train on `folder` with results in `place`, and describe the result."""
     began = time.monotonic()
     command("train", folder.resolve(), "--minutes", minutes, "--result_dir", place / "results")
     took = time.monotonic() - began
@@ -73,11 +74,11 @@ def row(folder: Path, minutes: float, count: int, place: Path) -> str:
 
 
 def compared(folder: Path, fakes: NDArray[np.float32], rate: int) -> str:
-    """The distance, its baseline, and what a listener notices first, of fakes and recordings."""
+    """Return the distance, its baseline, and what a listener notices first, for fakes and recordings."""
     reals = recordings(folder, rate, fakes.shape[1], 2 * len(fakes))
     half = len(reals) // 2
     real, fake = (statistics(Clips(levelled(waves), rate)) for waves in (reals, fakes))
-    near = [standardised(real, each, LEAST) for each in (fake, real[half:])]
+    near = [standardized(real, each, LEAST) for each in (fake, real[half:])]
     scaled = near[0][0][:half]
     distance, baseline = (frechet_distance(scaled, each[1]) for each in near)
     parts = [f"Frechet {distance:.1f} / {baseline:.1f} = {distance / baseline:.2f} times"]
@@ -88,7 +89,7 @@ def compared(folder: Path, fakes: NDArray[np.float32], rate: int) -> str:
 
 
 def recordings(folder: Path, rate: int, length: int, most: int) -> NDArray[np.float32]:
-    """The beginnings of the recordings, padded with silence, in random order: [N, length]."""
+    """Return the beginnings of the recordings, padded with silence, in random order: [N, length]."""
     files, _ = walk(folder).paths(SUFFIXES)
     np.random.default_rng(0).shuffle(files)
     found = []
@@ -104,7 +105,7 @@ def recordings(folder: Path, rate: int, length: int, most: int) -> NDArray[np.fl
 
 
 def at_16k(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """One second at 16 kHz, padded with silence: [16000]."""
+    """Return one second at 16 kHz, padded with silence: [16000]."""
     import soxr
 
     resampled = wave if rate == 16000 else soxr.resample(wave, rate, 16000)
@@ -113,36 +114,36 @@ def at_16k(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
 
 
 def mono(wave: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[T] or [T, channels] -> [T]."""
+    """Convert [T] or [T, channels] to [T]."""
     mixed: NDArray[np.float32] = wave if wave.ndim == 1 else wave.mean(axis=1)
     return mixed
 
 
 def levelled(waves: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Waves [N, T] at one level."""
+    """Scale waves [N, T] to one level."""
     rms = np.sqrt(np.mean(waves**2, axis=1, keepdims=True))
     louder: NDArray[np.float32] = (waves * LEVEL / np.maximum(rms, LEVEL / 100)).astype(np.float32)
     return louder
 
 
 def level(waves: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
-    """Root mean square in dB of full scale, [N]."""
+    """Return the root mean square in dB of full scale, [N]."""
     decibels: NDArray[np.float64] = 20 * np.log10(np.sqrt(np.mean(waves.astype(np.float64) ** 2, axis=1)) + 1e-6)
     return decibels
 
 
 def ending(waves: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
-    """Level of the last 10 ms relative to the whole clip, dB, [N]."""
+    """Return the level of the last 10 ms relative to the whole clip in dB, [N]."""
     return level(waves[:, -rate // 100 :], rate) - level(waves, rate)
 
 
 def beginning(waves: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
-    """Level of the first 2 ms relative to the whole clip, dB, [N]."""
+    """Return the level of the first 2 ms relative to the whole clip in dB, [N]."""
     return level(waves[:, : rate // 500], rate) - level(waves, rate)
 
 
 def command(*words: object) -> str:
-    """Run ``pggan`` with these words and return what it prints."""
+    """Run ``pggan`` with these words and return its output."""
     done = subprocess.run(
         [sys.executable, "-m", "pggan_framework", *map(str, words)], capture_output=True, text=True, check=False
     )

@@ -1,10 +1,11 @@
-"""The files and functions that one eager training step enters: what someone has to read to know what a step does.
+"""The files and functions that one eager training step enters: what to read in order to understand a step.
 
     python benchmarks/tour.py
     python benchmarks/tour.py --kernels auto --resolution 64
 
-Counts the functions of the package, not those of PyTorch. The step is that of a run with the default networks and loss
-at its last depth, in the middle of its fade: an update of D, one of G, and one of the EMA generator.
+The script counts the functions of the package, but not those of PyTorch. The step belongs to a run with the default
+networks and loss at its last depth, in the middle of the fade: an update of D, an update of G, and an update of the EMA
+generator.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ ROOT = Path(__file__).parents[1] / "pggan_framework"
 
 
 def entered(work: Callable[[], Any]) -> dict[str, dict[str, int]]:
-    """The package's functions that `work` calls: file -> function -> calls, in the order they are first entered.
+    """Return the package's functions that `work` calls: file -> function -> calls, in the order of the first calls.
 
-    Comprehensions and lambdas count as part of the function they are written in.
+    Comprehensions and lambdas count as part of the function that contains them.
     """
     found: dict[str, dict[str, int]] = {}
     known: dict[CodeType, tuple[str, str] | None] = {}
@@ -60,7 +61,7 @@ def entered(work: Callable[[], Any]) -> dict[str, dict[str, int]]:
 
 
 def tour(resolution: int = 16, kernels: str = "torch", batch: int = 8) -> dict[str, dict[str, int]]:
-    """What `entered` finds in the third step of a training; the first two fill caches."""
+    """Return the result of `entered` for the third step of a training; the first two steps fill caches."""
     step, ema = training_step(resolution, 256, 16, 16, alpha=0.5)
     for network in (step.G, step.D):
         network.execute(Execution(kernels=kernels))  # type: ignore[arg-type]
@@ -72,7 +73,7 @@ def tour(resolution: int = 16, kernels: str = "torch", batch: int = 8) -> dict[s
 
 
 def table(found: dict[str, dict[str, int]]) -> str:
-    """A line for each file, with its functions, in the order they are first entered."""
+    """Format a line for each file with its functions, in the order of the first calls."""
     lines = [f"{len(found)} files, {sum(map(len, found.values()))} functions"]
     return "\n".join([*lines, *(f"{file}: {', '.join(names)}" for file, names in found.items())])
 
@@ -81,7 +82,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resolution", type=int, default=16, help="side of the images in pixels (default: 16)")
-    parser.add_argument("--kernels", choices=("auto", "native", "torch"), default="torch", help="(default: torch)")
+    parser.add_argument(
+        "--kernels", choices=("auto", "native", "torch"), default="torch", help="convolution kernels (default: torch)"
+    )
     options = parser.parse_args()
     print(table(tour(options.resolution, options.kernels)))
 

@@ -1,4 +1,4 @@
-"""``python -m pggan_framework`` is ``pggan``, and torchrun can start it: ``torchrun -m pggan_framework evaluate``."""
+"""``python -m pggan_framework`` runs ``pggan``, also with torchrun: ``torchrun -m pggan_framework evaluate``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Exceptions with a meaning for the command line: errors the user can fix, damaged files, diverged training."""
+"""Exceptions with a meaning for the command line, and the words and checks that their messages share."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from importlib.util import find_spec
 class UserError(Exception):
     """An input error. The command line prints it as one line and exits with status 2.
 
-    The message names what was given and what is allowed. It holds no newline; control characters, which file names may
-    contain, are escaped.
+    The message names what was given and what is allowed. It contains no newline; control characters, which file names
+    may contain, are escaped.
     """
 
     def __init__(self, message: str) -> None:
@@ -20,11 +20,11 @@ class UserError(Exception):
 
 
 class LocalError(UserError):
-    """An error of this machine only, such as a file missing here. Each machine that has it reports it."""
+    """An error of one machine, such as a missing file. Each machine with an error of this kind reports it."""
 
 
 class DamagedError(UserError):
-    """A file's bytes differ from those that were written: a checksum differs, or the file is truncated."""
+    """The bytes of a file differ from the written bytes: a checksum differs, or the file is truncated."""
 
 
 class DivergedError(Exception):
@@ -39,11 +39,22 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     return f" (did you mean '{folded[match[0]]}'?)" if match else ""
 
 
+def plural(count: float | str, noun: str) -> str:
+    """Return a count with its noun: ``1 image``, ``2,400 images``, ``3 classes``; `count` may be formatted text."""
+    ending = "es" if noun.endswith(("s", "x", "ch")) else "s"
+    return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}{ending}"
+
+
+def ratio_text(ratio: float) -> str:
+    """Return a ratio with one decimal, or without one from 100 on: ``4.2``, ``1,805``."""
+    return f"{ratio:.1f}" if ratio < 99.95 else f"{ratio:,.0f}"
+
+
 def at_least(owner: str, least: float, **parameters: float) -> None:
-    """Check numbers that a component was given.
+    """Check numeric parameters of a component.
 
     Raises:
-        UserError: if one is below `least` or NaN; the message names the component, the parameter and its value.
+        UserError: if a number is below `least` or NaN; the message names the component, the parameter and its value.
     """
     for name, value in parameters.items():
         if not value >= least:
@@ -54,11 +65,11 @@ def require(package: str, component: str) -> None:
     """Check that an optional package is installed, without importing it.
 
     Args:
-        package: its import name, which is also its name for pip.
+        package: import name of the package, which is also its name for pip.
         component: the component that needs it.
 
     Raises:
-        UserError: if it is not installed.
+        UserError: if the package is not installed.
     """
     spec = find_spec(package)
     # A plain folder of that name in the working directory, such as the one wandb leaves behind, has no loader.

@@ -46,7 +46,7 @@ class Component:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is part of this package, and not of a user's file or another package."""
+        """True if the class is part of this package, not of a user's file or another package."""
         return self.module.startswith("pggan_framework.")
 
     def check(self, base: type | None = None) -> None:
@@ -56,7 +56,7 @@ class Component:
             base: a base to check instead of the one that `contract` names.
 
         Raises:
-            UserError: if it does not.
+            UserError: if the class does not derive from the base, or lacks a method.
         """
         base = base or BASES.get(self.kind, object)
         place = f"{base.__module__}.{base.__name__}"

@@ -11,10 +11,10 @@ from pggan_framework import DepthDataset, UserError, register
 
 @register("dataset")
 class NpyDataset(DepthDataset):
-    """Images from a ``.npy`` file, uint8 [N, C, H, W]; read from the disk on demand.
+    """Images from a ``.npy`` file, uint8 [N, C, H, W], read from the disk on demand.
 
     Args:
-        path: the file.
+        path: path of the ``.npy`` file.
         model_dataset_depth_offset: log2 of the shorter side of the images at depth 0.
     """
 
@@ -33,9 +33,9 @@ class NpyDataset(DepthDataset):
         return len(self.array)
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """Image `index`, [C, H, W]."""
+        """Return image `index`, [C, H, W]."""
         return np.asarray(self.array[index])
 
     def fingerprint(self) -> str:
-        """A digest of shape and pixels."""
+        """Return a digest of shape and pixels."""
         return sha256(repr(self.array.shape).encode() + self.array.tobytes()).hexdigest()[:16]

@@ -13,9 +13,9 @@ from pggan_framework.training.randomness import derive
 class PitchMonitor(Plugin):
     """Adds the pitch range of generated sounds to a tick's values: 10th, 50th and 90th percentile in Hz.
 
-    Each sample is decoded as SoundSaver would, at full depth only; ``pitch.share`` is the fraction with a pitch. If the
-    data have the label ``pitch``, MIDI numbers, ``pitch.cents`` is the median error of those with a pitch, and
-    ``pitch.in_tune`` the fraction of all within 50 cents.
+    Each sample is decoded as by SoundSaver, at full depth only; ``pitch.share`` is the fraction of samples with a
+    detected pitch. If the data have the label ``pitch`` (MIDI numbers), ``pitch.cents`` is the median error of these
+    samples, and ``pitch.in_tune`` is the fraction of all samples within 50 cents.
 
     Args:
         count: number of samples to measure.
@@ -52,7 +52,7 @@ class PitchMonitor(Plugin):
                 self.trainer.stats["pitch.cents"] = float(np.nanmedian(cents))
 
     def wanted(self, labels: Labels) -> NDArray[np.float64] | None:
-        """The pitches [N] in Hz for labels [N, A]; None if no attribute is ``pitch``."""
+        """Return the pitches [N] in Hz for labels [N, A]; None if no attribute is ``pitch``."""
         space = self.trainer.parts.dataset.label_space
         names = [] if space is None else [attribute.name for attribute in space.attributes]
         if space is None or "pitch" not in names:

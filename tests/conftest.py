@@ -6,7 +6,9 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
+from typing import Any
 
 import numba_cache
 import pytest
@@ -60,7 +62,7 @@ def few_samples_are_measured() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def all_samples_are_measured(few_samples_are_measured: None) -> Iterator[None]:
     """As many samples are measured as outside the tests: for values, and for runs of several processes."""
     from pggan_framework.plugins import quality
@@ -68,6 +70,46 @@ def all_samples_are_measured(few_samples_are_measured: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, most in QUALITY_SAMPLES.items():
             patch.setattr(quality, name, most)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def memory_is_not_counted() -> Iterator[None]:
+    """Networks of a few weights fit: to count what one pass takes is a fifth of a run's time."""
+    from pggan_framework.launch import experiment
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "bytes_at_hand", lambda device: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def networks_are_described_once() -> Iterator[None]:
+    """Networks with the same layers share their table in log.txt: making one is a quarter of a small run's time."""
+    module: Any = import_module("pggan_framework.networks.describe")
+    describe, tables = module.describe, dict[Any, Any]()
+
+    def described(network: Any) -> Any:
+        plain = {name: value for name, value in vars(network).items() if isinstance(value, int | float | str | tuple)}
+        shapes = [(name, value.shape) for name, value in [*network.named_parameters(), *network.named_buffers()]]
+        key = type(network), repr((network, network.growth, sorted(plain.items()), shapes))
+        if key not in tables:
+            tables[key] = describe(network)
+        return list(tables[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "describe", described)
+        yield
+
+
+@pytest.fixture(scope="module")
+def memory_is_counted(memory_is_not_counted: None) -> Iterator[None]:
+    """Runs count what one pass takes, as outside the tests: whatever the networks are."""
+    from pggan_framework.cpu.memory import bytes_at_hand
+    from pggan_framework.launch import experiment
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "bytes_at_hand", bytes_at_hand)
         yield
 
 

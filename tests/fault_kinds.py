@@ -24,7 +24,7 @@ from fault_machines import (
     stopped_for_a_while,
     torn_texts,
 )
-from fault_runs import FLAGS, Harness, Launcher, collect, differences, orphans, runs, train
+from fault_runs import FLAGS, Harness, Launcher, collect, differences, errors, orphans, runs, train
 
 Kind = Callable[[Harness, Path, random.Random], list[str]]
 """Breaks a run in a folder; the random numbers say where. Gives what is wrong, [] where nothing is."""
@@ -133,7 +133,7 @@ def vanished_data(harness: Harness, place: Path, draw: random.Random) -> list[st
     status = harness.launcher.end()
     away.rename(data)
     said, wrong = harness.launcher.error, harness.noise()
-    if status not in (0, 2) or (status == 2 and said.count("error: ") != 1):
+    if status not in (0, 2) or (status == 2 and errors(said) != 1):
         wrong.append(f"exit status {status}: {said}")
     return wrong + harness.finish(place, *more, samples="more")
 
@@ -150,7 +150,7 @@ def flipped_bit(harness: Harness, place: Path, draw: random.Random) -> list[str]
         if len(found) == 1:  # nothing to fall back to: an error in one line, never a wrong run
             harness.launcher.start(train(place, *KEEP), place)
             status = harness.launcher.end()
-            one = status == 2 and harness.launcher.error.count("error: ") == 1
+            one = status == 2 and errors(harness.launcher.error) == 1
             return wrong + ([] if one or status == 0 else [f"exit status {status}: {harness.launcher.error}"])
     return wrong + harness.finish(place, *KEEP)
 
@@ -174,7 +174,7 @@ def double_start(harness: Harness, place: Path, draw: random.Random) -> list[str
     status = harness.launcher.end()
     if status != 0:
         wrong.append(f"exit status {status}: {harness.launcher.error}")
-    if "Traceback" in said or (refused != 0 and said.count("error: ") != 1):
+    if "Traceback" in said or (refused != 0 and errors(said) != 1):
         wrong.append(f"the second start, {refused}: {said}")
     return wrong + differences(collect(runs(place)[-1]), oracle)
 
@@ -196,7 +196,7 @@ def read_only(harness: Harness, place: Path, draw: random.Random) -> list[str]:
 def _mounted(
     harness: Harness, place: Path, options: str, repair: Callable[[Path], str], delay: float | None = None
 ) -> list[str]:
-    """A run on a disk of its own, mounted where both this process and the launcher see it."""
+    """A run on a separate disk, mounted where both this process and the launcher see it."""
     place.mkdir()
     _shell(f"mount -t tmpfs {options} tmpfs {place}")
     try:
@@ -205,10 +205,14 @@ def _mounted(
         harness.launcher.start(train(place), said, watched="/nowhere")
         if delay is not None:
             time.sleep(delay)
-            _shell(f"mount -o remount,ro {place}", check=False)
+            # Refused while a file is being written; it may also have ended already.
+            for _ in range(100):
+                if os.system(f"mount -o remount,ro {place} 2>/dev/null") == 0:
+                    break
+                time.sleep(0.02)
         status = harness.launcher.end()
         wrong, text = harness.noise(), harness.launcher.error
-        if status not in (0, 2) or (status == 2 and text.count("error: ") != 1):
+        if status not in (0, 2) or (status == 2 and errors(text) != 1):
             wrong.append(f"exit status {status}: {text}")
         _shell(repair(place))
         return wrong + harness.finish(place, samples="present")
@@ -216,8 +220,8 @@ def _mounted(
         _shell(f"umount -l {place}")
 
 
-def _shell(line: str, check: bool = True) -> None:
-    if os.system(line) != 0 and check:
+def _shell(line: str) -> None:
+    if os.system(line) != 0:
         raise RuntimeError(line)
 
 

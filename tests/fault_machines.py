@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from fault_runs import Harness, HungError, Launcher, collect, differences, litter, runs, train
+from fault_runs import Harness, HungError, Launcher, collect, differences, errors, litter, runs, train
 
 WORKERS = ("--num_data_workers", "2")
 
@@ -42,8 +42,10 @@ def limited(harness: Harness, place: Path, draw: random.Random, name: str, low: 
     status, said = harness.launcher.end(), harness.launcher.error
     wrong = harness.noise()
     # A C library that finds no memory ends the process, as the kernel does.
-    ended = status in (-signal.SIGABRT, -signal.SIGSEGV) and name == "AS"
-    if status not in (0, 2) and not ended or (status == 2 and said.count("error: ") != 1):
+    ended = name == "AS" and (
+        status in (-signal.SIGABRT, -signal.SIGSEGV) or (status == 127 and "thread-local data: ABORT" in said)
+    )
+    if status not in (0, 2) and not ended or (status == 2 and errors(said) != 1):
         wrong.append(f"exit status {status}: {said}")
     return wrong + harness.finish(place, *more, samples="present+")
 
@@ -72,7 +74,7 @@ def removed_run(harness: Harness, place: Path, draw: random.Random) -> list[str]
     for folder in place.glob("results/*"):
         shutil.rmtree(folder, ignore_errors=True)
     status, said = harness.launcher.end(), harness.launcher.error
-    if status not in (0, 2) or (status == 2 and said.count("error: ") != 1):
+    if status not in (0, 2) or (status == 2 and errors(said) != 1):
         return [f"exit status {status}: {said}", *harness.noise()]
     return harness.noise()
 
@@ -113,17 +115,21 @@ def broken_prepare(harness: Harness, place: Path, draw: random.Random, action: i
     status, said = harness.launcher.end(), harness.launcher.error
     wrong = harness.noise()
     allowed = (0, -signal.SIGKILL) if action < 0 else (0, 2)
-    if status not in allowed or (status == 2 and said.count("error: ") != 1):
+    if status not in allowed or (status == 2 and errors(said) != 1):
         wrong.append(f"{way}, {fault}: exit status {status}: {said}")
     if path.exists() and path.read_bytes() != content:
         wrong.append(f"{way}, {fault}: the file is another one")
-    if not path.exists():
-        harness.launcher.start(ways[way](path), place)
+    if not path.exists() or (way == "save_dataset" and status != 0):
+        harness.launcher.start(train(place) if path.exists() else ways[way](path), place)
         if harness.launcher.end() != 0:
             wrong.append(f"{way} again, after {fault}: {harness.launcher.error}")
         elif path.read_bytes() != content:
             wrong.append(f"{way} again, after {fault}: the file is another one")
-    return wrong + [f"{way}, {fault}: {left} is left" for left in litter(path.parent)]
+    # A run that was killed before its first checkpoint is not resumed: its folder stays unchanged.
+    left = [str(each) for each in path.parent.glob(".*.tmp")] + [
+        each for run in runs(place)[-1:] for each in litter(run)
+    ]
+    return wrong + [f"{way}, {fault}: {each} is left" for each in left]
 
 
 def photos(harness: Harness) -> Path:

@@ -54,7 +54,7 @@ class Launcher:
 
     Args:
         shim: the file layer it is started with.
-        namespace: whether it has mounts of its own, which needs root.
+        namespace: use a separate mount namespace, which needs root.
     """
 
     def __init__(self, shim: Path | None, namespace: bool = False) -> None:
@@ -192,6 +192,11 @@ def differences(found: Result, oracle: Result, samples: str = "all") -> list[str
     return wrong + [f"{name} is new" for name in new]
 
 
+def errors(said: str) -> int:
+    """How many lines report an error; "Input/output error: '...'" within a warning is none."""
+    return sum(line.startswith("error: ") for line in said.splitlines())
+
+
 def litter(folder: Path) -> list[str]:
     """Temporary files that are left."""
     return [str(path) for path in folder.rglob("*.tmp")]
@@ -281,7 +286,7 @@ class Harness:
         wrong = self.noise()
         if status == 0:
             return wrong + differences(collect(runs(place)[-1]), oracle, "present") + litter(runs(place)[-1])
-        if status != 2 or len([line for line in said.splitlines() if line.startswith("error: ")]) != 1:
+        if status != 2 or errors(said) != 1:
             wrong.append(f"exit status {status}: {said}")
         return wrong + self.finish(place, samples="present")
 

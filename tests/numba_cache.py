@@ -1,7 +1,7 @@
 """What librosa compiles on the way in, half a minute's work, is kept in .pytest_cache for all test processes to come.
 
 numba's cache is not safe for processes that fill it side by side: what one has compiled is then found under another's
-name, and crashes. So each test process has a cache of its own, which begins as a copy of what one process, alone with
+name, and crashes. So each test process has its own cache, which begins as a copy of what one process, alone with
 the folder that it wrote to, has left.
 """
 
@@ -34,7 +34,7 @@ librosa.pyin(wave, sr=8000, fmin=100, fmax=1000, frame_length=512)
 
 
 def take() -> None:
-    """Give this process, which must not have imported numba, a cache of its own."""
+    """Give this process, which must not have imported numba, its own cache."""
     own = Path(tempfile.mkdtemp(prefix="numba-"))
     atexit.register(shutil.rmtree, own, ignore_errors=True)
     os.environ["NUMBA_CACHE_DIR"] = str(own)

@@ -1,4 +1,4 @@
-"""``pggan`` in processes of its own, all forked from one that has imported what takes seconds.
+"""``pggan`` in separate processes, all forked from one that has imported what takes seconds.
 
 Each is a process like any other, with its own signals, exit status, output and environment. What a start from the shell
 does besides, tests/cli/test_runs.py and the tests with torchrun see.

@@ -17,6 +17,7 @@ from PIL import Image
 from pggan_framework import run
 from pggan_framework.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("memory_is_counted")
 LOSSES = [
     "BEGAN",
     "HingeGAN",
@@ -143,7 +144,7 @@ def test_every_loss_and_all_networks(loss: str, networks: str, pictures: Path, c
 
 @st.composite
 def combinations(draw: st.DrawFn) -> dict[str, Any]:
-    """A loss, networks, up to three penalties, an augmentation, a schedule, norms and optimiser settings."""
+    """A loss, networks, up to three penalties, an augmentation, a schedule, norms and optimizer settings."""
     networks = draw(st.sampled_from(sorted(NETWORKS)))
     loss = "BEGAN" if networks == "auto-encoder" and draw(st.booleans()) else draw(st.sampled_from(LOSSES))
     schedule = draw(st.sampled_from(sorted(SCHEDULES)))

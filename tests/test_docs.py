@@ -79,7 +79,7 @@ def cut_short(words: list[str]) -> list[str]:
         own = {"Generator": general.generator, "Discriminator": general.discriminator}.get(kind, kind)
         more[f"{own}.{parameter}" if parameter else name] = value
     if general.progressive_growing:
-        # A schedule has lengths of its own.
+        # A schedule has its own lengths.
         more |= {name: value for name, value in GROWING.items() if not (general.schedule and ".lod_" in name)}
     if "--Trainer.resume_nimg" in words:
         more["Trainer.resume_nimg"] = 24
@@ -129,7 +129,7 @@ def train_models(root: Path) -> None:
 def laid_out(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_plugins: None
 ) -> Iterator[Callable[[Path], None]]:
-    """Lays out a folder of its own for a page, with the page's plugin files and config files in it, to run in."""
+    """Creates a separate folder for a page, with the page's plugin files and config files in it, to run in."""
     root = tmp_path / "root"
     shutil.copytree(template, root)
     monkeypatch.syspath_prepend(root / "site")

@@ -46,7 +46,7 @@ def test_the_readmes_counts_are_those_of_the_registry() -> None:
     registered = Counter(component.kind for component in REGISTRY)
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     named = re.search(r"(\d+) losses, (\d+) penalties, (\d+) augmentations", text)
-    metrics = re.search(r"\| (\d+) for sounds and images", text)
+    metrics = re.search(r"\| (\d+) metrics for sounds and images", text)
     assert named and metrics
     kinds = ("loss", "penalty", "augmentation", "metric")
     assert [int(number) for number in (*named.groups(), metrics[1])] == [registered[kind] for kind in kinds]

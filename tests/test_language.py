@@ -33,7 +33,7 @@ RETIRED = {
     r"wish(es|ed)?": "request",
     r"(ask|asks|asked|asking) for|wanted": "requested, enabled, needed",
     r"learn(s|t|ed)? from": "training data, trained on",
-    r"of (one's|your|his|our) own": "custom, user-defined",
+    r"(?<!instead )of (one's|your|his|our|its|their) own": "custom, user-defined",
     r"whole or not( there)?": "written atomically",
     r"(paper|deepsound)'s(?=[.,;:)]|$)": "name the thing: the PGGAN paper's generator",
     r"as (it|they) (is|are|was|were)(?=[.,;:)]|$)": "unchanged",
@@ -42,6 +42,9 @@ RETIRED = {
         "is not a"
     ),
     r"most samples computed at once": "micro-batch",
+    r"\w*(normal|initial|optim|standard|quant|equal|penal|minim|maxim|recogn|synchron|serial|summar|regular|organ|"
+    r"real|visual|vector)is(e[ds]?|ers?|ing|ations?)": "-ize, as in normalize and optimizer",
+    r"artefacts?": "artifact",
 }
 PATTERNS = [(re.compile(rf"\b(?:{words})(?![\w/])", re.IGNORECASE), instead) for words, instead in RETIRED.items()]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.errors import UserError, nearest, plural, ratio_text
 from pggan_framework.registry import REGISTRY, Component, Registry, register
 
 
@@ -69,3 +69,21 @@ def test_the_decorator_returns_the_class() -> None:
 def test_nearest_ignores_case_and_gives_nothing_for_strangers() -> None:
     assert nearest("g_lr_mux", ["D_xx", "G_lr_max"]) == " (did you mean 'G_lr_max'?)"
     assert nearest("zzz", ["G_lr_max"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [
+        (1, "checkpoint", "1 checkpoint"),
+        (0, "checkpoint", "0 checkpoints"),
+        ("2,400", "sound", "2,400 sounds"),
+        ("0.5", "minute", "0.5 minutes"),
+        (6, "process", "6 processes"),
+    ],
+)
+def test_a_count_agrees_with_its_noun(count: int | str, noun: str, text: str) -> None:
+    assert plural(count, noun) == text
+
+
+def test_a_large_ratio_has_no_decimals() -> None:
+    assert [ratio_text(ratio) for ratio in (1.0, 4.24, 99.94, 99.96, 1804.7)] == ["1.0", "4.2", "99.9", "100", "1,805"]

@@ -1,4 +1,4 @@
-"""Our training step, eager: what a run takes with ``--compile never``."""
+"""Our eager training step, which a run with ``--compile never`` uses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def training_step(
     fused_downscale: bool = True,
     device: str | None = None,
 ) -> tuple[TrainingStep, EMA]:
-    """The step and the average of a run at its last depth, with the defaults; on torch's default device, or another."""
+    """Build the step and the EMA of a run at its last depth with the defaults, by default on torch's default device."""
     shape = [3, resolution, resolution]
     G = Generator(shape, fmap_base=fmap_base, fmap_max=fmap_max, latent_size=latent)
     D = Discriminator(shape, fmap_base=fmap_base, fmap_max=fmap_max, fused_downscale=fused_downscale)
@@ -50,7 +50,7 @@ def training_step(
 
 
 def stepper(step: TrainingStep, ema: EMA, batch: int) -> Callable[[Tensor], None]:
-    """The three updates of a step as one function of the reals [N, 3, R, R]."""
+    """Return the three updates of a step as one function of the reals [N, 3, R, R]."""
     shown = 0
 
     def one(real: Tensor) -> None:
@@ -66,13 +66,13 @@ def stepper(step: TrainingStep, ema: EMA, batch: int) -> Callable[[Tensor], None
 def make(
     resolution: int, fmap_base: int, fmap_max: int, latent: int, batch: int, alpha: float
 ) -> Callable[[Tensor], None]:
-    """A training step with WGAN-GP and drift: one update of D, one of G, one of the average."""
+    """Build a training step with WGAN-GP and drift: an update of D, an update of G, and an update of the EMA."""
     keep_freed_memory()  # for whoever times this without benchmarks/step.py, which does so in each turn
     return stepper(*training_step(resolution, fmap_base, fmap_max, latent, alpha), batch)
 
 
 def shapes_only(resolution: int, fmap_base: int, fmap_max: int, latent: int, batch: int, alpha: float) -> None:
-    """Both updates on tensors without values, to be counted."""
+    """Run both updates on tensors without values, in order to count their operations."""
     with torch.device("meta"):
         step, _ = training_step(resolution, fmap_base, fmap_max, latent, alpha)
         for optimizer in (step.G_optimizer, step.D_optimizer):

@@ -1,4 +1,4 @@
-"""Our training step, its gradients compiled: what a run takes with ``--compile always``, after the first step."""
+"""Our training step with compiled gradients, which a run with ``--compile always`` uses after the first step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ keeps_freed_memory = True
 def make(
     resolution: int, fmap_base: int, fmap_max: int, latent: int, batch: int, alpha: float
 ) -> Callable[[Tensor], None]:
-    """A training step with WGAN-GP and drift: one update of D, one of G, one of the average."""
+    """Build a training step with WGAN-GP and drift: an update of D, an update of G, and an update of the EMA."""
     keep_freed_memory()  # for whoever times this without benchmarks/step.py, which does so in each turn
     step, ema = training_step(resolution, fmap_base, fmap_max, latent, alpha)
 

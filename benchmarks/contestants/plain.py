@@ -1,7 +1,8 @@
-"""PGGAN in ordinary PyTorch, written from the paper: what one writes first, and what most public code looks like.
+"""PGGAN in ordinary PyTorch, written from the paper: the straightforward implementation, similar to most public code.
 
-Nearest x2, convolution, activation; mean after the activation; reals and fakes scored one after the other; the penalty
-by ``autograd.grad`` with ``create_graph``; torch's Adam; the average in a loop. Nothing of ours is imported.
+The blocks are nearest x2, convolution and activation, with the mean after the activation. Reals and fakes are scored
+one after the other; the penalty uses ``autograd.grad`` with ``create_graph``; the optimizer is torch's Adam; the EMA is
+a loop. Nothing is imported from this project.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 
 class Conv(nn.Module):
-    """Equalised convolution with "same" padding and a bias."""
+    """Equalized convolution with "same" padding and a bias."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, gain: float = sqrt(2)) -> None:
         super().__init__()
@@ -31,7 +32,7 @@ class Conv(nn.Module):
 
 
 class Dense(nn.Module):
-    """Equalised dense layer."""
+    """Equalized dense layer."""
 
     def __init__(self, features_in: int, features_out: int, gain: float = sqrt(2)) -> None:
         super().__init__()
@@ -53,7 +54,7 @@ def _pixel_norm(x: Tensor) -> Tensor:
 
 
 def _stddev(x: Tensor, group: int = 4) -> Tensor:
-    """[N, C, h, w] -> [N, C + 1, h, w]."""
+    """Append the minibatch standard deviation: [N, C, h, w] -> [N, C + 1, h, w]."""
     n, c, h, w = x.shape
     group = min(group, n)
     y = x.view(group, -1, c, h, w)
@@ -63,13 +64,13 @@ def _stddev(x: Tensor, group: int = 4) -> Tensor:
 
 
 class Block(nn.Module):
-    """Two convolutions with their activations, enlarging before the first or shrinking after the second.
+    """Two convolutions with their activations, which enlarge before the first or shrink after the second convolution.
 
     Args:
-        before: C of the input.
-        middle: C between the two.
-        after: C of the output.
-        up: whether it is one of G's, with pixel norm, or one of D's.
+        before: number of input channels.
+        middle: number of channels between the convolutions.
+        after: number of output channels.
+        up: whether the block belongs to G, with pixel norm, or to D.
     """
 
     def __init__(self, before: int, middle: int, after: int, up: bool) -> None:
@@ -88,8 +89,8 @@ class Generator(nn.Module):
     """Latents [N, F] -> images [N, 3, R, R].
 
     Args:
-        maps: feature maps at 4, 8, ... px.
-        latent: F.
+        maps: number of feature maps at 4, 8, ... px.
+        latent: latent size, F.
     """
 
     def __init__(self, maps: list[int], latent: int) -> None:
@@ -102,7 +103,7 @@ class Generator(nn.Module):
         self.to_rgb = nn.ModuleList(Conv(count, 3, 1, 1.0) for count in maps)
 
     def forward(self, z: Tensor, alpha: float, depth: int | None = None) -> Tensor:
-        """Images of 4 * 2**depth pixels, the full size by default."""
+        """Generate images of 4 * 2**depth pixels, by default at full size."""
         depth = len(self.blocks) if depth is None else depth
         x = _pixel_norm(_lrelu(self.dense(_pixel_norm(z)).view(len(z), -1, 4, 4)))
         x = before = _pixel_norm(_lrelu(self.first(x)))
@@ -119,8 +120,8 @@ class Discriminator(nn.Module):
     """Images [N, 3, R, R] -> scores [N].
 
     Args:
-        maps: feature maps at 4, 8, ... px.
-        features: of the last hidden layer.
+        maps: number of feature maps at 4, 8, ... px.
+        features: number of features in the last hidden layer.
     """
 
     def __init__(self, maps: list[int], features: int) -> None:
@@ -134,7 +135,7 @@ class Discriminator(nn.Module):
         self.score = Dense(features, 1, 1.0)
 
     def forward(self, images: Tensor, alpha: float, depth: int | None = None) -> Tensor:
-        """Scores of images of 4 * 2**depth pixels, the full size by default."""
+        """Score images of 4 * 2**depth pixels, by default at full size."""
         depth = len(self.blocks) if depth is None else depth
         x = _lrelu(self.from_rgb[depth](images))
         for number, block in enumerate(reversed(list(self.blocks)[:depth])):
@@ -148,16 +149,16 @@ class Discriminator(nn.Module):
 
 
 class Training:
-    """Both networks, their optimisers, and the average of the generator.
+    """Both networks, their optimizers, and the EMA generator.
 
     Args:
-        resolution: of the full images.
-        fmap_base: feature maps of a layer at 2**k pixels are fmap_base / 2**(k - 1), and fmap_max at most.
-        fmap_max: see there.
-        latent: size of the latents.
-        lr: learning rate of both.
-        decay: share of the average that stays after a step.
-        device: where it is trained.
+        resolution: side of the full-size images.
+        fmap_base: a layer at 2**k pixels has fmap_base / 2**(k - 1) feature maps, at most fmap_max.
+        fmap_max: largest number of feature maps.
+        latent: latent size.
+        lr: learning rate of both networks.
+        decay: factor of the old average in each EMA update.
+        device: device of the training.
     """
 
     def __init__(
@@ -179,7 +180,7 @@ class Training:
         self.D_adam = torch.optim.Adam(self.D.parameters(), lr=lr, betas=(0.0, 0.99))
 
     def step(self, real: Tensor, alpha: float) -> None:
-        """One update of D, of G and of the average on images [N, 3, R, R] in [-1, 1]."""
+        """Update D, G and the EMA once on images [N, 3, R, R] in [-1, 1]."""
         G, D, batch = self.G, self.D, len(real)
         depth = int(log2(real.shape[-1])) - 2
         if alpha < 1 and depth > 0:
@@ -207,7 +208,7 @@ class Training:
 def make(
     resolution: int, fmap_base: int, fmap_max: int, latent: int, batch: int, alpha: float
 ) -> Callable[[Tensor], None]:
-    """A training step with WGAN-GP and drift: one update of D, one of G, one of the average."""
+    """Build a training step with WGAN-GP and drift: an update of D, an update of G, and an update of the EMA."""
     training = Training(resolution, fmap_base, fmap_max, latent, 1e-3, 0.999)
 
     def step(real: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What is the machine? Are gradients right, and is everything on the device? Does a step wait for it?"""
+"""Checks of the machine, the gradients, the device of all tensors, and synchronization within a step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIDES = ("D", "G")
 
 
 def environment(setting: Setting, record: Recorder) -> None:
-    """The GPU, its driver, and versions."""
+    """Record the GPU, its driver, and versions."""
     record("python", platform.python_version())
     record("torch", torch.__version__, cuda=str(torch.version.cuda))
     if not setting.on_gpu:
@@ -42,7 +42,7 @@ def environment(setting: Setting, record: Recorder) -> None:
 
 
 def correctness(setting: Setting, record: Recorder) -> None:
-    """Gradients in float64 against the plain reference; float32 and bf16; a step with each registered component."""
+    """Check float64 gradients against the plain reference, float32 and bf16, and a step with each component."""
     for side in (8,) if setting.tiny else (8, 32, 128):
         record.attempt(f"gradients {side} px", lambda side=side: _gradients(setting, record, side))  # type: ignore[misc]
     for name, flags in _some(setting).items():
@@ -50,7 +50,7 @@ def correctness(setting: Setting, record: Recorder) -> None:
 
 
 def _some(setting: Setting) -> dict[str, dict[str, object]]:
-    """All configurations; with --tiny one of each kind."""
+    """Return all configurations; with --tiny, only one of each kind."""
     found = configurations()
     if not setting.tiny:
         return found
@@ -59,7 +59,7 @@ def _some(setting: Setting) -> dict[str, dict[str, object]]:
 
 
 def _gradients(setting: Setting, record: Recorder, side: int) -> None:
-    """At one size, alpha 1 and 0.3: the norm of the difference over the norm, the largest of all weights."""
+    """Compare gradients at one size with alpha 1 and 0.3: relative norm of the difference, maximum over all weights."""
     widths = (32, 8) if setting.tiny else (512, 64)
     torch.manual_seed(0)
     both = Both(side, widths, 8, setting.device)
@@ -85,7 +85,7 @@ def _gradients(setting: Setting, record: Recorder, side: int) -> None:
 
 
 def _one_step(setting: Setting, record: Recorder, name: str, flags: dict[str, object]) -> None:
-    """Two steps at 16 px: finite, and everything on the device."""
+    """Run two steps at 16 px; check that values are finite and that everything is on the device."""
     side = 8 if setting.tiny else 16
     folder = setting.folder("components")
     trainer = trainer_of(flags_of(images(folder / f"data{side}", side), setting.device, folder, flags), folder)
@@ -100,7 +100,7 @@ def _one_step(setting: Setting, record: Recorder, name: str, flags: dict[str, ob
 
 
 def syncs(setting: Setting, record: Recorder) -> None:
-    """Whether a step waits for the device: `torch.cuda.set_sync_debug_mode` around one of each configuration."""
+    """Check that a step does not wait for the device, with `torch.cuda.set_sync_debug_mode`, for each configuration."""
     side = 8 if setting.tiny else 16
     folder = setting.folder("syncs")
     data = images(folder / "data", side)
@@ -127,7 +127,7 @@ def _waits(setting: Setting, record: Recorder, name: str, flags: dict[str, objec
 
 @contextmanager
 def _no_waiting(setting: Setting) -> Iterator[None]:
-    """Within it what makes the host wait for a GPU raises a RuntimeError."""
+    """A context in which each operation that makes the host wait for the GPU raises a RuntimeError."""
     if not setting.on_gpu:
         yield
         return

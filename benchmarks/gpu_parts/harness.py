@@ -20,13 +20,13 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class Setting:
-    """What all parts are given.
+    """The setting that is common to all parts.
 
     Args:
         device: cuda, cuda:1 or cpu.
-        tiny: whether everything is as small as it can be, and nothing is compiled but captured only: for a test.
-        out: the folder of results; each part may write below it.
-        seconds: the part's time limit.
+        tiny: whether to use the smallest sizes and to capture graphs without compiling them, for a test.
+        out: folder of the results; each part may write into it.
+        seconds: time limit of the part.
     """
 
     device: str
@@ -36,29 +36,29 @@ class Setting:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the device is a GPU."""
+        """True if the device is a GPU."""
         return self.device != "cpu"
 
     def folder(self, name: str) -> Path:
-        """A folder of this name for a part's own files."""
+        """Return a folder of this name for the files of a part."""
         place = self.out / "work" / name
         place.mkdir(parents=True, exist_ok=True)
         return place
 
 
 class Recorder:
-    """Appends a part's measurements to a file at once, so that what was measured before a failure is kept.
+    """Appends each measurement of a part to a file immediately, so that a failure does not lose earlier measurements.
 
     Args:
-        part: its name.
-        file: a line of JSON a measurement.
+        part: name of the part.
+        file: destination, with one line of JSON per measurement.
     """
 
     def __init__(self, part: str, file: Path) -> None:
         self.part, self.file = part, file
 
     def __call__(self, name: str, value: Any, unit: str = "", **facts: Any) -> None:
-        """Keep one measurement."""
+        """Record one measurement."""
         if isinstance(value, float) and not isfinite(value):
             value = str(value)  # JSON has no word for it
         entry = {"part": self.part, "name": name, "value": value, "unit": unit, **facts}
@@ -66,7 +66,7 @@ class Recorder:
             file.write(json.dumps(entry) + "\n")
 
     def attempt(self, name: str, work: Callable[[], Any], **facts: Any) -> bool:
-        """Do something that may fail without ending the part; its traceback is kept then. Returns whether it worked."""
+        """Run a function that may fail without ending the part, and record its traceback; True if it succeeded."""
         try:
             work()
         except Exception:  # noqa: BLE001  -- whatever it is, the next attempt follows
@@ -80,8 +80,8 @@ class Part:
     """One part of the script.
 
     Args:
-        run: does it.
-        seconds: its time limit, before it is scaled to the minutes that are given.
+        run: function that runs the part.
+        seconds: time limit, before it is scaled to the given minutes.
     """
 
     run: Callable[[Setting, Recorder], None]
@@ -94,12 +94,12 @@ def run_parts(
     """Run the parts in order and write results.json and results.md after each.
 
     Args:
-        parts: by name, in order of worth.
-        device: where.
+        parts: parts by name, in order of importance.
+        device: device of the parts.
         tiny: see `Setting`.
-        out: the folder of results.
-        minutes: the sum of the time limits.
-        only: the parts to run; all by default. The limits are shared among those that run.
+        out: folder of the results.
+        minutes: sum of the time limits.
+        only: names of the parts to run, by default all. The time is divided among these parts.
     """
     out.mkdir(parents=True, exist_ok=True)
     chosen = {name: part for name, part in parts.items() if not only or name in only}
@@ -119,10 +119,10 @@ def run_parts(
 
 
 def run_one(name: str, part: Part, setting: Setting) -> list[Entry]:
-    """Run a part in a forked process, and return what it has measured, an error at the end if it has failed.
+    """Run a part in a forked process, and return its measurements, with an error at the end if it has failed.
 
-    A process whose GPU has met an illegal access cannot use it any more, hence one for each part. Forked ones
-    need not import torch again. This process must not use the GPU.
+    Each part has a separate process, since a process cannot use its GPU any more after an illegal memory access. A
+    forked process need not import torch again. This process itself must not use the GPU.
     """
     file = setting.out / f"{name}.jsonl"
     file.write_text("", encoding="utf-8")
@@ -142,7 +142,7 @@ def run_one(name: str, part: Part, setting: Setting) -> list[Entry]:
 
 
 def _run_here(name: str, part: Part, setting: Setting, file: Path) -> None:
-    """In the forked process: its own group, so that all it starts can be ended, and its own log."""
+    """Run a part in the forked process, with its own log and process group, so that all its children can be ended."""
     os.setsid()
     log = os.open(setting.out / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
@@ -157,7 +157,7 @@ def _run_here(name: str, part: Part, setting: Setting, file: Path) -> None:
 
 
 def _wait(child: int, seconds: float) -> int | None:
-    """The exit status of a process; None where it had to be ended after so many seconds."""
+    """Return the exit status of a process; None if it had to be ended after this number of seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -176,13 +176,13 @@ def _end_group(child: int) -> None:
 
 
 def write(entries: list[Entry], out: Path) -> None:
-    """Write results.json, a list of measurements, and results.md, a table of them."""
+    """Write results.json, a list of measurements, and results.md, a table of the measurements."""
     (out / "results.json").write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
     (out / "results.md").write_text(table(entries), encoding="utf-8")
 
 
 def table(entries: list[Entry]) -> str:
-    """A Markdown table of all measurements, and the tracebacks below it."""
+    """Format all measurements as a Markdown table, with the tracebacks below it."""
     lines = ["| part | name | value | unit | |", "|---|---|---|---|---|"]
     for entry in entries:
         rest = {k: v for k, v in entry.items() if k not in ("part", "name", "value", "unit", "traceback", "rows")}

@@ -1,4 +1,4 @@
-"""What ranks do together, with one of them: started by torchrun, NCCL for a GPU and Gloo for a CPU."""
+"""The collective operations with a single rank: started by torchrun, with NCCL on a GPU and Gloo on a CPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pggan_framework.training.distributed import World  # noqa: E402
 
 
 def main() -> None:
-    """Gradients, means, numbers and buffers through a group of one rank."""
+    """Send gradients, means, numbers and buffers through a group of one rank."""
     device = torch.device(sys.argv[1])
     world = World(0, 2)  # as if there were two: one alone would not use the group
     if device.type == "cuda":

@@ -19,7 +19,7 @@ Drawn = tuple[Tensor, Tensor, Tensor]
 
 
 def renamed(name: str, network: str) -> str:
-    """Our name of a weight -> plain's."""
+    """Convert our name of a weight to its name in the plain networks."""
     place, _, kind = name.rpartition(".")
     if place.startswith("blocks.0."):
         place = "last" if network == "D" and place.endswith("conv") else NAMES[place]
@@ -30,14 +30,14 @@ def renamed(name: str, network: str) -> str:
 
 
 def pairs(ours: nn.Module, theirs: nn.Module, network: str) -> list[tuple[nn.Parameter, nn.Parameter]]:
-    """Each of our weights with plain's."""
+    """Return each of our weights with the corresponding plain weight."""
     known = dict(theirs.named_parameters())
     assert {renamed(name, network) for name, _ in ours.named_parameters()} == known.keys()
     return [(parameter, known[renamed(name, network)]) for name, parameter in ours.named_parameters()]
 
 
 def plain_loss(side: Side, G: nn.Module, D: nn.Module, drawn: Drawn, alpha: float, depth: int) -> Tensor:
-    """`plain.Training.step`'s two losses, on given random numbers."""
+    """Compute the two losses of `plain.Training.step` for given random numbers."""
     reals, latents, mixing = drawn
     fakes: Tensor = G(latents, alpha, depth)
     loss: Tensor
@@ -53,13 +53,13 @@ def plain_loss(side: Side, G: nn.Module, D: nn.Module, drawn: Drawn, alpha: floa
 
 
 class Both:
-    """Plain networks and ours with the same weights, in float64.
+    """The plain networks and ours with the same weights, in float64.
 
     Args:
-        resolution: of the largest images.
+        resolution: side of the largest images.
         widths: fmap_base and fmap_max.
-        latents: size of the latents.
-        device: where they are.
+        latents: latent size.
+        device: device of the networks.
     """
 
     def __init__(self, resolution: int, widths: tuple[int, int], latents: int, device: str = "cpu") -> None:
@@ -79,7 +79,7 @@ class Both:
     def gradients(
         self, side: Side, drawn: Drawn, alpha: float, depth: int, execution: Execution | None = None
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Ours and plain's gradients of one update, weight by weight; ours in float32 where `execution` is given."""
+        """Return our and the plain gradients of one update, by weight; ours are in float32 if `execution` is given."""
         own = 1 if side == "D" else 0
         reals, latents, mixing = drawn
         for network in (*self.ours, *self.theirs):

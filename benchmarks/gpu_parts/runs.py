@@ -1,4 +1,4 @@
-"""Whole runs: training with samples, report and checkpoint, growing, resuming, plugins, generating, NCCL."""
+"""Complete runs: training with samples, report and checkpoint; growing, resuming, plugins, generating, NCCL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 
 
 def flags(setting: Setting, folder: str, **more: Any) -> dict[str, Any]:
-    """Flags of a run on synthetic tones."""
+    """Return the flags of a run on synthetic tones."""
     width = {"fmap_base": 32, "fmap_max": 4} if setting.tiny else {"fmap_base": 2048, "fmap_max": 128}
     found: dict[str, Any] = {
         "dataset_class": "TonesDataset",
@@ -46,12 +46,12 @@ def flags(setting: Setting, folder: str, **more: Any) -> dict[str, Any]:
 
 
 def images_a_phase(setting: Setting) -> int:
-    """Images in which a depth fades in, or is trained after that."""
+    """Return the number of images in each phase of a depth, the fade and the stable phase."""
     return 8 if setting.tiny else 400
 
 
 def growing(setting: Setting) -> dict[str, Any]:
-    """Flags of a schedule that goes through all depths, tick by tick."""
+    """Return the flags of a schedule that grows through all depths, tick by tick."""
     each = images_a_phase(setting)
     ticks: dict[str, Any] = {"tick_kimg_default": each / 1000, "tick_kimg_overrides": {}}
     phases = {"lod_training_nimg": each, "lod_transition_nimg": each}
@@ -63,7 +63,7 @@ def finished(result: RunResult, record: Recorder, name: str, **about: Any) -> No
     """Record how a run ended.
 
     Raises:
-        AssertionError: if it has left no checkpoint, or a value is not finite.
+        AssertionError: if the run has left no checkpoint, or a value is not finite.
     """
     kept = snapshots(result.path)
     images = list(result.path.rglob("*.png"))
@@ -75,7 +75,7 @@ def finished(result: RunResult, record: Recorder, name: str, **about: Any) -> No
 
 
 def training(setting: Setting, record: Recorder) -> None:
-    """A training of 60 s with samples, report and checkpoint."""
+    """Train for 60 s with samples, report and checkpoint."""
     seconds = min(60.0, 0.75 * setting.seconds)
     length: dict[str, Any] = {"total_kimg": 0.016} if setting.tiny else {"minutes": seconds / 60}
     start = time.perf_counter()
@@ -84,7 +84,7 @@ def training(setting: Setting, record: Recorder) -> None:
 
 
 def all_depths(setting: Setting, record: Recorder) -> None:
-    """A training that grows through all depths with --compile auto."""
+    """Train through all depths with --compile auto."""
     total = 8 * images_a_phase(setting) / 1000  # four depths, 4 to 32 px: each stable and all but the first fading
     with run_compiler(setting):
         result = run(None, flags(setting, "growing", compile="auto", total_kimg=total, **growing(setting)))
@@ -93,7 +93,7 @@ def all_depths(setting: Setting, record: Recorder) -> None:
 
 
 def resume(setting: Setting, record: Recorder) -> None:
-    """Whether a run that was resumed in mid-fade, or in a stable phase, equals one that was not interrupted."""
+    """Check that a run resumed in mid-fade, or in a stable phase, equals an uninterrupted run."""
     each = images_a_phase(setting)
     for deterministic in (False, True) if setting.on_gpu else (False,):
         for phase, halfway in (("stable", 2.5), ("fade", 1.5)) if not setting.tiny else (("fade", 1.5),):
@@ -112,14 +112,14 @@ def resume(setting: Setting, record: Recorder) -> None:
 
 
 def difference(first: Path, second: Path) -> float:
-    """The largest difference of a weight between the last checkpoints of two runs."""
+    """Return the largest difference of a weight between the last checkpoints of two runs."""
     a, b = (load_checkpoint(snapshots(folder)[-1]) for folder in (first, second))
     pairs = [(a["ema"], b["ema"]), *((a["networks"][name], b["networks"][name]) for name in "GD")]
     return max(float((x[key].double() - y[key].double()).abs().max()) for x, y in pairs for key in x)
 
 
 def plugins(setting: Setting, record: Recorder) -> None:
-    """Compiled steps with plugins that read gradients at the end of a tick."""
+    """Run compiled steps with plugins that read gradients at the end of a tick."""
     more: dict[str, Any] = {"plugins": ["Alarms", "GradientFlow"], "GradientFlow": {"every_ticks": 1}}
     more["loggers"] = ["TeeLogger", "JSONLLogger"]  # log.txt says what was compiled
     more |= {"Alarms": {"samples": 4, "diversity_ticks": 1}}
@@ -136,7 +136,7 @@ def plugins(setting: Setting, record: Recorder) -> None:
 
 
 def samples(setting: Setting, record: Recorder) -> None:
-    """Generating images, decoding clips, SWD and MS-SSIM on the device."""
+    """Generate images, decode clips, and compute SWD and MS-SSIM on the device."""
     made = run(None, flags(setting, "samples", progressive_growing=False, total_kimg=0.016))
     model = load_generator(snapshots(made.path)[-1])
     model.generator.to(setting.device)
@@ -166,10 +166,15 @@ def samples(setting: Setting, record: Recorder) -> None:
 
 
 def nccl(setting: Setting, record: Recorder) -> None:
-    """Collective operations with one rank, started by torchrun: NCCL on a GPU, Gloo on a CPU."""
+    """Run collective operations with one rank, started by torchrun: NCCL on a GPU, Gloo on a CPU."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "1"]
     command += [str(HERE / "one_rank.py"), setting.device]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    said = done.stdout.strip().splitlines()
-    record("one rank", said[-1] if said else "nothing", status=done.returncode)
-    assert done.returncode == 0, done.stderr[-2000:]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        output, errors = started.communicate(timeout=max(setting.seconds - 3, 1))
+    except subprocess.TimeoutExpired:
+        started.terminate()  # torchrun ends its ranks, which run in separate sessions and would outlive it
+        raise
+    said = output.strip().splitlines()
+    record("one rank", said[-1] if said else "nothing", status=started.returncode)
+    assert started.returncode == 0, errors[-2000:]

@@ -1,4 +1,4 @@
-"""How long a step takes, how much memory, the largest batch, and which kernels run."""
+"""Time and memory of a step, the largest batch, and the kernels of a step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCHES = {256: 14, 512: 6, 1024: 3}
 
 
 def timing(setting: Setting, record: Recorder) -> None:
-    """Milliseconds, images a second and peak memory: first all of it at 32 and 128 px, then the other sizes."""
+    """Measure milliseconds, images per second and peak memory: all cases at 32 and 128 px, then the other sizes."""
     seconds = 0.05 if setting.tiny else 0.4
     first, others = ([8], []) if setting.tiny else ([32, 128], [8, 16, 64, 256, 512, 1024])
     for side in first:
@@ -39,7 +39,7 @@ def timing(setting: Setting, record: Recorder) -> None:
 
 
 def _time_eager(setting: Setting, record: Recorder, side: int, seconds: float) -> None:
-    """Ours and plain, by precision; bfloat16 is ours alone."""
+    """Time our step and the plain step at each precision; only ours supports bfloat16."""
     kinds: list[tuple[Contestant, Precision]] = [("ours", "bf16"), ("ours", "tf32"), ("plain", "tf32")]
     kinds += [("ours", "fp32"), ("plain", "fp32")]
     for which, precision in kinds:
@@ -78,13 +78,13 @@ def _time(
 
 
 def free(setting: Setting) -> None:
-    """Give memory that is not in use back to the GPU."""
+    """Return unused memory to the GPU."""
     if setting.on_gpu:
         torch.cuda.empty_cache()
 
 
 def _largest_batch(setting: Setting, record: Recorder) -> None:
-    """Double the batch at 128 px until it does not fit, and time the largest that does."""
+    """Double the batch at 128 px until it does not fit, and time the largest batch that fits."""
     side, batch, largest = (8, 4, 8) if setting.tiny else (128, 16, 4096)
     while batch <= largest:
         try:
@@ -102,7 +102,7 @@ def _largest_batch(setting: Setting, record: Recorder) -> None:
 
 
 def profile(setting: Setting, record: Recorder) -> None:
-    """The kernels of one step, by time, and the fraction of the step in which none runs."""
+    """Profile the kernels of one step by time, and the fraction of the step in which no kernel runs."""
     for side in (8,) if setting.tiny else (32, 256):
         for which in ("ours", "ours compiled"):
             about = {"contestant": which, "px": side, "precision": "fp32" if setting.tiny else "bf16"}
@@ -139,13 +139,13 @@ def _profile(setting: Setting, record: Recorder, side: int, which: Contestant, a
 
 
 def _kernels(found: Any) -> list[tuple[float, float]]:
-    """Start and end of what ran on the GPU, in microseconds."""
+    """Return start and end of each GPU activity in microseconds."""
     events = [e for e in found.events() if str(e.device_type).endswith("CUDA")]
     return [(e.time_range.start, e.time_range.end) for e in events]
 
 
 def idle_fraction(spans: list[tuple[float, float]]) -> float:
-    """The fraction of the time from the first start to the last end that no span covers; 0 of none."""
+    """Return the fraction of the time from the first start to the last end that no span covers; 0 without spans."""
     if not spans:
         return 0.0
     covered, reached = 0.0, min(start for start, _ in spans)

@@ -45,13 +45,13 @@ IN_STEPS = ("DepthManager", "DepthTables", "LRScheduler", "EfficientLossMonitor"
 
 
 def wait(device: str) -> None:
-    """Wait until the device has done everything."""
+    """Wait until the device has finished all work."""
     if device != "cpu":
         torch.cuda.synchronize(device)
 
 
 def milliseconds(function: Callable[[], object], device: str, seconds: float) -> float:
-    """Milliseconds a call takes: the median of rounds within so many seconds, after two calls to warm up."""
+    """Return the milliseconds per call: the median of rounds within this number of seconds, after two warm-up calls."""
     for _ in range(2):
         function()
     wait(device)
@@ -67,13 +67,13 @@ def milliseconds(function: Callable[[], object], device: str, seconds: float) ->
 
 
 def graph_compiler(setting: Setting) -> Any:
-    """torch.compile for the device; with --tiny a graph is used as it was captured."""
+    """Return torch.compile for the device; with --tiny, a captured graph is used without compiling."""
     return (lambda graph: graph) if setting.tiny else compiler(torch.device(setting.device))
 
 
 @contextmanager
 def run_compiler(setting: Setting) -> Iterator[None]:
-    """Within it runs use `graph_compiler`."""
+    """A context in which runs use `graph_compiler`."""
     with patch.object(compiling, "compiler", lambda device: graph_compiler(setting)):
         yield
 
@@ -81,15 +81,15 @@ def run_compiler(setting: Setting) -> Iterator[None]:
 def contestant(
     setting: Setting, which: Contestant, side: int, batch: int, widths: tuple[int, int, int], precision: Precision
 ) -> Callable[[], None]:
-    """One update of D, of G and of the average as a function, on images that stay on the device.
+    """Return one update of D, G and the EMA as a function, on images that stay on the device.
 
     Args:
-        setting: the script's.
-        which: the plain reference, ours eager, or ours compiled.
-        side: of the images.
-        batch: images a step.
+        setting: setting of the script.
+        which: the plain reference, our eager step, or our compiled step.
+        side: side of the images.
+        batch: number of images per step.
         widths: fmap_base, fmap_max and latents.
-        precision: bf16 is ours alone.
+        precision: precision of the step; only ours supports bf16.
     """
     device = torch.device(setting.device)
     real = torch.rand(batch, 3, side, side, device=device) * 2 - 1
@@ -113,13 +113,13 @@ def _must_compile(text: str) -> None:
 
 @contextmanager
 def settings_of(setting: Setting, precision: Precision) -> Iterator[None]:
-    """Within it PyTorch's switches are those of a run with this precision."""
+    """A context with PyTorch's global settings of a run with this precision."""
     with device_settings(torch.device(setting.device), precision, deterministic=False):
         yield
 
 
 def images(folder: Path, side: int) -> Path:
-    """Eight random images in two folders, and a map of three classes for each."""
+    """Write eight random images in two folders, and a map of three classes for each image."""
     random = np.random.default_rng(0)
     for number in range(8):
         for kind, shape, levels in (("images", (side, side, 3), 256), ("maps", (side, side), 3)):
@@ -130,7 +130,7 @@ def images(folder: Path, side: int) -> Path:
 
 
 def configurations() -> dict[str, dict[str, Any]]:
-    """Flags of a run with each registered loss, penalty, pair of networks and augmentation, by name."""
+    """Return the flags of a run with each registered loss, penalty, pair of networks and augmentation, by name."""
 
     def own(kind: str) -> list[str]:
         return [component.name for component in REGISTRY if component.kind == kind and component.is_own]
@@ -164,7 +164,7 @@ def configurations() -> dict[str, dict[str, Any]]:
 
 
 def flags_of(data: Path, device: str, folder: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """All flags of a run that is in mid-fade after 8 images, from those of `configurations`."""
+    """Return all flags of a run that is in mid-fade after 8 images, based on flags from `configurations`."""
     flags = dict(given)
     kind = flags.pop("data", "plain")
     G, D = flags.setdefault("generator", "Generator"), flags.setdefault("discriminator", "Discriminator")
@@ -192,7 +192,7 @@ def flags_of(data: Path, device: str, folder: Path, given: dict[str, Any]) -> di
 
 
 def trainer_of(flags: dict[str, Any], folder: Path) -> Trainer:
-    """A trainer in mid-fade that only does what a step needs: it writes nothing."""
+    """Build a trainer in mid-fade that only does what a step needs; it writes no files."""
     experiment = Experiment(resolve_overrides(None, flags))
     trainer, logger = experiment.trainer(folder)
     trainer.plugins = [plugin for plugin in trainer.plugins if type(plugin).__name__ in IN_STEPS]
@@ -202,7 +202,7 @@ def trainer_of(flags: dict[str, Any], folder: Path) -> Trainer:
 
 
 def devices_of(trainer: Trainer) -> set[str]:
-    """Where everything is that stays from step to step."""
+    """Return the devices of all tensors that persist between steps."""
     kept: list[Tensor] = [*trainer.losses.values()]
     for network in (trainer.G, trainer.D, trainer.parts.ema.generator):
         kept += [*network.parameters(), *network.buffers()]

@@ -1,1 +1,1 @@
-"""Files of the kinds that people really have, and what should become of each; see benchmarks/odd_files.py."""
+"""Files as users really have them, with the expected result for each; see benchmarks/odd_files.py."""

@@ -1,7 +1,8 @@
-"""Odd images, tables and archives, each with what should become of it; see benchmarks/odd_files.py.
+"""Odd images, tables and archives, each with its expected result; see benchmarks/odd_files.py.
 
-A case is a folder or an archive that a dataset or `pggan prepare` reads. Expected is the one image in it, worked
-out without the reader, or the words with which it is named. ``python benchmarks/odd_files.py images`` runs them.
+A case is a folder or an archive that a dataset or `pggan prepare` reads. The expected result is the one image in it,
+computed without the reader, or the words of the message about it. ``python benchmarks/odd_files.py images`` runs the
+cases.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import io
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +44,7 @@ GAMMA = 563 / 256
 
 
 class Case(NamedTuple):
-    """A name, what is read, the pixels [C, H, W] or the words expected, and the levels that it may be off by."""
+    """A name, the path to read, the expected pixels [C, H, W] or words, and the allowed deviation in levels."""
 
     name: str
     path: Path
@@ -52,7 +54,7 @@ class Case(NamedTuple):
 
 
 def check(case: Case) -> str:
-    """``read right``, ``named``, or what is wrong."""
+    """Return ``read right``, ``named``, or a description of the error."""
     try:
         plan = make_plan(open_source(case.path, case.labels), str(case.path), Options(), 1)
         text = " ".join([*plan.summary(plan.unreadable), *plan.summary(plan.unreadable).values()])
@@ -66,8 +68,10 @@ def check(case: Case) -> str:
 
 
 def cases(folder: Path) -> list[Case]:
-    """All cases, their files made in `folder`."""
-    makers: list[Callable[[Path], Iterator[Case]]] = [formats, turned, greys, profiles, broken, walks, archives, tables]
+    """Return all cases, with their files in `folder`."""
+    makers: list[Callable[[Path], Iterator[Case]]] = [
+        *(formats, packings, turned, late_orientations, greys, profiles, broken, walks, archives, tables, other_tables)
+    ]
     found = []
     for maker in makers:
         inside = folder / maker.__name__
@@ -77,18 +81,18 @@ def cases(folder: Path) -> list[Case]:
 
 
 def smooth(seed: int = 0) -> Pixels:
-    """A smooth image [H, W, 3]: lossy formats keep it."""
+    """Create a smooth image [H, W, 3], which lossy formats preserve."""
     rough = np.random.default_rng(seed).integers(40, 216, (4, 4, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(rough).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
 def planes(pixels: Pixels) -> Pixels:
-    """[H, W, 3] or [H, W] as [3, H, W]."""
+    """Convert [H, W, 3] or [H, W] to [3, H, W]."""
     return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else np.repeat(pixels[None], 3, axis=0)
 
 
 def saved(folder: Path, name: str, image: Image.Image, **options: Any) -> Path:
-    """A separate folder with one file."""
+    """Create a separate folder with one image file."""
     own = folder / name.replace(".", "_")
     own.mkdir()
     image.save(own / name, **(BEST.get(Path(name).suffix, {}) | options))
@@ -96,7 +100,7 @@ def saved(folder: Path, name: str, image: Image.Image, **options: Any) -> Path:
 
 
 def formats(folder: Path) -> Iterator[Case]:
-    """Every ending, and every mode that it can hold."""
+    """Every file extension, with every mode that the format supports."""
     pixels = smooth()
     colour = Image.fromarray(pixels)
     for ending in (".png", ".apng", ".bmp", ".ppm", ".tga", ".tif", ".tiff", ".gif", ".jpg", ".webp", ".avif", ".jp2"):
@@ -134,6 +138,91 @@ def formats(folder: Path) -> Iterator[Case]:
         yield Case(f"two frames named {ending}", own, "first frame of several used")
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Build a chunk of a PNG (PNG Specification, 5.3)."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(lines: list[bytes], head: tuple[int, ...], before: bytes = b"", after: bytes = b"") -> bytes:
+    """Build a PNG of unfiltered lines; `head` is width, height, bits and colour type, and the others are chunks."""
+    pixels = zlib.compress(b"".join(b"\0" + line for line in lines))
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", *head, 0, 0, 0))
+    return start + before + chunk(b"IDAT", pixels) + after + chunk(b"IEND", b"")
+
+
+def kept(folder: Path, name: str, content: bytes) -> Path:
+    """Create a separate folder with one file of these bytes."""
+    own = folder / name.replace(".", "_")
+    own.mkdir()
+    (own / name).write_bytes(content)
+    return own
+
+
+def packings(folder: Path) -> Iterator[Case]:
+    """Bit depths, channels, transparency and compression that other programs write."""
+    pixels = smooth(7)
+    grey, side = pixels[..., 0], (SIDE, SIDE)
+    alpha = np.full(side, 51, np.uint8)
+    for name, kind, parts in (("RGB", 2, [pixels]), ("RGBA", 6, [pixels, alpha]), ("grey and alpha", 4, [grey, alpha])):
+        levels = np.dstack(parts)
+        over = levels[..., : 1 if kind == 4 else 3] * (1 if kind == 2 else 0.2) + (0 if kind == 2 else 0.8 * 255)
+        expected = planes(np.broadcast_to(np.rint(over), (*side, 3)).astype(np.uint8))
+        for bits, scale, dtype in ((8, 1, ">u1"), (16, 257, ">u2")):
+            lines = [(line.astype(np.uint32) * scale).astype(dtype).tobytes() for line in levels]
+            own = kept(folder, f"{name}{bits}.png", png(lines, (*side, bits, kind)))
+            yield Case(f"{bits} bit {name} .png", own, expected, 1)
+    for bits in (1, 2, 4):
+        few = grey >> (8 - bits)
+        lines = [
+            np.packbits([value >> place & 1 for value in line for place in reversed(range(bits))]).tobytes()
+            for line in few
+        ]
+        expected = planes((few * (255 // ((1 << bits) - 1))).astype(np.uint8))
+        yield Case(f"{bits} bit grey .png", kept(folder, f"grey{bits}.png", png(lines, (*side, bits, 0))), expected)
+    see_through = planes(np.where(grey == grey[0, 0], 255, grey).astype(np.uint8))
+    for bits, scale, dtype in ((8, 1, ">u1"), (16, 257, ">u2")):
+        lines = [(line.astype(np.uint32) * scale).astype(dtype).tobytes() for line in grey]
+        clear = chunk(b"tRNS", struct.pack(">H", int(grey[0, 0]) * scale))
+        own = kept(folder, f"clear{bits}.png", png(lines, (*side, bits, 0), clear))
+        yield Case(f"{bits} bit grey .png of a transparent level", own, see_through)
+    image = Image.fromarray(pixels)
+    for method in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
+        yield Case(f"{method} .tif", saved(folder, f"{method}.tif", image, compression=method), planes(pixels))
+    yield Case("a BigTIFF", saved(folder, "big.tif", image, big_tiff=True), planes(pixels))
+    fax = planes((grey > 127).astype(np.uint8) * 255)
+    own = saved(folder, "fax.tif", Image.fromarray(grey).convert("1", dither=Image.Dither.NONE), compression="group4")
+    yield Case("a fax .tif", own, fax)
+    yield Case("run lengths .tga", saved(folder, "rle.tga", image, compression="tga_rle"), planes(pixels))
+    yield Case("progressive .jpg", saved(folder, "progressive.jpg", image, progressive=True), planes(pixels), 5)
+    two = {"format": "MPO", "save_all": True, "append_images": [image]}
+    yield Case("a photograph with a preview .jpg", saved(folder, "preview.jpg", image, **two), planes(pixels), 5)
+    for ending, coding in ((".jpg", "PNG"), (".png", "JPEG")):
+        how = {"quality": 100, "subsampling": 0} if coding == "JPEG" else {}
+        data = io.BytesIO()
+        image.save(data, coding, **how)
+        tolerance = 5 if coding == "JPEG" else 0
+        own = kept(folder, f"named{ending}", data.getvalue())
+        yield Case(f"{coding} called {ending}", own, planes(pixels), tolerance)
+        own = kept(folder, f"junk{ending}", data.getvalue() + bytes(5000))
+        yield Case(f"{kind} with zeros after it", own, planes(pixels), tolerance)
+    yield Case("a name beyond ASCII", saved(folder, "ünï 🎹.png", image), planes(pixels))
+
+
+def late_orientations(folder: Path) -> Iterator[Case]:
+    """An EXIF orientation that swaps the sides of a PNG, before and after its pixels."""
+    pixels = np.vstack([smooth(8), smooth(9)])
+    stored = np.ascontiguousarray(np.rot90(pixels, 1))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    own = chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    head = (stored.shape[1], stored.shape[0], 8, 2)
+    lines = [line.tobytes() for line in stored]
+    for place in ("before", "after"):
+        path = kept(folder, f"{place}.png", png(lines, head, **{place: own}))
+        yield Case(f"an orientation {place} the pixels .png", path, planes(pixels))
+        yield Case(f"an orientation {place} the pixels .png, named", path, "turned upright as EXIF says")
+
+
 def turned(folder: Path) -> Iterator[Case]:
     """Each EXIF orientation (EXIF 2.3, tag 0x0112)."""
     pixels = smooth(1)
@@ -155,7 +244,7 @@ def turned(folder: Path) -> Iterator[Case]:
 
 
 def greys(folder: Path) -> Iterator[Case]:
-    """Integer greys of many depths: the highest level of the range is white."""
+    """Integer grey images of many bit depths: the highest level of the range is white."""
     ramp = np.linspace(0, 1, SIDE * SIDE).reshape(SIDE, SIDE)
     expected = planes(np.rint(ramp * 255).astype(np.uint8))
     for bits in (10, 12, 14, 16):
@@ -179,7 +268,7 @@ def greys(folder: Path) -> Iterator[Case]:
 
 
 def profile(matrix: tuple[tuple[float, ...], ...] = P3, name: str = "Display P3") -> bytes:
-    """An ICC profile (ICC.1:2001-04) of these primaries and a gamma of 2.2."""
+    """Build an ICC profile (ICC.1:2001-04) with these primaries and a gamma of 2.2."""
 
     def fixed(*values: float) -> bytes:
         return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
@@ -205,7 +294,7 @@ def profile(matrix: tuple[tuple[float, ...], ...] = P3, name: str = "Display P3"
 
 
 def from_p3(pixels: Pixels) -> Pixels:
-    """Pixels [..., 3] of that profile in sRGB (IEC 61966-2-1), by the matrices."""
+    """Convert pixels [..., 3] of that profile to sRGB (IEC 61966-2-1) with the matrices."""
     linear = (pixels / 255) ** GAMMA @ np.array(P3).T @ np.linalg.inv(np.array(SRGB)).T
     linear = linear.clip(0, 1)
     encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
@@ -214,7 +303,7 @@ def from_p3(pixels: Pixels) -> Pixels:
 
 
 def profiles(folder: Path) -> Iterator[Case]:
-    """Colour profiles: converted, or of no meaning and ignored."""
+    """Colour profiles that are converted, or that are meaningless and ignored."""
     pixels = smooth(2)
     image = Image.fromarray(pixels)
     for ending in (".png", ".tif", ".webp", ".jpg", ".avif"):
@@ -234,7 +323,7 @@ def profiles(folder: Path) -> Iterator[Case]:
 
 
 def broken(folder: Path) -> Iterator[Case]:
-    """Files that are cut short or are something else, next to a good one: each is named with its reason."""
+    """Truncated files and files of another kind next to a good file: each is named in a message with the reason."""
     pixels = smooth(3)
     contents: dict[str, tuple[bytes, str]] = {
         "page.jpg": (b"<!DOCTYPE html><html>", "an HTML page"),
@@ -259,7 +348,7 @@ def broken(folder: Path) -> Iterator[Case]:
 
 
 def walks(folder: Path) -> Iterator[Case]:
-    """Hidden, system and linked files."""
+    """Hidden files, system files and links."""
     pixels = smooth(4)
     for place, name in enumerate(
         (".hidden.png", "._a.png", "__MACOSX/a.png", "@eaDir/a.png", ".ipynb_checkpoints/a.png")
@@ -282,7 +371,7 @@ def walks(folder: Path) -> Iterator[Case]:
 
 
 def archives(folder: Path) -> Iterator[Case]:
-    """Zips and tars, with what file managers put into them."""
+    """Zips and tars, including files that file managers add."""
     pixels = smooth(5)
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG")
@@ -311,7 +400,7 @@ def archives(folder: Path) -> Iterator[Case]:
 
 
 def tables(folder: Path) -> Iterator[Case]:
-    """Tables whose names are written otherwise than the files'."""
+    """Tables whose file names are written differently from the names of the files."""
     images = folder / "images"
     for number, name in enumerate(("fold1/a.png", "fold2/b.png")):
         (images / name).parent.mkdir(parents=True, exist_ok=True)
@@ -336,3 +425,39 @@ def tables(folder: Path) -> Iterator[Case]:
     path.write_text("name,kind\np.png,x\nq.png,y\n")
     words = "the files are called fold1/a.png, fold2/b.png; the table has p.png, q.png"
     yield Case("a table of other files", images, words, labels=LabelChoice(["kind"], path))
+
+
+def other_tables(folder: Path) -> Iterator[Case]:
+    """Tables in the formats of other data sets and programs."""
+    images = folder / "images"
+    images.mkdir()
+    for number, name in enumerate(("a.png", "b.png")):
+        Image.fromarray(smooth(number)).save(images / name)
+    names = ("filename", "file_name", "image_id", "path", "ID", "slice_file_name", "Image Index", "track_id")
+    texts = {f"the column {name}": f"kind,{name}\ndog,a.png\ncat,b.png\n" for name in names} | {
+        "a quoted line break": 'kind,file,text\ndog,a.png,"x\ny"\ncat,b.png,"z"\n',
+        "bars": "kind|file\ndog|a.png\ncat|b.png\n",
+        "a mark and sep=": "\ufeffsep=;\r\nkind;file\r\ndog;a.png\r\ncat;b.png\r\n",
+        "spaces after commas": "kind , file\ndog , a.png\ncat , b.png\n",
+        "old Macs' line ends": "kind,file\rdog,a.png\rcat,b.png\r",
+        "rows that are too long": "kind,file\ndog,a.png,extra\ncat,b.png\n",
+        "a column of numbers": ",kind,file\n0,dog,a.png\n1,cat,b.png\n",
+        "paths of Windows": "kind,file\ndog,C:\\data\\a.png\ncat,C:\\data\\b.png\n",
+    }
+    contents = {name: text.encode() for name, text in texts.items()}
+    plain = "kind,file\ndog,a.png\ncat,b.png\n"
+    contents |= {name: plain.encode(name) for name in ("utf-16-le", "utf-16-be", "utf-32")}
+    for number, (name, content) in enumerate(contents.items()):
+        path = folder / f"{number}.csv"
+        path.write_bytes(content)
+        yield Case(f"table with {name}", images, "2 values from cat to dog", labels=LabelChoice(["kind"], path))
+    refused = {
+        "no header": (b"a.png,dog\nb.png,cat\n", "'kind' is not known"),
+        "a header only": (b"kind,file\n", "kind"),
+        "a short row": (b"file,kind\na.png\nb.png,cat\n", "a.png has no label kind"),
+        "addresses": (b"kind,file\ndog,https://x.org/a.png?1\ncat,https://x.org/b.png?1\n", "the table has https:"),
+    }
+    for number, (name, (content, words)) in enumerate(refused.items()):
+        path = folder / f"refused{number}.csv"
+        path.write_bytes(content)
+        yield Case(f"table with {name}", images, words, labels=LabelChoice(["kind"], path))

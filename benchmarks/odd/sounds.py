@@ -1,7 +1,8 @@
-"""Odd recordings and MIDI files, each with what should become of it; see benchmarks/odd_files.py.
+"""Odd recordings and MIDI files, each with its expected result; see benchmarks/odd_files.py.
 
-A case is a folder of recordings that a dataset reads, or a MIDI file. What is expected is the sound in it, known from
-the numbers it was made of, or the words with which it is named. ``python benchmarks/odd_files.py sounds`` runs them.
+A case is a folder of recordings that a dataset reads, or a MIDI file. The expected result is the sound in it, computed
+from the numbers that it was created from, or the words of the message about it. ``python benchmarks/odd_files.py
+sounds`` runs the cases.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ KINDS: dict[str, tuple[str, dict[str, int]]] = {
     "wav": (
         "WAV",
         {"PCM_U8": 35, "PCM_16": 75, "PCM_24": 120, "PCM_32": 120, "FLOAT": 120, "DOUBLE": 120, "ULAW": 30}
-        | {"ALAW": 30, "IMA_ADPCM": 20, "MS_ADPCM": 20},
+        | {"ALAW": 30, "IMA_ADPCM": 20, "MS_ADPCM": 20, "GSM610": 10},
     ),
-    "w64": ("W64", {"PCM_16": 75, "FLOAT": 120}),
-    "rf64": ("RF64", {"PCM_16": 75, "PCM_24": 120}),
+    "w64": ("W64", {"PCM_16": 75, "FLOAT": 120, "DOUBLE": 120}),
+    "rf64": ("RF64", {"PCM_16": 75, "PCM_24": 120, "FLOAT": 120}),
     "flac": ("FLAC", {"PCM_S8": 35, "PCM_16": 75, "PCM_24": 120}),
     "aiff": ("AIFF", {"PCM_S8": 35, "PCM_16": 75, "PCM_24": 120, "FLOAT": 120, "ULAW": 30}),
-    "au": ("AU", {"PCM_16": 75, "FLOAT": 120, "ULAW": 30}),
+    "au": ("AU", {"PCM_16": 75, "FLOAT": 120, "ULAW": 30, "G721_32": 10}),
     "caf": ("CAF", {"PCM_16": 75, "ALAC_16": 75, "FLOAT": 120}),
     "ogg": ("OGG", {"VORBIS": 15}),
     "opus": ("OGG", {"OPUS": 8}),
@@ -59,7 +60,7 @@ BY_FFMPEG |= {"tta": "tta", "ac3": "ac3"}
 
 
 class Case(NamedTuple):
-    """A name, the folder or MIDI file, the sound, the notes or the words expected, and the least dB over the error."""
+    """A name, the folder or MIDI file, the expected sound, notes or words, and the lowest allowed SNR in dB."""
 
     name: str
     path: Path
@@ -69,7 +70,7 @@ class Case(NamedTuple):
 
 
 def check(case: Case) -> str:
-    """``read right``, ``named``, or what is wrong."""
+    """Return ``read right``, ``named``, or a description of the error."""
     sizes = {"n_fft": 64, "hop_length": 32, "margin": 0, "frequency": RATE, "jobs": 1, "prepared_dir": None}
     try:
         if case.path.suffix == ".mid":
@@ -93,9 +94,9 @@ def check(case: Case) -> str:
 
 
 def cases(folder: Path) -> list[Case]:
-    """All cases, their files made in `folder`."""
+    """Return all cases, with their files in `folder`."""
     makers: list[Callable[[Path], Iterator[Case]]] = [
-        *(formats, foreign, rates, channels, wav_headers, mp3_streams, other_streams),
+        *(formats, foreign, rates, channels, wav_headers, other_wavs, mp3_streams, other_streams, tags),
         *(damaged, contents, levels, folders, midi),
     ]
     found = []
@@ -107,14 +108,14 @@ def cases(folder: Path) -> list[Case]:
 
 
 def sound(frames: int = LENGTH, rate: int = RATE) -> Wave:
-    """A chord that swells: lossy codecs keep it, and nothing of it repeats within a clip."""
+    """Create a chord that swells: lossy codecs preserve it, and no part of it repeats within a clip."""
     time = np.arange(frames) / rate
     chord = sum(np.sin(2 * np.pi * hz * time + hz) for hz in (311.0, 523.7, 880.3))
     return (0.15 * chord * (0.4 + 0.6 * np.sin(np.pi * time * rate / frames))).astype(np.float32)
 
 
 def kept(folder: Path, name: str, data: bytes | bytearray) -> Path:
-    """A separate folder with one file of these bytes."""
+    """Create a separate folder with one file of these bytes."""
     own = folder / name.replace(".", "_")
     own.mkdir()
     (own / name.rsplit("/", 1)[-1]).write_bytes(data)
@@ -122,7 +123,7 @@ def kept(folder: Path, name: str, data: bytes | bytearray) -> Path:
 
 
 def written(name: str, wave: Any = None, rate: int = RATE, **how: Any) -> bytes:
-    """The bytes of a file that soundfile writes."""
+    """Return the bytes of a file written by soundfile."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         soundfile.write(path, sound() if wave is None else wave, rate, **how)
@@ -130,7 +131,7 @@ def written(name: str, wave: Any = None, rate: int = RATE, **how: Any) -> bytes:
 
 
 def formats(folder: Path) -> Iterator[Case]:
-    """Every container and encoding, and each under the name of another one."""
+    """Every container and encoding, and each container with the extension of another one."""
     for ending, (container, subtypes) in KINDS.items():
         for subtype, least in subtypes.items():
             if not soundfile.check_format(container, subtype):
@@ -146,7 +147,7 @@ def formats(folder: Path) -> Iterator[Case]:
 
 
 def foreign(folder: Path) -> Iterator[Case]:
-    """What ffmpeg reads, or what is said where there is none."""
+    """Formats that ffmpeg reads, or the message if ffmpeg is missing."""
     program = shutil.which("ffmpeg")
     for ending, codec in BY_FFMPEG.items():
         own = kept(folder, f"in_{ending}.wav", written("a.wav", sound(6 * LENGTH, 6 * RATE), 6 * RATE))
@@ -172,7 +173,7 @@ def foreign(folder: Path) -> Iterator[Case]:
 
 
 def rates(folder: Path) -> Iterator[Case]:
-    """Sample rates, from those of heart sounds to those of bats; and impossible ones."""
+    """Sample rates, from those of heart sounds to those of bats, and impossible ones."""
     for rate in (
         1000,
         2000,
@@ -202,7 +203,7 @@ def rates(folder: Path) -> Iterator[Case]:
 
 
 def channels(folder: Path) -> Iterator[Case]:
-    """One to eight channels: their mean, the first, both."""
+    """One to eight channels: their mean, the first channel, or both channels."""
     for number in (2, 3, 4, 6, 8):
         wave = np.stack([sound() * (channel < 2) for channel in range(number)], axis=1)
         own = kept(folder, f"{number}.wav", written("a.wav", wave, subtype="FLOAT"))
@@ -211,7 +212,7 @@ def channels(folder: Path) -> Iterator[Case]:
 
 
 def wav_headers(folder: Path) -> Iterator[Case]:
-    """Sizes of streams that nobody went back to write, and chunks around the samples."""
+    """Sizes in headers of streams that were never completed, and chunks around the samples."""
     for subtype in ("PCM_16", "FLOAT"):
         whole = written("a.wav", subtype=subtype)
         at = whole.index(b"data") + 4
@@ -235,8 +236,50 @@ def wav_headers(folder: Path) -> Iterator[Case]:
         yield Case(f"wav {subtype} cut in half", kept(folder, f"{subtype}half.wav", half), sound()[: LENGTH // 2])
 
 
+def other_wavs(folder: Path) -> Iterator[Case]:
+    """Wavs of recorders and editors: big-endian, with large chunks, with a single sample, with impossible numbers."""
+    whole = written("a.wav")
+    head, start = whole.index(b"fmt "), whole.index(b"data")
+    for name, data in {
+        "big-endian": written("a.wav", endian="BIG"),
+        "extensible": written("a.wav", format="WAVEX", subtype="PCM_24"),
+        "extensible, floats": written("a.wav", format="WAVEX", subtype="FLOAT"),
+        "a broadcast chunk": whole[:start] + b"bext" + struct.pack("<I", 602) + bytes(602) + whole[start:],
+        "200 kB before its samples": whole[:12] + b"LIST" + struct.pack("<I", 200000) + bytes(200000) + whole[12:],
+        "a longer format": whole[: head + 4] + b"\x12\0\0\0" + whole[head + 8 : head + 24] + b"\0\0" + whole[start:],
+        "a wrong block size": whole[: head + 20] + b"\3\0" + whole[head + 22 :],
+    }.items():
+        yield Case(f"wav, {name}", kept(folder, f"{len(data)}{name.replace(' ', '')}.wav", data), sound())
+    for count in (1, 2):
+        own = kept(folder, f"{count}samples.wav", written("a.wav", sound()[-count:]))
+        yield Case(f"wav of {count} samples", own, "1 file padded with silence")
+    for number in (0, 2000):
+        data = whole[: head + 10] + struct.pack("<H", number) + whole[head + 12 :]
+        yield Case(f"wav of {number} channels", kept(folder, f"{number}.wav", data), f"{number}.wav")
+    huge = np.where(np.arange(LENGTH) % 2, 3e38, -3e38)
+    yield Case(
+        "the largest floats", kept(folder, "huge.wav", written("a.wav", huge, subtype="FLOAT")), "which no sound has"
+    )
+
+
+def tags(folder: Path) -> Iterator[Case]:
+    """ID3 tags and images at the start of sounds other than mp3."""
+    tag = b"ID3\x04\0\0\0\0\x10\0" + bytes(2048)
+    for ending, least in (("flac", EXACT), ("wav", EXACT), ("ogg", 15.0), ("aiff", EXACT)):
+        data = written(f"a.{ending}", format="OGG" if ending == "ogg" else None)
+        yield Case(f"{ending} after an ID3 tag", kept(folder, f"tagged.{ending}", tag + data), sound(), least)
+        yield Case(f"{ending} after two", kept(folder, f"twice.{ending}", tag + tag + data), sound(), least)
+    flac = written("a.flac")
+    for size in (200, 1_000_000):
+        text = struct.pack(">II9sIIIIII", 3, 9, b"image/png", 0, 1, 1, 24, 0, size)
+        block = b"\6" + struct.pack(">I", len(text) + size)[1:] + text + bytes(size)
+        yield Case(
+            f"flac with an image of {size} bytes", kept(folder, f"{size}.flac", flac[:42] + block + flac[42:]), sound()
+        )
+
+
 def mp3_streams(folder: Path) -> Iterator[Case]:
-    """Streams of mp3 without or with a wrong length, as radio, editors and broken downloads leave them."""
+    """mp3 streams with no length or a wrong length, as radio stations, editors and broken downloads produce them."""
     for mode in ("CONSTANT", "VARIABLE"):
         for rate in (16000, 48000):
             frames = LENGTH * rate // RATE
@@ -296,7 +339,7 @@ def other_streams(folder: Path) -> Iterator[Case]:
 
 
 def damaged(folder: Path) -> Iterator[Case]:
-    """What is not sound, whatever it is called."""
+    """Files that are not sound, whatever their name."""
     noise = np.random.default_rng(0).integers(0, 256, 20000, np.uint8).tobytes()
     for ending in ("wav", "mp3", "flac", "ogg", "aiff", "opus", "au", "m4a", "caf"):
         yield Case(f"text called .{ending}", kept(folder, f"text.{ending}", b"words " * 999), f"text.{ending}")
@@ -315,7 +358,7 @@ def damaged(folder: Path) -> Iterator[Case]:
 
 
 def contents(folder: Path) -> Iterator[Case]:
-    """Samples that are none, constants, silence, copies."""
+    """Files with no samples, constants, silence, or copies."""
     for name, value in {"NaN": np.nan, "infinity": np.inf, "minus infinity": -np.inf}.items():
         for place in (0, LENGTH // 2, LENGTH - 1):
             wave = sound()
@@ -337,7 +380,7 @@ def contents(folder: Path) -> Iterator[Case]:
 
 
 def levels(folder: Path) -> Iterator[Case]:
-    """One file of another scale among twelve."""
+    """One file with a different scale among twelve files."""
     for name, factor, words in (
         ("16-bit numbers as floats", 32767.0, "times full scale"),
         ("24-bit numbers as floats", 8388607.0, "times full scale"),
@@ -387,7 +430,7 @@ def folders(folder: Path) -> Iterator[Case]:
 
 
 def midi(folder: Path) -> Iterator[Case]:
-    """MIDI files that every player plays."""
+    """MIDI files that every player can play."""
     note = b"\x00\x90\x3c\x64\x83\x60\x80\x3c\x00"
     expected = [(0.0, 0.5, 60)]
     odd = {
@@ -428,8 +471,18 @@ def midi(folder: Path) -> Iterator[Case]:
         "junk after": header + track + bytes(99),
         "nine tracks promised": header[:10] + b"\0\x09" + header[12:] + track,
         "no end of track": header + chunk(b"MTrk", note),
+        "a note off before any on": header + chunk(b"MTrk", b"\x00\x80\x3c\x00" + note + b"\x00\xff\x2f\x00"),
+        "a note that never ends": header + chunk(b"MTrk", note[:6] + b"\xff\x2f\x00"),
+        "type 0": header[:8] + b"\0\0" + header[10:] + track,
+        "type 2": header[:8] + b"\0\2" + header[10:] + track,
+        "type 7": header[:8] + b"\0\7" + header[10:] + track,
     }
     for name, data in variants.items():
         yield Case(f"MIDI with {name}", made(name, data), expected)
+    two = header[:8] + b"\0\2\0\2" + header[12:] + track + track
+    yield Case("MIDI of type 2, one after another", made("type2twice", two), [*expected, (0.5, 0.5, 60)])
+    for ticks in (0, 0xE700):
+        data = header[:12] + struct.pack(">H", ticks) + track
+        yield Case(f"MIDI of no ticks, {ticks:x}", made(f"ticks{ticks}", data), "a beat has 0 ticks")
     for name, data in {"text": b"words", "nothing in it": b"", "half a header": header[:9]}.items():
         yield Case(f"a MIDI file with {name}", made(name, data), "cannot be read as a MIDI file")

@@ -14,19 +14,20 @@ from pggan_framework.registry import register
 class AbsLogCodec(MagnitudeCodec):
     """log(1 + k |S|), one magnitude channel per wave channel; decoding reconstructs the phases.
 
-    The image has n_fft / 2 bins, 0 Hz to just below Nyquist, and `frames` frames. The loudest magnitude of the fitted
-    data is 1 and silence exactly -1; k puts the knee of the logarithm 80 dB below the loudest, so that the image does
-    not depend on the level of the recordings, and quiet parts are not cut off. Levels are kept, since nothing is scaled
-    per file. Decoding inverts the logarithm exactly, sets the Nyquist bin to 0 and runs fast Griffin-Lim.
+    The image has n_fft / 2 bins, from 0 Hz to just below Nyquist, and `frames` frames. The loudest magnitude of the
+    fitted data is 1 and silence is exactly -1. k puts the knee of the logarithm 80 dB below the loudest magnitude, so
+    the image does not depend on the level of the recordings, and quiet parts are not cut off. Differences in level
+    between files are preserved, since files are not scaled individually. Decoding inverts the logarithm exactly, sets
+    the Nyquist bin to 0 and runs fast Griffin-Lim.
 
     Args:
         sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples per frame, at most n_fft / 2; n_fft / 4 is a good choice.
-        frames: columns of an image (default: n_fft / 2, a square).
-        channels: channels of a wave.
-        margin: silent frames at each end that decoding discards, so that all windows see every sample (default:
-            n_fft / (2 * hop_length), at most a quarter of all frames).
+        hop_length: number of samples between frames, at most n_fft / 2; n_fft / 4 is a good choice.
+        frames: number of columns of an image (default: n_fft / 2, a square).
+        channels: number of channels of a wave.
+        margin: silent frames at each end that decoding discards, so that every sample is covered by all its windows
+            (default: n_fft / (2 * hop_length), at most a quarter of all frames).
     """
 
     name = "abslog"

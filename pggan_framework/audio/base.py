@@ -1,4 +1,4 @@
-"""The base class of codecs: from a waveform to an image that a network can learn, and back."""
+"""The base class of codecs, which convert a waveform to an image for the networks, and back."""
 
 from __future__ import annotations
 
@@ -9,54 +9,57 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pggan_framework.audio.onset import start_level, usual_start
 from pggan_framework.registry import contract
 
 Wave = NDArray[np.float32]
 """float32 samples, full scale 1: [T], or [channels, T]."""
 PhaseStart = Literal["auto", "random", "pghi"]
-"""Phases that decoding starts from; see `Codec.decode`."""
+"""The initial phases for decoding; see `Codec.decode`."""
 
 
 FEW = 8
-"""Fewest waves among which outliers can be identified."""
+"""The smallest number of waves in which outliers can be identified."""
 RARE = 0.01
 """Fraction of the waves, at least one, that may be outliers."""
 FAR_DB = 30.0
-"""How far above all others a wave's peak may be; what is beyond is clipped. Levels that differ by less are kept."""
+"""Number of dB by which a wave's peak may exceed all others; higher peaks are clipped."""
 
 
 def fitted_peak(peaks: Sequence[float]) -> float:
-    """The largest of the waves' peaks, but at most `FAR_DB` above the loudest wave that is not an outlier."""
+    """The largest of the waves' peaks, at most `FAR_DB` above the loudest wave that is not an outlier."""
     ordered = sorted(peaks)
     if len(ordered) < FEW:
         return ordered[-1]
     usual = ordered[-1 - max(int(RARE * len(ordered)), 1)]
-    # Where nearly all is silence, the few that are not are what is to be learned.
+    # If nearly all waves are silent, the few others are the training data.
     return min(ordered[-1], usual * 10 ** (FAR_DB / 20)) if usual > 0 else ordered[-1]
 
 
 @contract("codec")
 class Codec(ABC):
-    """Turns waves into arrays [C, bins, frames] in [-1, 1] and back; owned by the dataset.
+    """Converts waves to arrays [C, bins, frames] in [-1, 1] and back; belongs to a dataset.
 
-    A codec holds its parameters and the statistics it was fitted to. `state_dict` has both as plain values, so that a
-    prepared file, a checkpoint and a sample can carry it, and whoever decodes needs no flag.
+    `state_dict` returns the parameters and the fitted statistics of a codec as plain values. Prepared files,
+    checkpoints and samples contain them, so decoding needs no flags.
     """
 
     name: str
-    """The registered name: ``abslog``, ``raw`` ..."""
+    """The registered name, such as ``abslog`` or ``raw``."""
     sample_rate: int
-    """Samples a second."""
+    """Samples per second."""
     samples: int
-    """T: how many samples one image stands for."""
+    """The number of samples, T, that one image represents."""
     channels: int
-    """How many channels a wave has; a wave of one channel is [T]."""
+    """The number of channels of a wave; a wave with one channel has shape [T]."""
     parameters: dict[str, Any]
-    """The constructor's arguments, resolved: plain numbers and strings."""
+    """The resolved arguments of the constructor, as plain numbers and strings."""
     statistics: dict[str, float]
-    """What `fit` found; empty before."""
+    """The statistics found by `fit`; empty before fitting."""
+    start_db: float | None = None
+    """Level at which recordings with a quiet start begin; None if few recordings start quietly. See `audio.onset`."""
     rows_parameter: ClassVar[str | None] = None
-    """The constructor's parameter for the number of rows; None where that is n_fft / 2."""
+    """The constructor's parameter for the number of rows; None if there are always n_fft / 2 rows."""
 
     @property
     @abstractmethod
@@ -65,36 +68,45 @@ class Codec(ABC):
 
     @abstractmethod
     def measure(self, wave: Wave) -> dict[str, float]:
-        """What `fit_measures` needs to know of one wave; the codec need not be fitted."""
+        """Measure the statistics that encoding needs from one wave; the codec need not be fitted."""
+
+    def survey(self, wave: Wave) -> dict[str, float]:
+        """Measure one wave for `fit_measures`: the result of `measure`, plus ``start`` if the wave starts quietly."""
+        start = start_level(wave, self.sample_rate)
+        return self.measure(wave) | ({} if start is None else {"start": start})
 
     def fit_measures(self, measures: Iterable[Mapping[str, float]]) -> Codec:
-        """Fit the statistics to what `measure` gave for each wave; returns itself.
+        """Fit the statistics to the `survey` results of all waves; returns the codec itself.
 
-        For all codecs here that is one number, ``peak``: the largest of all, and 1 for silence alone. A few waves that
-        are far louder than all others do not decide for them; see `fitted_peak`.
+        All codecs here have one statistic, ``peak``: the largest peak of all waves, or 1 if all are silent. A few waves
+        that are far louder than all others do not determine it; see `fitted_peak`.
 
         Raises:
             ValueError: if there is no wave.
         """
-        peaks = [measured["peak"] for measured in measures]
+        peaks, starts = list[float](), list[float]()
+        for measured in measures:
+            peaks.append(measured["peak"])
+            starts += [measured["start"]] if "start" in measured else []
         if not peaks:
             raise ValueError("a codec cannot be fitted to no waves")
         self.statistics = {"peak": fitted_peak(peaks) or 1.0}
+        self.start_db = usual_start(starts, len(peaks))
         return self
 
     def fit(self, waves: Iterable[Wave]) -> Codec:
-        """Fit the statistics in one pass over `waves`; returns itself.
+        """Fit the statistics in one pass over `waves`; returns the codec itself.
 
         Raises:
             ValueError: if there is no wave.
         """
-        return self.fit_measures(self.measure(wave) for wave in waves)
+        return self.fit_measures(self.survey(wave) for wave in waves)
 
     @abstractmethod
     def encode(self, wave: Wave) -> NDArray[np.float32]:
         """[T] or [channels, T] -> [C, bins, frames] in [-1, 1]; row 0 is the lowest frequency.
 
-        A wave of another length than `samples` gives another number of frames; its last one is filled with zeros.
+        A wave whose length is not `samples` gives a different number of frames; the last frame is zero-padded.
         """
 
     @abstractmethod
@@ -107,25 +119,26 @@ class Codec(ABC):
         phase_start: PhaseStart = "auto",
         refine_iter: int = 0,
     ) -> Wave:
-        """[C, bins, frames] -> wave; also a batch [N, C, bins, frames] -> [N, ...]. The same seed, the same samples.
+        """[C, bins, frames] -> wave; a batch [N, C, bins, frames] -> [N, ...]. The same seed gives the same result.
 
         Args:
             array: values in [-1, 1]; values outside are clipped.
-            seed: of the first phases, where the array holds none.
-            griffin_lim_iter: steps in search of the phases, where the array holds none.
-            device: where that search runs.
-            phase_start: the phases it starts from: ``auto``, those the array holds or else ``pghi``; ``pghi``
-                (phase-gradient heap integration, from the magnitudes) or ``random``, even where the array holds phases
-                as well as magnitudes. Codecs without magnitudes do not read it.
-            refine_iter: Griffin-Lim steps from the phases that the array holds next to magnitudes; they make phases of
-                a generated array fit its magnitudes.
+            seed: random seed of the initial phases, for arrays without phases.
+            griffin_lim_iter: Griffin-Lim iterations that reconstruct the phases, for arrays without phases.
+            device: device that runs the reconstruction.
+            phase_start: initial phases: ``auto`` uses the array's phases if it has any, else ``pghi``; ``pghi``
+                (phase-gradient heap integration) and ``random`` use only the magnitudes, even if the array also has
+                phases. Codecs without magnitudes ignore this argument.
+            refine_iter: Griffin-Lim iterations that start from the array's phases, for arrays that also have
+                magnitudes; they make the phases of a generated array consistent with its magnitudes.
         """
 
     def channel_kinds(self) -> tuple[str, ...]:
-        """The content of each of the C channels of an image, in terms the drawing code knows.
+        """The kind of content of each of the C channels of an image, by the names that the drawing code uses.
 
-        ``magnitude``, from silence to the loudest; ``phase step``, over pi and so cyclic; ``real`` and ``imaginary``,
-        around 0; or ``value``, any other. The channels of a wave follow each other, each with all its kinds.
+        ``magnitude`` ranges from silence to the loudest value; ``phase step`` is divided by pi and therefore cyclic;
+        ``real`` and ``imaginary`` are centred on 0; ``value`` is anything else. For a wave of several channels, all
+        kinds of the first channel come before those of the next.
         """
         return ("value",) * self.shape[0]
 
@@ -134,7 +147,7 @@ class Codec(ABC):
         return None
 
     def time_range(self) -> tuple[float, float]:
-        """Seconds at the left and at the right edge of an image, 0 where the wave starts."""
+        """Seconds at the left and right edges of an image; the wave starts at 0."""
         return 0.0, self.samples / self.sample_rate
 
     def clipped_share(self, wave: Wave) -> float:
@@ -151,6 +164,10 @@ class Codec(ABC):
             raise ValueError(f"codec {self.name} has not been fitted: call fit with the waves first")
         return self.statistics[name]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Name, parameters and statistics as plain values. `audio.codec_from_state` reads it."""
+    def encoding(self) -> dict[str, Any]:
+        """The parameters of the encoding as plain values: name, parameters and statistics."""
         return {"name": self.name, "parameters": dict(self.parameters), "statistics": dict(self.statistics)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """`encoding`, and ``start_db`` if it is known; `audio.codec_from_state` reads it."""
+        return self.encoding() | ({} if self.start_db is None else {"start_db": self.start_db})

@@ -12,21 +12,21 @@ from pggan_framework.audio.spectral import SpectralCodec
 from pggan_framework.registry import register
 
 KNEE = 1e3
-"""60 dB: a flatter curve than that of magnitudes, so that float16 still keeps 65 dB of the wave."""
+"""60 dB: the curve is flatter than for magnitudes, so that float16 images still reproduce the wave to 65 dB."""
 
 
 @register("codec", "complex")
 class ComplexCodec(SpectralCodec):
-    """sign(x) log(1 + k |x|) of the spectrum's real and imaginary parts, two channels per wave channel; exact.
+    """sign(x) log(1 + k |x|) of the spectrum's real and imaginary parts, two channels per wave channel; invertible.
 
-    0 in the image is silence. The Nyquist bin is omitted, which costs recordings about -90 dB.
+    0 in the image is silence. The Nyquist bin is omitted, which causes an error of about -90 dB in recordings.
 
     Args:
         sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples per frame, at most n_fft / 2.
-        frames: columns of an image (default: n_fft / 2, a square).
-        channels: channels of a wave.
+        hop_length: number of samples between frames, at most n_fft / 2.
+        frames: number of columns of an image (default: n_fft / 2, a square).
+        channels: number of channels of a wave.
         margin: silent frames at each end that decoding discards (default: 0).
     """
 
@@ -34,11 +34,11 @@ class ComplexCodec(SpectralCodec):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """[2 * channels, n_fft / 2, frames]: real, imaginary; of the next channel the same."""
+        """[2 * channels, n_fft / 2, frames]: real and imaginary parts of the first channel, then of the next."""
         return 2 * self.channels, self.n_fft // 2, self.frames
 
     def channel_kinds(self) -> tuple[str, ...]:
-        """Both parts, for each channel of the wave."""
+        """Real and imaginary parts, for each channel of the wave."""
         return ("real", "imaginary") * self.channels
 
     def _values(self, wave: Wave) -> NDArray[np.float64]:
@@ -46,7 +46,10 @@ class ComplexCodec(SpectralCodec):
         return np.stack([spectrum.real, spectrum.imag], axis=1)
 
     def encode(self, wave: Wave) -> NDArray[np.float32]:
-        """[T] or [channels, T] -> [2 * channels, n_fft / 2, frames] in [-1, 1]; any T, the last hop zero-filled."""
+        """[T] or [channels, T] -> [2 * channels, n_fft / 2, frames] in [-1, 1]; T may have any value.
+
+        The last hop is zero-padded.
+        """
         values = compress(self._values(wave), self.statistic("peak"), KNEE)
         return values.reshape(-1, *values.shape[2:]).astype(np.float32)
 
@@ -59,7 +62,7 @@ class ComplexCodec(SpectralCodec):
         phase_start: PhaseStart = "auto",
         refine_iter: int = 0,
     ) -> Wave:
-        """[2 * channels, n_fft / 2, frames] or a batch -> [T], [channels, T], or [N, ...]: the inverse transform."""
+        """Invert the transform: [2 * channels, n_fft / 2, frames] or a batch -> [T], [channels, T], or [N, ...]."""
         batch = expand(as_batch(array, *self.shape[:2], nothing=0.0), self.statistic("peak"), KNEE)
         spectra = batch[:, 0::2] + 1j * batch[:, 1::2]
         return as_waves(self._signals(spectra, device), np.ndim(array) == 4)

@@ -1,4 +1,4 @@
-"""Containers whose headers are wrong about what they hold, as the parts that libsndfile reads in full."""
+"""Containers with wrong headers, split into parts that libsndfile reads completely."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import mmap
 import os
 import struct
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import IO
+from io import FileIO
+from typing import TypeAlias
 
 from pggan_framework.audio import mp3
 from pggan_framework.audio.splice import Segment, patched
 
 HEAD = 4096
-"""Bytes at a file's beginning that show what it is."""
-_WHOLE_OGG = 1 << 20
-"""Bytes up to which an ogg file is read page by page; of larger ones a few places are looked at first."""
+"""Number of bytes at the start of a file that identify its kind."""
+_SMALL = 1 << 20
+"""Largest size in bytes of a file that is read, not mapped, and of an ogg file whose pages are all checked at once; in
+larger ogg files, a few places are checked first."""
+Bytes: TypeAlias = bytes | mmap.mmap
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is read that libsndfile would read wrongly, or not at all.
+    """How to read a file that libsndfile would read incorrectly or not at all.
 
     Args:
-        pieces: one after another; each is a complete stream, given as the parts of the file that it is made of.
-        remark: what is wrong with the file, in words.
-        samples: samples a channel of each piece, where they are known without opening it.
+        pieces: consecutive complete streams; each is given as the parts of the file that form it.
+        remark: description of the defect of the file.
+        samples: number of samples per channel of each piece, if known without opening the piece.
     """
 
     pieces: tuple[Sequence[Segment], ...]
@@ -34,85 +36,83 @@ class Layout:
     samples: int | None = None
 
 
-def find_layout(path: str, head: bytes, size: int) -> Layout | None:
-    """The layout of a file whose header cannot be taken unchanged; None where it can, or nothing is known of its kind.
+def find_layout(file: FileIO, head: bytes, size: int) -> Layout | None:
+    """The layout of a file whose header is wrong; None if the header is right or the format is unknown.
 
     Args:
-        path: the file.
-        head: its first `HEAD` bytes.
-        size: its bytes.
+        file: open file.
+        head: first `HEAD` bytes of the file.
+        size: size of the file in bytes.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if the file cannot be read.
     """
     if size < 4:
         return None
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return _wav(path, head, size)
+        return _wav(file, head, size)
     if head[:4] == b".snd" and head[8:12] == bytes(4) and size > 24:
         return Layout((patched([(8, b"\xff" * 4)], size),), "its header says that it is empty")
     if head[:4] == b"OggS":
-        return _mapped(path, _ogg)
+        return _searched(file, size, _ogg)
     if (
         head[:3] == b"ID3"
         or mp3.parse(head[:4])
-        or (os.path.splitext(path)[1].lower() in (".mp3", ".mp2", ".mpga") and _no_kind(head))
+        or (os.path.splitext(str(file.name))[1].lower() in (".mp3", ".mp2", ".mpga") and _no_kind(head))
     ):
-        return None if _is_trusted_mp3(path, head, size) else _mapped(path, _mp3)
+        return None if _is_trusted_mp3(file, head, size) else _searched(file, size, _mp3)
     return None
 
 
 def _no_kind(head: bytes) -> bool:
-    """Whether the beginning is that of no other container: an mp3 file may begin with anything."""
-    return head[:4] not in (b"fLaC", b"FORM", b"RF64", b"caff", b"riff") and head[4:8] != b"ftyp"
+    """True if the file does not begin like any other container; an mp3 file may begin with any bytes."""
+    return head[:4] not in (b"fLaC", b"FORM", b"RF64", b"RIFF", b"OggS", b"caff", b"riff") and head[4:8] != b"ftyp"
 
 
-def _is_trusted_mp3(path: str, head: bytes, size: int) -> bool:
-    """Whether an mp3 file begins with a frame that is to be believed: so most do, and need not be mapped."""
+def _is_trusted_mp3(file: FileIO, head: bytes, size: int) -> bool:
+    """True if an mp3 file begins with a trusted frame; most files do, and need not be mapped."""
     if mp3.parse(head[:4]) is None:
         return False
-    with open(path, "rb", buffering=0) as file:
-        file.seek(max(size - mp3.TAIL, 0))
-        return mp3.is_trusted(head, 0, file.read(mp3.TAIL), size)
+    file.seek(max(size - mp3.TAIL, 0))
+    return mp3.is_trusted(head, 0, file.read(mp3.TAIL), size)
 
 
-def _mapped(path: str, find: Callable[[mmap.mmap], Layout | None]) -> Layout | None:
-    with open(path, "rb", buffering=0) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+def _searched(file: FileIO, size: int, find: Callable[[Bytes], Layout | None]) -> Layout | None:
+    if size <= _SMALL:  # reading it takes half as long as mapping it
+        file.seek(0)
+        return find(file.read())
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return find(data)
 
 
-def _wav(path: str, head: bytes, size: int) -> Layout | None:
-    """Sizes of 0, of streams that never ended, or too small: the samples then reach to the end of the file."""
+def _wav(file: FileIO, head: bytes, size: int) -> Layout | None:
+    """Handle data sizes that are too small, or 0 in unfinished streams, by reading samples to the end of the file."""
+
+    def look(place: int) -> bytes:
+        """Return eight bytes, from `head` if it contains them, otherwise from the file."""
+        if place + 8 <= len(head):
+            return head[place : place + 8]
+        file.seek(place)
+        return file.read(8)
+
     at = 12
-    with ExitStack() as stack:
-        file: IO[bytes] | None = None
-
-        def look(place: int) -> bytes:
-            """Eight bytes; the file is opened only for what is not in `head`."""
-            nonlocal file
-            if place + 8 <= len(head):
-                return head[place : place + 8]
-            file = file or stack.enter_context(open(path, "rb"))
-            file.seek(place)
-            return file.read(8)
-
-        while at + 8 <= size:
-            chunk = look(at)
-            (length,) = struct.unpack("<I", chunk[4:])
-            if chunk[:4] == b"data":
-                break
-            if not _is_name(chunk[:4]):
-                return None
-            at += 8 + length + length % 2
-        else:
+    while at + 8 <= size:
+        chunk = look(at)
+        (length,) = struct.unpack("<I", chunk[4:])
+        if chunk[:4] == b"data":
+            break
+        if not _is_name(chunk[:4]):
             return None
-        end = at + 8 + length
-        if end >= size or at + 8 == size:
-            return None  # libsndfile itself reads what there is
-        # Programs pad odd sizes, or do not.
-        ends = _is_chunk(look(end + length % 2), size - end - length % 2) or _is_chunk(look(end), size - end)
-        if ends or size - end < 8:
-            return None
+        at += 8 + length + length % 2
+    else:
+        return None
+    end = at + 8 + length
+    if end >= size or at + 8 == size:
+        return None  # libsndfile itself reads the existing samples
+    # Some programs pad odd sizes, others do not.
+    ends = _is_chunk(look(end + length % 2), size - end - length % 2) or _is_chunk(look(end), size - end)
+    if ends or size - end < 8:
+        return None
     length = min(size - at - 8, 0xFFFFFFFE)
     said = f"its header says that its samples are {end - at - 8} bytes, {size - at - 8} follow"
     riff = struct.pack("<I", min(size - 8, 0xFFFFFFFE))
@@ -124,16 +124,19 @@ def _is_name(name: bytes) -> bool:
 
 
 def _is_chunk(head: bytes, left: int) -> bool:
-    """Whether these are the name and the size of a chunk that ends with the file at the latest, or nothing at all."""
+    """True if these bytes are the name and size of a chunk that ends within the file, or if there are no bytes."""
     if not head.strip(b"\0"):
         return left <= 1 or not head
     return len(head) == 8 and _is_name(head[:4]) and 8 + struct.unpack("<I", head[4:])[0] <= left + 1
 
 
-def _mp3(data: mmap.mmap) -> Layout | None:
+def _mp3(data: Bytes) -> Layout | None:
     start = 0
     while size := mp3.tag_size(data, start):
         start += size
+    if start and not _no_kind(data[start : start + 12]):
+        # In some of these files, libsndfile counts offsets from before the tag; it rejects the other files.
+        return Layout((((start, len(data) - start),),), "")
     first = mp3.first_frame(data, start)
     if first is None or (first == start and mp3.is_trusted(data, first, data[-mp3.TAIL :], len(data))):
         return None
@@ -150,8 +153,8 @@ def _mp3(data: mmap.mmap) -> Layout | None:
     return Layout((found.spliced(),), remark, None if found.kind[1] == 3 else found.samples)
 
 
-def _ogg(data: mmap.mmap) -> Layout | None:
-    if len(data) > _WHOLE_OGG and _looks_whole(data):
+def _ogg(data: Bytes) -> Layout | None:
+    if len(data) > _SMALL and _looks_whole(data):
         return None
     streams = _streams(data)
     skipped = len(data) - sum(size for stream in streams for _, size in stream)
@@ -161,8 +164,8 @@ def _ogg(data: mmap.mmap) -> Layout | None:
     return Layout(tuple(streams), several or f"{skipped} bytes of it are not sound")
 
 
-def _looks_whole(data: mmap.mmap) -> bool:
-    """Whether positions rise from a quarter of the file to its last page, in one stream: so it is not several."""
+def _looks_whole(data: Bytes) -> bool:
+    """True if positions rise from a quarter of the file to its last page, so the file has a single stream."""
     serial, before = data[14:18], 0
     for place in (len(data) // 4, len(data) // 2, 3 * len(data) // 4, None):
         at = data.rfind(b"OggS") if place is None else data.find(b"OggS", place)
@@ -175,14 +178,14 @@ def _looks_whole(data: mmap.mmap) -> bool:
     return at + _page_size(data, at) == len(data)
 
 
-def _page_size(data: mmap.mmap, at: int) -> int:
-    """Bytes of the page that begins at `at`; beyond the file where it is cut."""
+def _page_size(data: Bytes, at: int) -> int:
+    """Size in bytes of the page at `at`, which extends beyond the end if the file is truncated."""
     lacing = data[at + 27 : at + 27 + data[at + 26]]
     return 27 + data[at + 26] + sum(lacing)
 
 
-def _streams(data: mmap.mmap) -> list[list[tuple[int, int]]]:
-    """The complete pages of an ogg file, cut where a new stream begins after the pages of an earlier one."""
+def _streams(data: Bytes) -> list[list[tuple[int, int]]]:
+    """The complete pages of an ogg file, split where a new stream begins after an earlier stream."""
     streams: list[list[tuple[int, int]]] = []
     beginning, at = False, 0
     while 0 <= at <= len(data) - 27:

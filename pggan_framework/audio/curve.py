@@ -1,4 +1,4 @@
-"""The logarithmic curve between linear values and those of an image."""
+"""The logarithmic curve between linear values and image values."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 
 def compress(values: NDArray[Any], peak: float, knee: float) -> NDArray[np.float64]:
-    """sign(x) log(1 + knee |x| / peak) / log(1 + knee): -peak..peak becomes -1..1, 0 stays 0, what is beyond is held.
+    """sign(x) log(1 + knee |x| / peak) / log(1 + knee): -peak..peak becomes -1..1, 0 stays 0; clips the rest.
 
-    `knee` is the peak over the value where the curve turns linear.
+    `knee` is the ratio of the peak to the value at which the curve becomes linear.
     """
-    # In place, since this is called for every value of every image.
+    # In place, since this runs for every value of every image.
     curved: NDArray[np.float64] = np.abs(values)
     curved *= knee / peak
-    # log, not log1p, which numpy does not vectorise: what it loses is 1e-16 of the range, and 0 is exact.
+    # numpy does not vectorize log1p; log loses 1e-16 of the range, and 0 stays exact.
     curved += 1.0
     np.log(curved, out=curved)
     curved /= np.log(1.0 + knee)
@@ -27,6 +27,6 @@ def compress(values: NDArray[Any], peak: float, knee: float) -> NDArray[np.float
 
 
 def expand(values: NDArray[Any], peak: float, knee: float) -> NDArray[np.float64]:
-    """The inverse of `compress`, exactly."""
+    """The exact inverse of `compress`."""
     linear: NDArray[np.float64] = np.sign(values) * np.expm1(np.abs(values) * np.log1p(knee)) * (peak / knee)
     return linear

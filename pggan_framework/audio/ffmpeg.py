@@ -1,4 +1,4 @@
-"""Sound in containers that libsndfile does not read (m4a, aac, wma, webm ...), decoded by a program ffmpeg."""
+"""Sound in containers that libsndfile does not read (m4a, aac, wma, webm ...), decoded by an ffmpeg program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 HINT = "it needs ffmpeg: install it, or pip install imageio-ffmpeg"
 SECONDS = 600
-"""Time after which a decoder is ended, whatever it is doing."""
+"""Seconds after which a decoder is killed in any state."""
 _SIGNATURES = (
     (4, b"ftyp", "m4a"),
     (0, b"\x1aE\xdf\xa3", "webm or mka"),
@@ -29,11 +29,12 @@ _SIGNATURES = (
     (0, b"OggS", "ogg"),
     (0, b"RIFF", "wav"),
 )
-"""Offset, bytes there, and the name of the kind. Nothing else is given to ffmpeg, which finds sound in any noise."""
+"""Offset, bytes at the offset, and name of each kind. Other files are not passed to ffmpeg, which finds sound in noise.
+"""
 
 
 def kind_of(head: bytes) -> str | None:
-    """The kind of a file that begins so, where ffmpeg reads it."""
+    """The kind of a file with these first bytes, if ffmpeg reads it."""
     for offset, signature, name in _SIGNATURES:
         if head[offset : offset + len(signature)] == signature:
             return name
@@ -43,7 +44,7 @@ def kind_of(head: bytes) -> str | None:
 
 @cache
 def find_program() -> str | None:
-    """Path of an ffmpeg: an installed one, or that of the package imageio-ffmpeg; None where there is neither."""
+    """Path of an installed ffmpeg, or of the ffmpeg in the package imageio-ffmpeg; None if there is neither."""
     if found := shutil.which("ffmpeg"):
         return found
     try:
@@ -55,13 +56,13 @@ def find_program() -> str | None:
 
 
 class FfmpegSound:
-    """The first sound stream of a file from its beginning on, as `soundfile.SoundFile` gives it.
+    """The first sound stream of a file, from its beginning, with the interface of `soundfile.SoundFile`.
 
     Args:
-        path: the file.
+        path: path of the file.
 
     Raises:
-        OSError: if there is no ffmpeg, or it finds no sound in the file; with the reason.
+        OSError: if there is no ffmpeg, or it finds no sound in the file; the message contains the reason.
     """
 
     def __init__(self, path: str) -> None:
@@ -69,7 +70,7 @@ class FfmpegSound:
         if program is None:
             raise OSError(HINT)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        # Files can name other files and addresses to read; only this one is opened.
+        # Files can refer to other files and addresses; only this file is opened.
         command = [program, "-nostdin", "-v", "error", "-threads", "1", "-protocol_whitelist", "file"]
         command += ["-i", f"file:{path}", "-map", "0:a:0", "-f", "wav", "-c:a", "pcm_f32le", "-bitexact", "-"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._errors)
@@ -80,14 +81,14 @@ class FfmpegSound:
         self._read_header(path)
 
     def read(self, frames: int, dtype: str = "float32", always_2d: bool = True) -> NDArray[np.float32]:
-        """The next samples, [frames, channels], fewer at the end."""
+        """Read the next samples, [frames, channels]; fewer at the end."""
         assert self._process.stdout is not None
         data = self._process.stdout.read(frames * 4 * self.channels)
         whole = len(data) // (4 * self.channels)
         return np.frombuffer(data, "<f4", whole * self.channels).reshape(whole, self.channels)
 
     def close(self) -> None:
-        """End the decoder."""
+        """Stop the decoder."""
         self._timer.cancel()
         self._process.kill()
         assert self._process.stdout is not None
@@ -106,7 +107,7 @@ class FfmpegSound:
             self.close()
 
     def _read_header(self, path: str) -> None:
-        """Read the wav header up to the samples: the size there is unknown to ffmpeg, too."""
+        """Read the wav header that ffmpeg writes, up to the samples; ffmpeg does not know their size in advance."""
         assert self._process.stdout is not None
         head = self._process.stdout.read(12)
         while len(chunk := self._process.stdout.read(8)) == 8 and chunk[:4] != b"data":
@@ -120,7 +121,7 @@ class FfmpegSound:
             self._process.wait()
             self._errors.seek(0)
             lines = self._errors.read().decode(errors="replace").strip().splitlines()
-            # Lines begin with the part that speaks and its address, the last one with the path.
+            # Lines begin with the reporting component and its address; the last line begins with the path.
             reason = (
                 re.sub(r"^\[[^\]]*\] ", "", lines[0]).removeprefix(f"file:{path}: ") if lines else "it finds no sound"
             )

@@ -1,7 +1,7 @@
-"""Exact stretches of files in which one cannot jump: they are read forwards only.
+"""Read exact segments of files that do not support exact seeking, by reading only forwards.
 
-libsndfile jumps in an mp3 file of variable bit rate by the coarse table of its header and lands up to seconds off.
-soundfile's ``read`` jumps too, after every block, to where the next one should be.
+In an mp3 file of variable bit rate, libsndfile seeks by the coarse table in the header and can miss by seconds.
+soundfile's ``read`` also seeks after every block, to the expected start of the next block.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ from numpy.typing import NDArray
 
 from pggan_framework.audio.ffmpeg import FfmpegSound
 from pggan_framework.audio.splice import Segment, Splice
+from pggan_framework.storage.names import libsndfile_path
 
 if TYPE_CHECKING:
     import soundfile
 
 STEP = 1 << 18
-"""Samples a channel that are skipped at a time."""
+"""Number of samples per channel that are skipped at a time."""
 FINE = 64
-"""Samples a channel that are read at a time near the place where a file breaks off; then one by one."""
+"""Number of samples per channel that are read at a time near the end of a truncated file, before single samples."""
 FORWARDS = ("MP3", "MPEG")
-"""Formats in which libsndfile does not find a place exactly."""
+"""Formats in which libsndfile does not seek exactly."""
 GRACE_SECONDS = 60.0
-"""Time that a file may take beyond that which it sounds."""
+"""Seconds that reading a file may take in addition to its duration."""
 
 
 class Source(NamedTuple):
-    """What is opened to read a file.
+    """Describes how to open a file for reading.
 
     Args:
-        path: the file.
-        pieces: the complete streams in it, one after another, as parts of the file; empty where it is one unchanged.
-        decoder: what reads it.
+        path: path of the file.
+        pieces: consecutive complete streams in the file, as parts of it; empty to read the file unchanged.
+        decoder: library or program that reads the file.
     """
 
     path: str
@@ -46,18 +47,18 @@ class Source(NamedTuple):
     decoder: Literal["libsndfile", "ffmpeg"] = "libsndfile"
 
     def open(self, piece: int = 0) -> Any:
-        """Open one piece, as a file whose ``read`` only continues, block by block.
+        """Open one piece as a file whose ``read`` never seeks and reads block by block.
 
         Raises:
-            soundfile.SoundFileError, OSError: if it cannot be read.
+            soundfile.SoundFileError, OSError: if the piece cannot be read.
         """
         if self.decoder == "ffmpeg":
             return FfmpegSound(self.path)
         return _forwards()(self.target(piece))
 
-    def target(self, piece: int = 0) -> str | Splice:
-        """What libsndfile is to open: the file, or the parts of it that make one piece."""
-        return Splice(self.path, self.pieces[piece]) if self.pieces else self.path
+    def target(self, piece: int = 0) -> str | bytes | Splice:
+        """The input of libsndfile: the file, or the parts of it that form one piece."""
+        return Splice(self.path, self.pieces[piece]) if self.pieces else libsndfile_path(self.path)
 
 
 @cache
@@ -72,14 +73,14 @@ def _forwards() -> type[soundfile.SoundFile]:
 
 
 class Stream:
-    """Reads a file from its beginning, or from a place in it, to its true end; damage ends it too.
+    """Reads a file from its beginning, or from a sample in it, to its true end or the first damage.
 
     Args:
-        source: the file.
-        first: sample to begin with; only for files of one piece that libsndfile reads.
+        source: file to read.
+        first: first sample to read; only for files of one piece that libsndfile reads.
 
     Raises:
-        soundfile.SoundFileError, OSError: if it cannot be opened, or is shorter.
+        soundfile.SoundFileError, OSError: if the file cannot be opened, or ends before `first`.
     """
 
     def __init__(self, source: Source, first: int = 0) -> None:
@@ -89,18 +90,18 @@ class Stream:
             self._sound.seek(first)
         self._begun = time.monotonic()
         self.fault: Exception | None = None
-        """What ended it, other than its end."""
+        """The error that ended the stream early, if any."""
 
     @property
     def channels(self) -> int:
-        """How many channels it has."""
+        """The number of channels."""
         return int(self._sound.channels)
 
     def read(self, frames: int) -> NDArray[np.float32]:
-        """The next samples, [n, channels], fewer than `frames` only where it ends.
+        """Read the next samples, [n, channels]; fewer than `frames` only at the end.
 
         Raises:
-            OSError: if it takes much longer than it sounds.
+            OSError: if reading takes much longer than the duration of the sound.
         """
         block = self._next(frames)
         while len(block) < frames and self.fault is None and self._piece + 1 < len(self._source.pieces):
@@ -133,12 +134,12 @@ class Stream:
         return block
 
     def _salvage(self, frames: int) -> NDArray[np.float32]:
-        """What comes before the damage in a block that could not be read, a little at a time."""
+        """Read the samples before the damage in an unreadable block, a few at a time."""
         import soundfile
 
         found: list[NDArray[np.float32]] = []
         start, count = self._at, 0
-        # Only a place that can be found exactly can be gone to again.
+        # Reopening is possible only at a position that can be found exactly.
         if start and (self._piece or self._source.decoder != "libsndfile" or self._sound.format in FORWARDS):
             return np.zeros((0, self.channels), np.float32)
         for step in (FINE, 1):
@@ -155,10 +156,10 @@ class Stream:
 
 
 class ForwardReader:
-    """Reads stretches of one file; the next one costs little if it starts no earlier than the last one did.
+    """Reads segments of one file; a read is fast if it starts no earlier than the previous read.
 
     Args:
-        open_stream: opens it at its beginning.
+        open_stream: function that opens the file at its beginning.
     """
 
     def __init__(self, open_stream: Callable[[], Stream]) -> None:
@@ -168,7 +169,7 @@ class ForwardReader:
         self._block: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
 
     def read(self, first: int, last: int) -> NDArray[np.float32]:
-        """Samples `first` to `last` at most, [n, channels]; the last stretch is kept, since slices can overlap."""
+        """Read samples `first` to at most `last`, [n, channels]; the last read is cached, since slices can overlap."""
         if self._stream is None or first < self._first:
             self._stream = self._open()
             self._first, self._block = 0, np.zeros((0, self._stream.channels), dtype=np.float32)
@@ -181,7 +182,8 @@ class ForwardReader:
             self._first, self._block = end, self._block[:0]
         known = self._block[first - self._first :]
         if len(known) < last - first:
-            known = np.concatenate([known, self._stream.read(last - first - len(known))])
+            more = self._stream.read(last - first - len(known))
+            known = np.concatenate([known, more]) if len(known) else more
         if end >= first:
             self._first, self._block = first, known
         return known[: last - first]
@@ -191,12 +193,12 @@ _open = threading.local()
 
 
 def read_forwards(source: Source, first: int, last: int) -> NDArray[np.float32]:
-    """Samples `first` to `last` of a file at most, [n, channels], exactly those that reading it whole gives.
+    """Read samples `first` to at most `last`, [n, channels]; a read of the complete file gives identical samples.
 
-    Each thread of each process keeps its last file open.
+    Each thread of each process leaves its last file open.
 
     Raises:
-        soundfile.SoundFileError, OSError: if it cannot be read.
+        soundfile.SoundFileError, OSError: if the file cannot be read.
     """
     state = os.stat(source.path)
     key = (os.getpid(), source, state.st_mtime_ns, state.st_size)
@@ -206,5 +208,5 @@ def read_forwards(source: Source, first: int, last: int) -> NDArray[np.float32]:
     try:
         return reader.read(first, last)
     except Exception:
-        _open.key = None
+        _open.key = None  # a reader that failed midway is not used again
         raise

@@ -1,4 +1,4 @@
-"""A signal from the magnitudes of its short-time spectrum alone: fast Griffin-Lim, in torch, on any device."""
+"""Reconstruct a signal from short-time magnitudes alone: fast Griffin-Lim in torch, on any device."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from torch import Tensor
 from pggan_framework.audio.stft import edges, hann
 
 MOMENTUM = 0.99
-"""Acceleration alpha; Perraudin et al. 2013 find 0.99 best."""
+"""Acceleration alpha; Perraudin et al. 2013 recommend 0.99."""
 SETTLING = 1.1, 1.25
-"""beta and gamma of Nenov et al., chosen by measurement: at 32 steps 1 dB better than momentum alone, in the mean over
-kinds of sound, but they come to rest early, wherever they are."""
+"""beta and gamma of Nenov et al., chosen by measurement. At 32 steps they are 1 dB better than momentum alone, averaged
+over kinds of sound, but the search then converges early, even to a poor solution.
+"""
 EXPLORING = 0.0, 1.0
-"""Momentum alone: slower, and it continues moving, out of places where drums would stay for any number of steps."""
+"""Momentum alone is slower, but it leaves poor solutions, where drums would otherwise stay for any number of steps."""
 SETTLING_STEPS = 64
-"""Steps at the end that settle; those before explore."""
+"""Number of steps at the end that converge; earlier steps explore."""
 QUIETEST = 1e-10
-"""Energy of the quietest frame that `frame_gains` distinguishes, over the loudest: -100 dB."""
+"""Smallest frame energy that `frame_gains` distinguishes, relative to the energy of the loudest frame: -100 dB."""
 EARLY_GAIN, LATE_GAIN = 1.0, 0.75
-"""Powers of `frame_gains`: the first makes attacks sharp, the second then fits the loud frames."""
+"""Powers of `frame_gains`: the first sharpens attacks, the second then fits the loud frames."""
 LOUDEST_STEP = 30.0
-"""Most that one step amplifies a bin by, where only bands of bins are known."""
+"""Largest factor by which one step amplifies a bin if only bands of bins are known."""
 COARSE = 8
-"""Windows that overlap this often are twice as many as a search needs: half of them still overlap by three quarters."""
+"""Overlap at which a search needs only every second window, since these windows still overlap by three quarters."""
 
 
 class TorchStft:
@@ -35,13 +36,13 @@ class TorchStft:
 
     Args:
         n_fft: window length in samples.
-        hop_length: samples from frame to frame.
-        frames: how many frames; the signals have ``frames * hop_length`` samples.
-        device: where the tensors are.
-        every: take the first of each so many frames and leave the others out; ``every * hop_length`` is at most
-            n_fft / 4 unless `every` is 1.
-        gains: [N, frames], how much each frame counts where frames overlap; by default all count the same. Spectra
-            given to `inverse` must be multiplied by them already.
+        hop_length: number of samples between frames.
+        frames: number of frames; the signals have ``frames * hop_length`` samples.
+        device: device of the tensors.
+        every: use only the first of each group of this many frames; ``every * hop_length`` is at most n_fft / 4 unless
+            `every` is 1.
+        gains: weight of each frame where frames overlap, [N, frames] (default: equal weights). Spectra passed to
+        `inverse` must already be multiplied by their weights.
     """
 
     def __init__(
@@ -64,13 +65,13 @@ class TorchStft:
         self.weight = squares.reciprocal().to(device, torch.float32)
 
     def _overlap_add(self, frames: Tensor, window: Tensor) -> Tensor:
-        """[N, frames, n_fft] -> [N, T]: each frame times the window, added at its place; no zeros at both ends."""
+        """Overlap-add windowed frames, [N, frames, n_fft] -> [N, T], without the zeros at both ends."""
         parts = -(-self.n_fft // self.hop_length)
         if missing := parts * self.hop_length - self.n_fft:
             frames, window = F.pad(frames, (0, missing)), F.pad(window, (0, missing))
         hops = frames.reshape(len(frames), self.frames, parts, self.hop_length)
         total = frames.new_zeros(len(frames), self.frames + parts - 1, self.hop_length)
-        # A hop's worth of all frames at a time: long runs of memory, where torch's fold takes single samples.
+        # Adding one hop of all frames at a time accesses long runs of memory; torch's fold accesses single samples.
         for part, piece in enumerate(window.reshape(parts, self.hop_length)):
             total[:, part : part + self.frames].addcmul_(hops[:, :, part], piece)
         return total.flatten(1)[:, self.before : self.before + self.samples]
@@ -82,12 +83,12 @@ class TorchStft:
         return spectra
 
     def inverse(self, spectra: Tensor) -> Tensor:
-        """The signals [N, T] whose spectra are nearest to the given ones (Griffin and Lim 1984)."""
+        """The signals [N, T] whose spectra are nearest to the given spectra (Griffin and Lim 1984)."""
         return self._overlap_add(torch.fft.irfft(spectra, n=self.n_fft), self.window) * self.weight
 
 
 class _Projection:
-    """One step of Griffin-Lim: the signals nearest to the phases of the given ones and to the target magnitudes."""
+    """One Griffin-Lim step: find the signals nearest to the target magnitudes with the phases of the given signals."""
 
     def __init__(
         self, target: Tensor, n_fft: int, hop_length: int, silent: int = 0, every: int = 1, power: float = 0.0
@@ -95,18 +96,18 @@ class _Projection:
         chosen = target[:, ::every]
         gains = frame_gains(chosen, power) if power else None
         self.transform, self.every = TorchStft(n_fft, hop_length, target.shape[1], target.device, every, gains), every
-        # As complex numbers: torch multiplies two complex arrays several times faster than a complex and a real one.
+        # Complex, since torch multiplies two complex arrays several times faster than a complex and a real array.
         self.target = (chosen if gains is None else chosen * gains[..., None]).to(torch.complex64)
         self.silent = silent
 
     def start(self, phases: Tensor) -> Tensor:
-        """Signals [N, T] from first phases [N or 1, frames, n_fft / 2 + 1], counted over all frames."""
+        """Signals [N, T] from initial phases [N or 1, frames, n_fft / 2 + 1] of all frames."""
         chosen = phases[:, :: self.every]
         spectra = torch.polar(torch.ones_like(chosen), chosen).to(self.target.device)
         return self._supported(self.transform.inverse(self.target * spectra))
 
     def _supported(self, signals: Tensor) -> Tensor:
-        """Signals [N, T] with silence where the target is known to have none but it, in place."""
+        """Set signals [N, T] to silence in place where the target is known to be silent."""
         if self.silent:
             signals[:, : self.silent] = 0
             signals[:, -self.silent :] = 0
@@ -115,22 +116,22 @@ class _Projection:
     def __call__(self, signals: Tensor) -> Tensor:
         """[N, T] -> [N, T]."""
         spectra = self.transform.forward(signals)
-        # spectra * target / |spectra|, in whole passes over memory. Pairs of real numbers, x^2 + y^2 and 0, become
-        # target / |spectra| and 0. Where nothing is left there is no phase either: 0 / tiny stays 0, so silence does.
+        # Compute spectra * target / |spectra| in full passes over memory. The pairs of real numbers (x^2 + y^2, 0)
+        # become (target / |spectra|, 0). A bin of 0 has no phase: 0 / tiny stays 0, so silence stays silence.
         scale = torch.conj_physical(spectra).mul_(spectra)
         torch.view_as_real(scale).clamp_(min=1e-32).rsqrt_().mul_(torch.view_as_real(self.target))
         return self._supported(self.transform.inverse(spectra.mul_(scale)))
 
 
 class _BandProjection(_Projection):
-    """The same where only bands of magnitudes are known: a step scales the signals' own spectra to these bands.
+    """A step for targets known only in bands: it scales the signals' own spectra to these bands.
 
-    Magnitudes found once from bands are among many that fit them, and rarely those of any signal. Here the signals
-    decide, within the bands, so that their bands end several times nearer to the target's.
+    Many magnitudes fit the same bands, and magnitudes computed once from bands rarely belong to any signal. Here, the
+    signals determine the magnitudes within the bands, so the result is several times nearer to the target bands.
 
     Args:
-        bands: [N, frames, bands], the target.
-        matrix: [bands, n_fft / 2 + 1], the weight of each bin in each band.
+        bands: target bands, [N, frames, bands].
+        matrix: weight of each bin in each band, [bands, n_fft / 2 + 1].
     """
 
     def __init__(
@@ -147,7 +148,7 @@ class _BandProjection(_Projection):
         super().__init__(target, n_fft, hop_length, silent, every, power)
         chosen = target[:, ::every]
         self.bands, self.into = bands[:, ::every], matrix.T.contiguous()
-        # A bin is scaled by the mean of what its bands want, by their weights there; a bin of no band is silent.
+        # A bin is scaled by the mean of its bands' scales, weighted by the matrix; a bin outside all bands is silent.
         self.back = matrix / matrix.sum(dim=0, keepdim=True).clamp(min=1e-9)
         self.gains = frame_gains(chosen, power)[..., None] if power else None
         self.least = 1e-9 * bands.amax(dim=(1, 2), keepdim=True) + 1e-30
@@ -161,10 +162,11 @@ class _BandProjection(_Projection):
 
 
 def frame_gains(magnitudes: Tensor, power: float) -> Tensor:
-    """[N, frames, bins] -> [N, frames]: (energy / that of the loudest frame) ** -power.
+    """Compute (energy / energy of the loudest frame) ** -power of each frame, [N, frames, bins] -> [N, frames].
 
-    Before an attack, a frame that only just reaches it and is quiet knows better what the samples are than the loud
-    frames that overlap it: an error of 1 % in these is louder than all of the quiet one, and is heard as a pre-echo.
+    Before an attack, a quiet frame that barely reaches the attack determines the samples better than the loud frames
+    that overlap it: an error of 1 % in the loud frames is louder than the quiet frame itself, and is heard as a
+    pre-echo.
     """
     energies = magnitudes.square().sum(dim=-1)
     relative = energies / energies.amax(dim=1, keepdim=True).clamp(min=1e-30)
@@ -186,20 +188,19 @@ def griffin_lim(
 
     Fast Griffin-Lim (Perraudin, Balazs and Soendergaard, "A fast Griffin-Lim algorithm", WASPAA 2013), with a second
     momentum and over-relaxation (Nenov, Nguyen, Balazs and Bot, "Faster than fast: accelerating the Griffin-Lim
-    algorithm"). Both move by differences of spectra of signals, so they are taken between the signals themselves,
-    which are several times smaller. What starts from random phases and has more than `SETTLING_STEPS` steps explores
-    with momentum alone until that many are left, unless windows overlap `COARSE` times, where at 100 steps it gains
-    nothing.
+    algorithm"). Both extrapolate by differences of consistent spectra, so the differences are computed between the
+    signals themselves, which are several times smaller. A search from random phases with more than `SETTLING_STEPS`
+    steps explores with momentum alone until that many steps are left, unless windows overlap `COARSE` times, in which
+    case exploring has no benefit at 100 steps.
 
-    The first phases are drawn on the CPU from `seed`, the same for every signal of the batch, so that what comes out of
-    one signal depends neither on its neighbours nor on the device's generator; or they are `phases`, shaped as
-    `magnitudes`, in radians. Where random phases are to settle and windows overlap `COARSE` times, the first five
-    eighths of the steps take every second frame: they cost half, and end as near to all magnitudes.
-    First phases that are given are refined in the least squares of frames weighted by `frame_gains`, strongly in the
-    first three quarters of the steps: 2 ms before an attack after silence, that is worth 5 to 15 dB.
-    T is ``frames * hop_length``. The first and the last `silent` samples are 0: each step also projects onto that.
-    Where `bands` [N, bands, frames] and their `matrix` [bands, n_fft / 2 + 1] are given, they are the target, and
-    `magnitudes`, which fit them, are only the start.
+    Initial phases are drawn on the CPU from `seed`, the same for every signal of the batch, so the result for a signal
+    depends neither on its neighbours nor on the device's random generator. Alternatively, they are `phases`, shaped
+    like `magnitudes`, in radians. With random phases and windows that overlap `COARSE` times, the first five eighths of
+    the steps use every second frame, which halves their cost and does not degrade the result. Given phases are refined
+    by least squares over frames weighted by `frame_gains`, strongly in the first three quarters of the steps: 2 ms
+    before an attack after silence, this gains 5 to 15 dB. T is ``frames * hop_length``. The first and last `silent`
+    samples are 0; each step also enforces this. If `bands` [N, bands, frames] and their `matrix` [bands, n_fft / 2 + 1]
+    are given, the bands are the target, and `magnitudes`, which must fit them, are only the initial values.
     """
     target = magnitudes.transpose(1, 2).to(torch.float32).contiguous()
     projection = _Projection

@@ -13,19 +13,20 @@ from pggan_framework.registry import register
 
 @register("codec", "ifmel")
 class IfMelCodec(IfCodec):
-    """`if` in mel bands: low partials get more rows, high ones fewer. For single notes only.
+    """The codec `if` in mel bands: low partials get more rows, high partials fewer. For single notes only.
 
-    Engel et al. 2019 (GANSynth) find it best on notes of instruments. A band's phase difference is the mean over its
-    bins, weighted by magnitude; where two partials meet in a band, as in chords, drums and speech, it is the phase of
-    neither. For these, decode with ``phase_start`` ``pghi`` or ``random``: from the magnitudes alone.
+    Engel et al. 2019 (GANSynth) report their best results on instrument notes with this representation. A band's phase
+    difference is the mean over its bins, weighted by magnitude. If two partials meet in a band, as in chords, drums and
+    speech, the mean does not match the phase of either; decode these sounds with ``phase_start`` ``pghi`` or
+    ``random``, from the magnitudes alone.
 
     Args:
         sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples per frame, at most n_fft / 2.
-        frames: columns of an image (default: 128, 4.1 s).
-        channels: channels of a wave.
-        mels: rows of an image, mel bands, at most n_fft (default: n_fft / 2).
+        hop_length: number of samples between frames, at most n_fft / 2.
+        frames: number of columns of an image (default: 128, 4.1 s).
+        channels: number of channels of a wave.
+        mels: number of rows of an image (mel bands), at most n_fft (default: n_fft / 2).
         margin: silent frames at each end that decoding discards (default: 0).
 
     Raises:
@@ -53,11 +54,11 @@ class IfMelCodec(IfCodec):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """[2 * channels, mels, frames]: magnitudes, differences of phase; of the next channel the same."""
+        """[2 * channels, mels, frames]: magnitudes and phase steps of the first channel, then of the next."""
         return 2 * self.channels, self.mels, self.frames
 
     def row_hz(self) -> NDArray[np.float64]:
-        """The middles of the bands, [mels]."""
+        """Centre frequencies of the bands in Hz, [mels]."""
         return mel_centres(self.sample_rate, self.mels)
 
     @property

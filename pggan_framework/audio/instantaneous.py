@@ -12,7 +12,7 @@ from pggan_framework.audio.spectral import SpectralCodec
 from pggan_framework.registry import register
 
 KNEE = 1e6
-"""120 dB: log(1 + k |S|) is GANSynth's log(|S| + 1e-6), to a scale and an offset, for a loudest magnitude of 1."""
+"""120 dB: for a loudest magnitude of 1, log(1 + k |S|) is GANSynth's log(|S| + 1e-6) up to scale and offset."""
 
 
 @register("codec", "if")
@@ -20,16 +20,16 @@ class IfCodec(SpectralCodec):
     """Log magnitudes and the phase step of each bin from frame to frame: two channels per wave channel.
 
     Engel et al., "GANSynth: adversarial neural audio synthesis", ICLR 2019. The loudest magnitude of the fitted data is
-    1 and silence -1. The second channel is the phase difference, wrapped to (-pi, pi], over pi; the first frame holds
-    the phase itself. 0 Hz is kept, the Nyquist bin is omitted. Decoding accumulates the differences in float64 and
-    inverts the transform: exact, except for the Nyquist bin.
+    1 and silence is -1. The second channel is the phase difference, wrapped to (-pi, pi] and divided by pi; the first
+    frame contains the phase itself. The bin at 0 Hz is included, the Nyquist bin is omitted. Decoding accumulates the
+    differences in float64 and inverts the transform, which is exact except for the Nyquist bin.
 
     Args:
         sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples per frame, at most n_fft / 2.
-        frames: columns of an image (default: 128, 4.1 s).
-        channels: channels of a wave.
+        hop_length: number of samples between frames, at most n_fft / 2.
+        frames: number of columns of an image (default: 128, 4.1 s).
+        channels: number of channels of a wave.
         margin: silent frames at each end that decoding discards (default: 0).
     """
 
@@ -48,20 +48,20 @@ class IfCodec(SpectralCodec):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """[2 * channels, n_fft / 2, frames]: magnitudes, differences of phase; of the next channel the same."""
+        """[2 * channels, n_fft / 2, frames]: magnitudes and phase steps of the first channel, then of the next."""
         return 2 * self.channels, self.n_fft // 2, self.frames
 
     def channel_kinds(self) -> tuple[str, ...]:
-        """Magnitudes and differences of phase, for each channel of the wave."""
+        """Magnitudes and phase differences, for each channel of the wave."""
         return ("magnitude", "phase step") * self.channels
 
     def _magnitudes(self, spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Magnitudes of a spectrum [..., n_fft / 2, frames] as rows of an image."""
+        """Convert the magnitudes of a spectrum [..., n_fft / 2, frames] to rows of an image."""
         magnitudes: NDArray[np.float64] = np.abs(spectrum)
         return magnitudes
 
     def _steps(self, spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Differences of phase from frame to frame as rows of an image, radians in (-pi, pi]."""
+        """Convert the phase differences between frames to rows of an image, radians in (-pi, pi]."""
         phases = np.where(spectrum == 0, 0.0, np.angle(spectrum))
         moved = np.diff(phases, axis=-1, prepend=0.0)
         wrapped: NDArray[np.float64] = np.pi - np.remainder(np.pi - moved, 2 * np.pi)
@@ -70,14 +70,17 @@ class IfCodec(SpectralCodec):
     def _linear(
         self, magnitudes: NDArray[np.float64], steps: NDArray[np.float64], device: str
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Rows of an image -> magnitudes and differences of phase of the bins, both [..., n_fft / 2, frames]."""
+        """Convert rows of an image to magnitudes and phase differences of the bins, both [..., n_fft / 2, frames]."""
         return magnitudes, steps
 
     def _values(self, wave: Wave) -> NDArray[np.float64]:
         return self._magnitudes(self._spectrum(wave))
 
     def encode(self, wave: Wave) -> NDArray[np.float32]:
-        """[T] or [channels, T] -> [2 * channels, rows, frames] in [-1, 1]; any T, the last hop filled with zeros."""
+        """[T] or [channels, T] -> [2 * channels, rows, frames] in [-1, 1]; T may have any value.
+
+        The last hop is zero-padded.
+        """
         spectrum = self._spectrum(wave)
         loudness = 2 * compress(self._magnitudes(spectrum), self.statistic("peak"), KNEE) - 1
         both = np.stack([loudness, self._steps(spectrum) / np.pi], axis=1)
@@ -94,8 +97,8 @@ class IfCodec(SpectralCodec):
     ) -> Wave:
         """[2 * channels, rows, frames] or a batch of them -> [T], [channels, T], or [N, ...].
 
-        With `phase_start` ``random`` or ``pghi`` the second channel is not read, and the phases are searched for in
-        `griffin_lim_iter` steps; else `refine_iter` steps start from the array's. See `Codec.decode`.
+        If `phase_start` is ``random`` or ``pghi``, the second channel is ignored, and `griffin_lim_iter` steps
+        reconstruct the phases; otherwise, `refine_iter` steps start from the array's phases. See `Codec.decode`.
         """
         batch = as_batch(array, *self.shape[:2])
         loudness = expand((batch[:, 0::2] + 1) / 2, self.statistic("peak"), KNEE)

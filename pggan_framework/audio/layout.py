@@ -1,4 +1,4 @@
-"""Waves and arrays in one layout, whatever a caller passes: with or without channels, one or a batch."""
+"""Convert waves and arrays to one layout: with or without channels, single or in a batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def with_channels(wave: Wave, channels: int) -> Wave:
     """[T] or [channels, T] -> float32 [channels, T].
 
     Raises:
-        ValueError: if the wave has another number of channels, no samples, or a value that is not a finite number.
+        ValueError: if the wave has a different number of channels, no samples, or a non-finite value.
     """
     samples = np.asarray(wave, dtype=np.float32)
     samples = samples[None] if samples.ndim == 1 else samples
@@ -28,10 +28,10 @@ def with_channels(wave: Wave, channels: int) -> Wave:
 def as_batch(
     array: NDArray[Any], channels: int, height: int | None = None, nothing: float = -1.0
 ) -> NDArray[np.float64]:
-    """[C, h, w] or [N, C, h, w] -> [N, C, h, w] in [-1, 1]; NaN becomes `nothing`, the value of silence.
+    """[C, h, w] or [N, C, h, w] -> [N, C, h, w], clipped to [-1, 1]; NaN becomes `nothing`, the value of silence.
 
     Raises:
-        ValueError: if C, or h where it is given, differs.
+        ValueError: if C differs from `channels`, or h from `height`, if given.
     """
     batch = np.asarray(array, dtype=np.float64)
     batch = batch[None] if batch.ndim == 3 else batch
@@ -42,7 +42,7 @@ def as_batch(
 
 
 def as_waves(waves: NDArray[Any], batched: bool) -> Wave:
-    """[N, channels, T] -> float32 without the channel axis where there is one channel, without N if not `batched`."""
+    """[N, channels, T] -> float32; the channel axis is removed if `channels` is 1, the batch axis unless `batched`."""
     waves = waves.astype(np.float32)
     waves = waves[:, 0] if waves.shape[1] == 1 else waves
     return waves if batched else waves[0]

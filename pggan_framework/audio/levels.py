@@ -1,4 +1,4 @@
-"""How loud a file is from moment to moment: found in one pass, block by block, however long it is."""
+"""The level of a file over time, measured block by block in one pass over files of any length."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pggan_framework.audio.offset import LEAST_BLOCKS, agreed_offset
 from pggan_framework.audio.reading import Channels, EndsEarly, SoundFile, read_blocks
 
 MOMENTS = 50
-"""Moments a second: 20 ms each. Ten hours keep 22 MB of them."""
+"""Number of moments per second, 20 ms each. Ten hours of sound need 22 MB."""
 MOMENTS_A_BLOCK = 5
-"""Moments over which a mean is taken to find an offset: 0.1 s."""
+"""Number of moments per mean when an offset is measured (0.1 s)."""
 BLOCK = 500
-"""Moments that are in memory as samples at a time: 10 s."""
+"""Number of moments whose samples are in memory at a time (10 s)."""
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Levels of a file at its own rate.
+    """Levels of a file at its own sample rate.
 
     Args:
-        moment: samples of a moment.
-        frames: samples of the file; the last moment may be shorter.
-        channels: channels measured.
-        peaks: largest absolute sample of each moment, all channels together, full scale 1.
+        moment: number of samples per moment.
+        frames: number of samples of the file; the last moment may be shorter.
+        channels: number of channels that are measured.
+        peaks: largest absolute sample of each moment over all channels; full scale is 1.
         energies: sum of the squares of each moment's samples.
     """
 
@@ -39,43 +39,43 @@ class Levels:
 
     @property
     def everything(self) -> tuple[int, int]:
-        """First moment and the one after the last."""
+        """The range of all moments: the first moment, and the moment after the last."""
         return 0, len(self.peaks)
 
     def sounding(self, below_db: float) -> tuple[int, int]:
-        """From the first to after the last moment whose peak is at most `below_db` dB under the file's own.
+        """The range of moments from the first to the last whose peak is at most `below_db` dB below the file's peak.
 
-        A silent file sounds everywhere.
+        The range of a silent file covers all moments.
         """
         loud = np.flatnonzero(self.peaks >= self.peaks.max() * 10 ** (-below_db / 20))
         return int(loud[0]), int(loud[-1]) + 1
 
     def samples(self, moments: tuple[int, int]) -> tuple[int, int]:
-        """Moments as samples: the first, and the one after the last."""
+        """Convert a range of moments to samples: the first sample, and the sample after the last."""
         return moments[0] * self.moment, min(moments[1] * self.moment, self.frames)
 
     def peak_db(self, moments: tuple[int, int]) -> float | None:
-        """Peak of these moments, dB of full scale; None for silence."""
+        """Peak of these moments in dB of full scale; None for silence."""
         peak = float(self.peaks[slice(*moments)].max())
         return 20 * log10(peak) if peak else None
 
     def rms_db(self, moments: tuple[int, int]) -> float | None:
-        """Root of the mean square of these moments, dB of full scale; None for silence. A full-scale sine has -3."""
+        """Root mean square of these moments in dB of full scale; None for silence. A full-scale sine has -3 dB."""
         first, last = self.samples(moments)
         power = float(self.energies[slice(*moments)].sum()) / ((last - first) * self.channels)
         return 10 * log10(power) if power else None
 
 
 def measure_levels(file: SoundFile, channels: Channels, remove_offset: bool = False) -> Levels:
-    """Read a file once and note its levels, up to where it ends, whatever its header says.
+    """Read a file once and measure its levels up to its true end, whatever its header says.
 
     Args:
-        file: its header.
-        channels: what of it is used.
-        remove_offset: take the levels without a constant offset, under which no part of it is quiet.
+        file: header of the file.
+        channels: channels to use.
+        remove_offset: whether to subtract a constant offset before measuring, since an offset makes every part loud.
 
     Raises:
-        UnreadableSound: if nothing of it can be decoded, or it holds NaN or infinity.
+        UnreadableSound: if no part of the file can be decoded, or it contains NaN or infinity.
     """
     moment = max(file.sample_rate // MOMENTS, 1)
     found: list[NDArray[np.float64]] = []
@@ -100,7 +100,7 @@ def measure_levels(file: SoundFile, channels: Channels, remove_offset: bool = Fa
 
 
 def _moments(block: NDArray[np.float32], moment: int) -> NDArray[np.float64]:
-    """Lowest, highest, sum and sum of squares of each moment, [4, channels, moments]."""
+    """Minimum, maximum, sum and sum of squares of each moment, [4, channels, moments]."""
     found = []
     for channel in range(block.shape[1]):
         parts = block[:, channel].reshape(-1, moment)
@@ -113,7 +113,7 @@ def _moments(block: NDArray[np.float32], moment: int) -> NDArray[np.float64]:
 def _offset(
     total: NDArray[np.float64], energies: NDArray[np.float64], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The constant offset of each channel, [channels, 1], from sums over moments, [channels, moments]."""
+    """The constant offset of each channel, [channels, 1], from the sums of moments, [channels, moments]."""
     blocks = total.shape[1] // MOMENTS_A_BLOCK
     if blocks < LEAST_BLOCKS:
         return np.zeros((len(total), 1))

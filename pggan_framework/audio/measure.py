@@ -1,4 +1,4 @@
-"""Measures of sound: how well magnitudes were kept, and which pitch a sound has."""
+"""Measurements of sound: the error of magnitudes, and the pitch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pggan_framework.audio.stft import hann
 
 VOICED = 0.5
-"""Normalised autocorrelation from which a sound has a pitch."""
+"""Normalized autocorrelation above which a sound has a pitch."""
 FIRST_PEAK = 0.9
-"""The first peak this near to the highest one is the period; later ones are its multiples (McLeod and Wyvill 2005)."""
+"""The first peak above this fraction of the highest is the period; later peaks are multiples (McLeod, Wyvill 2005)."""
 UPSAMPLING = 16
 
 
@@ -22,9 +22,9 @@ def spectral_convergence(
 ) -> float:
     """20 log10(‖A - g B‖ / ‖A‖) in dB, for the short-time magnitudes A of `reference` and B of `estimate`.
 
-    Both are [..., T]. g is the gain that makes it least, so that level does not count; lower is better, -inf is
-    perfect. It is 0 dB if only one of the two is silent and -inf if both are. Frames are centred on multiples of the
-    hop.
+    Both are [..., T]. g is the gain that minimizes the error, so a difference in level does not count. Lower is better;
+    -inf is perfect. The result is 0 dB if only one of the two is silent and -inf if both are. Frames are centred on
+    multiples of the hop.
 
     Raises:
         ValueError: if the two shapes differ.
@@ -51,17 +51,17 @@ def _frames(wave: NDArray[np.float64], length: int, hop_length: int) -> NDArray[
 
 
 def estimate_pitch(wave: NDArray[Any], sample_rate: float, low: float, high: float) -> float:
-    """The fundamental frequency of a sound [T] in Hz, or nan if it is silent, has no pitch or one outside the range.
+    """Estimate the fundamental frequency of a sound [T] in Hz; nan if it is silent, unpitched or outside the range.
 
-    The window's own autocorrelation is divided out of the sound's (Boersma 1993), mean power over frames of about
-    eight periods of `low`; the first lag whose peak is near the highest is the period, found between samples by
-    upsampling and a parabola.
+    Divides the autocorrelation of the sound by the autocorrelation of the window (Boersma 1993). The autocorrelation is
+    computed from the mean power over frames of about eight periods of `low`. The period is the first lag whose peak is
+    near the highest, refined between samples by upsampling and a parabola.
 
     Args:
-        wave: [T] samples.
-        sample_rate: samples a second.
-        low: lowest pitch to look for, Hz.
-        high: highest pitch, Hz; below half the sample rate.
+        wave: samples, [T].
+        sample_rate: samples per second.
+        low: lowest pitch to search for, in Hz.
+        high: highest pitch to search for, in Hz; below half the sample rate.
 
     Raises:
         ValueError: if the range is empty or reaches half the sample rate.

@@ -1,4 +1,4 @@
-"""Bands spaced as the ear spaces them: the matrix into them, and the way back."""
+"""Mel bands, which are spaced like human pitch perception: the matrix from bins to bands, and its inverse."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 FINE = 8
-"""Points a bin at which the filters are evaluated."""
+"""Number of points per bin at which the filters are evaluated."""
 NNLS_STEPS = 32
 
 
 @cache
 def mel_matrix(sample_rate: int, n_fft: int, bands: int) -> NDArray[np.float64]:
-    """[bands, n_fft / 2]: each row the weights of one band over the bins below Nyquist; they sum to 1.
+    """[bands, n_fft / 2]: the weights of each band over the bins below Nyquist; each row sums to 1.
 
-    The triangles are librosa's (Slaney's scale, 0 Hz to Nyquist). At low frequencies they are narrower than a bin, and
-    some would fall between two; they are therefore evaluated on a grid of `FINE` points a bin and read the spectrum
-    interpolated linearly, so that no band is empty.
+    The bands are the triangles of librosa (Slaney's scale, 0 Hz to Nyquist). At low frequencies they are narrower than
+    a bin, and some would fall between two bins. They are therefore evaluated with `FINE` points per bin on the linearly
+    interpolated spectrum, so no band is empty.
     """
     import librosa
 
     fine = librosa.filters.mel(sr=sample_rate, n_fft=n_fft * FINE, n_mels=bands, norm=None, dtype=np.float64)
     bins = n_fft // 2
-    # Point p of a bin is read by it and the one above, by their nearness; the last point of all is Nyquist's.
+    # Each point interpolates between its bin and the bin above; the very last point belongs to Nyquist.
     above = np.arange(FINE) / FINE
     points = fine[:, :-1].reshape(bands, bins, FINE)
     matrix = points @ (1 - above)
@@ -36,7 +36,7 @@ def mel_matrix(sample_rate: int, n_fft: int, bands: int) -> NDArray[np.float64]:
 
 @cache
 def mel_centres(sample_rate: int, bands: int) -> NDArray[np.float64]:
-    """The frequencies in Hz at which the bands of `mel_matrix` peak, [bands]."""
+    """The peak frequencies of the bands of `mel_matrix` in Hz, [bands]."""
     import librosa
 
     centres: NDArray[np.float64] = librosa.mel_frequencies(n_mels=bands + 2, fmin=0.0, fmax=sample_rate / 2)[1:-1]
@@ -45,16 +45,16 @@ def mel_centres(sample_rate: int, bands: int) -> NDArray[np.float64]:
 
 
 def transpose(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[bands, bins] -> [bins, bands]: each bin is the mean of the bands that see it, by their weights."""
+    """[bands, bins] -> [bins, bands]: each bin is the weighted mean of the bands that contain it."""
     means: NDArray[np.float64] = matrix.T / matrix.sum(axis=0)[:, None]
     return means
 
 
 def from_mel(matrix: NDArray[np.float64], bands: NDArray[np.float64], device: str) -> NDArray[np.float64]:
-    """Magnitudes [..., bins, frames], none below 0, whose bands are nearest to `bands` [..., bands, frames].
+    """Find non-negative magnitudes [..., bins, frames] whose bands are nearest to `bands` [..., bands, frames].
 
-    Non-negative least squares by multiplicative steps (Lee and Seung, "Algorithms for non-negative matrix
-    factorization", 2001), started from the transpose; silence stays 0.
+    Solves non-negative least squares by multiplicative steps (Lee and Seung, "Algorithms for non-negative matrix
+    factorization", 2001) that start from the transpose; silence stays 0.
     """
     import torch
 

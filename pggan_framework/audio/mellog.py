@@ -14,21 +14,21 @@ from pggan_framework.registry import register
 
 @register("codec", "mellog")
 class MelLogCodec(MagnitudeCodec):
-    """`abslog` in mel bands: half the rows, spaced like hearing; high partials are resolved less finely.
+    """The codec `abslog` in mel bands: it has half the rows, and resolves high partials less finely.
 
-    Decoding starts from bins found by non-negative least squares and from phases as in `abslog`; each Griffin-Lim
-    iteration then scales the wave's own bins to the given bands. If windows overlap by less than 75 %, it inserts a
-    frame between two columns, linear in dB.
+    Decoding starts from bins found by non-negative least squares, and from the same phases as `abslog`. Each
+    Griffin-Lim iteration then scales the bins of the wave to the given bands. If windows overlap by less than 75 %,
+    decoding inserts a frame between two columns, interpolated linearly in dB.
 
     Args:
         sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples per frame, at most n_fft / 2.
-        frames: columns of an image (default: n_fft / 2).
-        channels: channels of a wave.
-        mels: rows of an image, mel bands, at most n_fft (default: n_fft / 4).
-        margin: silent frames at each end that decoding discards, so that all windows see every sample (default:
-            n_fft / (2 * hop_length), at most a quarter of all frames).
+        hop_length: number of samples between frames, at most n_fft / 2.
+        frames: number of columns of an image (default: n_fft / 2).
+        channels: number of channels of a wave.
+        mels: number of rows of an image (mel bands), at most n_fft (default: n_fft / 4).
+        margin: silent frames at each end that decoding discards, so that every sample is covered by all its windows
+            (default: n_fft / (2 * hop_length), at most a quarter of all frames).
 
     Raises:
         UserError: if a size is outside its limits.
@@ -59,7 +59,7 @@ class MelLogCodec(MagnitudeCodec):
         return self.channels, self.mels, self.frames
 
     def row_hz(self) -> NDArray[np.float64]:
-        """The middles of the bands, [mels]."""
+        """Centre frequencies of the bands in Hz, [mels]."""
         return mel_centres(self.sample_rate, self.mels)
 
     @property

@@ -1,7 +1,8 @@
-"""The frames of an mp3 file, counted: headers tell the length of few of them, and wrongly of some.
+"""Count the frames of an mp3 file, since few headers contain the length, and some contain a wrong one.
 
-A decoder takes the length from a Xing or Info frame where there is one, and else from the file's size and the bit rate
-of the first frame. Both are wrong for streams that were cut, joined, or have no such frame and a variable bit rate.
+A decoder reads the length from a Xing or Info frame if there is one, and otherwise derives it from the file size and
+the bit rate of the first frame. Both are wrong for streams that were cut or joined, and for streams of variable bit
+rate without such a frame.
 """
 
 from __future__ import annotations
@@ -22,27 +23,27 @@ _BITRATES = {
     (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""kbit/s by version (2.5 has those of 2) and layer, ISO 11172-3 and 13818-3; index 0 is free format."""
+"""Bit rates in kbit/s by version (2.5 uses those of 2) and layer, ISO 11172-3 and 13818-3; index 0 is free format."""
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-"""Hz by the version's bits."""
+"""Sample rates in Hz by the version bits."""
 _TAGS = (b"Xing", b"Info")
 _AGREEING = 3
-"""Frames in a row that are sound for certain: a single header can be found in any noise."""
+"""Number of consecutive frames that are certainly sound; a single header can occur by chance in any bytes."""
 TAIL = 160
-"""Bytes at the end of a file that tell whether it ends with tags."""
+"""Number of bytes at the end of a file that show whether it ends with tags."""
 _TRIES = 1 << 18
-"""Places at which a header is looked for in what is not sound; hostile files could have any number."""
+"""Largest number of places that are checked for a header in bytes that are not sound; hostile files could have many."""
 _ROOMY = 9
-"""Index of a bit rate whose frames have room for an Info frame's numbers, whatever the version."""
+"""Index of a bit rate whose frames have enough space for the numbers of an Info frame in every version."""
 
 
 class Frame(NamedTuple):
-    """What a frame's header says: its bytes, its samples, and what all frames of a stream have in common."""
+    """The contents of a frame's header: number of bytes, number of samples, and properties of the whole stream."""
 
     bytes: int
     samples: int
     kind: tuple[int, int, int, bool]
-    """Bits of the version, layer, samples a second, whether it is mono."""
+    """The version bits, the layer, the number of samples per second, and True for mono."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,13 @@ class Mp3:
     """The frames of a file.
 
     Args:
-        frames: how many hold sound.
-        kind: version bits, layer, samples a second, whether it is mono.
-        segments: where they are.
-        skipped: bytes between them that are not frames of this kind, tags not counted.
-        promised: frames that its Xing or Info frame speaks of; None where there is none.
-        gapless: samples that the encoder put before and after the sound, from the same frame; None if unknown.
+        frames: number of frames with sound.
+        kind: version bits, layer, samples per second, and True for mono.
+        segments: offset and length of each run of consecutive frames.
+        skipped: number of bytes between the runs that are not frames of this kind, without tags.
+        promised: number of frames according to the Xing or Info frame; None if the file has no such frame.
+        gapless: samples that the encoder added before and after the sound, according to the Xing or Info frame; None if
+            unknown.
     """
 
     frames: int
@@ -67,15 +69,15 @@ class Mp3:
 
     @property
     def samples(self) -> int:
-        """Samples a channel of all frames."""
+        """The number of samples per channel of all frames."""
         return self.frames * _samples(self.kind)
 
     def spliced(self) -> list[Segment]:
-        """The file with a true Info frame before its frames, and without what is none."""
+        """The file without bytes that are not frames, preceded by a correct Info frame."""
         return [*([self._info()] if self.kind[1] == 3 else []), *self.segments]
 
     def _info(self) -> bytes:
-        """An Info frame that promises what there is; the encoder's gaps only where the stream is what it was."""
+        """An Info frame with the true number of frames, and the encoder's gaps only if the stream is unchanged."""
         version, _, rate, mono = self.kind
         header = bytes([0xFF, 0xE3 | version << 3, _ROOMY << 4 | _RATES[version].index(rate) << 2, mono * 0xC0])
         frame = parse(header)
@@ -93,7 +95,7 @@ def _samples(kind: tuple[int, int, int, bool]) -> int:
 
 
 def _side(kind: tuple[int, int, int, bool]) -> int:
-    """Bytes of the side information, after which the numbers of an Info frame are."""
+    """The number of bytes of side information, which precedes the numbers of an Info frame."""
     return {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}[kind[0] == 3, kind[3]]
 
 
@@ -111,14 +113,14 @@ def _frame(second: int, third: int, mono: bool) -> Frame | None:
 
 
 def parse(header: bytes) -> Frame | None:
-    """Read the 4 bytes of a frame's header; None if they are none, or the frame's length is unknown (free format)."""
+    """Read the 4 bytes of a frame's header; None if they are not a header, or the length is unknown (free format)."""
     if len(header) < 4 or header[0] != 0xFF:
         return None
     return _frame(header[1], header[2], header[3] >> 6 == 3)
 
 
 def tag_size(data: bytes | mmap.mmap, at: int) -> int:
-    """Bytes of the tag (ID3v2, ID3v1, APE) that begins at `at`; 0 if none does."""
+    """Size in bytes of the tag (ID3v2, ID3v1, APE) that begins at `at`; 0 if no tag begins there."""
     head = data[at : at + 32]
     if head[:3] == b"ID3" and len(head) >= 10 and max(head[6:10]) < 128:
         size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
@@ -131,7 +133,7 @@ def tag_size(data: bytes | mmap.mmap, at: int) -> int:
 
 
 def first_frame(data: bytes | mmap.mmap, start: int = 0) -> int | None:
-    """Where the first frame of sound is: that of a few in a row of one kind, or of all up to the end."""
+    """Offset of the first sound frame, followed by several frames of its kind, or by such frames up to the end."""
     return _resync(data, start, None)
 
 
@@ -150,7 +152,8 @@ def _agree(data: bytes | mmap.mmap, at: int, kind: tuple[int, int, int, bool] | 
     for number in range(_AGREEING):
         frame = parse(data[at : at + 4])
         if frame is None or frame.kind != (kind or frame.kind):
-            # What ends with the file, or with a tag, is a frame too; but not a single one in noise of unknown kind.
+            # A frame that ends at a tag or at the end of the file also counts, but a single frame in unknown bytes does
+            # not.
             return number >= (1 if kind else 2) and (at >= len(data) or tag_size(data, at) > 0)
         kind = frame.kind
         at += frame.bytes
@@ -160,15 +163,15 @@ def _agree(data: bytes | mmap.mmap, at: int, kind: tuple[int, int, int, bool] | 
 
 
 def is_trusted(data: bytes | mmap.mmap, start: int, tail: bytes, size: int) -> bool:
-    """Whether the first frame, at `start`, says how many bytes there are, and the file has just as many.
+    """True if the first frame, at `start`, contains a size in bytes that equals the size of the file.
 
-    Only then is its number of frames believed, and they need not be counted.
+    The number of frames in such a frame is trusted, so the frames need not be counted.
 
     Args:
-        data: the file, or at least its first frame.
-        start: where that is.
-        tail: the last `TAIL` bytes of the file.
-        size: its bytes.
+        data: bytes of the file, at least to the end of its first frame.
+        start: offset of the first frame.
+        tail: last `TAIL` bytes of the file.
+        size: size of the file in bytes.
     """
     info = _read_info(data, start)
     if info is None or info[1] is None:
@@ -184,7 +187,7 @@ def is_trusted(data: bytes | mmap.mmap, start: int, tail: bytes, size: int) -> b
 
 
 def _read_info(data: bytes | mmap.mmap, at: int) -> tuple[int | None, int | None, bytes | None] | None:
-    """Frames, bytes and gaps that a Xing, Info or VBRI frame at `at` speaks of; None if it is another one."""
+    """The frames, bytes and gaps according to a Xing, Info or VBRI frame at `at`; None for other kinds of frames."""
     frame = parse(data[at : at + 4])
     if frame is None or frame.kind[1] != 3:
         return None
@@ -208,9 +211,9 @@ def _read_info(data: bytes | mmap.mmap, at: int) -> tuple[int | None, int | None
 
 
 def count_frames(data: bytes | mmap.mmap, start: int = 0) -> Mp3 | None:
-    """Find all frames from `start` on: of the first kind found, whatever else is between them.
+    """Find all frames of the kind of the first frame after `start`, whatever is between them.
 
-    None if there is none, or the stream is in free format.
+    Returns None if there are no frames, or the stream is in free format.
     """
     at = first_frame(data, start)
     first = None if at is None else parse(data[at : at + 4])
@@ -232,7 +235,7 @@ def count_frames(data: bytes | mmap.mmap, start: int = 0) -> Mp3 | None:
             at = found
             continue
         if at + frame.bytes > end:
-            break  # half a frame
+            break  # an incomplete frame
         tagged = offset and (data[at + offset : at + offset + 4] in _TAGS or data[at + vbri : at + vbri + 4] == b"VBRI")
         if not tagged:
             frames += 1

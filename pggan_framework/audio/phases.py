@@ -1,4 +1,4 @@
-"""Waves from magnitudes alone: which first phases, then Griffin-Lim."""
+"""Reconstruct waves from magnitudes alone, with initial phases followed by Griffin-Lim."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pggan_framework.audio.base import PhaseStart
 from pggan_framework.audio.stft import alternating
 
 AT_ONCE = 1 << 19
-"""Magnitudes worked on together: few enough to stay near the processor's cache."""
+"""Number of magnitudes that are processed together, which fits the processor's cache."""
 
 
 def from_magnitudes(
@@ -26,20 +26,20 @@ def from_magnitudes(
     bands: NDArray[Any] | None = None,
     matrix: NDArray[Any] | None = None,
 ) -> NDArray[np.float32]:
-    """Magnitudes [N, channels, n_fft / 2, frames], linear, -> [N, channels, T]; the Nyquist bin is silent.
+    """Reconstruct waves [N, channels, T] from linear magnitudes [N, channels, n_fft / 2, frames]; Nyquist is silent.
 
     Args:
-        magnitudes: what the short-time spectrum is to have.
+        magnitudes: target magnitudes of the short-time spectrum.
         n_fft: window length in samples.
-        hop_length: samples from frame to frame.
+        hop_length: number of samples between frames.
         iterations: Griffin-Lim steps.
-        seed: of what is random in the first phases.
-        device: where the search runs.
-        start: ``pghi`` or ``auto`` for phase-gradient heap integration, ``random``, or phases as an array like
-            `magnitudes`, counted from each frame's centre.
-        silent: samples at both ends that are known to be silent.
-        bands: [N, channels, bands, frames], linear: the target, where only bands of magnitudes are known.
-        matrix: [bands, n_fft / 2], the weight of each bin in each band.
+        seed: random seed of the initial phases.
+        device: device that runs the search.
+        start: ``pghi`` or ``auto`` for phase-gradient heap integration, ``random``, or an array of phases shaped
+            like `magnitudes`, measured at each frame's centre.
+        silent: number of samples at both ends that are known to be silent.
+        bands: linear target bands, [N, channels, bands, frames], if only bands of magnitudes are known.
+        matrix: weight of each bin in each band, [bands, n_fft / 2].
     """
     import torch
 
@@ -69,7 +69,7 @@ def from_magnitudes(
 
 
 def _from_start(phases: NDArray[Any]) -> NDArray[np.float32]:
-    """[N, bins, frames] counted from each frame's centre -> [N, bins + 1, frames] from its start."""
+    """Convert phases at each frame's centre, [N, bins, frames], to phases at its start, [N, bins + 1, frames]."""
     opposite = alternating(phases.shape[1])[:, None] < 0
     turned = np.remainder(phases + np.pi * opposite, 2 * np.pi)
     return np.pad(turned, [(0, 0), (0, 1), (0, 0)]).astype(np.float32)

@@ -15,14 +15,14 @@ from pggan_framework.registry import register
 
 @register("codec", "raw")
 class RawCodec(Codec):
-    """The waveform divided by the loudest sample of the fitted data, folded row by row: time runs right, then up a row.
+    """The waveform divided by the loudest sample of the fitted data and folded into rows, starting at the bottom row.
 
     Args:
         sample_rate: samples per second.
-        samples: samples per image.
-        height: rows of an image; 1 keeps the wave in one row (default: the largest power of two that divides `samples`
-            and is not above the width).
-        channels: channels of a wave.
+        samples: number of samples per image.
+        height: number of rows of an image; 1 puts the wave in one row (default: the largest power of two that divides
+            `samples` and is at most the width).
+        channels: number of channels of a wave.
 
     Raises:
         UserError: if the height does not divide `samples`, or a number is below 1.
@@ -53,17 +53,17 @@ class RawCodec(Codec):
         return self.channels, self.height, self.width
 
     def measure(self, wave: Wave) -> dict[str, float]:
-        """The loudest sample of a wave, ``peak``."""
+        """Measure the loudest sample of a wave, ``peak``."""
         return {"peak": float(np.abs(with_channels(wave, self.channels)).max())}
 
     def encode(self, wave: Wave) -> NDArray[np.float32]:
-        """[T] or [channels, T] -> [channels, rows, width] in [-1, 1]; any T, the last row filled with zeros."""
+        """[T] or [channels, T] -> [channels, rows, width] in [-1, 1]; any T is allowed; the last row is zero-padded."""
         values = with_channels(wave, self.channels) / np.float32(self.statistic("peak"))
         filled = np.pad(np.clip(values, -1, 1), [(0, 0), (0, -values.shape[1] % self.width)])
         return filled.reshape(self.channels, -1, self.width)
 
     def clipped_share(self, wave: Wave) -> float:
-        """Share, 0 to 1, of the samples beyond the fitted peak."""
+        """Fraction, 0 to 1, of the samples beyond the fitted peak."""
         return float(np.mean(np.abs(with_channels(wave, self.channels)) > self.statistic("peak")))
 
     def decode(
@@ -75,7 +75,7 @@ class RawCodec(Codec):
         phase_start: PhaseStart = "auto",
         refine_iter: int = 0,
     ) -> Wave:
-        """[channels, rows, width] or a batch of them -> [T], [channels, T], or [N, ...]; the rest is not needed."""
+        """[channels, rows, width] or a batch of them -> [T], [channels, T], or [N, ...]; only `array` is used."""
         batch = as_batch(array, self.channels, nothing=0.0)
         waves = batch.reshape(*batch.shape[:2], -1) * self.statistic("peak")
         return as_waves(waves, np.ndim(array) == 4)

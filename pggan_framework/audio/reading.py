@@ -1,4 +1,4 @@
-"""Recordings as they are on disk: measured, read, converted to the requested channels and sample rate."""
+"""Recordings on disk: read their properties and samples, and convert to the requested channels and sample rate."""
 
 from __future__ import annotations
 
@@ -26,33 +26,37 @@ SUFFIXES = frozenset(
         *("m4a", "m4b", "aac", "wma", "webm", "mka", "ape", "wv", "tta", "mpc", "amr", "ac3", "3ga"),
     )
 )
-"""Names that promise sound; files of other names are not opened."""
+"""Extensions of sound files; other files are not opened."""
 Channels = Literal["mix", "left", "both"]
-"""What of a file is used: the mean of all channels, the first one, or the first two as two."""
+"""The used channels of a file: the mean of all, the first, or the first two separately."""
 MARGIN = 256
-"""Samples at the lower of two rates that are read beyond each end of a stretch to be resampled. The filter of soxr's
-HQ reaches over about 100; with 128 a stretch equals that of the whole file to 4e-7 of full scale."""
+"""Number of samples, at the lower of the two rates, that are read beyond each end of a resampled segment. The filter of
+soxr's HQ mode spans about 100 samples; with 128, a segment equals the same segment of the complete resampled file to
+4e-7 of full scale.
+"""
 UNKNOWN = 1 << 62
-"""libsndfile gives a length beyond this where the header reports none."""
+"""libsndfile returns a length above this value if the header contains none."""
 DENSEST = 5000
-"""Samples a byte: silence in flac has 4,700; a header that promises more is not believed."""
+"""Largest plausible number of samples per byte; silence in flac has 4,700. Headers with more are not trusted."""
 COUNT_SECONDS = 60.0
-"""Time that may go into finding a length by decoding."""
+"""Time limit in seconds for finding a length by decoding."""
+LARGEST = 1e30
+"""Absolute sample value that marks a file as damaged: the sums of a spectrogram would not be finite."""
 SLOWEST, FASTEST = 500, 4_000_000
-"""Sample rates, Hz, outside which a header is wrong: heart sounds have 1 kHz, bats 1 MHz."""
+"""Range of plausible sample rates in Hz; heart sounds are recorded at 1 kHz, bats at 1 MHz."""
 
 
 class UnreadableSound(Exception):
-    """A file holds no usable sound; the message is the reason, without the file's name."""
+    """Raised if a file contains no usable sound; the message is the reason, without the file's name."""
 
 
 class EndsEarly(UnreadableSound):
-    """A file ends, or breaks off, before its header says.
+    """Raised if a file ends, or becomes unreadable, before the length in its header.
 
     Args:
-        frames: samples a channel that it does hold.
-        promised: samples a channel by its header.
-        why: the decoder's reason, if it gave one.
+        frames: number of readable samples per channel.
+        promised: number of samples per channel according to the header.
+        why: reason that the decoder gave, if any.
     """
 
     def __init__(self, frames: int, promised: int, why: str = "") -> None:
@@ -61,16 +65,16 @@ class EndsEarly(UnreadableSound):
 
 
 class SoundFile(NamedTuple):
-    """What is known of a file without decoding it; its length is counted where the header cannot be taken unchanged.
+    """The properties of a file known without decoding it; its length is counted if the header is wrong.
 
     Args:
-        path: where it is.
-        frames: samples a channel that it does hold.
-        sample_rate: samples a second.
-        channels: how many channels.
-        jumps: whether reading can start anywhere in it; in mp3 files it cannot.
-        source: what is opened to read it; by default the file.
-        remark: in what its header is wrong, in words; empty where it is right.
+        path: path of the file.
+        frames: number of readable samples per channel.
+        sample_rate: samples per second.
+        channels: number of channels.
+        jumps: True if reading can start anywhere; False for mp3 files.
+        source: source to open for reading (default: the file).
+        remark: description of the error in the header; empty if the header is correct.
     """
 
     path: str
@@ -82,21 +86,21 @@ class SoundFile(NamedTuple):
     remark: str = ""
 
     def length_at(self, sample_rate: int) -> int:
-        """How many samples it has at another rate."""
+        """The number of samples at another rate."""
         return -(-self.frames * sample_rate // self.sample_rate)
 
     @property
     def opened(self) -> Source:
-        """What is opened to read it."""
+        """The path or stream to read from."""
         return self.source or Source(self.path)
 
 
 def read_header(path: str | Path) -> SoundFile:
-    """Read what a file says of itself, and find its true length where that is known to be wrong.
+    """Read a file's header, and find the true length if the header is known to be wrong.
 
     Raises:
-        UnreadableSound: if it is not sound, an empty one, one of a rate that no recording has, or in a container that
-            needs ffmpeg where there is none.
+        UnreadableSound: if the file is not sound, is empty, has an implausible sample rate, or is in a container that
+            needs ffmpeg and ffmpeg is missing.
     """
     import soundfile
 
@@ -104,12 +108,12 @@ def read_header(path: str | Path) -> SoundFile:
     try:
         with open(path, "rb", buffering=0) as file:
             head, size = file.read(HEAD), os.fstat(file.fileno()).st_size
-        if size == 0:
-            raise UnreadableSound("it is an empty file")
-        layout = find_layout(path, head, size)
+            if size == 0:
+                raise UnreadableSound("it is an empty file")
+            layout = find_layout(file, head, size)
         source = Source(path, tuple(map(tuple, layout.pieces)) if layout else ())
         try:
-            infos = [soundfile.info(source.target(piece)) for piece in range(max(len(source.pieces), 1))]
+            infos = [_stated(source, piece) for piece in range(max(len(source.pieces), 1))]
         except soundfile.SoundFileError:
             if ffmpeg.kind_of(head) is None:
                 raise
@@ -117,24 +121,44 @@ def read_header(path: str | Path) -> SoundFile:
     except (soundfile.SoundFileError, OSError) as error:
         raise UnreadableSound(_reason(error)) from error
     info = infos[0]
-    alike = list(takewhile(lambda each: (each.samplerate, each.channels) == (info.samplerate, info.channels), infos))
-    frames = layout.samples if layout and layout.samples else sum(int(each.frames) for each in alike)
+    alike = list(takewhile(lambda each: (each.rate, each.channels) == (info.rate, info.channels), infos))
+    frames = layout.samples if layout and layout.samples else sum(each.frames for each in alike)
     remark = layout.remark if layout else ""
     if len(alike) < len(infos):
         remark += f"; only the first {len(alike)} used, since the next has another sample rate or other channels"
-    if not SLOWEST <= info.samplerate <= FASTEST:
-        raise UnreadableSound(f"its header says {info.samplerate} Hz; allowed: {SLOWEST} to {FASTEST}")
+    if not SLOWEST <= info.rate <= FASTEST:
+        raise UnreadableSound(f"its header says {info.rate} Hz; allowed: {SLOWEST} to {FASTEST}")
     if frames > DENSEST * size:
         remark = "" if frames >= UNKNOWN else f"its header says {frames} samples, which it cannot hold"
         frames = _count(source)
     if frames < 1:
         raise UnreadableSound("it holds no samples")
-    jumps = info.format not in FORWARDS and len(infos) == 1
-    return SoundFile(path, frames, int(info.samplerate), int(info.channels), jumps, source if layout else None, remark)
+    jumps = info.jumps and len(infos) == 1
+    return SoundFile(path, frames, info.rate, info.channels, jumps, source if layout else None, remark)
+
+
+class _Stated(NamedTuple):
+    """The contents of a header according to libsndfile."""
+
+    frames: int
+    rate: int
+    channels: int
+    jumps: bool
+    """True if libsndfile seeks exactly; False for mp3 and for some speech encodings such as GSM."""
+
+
+def _stated(source: Source, piece: int) -> _Stated:
+    """The header of one piece of a source."""
+    import soundfile
+
+    # soundfile.info would also fetch libsndfile's log, which takes up to 50 % longer.
+    with soundfile.SoundFile(source.target(piece)) as sound:
+        jumps = sound.format not in FORWARDS and sound.seekable()
+        return _Stated(sound.frames, sound.samplerate, sound.channels, jumps)
 
 
 def _read_by_ffmpeg(path: str, head: bytes) -> SoundFile:
-    """What ffmpeg finds in a file, decoded to its end to count it.
+    """The properties of a file that ffmpeg decodes; its samples are counted by decoding.
 
     Raises:
         UnreadableSound: if there is no ffmpeg, or it finds no sound.
@@ -155,10 +179,10 @@ def _read_by_ffmpeg(path: str, head: bytes) -> SoundFile:
 
 
 def _count(source: Source) -> int:
-    """Samples a channel, by decoding all of it.
+    """Count the samples per channel by decoding everything.
 
     Raises:
-        UnreadableSound: if it cannot be opened, or that takes too long.
+        UnreadableSound: if the source cannot be opened, or counting takes too long.
     """
     import soundfile
 
@@ -177,22 +201,22 @@ def _count(source: Source) -> int:
 def read_wave(
     file: SoundFile, sample_rate: int, start: int = 0, samples: int | None = None, channels: Channels = "mix"
 ) -> Wave:
-    """Read a stretch of a file at `sample_rate`, [samples], or [2, samples] where `channels` is ``both``.
+    """Read a segment of a file at `sample_rate`, [samples], or [2, samples] if `channels` is ``both``.
 
-    Only that stretch is read (of an mp3 file all before it too, since its places cannot be found exactly), and where it
-    is resampled a margin on both sides, which is cut off again: it equals the same stretch of the whole file resampled,
-    to a rounding error of float32. It is the same bits each time.
+    Reads only that segment; in an mp3 file, everything before it is read too, since exact seeking is impossible.
+    Resampling reads a margin on both sides and cuts it off again. The result equals the same segment of the complete
+    resampled file, up to float32 rounding. Repeated reads return the same bits.
 
     Args:
-        file: its header.
-        sample_rate: samples a second.
-        start: first sample.
-        samples: how many; zeros follow where the file ends. By default all there are.
-        channels: how many channels.
+        file: header of the file.
+        sample_rate: samples per second of the result.
+        start: first sample, at `sample_rate`.
+        samples: number of samples, zero-padded at the end of the file (default: all remaining samples).
+        channels: channels to use.
 
     Raises:
-        EndsEarly: if it ends, or breaks off, before its header says, within this stretch.
-        UnreadableSound: if it cannot be decoded, or holds NaN or infinity there.
+        EndsEarly: if the file ends, or becomes unreadable, within this segment and before the length in its header.
+        UnreadableSound: if the segment cannot be decoded, or contains NaN or infinity.
     """
     import soxr
 
@@ -201,7 +225,7 @@ def read_wave(
     common = gcd(file.sample_rate, sample_rate)
     before, after = file.sample_rate // common, sample_rate // common
     margin = 0 if before == after else ceil(MARGIN * max(1, before / after))
-    # Every `before`-th sample of the file falls on a sample of the result: from such a one on, both have one grid.
+    # Every `before`-th sample of the file coincides with a sample of the result; starting there aligns both grids.
     first = max(start * before // after - margin, 0) // before * before
     last = min(-(-(start + samples) * before // after) + margin, file.frames)
     block = _read(file, first, last, channels) if last > first else np.zeros((0, 1 + (channels == "both")), np.float32)
@@ -218,10 +242,10 @@ def read_wave(
 
 
 def read_blocks(file: SoundFile, frames: int, channels: Channels) -> Iterator[NDArray[np.float32]]:
-    """A file from beginning to end at its own rate, [frames, 1 or 2] at a time; the last block may be shorter.
+    """Yield a complete file at its own rate, [frames, 1 or 2] at a time; the last block may be shorter.
 
     Raises:
-        UnreadableSound: as `read_wave`.
+        UnreadableSound: like `read_wave`.
     """
     import soundfile
 
@@ -242,7 +266,7 @@ def read_blocks(file: SoundFile, frames: int, channels: Channels) -> Iterator[ND
 
 
 def _read(file: SoundFile, first: int, last: int, channels: Channels) -> NDArray[np.float32]:
-    """Samples `first` to `last` of a file at its own rate, [last - first, 1 or 2]."""
+    """Read samples `first` to `last` of a file at its own rate, [last - first, 1 or 2]."""
     import soundfile
 
     wanted, why = last - first, ""
@@ -253,7 +277,7 @@ def _read(file: SoundFile, first: int, last: int, channels: Channels) -> NDArray
             try:
                 block, _ = soundfile.read(file.opened.target(), wanted, first, dtype="float32", always_2d=True)
             except soundfile.SoundFileError as error:
-                # It is damaged here, or further back: what comes before that is still to be had.
+                # The damage is here or further on; the samples before it are still readable.
                 stream = Stream(file.opened, first)
                 block, why = stream.read(wanted), _reason(error)
                 if not len(block):
@@ -266,9 +290,9 @@ def _read(file: SoundFile, first: int, last: int, channels: Channels) -> NDArray
 
 
 def _chosen(block: NDArray[np.float32], channels: Channels) -> NDArray[np.float32]:
-    """The requested channels of what was read, [frames, n] -> [frames, 1 or 2], checked; `block` is not kept."""
+    """Select the requested channels, [frames, n] -> [frames, 1 or 2], and check the values; returns new memory."""
     if channels == "mix":
-        # Adding whole columns is twenty times as fast as numpy's mean over rows of two, and the same bits.
+        # Adding columns is twenty times faster than numpy's mean over rows of two values, and gives the same bits.
         total = block[:, 0].copy()
         for column in range(1, block.shape[1]):
             total += block[:, column]
@@ -278,12 +302,18 @@ def _chosen(block: NDArray[np.float32], channels: Channels) -> NDArray[np.float3
         block = block[:, :1].copy()
     else:
         block = block[:, :2].copy() if block.shape[1] > 1 else np.repeat(block, 2, axis=1)
-    if not np.all(np.isfinite(block)):
-        raise UnreadableSound("it holds values that are not finite numbers")
+    peak = max(block.max(), -block.min()) if len(block) else 0.0
+    if not peak < LARGEST:  # also true for NaN
+        finite = np.isfinite(peak)
+        raise UnreadableSound(
+            f"it holds the value {peak:.3g}, which no sound has"
+            if finite
+            else "it holds values that are not finite numbers"
+        )
     return block
 
 
 def _reason(error: Exception) -> str:
-    """The system's or the library's reason without the path, which the caller names."""
+    """The reason that the system or library gives, without the path, which the caller adds."""
     text = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
     return text.strip().rstrip(".") or type(error).__name__

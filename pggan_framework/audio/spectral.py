@@ -1,4 +1,4 @@
-"""What the codecs made from a short-time Fourier transform share: sizes, the fitted peak, and the transform."""
+"""The common base of codecs with a short-time Fourier transform: sizes, fitted peak and transform."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pggan_framework.errors import UserError
 
 
 class SpectralCodec(Codec):
-    """Base of the codecs whose image has a column a frame; the one number fitted is the data's largest value.
+    """Base of the codecs whose images have one column per frame; the only fitted statistic is the largest value.
 
     Args:
-        sample_rate: samples a second.
+        sample_rate: samples per second.
         n_fft: window length in samples, a power of two.
-        hop_length: samples from frame to frame, at most n_fft / 2; n_fft / 4 is a good choice.
-        frames: columns of an image; n_fft / 2 by default, a square.
-        channels: channels of a wave.
-        margin: frames before the first sample and after the last one, out of `frames`; they see silence, and decoding
-            cuts them off. None leaves it to the codec, see `default_margin`.
+        hop_length: number of samples between frames, at most n_fft / 2; n_fft / 4 is a good choice.
+        frames: number of columns of an image (default: n_fft / 2, a square).
+        channels: number of channels of a wave.
+        margin: silent frames before the first and after the last sample, counted in `frames`; decoding discards them
+            (default: set by the codec, see `default_margin`).
 
     Raises:
         UserError: if a size is outside its limits.
@@ -64,12 +64,12 @@ class SpectralCodec(Codec):
             "frames": self.frames,
             "channels": channels,
         }
-        # States from before there were margins have none, so a margin of 0 is left out: fingerprints stay the same.
+        # States from versions without margins contain none; omitting a margin of 0 keeps fingerprints unchanged.
         if self.margin:
             self.parameters["margin"] = self.margin
 
     def default_margin(self) -> int:
-        """Frames of a margin where none is given, at most a quarter of all frames: 0, both ends decode exactly."""
+        """The default margin in frames, at most a quarter of all frames; here 0, since both ends decode exactly."""
         return 0
 
     @property
@@ -78,25 +78,25 @@ class SpectralCodec(Codec):
         return self.channels, self.n_fft // 2, self.frames
 
     def row_hz(self) -> NDArray[np.float64]:
-        """The bins' frequencies, [n_fft / 2]: 0 Hz to one bin below Nyquist."""
+        """Frequencies of the bins in Hz, [n_fft / 2]: 0 Hz to one bin below Nyquist."""
         return np.linspace(0, self.sample_rate / 2, self.n_fft // 2, endpoint=False)
 
     def time_range(self) -> tuple[float, float]:
-        """Seconds at the left and at the right edge of an image; the margins are before 0 and after the wave."""
+        """Seconds at the left and right edges of an image; the margins are before 0 and after the wave."""
         column = self.hop_length / self.sample_rate
         return -self.margin * column, (self.frames - self.margin) * column
 
     @abstractmethod
     def _values(self, wave: Wave) -> NDArray[np.float64]:
-        """The numbers an image shows on its logarithmic curve, linear, of any shape."""
+        """The linear values, of any shape, that an image represents on its logarithmic curve."""
 
     def measure(self, wave: Wave) -> dict[str, float]:
-        """The largest value of a wave, ``peak``."""
+        """Measure the largest value of a wave, ``peak``."""
         values = self._values(wave)
         return {"peak": max(float(values.max()), -float(values.min()))}
 
     def clipped_share(self, wave: Wave) -> float:
-        """Share, 0 to 1, of the values above the fitted peak."""
+        """Fraction, 0 to 1, of the values above the fitted peak."""
         return float(np.mean(np.abs(self._values(wave)) > self.statistic("peak")))
 
     def _transform(self, wave: Wave) -> NDArray[np.complex128]:
@@ -104,10 +104,10 @@ class SpectralCodec(Codec):
         return stft(with_channels(wave, self.channels), self.n_fft, self.hop_length, self.margin)
 
     def _without_margins(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[..., frames * hop_length] -> [..., samples].
+        """Remove the margins, [..., frames * hop_length] -> [..., samples].
 
         Raises:
-            ValueError: if the margins leave nothing.
+            ValueError: if the margins leave no samples.
         """
         cut = self.margin * self.hop_length
         if signals.shape[-1] <= 2 * cut:
@@ -116,21 +116,21 @@ class SpectralCodec(Codec):
         return signals[..., cut : signals.shape[-1] - cut]
 
     def _spectrum(self, wave: Wave) -> NDArray[np.complex128]:
-        """[channels, n_fft / 2, frames] without the Nyquist bin, phases counted from each frame's centre.
+        """The spectrum [channels, n_fft / 2, frames] without the Nyquist bin, with phases at each frame's centre.
 
-        So counted, the bins of one partial or click have nearly one phase; from a frame's start, every other bin has
-        the opposite sign, and the smaller images of low depths, which are means of neighbours, would hold nothing.
+        At the centre, the bins of one partial or click have nearly the same phase. At a frame's start, every other bin
+        has the opposite sign, so neighbours would cancel out in the means that form the smaller images of low depths.
         """
         spectrum = self._transform(wave)[:, :-1]
         return spectrum * alternating(self.n_fft // 2)[:, None]
 
     def _magnitude_spectrum(self, wave: Wave) -> NDArray[np.float64]:
-        """The magnitudes of `_spectrum`, [channels, n_fft / 2, frames]; those of the sums need no signs."""
+        """The magnitudes of `_spectrum`, [channels, n_fft / 2, frames]; magnitudes need no sign correction."""
         magnitudes: NDArray[np.float64] = np.abs(self._transform(wave))
         return magnitudes[:, :-1]
 
     def _signals(self, spectra: NDArray[Any], device: str) -> NDArray[np.float32]:
-        """The inverse of `_spectrum`, Nyquist bin silent: [N, channels, n_fft / 2, frames] -> [N, channels, T]."""
+        """Invert `_spectrum` with a silent Nyquist bin, [N, channels, n_fft / 2, frames] -> [N, channels, T]."""
         import torch
 
         from pggan_framework.audio.griffin_lim import TorchStft
@@ -153,9 +153,9 @@ class SpectralCodec(Codec):
         matrix: NDArray[np.float64] | None = None,
         finer: int = 1,
     ) -> NDArray[np.float32]:
-        """Magnitudes [N, channels, n_fft / 2, frames] -> [N, channels, T]; see `phases.from_magnitudes`.
+        """Reconstruct waves [N, channels, T] from magnitudes [N, channels, n_fft / 2, frames] by `from_magnitudes`.
 
-        There are `finer` frames for each column of an image.
+        `finer` is the number of frames per column of an image.
         """
         silent, hop = self.margin * self.hop_length, self.hop_length // finer
         waves = from_magnitudes(magnitudes, self.n_fft, hop, iterations, seed, device, start, silent, bands, matrix)

@@ -1,4 +1,4 @@
-"""A file as its parts: ranges of bytes that are used, those between left out, and bytes put in their place."""
+"""A file as a sequence of parts: ranges of its bytes, and bytes inserted between them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 Segment = bytes | tuple[int, int]
-"""Bytes, or the offset and the length of a range in the file."""
+"""Inserted bytes, or the offset and length of a range in the file."""
 
 
 class Splice(io.RawIOBase):
-    """Reads a file as if it held only `segments`, one after another.
+    """Reads a file as if it contained only `segments`, one after another.
 
     Args:
-        path: the file.
-        segments: what is read.
+        path: path of the file.
+        segments: parts to read.
 
     Raises:
-        OSError: if it cannot be opened.
+        OSError: if the file cannot be opened.
     """
 
     def __init__(self, path: str, segments: Sequence[Segment]) -> None:
@@ -35,25 +35,25 @@ class Splice(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
-        """It can be read."""
+        """True, since the stream can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Any place can be read."""
+        """True, since the stream can seek to any position."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place, counted in what is read."""
+        """Move to a position in the concatenated segments."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         self._at = max(base + offset, 0)
         return self._at
 
     def tell(self) -> int:
-        """The place of the next byte."""
+        """The position of the next byte."""
         return self._at
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill `buffer` as far as there are bytes; returns how many."""
+        """Fill `buffer` with as many bytes as remain; returns their number."""
         view = memoryview(buffer).cast("B")
         filled = 0
         while filled < len(view) and self._at < self._size:
@@ -67,7 +67,7 @@ class Splice(io.RawIOBase):
                 self._file.seek(part[0] + part[1] - left)
                 count = self._file.readinto(view[filled : filled + count])
                 if not count:
-                    break  # the file has become shorter
+                    break  # the file was truncated meanwhile
             filled += count
             self._at += count
         return filled
@@ -79,7 +79,7 @@ class Splice(io.RawIOBase):
 
 
 def patched(segments: Sequence[tuple[int, bytes]], size: int) -> list[Segment]:
-    """Segments of a file of `size` bytes in which some bytes, at rising offsets, are other ones."""
+    """The segments of a file of `size` bytes with some bytes replaced; the replacements have ascending offsets."""
     parts: list[Segment] = []
     at = 0
     for offset, new in segments:

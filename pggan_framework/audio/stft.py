@@ -1,8 +1,8 @@
-"""The short-time Fourier transform that all spectral codecs share, in numpy.
+"""The short-time Fourier transform of all spectral codecs, in numpy.
 
 Frame i is centred on sample (i + 1/2) * hop_length, with zeros before the first and after the last sample. T samples
-therefore have exactly T / hop_length frames, the first and the last sample are half a hop from a frame's centre, and no
-sample is seen only by the foot of a window: the transform has a stable inverse up to both ends, at 50 % overlap too.
+therefore have exactly T / hop_length frames, and the first and the last sample are half a hop from a frame's centre. No
+sample is covered only by the tail of a window, so the inverse is stable up to both ends, even at 50 % overlap.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AT_ONCE = 1 << 15
-"""Samples of frames, 256 kB, that are transformed at once."""
+"""Number of samples of frames that are transformed at once (256 kB)."""
 
 
 @cache
@@ -26,26 +26,26 @@ def hann(n_fft: int) -> NDArray[np.float64]:
 
 
 def frame_count(samples: int, hop_length: int) -> int:
-    """How many frames `samples` samples have; what is missing from the last hop counts as zeros."""
+    """The number of frames of `samples` samples; the last hop is padded with zeros."""
     return -(-samples // hop_length)
 
 
 def edges(n_fft: int, hop_length: int) -> tuple[int, int]:
-    """How many zeros are before the first and after the last sample."""
+    """The number of zeros before the first and after the last sample."""
     before = (n_fft - hop_length) // 2
     return before, n_fft - hop_length - before
 
 
 def full_margin(n_fft: int, hop_length: int) -> int:
-    """The fewest frames that must precede and follow a wave so that every sample is seen by all windows over it."""
+    """The smallest number of frames before and after a wave that gives every sample all of its windows."""
     return -(-(n_fft - hop_length) // (2 * hop_length))
 
 
 def stft(wave: NDArray[Any], n_fft: int, hop_length: int, margin: int = 0) -> NDArray[np.complex128]:
     """[..., T] -> [..., n_fft / 2 + 1, frames], frames = T / hop_length rounded up, plus `margin` at each end.
 
-    The margins count as zeros of the wave. In float64 and in numpy: the same bits in any process, thread count and
-    DataLoader worker.
+    The margins are zeros added to the wave. The transform runs in float64 with numpy, so its result has the same bits
+    in any process or DataLoader worker and with any number of threads.
     """
     samples = wave.shape[-1]
     missing = frame_count(samples, hop_length) * hop_length - samples
@@ -55,7 +55,7 @@ def stft(wave: NDArray[Any], n_fft: int, hop_length: int, margin: int = 0) -> ND
     padded = np.pad(wave.astype(np.float64), padding)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=-1)[..., ::hop_length, :]
     spectrum = np.empty((*frames.shape[:-1], n_fft // 2 + 1), dtype=np.complex128)
-    # A few frames at a time: large temporary arrays are fetched from the system anew each time, which takes longer than
+    # A few frames at a time, since the system allocates large temporary arrays anew each time, which takes longer than
     # the transform.
     step = max(1, AT_ONCE // n_fft)
     for first in range(0, frames.shape[-2], step):
@@ -66,7 +66,7 @@ def stft(wave: NDArray[Any], n_fft: int, hop_length: int, margin: int = 0) -> ND
 
 
 def alternating(bins: int) -> NDArray[np.float64]:
-    """1, -1, 1, -1 ...: the sign that moves a phase from a frame's start to its centre, [bins]."""
+    """1, -1, 1, -1 ..., [bins]: the sign that moves a phase from a frame's start to its centre."""
     signs = np.ones(bins)
     signs[1::2] = -1
     return signs

@@ -1,4 +1,4 @@
-"""Augmentations: random changes of D's input images, against overfitting on little data."""
+"""Augmentations: random transforms of D's input images that reduce overfitting on small data sets."""
 
 from pggan_framework.augmentation.ada import ADA
 from pggan_framework.augmentation.base import Augmentation, Augmentations

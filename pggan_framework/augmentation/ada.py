@@ -1,4 +1,4 @@
-"""ADA: adaptive discriminator augmentation, just strong enough that D does not memorize the data."""
+"""ADA: adaptive discriminator augmentation, just strong enough to prevent D from memorizing the data."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ class ADA(Augmentation):
 
     Each change is applied with probability p. p follows the overfitting heuristic r = E sign(D(real)): it rises while r
     is above `target`, and falls otherwise (Karras et al. 2020, eq. 1 and section 3). D's scores must be centred on 0,
-    as those of StandardGAN, LogisticGAN and HingeGAN are; for other losses set `fixed_p`. Logs ``ada.p`` and ``ada.r``.
+    as with StandardGAN, LogisticGAN and HingeGAN; for other losses, set `fixed_p`. The values are logged as ``ada.p``
+    and ``ada.r``.
 
     Args:
         target: target value of r, 0 to 1.
-        speed_kimg: thousand real images in which p can rise from 0 to 1.
-        interval: updates of D between two adjustments of p.
-        initial_p: initial p.
-        fixed_p: constant p, without adaptation.
+        speed_kimg: thousand real images over which p can rise from 0 to 1.
+        interval: number of updates of D between two adjustments of p.
+        initial_p: initial value of p.
+        fixed_p: constant value of p, which disables the adaptation.
         transforms: groups of changes. blit: flips, quarter turns of squares, integer shifts; geometry: scaling,
             rotation, stretch and shift; colour: brightness and contrast, and with three channels luma inversion, hue
             and saturation.
 
     Raises:
-        UserError: if one is outside its limits.
+        UserError: if a parameter is outside its limits.
     """
 
     def __init__(
@@ -63,18 +64,18 @@ class ADA(Augmentation):
 
     @property
     def p(self) -> float:
-        """The probability of each change, 0 to 1; to read it, the host waits for the device."""
+        """The probability of each change, 0 to 1; reading it synchronizes with the device."""
         return float(self._p)
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves image contents: all groups but colour do."""
+        """True if image contents move, which applies to all groups except colour."""
         return self.transforms != ("colour",)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Change each image of [N, C, h, w]; p = 0 leaves them unchanged."""
         self._follow(images.device)
-        # An adapted p is on the device, which nobody waits for: there the changes are computed, and chosen nowhere.
+        # An adaptive p stays on the device: the changes are computed even if they apply to no image.
         if self._p.device.type == "cpu" and self.p == 0:
             return images
         source = identity(images)
@@ -87,18 +88,18 @@ class ADA(Augmentation):
         return self._recoloured(images) if "colour" in self.transforms else images
 
     def _follow(self, device: torch.device) -> None:
-        """Keep what is adapted on the images' device; a fixed p is a number of the host's."""
+        """Move the adaptive state to the device of the images; a fixed p stays on the host."""
         if self.fixed_p is None and self._p.device.type != device.type:
             self._p = to_device(self._p.to(widest(device)), device)
             self._signs = to_device(self._signs, device)
 
     def _drawn(self, values: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
-        """`values` [N] with probability p, else `neutral`."""
+        """Return `values` [N] with probability p, else `neutral`."""
         chosen = torch.rand_like(values) < (self._p if p is None else p)
         return torch.where(chosen, values, torch.full_like(values, neutral))
 
-    # Each change is a factor on the right of `source`, the inverse mapping from the result to the image. The
-    # distributions are those of the paper's appendix B, where scales and shifts are as likely as their inverses.
+    # Each change is a right factor of `source`, the inverse mapping from the result to the image. The distributions are
+    # from appendix B of the paper, where scales and shifts are as likely as their inverses.
     def _blit(self, images: Tensor, source: Tensor) -> Tensor:
         h, w = images.shape[2:]
         draw = images.new_empty(len(images))
@@ -113,7 +114,7 @@ class ADA(Augmentation):
     def _geometry(self, images: Tensor, source: Tensor) -> Tensor:
         h, w = images.shape[2:]
         draw = images.new_empty(len(images))
-        # Two rotations, one on each side of the stretch, at least one of them with probability p.
+        # Two rotations, before and after the stretch; at least one of them is applied with probability p.
         once = 1 - (1 - self._p).sqrt()
 
         def angle() -> Tensor:
@@ -157,7 +158,7 @@ class ADA(Augmentation):
         self._images = self._updates = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The probability, and the counts since its last adjustment."""
+        """Return the probability and the counts since its last adjustment."""
         return {"p": self.p, "signs": self._signs, "images": self._images, "updates": self._updates}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -19,36 +19,36 @@ if TYPE_CHECKING:
 
 @contract("augmentation")
 class Augmentation(ABC):
-    """A random change of a batch, drawn separately for each image.
+    """Base class of augmentations: a random change of a batch, drawn separately for each image.
 
-    A subclass is registered with ``@register("augmentation")``. It draws from torch's global generator on the batch's
-    device; the trainer seeds it for each step, so that a resumed run draws the same values.
+    Subclasses are registered with ``@register("augmentation")``. They use torch's global random generator on the
+    batch's device; the trainer seeds it for each step, so that a resumed run draws the same values.
     """
 
     applies_to: ClassVar[Literal["both", "reals"]] = "both"
     """``both``: reals and fakes, in D's and G's updates, so that G does not learn the change (arXiv 2006.10738).
     ``reals``: an extension of the data set, which G learns."""
     spectrogram_safe: ClassVar[bool] = False
-    """Whether spectrograms stay valid: no mirroring, rotation, frequency shift or colour change."""
+    """True if spectrograms stay valid: no mirroring, rotation, frequency shift or colour change."""
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves image contents."""
+        """True if image contents move."""
         return False
 
     def setup(self, codec: Codec | None) -> None:  # noqa: B027  -- most have no use for it
-        """Receive the codec of sounds, or None for images; called once before training.
+        """Called once before training with the codec of sounds, or None for images.
 
         Raises:
-            UserError: if it cannot augment these.
+            UserError: if the augmentation does not support these data.
         """
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Tensor:
-        """Images [N, C, h, w], full range [-1, 1] -> as many changed ones; differentiable in them."""
+        """Augment images [N, C, h, w] of range [-1, 1]; differentiable with respect to them."""
 
     def observe(self, scores: Tensor) -> Mapping[str, Tensor]:  # noqa: ARG002
-        """Receive D's scores [N] of the reals in its last update.
+        """Called with D's scores [N] of the reals in its last update.
 
         Returns:
             Scalars to log, by name, on the device.
@@ -56,17 +56,17 @@ class Augmentation(ABC):
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The state to store for an exact resume: plain values and tensors."""
+        """Return the state for an exact resume: plain values and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027
         """Restore the state of `state_dict`."""
 
     def require(self, name: str, holds: bool, allowed: str) -> None:
-        """Raise UserError for the parameter `name` unless the allowed condition `holds`.
+        """Check that the condition on the parameter `name` is true (`holds`).
 
         Raises:
-            UserError: if it does not.
+            UserError: if the condition is false.
         """
         if not holds:
             raise UserError(f"{type(self).__name__}.{name} {getattr(self, name)} is not allowed; allowed: {allowed}")
@@ -75,11 +75,11 @@ class Augmentation(ABC):
 class Augmentations:
     """The augmentations of a run in sequence; without any, images are unchanged.
 
-    Those for reals only come first, whatever their order: the others must see reals and fakes in the same way.
+    Augmentations of reals only are always applied first; all others must process reals and fakes in the same way.
 
     Args:
-        parts: in order of application.
-        value_range: the networks' value range; each augmentation receives [-1, 1].
+        parts: augmentations in order of application.
+        value_range: value range of the networks; each augmentation receives [-1, 1].
     """
 
     def __init__(self, parts: Sequence[Augmentation] = (), value_range: tuple[float, float] = (-1, 1)) -> None:
@@ -87,10 +87,10 @@ class Augmentations:
         self.value_range = value_range
 
     def check(self, codec: Codec | None, label_space: LabelSpace | None) -> None:
-        """Check that every augmentation suits the data; called once, before training.
+        """Check that every augmentation supports the data; called once, before training.
 
         Raises:
-            UserError: if one would corrupt spectrograms, or move images relative to their label maps.
+            UserError: if an augmentation would corrupt spectrograms, or move images relative to their label maps.
         """
         for part in self.parts:
             name = type(part).__name__
@@ -100,7 +100,7 @@ class Augmentations:
                     f"augmentations: {name} is given, but the data are spectrograms, which it would corrupt;"
                     f" allowed: {', '.join(safe)}"
                 )
-            # Labels with network inputs [N, width] apply to the whole image, label maps [N, K, h, w] to each pixel.
+            # Labels as vectors [N, width] apply to the whole image, label maps [N, K, h, w] to each pixel.
             if part.geometric and label_space is not None and len(label_space.condition_shape(1, (1, 1))) > 2:
                 raise UserError(
                     f"augmentations: {name} moves image contents, but the data are labelled with maps, which"
@@ -109,19 +109,19 @@ class Augmentations:
             part.setup(codec)
 
     def of_reals(self, images: Tensor) -> Tensor:
-        """Reals [N, C, h, w], faded, as D is to see them."""
+        """Augment faded reals [N, C, h, w] for D."""
         return self._apply(images, sorted(self.parts, key=lambda part: part.applies_to == "both"))
 
     def of_fakes(self, images: Tensor) -> Tensor:
-        """Fakes [N, C, h, w] as D is to see them; differentiable."""
+        """Augment fakes [N, C, h, w] for D; differentiable."""
         return self._apply(images, [part for part in self.parts if part.applies_to == "both"])
 
     def observe(self, scores: Tensor) -> dict[str, Tensor]:
-        """Pass D's scores [N] of the last batch of reals to the augmentations; returns scalars to log."""
+        """Pass D's scores [N] of the last batch of reals to the augmentations; return scalars to log."""
         return {name: value for part in self.parts for name, value in part.observe(scores).items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of every part that has one, by its name."""
+        """Return the states of all parts that have one, by name."""
         states = {type(part).__name__: part.state_dict() for part in self.parts}
         return {name: state for name, state in states.items() if state}
 

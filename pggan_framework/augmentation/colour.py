@@ -1,4 +1,4 @@
-"""Colour changes: a linear map per image, and the steps of a colour jitter."""
+"""Colour changes: a linear map per image, and the operations of colour jitter."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def recoloured(
 
     Args:
         images: [N, C, h, w], full range [-1, 1].
-        brightness: [N], added first.
-        contrast: [N], factor about the middle grey.
-        luma: [N], factor along the greys; -1 inverts them.
-        hue: [N], rotation about the greys, in radians.
-        saturation: [N], factor across the greys.
+        brightness: [N], offset that is added first.
+        contrast: [N], factor around the middle grey.
+        luma: [N], factor along the grey axis; -1 inverts it.
+        hue: [N], rotation about the grey axis in radians.
+        saturation: [N], factor orthogonal to the grey axis.
     """
     images = (images + _each(brightness)) * _each(contrast)
     if images.shape[1] != 3:
@@ -28,13 +28,13 @@ def recoloured(
     along = torch.full_like(eye, 1 / 3)
     turn = (eye.roll(1, 0) - eye.roll(-1, 0)) / 3**0.5
     luma, hue, saturation = (factor.view(-1, 1, 1) for factor in (luma, hue, saturation))
-    # The grey axis and its complement do not mix, so the order of these three does not matter.
+    # The grey axis and its complement do not mix, so the order of these three changes does not matter.
     matrix = luma * along + saturation * (hue.cos() * (eye - along) + hue.sin() * turn)
     return torch.einsum("nij,njhw->nihw", matrix, images)
 
 
 def grey(images: Tensor) -> Tensor:
-    """[N, C, h, w] -> [N, 1, h, w]: luma of RGB (ITU-R BT.601), the mean of other channels."""
+    """[N, C, h, w] -> [N, 1, h, w]: luma of RGB (ITU-R BT.601), or the mean of other channels."""
     if images.shape[1] != 3:
         return images.mean(1, keepdim=True)
     red, green, blue = images.unbind(1)
@@ -42,12 +42,12 @@ def grey(images: Tensor) -> Tensor:
 
 
 def blended(images: Tensor, towards: Tensor, factor: Tensor) -> Tensor:
-    """``towards + factor * (images - towards)``, kept within [0, 1]; factor [N]."""
+    """Compute ``towards + factor * (images - towards)`` with factor [N], clipped to [0, 1]."""
     return (towards + _each(factor) * (images - towards)).clamp(0, 1)
 
 
 def hue_turned(images: Tensor, turns: Tensor) -> Tensor:
-    """RGB [N, 3, h, w] in [0, 1] with its hue in HSV moved by `turns` [N] of the whole circle."""
+    """Shift the HSV hue of RGB [N, 3, h, w] in [0, 1] by `turns` [N], in full turns."""
     red, green, blue = images.unbind(1)
     value, chroma = images.amax(1), images.amax(1) - images.amin(1)
     safe = torch.where(chroma > 0, chroma, torch.ones_like(chroma))
@@ -57,7 +57,7 @@ def hue_turned(images: Tensor, turns: Tensor) -> Tensor:
         torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
     )
     sixth = sixth + 6 * turns[:, None, None]
-    # How far each channel's hue is from the pixel's hue determines its fraction of the chroma.
+    # The distance of each channel's hue from the pixel's hue determines its fraction of the chroma.
     place = torch.stack([(offset + sixth) % 6 for offset in (5, 3, 1)], 1)
     return value[:, None] - chroma[:, None] * torch.minimum(place, 4 - place).clamp(0, 1)
 

@@ -16,21 +16,21 @@ Policy = Literal["color", "translation", "cutout"]
 
 @register("augmentation")
 class DiffAugment(Augmentation):
-    """Changes colours, shifts and cuts out, for reals and fakes alike (Zhao et al. 2020, arXiv 2006.10738).
+    """Changes colours of reals and fakes, shifts them and cuts out boxes (Zhao et al. 2020, arXiv 2006.10738).
 
-    Every image gets each change of the policy, with strengths drawn uniformly within the limits below, whose defaults
-    are those of the paper. Empty areas are filled with 0, the middle of the range.
+    Every image gets each change of the policy, with strengths drawn uniformly within the limits below; the defaults are
+    those of the paper. Empty areas are filled with 0, the middle of the range.
 
     Args:
         policy: changes to apply, always in the paper's order.
-        brightness: largest offset, in units of the full range [-1, 1]; part of color.
-        saturation: largest deviation from 1 of the factor around the channel mean; part of color.
-        contrast: largest deviation from 1 of the factor around the image mean; part of color.
+        brightness: largest offset, in units of the full range [-1, 1]; part of policy color.
+        saturation: largest deviation from 1 of the factor around the channel mean; part of policy color.
+        contrast: largest deviation from 1 of the factor around the image mean; part of policy color.
         shift: largest translation, as a fraction of height and width.
         hole: sides of the cut-out box, as a fraction of height and width.
 
     Raises:
-        UserError: if one is outside its limits.
+        UserError: if a parameter is outside its limits.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DiffAugment(Augmentation):
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves image contents: translation does."""
+        """True if image contents move, which applies to translation."""
         return "translation" in self.policy
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -72,12 +72,12 @@ class DiffAugment(Augmentation):
             return (torch.rand_like(images[:, :1, :1, :1]) * 2 - 1) * limit
 
         images = images + drawn(self.brightness)
-        # Written as additions, so that a limit of 0 changes no bit.
+        # Written as additions, so that a limit of 0 leaves images bitwise unchanged.
         images = images + (images - images.mean(1, keepdim=True)) * drawn(self.saturation)
         return images + (images - images.mean((1, 2, 3), keepdim=True)) * drawn(self.contrast)
 
     def _cut(self, images: Tensor) -> Tensor:
-        """A box anywhere, its centre within the image or on its edge."""
+        """Cut out a box at a random position, with its centre in the image or on its edge."""
         inside = []
         for length in images.shape[2:]:
             size = whole(self.hole, length)

@@ -1,4 +1,4 @@
-"""Colour jitter: small random changes of the reals, as an extension of the data set."""
+"""Colour jitter: small random changes of the reals, which extend the data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pggan_framework.registry import register
 
 @register("augmentation")
 class ColourJitter(Augmentation):
-    """Small changes of the reals' colours, optionally rotations and flips; G learns them too.
+    """Slightly changes the colours of reals, and optionally rotates and flips them; G learns these changes too.
 
     Each image is changed by amounts drawn uniformly within the limits, in the order below; 0 disables a change. Colours
     change as in torchvision and stay within the range; saturation and hue need three channels.
@@ -30,7 +30,7 @@ class ColourJitter(Augmentation):
         flip: probability of a horizontal flip, 0 to 1.
 
     Raises:
-        UserError: if one is outside its limits.
+        UserError: if a parameter is outside its limits.
     """
 
     applies_to: ClassVar[Literal["both", "reals"]] = "reals"
@@ -52,7 +52,7 @@ class ColourJitter(Augmentation):
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves image contents: rotations and flips do."""
+        """True if image contents move, which applies to rotations and flips."""
         return self.rotation > 0 or self.flip > 0
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -66,11 +66,11 @@ class ColourJitter(Augmentation):
         return warp(images, identity(images) @ scaling(mirror, torch.ones_like(mirror)) @ rotation(angle))
 
     def _drawn(self, images: Tensor, limit: float) -> Tensor:
-        """[N], evenly within the limit."""
+        """Draw uniform values [N] within the limit."""
         return (torch.rand_like(images[:, 0, 0, 0]) * 2 - 1) * limit
 
     def _coloured(self, images: Tensor) -> Tensor:
-        """Images in [0, 1], changed."""
+        """Change the colours of images in [0, 1]."""
         if self.brightness:
             images = blended(images, torch.zeros_like(images), 1 + self._drawn(images, self.brightness))
         if self.contrast:

@@ -1,4 +1,4 @@
-"""Augmentations under which a spectrogram stays a valid spectrogram."""
+"""Augmentations that preserve the validity of spectrograms."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ if TYPE_CHECKING:
 
 @register("augmentation")
 class SpectrogramAugment(Augmentation):
-    """Time shifts, level changes, and masked bands and time segments, for reals and fakes alike.
+    """Shifts reals and fakes in time, changes their levels, and masks bands and time segments.
 
-    For images whose rows are frequencies and whose columns are times. Nothing is mirrored or rotated, and no frequency
-    is moved. Amounts are drawn uniformly within the limits below; 0 disables a change. The masks are those of
+    It supports images whose rows are frequencies and whose columns are times. Nothing is mirrored or rotated, and no
+    frequency is moved. Amounts are drawn uniformly within the limits below; 0 disables a change. The masks are those of
     SpecAugment (arXiv 1904.08779).
 
     Args:
         time_shift: largest shift in either direction, as a fraction of the duration.
-        shift_mode: fill: cyclic, what left on the other side; edge, the first or last column.
+        shift_mode: content of the vacated columns: cyclic inserts the columns shifted out on the other side, edge
+            repeats the first or last column.
         gain: largest offset of the log magnitudes, in units of the full range [-1, 1].
-        band_mask: largest silenced band, as a fraction of the rows.
-        time_mask: longest silenced segment, as a fraction of the duration.
+        band_mask: largest height of the silenced band, as a fraction of the rows.
+        time_mask: longest duration of the silenced segment, as a fraction of the duration.
 
     Raises:
-        UserError: if one is outside its limits.
+        UserError: if a parameter is outside its limits.
     """
 
     spectrogram_safe: ClassVar[bool] = True
@@ -54,7 +55,7 @@ class SpectrogramAugment(Augmentation):
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves image contents: a time shift does."""
+        """True if image contents move, which applies to a time shift."""
         return self.time_shift > 0
 
     def setup(self, codec: Codec | None) -> None:
@@ -88,7 +89,7 @@ class SpectrogramAugment(Augmentation):
         loud = torch.stack([images.new_full((1, 1), float(kind)) for kind in kinds])
         if self.gain:
             images = images + (torch.rand_like(images[:, :1, :1, :1]) * 2 - 1) * self.gain * loud
-        # Silence is the smallest magnitude; for phases and signed channels it is the middle of the range.
+        # Silence is the smallest magnitude; for phases and signed channels, it is the middle of the range.
         silence = -loud
         if self.band_mask:
             images = torch.where(self._stretch(n, height, self.band_mask, device)[:, None, :, None], silence, images)
@@ -97,7 +98,7 @@ class SpectrogramAugment(Augmentation):
         return images
 
     def _stretch(self, count: int, length: int, share: float, device: torch.device) -> Tensor:
-        """[count, length] bool: True along one segment of the drawn length, anywhere within."""
+        """Return bool [count, length]: True in a segment of random length at a random position."""
         size = torch.randint(whole(share, length) + 1, (count,), device=device)
         start = (torch.rand(count, device=device) * (length - size + 1)).long()
         return spans(start, size, length)

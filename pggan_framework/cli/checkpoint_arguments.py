@@ -17,24 +17,29 @@ RUN = "a run's folder (its best checkpoint), a checkpoint, an exported model, or
 
 
 def checkpoint_parser(name: str, description: str, examples: str, what: str = RUN, metavar: str = "RUN") -> Parser:
-    """The parser of ``pggan NAME RUN ...``, whose help ends with examples.
+    """Build the parser of ``pggan NAME RUN ...``, whose help ends with examples.
 
     Args:
-        name: the command.
-        description: what it does.
-        examples: the end of its help.
-        what: the help of RUN; the word's value is ``model``.
-        metavar: the placeholder of RUN.
+        name: name of the command.
+        description: description of the command.
+        examples: examples at the end of the help.
+        what: help of RUN; the parsed attribute is ``model``.
+        metavar: placeholder of RUN.
     """
     parser = Parser(name, description, examples)
     parser.add_argument("model", metavar=metavar, help=what)
-    parser.add_argument("--result_dir", default="results", metavar="DIR", help="where latest looks (default: results)")
+    parser.add_argument(
+        "--result_dir",
+        default="results",
+        metavar="DIR",
+        help="folder in which latest finds the newest run (default: results)",
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
 def add_plugin_dirs(parser: Parser) -> None:
-    """Add ``--plugin_dirs``, which `load_model` and `load_plugins` read (default: no folder)."""
+    """Add ``--plugin_dirs`` for `load_model` and `load_plugins` (default: no folder)."""
     parser.add_argument(
         "--plugin_dirs",
         type=lambda text: [part for part in text.strip("[]").split(",") if part],
@@ -48,7 +53,7 @@ def load_plugins(given: argparse.Namespace) -> None:
     """Load the files in ``--plugin_dirs``.
 
     Raises:
-        UserError: if a folder is missing, or a file does not load.
+        UserError: if a folder is missing, or a file cannot be loaded.
     """
     from pggan_framework.config.discovery import load_for_models
 
@@ -56,10 +61,10 @@ def load_plugins(given: argparse.Namespace) -> None:
 
 
 def load_model(given: argparse.Namespace, checkpoint: Path) -> Pretrained:
-    """The model that ``RUN``, ``--weights``, ``--depth`` and ``--plugin_dirs`` mean.
+    """Load the model specified by ``RUN``, ``--weights``, ``--depth`` and ``--plugin_dirs``.
 
     Raises:
-        UserError: if it cannot be read, or has no such depth.
+        UserError: if the model cannot be read, or does not have this depth.
     """
     from pggan_framework.models.pretrained import load_generator
 
@@ -73,43 +78,45 @@ def load_model(given: argparse.Namespace, checkpoint: Path) -> Pretrained:
 
 
 def add_weights(parser: Parser) -> None:
-    """Add ``--weights``, the choice of EMA or raw generator, None by default; and ``--plugin_dirs``."""
+    """Add ``--weights``, which selects the EMA or raw generator and is None by default, and ``--plugin_dirs``."""
     parser.add_argument(
         "--weights",
         choices=("ema", "raw"),
-        help="EMA generator or raw generator (default: ema)",
+        help="generator to use: the EMA generator or the raw generator (default: ema)",
     )
     add_plugin_dirs(parser)
 
 
 def add_device(parser: Parser) -> None:
-    """Add ``--device``, auto by default; `load_model` puts the generator there."""
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps; auto")
+    """Add ``--device`` for `load_model`; its default is auto."""
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="device to use: auto, cpu, cuda, cuda:1 or mps (default: auto)"
+    )
 
 
 def add_depth(parser: Parser) -> None:
-    """Add ``--depth``, None by default."""
+    """Add ``--depth``; its default is None."""
     parser.add_argument(
-        "--depth", type=int, metavar="N", help="depth of the images, 0 is the smallest (default: the deepest trained)"
+        "--depth", type=int, metavar="N", help="depth of the images, 0 is the smallest (default: deepest trained)"
     )
 
 
 def add_label(parser: Parser) -> None:
-    """Add ``--label``, which `labels_of` reads."""
+    """Add ``--label`` for `labels_of`."""
     parser.add_argument(
         "--label",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="label of the samples; repeatable; others are random",
+        help="label of the samples, repeatable; other labels are random",
     )
 
 
 def labels_of(words: Sequence[str]) -> dict[str, str]:
-    """``pitch=60`` and so on, by their names.
+    """Parse labels such as ``pitch=60``; return values by name.
 
     Raises:
-        UserError: if a word is none of these, or a label is given twice.
+        UserError: if a word is not a label, or a label is given twice.
     """
     labels: dict[str, str] = {}
     for word in words:

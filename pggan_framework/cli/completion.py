@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
     """Print the script; returns the exit status.
 
     Raises:
-        UserError: if the shell is not known.
+        UserError: if the shell is unknown.
     """
     if not argv or argv[0] in ("-h", "--help"):
         sys.stdout.write(USAGE)
@@ -62,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def flags_of(command: str) -> list[str]:
-    """The flags of a command, read from its source, so that none of them is imported."""
+    """Return the flags of a command, read from its source without importing it."""
     if command == "train":
         return [f"--{name}" for name in ("config", "print_config", "help_component", *vars(General()))]
     here = Path(__file__).parent

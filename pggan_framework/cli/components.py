@@ -10,7 +10,7 @@ from pggan_framework.config.light import help_of
 from pggan_framework.errors import UserError
 
 USAGE = "usage: pggan components [NAME] [--plugin_dirs DIR,...]"
-HELP = """Without NAME: all components, one line each; with it: its flags.
+HELP = """Lists all components, one line each or, with NAME, the flags of that component.
 
 examples:
   pggan components
@@ -23,7 +23,7 @@ def run(argv: list[str]) -> int:
     """List all components by kind, or the flags of one; returns the exit status.
 
     Raises:
-        UserError: if there is no component of this name.
+        UserError: if the component does not exist.
     """
     if "-h" in argv or "--help" in argv:
         sys.stdout.write(f"{USAGE}\n\n{HELP}")

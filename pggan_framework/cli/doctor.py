@@ -1,4 +1,4 @@
-"""``pggan doctor``: report this machine's resources, what a run uses of them, and advice."""
+"""``pggan doctor``: report this machine's resources, their use by a run, and advice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pggan_framework import __version__
 from pggan_framework.cli.parser import Parser
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 
 EXAMPLES = """examples:
   pggan doctor
@@ -27,7 +27,7 @@ SAFE = {
     "torch": ((2, 10), "in earlier ones a stranger's checkpoint can corrupt the memory (CVE-2026-24747)"),
     "pillow": ((12, 3), "in earlier ones a stranger's image can (CVE-2026-59204)"),
 }
-"""The first versions without a known fault in what reads files here, and that fault."""
+"""The first versions without a known fault in file readers used here, and the fault."""
 EXTRAS = {
     "tensorboard": ("tensorboard", "TensorBoardLogger"),
     "wandb": ("wandb", "WandbLogger"),
@@ -39,9 +39,9 @@ EXTRAS = {
     "torchcrepe": ("sound-metrics", "pitch metrics"),
     "torch_fidelity": ("inception", "FID and KID by Inception"),
 }
-"""Optional packages: the extra that installs each, and the feature that needs it."""
+"""Optional packages, with the extra that installs each and the feature that needs it."""
 LEAST_DISK, LEAST_SHM, LEAST_FILES = 5 << 30, 1 << 30, 1024
-"""Bytes and open files below which a long run may fail."""
+"""Free bytes and limit of open files below which a long run may fail."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Finding:
     """One line of the report.
 
     Args:
-        name: the resource.
-        value: its state.
-        use: what a run uses of it; empty if it uses all of it.
-        advice: what to do about it; empty if nothing is wrong.
+        name: name of the resource.
+        value: state of the resource.
+        use: part of the resource that a run uses; empty if a run uses all of it.
+        advice: advice for the user; empty if there is no problem.
     """
 
     name: str
@@ -62,12 +62,12 @@ class Finding:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan doctor`` with the words that follow it; returns 0, or 1 if something needs attention.
+    """Run ``pggan doctor`` with its arguments; returns 0, or 1 if there is advice.
 
     Raises:
-        UserError: if a flag is wrong.
+        UserError: if a flag is invalid.
     """
-    parser = Parser("doctor", "This machine's resources, what a run uses of them, and advice.", EXAMPLES)
+    parser = Parser("doctor", "Report this machine's resources, what a run uses of them, and advice.", EXAMPLES)
     parser.add_argument(
         "--result_dir", type=Path, default=Path("results"), metavar="DIR", help="folder of the runs (default: results)"
     )
@@ -89,11 +89,11 @@ def run(argv: Sequence[str]) -> int:
 
 
 def examine(result_dir: Path, device: str = "auto") -> list[Finding]:
-    """Examine everything; changes nothing on the machine.
+    """Examine all resources without changing anything on the machine.
 
     Args:
-        result_dir: where runs go.
-        device: as the general flag.
+        result_dir: folder of runs.
+        device: value of the general flag `device`.
     """
     return [*_software(), *_compute(device), *_storage(result_dir), *_packages()]
 
@@ -122,7 +122,8 @@ def _compute(name: str) -> list[Finding]:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = torch.get_num_threads()
-    found = [Finding("processor", f"{native.model() or platform.processor()}, {cores} cores", f"{threads} threads")]
+    model = native.model() or platform.processor()
+    found = [Finding("processor", f"{model}, {plural(cores, 'core')}", plural(threads, "thread"))]
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     try:
         device = choose_device(name)

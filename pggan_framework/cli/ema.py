@@ -1,4 +1,4 @@
-"""``pggan ema RUN``: the EMA generator of another length, after training."""
+"""``pggan ema RUN``: compute the EMA generator of a different length, after training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLES = """examples:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan ema`` with the words that follow it; returns the exit status.
+    """Run ``pggan ema`` with its arguments; returns the exit status.
 
     Raises:
         UserError: if the run has stored no averages, or a length is outside its limits.
@@ -60,10 +60,10 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _lengths(text: str) -> list[float]:
-    """The numbers of ``--length``.
+    """Parse the numbers of ``--length``.
 
     Raises:
-        UserError: if one is none, or outside 0 to 0.288.
+        UserError: if a value is not a number, or is outside 0 to 0.288.
     """
     try:
         lengths = [float(part) for part in text.split(",")]
@@ -75,7 +75,7 @@ def _lengths(text: str) -> list[float]:
 
 
 def _distance(trained: Pretrained, dataset: DepthDataset, count: int) -> float:
-    """Mean sliced Wasserstein distance x 1e3 of images or spectrograms from the data's, at the model's depth.
+    """Return the mean sliced Wasserstein distance x 1e3 of images or spectrograms to the data, at the model's depth.
 
     Raises:
         UserError: if the images are smaller than 16 pixels.
@@ -97,8 +97,8 @@ def _distance(trained: Pretrained, dataset: DepthDataset, count: int) -> float:
 def _parser() -> Parser:
     parser = checkpoint_parser(
         "ema",
-        "Make the EMA generator of another length from the averages that a run with --plugins PowerEMA has stored,\n"
-        "as a checkpoint for the other commands. Of several lengths, the one with the smallest SWD.",
+        "Compute an EMA generator of another length from the averages stored by a run with --plugins PowerEMA,\n"
+        "and write it as a checkpoint. If several lengths are given, write the one with the smallest SWD.",
         EXAMPLES,
     )
     add_plugin_dirs(parser)
@@ -107,15 +107,15 @@ def _parser() -> Parser:
         "--length",
         default="0.1",
         metavar="L,...",
-        help="standard deviation of the average's profile, as a fraction of the training (default: 0.1)",
+        help="standard deviation of the averaging profile, as a fraction of the training (default: 0.1)",
     )
-    add("--out", metavar="FILE", help="checkpoint to write (default: network-ema-L.pt next to the run's)")
+    add("--out", metavar="FILE", help="checkpoint to write (default: network-ema-L.pt in the run's folder)")
     add(
         "--count",
         type=int,
         default=1000,
         metavar="N",
-        help="samples per side to compare several lengths (default: 1000)",
+        help="number of samples and of reals, if several lengths are compared (default: 1000)",
     )
-    add("--data", type=Path, metavar="PATH", help="new location of moved data")
+    add("--data", type=Path, metavar="PATH", help="new location of the data, if they were moved")
     return parser

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pggan_framework.models.pretrained import Pretrained
 
 DESCRIPTION = """Compare a trained model's sounds or images with its training data. Every value is shown with its
-real-vs-real baseline: the same value for other real samples. All values are appended as one line to metrics.jsonl
+real-vs-real baseline: the value for other real samples. All values are appended as one line to metrics.jsonl
 next to the checkpoint."""
-EXAMPLES = """Metrics and extractors have flags, such as --lite0.size: see 'pggan components NAME'.
+EXAMPLES = """Metrics and extractors have their own flags, such as --lite0.size: see 'pggan components NAME'.
 examples:
   pggan evaluate latest
   torchrun --standalone --nproc_per_node 2 -m pggan_framework evaluate latest --count 10000
@@ -42,7 +42,7 @@ H5 = (".h5", ".hdf5")
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan evaluate`` with the words that follow it.
+    """Run ``pggan evaluate`` with its arguments.
 
     Returns:
         The exit status.
@@ -74,7 +74,7 @@ def run(argv: Sequence[str]) -> int:
     n = min(given.count, len(dataset) // 2)
     what = "image" if trained.codec is None else "sound"
     if n < 1:
-        raise UserError(f"the data hold one {what}; allowed: two or more, to compare reals with reals")
+        raise UserError(f"the data contain only one {what}; allowed: two or more, to compare reals with reals")
     from pggan_framework.cli.sides import Sides
     from pggan_framework.metrics.cache import FeatureCache
     from pggan_framework.metrics.lines import append_line
@@ -111,7 +111,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _advice(asked: str, eye: Eye) -> str:
-    """The warning printed if only the untrained extractor is installed, and none was requested."""
+    """Return a warning if only the untrained extractor is installed and no extractor was requested."""
     from pggan_framework.metrics.extractors import AUTO, Lite0, RandomFeatures
 
     known = asked != AUTO or eye.name != RandomFeatures.name
@@ -122,35 +122,47 @@ def _parser() -> argparse.ArgumentParser:
     parser = checkpoint_parser("evaluate", DESCRIPTION, EXAMPLES)
     add_plugin_dirs(parser)
     add = parser.add_argument
-    add("--data", type=Path, metavar="PATH", help="new location of moved data: a folder or .h5 file")
-    add("--count", type=int, default=1000, metavar="N", help="samples per side, at most half the data (default: 1000)")
-    add("--seed", type=int, default=0, metavar="N", help="random seed of samples and reals (default: 0)")
+    add("--data", type=Path, metavar="PATH", help="new location of the data, if they were moved: folder or .h5 file")
+    add(
+        "--count",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="number of samples and of reals, at most half the data (default: 1000)",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="random seed of the samples and of the selected reals (default: 0)",
+    )
     add("--metrics", default="", metavar="A,B", help="metrics to compute (default: all that apply)")
     add(
         "--griffin_lim_iter",
         type=int,
         default=32,
         metavar="N",
-        help="sounds: Griffin-Lim iterations, for both sides (default: 32)",
+        help="sounds: Griffin-Lim iterations for samples and reals (default: 32)",
     )
     add(
         "--extractor",
         default="auto",
         metavar="NAME",
-        help="feature extractor: lite0, inception, random, auto (default: auto: lite0 if installed, else random)",
+        help="feature extractor: lite0, inception or random (default: lite0 if installed, else random)",
     )
     add(
         "--neighbours",
         type=int,
         default=0,
         metavar="N",
-        help="images: find copies of training images, draw the N nearest ones (default: 0)",
+        help="images: find copies of training images, and draw the N nearest to each sample (default: 0)",
     )
     add(
         "--cache",
         default="",
         metavar="DIR",
-        help="cache folder of real images' features, or none (default: $PGGAN_CACHE or ~/.cache/pggan_framework)",
+        help="cache folder for features of real images, or none (default: $PGGAN_CACHE or ~/.cache/pggan_framework)",
     )
     add_device(parser)
     return parser
@@ -159,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 def _metrics(
     given: argparse.Namespace, rest: Sequence[str], sound: bool, device: str
 ) -> tuple[list[BaseMetric[Any]], bool, Eye | None]:
-    """The selected metrics, with flags from `rest`; whether they were named; and the feature extractor.
+    """Return the selected metrics with flags from `rest`, True if they were selected by name, and the extractor.
 
     Raises:
         UserError: if a metric, an extractor or a flag is unknown, or a value is invalid.
@@ -177,7 +189,7 @@ def _metrics(
     extractor = extractor_class(given.extractor)
     looks = given.neighbours or any(issubclass(cls, FeatureMetric) for cls in classes.values())
     if sound and given.neighbours:
-        raise UserError("--neighbours is given, but the model makes sounds; allowed: for models of images")
+        raise UserError("--neighbours is given, but the model generates sounds; allowed: models of images")
     if given.extractor != "auto" and not looks:
         raise UserError(
             f"--extractor {given.extractor} is given, but none of the metrics uses features: {', '.join(chosen)}"
@@ -189,7 +201,7 @@ def _metrics(
 
 
 def _flags(words: Sequence[str], chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """``--pitch.tracker pyin`` and so on as arguments of each metric and of the extractor."""
+    """Convert flags such as ``--pitch.tracker pyin`` to arguments of each metric and of the extractor."""
     from pggan_framework.config.convert import convert
     from pggan_framework.config.parameters import parameters
     from pggan_framework.registry import REGISTRY
@@ -210,10 +222,10 @@ def _flags(words: Sequence[str], chosen: Sequence[str]) -> dict[str, dict[str, A
 
 
 def data_of(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) -> DepthDataset:
-    """The data the model was trained on, from its stored configuration.
+    """Load the training data of the model from its stored configuration.
 
     Raises:
-        UserError: if they are missing, or do not fit the model.
+        UserError: if the data are missing, or do not match the model.
     """
     from pggan_framework.config import resolve_overrides
     from pggan_framework.launch.build import build_dataset
@@ -222,7 +234,7 @@ def data_of(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) -> 
     if name is None:
         raise UserError("an exported model does not name the data it was trained on; evaluate its run or checkpoint")
     own = trained.config.get(name, {})
-    # A subset of the sounds is used, each once; for images, any.
+    # For sounds, a subset without repetition; for images, any selection.
     off = [f"{name}.{flag}" for flag in ("preload", "own_shards") if flag in own]
     changed: dict[str, Any] = {"plugin_dirs": plugin_dirs, **dict.fromkeys(off, False)}
     if moved is not None:
@@ -238,7 +250,7 @@ def data_of(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) -> 
         else:
             changed |= {"load_dataset": "", f"{name}.{place}": str(moved)}
     try:
-        # Only what defines the data: the plugins and losses of the run may be missing.
+        # Resolve only the parameters of the data: plugins and losses of the run may be missing.
         stored: dict[str, Any] = {"dataset_class": name, "load_dataset": trained.config.get("load_dataset", "")}
         dataset = build_dataset(resolve_overrides(None, changed, base={**stored, name: own}))
     except UserError as error:
@@ -248,7 +260,7 @@ def data_of(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) -> 
     if kinds[0] != kinds[1] or dataset.shape != trained.growth.shape:
         shapes = ["x".join(map(str, shape)) for shape in (dataset.shape, trained.growth.shape)]
         raise UserError(f"the data do not fit the model: {kinds[0]} of {shapes[0]}; allowed: {kinds[1]} as {shapes[1]}")
-    if dataset.codec and trained.codec and dataset.codec.state_dict() != trained.codec.state_dict():
+    if dataset.codec and trained.codec and dataset.codec.encoding() != trained.codec.encoding():
         print("note: these data are not the model's training data: their codec was fitted differently", file=sys.stderr)
     return dataset
 
@@ -256,7 +268,7 @@ def data_of(trained: Pretrained, moved: Path | None, plugin_dirs: list[str]) -> 
 def _measure(
     sides: Sides, metrics: list[BaseMetric[Any]], named: bool, neighbours: int, sheet: Path | None
 ) -> tuple[list[Figure], list[str]] | None:
-    """All values, and further lines to print; None except on rank 0."""
+    """Return all values, and further lines to print; None except on rank 0."""
     from tqdm import tqdm
 
     from pggan_framework.cli.neighbours import draw, find

@@ -24,17 +24,18 @@ EXAMPLES = """examples:
   pggan export results/007-piano piano.onnx --format onnx --weights ema
   pggan export results/007-piano piano_model --format huggingface --license cc-by-4.0
 
-A JSON file next to OUT, piano.onnx.json, describes it: shapes, labels, codec. safetensors holds the weights of all
-depths. torch and onnx are programs: latents -> images in [-1, 1], with any batch size. huggingface is a folder:
+The JSON file next to OUT, such as piano.onnx.json, describes it: shapes, labels, codec. safetensors stores the
+weights of all depths. torch and onnx are programs: latents -> images in [-1, 1], with any batch size. huggingface is a
+folder:
 weights, config.json, samples, and a model card generated from the checkpoint.
 """
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan export`` with the words that follow it; returns the exit status.
+    """Run ``pggan export`` with its arguments; returns the exit status.
 
     Raises:
-        UserError: if an argument is unusable; no files remain then.
+        UserError: if an argument is invalid; no files are left behind.
     """
     given = _parser().parse_args(list(argv))
     format = _format(given)
@@ -53,21 +54,21 @@ def _parser() -> Parser:
     what = "Export a trained generator: its weights, a program that generates images, or a model folder."
     parser = checkpoint_parser("export", what, EXAMPLES)
     add = parser.add_argument
-    add("out", type=Path, metavar="OUT", help="new file with the ending of the format, or new folder")
+    add("out", type=Path, metavar="OUT", help="new file with the extension of the format, or new folder")
     add(
         "--format",
         choices=(*ENDINGS, FOLDER),
-        help="safetensors, torch (.pt2), onnx or huggingface (a folder) (default: by OUT's ending)",
+        help="output format: safetensors, torch (.pt2), onnx or huggingface (default: from OUT's extension)",
     )
     add_weights(parser)
     add_depth(parser)
-    add("--name", metavar="TITLE", help="--format huggingface: title of the card (default: the run's name)")
+    add("--name", metavar="TITLE", help="--format huggingface: title of the model card (default: the run's name)")
     add("--license", metavar="NAME", help="--format huggingface: licence by its Hub name, such as mit (default: other)")
     return parser
 
 
 def _format(given: argparse.Namespace) -> Format | Literal["huggingface"]:
-    """The format, after checking that OUT and the flags fit it."""
+    """Return the format, after checking that OUT and the flags match it."""
     if given.format == FOLDER:
         if given.out.suffix in ENDINGS.values():
             raise UserError(f"{given.out} is given with --format {FOLDER}; allowed: a new folder")

@@ -49,9 +49,10 @@ EXAMPLES = """examples:
 MODES = ("play", "interpolate", "kit")
 ZIP = ".zip"
 BY_TIME = float("inf")
-"""The value of ``--interpolate`` without a number; not an integer, so that it cannot be given."""
+"""The value of ``--interpolate`` without a number; not an integer, so that users cannot type it."""
 LEAST_TRUNCATION = 0.01
-"""Less than 1 % of a normal distribution is within it: each number would be drawn over a hundred times."""
+"""Lower limit of truncation: less than 1 % of a normal distribution is within it, i.e. over a hundred draws per
+number."""
 _FOR = {
     "seconds": ("play", "interpolate"),
     "voices": ("play",),
@@ -64,7 +65,7 @@ _FOR = {
     "video": ("interpolate",),
     "fps": ("interpolate",),
 }
-"""Flags that only some modes use."""
+"""Flags used by some modes only."""
 _SOUND = ("format", "no_fade", "griffin_lim_iter", "phase_start", "refine_iter")
 """Flags for models of sound."""
 _LEAST = {
@@ -81,13 +82,13 @@ _LEAST = {
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan generate`` with the words that follow it.
+    """Run ``pggan generate`` with its arguments.
 
     Returns:
         The exit status.
 
     Raises:
-        UserError: if an argument is unusable; no files remain then.
+        UserError: if an argument is invalid; no files are left behind.
     """
     given = _parser().parse_args(list(argv))
     _check(given)
@@ -125,7 +126,7 @@ def run(argv: Sequence[str]) -> int:
 
 @contextmanager
 def _target(given: argparse.Namespace, run_folder: Path) -> Iterator[tuple[Path, Path]]:
-    """The folder or zip to create, and the temporary one to write to."""
+    """Yield the folder or zip to create, and the temporary path to write to."""
     if given.out is not None and given.out.suffix == ZIP:
         with out_file(given.out) as (path,):
             yield given.out, path
@@ -135,7 +136,7 @@ def _target(given: argparse.Namespace, run_folder: Path) -> Iterator[tuple[Path,
 
 
 def _mode(given: argparse.Namespace) -> str:
-    """The requested one of `MODES`; empty for single samples."""
+    """Return the requested mode of `MODES`; empty for single samples."""
     return next((mode for mode in MODES if getattr(given, mode) not in (None, False)), "")
 
 
@@ -144,17 +145,22 @@ def _parser() -> Parser:
     parser = checkpoint_parser("generate", what, EXAMPLES)
     add = parser.add_argument
     add("--out", type=Path, metavar="PATH", help="new folder or .zip (default: RUN/generated/000, 001 ...)")
-    add("--seeds", metavar="LIST", help="seeds of the samples: numbers and ranges, 0-35,77")
+    add("--seeds", metavar="LIST", help="seeds of the samples: numbers and ranges, such as 0-35,77")
     add(
         "--count",
         type=int,
         metavar="N",
-        help="number of samples, from --seed on (default: 16; 6 with --every; with --interpolate 2 or 1)",
+        help="number of samples, starting at --seed (default: 16; 6 with --every; 2 or 1 with --interpolate)",
     )
-    add("--seed", type=int, metavar="N", help="first seed, or the one to play (default: 0)")
-    add("--latents", type=Path, metavar="FILE", help="latents.npz of pggan project; seeds index it (default: all)")
+    add("--seed", type=int, metavar="N", help="first seed; with --play, the seed of the instrument (default: 0)")
+    add(
+        "--latents",
+        type=Path,
+        metavar="FILE",
+        help="latents.npz from pggan project; --seeds are indices into it (default: all)",
+    )
     add_label(parser)
-    add("--every", metavar="NAME", help="each seed with every value of a label, or some: NAME=A,B")
+    add("--every", metavar="NAME", help="generate each seed with every value of a label; NAME=A,B for some values")
     add_weights(parser)
     add_depth(parser)
     add_device(parser)
@@ -162,52 +168,80 @@ def _parser() -> Parser:
         "--truncation",
         type=float,
         metavar="PSI",
-        help="truncation: of latent components at PSI; of styles, towards their average (default: off)",
+        help="limit latents to -PSI..PSI, or scale styles towards their average (default: off)",
     )
-    add("--only", choices=("files", "sheet"), help="write only the samples, or only the grid; not for a zip")
+    add("--only", choices=("files", "sheet"), help="write only the samples or only the grid; not available for .zip")
     add("--resolution", type=int, metavar="N", help="shorter side of grids and videos in pixels (default: 512)")
     add(
         "--maps",
         type=Path,
         metavar="PATH",
-        help="label maps to draw, an image or a folder, in the order of the seeds",
+        help="label maps: an image or a folder, in the order of the seeds",
     )
-    add("--play", metavar="WHAT", help="scale (every pitch), major (C major) or a MIDI file")
+    add("--play", metavar="WHAT", help="notes to play: scale (every pitch), major (C major) or a MIDI file")
     add(
         "--interpolate",
         type=int,
         nargs="?",
         const=BY_TIME,
         metavar="N",
-        help="interpolate between seeds in N steps each (default: 8, or from --seconds and --fps)",
+        help="interpolate in N steps between seeds (default: 8, or from --seconds and --fps)",
     )
     add("--video", choices=("gif", "webp", "mp4"), help="--interpolate: also write an animation")
     add("--fps", type=float, metavar="N", help="--video: frames per second (default: 25)")
     add("--loop", action="store_true", help="--interpolate: return to the first seed, for looping")
-    add("--walks", type=int, metavar="N", help="--interpolate: N paths side by side, sharing seeds (default: 1)")
+    add(
+        "--walks",
+        type=int,
+        metavar="N",
+        help="--interpolate: divide the seeds among N paths, shown side by side (default: 1)",
+    )
     add("--own_labels", action="store_true", help="--interpolate: also interpolate between the seeds' labels")
-    add("--kit", action="store_true", help="sampler kit: one sound per key, and kit.sfz")
-    add("--seconds", type=float, metavar="S", help="length of a note (default: 0.5 or a clip's) or interpolation")
-    add("--voices", choices=("one", "channel"), help="--play: one latent, or one per MIDI channel (default: one)")
-    add("--attack_ms", type=float, metavar="MS", help="--play, --kit: fade-in of a note (default: 5)")
-    add("--release_ms", type=float, metavar="MS", help="--play, --kit: fade-out at key release (default: 150)")
+    add("--kit", action="store_true", help="write a sampler kit: one sound per key, and kit.sfz")
+    add(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help="duration in seconds of a note (default: 0.5, at most a clip) or of the interpolation",
+    )
+    add(
+        "--voices",
+        choices=("one", "channel"),
+        help="--play: one latent for all notes, or one per MIDI channel (default: one)",
+    )
+    add("--attack_ms", type=float, metavar="MS", help="--play, --kit: fade-in of a note in milliseconds (default: 5)")
+    add(
+        "--release_ms",
+        type=float,
+        metavar="MS",
+        help="--play, --kit: fade-out at key release in milliseconds (default: 150)",
+    )
     add("--layers", type=int, metavar="N", help="--kit: largest number of velocity layers (default: 4)")
     add("--format", metavar="NAME", help="sounds: wav, flac, ogg (Opus) or mp3 (default: wav)")
     add("--no_fade", action="store_true", help="sounds: do not fade the ends, for clips that loop")
-    add("--griffin_lim_iter", type=int, metavar="N", help="Griffin-Lim iterations, images without phases (default: 32)")
-    add("--phase_start", choices=("auto", "random", "pghi"), help="initial phases of the iterations (default: auto)")
-    add("--refine_iter", type=int, metavar="N", help="Griffin-Lim iterations on images' own phases (default: 16)")
+    add(
+        "--griffin_lim_iter",
+        type=int,
+        metavar="N",
+        help="Griffin-Lim iterations for images without phases (default: 32)",
+    )
+    add(
+        "--phase_start",
+        choices=("auto", "random", "pghi"),
+        help="initial phases of the Griffin-Lim iterations (default: auto)",
+    )
+    add("--refine_iter", type=int, metavar="N", help="Griffin-Lim iterations for images with phases (default: 16)")
     return parser
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Checks that need no files."""
+    """Check flags that do not depend on files."""
     modes = [mode for mode in MODES if getattr(given, mode) not in (None, False)]
     if len(modes) > 1:
         raise UserError(f"--{' and --'.join(modes)} are given; allowed: one of them, or none for single samples")
     for flag, allowed in _FOR.items():
         if getattr(given, flag) not in (None, False) and not set(modes) & set(allowed):
-            raise UserError(f"--{flag} is given without --{' or --'.join(allowed)}, which alone use it")
+            raise UserError(f"--{flag} is given without --{' or --'.join(allowed)}, the only flags that use it")
     for flag, least in _LEAST.items():
         number = getattr(given, flag)
         if number is not None and not least <= number < 2**32:
@@ -234,7 +268,7 @@ def _check(given: argparse.Namespace) -> None:
     if given.every is not None:
         _check_every(given, modes)
     if given.fps is not None and given.video is None:
-        raise UserError("--fps is given without --video, which alone uses it")
+        raise UserError("--fps is given without --video, the only flag that uses it")
     if given.video is not None:
         from pggan_framework.postprocessors.moving import check_fps, check_moving
 
@@ -252,7 +286,7 @@ def _check_every(given: argparse.Namespace, modes: Sequence[str]) -> None:
 
 
 def _seeds(given: argparse.Namespace) -> list[int]:
-    """The seeds that ``--seeds``, or ``--count`` and ``--seed``, select; unique, except for interpolations."""
+    """Return the seeds of ``--seeds``, or of ``--count`` and ``--seed``; they are unique, except for interpolations."""
     walks = given.interpolate is not None
     if given.seeds is None:
         of_walks = 2 * (given.walks or 1) if given.every is None else 1
@@ -263,7 +297,7 @@ def _seeds(given: argparse.Namespace) -> list[int]:
 
 
 def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
-    """The model, after checking that it supports the request."""
+    """Load the model, and check that it supports the request."""
     labels = labels_of(given.label)
     from pggan_framework.generate import kit, player
     from pggan_framework.postprocessors.soundfiles import check_format
@@ -293,7 +327,7 @@ def _player(given: argparse.Namespace, checkpoint: Path) -> Player:
 
 
 def _stored_seeds(given: argparse.Namespace, player: Player, seeds: list[int]) -> list[int]:
-    """The selected latents in a file (default: all)."""
+    """Return the indices of the selected latents in a file (default: all)."""
     from pggan_framework.generate.latents import StoredPlayer
 
     assert isinstance(player, StoredPlayer)
@@ -301,7 +335,7 @@ def _stored_seeds(given: argparse.Namespace, player: Player, seeds: list[int]) -
 
 
 def _read_maps(path: Path, model: Pretrained) -> Map:
-    """The maps in a file or a folder, of the model's size and classes."""
+    """Read the maps in a file or a folder, in the size and classes of the model."""
     from pggan_framework.data.images.map_files import read_maps
 
     space = model.label_space
@@ -314,7 +348,7 @@ def _read_maps(path: Path, model: Pretrained) -> Map:
 def _make(
     given: argparse.Namespace, player: Player, seeds: list[int], checkpoint: Path, folder: Path, team: Team
 ) -> list[str]:
-    """Write the requested output into `folder`, or to this path as a zip; returns lines to print."""
+    """Write the requested output to `folder`, or to this path as a zip; returns lines to print."""
     from pggan_framework.generate import kit, samples, tune, walks
     from pggan_framework.generate.archive import write_archive
     from pggan_framework.generate.render import Touch

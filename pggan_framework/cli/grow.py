@@ -1,4 +1,4 @@
-"""``pggan grow RUN --to ...``: continue training a model with other sizes, labels or widths."""
+"""``pggan grow RUN --to ...``: continue training a model with different sizes, labels or widths."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from pggan_framework.planning.targets import Facts
 
 DESCRIPTION = """Start a new run from a trained model: with larger or smaller images, other labels, wider layers, colour
-or stereo, another sample rate, clip length or transform. A table shows what became of each layer."""
+or stereo, another sample rate, clip length or transform. A table shows how each layer was initialized."""
 EXAMPLES = """targets of --to, one or several:
   size=64            images: height and width
-  rate=16000         sounds: sample rate, Hz; 1 kHz stays in place
+  rate=16000         sounds: sample rate, Hz; 1 kHz keeps its row
   seconds=2          sounds: clip length
   bins=256 hop=64 n_fft=1024 frames=256 mode=mellog
-                     sounds: rows, samples a column, window, columns, codec of the same family
+                     sounds: rows, samples per column, window, columns, codec of the same family
   labels=pitch       labels to condition on; labels=none removes them
-  channels=stereo    or mono; images: grey, colour, opacity
+  channels=stereo    or channels=mono; images: grey, colour, opacity
   width=2            factor of the number of feature maps
   Owner.parameter=x  any other flag
 
@@ -64,10 +64,10 @@ def run(argv: Sequence[str]) -> int:
 
 
 def targets(words: Sequence[str]) -> dict[str, Any]:
-    """``a=1 b=2`` as values by name.
+    """Parse words such as ``a=1 b=2``; return values by name.
 
     Raises:
-        UserError: if one has no value.
+        UserError: if a word has no value.
     """
     from pggan_framework.config.text import load_value
 
@@ -81,14 +81,14 @@ def targets(words: Sequence[str]) -> dict[str, Any]:
 
 
 def facts_of(model: str, result_dir: Path) -> Facts:
-    """The facts about a source model that the plan of a run needs.
+    """Read the properties of a source model that the plan of a run needs.
 
     Args:
-        model: a run's folder, a checkpoint, or latest.
-        result_dir: where latest looks.
+        model: run folder, checkpoint, or latest.
+        result_dir: folder that latest searches.
 
     Raises:
-        UserError: if there is no such model, or it is an exported one, which has no discriminator.
+        UserError: if the model does not exist, or is an exported model, which has no discriminator.
     """
     from pggan_framework.models.growing.source import read_source
     from pggan_framework.planning.targets import Facts
@@ -107,5 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser("grow", DESCRIPTION, EXAMPLES)
     add = parser.add_argument
     add("model", metavar="RUN", help="a run's folder (its best checkpoint), a checkpoint, or latest")
-    add("--to", nargs="+", action="extend", required=True, metavar="name=value", help="targets, see below")
+    add(
+        "--to",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="name=value",
+        help="properties to change, listed below",
+    )
     return parser

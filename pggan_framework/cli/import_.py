@@ -16,7 +16,7 @@ EXAMPLES = """examples:
   pggan import results/003-specs512/network-snapshot-generator-003000.dat piano.pt
   pggan import output_networks/celeba_s5_i96000.pt celeba.pt
 
-Of deepsound's two files give the generator's; the discriminator's is found next to it by its name, or given by
+For deepsound, FILE is the generator's file; the discriminator's file is found next to it by its name, or given by
 --discriminator. OUT.yaml, written next to OUT.pt, is a config to train with:
 
   pggan train --config celeba.yaml --DefaultImageFolderDataset.dir_path datasets/faces
@@ -24,10 +24,10 @@ Of deepsound's two files give the generator's; the discriminator's is found next
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan import`` with the words that follow it; returns the exit status.
+    """Run ``pggan import`` with its arguments; returns the exit status.
 
     Raises:
-        UserError: if the file cannot be converted; no files remain then.
+        UserError: if the file cannot be converted; no files are left behind.
     """
     given = _parser().parse_args(list(argv))
     out: Path = given.out
@@ -59,11 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         "import",
         "Convert weights of the original PGGAN (.pkl), deepsound's pggan-pytorch (.dat) or the GAN zoo (.pt)"
-        " to a checkpoint for all other commands. Runs no code from the file.",
+        " to a checkpoint for all other commands. The file's code is never run.",
         EXAMPLES,
     )
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE", help="the other system's file")
+    add("file", type=Path, metavar="FILE", help="weights file of the other system")
     add("out", type=Path, metavar="OUT.pt", help="new checkpoint; OUT.yaml is written next to it")
     add("--discriminator", type=Path, metavar="FILE", help="deepsound's discriminator, if it is not next to FILE")
     add("--debug", action="store_true", help="show the traceback of an error")

@@ -9,6 +9,7 @@ from typing import Any
 
 from pggan_framework.cli.checkpoint_arguments import checkpoint_parser
 from pggan_framework.cli.parser import Parser
+from pggan_framework.errors import plural
 from pggan_framework.runs.folders import find_checkpoint
 
 EXAMPLES = """examples:
@@ -19,11 +20,11 @@ EXAMPLES = """examples:
   pggan info datasets/faces.h5
 """
 MOST_VALUES = 12
-"""Values of a label that are shown; --json has all."""
+"""Largest number of printed values of a label; --json has all."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan info`` with the words that follow it; returns the exit status.
+    """Run ``pggan info`` with its arguments; returns the exit status.
 
     Raises:
         UserError: if the file is not a checkpoint, an exported model or a data file.
@@ -42,7 +43,7 @@ def run(argv: Sequence[str]) -> int:
 def _parser() -> Parser:
     parser = checkpoint_parser(
         "info",
-        "Describe a checkpoint, an exported model or an .h5 file of images. Runs no code from it.",
+        "Describe a checkpoint, an exported model or an .h5 file of images. Code in the file is never run.",
         EXAMPLES,
         "a checkpoint, a run's folder, an exported model, latest, or an .h5 file",
         "FILE",
@@ -52,7 +53,7 @@ def _parser() -> Parser:
 
 
 def _lines(details: Mapping[str, Any]) -> list[str]:
-    """The same as text."""
+    """Format the details as text."""
     version = details["format_version"]
     rows = [("file", details["file"]), ("what", details["kind"] + (f", format {version}" if version else ""))]
     kinds = {"checkpoint": _of_checkpoint, "exported model": _of_exported}
@@ -86,7 +87,7 @@ def _of_checkpoint(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     end = "" if total is None else ", finished" if kimg >= total else ", not finished"
     imported = details["imported"]
     if imported is not None:
-        # Neither a schedule's end nor data are known of it.
+        # Such a checkpoint has no information about the end of the schedule and the data.
         end, of = "", ""
     stop = f"{kimg:g}{of} kimg ({details['nimg']} images), tick {details['tick']}{end}"
     data = f"{details['dataset']}, fingerprint {details['data_fingerprint']}"
@@ -109,7 +110,7 @@ def _of_checkpoint(details: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _of_data(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        ("images", f"{details['pictures']} of {_by(details['shape'])}, {details['dtype']}"),
+        ("images", f"{details['images']} of {_by(details['shape'])}, {details['dtype']}"),
         ("depths", f"0 to {details['max_depth']}"),
         ("stored", ", ".join(details["levels"])),
         *([("shards", _shards(details["shards"], details["missing"]))] if "shards" in details else []),
@@ -129,13 +130,14 @@ def _named(files: Sequence[str]) -> str:
 
 def _attribute(attribute: Mapping[str, Any]) -> str:
     if "maps" in attribute:
-        return f"{attribute['maps']} maps of {len(attribute['classes'])} classes: {', '.join(attribute['classes'])}"
+        classes = attribute["classes"]
+        return f"{plural(attribute['maps'], 'map')} of {len(classes)} classes: {', '.join(classes)}"
     if "span" in attribute:
         low, high = attribute["span"]
         return f"a number from {low:g} to {high:g}"
     values = [f"{value} ({count})" for value, count in attribute["values"].items()]
     shown = values if len(values) <= MOST_VALUES else [*values[: MOST_VALUES - 2], "...", values[-1]]
-    return f"{len(values)} values: {', '.join(shown)}"
+    return f"{plural(len(values), 'value')}: {', '.join(shown)}"
 
 
 def _by(shape: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""``pggan inspect DATA``: examine data before training, and the quality the codec allows."""
+"""``pggan inspect DATA``: examine data before training, and the best quality possible with the codec."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pggan_framework.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from pggan_framework.config import Config
     from pggan_framework.inspection import Decoding
+    from pggan_framework.planning.choose import Choice
 
-DESCRIPTION = """Examine data before training: counts, lengths, levels, what is cut or omitted, and the codec's
-reconstruction error. Images and sounds to compare are written into a new folder.
+DESCRIPTION = """Examine data before training: counts, lengths, levels, cut or omitted parts, and the codec's
+reconstruction
+error. Original and decoded images and sounds are written to a new folder for comparison.
 
 DATA is a folder of recordings or of images, a prepared .h5 file or a config file."""
-EXAMPLES = """DATA comes first. All training flags are accepted, above all the dataset's; they mean the same as in
-'pggan train', so that you see what is trained on.
+EXAMPLES = """DATA comes first. For a folder, the settings are those that 'pggan train DATA' would choose, so the result
+shows the data as training sees them; with --dataset_class or --config, they are those of 'pggan train' without a
+folder.
+All training flags are accepted.
 
 examples:
-  pggan inspect datasets/piano --SoundImageDataset.too_short pad
+  pggan inspect datasets/piano
   pggan inspect datasets/photos --DefaultImageFolderDataset.size 64 --DefaultImageFolderDataset.resize crop
   pggan inspect configs/piano.yaml --SoundImageDataset.img_mode if
 """
@@ -33,21 +37,21 @@ PATHS = {
     "LabelMapDataset": "image_dir",
     "OldH5Dataset": "h5_path",
 }
-"""The datasets that can read DATA without a config file, and the parameter for DATA."""
+"""The datasets that can read DATA without a config file, with the parameter for DATA."""
 H5 = (".h5", ".hdf5")
 YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
 class Given:
-    """The command line.
+    """The parsed command line.
 
     Args:
-        data: a folder, a prepared file or a config file.
-        out: the folder to write, if one is named.
-        clips: how many clips are decoded and drawn.
-        max_clips: how many are measured.
-        rest: the words that the config machinery reads.
+        data: folder, prepared file or config file.
+        out: output folder, if given.
+        clips: number of clips to decode and draw.
+        max_clips: largest number of clips to measure.
+        rest: remaining arguments, for the config.
     """
 
     data: Path
@@ -58,10 +62,10 @@ class Given:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Print facts about the data, and write images and sounds; returns the exit status.
+    """Print properties of the data, and write images and sounds; returns the exit status.
 
     Raises:
-        UserError: if the data or a flag cannot be used; nothing is written then.
+        UserError: if the data or a flag cannot be used; no files are written.
     """
     if "-h" in argv or "--help" in argv:
         sys.stdout.write(_parser().format_help())
@@ -72,8 +76,13 @@ def run(argv: Sequence[str]) -> int:
     from pggan_framework.recipes import new_folder
 
     share_cores()
-    # A dry run, so that nothing is saved where the config says save_dataset. Plugins are read where they are named.
-    config = resolve([*_dataset_words(given), *given.rest, "--dry_run"], base={"plugin_dirs": []})
+    choice = _planned(given)
+    base: dict[str, Any] = {"plugin_dirs": []}
+    for name, value in (choice.config if choice else {}).items():
+        # Only a part of the data is examined.
+        base[name] = {**value, "preload": False} if isinstance(value, dict) and "preload" in value else value
+    # A dry run, so that save_dataset in the config has no effect. The plugins in the config are loaded.
+    config = resolve([*_dataset_words(given), *given.rest, "--dry_run"], base=base)
     if config.general.resume:
         raise UserError("inspect takes no --resume; inspect the run's config.yaml instead")
     name = given.data.stem if given.data.is_file() else given.data.resolve().name
@@ -84,6 +93,8 @@ def run(argv: Sequence[str]) -> int:
 
     dataset = build_dataset(config)
     found = inspect_data(dataset, str(given.data), _decoding(config), given.clips, given.max_clips)
+    if choice:
+        print("\n".join(choice.lines), end="\n\n")
     sys.stdout.write(found.report.text())
     try:
         with new_folder(out) as folder:
@@ -105,20 +116,26 @@ def _parser() -> argparse.ArgumentParser:
         " [--max_clips N]",
         add_help=False,
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="new folder to write (default: results/inspect-NAME)")
-    parser.add_argument("--clips", type=int, metavar="N", default=4, help="clips to decode and draw (default: 4)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="new output folder (default: results/inspect-NAME)")
     parser.add_argument(
-        "--max_clips", type=int, metavar="N", default=200, help="clips to measure, evenly spaced (default: 200)"
+        "--clips", type=int, metavar="N", default=4, help="number of clips to decode and draw (default: 4)"
+    )
+    parser.add_argument(
+        "--max_clips",
+        type=int,
+        metavar="N",
+        default=200,
+        help="number of clips to measure, evenly spaced (default: 200)",
     )
     return parser
 
 
 def _parse(argv: Sequence[str]) -> Given:
-    """The words of the command line, checked as far as they are this command's own."""
+    """Parse the command line, and check the flags of this command."""
     from pggan_framework.config.arguments import COMMAND_FLAGS, GENERAL_FLAGS
 
     if not argv or argv[0].startswith("-"):
-        raise UserError("inspect needs DATA as its first word: a folder, a prepared .h5 or a config file; see -h")
+        raise UserError("inspect needs DATA as its first argument: a folder, a prepared .h5 or a config file; see -h")
     own, rest = _parser().parse_known_args(list(argv[1:]))
     known = [*vars(own), *GENERAL_FLAGS, *(flag for flag in COMMAND_FLAGS if flag == "config")]
     for word in rest:
@@ -137,8 +154,18 @@ def _parse(argv: Sequence[str]) -> Given:
     return Given(data, out, own.clips, own.max_clips, rest)
 
 
+def _planned(given: Given) -> Choice | None:
+    """Return the settings that ``pggan train DATA`` would choose; None if the flags select the dataset."""
+    from pggan_framework.config.arguments import parse_argv
+    from pggan_framework.planning.command import plan_folder
+
+    line = parse_argv(given.rest)
+    own = {"dataset_class", "resume", "load_dataset"} & {setting.dotted for setting in line.settings}
+    return None if own or line.configs or not given.data.is_dir() else plan_folder(str(given.data), given.rest)
+
+
 def _dataset_words(given: Given) -> list[str]:
-    """The flags that DATA stands for."""
+    """Return the flags that DATA implies."""
     from pggan_framework.planning.survey import folder_kind
 
     data = given.data
@@ -158,7 +185,7 @@ def _dataset_words(given: Given) -> list[str]:
 
 
 def _chosen(words: Sequence[str]) -> str | None:
-    """The dataset the command line names itself."""
+    """Return the dataset selected on the command line."""
     from pggan_framework.config.arguments import parse_argv
 
     found = [str(s.value) for s in parse_argv(words).settings if s.dotted == "dataset_class"]
@@ -166,7 +193,7 @@ def _chosen(words: Sequence[str]) -> str | None:
 
 
 def _decoding(config: Config) -> Decoding:
-    """How SoundSaver would decode with this configuration."""
+    """Return the decoding settings of SoundSaver with this configuration."""
     from pggan_framework.inspection import Decoding
 
     saver = config.components.get("SoundSaver", {})
@@ -175,7 +202,7 @@ def _decoding(config: Config) -> Decoding:
 
 
 def _numbered(path: Path) -> Iterator[Path]:
-    """``inspect-piano``, ``inspect-piano-2``, ``inspect-piano-3`` ..."""
+    """Yield ``inspect-piano``, ``inspect-piano-2``, ``inspect-piano-3`` ..."""
     yield path
     number = 2
     while True:

@@ -1,4 +1,4 @@
-"""``pggan COMMAND ...``: dispatch commands, and report input errors as one line with exit status 2."""
+"""``pggan COMMAND ...``: dispatch commands, and print input errors as one line with exit status 2."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pggan_framework.loggers import terminal
 COMMANDS = {
     "train": "train a network: 'pggan train DIR --minutes 10' for a folder, 'pggan train -h' for all flags",
     "grow": "continue training a model with other sizes, labels, widths or sample rate",
-    "ema": "make the EMA generator of another length from stored averages",
+    "ema": "compute an EMA generator of another length from stored averages",
     "branch": "compare settings by short continuations of a run",
-    "plan": "write the configuration of 'pggan train DIR' to a file to edit",
+    "plan": "write the configuration of 'pggan train DIR' to an editable file",
     "components": "list all components, or the flags of one",
     "generate": "generate images, sounds, tunes, latent interpolations and sampler kits",
     "video": "animate the samples of a run over time, as a GIF, WebP or MP4",
@@ -33,45 +33,46 @@ COMMANDS = {
     "verify": "recompute part of a run and compare it bit for bit",
     "prepare": "pack images into one training file, or build a data set by recipe",
     "import": "convert weights of the original PGGAN, deepsound's trainer or the GAN zoo",
-    "doctor": "check this machine: resources, what a run uses, advice",
+    "doctor": "check this machine: resources, their use by a run, advice",
     "inspect": "examine data before training: statistics, images, codec quality",
     "completion": "print a completion script for bash, zsh or fish",
 }
-"""The commands; each is the function ``run(argv) -> exit status`` of the module of its name, ``import_`` for import."""
+"""The commands; each is a function ``run(argv) -> exit status`` in the module of its name, ``import_`` for import."""
 
 NO_MEMORY = (
     *("can't allocate memory", "not enough memory", "std::bad_alloc", "could not create a primitive"),
     *("start new thread", "failed to map segment"),
 )
-"""What torch, oneDNN, Python and the loader of libraries say where memory is short."""
+"""Out-of-memory messages of torch, oneDNN, Python and the library loader."""
 PATIENCE = 5
-"""Seconds that the other ranks wait for the one that reports an error."""
+"""Seconds that other ranks wait for the rank that prints an error."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line (by default the program's own) and return its exit status."""
+    """Run a command line (by default the program's own) and return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
-        # A narrow code page (cp1252) cannot print every file's name; a question mark is better than a failed command.
+        # A narrow code page (cp1252) cannot print all file names; a question mark is better than a failed command.
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")
     try:
+        _check_names(words)
         return _run(words)
     except UserError as error:
         if _debug(words):
             traceback.print_exc()
         if _another_tells(error):
-            # torchrun ends all processes when the first one ends: let that be the one that reports.
+            # torchrun ends all processes when the first one ends, which should be the rank that prints the error.
             with suppress(KeyboardInterrupt):
                 time.sleep(PATIENCE)
         else:
             terminal.error(str(error))
         return 2
-    except SystemExit as stop:  # of a command's -h, which has printed the help
+    except SystemExit as stop:  # from -h of a command, after printing the help
         return int(stop.code or 0)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # what reads the output has ended, as `head` does
+    except BrokenPipeError:  # the reader of the output has ended, e.g. `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
     except (MemoryError, RecursionError, OSError, RuntimeError, ImportError) as error:
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def explained(error: BaseException) -> str | None:
-    """A one-line message for lack of a resource, with advice; None for other errors."""
+    """Return a one-line message with advice if a resource is exhausted; None for other errors."""
     text = " ".join(str(error).split())[:300]
     lacking = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     if lacking or (isinstance(error, RuntimeError | ImportError) and any(words in text for words in NO_MEMORY)):
@@ -99,6 +100,22 @@ def explained(error: BaseException) -> str | None:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or text or type(error).__name__}"
     return None
+
+
+def _check_names(words: Sequence[str]) -> None:
+    """Refuse names that configs, logs and reports, which are in UTF-8, cannot contain.
+
+    Raises:
+        UserError: if a word is not valid in the encoding of file names.
+    """
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"{word}: this name is not in UTF-8; allowed: names in UTF-8; rename it, for example with: convmv -f"
+                " latin1 -t utf-8 --notest NAME; in a locale that is not UTF-8, set PYTHONUTF8=1"
+            ) from None
 
 
 def _run(words: list[str]) -> int:
@@ -117,14 +134,14 @@ def _run(words: list[str]) -> int:
 
 
 def _another_tells(error: UserError) -> bool:
-    """Whether several ranks found the same error and another one, rank 0, reports it."""
+    """True if several ranks found the same error and this rank leaves printing it to rank 0."""
     distributed = sys.modules.get("pggan_framework.training.distributed")
     number = os.environ.get("LOCAL_RANK" if isinstance(error, LocalError) else "RANK", "0")
     return number != "0" and not (distributed and distributed.World.joined)
 
 
 def _debug(words: list[str]) -> bool:
-    """Whether ``--debug`` is on, read from the words alone: the config may be what failed."""
+    """True if ``--debug`` is set, read directly from the arguments, since the config itself may have failed."""
     for word, value in zip(words, [*words[1:], "--"], strict=True):
         if word == "--debug":
             return value.lower() not in ("false", "no", "off")

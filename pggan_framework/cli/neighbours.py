@@ -1,4 +1,4 @@
-"""The training images nearest to generated ones: distances, and a grid to inspect."""
+"""Search for the training images nearest to generated images: distances, and a grid to inspect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pggan_framework.metrics.report import Figure
 
 SHOWN = 3
-"""Training images shown with each generated one."""
+"""Number of training images shown with each generated one."""
 RESOLUTION = 512
 """Approximate shorter side of the grid."""
 
@@ -29,10 +29,10 @@ class Found:
     """The result of the search.
 
     Args:
-        figures: ``neighbours_lite0.ratio`` and ``.copies``, with those of the reals' second half.
-        samples: the generated images, the nearest to a training image first, [N].
-        places: indices of the training images nearest to each, the nearest first, [N, k].
-        ratios: the distance to the first, relative to the usual one among training images, [N].
+        figures: ``neighbours_lite0.ratio`` and ``.copies`` of the samples, and of the second half of the reals.
+        samples: indices of the generated images, the nearest to a training image first, [N].
+        places: indices of the training images nearest to each generated image, the nearest first, [N, k].
+        ratios: distance to the nearest training image, relative to the usual distance among training images, [N].
     """
 
     figures: list[Figure]
@@ -42,9 +42,9 @@ class Found:
 
 
 def find(sides: Sides, metric: FeatureMetric, fakes: Features, everything: Features) -> Found:
-    """The nearest training images to generated ones, by features [n, F] and those of all real images [N, F].
+    """Find the training images nearest to generated images from features [n, F], given all real features [N, F].
 
-    Distances are relative to those from the reals' first half to the nearest other training image.
+    Distances are relative to the distances of the first half of the reals to the nearest other training image.
     """
     from pggan_framework.metrics.copying import copying
     from pggan_framework.metrics.neighbours import nearest
@@ -65,10 +65,10 @@ def find(sides: Sides, metric: FeatureMetric, fakes: Features, everything: Featu
 
 
 def draw(sides: Sides, found: Found, count: int, path: Path) -> None:
-    """Write a grid of the `count` generated images nearest to training images, each followed by those.
+    """Write a grid of the `count` generated images nearest to training images, each followed by those training images.
 
     Raises:
-        UserError: if it cannot be written.
+        UserError: if the file cannot be written.
     """
     from pggan_framework.metrics.base import Pictures
     from pggan_framework.postprocessors.picture import arrange, enlarge, picture_tiles, save_png, sheet

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def out_folder(out: Path | None, run_folder: Path) -> Iterator[tuple[Path, Path]]:
-    """The folder to create, by default the next numbered one of a run, and a temporary one to write to.
+    """Yield the folder to create, by default the next numbered folder of a run, and a temporary folder to write to.
 
     Raises:
         UserError: if `out` exists and is not empty, or a folder cannot be created.
@@ -38,14 +38,14 @@ def out_folder(out: Path | None, run_folder: Path) -> Iterator[tuple[Path, Path]
             yield out, folder
     except BaseException:
         for empty in (out, parent):
-            with suppress(OSError):  # others' files are in it
+            with suppress(OSError):  # it contains files of other programs
                 empty.rmdir()
         raise
 
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Report in one line that a file cannot be written."""
+    """A context that converts write errors to a one-line message."""
     try:
         yield
     except OSError as error:
@@ -53,7 +53,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _reserve(parent: Path) -> Path:
-    """The next numbered folder in `parent`, created empty, so that its number is reserved."""
+    """Create the next numbered folder in `parent`, empty, to reserve its number."""
     while True:
         taken = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
         out = parent / f"{max(taken, default=-1) + 1:03d}"
@@ -66,10 +66,10 @@ def _reserve(parent: Path) -> Path:
 
 @contextmanager
 def out_file(*paths: Path) -> Iterator[list[Path]]:
-    """Temporary names for new files, which are renamed when all are written, the first one last.
+    """Yield temporary names for new files, which are renamed after all are written, the first file last.
 
     Raises:
-        UserError: if one is there already, or cannot be written.
+        UserError: if a file already exists, or cannot be written.
     """
     for path in paths:
         if path.exists():
@@ -97,7 +97,7 @@ def _temporary(paths: list[Path]) -> Iterator[list[Path]]:
 
 
 def bar(things: str) -> Callable[[int, int], None] | None:
-    """A progress bar with the remaining time on a terminal; nothing elsewhere."""
+    """Return a progress bar with the remaining time on a terminal; None elsewhere."""
     if not sys.stderr.isatty():
         return None
     from tqdm import tqdm

@@ -9,13 +9,13 @@ from pggan_framework.errors import UserError
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises UserError where argparse would print its usage and exit.
+    """An argument parser that raises UserError instead of printing the usage and exiting.
 
     Args:
-        command: the words after ``pggan``.
-        description: what it does, printed unchanged.
-        examples: the end of the help.
-        more: further arguments of argparse's.
+        command: words of the command after ``pggan``.
+        description: description of the command, printed unchanged.
+        examples: examples at the end of the help.
+        more: further arguments of argparse's parser.
     """
 
     def __init__(self, command: str, description: str, examples: str, **more: Any) -> None:
@@ -23,5 +23,5 @@ class Parser(argparse.ArgumentParser):
         super().__init__(f"pggan {command}", description=description, epilog=examples, allow_abbrev=False, **more)
 
     def error(self, message: str) -> NoReturn:
-        """Raise the message."""
+        """Raise the message as UserError."""
         raise UserError(f"{self.prog}: {message}; see '{self.prog} -h'")

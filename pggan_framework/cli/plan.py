@@ -1,4 +1,4 @@
-"""``pggan plan DIR``: the configuration that ``pggan train DIR`` would use, as a file to edit."""
+"""``pggan plan DIR``: the configuration that ``pggan train DIR`` would use, as an editable file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pggan_framework.errors import UserError
+from pggan_framework.storage.names import write_text
 
 DESCRIPTION = """Examine a folder of recordings or images, measure this machine for a few seconds, and choose a
 configuration for the given time. 'pggan train DIR' makes the same choice and trains at once."""
@@ -30,7 +31,7 @@ def run(argv: Sequence[str]) -> int:
         sys.stdout.write(parser.format_help())
         return 0
     if not argv or argv[0].startswith("-"):
-        raise UserError("plan needs a folder as its first word: pggan plan datasets/piano --minutes 10")
+        raise UserError("plan needs a folder as its first argument: pggan plan datasets/piano --minutes 10")
     own, rest = parser.parse_known_args(list(argv[1:]))
     if own.out is not None and own.out.exists():
         raise UserError(f"-o {own.out} exists already; give a new file, or remove it first")
@@ -41,14 +42,14 @@ def run(argv: Sequence[str]) -> int:
 
     share_cores()
     choice = plan_folder(argv[0], rest)
-    resolve(rest, base=choice.config)  # rejects what training would reject
+    resolve(rest, base=choice.config)  # rejects the same input as training
     print("\n".join(choice.lines))
     if own.out is None:
         print(f"train with it: pggan train {' '.join(argv)}")
         return 0
     command = f"pggan train --config {own.out}"
     try:
-        own.out.write_text(as_yaml(with_given(choice, rest), command), encoding="utf-8")
+        write_text(own.out, as_yaml(with_given(choice, rest), command))
     except OSError as error:
         raise UserError(f"cannot write {own.out}: {error.strerror}") from error
     print(f"written to {own.out}; train with it: {command}")

@@ -29,19 +29,19 @@ EXAMPLES = """examples:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan prepare`` with the words that follow it.
+    """Run ``pggan prepare`` with its arguments.
 
     Returns:
         The exit status.
 
     Raises:
-        UserError: if something given is not usable, or a package is missing.
+        UserError: if an argument is invalid, or a package is missing.
     """
     name = argv[0] if argv else ""
     if name in RECIPES:
         return _recipe(name, argv[1:])
     if not argv:
-        raise UserError(f"no recipe is given, and no source; recipes: {', '.join(RECIPES)}; see 'pggan prepare -h'")
+        raise UserError(f"no recipe or source is given; recipes: {', '.join(RECIPES)}; see 'pggan prepare -h'")
     if not name.startswith("-") and not Path(name).exists():
         raise UserError(
             f"unknown recipe '{name}'{nearest(name, RECIPES)}, and not a file or folder; recipes: {', '.join(RECIPES)};"
@@ -87,7 +87,7 @@ def _prepare(given: argparse.Namespace) -> int:
 
 
 def source_parser() -> argparse.ArgumentParser:
-    """The parser of ``pggan prepare SOURCE OUT.h5``."""
+    """Build the parser of ``pggan prepare SOURCE OUT.h5``."""
     recipes = "\n".join(f"  {name:<10} {words}" for name, words in RECIPES.items())
     parser = Parser(
         "prepare",
@@ -99,20 +99,20 @@ def source_parser() -> argparse.ArgumentParser:
         formatter_class=_Formatter,
     )
     add = parser.add_argument
-    add("source", metavar="SOURCE", type=Path, help="source of the images; ./NAME if it has a recipe's name")
+    add("source", metavar="SOURCE", type=Path, help="source of the images; type ./NAME if a recipe has the same name")
     add("out", metavar="OUT.h5", type=Path, help="new file; OUT.json, OUT.png and OUT.yaml are written next to it")
     add(
         "--size",
         type=int,
         nargs="+",
         metavar="N",
-        help="side, or height and width; if not given, the images' own or a power of two that enlarges none",
+        help="side, or height and width, of the images; by default, no image is enlarged",
     )
     add(
         "--resize",
         choices=("none", "stretch", "crop", "pad"),
         default="none",
-        help="images of other sizes: error, stretch, crop, or pad with the background",
+        help="handling of images of other sizes; none reports an error, pad adds background",
     )
     add(
         "--crop",
@@ -123,7 +123,7 @@ def source_parser() -> argparse.ArgumentParser:
     )
     filters = ("lanczos", "bicubic", "hamming", "bilinear", "box", "nearest")
     add("--filter", choices=filters, default="lanczos", help="resampling filter")
-    add("--colour", choices=("RGB", "L", "RGBA"), default="RGB", help="channels; L is grey")
+    add("--colour", choices=("RGB", "L", "RGBA"), default="RGB", help="channels of the images; L is grey")
     add("--background", default="white", help="colour behind transparency and padding: name or #rrggbb")
     add("--mirror", action="store_true", help="add the mirror image of each image")
     add("--max_images", type=int, metavar="N", help="use only the first N images")
@@ -131,29 +131,34 @@ def source_parser() -> argparse.ArgumentParser:
         "--labels",
         nargs="+",
         metavar="NAME",
-        help="labels to condition networks on: folder, class, a column ...",
+        help="labels to condition networks on: folder, class, a column name ...",
     )
-    add("--labels_csv", type=Path, metavar="FILE", help="table of labels by file name")
+    add("--labels_csv", type=Path, metavar="FILE", help="CSV table of labels by file name")
     add("--labels_json", type=Path, metavar="FILE", help="labels as JSON, or StyleGAN2-ADA's dataset.json")
     add("--labels_pattern", metavar="REGEX", help="regular expression whose named groups match labels in file names")
-    add("--continuous_labels", nargs="+", metavar="NAME", help="labels that are numbers in a range")
-    add("--seed_shape", type=int, nargs=2, metavar=("H", "W"), help="size at depth 0, instead of depth_offset")
-    add("--depth_offset", type=int, default=2, help="log2 of the shorter side at depth 0")
+    add("--continuous_labels", nargs="+", metavar="NAME", help="names of continuous labels")
+    add("--seed_shape", type=int, nargs=2, metavar=("H", "W"), help="image size at depth 0, instead of --depth_offset")
+    add("--depth_offset", type=int, default=2, help="log2 of the shorter side of the images at depth 0")
     add(
         "--shards",
         type=int,
         metavar="N",
         help="number of files to split the images into; OUT.h5 is their index",
     )
-    add("--jobs", type=int, metavar="N", help="number of processes; if not given, number of processors")
-    add("--bad_files", choices=("skip", "error"), default="skip", help="unreadable images: report and skip, or fail")
-    add("--max_pixels", type=int, default=MOST_PIXELS, metavar="N", help="largest readable image in pixels")
-    add("--overwrite", action="store_true", help="replace existing files, once everything is done")
+    add("--jobs", type=int, metavar="N", help="number of processes; by default, the number of processors")
+    add(
+        "--bad_files",
+        choices=("skip", "error"),
+        default="skip",
+        help="handling of unreadable images: report and skip them, or fail",
+    )
+    add("--max_pixels", type=int, default=MOST_PIXELS, metavar="N", help="largest number of pixels of an image")
+    add("--overwrite", action="store_true", help="replace existing files, once all new files are written")
     return parser
 
 
 def _pair(name: str, given: list[int] | None) -> tuple[int, int] | None:
-    """A side, or height and width."""
+    """Parse a side, or height and width."""
     if given is None:
         return None
     if len(given) > 2:
@@ -162,7 +167,7 @@ def _pair(name: str, given: list[int] | None) -> tuple[int, int] | None:
 
 
 def _crop(given: list[int] | None) -> tuple[int, int, int, int] | int | None:
-    """A box, or the side of a square in the middle."""
+    """Parse a box, or the side of a central square."""
     if given is None:
         return None
     if len(given) not in (1, 4) or min(given[-2:]) < 1:
@@ -183,13 +188,13 @@ def _recipe(name: str, argv: Sequence[str]) -> int:
 
 
 def _maker(name: str, recipe: ModuleType) -> Callable[..., Any]:
-    """The function of a recipe that creates its folder."""
+    """Return the function of a recipe that creates its folder."""
     make: Callable[..., Any] = getattr(recipe, f"make_{name}")
     return make
 
 
 def recipe_parser(name: str, recipe: ModuleType) -> argparse.ArgumentParser:
-    """The parser of a recipe; see `pggan_framework.recipes` for what its module has."""
+    """Build the parser of a recipe; see `pggan_framework.recipes` for the contents of its module."""
     parser = Parser(
         f"prepare {name}",
         f"Make {RECIPES[name]}.",
@@ -215,14 +220,14 @@ def recipe_parser(name: str, recipe: ModuleType) -> argparse.ArgumentParser:
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows defaults where there are any, and keeps the lines of examples."""
+    """Shows existing defaults, and keeps the line breaks of examples."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
 def _counter(what: str) -> Callable[[int, int], None] | None:
-    """A counter on the terminal; nothing elsewhere."""
+    """Return a counter for the terminal; None elsewhere."""
     if not sys.stderr.isatty():
         return None
 

@@ -16,7 +16,7 @@ from pggan_framework.cli.checkpoint_arguments import (
 )
 from pggan_framework.cli.outputs import bar, out_folder
 from pggan_framework.cli.parser import Parser
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.labels.attributes import number
 from pggan_framework.labels.maps import MAP, MapSpace
 from pggan_framework.runs.folders import find_checkpoint
@@ -40,17 +40,17 @@ EXAMPLES = """examples:
 """
 NONE = "none"
 DEFAULT_EXTRACTOR = "random"
-"""For images, and for --inspire: it has no requirements."""
+"""Default extractor of images, and of --inspire: it has no dependencies."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan project`` with the words that follow it.
+    """Run ``pggan project`` with its arguments.
 
     Returns:
         The exit status.
 
     Raises:
-        UserError: if an argument is unusable; no files remain then.
+        UserError: if an argument is invalid; no files are left behind.
     """
     given = _parser().parse_args(list(argv))
     weights = _check(given)
@@ -91,38 +91,54 @@ def _parser() -> Parser:
     what = "Find the latent, and the label if unknown, whose image or sound is nearest to a given one."
     parser = checkpoint_parser("project", what, EXAMPLES)
     add = parser.add_argument
-    add("targets", metavar="FILE", type=Path, nargs="+", help="images, or sounds for a model of sound")
+    add("targets", metavar="FILE", type=Path, nargs="+", help="target images, or target sounds for a model of sounds")
     add("--out", type=Path, metavar="DIR", help="new folder (default: RUN/generated/000, 001 ...)")
     add(
         "--label",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="label of the target, repeatable; others are searched",
+        help="label of the targets, repeatable; other labels are searched for",
     )
-    add("--maps", type=Path, metavar="PATH", help="label maps of the targets, an image or a folder, in order")
+    add("--maps", type=Path, metavar="PATH", help="label maps in the order of the targets: an image or a folder")
     add_weights(parser)
     add_depth(parser)
-    add("--fit", choices=("stretch", "crop", "pad"), help="handling of other sizes (default: as in training)")
+    add(
+        "--fit", choices=("stretch", "crop", "pad"), help="handling of targets of other sizes (default: as in training)"
+    )
     add("--seed", type=int, default=0, metavar="N", help="random seed of the latents (default: 0)")
-    add("--random", type=int, default=1000, metavar="N", help="random latents to try first (default: 1000)")
-    add("--restarts", type=int, metavar="N", help="nearest random latents to optimise (default: 8; 16 with --inspire)")
-    add("--steps", type=int, metavar="N", help="gradient steps (default: 200)")
+    add("--random", type=int, default=1000, metavar="N", help="number of random latents to try first (default: 1000)")
+    add(
+        "--restarts",
+        type=int,
+        metavar="N",
+        help="number of nearest random latents to optimize (default: 8; 16 with --inspire)",
+    )
+    add("--steps", type=int, metavar="N", help="number of gradient steps (default: 200)")
     add("--lr", type=float, metavar="X", help="peak learning rate (default: 0.3)")
     add("--pixel_weight", type=float, metavar="X", help="weight of pixels or magnitudes (default: 1; 0 with --inspire)")
     add(
         "--extractor",
         action="append",
         metavar="NAME[=WEIGHT]",
-        help="features to compare, repeatable: random, lite0, none (default: random; none for sounds)",
+        help="features to compare, repeatable: random, lite0 or none (default: random; none for sounds)",
     )
-    add("--inspire", action="store_true", help="find similar, not equal images: global features only, keep all")
-    add("--keep", type=int, metavar="N", help="results to keep, the nearest first (default: 1; all with --inspire)")
+    add(
+        "--inspire",
+        action="store_true",
+        help="find similar rather than equal images: compare global features, keep all results",
+    )
+    add(
+        "--keep",
+        type=int,
+        metavar="N",
+        help="number of results to keep, nearest first (default: 1; all with --inspire)",
+    )
     return parser
 
 
 def _check(given: argparse.Namespace) -> dict[str, float] | None:
-    """Checks that need no files; returns the extractors' weights, None if none are given."""
+    """Check flags that do not depend on files; returns the weights of the extractors, None if not given."""
     for flag, least in {"seed": 0, "random": 1, "restarts": 1, "steps": 1, "keep": 1}.items():
         value = getattr(given, flag)
         if value is not None and not least <= value < 2**32:
@@ -141,15 +157,15 @@ def _check(given: argparse.Namespace) -> dict[str, float] | None:
             raise UserError(f"--extractor {name} is given twice; allowed: once")
         weights[name] = weight
     if NONE in weights and len(weights) > 1:
-        raise UserError("--extractor none is given with others; allowed: alone")
+        raise UserError("--extractor none is given with others; allowed: on its own")
     if NONE in weights and given.inspire:
-        raise UserError("--inspire compares features alone, and --extractor is none; allowed: an extractor")
+        raise UserError("--inspire compares only features, but --extractor is none; allowed: an extractor")
     weights.pop(NONE, None)
     return weights
 
 
 def _terms(given: argparse.Namespace, weights: dict[str, float] | None, model: Pretrained) -> list[Term]:
-    """The compared terms; without an extractor, sounds are compared by their magnitudes alone."""
+    """Return the terms to compare; without an extractor, sounds are compared by their magnitudes only."""
     from pggan_framework.metrics.extractors import build_extractor
     from pggan_framework.projection.views import feature_term, picture_terms
 
@@ -167,7 +183,7 @@ def _terms(given: argparse.Namespace, weights: dict[str, float] | None, model: P
 def _with_maps(
     given: argparse.Namespace, labels: dict[str, str], model: Pretrained
 ) -> tuple[list[dict[str, str]], Pretrained]:
-    """The given labels of each target, and the model with the targets' maps, if they are given."""
+    """Return the given labels of each target, and the model with the target's map if maps are given."""
     count = len(given.targets)
     if given.maps is None:
         return [labels] * count, model
@@ -180,7 +196,7 @@ def _with_maps(
 
     maps = read_maps(given.maps, space.size, [entry.colour for entry in space.classes], "--maps")
     if len(maps) not in (1, count):
-        raise UserError(f"--maps has {len(maps)} maps for {count} targets; allowed: one, or one for each")
+        raise UserError(f"--maps has {len(maps)} maps for {plural(count, 'target')}; allowed: one, or one for each")
     return [{MAP: str(index if len(maps) > 1 else 0)} for index in range(count)], model.with_maps(maps)
 
 
@@ -215,14 +231,14 @@ def _make(
 
 
 def _names(targets: Sequence[Target]) -> list[str]:
-    """A folder's name for each target: its file's without the ending, all numbered if two have the same."""
+    """Return a folder name for each target: the file name without extension, numbered if names are equal."""
     stems = [target.path.stem for target in targets]
     alike = len({stem.lower() for stem in stems}) < len(stems)
     return [f"{index:02d}_{stem}" if alike else stem for index, stem in enumerate(stems)]
 
 
 def _line(player: Player, target: Target, found: Projection) -> str:
-    """The result for a target, as text."""
+    """Format the result of a target."""
     words = [f"{target.path}: distance {found.distances[0]:.3f}"]
     words.append(f"the nearest of {found.random} random latents {found.random_distance:.3f}")
     words.append(f"{found.factor:.2f} times nearer")

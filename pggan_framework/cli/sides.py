@@ -1,4 +1,4 @@
-"""The two sides of ``pggan evaluate``: generated samples, and real ones in two halves."""
+"""The two sides of ``pggan evaluate``: generated samples, and two halves of real samples."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Sides:
     """A model and its data, as clips or images to measure.
 
     Args:
-        trained: the model.
-        dataset: its data.
-        n: number per side.
+        trained: trained model.
+        dataset: training data of the model.
+        n: number of samples, and of reals in each half.
         seed: random seed of the samples and the selection of reals.
-        griffin_lim_iter: sounds: Griffin-Lim iterations.
-        device: device of the iterations.
+        griffin_lim_iter: Griffin-Lim iterations, for sounds.
+        device: device of the Griffin-Lim iterations.
         eye: extractor for the metrics that need features, if any.
         cache: cache of real images' features.
         progress: called with the number of newly finished samples.
-        team: the ranks that share the work; rank 0 receives all features, the others none.
+        team: ranks that divide the work; rank 0 receives all features, the other ranks none.
     """
 
     trained: Pretrained
@@ -63,28 +63,28 @@ class Sides:
         self._fingerprint = self.dataset.fingerprint()
 
     def fakes(self, part: slice) -> Clips | Pictures:
-        """Generated samples."""
+        """Generate samples."""
         pictures = self.trained.generate(self.latents[part], None if self.labels is None else self.labels[part])
         return self._clips(self.trained.codec, pictures, self._fake_midi, part)
 
     def reals(self, part: slice) -> Clips | Pictures:
-        """Real samples, in random order: 0 to n and n to 2n are the two halves."""
+        """Return real samples in random order: 0 to n and n to 2n are the two halves."""
         return self._clips(self.dataset.codec, self._pictures(self.order[part].tolist()), self._real_midi, part)
 
     def all_reals(self, part: slice) -> Clips | Pictures:
-        """All real images, in their own order."""
+        """Return real images in the order of the dataset."""
         return self._clips(None, self._pictures(list(range(part.start, part.stop))), None, part)
 
     def real_features(self, metrics: Sequence[BaseMetric[Any]], start: int) -> dict[str, Features]:
-        """Each metric's features of the `n` reals from `start` on, from the cache where possible."""
+        """Return the features of each metric of the `n` reals from `start` on, from the cache if possible."""
         return self._measured(metrics, self.reals, start, self.n, {"seed": self.seed, "order": [start, self.n]})
 
     def fake_features(self, metrics: Sequence[BaseMetric[Any]]) -> dict[str, Features]:
-        """Each metric's features of the generated samples."""
+        """Return the features of each metric of the generated samples."""
         return self._fresh(metrics, self.fakes, 0, self.n)
 
     def features_of_all(self, metric: BaseMetric[Any]) -> Features | None:
-        """A metric's features of all real images; None except on rank 0."""
+        """Return the features of a metric of all real images; None except on rank 0."""
         found = self._measured([metric], self.all_reals, 0, len(self.dataset), {"order": "all"})
         return found.get(metric.name)
 
@@ -122,13 +122,13 @@ class Sides:
         start: int,
         count: int,
     ) -> dict[str, Features]:
-        """Each metric's features of `count` clips or images from `start` on, computed by all ranks."""
+        """Compute the features of each metric of `count` clips or images from `start` on, on all ranks."""
         from pggan_framework.metrics.report import measure
 
         if self.team.world.size == 1:
             return measure(metrics, self._batches(make, start, count), count)
         limits = {metric.name: min(metric.limit or count, count) for metric in metrics}
-        # The batches are the same for any number of ranks.
+        # The batches do not depend on the number of ranks.
         needed = min(-(-max(limits.values()) // BATCH) * BATCH, count)
         share = self.team.share(needed, BATCH)
         batches = self._batches(make, start + share.start, len(share))
@@ -136,7 +136,7 @@ class Sides:
         return self._gathered(mine, limits, needed)
 
     def _gathered(self, mine: Mapping[str, Features], limits: Mapping[str, int], needed: int) -> dict[str, Features]:
-        """Gather the features of all ranks on rank 0; nothing on the others."""
+        """Gather the features of all ranks on rank 0; other ranks return nothing."""
         from pggan_framework.metrics.rows import Rows
 
         places = {name: features.__array_interface__["data"][0] for name, features in mine.items()}
@@ -156,7 +156,7 @@ class Sides:
         return gathered
 
     def _key(self, source: str, count: int, which: Mapping[str, object]) -> dict[str, object]:
-        """The settings that determine the features of real images."""
+        """Return the settings that determine the features of real images."""
         assert self.eye is not None
         return {
             "data": self._fingerprint,
@@ -184,7 +184,7 @@ class Sides:
         return decoded(codec, pictures, None if midi is None else midi[part], self.griffin_lim_iter, self.device)
 
     def _pictures(self, chosen: Sequence[int]) -> NDArray[np.float32]:
-        """Real images in [-1, 1], at the depth of the model."""
+        """Return real images in [-1, 1], at the depth of the model."""
         import torch
 
         from pggan_framework.data.loader import to_network_range
@@ -194,5 +194,5 @@ class Sides:
 
 
 def parts(start: int, stop: int) -> Iterable[slice]:
-    """`start` to `stop` in batches."""
+    """Divide `start` to `stop` into batches."""
     return (slice(at, min(at + BATCH, stop)) for at in range(start, stop, BATCH))

@@ -8,16 +8,16 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 SPINS = "2000"
-"""How often an idle OpenMP thread looks for work before it sleeps, on a busy machine.
+"""Spin count of an idle OpenMP thread before it sleeps, on a busy machine.
 
-libgomp's own choice, some hundred thousand times, assumes that every thread has a core. Where one does not, each
-parallel loop waits for a thread that waits for a core: with one other program on 2 cores a training step took 20 times
-as long as with 2000. With all cores free 2000 costs about a fifth, so that it is set only where it helps.
+libgomp's default of some hundred thousand spins assumes that every thread has a core. Otherwise each parallel loop
+waits for a thread that waits for a core: with one other program on 2 cores, a training step took 20 times as long as
+with 2000 spins. If all cores are free, 2000 spins cost about a fifth, so the limit is set only on busy machines.
 """
 
 
 def running_elsewhere(samples: int = 20, pause: float = 0.005) -> float:
-    """The average number of other running programs at this moment; 0 if the system does not report it (not Linux)."""
+    """Return the mean number of other programs running now; 0 if the system does not report it (not Linux)."""
     source = Path("/proc/loadavg")
     counts = []
     for _ in range(samples):
@@ -30,7 +30,7 @@ def running_elsewhere(samples: int = 20, pause: float = 0.005) -> float:
 
 
 def share_cores(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Before torch is imported: let its threads sleep early if other programs need the cores too.
+    """Let torch's threads sleep early if other programs need the cores; call before torch is imported.
 
     Nothing is changed if GOMP_SPINCOUNT, OMP_WAIT_POLICY or OMP_NUM_THREADS is set.
     """

@@ -1,4 +1,4 @@
-"""``pggan train``, also ``python train.py``: train a network."""
+"""``pggan train`` or ``python train.py``: train a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pggan_framework.planning.targets import Facts
 
 _SHORT = {name: ["--verbosity", value] for value in ("quiet", "verbose") for name in (f"-{value[0]}", f"--{value}")}
-"""Short spellings of flags."""
+"""Short forms of flags."""
 
 
 def run(argv: list[str]) -> int:
@@ -42,7 +42,7 @@ def run(argv: list[str]) -> int:
         source, words = _source(words)
         choice = plan_folder(folder, words, source)
         config = resolve(words, base=choice.config)
-        # If the resolved config is printed, standard output must hold nothing else.
+        # If the resolved config is printed, standard output must contain nothing else.
         if main_process and config.general.verbosity != "quiet":
             print_lines(choice.lines, sys.stderr if "--print_config" in argv else sys.stdout)
     else:
@@ -69,7 +69,7 @@ def run(argv: list[str]) -> int:
 
 
 def _source(words: list[str]) -> tuple[Facts | None, list[str]]:
-    """The model that ``--from`` names, and the other words."""
+    """Return the model given by ``--from``, and the other arguments."""
     words = [part for word in words for part in (word.split("=", 1) if word.startswith("--from=") else [word])]
     if "--from" not in words:
         return None, words
@@ -84,7 +84,7 @@ def _source(words: list[str]) -> tuple[Facts | None, list[str]]:
 
 
 def _help(argv: list[str]) -> int:
-    """The general flags and the components; imports no component, so it is fast."""
+    """Print the general flags and the components; fast, since no component is imported."""
     from pggan_framework.config.discovery import index
     from pggan_framework.config.help import train_help
 
@@ -106,7 +106,7 @@ def _help_component(argv: list[str], position: int) -> int:
 
 
 def _plugin_dirs(argv: list[str]) -> list[str]:
-    """The plugin folders that the other words name."""
+    """Return the plugin folders in the other arguments."""
     if not argv:
         return list(DEFAULT_PLUGIN_DIRS)
     from pggan_framework.config.resolve import resolve_general

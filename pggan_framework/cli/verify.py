@@ -1,4 +1,4 @@
-"""``pggan verify RUN``: recompute part of a run and compare it bit for bit."""
+"""``pggan verify RUN``: recompute part of a run and compare it bitwise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pggan_framework.cli.parser import Parser
+from pggan_framework.errors import plural
 from pggan_framework.runs.folders import find_folder
 
 EXAMPLES = """examples:
@@ -19,10 +20,10 @@ SHOWN = 5
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan verify`` with the words that follow it; returns 0 if all bits are equal, else 1.
+    """Run ``pggan verify`` with its arguments; returns 0 if all results are bitwise equal, else 1.
 
     Raises:
-        UserError: if there is no such run, or it cannot be recomputed.
+        UserError: if the run does not exist, or cannot be recomputed.
     """
     given = _parser().parse_args(list(argv))
     folder = find_folder(given.run, Path(given.result_dir))
@@ -35,7 +36,8 @@ def run(argv: Sequence[str]) -> int:
         result = verify(first, last, given.device)
         equal &= not result.differences
         stretch = f"{result.first / 1000:g} to {result.last / 1000:g} kimg"
-        outcome = "equal bit for bit" if not result.differences else f"{len(result.differences)} values differ"
+        wrong = len(result.differences)
+        outcome = f"{plural(wrong, 'value')} differ{'s' * (wrong == 1)}" if wrong else "equal bit for bit"
         print(f"{stretch}: recomputed in {result.seconds:.0f} s, {result.tensors} tensors compared: {outcome}")
         for text in result.differences[:SHOWN]:
             print(f"  {text}")
@@ -46,15 +48,20 @@ def _parser() -> Parser:
     parser = Parser(
         "verify",
         "Recompute a random interval between two checkpoints of a run, and compare weights, EMA and optimizers\n"
-        "bit for bit: this checks that code, data and machine still give the same results.",
+        "bit for bit: equality proves that code, data and machine still give the same results.",
         EXAMPLES,
     )
     add = parser.add_argument
     add("run", metavar="RUN", help="a run's folder, or latest")
-    add("--all", action="store_true", help="verify every interval")
-    add("--from_start", action="store_true", help="also the interval before the first checkpoint")
-    add("--seed", type=int, metavar="N", help="random seed of the interval (default: varies)")
-    add("--device", metavar="NAME", help="auto, cpu, cuda or cuda:1 (default: the run's)")
-    add("--result_dir", default="results", metavar="DIR", help="where latest looks (default: results)")
+    add("--all", action="store_true", help="verify all intervals between checkpoints")
+    add("--from_start", action="store_true", help="also verify the interval before the first checkpoint")
+    add("--seed", type=int, metavar="N", help="random seed that selects the interval (default: varies)")
+    add("--device", metavar="NAME", help="device to use: auto, cpu, cuda or cuda:1 (default: the run's)")
+    add(
+        "--result_dir",
+        default="results",
+        metavar="DIR",
+        help="folder in which latest finds the newest run (default: results)",
+    )
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser

@@ -33,16 +33,16 @@ EXAMPLES = """examples:
   pggan video results/005-cats cats.gif --of snapshots --seeds 0-8 --size 768
   pggan video results/003-notes notes.webp --of snapshots --seeds 0-3 --label pitch=60
 
-Grids are the samples that the run wrote (fakes_*.png), always from the same latents; small ones are enlarged to one
-size. Snapshots are its checkpoints, from which new samples are generated.
+Grids are the sample grids that the run wrote (fakes_*.png), always from the same latents; small grids are enlarged
+to one size. Snapshots are the run's checkpoints, from which new samples are generated.
 """
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run ``pggan video`` with the words that follow it; returns the exit status.
+    """Run ``pggan video`` with its arguments; returns the exit status.
 
     Raises:
-        UserError: if an argument is unusable; no files remain then.
+        UserError: if an argument is invalid; no files are left behind.
     """
     given = _parser().parse_args(list(argv))
     kind = _kind(given)
@@ -72,9 +72,9 @@ def _parser() -> Parser:
         "--size",
         type=int,
         metavar="N",
-        help="longest side of grids (default: 1024), shorter of snapshots (default: 512)",
+        help="longest side of grids (default: 1024), shorter side of snapshots (default: 512)",
     )
-    add("--caption", action="store_true", help="write kimg, and snapshots' image size, below")
+    add("--caption", action="store_true", help="write kimg below each frame and, for snapshots, the image size")
     add("--seeds", metavar="LIST", help=f"--of snapshots: seeds of the samples (default: {SEEDS})")
     add_label(parser)
     add_weights(parser)
@@ -82,7 +82,7 @@ def _parser() -> Parser:
 
 
 def _kind(given: argparse.Namespace) -> Moving:
-    """The kind of file, after checking the flags."""
+    """Return the kind of file, after checking the flags."""
     kind = ENDINGS.get(given.out.suffix.lower())
     if kind is None:
         raise UserError(f"{given.out} is given; allowed: a file that ends in {', '.join(ENDINGS)}")

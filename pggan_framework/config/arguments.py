@@ -12,7 +12,7 @@ from pggan_framework.errors import UserError
 
 GENERAL_FLAGS = tuple(f.name for f in fields(General))
 COMMAND_FLAGS = ("config", "print_config", "help", "help_component")
-"""Flags of the command line itself, which a config file cannot hold."""
+"""Flags of the command line that are not allowed in a config file."""
 
 _FLAG = re.compile(r"--[A-Za-z_]")
 _PAIRS = {"]": "[", ")": "(", "}": "{"}
@@ -24,12 +24,12 @@ class Setting:
     """One value given by the user.
 
     Args:
-        owner: the component's name as given; empty for a general flag.
-        name: the flag's or parameter's name; empty where only an unknown `owner` was given.
-        key: the rest of a dotted name: a key of a dict or a position in a list.
-        value: the value; text if it comes from a command line.
-        where: its name in messages: ``--Adam.betas``, ``config.yaml: Adam.betas``.
-        text: whether it comes from a command line.
+        owner: name of the component as given; empty for a general flag.
+        name: name of the flag or parameter; empty if only an unknown `owner` was given.
+        key: the rest of a dotted name: a dict key or a list index.
+        value: given value; text if it comes from a command line.
+        where: name of the setting in messages: ``--Adam.betas``, ``config.yaml: Adam.betas``.
+        text: True if the value comes from a command line.
     """
 
     owner: str
@@ -45,7 +45,7 @@ class Setting:
         return ".".join(part for part in (self.owner, self.name) if part)
 
     def named(self, owner: str, name: str) -> Setting:
-        """The same value for another parameter."""
+        """Return the same value for another parameter."""
         return replace(self, owner=owner, name=name)
 
 
@@ -55,7 +55,7 @@ class Layer:
 
     settings: tuple[Setting, ...]
     given: bool = True
-    """False for a stored config, which the user did not give in this call."""
+    """False for a stored config, which is not part of this call."""
 
 
 @dataclass
@@ -69,10 +69,10 @@ class CommandLine:
 def parse_argv(argv: Sequence[str]) -> CommandLine:
     """Parse ``--flag value``, ``--flag=value`` and ``--flag`` alone (True, for a bool).
 
-    Words that a shell has split inside brackets are joined: ``[ImageSaver,`` ``SoundSaver]`` is one value.
+    Words that the shell split inside brackets are joined: ``[ImageSaver,`` ``SoundSaver]`` is one value.
 
     Raises:
-        UserError: for a word that does not belong to a flag.
+        UserError: if a word does not belong to a flag.
     """
     line = CommandLine()
     words = list(argv)
@@ -97,7 +97,7 @@ def parse_mapping(content: Mapping[str, Any], source: str) -> list[Setting]:
     """Parse nested or dotted keys: ``Adam: {betas: [0, 0.9]}`` is ``Adam.betas: [0, 0.9]``.
 
     Raises:
-        UserError: for a key that is not text.
+        UserError: if a key is not text.
     """
     settings = []
     for key, value in content.items():
@@ -114,7 +114,7 @@ def parse_mapping(content: Mapping[str, Any], source: str) -> list[Setting]:
 
 
 def is_alone(setting: Setting) -> bool:
-    """Whether a flag was given without a value."""
+    """True if a flag was given without a value."""
     return setting.value is _ALONE
 
 
@@ -127,7 +127,7 @@ def _setting(dotted: str, value: Any, where: str, text: bool = False) -> Setting
 
 
 def _is_open(text: str) -> bool:
-    """Whether `text` opens a bracket that it does not close; quoted brackets do not count."""
+    """True if `text` has an unclosed bracket; quoted brackets do not count."""
     if text[:1] not in _PAIRS.values():
         return False
     stack: list[str] = []

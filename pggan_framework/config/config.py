@@ -16,10 +16,10 @@ class Config:
     """The components and flags of a run, with every default filled in.
 
     Args:
-        general: the general flags.
+        general: values of the general flags.
         components: the parameters of each component in use, in their annotated types.
         explicit: the flags given by the user in this call: ``G_lr_max``, ``Adam.betas``.
-        names_experiment: whether the user identified the experiment: by name, config file or dataset.
+        names_experiment: True if the user identified the experiment by name, config file or dataset.
     """
 
     general: General
@@ -28,19 +28,19 @@ class Config:
     names_experiment: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain values: general flags, then a mapping for each component. Secrets are left out."""
+        """Return nested plain values: general flags, then a mapping per component. Secrets are omitted."""
         general = {name: value for name, value in vars(self.general).items() if name not in UNSTORED}
         found: dict[str, Any] = plain({**general, **self.components})
         return found
 
     def to_yaml(self) -> str:
-        """The same as YAML; loaded as a config file, it gives the same text again."""
+        """Return the result of `to_dict` as YAML text, which a config loaded from it reproduces."""
         return dump(self.to_dict())
 
     def difference(self, other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-        """Differences from another resolved config (as `to_dict` returns it): (dotted key, its value, this one's).
+        """Return the differences from another result of `to_dict`: (dotted key, other value, value in this config).
 
-        A flag that an earlier release did not have differs only if the user gave it.
+        A flag that did not exist in an earlier release differs only if the user set it.
         """
         old, new = _flat(plain(other)), _flat(self.to_dict())
         known = {key.partition(".")[0] for key in old if "." in key} | {key for key in old if "." not in key}
@@ -51,7 +51,7 @@ class Config:
 
 
 def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted parameter -> value; a dict that is a parameter's value is not flattened."""
+    """Map dotted parameters to values; dicts that are values of a parameter are not flattened."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):

@@ -15,24 +15,25 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 _SCALARS = (int, float, bool, str, Path, Any, type(None))
+_EXACT = (bool, int, float)
 _LISTS = (list, tuple, Sequence, Iterable)
 _DICTS = (dict, Mapping)
 _TO_BRACKETS = str.maketrans("()", "[]")
 
 
 def members(kind: Any) -> tuple[Any, ...]:
-    """The types a value may have: the members of a union, else the type itself."""
+    """Return the possible types of a value: the members of a union, else the type itself."""
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
 
 
 def leaves(kind: Any) -> set[Any]:
-    """The scalar types in a type: int and float for ``dict[int, list[float]]``."""
+    """Return the scalar types in a type: int and float for ``dict[int, list[float]]``."""
     arguments = () if get_origin(kind) is Literal else get_args(kind)
     return set[Any]().union(*map(leaves, arguments)) if arguments else {kind}
 
 
 def is_flag_type(kind: Any) -> bool:
-    """Whether values of this type can be given on a command line."""
+    """True if values of this type can be given on a command line."""
     origin = get_origin(kind)
     if origin is Literal:
         return True
@@ -42,7 +43,7 @@ def is_flag_type(kind: Any) -> bool:
 
 
 def describe(kind: Any) -> str:
-    """The type in words: ``int``, ``one of a, b``, ``dict[int, int]``, ``float or None``."""
+    """Describe a type: ``int``, ``one of a, b``, ``dict[int, int]``, ``float or None``."""
     if kind is type(None):
         return "None"
     if kind is ...:
@@ -64,12 +65,12 @@ def convert(value: Any, kind: Any, where: str, text: bool = False) -> Any:
 
     Args:
         value: text from a command line, or a value from YAML or Python.
-        kind: the annotated type.
-        where: the name the user gave it, for the message.
-        text: whether `value` is text from a command line, where ``None`` and ``null`` mean None.
+        kind: annotated type of the parameter.
+        where: name of the parameter as typed by the user, for the message.
+        text: True if `value` is text from a command line, where ``None`` and ``null`` mean None.
 
     Raises:
-        UserError: if it is not of that type.
+        UserError: if `value` cannot be converted.
     """
     allowed = members(kind)
     if isinstance(value, str):
@@ -87,6 +88,8 @@ def convert(value: Any, kind: Any, where: str, text: bool = False) -> Any:
         return value
     if value is None:
         raise _wrong(value, kind, where)
+    if type(value) in _EXACT and all(member in (type(value), type(None)) for member in allowed):
+        return value  # the common case: skips the parser, which is slow and would return it unchanged
     from jsonargparse import ArgumentError
 
     parser = _parser(kind)
@@ -97,7 +100,7 @@ def convert(value: Any, kind: Any, where: str, text: bool = False) -> Any:
 
 
 def merge(current: Any, key: str, value: Any, kind: Any, where: str, text: bool = False) -> Any:
-    """`current` with one key of a dict, or one position of a list, set to `value`.
+    """Set one key of a dict, or one index of a list, in a copy of `current`.
 
     Raises:
         UserError: if `kind` has no keys, or the key or the value has the wrong type.
@@ -148,7 +151,7 @@ def _read(value: str, allowed: tuple[Any, ...], text: bool) -> tuple[Any, bool]:
     if lists:
         alone = load_value(value)
         if len(lists) < len(others) and isinstance(alone, bool | int | float):
-            return alone, False  # 64, where an int or a pair is allowed
+            return alone, False  # e.g. 64 if an int or a pair is allowed
         listed = value.strip() if opened else f"[{value}]"
         if all(set(get_args(member)) <= {str, ...} for member in lists):
             return load_words(f"[{listed[1:-1]}]" if listed.startswith("(") and listed.endswith(")") else listed), False
@@ -157,7 +160,7 @@ def _read(value: str, allowed: tuple[Any, ...], text: bool) -> tuple[Any, bool]:
 
 
 def _plain(value: Any) -> Any:
-    """`plain`, but keeps paths: the parser accepts them unchanged."""
+    """Convert like `plain`, but keep paths, which the parser accepts unchanged."""
     return value if isinstance(value, Path) else plain(value)
 
 

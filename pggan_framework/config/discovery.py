@@ -28,11 +28,11 @@ class Entry:
     """A component as its source file declares it.
 
     Args:
-        name: its registered name.
-        kind: its kind.
+        name: registered name.
+        kind: kind of component.
         module: the module that defines it.
         summary: the first line of its docstring.
-        aliases: its other names.
+        aliases: other names.
     """
 
     name: str
@@ -48,7 +48,7 @@ def index(plugin_dirs: Iterable[str | Path] = ()) -> tuple[Entry, ...]:
     Files with syntax errors are skipped here; `load_plugin_dirs` reports them.
     """
     files: dict[str, Path] = {}
-    for folder in (PLUGINS, *plugin_dirs):  # a user's file replaces the packaged one of the same name
+    for folder in (PLUGINS, *plugin_dirs):  # user files replace packaged files of the same name
         files |= {f"{USER_PACKAGE}.{path.stem}": path for path in _plugin_files(Path(folder))}
     entries = [*_builtin(), *(entry for module, path in files.items() for entry in _entries(module, path))]
     order = {kind: position for position, kind in enumerate(KINDS)}
@@ -56,7 +56,7 @@ def index(plugin_dirs: Iterable[str | Path] = ()) -> tuple[Entry, ...]:
 
 
 def load_builtin() -> None:
-    """Import every module of the package that registers a component."""
+    """Import all modules of the package that register components."""
     for module in dict.fromkeys(entry.module for entry in _builtin()):
         import_module(module)
 
@@ -65,7 +65,7 @@ def load_entry_points() -> None:
     """Import the plugins of installed packages: the entry point group ``pggan_framework.plugins``.
 
     Raises:
-        UserError: if one of them cannot be imported.
+        UserError: if a plugin cannot be imported.
     """
     for point in entry_points(group=ENTRY_POINTS):
         try:
@@ -84,8 +84,8 @@ def load_plugin_dirs(plugin_dirs: Iterable[str | Path], replaceable: bool = Fals
     Each file is imported once. The default folder ``plugins`` may be missing.
 
     Args:
-        plugin_dirs: the folders.
-        replaceable: whether to skip a file if one of the same name is loaded already.
+        plugin_dirs: folders with plugin files.
+        replaceable: skip a file if a file of the same name is already loaded.
 
     Raises:
         UserError: if a folder is missing, a file fails (the message has its name and line), or two files share a name.
@@ -109,15 +109,15 @@ def load_all(plugin_dirs: Sequence[str | Path] = ()) -> None:
     load_builtin()
     load_entry_points()
     load_plugin_dirs(plugin_dirs)
-    # Last, since a user's file replaces the packaged one of the same name.
+    # Last, since user files replace packaged files of the same name.
     load_plugin_dirs([PLUGINS], replaceable=True)
 
 
 def load_for_models(plugin_dirs: Sequence[str | Path] = ()) -> None:
-    """Fill the registry with the classes trained models need, without reading code from the current folder.
+    """Fill the registry with the classes that trained models need, without loading code from the current folder.
 
     Args:
-        plugin_dirs: folders the user names in this call, with the classes that the model needs.
+        plugin_dirs: folders given by the user in this call, with the classes that the model needs.
     """
     load_builtin()
     load_entry_points()
@@ -125,10 +125,10 @@ def load_for_models(plugin_dirs: Sequence[str | Path] = ()) -> None:
 
 
 def split_trusted(plugin_dirs: object) -> tuple[list[str], list[str]]:
-    """Split the code folders named in a file into those that are loaded anyway and those it must not load.
+    """Split the code folders listed in a file into trusted ones, which are loaded anyway, and untrusted ones.
 
-    A config or a checkpoint may come from a stranger. Code is loaded from ``plugins`` in the working folder and from
-    folders the user names on the command line, never because a file names them.
+    Configs and checkpoints may be untrusted. Code is loaded only from ``plugins`` in the working folder and from
+    folders given on the command line, never because a file lists a folder.
 
     Args:
         plugin_dirs: the value in the file, of any type.
@@ -142,14 +142,14 @@ def split_trusted(plugin_dirs: object) -> tuple[list[str], list[str]]:
 
 
 def code_note(folders: Sequence[str]) -> str:
-    """The message about code folders named in a file, with the flag that loads them."""
+    """Return the message about code folders listed in a file, with the flag that loads them."""
     shown = ",".join(folders)[:200]
     return f"no code is loaded from folders that a file names ({shown}); if you trust it: --plugin_dirs {shown}"
 
 
 @cache
 def _builtin() -> tuple[Entry, ...]:
-    """The package's own components; its files do not change while it runs."""
+    """Return the components of the package; its files do not change at run time."""
     files = [path for path in sorted(PACKAGE.rglob("*.py")) if PLUGINS not in path.parents]
     return tuple(entry for path in files for entry in _entries(_module_name(path), path))
 
@@ -164,7 +164,7 @@ def _plugin_files(folder: Path) -> list[Path]:
 
 
 def _entries(module: str, path: Path) -> tuple[Entry, ...]:
-    """The components in one file, which is parsed again only after it has changed."""
+    """Return the components in a file, which is parsed again only after it has changed."""
     try:
         found = path.stat()
     except OSError:
@@ -174,7 +174,7 @@ def _entries(module: str, path: Path) -> tuple[Entry, ...]:
 
 @lru_cache(maxsize=1024)
 def _read_entries(module: str, path: Path, changed: int, size: int) -> tuple[Entry, ...]:
-    """The components in one file. Most files have none, so a text search comes before parsing."""
+    """Read the components in a file. Most files have none, so a text search precedes parsing."""
     try:
         text = path.read_text(encoding="utf-8")
         if "register(" not in text:
@@ -188,7 +188,7 @@ def _read_entries(module: str, path: Path, changed: int, size: int) -> tuple[Ent
 
 
 def _read_decorator(module: str, node: ast.ClassDef, call: ast.expr) -> list[Entry]:
-    """``@register("kind", "name", aliases=("a",))`` as an entry; an empty list for any other decorator."""
+    """Parse ``@register("kind", "name", aliases=("a",))`` to an entry; an empty list for any other decorator."""
     if not isinstance(call, ast.Call):
         return []
     called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
@@ -208,7 +208,7 @@ def _read_decorator(module: str, node: ast.ClassDef, call: ast.expr) -> list[Ent
 
 
 def _user_package() -> ModuleType:
-    """The package that contains users' files as modules, so that one can import another."""
+    """Return the package that contains user files as modules, so that they can import each other."""
     if USER_PACKAGE not in sys.modules:
         package = ModuleType(USER_PACKAGE, "The user's plugin files.")
         package.__path__ = []
@@ -224,7 +224,7 @@ def _load_plugin(path: Path) -> None:
             return
         if other.parent != PLUGINS.resolve():
             raise UserError(f"two plugin files are called {path.name}: {other} and {path}; rename one")
-        _forget(name)  # a user's file replaces the packaged one of the same name
+        _forget(name)  # user files replace packaged files of the same name
     invalidate_caches()
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -248,7 +248,7 @@ def _forget(name: str) -> None:
 
 
 def _place(error: BaseException, path: Path) -> str:
-    """``file:line`` of the error: the line of a syntax error, else the last line executed in the user's file."""
+    """Return ``file:line`` of an error: the line of a syntax error, else the last executed line of the user's file."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f"{error.filename}:{error.lineno}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pggan_framework.errors import UserError
 
 TOTAL_KIMG = 3000.0
-"""Length of a run for which none is given."""
+"""Default length of a run in kimg."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class General:
     """The flags that do not belong to a component.
 
     Args:
-        exp_name: the run's name; if not given, that of the config file or dataset.
+        exp_name: name of the run; if not given, the name of the config file or dataset.
         result_dir: folder that receives the run folders.
         dataset_class: dataset to train on.
         generator: generator network, G.
@@ -30,12 +30,12 @@ class General:
         by_progress: values by fraction of the training, such as {R1.weight: {0: 1, 1: 0.1}}.
         plugins: additional trainer plugins, by name.
         plugin_dirs: folders of user-defined components; their .py files are loaded.
-        postprocessors: savers of samples; None selects those that fit the data.
+        postprocessors: savers of samples; None selects the savers that fit the data.
         loggers: loggers of metrics, images and sounds.
         progressive_growing: grow depth by depth; False: full size from the first step.
-        minibatch_size: images per step, unless DepthManager sets another number.
+        minibatch_size: number of images per step, unless DepthManager sets another number.
         micro_batch: largest micro-batch; larger batches accumulate gradients, with the same result.
-        activation_checkpointing: recompute feature maps: auto (where memory is short), never or always.
+        activation_checkpointing: recompute feature maps: auto (if memory is scarce), never or always.
         total_kimg: length of the run in thousand real images.
         total_epochs: length of the run in passes over the data, instead of total_kimg.
         minutes: wall-clock budget of this run, start-up and saving included.
@@ -43,23 +43,23 @@ class General:
         G_lr_max: learning rate of the generator after the ramp-up.
         D_lr_max: learning rate of the discriminator after the ramp-up.
         random_seed: random seed.
-        num_data_workers: data loading processes; 0 loads in the main process.
+        num_data_workers: number of data loading processes; 0 loads in the main process.
         comet_key: API key of comet.com, never stored; enables CometLogger.
         comet_project_name: project on comet.com.
         iwass_lambda: weight of the gradient penalty; alias of the loss's parameter.
         iwass_epsilon: weight of the drift term; alias of the loss's parameter.
         iwass_target: target gradient norm; alias of the loss's parameter.
-        checkpoints_dir: folder for checkpoints; if not given, the run's folder.
+        checkpoints_dir: folder for checkpoints; if not given, the folder of the run.
         save_dataset: .h5 file to write the prepared data to.
         load_dataset: .h5 file to read prepared data from.
         resume: run to resume: 'latest', a run folder or a checkpoint.
         resume_network: checkpoint with the initial weights.
         allow_config_change: resume although the config has changed.
         moved_data: resume with the same data in another folder.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        precision: fp32, tf32 (rounded products), bf16 (fp32 penalties); auto: by the GPU.
+        device: device to train on: auto, cpu, cuda, cuda:1 or mps.
+        precision: fp32, tf32 (rounded products), bf16 (fp32 penalties) or auto (by GPU type).
         deterministic: bit-exact resume on a GPU, at the cost of speed.
-        compile: torch.compile of the gradients: never, always, or auto: in long phases.
+        compile: use of torch.compile for gradients: never, always, or auto (long phases only).
         kernels: CPU convolutions: auto, native (our own) or torch (PyTorch's).
         dry_run: check data and config, print the plan, train nothing.
         verbosity: terminal output: quiet (-q), normal, or verbose (-v).
@@ -134,9 +134,9 @@ class General:
 
 
 LOSS_ALIASES = ("iwass_lambda", "iwass_epsilon", "iwass_target")
-"""General flags that are aliases of a parameter of the loss in use; a resolved config has only that parameter."""
+"""General flags that are aliases of parameters of the loss; a resolved config contains only the parameters."""
 
 UNSTORED = frozenset(
     {"comet_key", "resume", "allow_config_change", "moved_data", "dry_run", "verbosity", "debug", *LOSS_ALIASES}
 )
-"""General flags that no resolved config holds: the secret, the aliases, and those that affect one call only."""
+"""General flags omitted from resolved configs: the secret, the aliases, and flags that affect one call only."""

@@ -32,7 +32,7 @@ examples:
 
 
 def train_help(entries: Iterable[Entry]) -> str:
-    """The general flags, one line each, and the components by kind."""
+    """Return the general flags, one line each, and the components by kind."""
     rows = [*_COMMAND_FLAGS, *((f"--{flag.name}", _general_help(flag)) for flag in parameters(General).values())]
     lines = [
         "usage: pggan train [DIR] [--config FILE ...] [--FLAG VALUE ...] [--Component.parameter VALUE ...]",
@@ -50,7 +50,7 @@ def train_help(entries: Iterable[Entry]) -> str:
 
 
 def components_help(entries: Iterable[Entry]) -> str:
-    """Every component with the first line of its docstring, by kind."""
+    """Return all components by kind, with the first lines of their docstrings."""
     lines: list[str] = []
     for kind, group in groupby(entries, key=lambda entry: entry.kind):
         lines += ["", f"{kind}:"]
@@ -61,7 +61,7 @@ def components_help(entries: Iterable[Entry]) -> str:
 
 
 def component_help(component: Component) -> str:
-    """One component: its summary, and each flag with type, default and help."""
+    """Return the summary of a component, and each flag with type, default and help."""
     about = (component.cls.__doc__ or "").partition("\n")[0]
     lines = [f"{component.name} ({component.kind}, {component.module}): {about}"]
     if component.aliases:

@@ -25,7 +25,7 @@ _OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "
 
 
 class _Anything:
-    """A stand-in for any library object: it can be called, subclassed, indexed, iterated and computed with."""
+    """A stand-in for any library object that supports calls, subclassing, indexing, iteration and arithmetic."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -33,7 +33,7 @@ class _Anything:
         return _Anything()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Used as a decorator, it returns the decorated object unchanged.
+        # As a decorator, it returns the decorated object unchanged.
         return args[0] if len(args) == 1 and not kwargs and callable(args[0]) else _Anything()
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
@@ -56,12 +56,12 @@ class _Anything:
 
 
 class _Base:
-    """The class that replaces a base from a library."""
+    """The class that replaces base classes from libraries."""
 
-    apply = _Anything()  # modules name the entry of an autograd function when they are imported
+    apply = _Anything()  # modules access the apply method of autograd functions at import time
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Accept any keyword."""
+        """Accept any keyword arguments."""
 
 
 for _name in _OPERATORS:
@@ -70,7 +70,7 @@ for _name in _OPERATORS:
 
 
 class _Module(ModuleType):
-    """A stand-in for a library's module, without contents."""
+    """An empty stand-in for a library module."""
 
     __path__: MutableSequence[str] = []
     __version__ = "0"
@@ -83,25 +83,25 @@ class _Module(ModuleType):
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Finds every module of the heavy libraries."""
+    """Finds all modules of the heavy libraries."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """A spec for modules of these libraries only."""
+        """Return a spec for modules of these libraries only."""
         return ModuleSpec(fullname, self, is_package=True) if fullname.partition(".")[0] in _HEAVY else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """An empty module."""
+        """Create an empty module."""
         return _Module(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing is executed."""
+        """Execute nothing."""
 
 
 def help_of(name: str, plugin_dirs: Sequence[str]) -> str:
-    """The help of a component, without importing its libraries where possible.
+    """Return the help of a component, without importing its libraries if possible.
 
     Raises:
-        UserError: if there is no component of this name.
+        UserError: if the component does not exist.
     """
     with light_component(name, plugin_dirs) as component:
         if component is not None:
@@ -112,12 +112,12 @@ def help_of(name: str, plugin_dirs: Sequence[str]) -> str:
 
 @contextmanager
 def light_component(name: str, plugin_dirs: Sequence[str]) -> Iterator[Component | None]:
-    """A built-in component whose parameters can be read, but which cannot run; None if it needs a real import.
+    """A context with a built-in component that has readable parameters but cannot run; None if it needs a real import.
 
     The imported modules are removed again at the end.
 
     Args:
-        name: its registered name or an alias.
+        name: registered name or alias.
         plugin_dirs: folders of plugins, whose code is never imported in this way.
     """
     if not _HEAVY.isdisjoint(sys.modules):
@@ -133,7 +133,7 @@ def light_component(name: str, plugin_dirs: Sequence[str]) -> Iterator[Component
         try:
             import_module(entry.module)
             found = REGISTRY.get(entry.name)
-        except Exception:  # noqa: BLE001  -- a module that computes something when it is imported
+        except Exception:  # noqa: BLE001  -- a module that computes at import time
             found = None
         yield found
     finally:

@@ -1,4 +1,4 @@
-"""The flags of a class: its constructor's parameters with type, default and help, inherited ones included."""
+"""The flags of a class: constructor parameters with type, default and help, including inherited ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pggan_framework.config.convert import convert, describe, is_flag_type, memb
 from pggan_framework.errors import UserError
 
 REQUIRED = inspect.Parameter.empty
-"""Default of a parameter that has none."""
+"""Marks parameters without a default."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Parameter:
     """One flag of a class.
 
     Args:
-        name: its name in the constructor.
-        kind: its type.
-        default: its default, or `REQUIRED`.
-        help: its description in the docstring.
+        name: name in the constructor.
+        kind: type of the parameter.
+        default: default value, or `REQUIRED`.
+        help: description in the docstring.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        """Whether it must be given."""
+        """True if the parameter has no default."""
         return self.default is REQUIRED
 
     @cached_property
     def converted(self) -> Any:
-        """The default in the annotated type where possible: 3 for a float is 3.0. Do not modify it."""
+        """The default in the annotated type if possible: 3 for a float is 3.0. Do not modify it."""
         try:
             return convert(deepcopy(self.default), self.kind, self.name)
         except UserError:
@@ -52,18 +52,18 @@ class Parameter:
 
 
 def injected(cls: type) -> set[str]:
-    """The constructor parameters that are not flags, since the run passes them: `cls.injected` and its bases'."""
+    """Return the constructor parameters passed by the run, which are not flags: `injected` of `cls` and its bases."""
     return {name for base in cls.__mro__ for name in vars(base).get("injected", ())}
 
 
 @cache
 def parameters(cls: type, name: str | None = None) -> Mapping[str, Parameter]:
-    """The flags of `cls`, registered as `name`: its constructor's parameters, then the inherited ones.
+    """Return the flags of `cls`, registered as `name`: the parameters of its constructor, then the inherited ones.
 
-    A constructor with ``**kwargs`` also has its base's parameters, except those it passes to the base itself.
+    A constructor with ``**kwargs`` also has the parameters of its base, except those that it passes explicitly.
 
     Raises:
-        UserError: if a command line cannot give a parameter's type, or its annotation cannot be resolved.
+        UserError: if the type of a parameter is not supported on a command line, or its annotation cannot be resolved.
     """
     name = name or cls.__name__
     hidden = injected(cls)
@@ -91,12 +91,12 @@ def parameters(cls: type, name: str | None = None) -> Mapping[str, Parameter]:
 
 
 def default_of(parameter: Parameter) -> Any:
-    """A fresh copy of the parameter's default, in its annotated type where possible: 3 for a float is 3.0."""
+    """Return a copy of the parameter's default, in its annotated type if possible: 3 for a float is 3.0."""
     return deepcopy(parameter.converted)
 
 
 def _parameter(parameter: inspect.Parameter, base: type, name: str, text: str) -> Parameter | None:
-    """The flag of one constructor parameter; None for an optional one whose type a command line cannot give."""
+    """Return the flag of a parameter; None if it is optional and a command line does not support its type."""
     where = f"{name}.{parameter.name} in {base.__module__}"
     default = _default(parameter, base)
     kind = _annotation(parameter, base, where, default)
@@ -121,7 +121,7 @@ def _default(parameter: inspect.Parameter, base: type) -> Any:
 
 
 def _annotation(parameter: inspect.Parameter, base: type, where: str, default: Any) -> Any:
-    """The parameter's type; without an annotation, that of its default."""
+    """Return the type of a parameter; without an annotation, the type of its default."""
     if parameter.annotation is inspect.Parameter.empty:
         simple = isinstance(default, int | float | str | Path | list | tuple | dict)
         return type(default) if simple else Any
@@ -130,16 +130,16 @@ def _annotation(parameter: inspect.Parameter, base: type, where: str, default: A
         return get_type_hints(holder, vars(sys.modules[base.__module__]))[parameter.name]
     except (NameError, SyntaxError, TypeError, AttributeError) as error:
         if default is not REQUIRED:
-            return object  # a type known to the type checker only; with a default it need not be a flag
+            return object  # a type known only to the type checker; with a default, it need not be a flag
         raise UserError(
             f"{where}: its annotation '{parameter.annotation}' is not known at run time ({error})"
         ) from error
 
 
 def _passed_on(init: Callable[..., Any], rest: str) -> tuple[set[str], int]:
-    """The arguments `init` passes to its base alongside ``**rest``: keyword names, and the number of positional ones.
+    """Return what `init` passes to its base with ``**rest``: keyword names and the number of positional arguments.
 
-    Without source code, as for a dataclass, no arguments are assumed.
+    If there is no source code, as for a dataclass, no arguments are assumed.
     """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
@@ -155,7 +155,7 @@ def _passed_on(init: Callable[..., Any], rest: str) -> tuple[set[str], int]:
 
 
 def _helps(cls: type) -> dict[str, str]:
-    """Help of every parameter from the ``Args:`` sections of the class and its bases; the nearest class wins."""
+    """Return the help of all parameters from ``Args:`` sections of the class and its bases; the nearest class wins."""
     found: dict[str, str] = {}
     for base in cls.__mro__:
         for text in (vars(base).get("__doc__"), getattr(vars(base).get("__init__"), "__doc__", None)):
@@ -165,7 +165,7 @@ def _helps(cls: type) -> dict[str, str]:
 
 
 def helps_of(docstring: str) -> dict[str, str]:
-    """The descriptions in the ``Args:`` section of a docstring, by parameter; none where it cannot be read."""
+    """Return the descriptions in the ``Args:`` section of a docstring by parameter; empty if it cannot be parsed."""
     from docstring_parser import ParseError
     from docstring_parser.google import parse
 

@@ -1,4 +1,4 @@
-"""The configs and plugins that come with the package, found by name from any folder."""
+"""The configs and plugins of the package, available by name from any folder."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pggan_framework.errors import UserError, nearest
 PACKAGE = Path(__file__).parents[1]
 YAML = (".yaml", ".yml")
 
-# The wheel holds them inside the package (pyproject.toml); in a checkout they are next to it.
+# In the wheel they are inside the package (pyproject.toml); in a checkout they are next to it.
 _INSTALLED = PACKAGE / "presets"
 CONFIGS = _INSTALLED if _INSTALLED.is_dir() else PACKAGE.parent / "configs"
-"""The folder of the presets, one YAML file each."""
+"""The folder of the presets, with a YAML file each."""
 PLUGINS = _INSTALLED / "plugins" if _INSTALLED.is_dir() else PACKAGE.parent / "plugins"
 """The folder of the presets' plugins."""
 
@@ -23,13 +23,14 @@ def presets() -> list[str]:
 
 
 def find_config(given: str | Path) -> Path:
-    """Find the file that ``--config`` names.
+    """Find the file given by ``--config``.
 
     Args:
-        given: a file, or a name without ending: of a file in configs/ of the current folder, else of a preset.
+        given: path of a file, or the name, without extension, of a file in configs/ of the current folder or of a
+            preset.
 
     Raises:
-        UserError: if there is no such file and no such preset.
+        UserError: if neither a file nor a preset exists.
     """
     path = Path(given)
     if path.is_file():

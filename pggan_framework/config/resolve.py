@@ -33,16 +33,16 @@ from pggan_framework.registry import REGISTRY, Component
 
 
 def resolve(argv: Sequence[str], base: Mapping[str, Any] | None = None) -> Config:
-    """Resolve a command line (without the program's name).
+    """Resolve a command line (without the program name).
 
-    With ``resume`` and without `base` only the general flags are resolved: the rest needs the stored run.
+    With ``resume`` and without `base`, only the general flags are resolved: the rest depends on the stored run.
 
     Args:
-        argv: its words, as the shell split them.
+        argv: the arguments, as split by the shell.
         base: a stored config, which overrides the defaults and is overridden by the config files.
 
     Raises:
-        UserError: for anything in it that is unknown, of the wrong type, missing or contradictory.
+        UserError: if a setting is unknown, has the wrong type, is missing or is contradictory.
     """
     line = parse_argv(argv)
     return _resolve(line.configs, Layer(tuple(line.settings)), base)
@@ -52,7 +52,7 @@ def resolve_general(argv: Sequence[str]) -> General:
     """Resolve the general flags of a command line; components are neither loaded nor checked.
 
     Raises:
-        UserError: as `resolve`, for the general flags.
+        UserError: if a general flag is invalid, as in `resolve`.
     """
     line = parse_argv(argv)
     return _general([*_file_layers(map(find_config, line.configs)), Layer(tuple(line.settings))])
@@ -71,7 +71,7 @@ def resolve_overrides(
         base: a stored config, which overrides the defaults and is overridden by the config files.
 
     Raises:
-        UserError: as `resolve`.
+        UserError: as in `resolve`.
     """
     files = [config] if isinstance(config, str | Path) else list(config or ())
     return _resolve(files, Layer(tuple(parse_mapping(overrides, ""))), base)
@@ -111,7 +111,7 @@ def _file_layers(paths: Iterable[Path]) -> list[Layer]:
 
 
 def _from_file(layer: Layer) -> Layer:
-    """The layer of a file, which may come from a stranger: without code folders, and replacing no file."""
+    """Return the layer of an untrusted file, without code folders and without settings that overwrite files."""
     settings = []
     for setting in layer.settings:
         value = setting.value
@@ -131,7 +131,7 @@ def _from_file(layer: Layer) -> Layer:
 
 
 def _general(layers: Iterable[Layer]) -> General:
-    """The general flags of all layers, on top of their defaults."""
+    """Merge the general flags of all layers with their defaults."""
     flags = parameters(General)
     values = {name: default_of(flag) for name, flag in flags.items()}
     for layer in layers:
@@ -139,7 +139,7 @@ def _general(layers: Iterable[Layer]) -> General:
             if not setting.owner:
                 values[setting.name] = _apply(values[setting.name], setting, flags[setting.name])
         set_here = {setting.name for setting in layer.settings if not setting.owner}
-        # Both set the length, so the stronger layer's value wins.
+        # Both flags set the length, so the layer with priority wins.
         if values["total_epochs"] is not None and "total_epochs" in set_here and "total_kimg" not in set_here:
             values["total_kimg"] = default_of(flags["total_kimg"])
         elif "total_kimg" in set_here and "total_epochs" not in set_here:
@@ -152,12 +152,12 @@ def _with(general: General, **changes: Any) -> General:
 
 
 def _name(general: General, paths: Sequence[Path]) -> General:
-    """`general` with a name for the run: the given one, the first config file's, or the dataset's."""
+    """Return `general` with a run name: the given name, or the name of the first config file or the dataset."""
     return _with(general, exp_name=general.exp_name or (paths[0].stem if paths else general.dataset_class))
 
 
 def _earlier(base: Mapping[str, Any]) -> dict[str, Any]:
-    """The values a stored config of an earlier release implies, below its own, by component."""
+    """Return the values implied by a stored config of an earlier release, by component; explicit values win."""
     known = {name: REGISTRY.get(name) for name in base if name in REGISTRY}
     values = {}
     for name, component in known.items():
@@ -169,10 +169,10 @@ def _earlier(base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _known(layer: Layer, general: General) -> Layer:
-    """The layer's settings under canonical names, with the loss's aliases as its parameters.
+    """Return the layer's settings under canonical names, with aliases as parameters of the loss.
 
     Raises:
-        UserError: for an unknown name, or an alias that contradicts its parameter.
+        UserError: if a name is unknown, or an alias contradicts its parameter.
     """
     settings = []
     for setting in layer.settings:
@@ -201,7 +201,7 @@ def _known(layer: Layer, general: General) -> Layer:
 
 
 def _alias(setting: Setting, layer: Layer, general: General) -> list[Setting]:
-    """``iwass_lambda`` as the loss's parameter; an empty list for None, the default."""
+    """Return an alias such as ``iwass_lambda`` as a parameter of the loss; an empty list for None, the default."""
     value = convert(setting.value, parameters(General)[setting.name].kind, setting.where, setting.text)
     if value is None:
         return []
@@ -219,16 +219,16 @@ def _alias(setting: Setting, layer: Layer, general: General) -> list[Setting]:
 
 
 def _component(component: Component, settings: Sequence[Setting], general: General) -> dict[str, Any]:
-    """All parameters of one component.
+    """Return all parameters of a component.
 
     Raises:
-        UserError: if a value is of the wrong type or a required parameter is missing.
+        UserError: if a value has the wrong type or a required parameter is missing.
     """
     values = {}
     for flag in parameters(component.cls, component.name).values():
         given = [setting for setting in settings if setting.name == flag.name]
         if flag.required and not given:
-            # A prepared file replaces the dataset's source, so the path of that source is not required.
+            # A prepared file replaces the source of the dataset, so the path of the source is not required.
             if component.kind == "dataset" and general.load_dataset:
                 continue
             raise UserError(f"{component.name}.{flag.name} is required{f': {flag.help}' if flag.help else ''}")
@@ -240,7 +240,7 @@ def _component(component: Component, settings: Sequence[Setting], general: Gener
 
 
 def _apply(current: Any, setting: Setting, flag: Parameter) -> Any:
-    """The value after one more setting, which replaces it or one key of it."""
+    """Return the value after a further setting, which replaces it or one of its keys."""
     value = setting.value
     if is_alone(setting):
         if flag.kind is not bool:
@@ -256,7 +256,7 @@ def _flags(component: Component) -> list[str]:
 
 
 def _unknown(setting: Setting) -> UserError:
-    """The error for an unknown name, with the nearest known one."""
+    """Return the error for an unknown name, with the closest known one."""
     dotted = setting.dotted
     known = [*GENERAL_FLAGS, *(flag for component in REGISTRY for flag in _flags(component))]
     if not setting.text:

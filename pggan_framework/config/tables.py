@@ -1,4 +1,4 @@
-"""`by_depth`, `by_progress`: check which parameters may have a table, and the types of the values."""
+"""Checks of `by_depth` and `by_progress`: which parameters may have a table, and the types of the values."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ FLAGS: tuple[Flag, ...] = ("by_depth", "by_progress")
 
 
 def checked_tables(flag: Flag, general: General, used: Iterable[Component]) -> Tables:
-    """The tables of `general` under canonical names, values checked against the parameters' types.
+    """Return the tables of `general` under canonical names, with values checked against the types of the parameters.
 
     Args:
-        flag: whose tables.
-        general: the general flags.
+        flag: the flag with the tables.
+        general: values of the general flags.
         used: the components of the run.
 
     Raises:
@@ -58,7 +58,7 @@ def checked_tables(flag: Flag, general: General, used: Iterable[Component]) -> T
 
 
 def schedulable(used: Iterable[Component]) -> list[str]:
-    """The names that may have a table in a run of these components."""
+    """Return the names that may have a table in a run with these components."""
     names = [*OWNERS]
     for component in used:
         flags = parameters(component.cls, component.name)

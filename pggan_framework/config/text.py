@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +15,21 @@ from pggan_framework.storage.limits import read_text
 
 if TYPE_CHECKING:
     from yaml import SafeDumper
-else:  # libyaml's is three times as fast, where PyYAML was built with it
+else:  # libyaml is three times as fast, if PyYAML was built with it
     SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 _NULL = "tag:yaml.org,2002:null"
 _FLOAT = "tag:yaml.org,2002:float"
 _INT = "tag:yaml.org,2002:int"
 _WHOLE = re.compile(r"^(?:[-+]?(?:0|[1-9][0-9_]*)|[-+]?0b[01_]+|[-+]?0x[0-9a-fA-F_]+)$")
-"""Integers. YAML 1.1 reads 0123 as octal and 1:30 as 90; here both are text, and 0123 converts to 123 for an int."""
+"""Integers. YAML 1.1 parses 0123 as octal and 1:30 as 90; here both are text, and 0123 converts to 123 for an int."""
 _CLOCK = re.compile(r"[-+]?[0-9]+(?::[0-9]+)+(?:\.[0-9]*)?")
 _ZEROS = re.compile(r"^[-+]?0[0-9]+$")
 _EXPONENT = re.compile(r"^[-+]?(?:[0-9][0-9_]*|[0-9]*\.[0-9]+|[0-9]+\.)[eE][-+]?[0-9]+$")
 
 
 LONGEST = 64 << 10
-"""Largest config file in bytes; a resolved config has about ten thousand."""
+"""Largest size of a config file in bytes; a resolved config has about ten thousand."""
 _MOST_VALUES, _DEEPEST, _LONGEST_NUMBER = 20_000, 32, 100
 """Limits: values of a config with its aliases expanded, nesting depth, and characters of a number."""
 
@@ -39,7 +40,7 @@ class _Limits(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self._depth = 0
-        self._sizes: dict[int, tuple[int, int]] = {}  # by node: number of values, depth
+        self._sizes: dict[int, tuple[int, int]] = {}  # number of values and depth by node
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._depth += 1
@@ -99,7 +100,7 @@ class _Dumper(SafeDumper):
 
 
 def _represent_text(dumper: SafeDumper, text: str) -> yaml.ScalarNode:
-    """Text with a Unicode line break needs escapes, which only double quotes have."""
+    """Represent text; a Unicode line break needs escapes, which only double quotes support."""
     style = '"' if any(mark in text for mark in "\x85\u2028\u2029\ufeff") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -109,7 +110,7 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:timestamp", _INT)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-# The dumper knows every form the loader does not read as text, so that such text is quoted.
+# Register all forms that the loader does not parse as text with the dumper, so that such text is quoted.
 for _class in (_Loader, _Dumper):
     _class.add_implicit_resolver(_NULL, re.compile("^None$"), ["N"])
     _class.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
@@ -136,12 +137,12 @@ def whole_numbers(value: Any) -> Any:
 
 
 def is_clock(text: str) -> bool:
-    """Whether text looks like ``1:30``, which YAML 1.1 reads as 90."""
+    """True if text looks like ``1:30``, which YAML 1.1 parses as 90."""
     return bool(_CLOCK.fullmatch(text.strip()))
 
 
 def load_words(text: str) -> Any:
-    """Like `load_value`, with every scalar left as text: ``[a, 1]`` is ``["a", "1"]``."""
+    """Parse like `load_value`, but keep scalars as text: ``[a, 1]`` is ``["a", "1"]``."""
     try:
         return yaml.load(text, yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError):
@@ -152,7 +153,7 @@ def load_file(path: Path) -> dict[str, Any]:
     """Load the mapping in a config file; an empty file is an empty mapping.
 
     Raises:
-        UserError: if the file cannot be read, is not YAML, does not hold a mapping or repeats a key.
+        UserError: if the file cannot be read, is not YAML, does not contain a mapping or repeats a key.
     """
     try:
         content = yaml.load(read_text(path, LONGEST), _Loader)
@@ -169,13 +170,24 @@ def load_file(path: Path) -> dict[str, Any]:
 
 
 def dump_line(value: Any) -> str:
-    """A plain value on one line: ``{6: 14, 7: 6}``, ``[0.0, 0.99]``, ``text``."""
+    """Format a plain value on one line: ``{6: 14, 7: 6}``, ``[0.0, 0.99]``, ``text``."""
+    # 0.0 and -0.0 are equal, so a cache would confuse them.
+    return _dump_scalar(value) if type(value) in (str, bool, int, type(None)) else _dump(value)
+
+
+def _dump(value: Any) -> str:
     text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**9, sort_keys=False, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
+@lru_cache(maxsize=2048, typed=True)
+def _dump_scalar(value: str | bool | int | None) -> str:
+    """Format a scalar; cached, since names and most values are the same in all configs."""
+    return _dump(value)
+
+
 def dump(content: Mapping[str, Any]) -> str:
-    """A config as text: one line per flag, components with one indented line per parameter."""
+    """Format a config as text: one line per flag, components with one indented line per parameter."""
     lines = []
     for key, value in content.items():
         if isinstance(value, Mapping) and value:

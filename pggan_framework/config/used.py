@@ -22,7 +22,7 @@ CHOSEN: Mapping[str, str] = {
     "postprocessors": "postprocessor",
     "loggers": "logger",
 }
-"""General flags that name components, and the kind of each."""
+"""General flags that select components, with the kind of each."""
 
 ALWAYS = (
     "Trainer",
@@ -39,23 +39,24 @@ ALWAYS = (
 """Components of every run."""
 
 GROWING = ("DepthManager",)
-"""Components of a run that grows."""
+"""Components of a run with growing networks."""
 
 DEFAULT_POSTPROCESSORS = ("ImageSaver", "SoundSaver")
-"""The savers the data choose between, so the flags of both are accepted."""
+"""The postprocessors chosen by the kind of data; the flags of both are accepted."""
 
 
 def with_clock(general: General) -> General:
-    """`general` with WallClockSchedule if a new run has minutes, grows, and has no schedule."""
+    """Return `general` with WallClockSchedule if a new run has minutes, grows, and has no schedule."""
     wanted = general.minutes is not None and general.progressive_growing and general.schedule is None
     return replace(general, schedule="WallClockSchedule") if wanted else general
 
 
 def canonical(general: General) -> General:
-    """`general` with every component under its registered name, and CometLogger if its key is given.
+    """Return `general` with all components under their registered names, and CometLogger if its key is given.
 
     Raises:
-        UserError: if a component does not exist, is of another kind, lacks its kind's base, or is listed twice.
+        UserError: if a component does not exist, has a different kind, lacks the base class of its kind, or is listed
+            twice.
     """
     changes: dict[str, str | list[str]] = {}
     for flag, kind in CHOSEN.items():
@@ -75,7 +76,7 @@ def canonical(general: General) -> General:
 
 
 def components_in_use(general: General) -> list[Component]:
-    """The components of a run with these (canonical) flags, by kind and name."""
+    """Return the components of a run with these (canonical) flags, by kind and name."""
     names = {*ALWAYS, *(GROWING if general.progressive_growing else ())}
     for flag in CHOSEN:
         given = getattr(general, flag)

@@ -1,6 +1,7 @@
-"""Fast CPU training: own convolutions and memory handling. The interface to all other packages.
+"""Fast CPU training with custom convolutions and memory handling: the interface for other packages.
 
-Nothing here stops or changes a run: if something is missing or broken, PyTorch computes, and `note` reports it.
+Nothing here stops or changes a run: if something is missing or broken, PyTorch's operations are used, and `note`
+reports it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pggan_framework.cpu import native, winograd
+from pggan_framework.cpu import native, pixel_norm, winograd
 from pggan_framework.cpu.allocation import keep_freed_memory
 from pggan_framework.cpu.weight_gradients import by_products
 
@@ -25,14 +26,18 @@ __all__ = [
     "facts",
     "keep_freed_memory",
     "note",
+    "suits_norm",
     "weight_gradient",
 ]
 
 Kernels = Literal["auto", "native", "torch"]
-"""Whose convolutions a CPU uses: those of PyTorch's library (torch); our own wherever they can be compiled (native); or
-our own on CPUs on which they are known to be quicker, or were in a trial (auto)."""
+"""Convolutions on a CPU: those of PyTorch's library (torch); ours wherever they can be compiled (native); or ours on
+CPUs where they are known, or were found in a trial, to be faster (auto)."""
+
+suits_norm = pixel_norm.suits
 
 _aten: Any = torch.ops.aten
+_pggan: Any = torch.ops.pggan
 
 
 class Geometry(NamedTuple):
@@ -41,8 +46,8 @@ class Geometry(NamedTuple):
     Args:
         stride: step along height and width.
         padding: zeros added along height and width.
-        transposed: whether it is the adjoint of the convolution with this stride and padding.
-        groups: equal parts of the channels that are convolved apart; with more than one, PyTorch's library computes.
+        transposed: use the adjoint of the convolution with this stride and padding.
+        groups: number of channel groups; with more than one, PyTorch's library is used.
     """
 
     stride: tuple[int, int]
@@ -59,25 +64,31 @@ class Geometry(NamedTuple):
 def convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, slope: float | None, kernels: Kernels
 ) -> Tensor:
-    """Convolve, add the bias, apply a leaky ReLU; without a graph.
+    """Convolve, add the bias and apply a leaky ReLU, without recording a graph.
 
     Args:
         x: [N, C, h, w].
         weight: [C', C / groups, kh, kw], or [C, C' / groups, kh, kw] if the geometry is transposed.
         bias: [C'] or None.
         geometry: alignment of the kernel.
-        slope: of the leaky ReLU below zero; None for a linear layer.
-        kernels: whose convolutions are used.
+        slope: slope of the leaky ReLU below zero; None for a linear layer.
+        kernels: implementation to use, as in the flag ``--kernels``.
 
     Returns:
         [N, C', h', w'] in channels_last memory order.
     """
-    if kernels != "torch" and geometry.groups == 1 and winograd.suits(x, weight, *geometry[:3], kernels):
-        return winograd.winograd(x, weight, bias, geometry.transposed, slope)
-    y: Tensor = _aten.convolution(
+    y: Tensor
+    if kernels != "torch" and geometry.groups == 1:
+        # What is called for each convolution is written here, not in functions: below 16 px calls take a step's time.
+        stride, padding, transposed, _ = geometry
+        planned = winograd.plan(x.shape, weight.shape, stride, padding, transposed)
+        if planned is not None and winograd.ready(x, kernels):
+            y = _pggan.winograd(x, weight, bias, transposed, 1.0 if slope is None else slope)
+            return y
+    y = _aten.convolution(
         x, weight, bias, geometry.stride, geometry.padding, (1, 1), geometry.transposed, (0, 0), geometry.groups
     )
-    # With one channel the two memory formats look alike and the NCHW one is chosen: undo that.
+    # With one channel both memory formats look the same, and PyTorch chooses NCHW: undo that.
     y = y.contiguous(memory_format=torch.channels_last)
     return y if slope is None else F.leaky_relu_(y, slope)
 
@@ -85,17 +96,17 @@ def convolution(
 def convolution_backward(
     gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Sequence[bool], kernels: Kernels
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The requested gradients of a convolution's input, weight and bias; without a graph.
+    """The requested gradients of a convolution's input, weight and bias, without recording a graph.
 
     Args:
-        gradient: of the output, [N, C', h', w'].
+        gradient: gradient of the output, [N, C', h', w'].
         x: the input [N, C, h, w].
-        weight: as `convolution` has it.
-        geometry: that of the convolution.
-        wanted: which of the three.
-        kernels: whose convolutions are used.
+        weight: as in `convolution`.
+        geometry: geometry of the convolution.
+        wanted: for each of the three, True if its gradient is requested.
+        kernels: implementation to use, as in the flag ``--kernels``.
     """
-    # Where weight gradients are ours, the library has no use for computing both together.
+    # If we compute the weight gradient, the library gains nothing from computing both together.
     ours = kernels != "torch" and geometry.groups == 1
     if not ours or not (by_products(gradient) or winograd.ready(gradient, kernels)):
         channels = [gradient.shape[1]] if wanted[2] else None
@@ -112,11 +123,11 @@ def convolution_backward(
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, weight: Tensor, geometry: Geometry, kernels: Kernels) -> Tensor:
-    """The gradient of a convolution's weight, of the shape of `weight`; the arguments are `convolution_backward`'s."""
+    """The gradient of a convolution's weight, in the shape of `weight`; arguments as in `convolution_backward`."""
     stride, padding, transposed, groups = geometry
     ours = kernels != "torch" and groups == 1
     kernel = (weight.shape[2], weight.shape[3])
-    # The adjoint's input and output change places.
+    # For the adjoint, input and output are swapped.
     both = (gradient, x) if transposed else (x, gradient)
     if ours and winograd.suits_weights(*both, kernel, stride, padding, kernels):
         native_found: Tensor = torch.ops.pggan.weights(*both, kernel)
@@ -131,11 +142,11 @@ def weight_gradient(x: Tensor, gradient: Tensor, weight: Tensor, geometry: Geome
 
 
 def facts(channels: int, kernels: Kernels) -> dict[str, str]:
-    """Everything a run's results depend on to the last bit: kernels, number of threads, instruction set.
+    """All settings that the exact bits of a run depend on: kernels, number of threads, instruction set.
 
     Args:
-        channels: most feature maps of a layer: with few, our convolutions are never used.
-        kernels: the flag.
+        channels: largest number of feature maps of a layer; with few feature maps, our convolutions are never used.
+        kernels: value of the flag ``--kernels``.
     """
     used = "torch" if kernels == "torch" or not by_products(torch.empty(0)) else "products"
     if channels >= winograd.FEWEST_CHANNELS and winograd.load(torch.float32, kernels) is not None:
@@ -148,12 +159,12 @@ def facts(channels: int, kernels: Kernels) -> dict[str, str]:
 
 
 def note(device: torch.device, channels: int, kernels: Kernels) -> str:
-    """One line on the kernels of a run; empty if there is nothing unusual. Compiles the own ones, if needed.
+    """One line about the kernels of a run; empty if there is nothing unusual. Compiles our kernels if needed.
 
     Args:
-        device: where the networks are.
-        channels: most feature maps of a layer: with few, ours are never used.
-        kernels: the flag.
+        device: device of the networks.
+        channels: largest number of feature maps of a layer; with few feature maps, our convolutions are never used.
+        kernels: value of the flag ``--kernels``.
     """
     if device.type != "cpu" or kernels == "torch" or channels < winograd.FEWEST_CHANNELS:
         return ""
@@ -164,5 +175,5 @@ def note(device: torch.device, channels: int, kernels: Kernels) -> str:
     if not reason:
         return "" if compiled_before else "convolutions: the library's, which are the quickest on this machine"
     if not native.processor() and kernels == "auto":
-        return ""  # as on most machines that are not Linux
+        return ""  # as on most systems other than Linux
     return f"convolutions: the library's, because {reason}; steps take up to twice as long"

@@ -1,4 +1,4 @@
-"""How the C library's allocator handles large buffers during training."""
+"""Settings of the C library's allocator for large buffers during training."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ _MIB = 1 << 20
 def keep_freed_memory(keep: bool = True, pool: bool = True) -> bool:
     """Let glibc keep the memory of freed tensors for reuse, instead of returning it to the system each time.
 
-    Every step frees and requests the same buffers. Those above 32 MiB are mapped afresh each time, and a page of new
-    memory costs more than what a layer then does with it. It concerns the whole process, and its resident memory does
-    not shrink between steps. On Linux large tensors are in the pool meanwhile, if it can be had.
+    Every step frees and requests the same buffers. By default, buffers above 32 MiB are mapped again each time, and a
+    new page of memory costs more time than a layer spends on it. The setting applies to the whole process, whose
+    resident memory then does not shrink between steps. On Linux, large tensors are allocated from the pool if it is
+    available.
 
     Args:
-        keep: False sets what glibc arrives at by itself in a program that frees large buffers.
-        pool: whether the pool, which is compiled code of this package, may be used.
+        keep: False restores the settings that glibc itself reaches in a program that frees large buffers.
+        pool: allow the pool, which is compiled code of this package.
 
     Returns:
-        Whether there is such an allocator (Linux with glibc); else nothing is done.
+        True if the system has this allocator (Linux with glibc); otherwise nothing is changed.
     """
     use_pool(keep and pool)
     try:

@@ -9,21 +9,22 @@ import torch
 from pggan_framework.cpu.pool import load
 
 _HOLES, _FIXED = 1.12, 8 << 20
-"""With the pool: address space for each byte alive at the peak of a step, holes between blocks included, and what code
-and small objects take. By benchmarks/memory.py, 16 to 512 px, on a CPU with AVX2."""
+"""With the pool: address space per live byte at the peak of a step, including holes between blocks, and the memory of
+code and small objects. Measured by benchmarks/memory.py at 16 to 512 px, on a CPU with AVX2."""
 
 _GLIBC = 2.2
-"""The same without it: glibc cannot place an aligned block in a hole of the same size, so about as much memory again is
-unused. From one run to the next it varies by a tenth and more. By the same, glibc 2.36."""
+"""The same without the pool. glibc cannot place an aligned block in a hole of the same size, so about half of the
+memory is unused. The value varies by a tenth or more from run to run. Measured by the same script, with glibc 2.36."""
 
 
 def resident_bytes(kept: int, peak: int, device: torch.device) -> int:
     """The peak memory of training on `device`, beyond PyTorch's own.
 
     Args:
-        kept: bytes that stay from step to step: weights, their average, the optimisers' state.
-        peak: most bytes of other tensors, and of what convolutions need besides, that are alive at once.
-        device: a CPU's allocator leaves some unused; of a GPU's nothing was measured, and nothing is added.
+        kept: bytes that stay allocated between steps: weights, EMA, optimizer state.
+        peak: largest number of bytes of other tensors and of convolution workspaces that are live at the same time.
+        device: device of the training; on a CPU, the memory that the allocator leaves unused is added, on a GPU (not
+            measured) nothing.
     """
     if device.type != "cpu":
         return kept + peak
@@ -31,10 +32,10 @@ def resident_bytes(kept: int, peak: int, device: torch.device) -> int:
 
 
 def bytes_at_hand(device: torch.device) -> int | None:
-    """Bytes that a run may plan with on `device`; None where the system does not say.
+    """The memory budget of a run on `device` in bytes; None if the system does not report it.
 
-    On a CPU those that are free. On a GPU a fraction of all it has, whoever uses some at the moment: what is planned
-    there changes rounding, and must be the same when a run is resumed.
+    On a CPU it is the free memory. On a GPU it is a fraction of the total memory, independent of current use: the plan
+    changes rounding, so it must be the same when a run is resumed.
     """
     if device.type == "cuda":
         return round(_OF_A_GPU * torch.cuda.mem_get_info(device)[1])
@@ -44,15 +45,15 @@ def bytes_at_hand(device: torch.device) -> int | None:
 
 
 _OF_A_GPU = 0.85
-"""The rest is for what PyTorch, cuDNN's workspaces and other programs take."""
+"""The rest is for PyTorch, cuDNN's workspaces and other programs."""
 
 
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
     """The available bytes on `device`; None if the system does not report them.
 
     Args:
-        device: where the networks are.
-        root: of the file system in which Linux says it: the machine's, and what the control group may still have.
+        device: device of the networks.
+        root: root of the file system in which Linux reports the free memory of the machine and the control group.
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
@@ -66,5 +67,5 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
         limit, used = ((group / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
         found.append(int(limit) - int(used))
     except (OSError, ValueError):
-        pass  # no such group, or one without a limit
+        pass  # no control group, or one without a limit
     return min(found) if found else None

@@ -1,6 +1,6 @@
 """Compile and load the C++ code of ``winograd.cpp``: once per machine, for its processor.
 
-Linux only. Code that cannot be compiled or loaded is replaced by PyTorch's.
+Linux only. PyTorch's operations replace code that cannot be compiled or loaded.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ SOURCE = Path(__file__).with_name("winograd.cpp")
 NUMBERS = {torch.float32: "float", torch.float64: "double"}
 FLAGS = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-std=c++17", "-fPIC", "-shared", "-fopenmp")
 PROCESSORS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx2", "-mfma", "-mavx512f")}
-"""Flags for the processors that it is for, by what PyTorch calls them."""
+"""Compiler flags of supported processors, by PyTorch's name for their instruction set."""
 
 _DAY = 24 * 60 * 60
 
 
 def processor() -> str:
-    """The member of `PROCESSORS` that matches, or an empty string."""
+    """The member of `PROCESSORS` that matches this processor, or an empty string."""
     found = torch.backends.cpu.get_cpu_capability()
     return next((name for name in PROCESSORS if sys.platform == "linux" and found.startswith(name)), "")
 
 
 def model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's own name, which distinguishes machines that share a home folder; empty if unknown."""
+    """The name that the processor reports, which distinguishes machines with a common home folder; empty if unknown."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -47,18 +47,18 @@ def model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def on_trial() -> bool:
-    """Whether this is a processor without known measurements, so that a trial is needed."""
+    """True if there are no measurements for this processor, so that a trial is needed."""
     return processor() != "AVX2"
 
 
 def compiler() -> str | None:
-    """The C++ compiler, by its path."""
+    """The path of the C++ compiler."""
     names = [os.environ.get("CXX", ""), "g++", "clang++"]
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
 def folder() -> Path:
-    """The folder of compiled code, next to that of PyTorch's own extensions.
+    """The folder of compiled code, next to the folder of PyTorch's own extensions.
 
     Raises:
         OSError: if there is no home folder.
@@ -75,17 +75,17 @@ def _flags() -> tuple[str, ...]:
 
 
 def file(number: torch.dtype) -> Path:
-    """The compiled code for this dtype; it need not exist.
+    """The file of compiled code for this dtype; it need not exist.
 
     Raises:
-        OSError: if there is no folder for it.
+        OSError: if there is no folder for the file.
     """
     key = hashlib.sha256(SOURCE.read_bytes() + repr((_flags(), compiler())).encode()).hexdigest()[:16]
     return folder() / f"winograd_{NUMBERS[number]}_{key}.so"
 
 
 def exists(number: torch.dtype) -> bool:
-    """Whether it has been compiled on this machine before."""
+    """True if the code has been compiled on this machine before."""
     try:
         return bool(processor()) and file(number).exists()
     except OSError:
@@ -98,7 +98,7 @@ def code(number: torch.dtype) -> Any:
 
 
 def problem(number: torch.dtype) -> str:
-    """Why they are unavailable, as a text that completes "because ..."; empty if they are available."""
+    """The reason why the functions are unavailable, to complete "because ..."; empty if they are available."""
     return _library(number)[1]
 
 
@@ -122,21 +122,24 @@ def _library(number: torch.dtype) -> tuple[Any, str]:
         pointer = ctypes.c_void_p
         library.convolve.argtypes = [ctypes.c_int] + [pointer] * 6 + [ctypes.c_double, ctypes.c_long, ctypes.c_int]
         library.weights.argtypes = [ctypes.c_int] + [pointer] * 5 + [ctypes.c_long, ctypes.c_int]
-        library.convolve.restype = library.weights.restype = None
+        library.normalize.argtypes = [pointer] * 3 + [ctypes.c_long] * 2 + [ctypes.c_double, ctypes.c_int]
+        library.normalize_backward.argtypes = [pointer] * 4 + [ctypes.c_long] * 2 + [ctypes.c_int]
+        for function in (library.convolve, library.weights, library.normalize, library.normalize_backward):
+            function.restype = None
     except (OSError, AttributeError):
         return None, f"{path} cannot be loaded; delete it to have it compiled anew"
     return library, ""
 
 
 def build(path: Path, command: list[str]) -> None:
-    """Compile a shared library into a file, unless it exists by then, or compilation failed within the last day.
+    """Compile a shared library into a file, unless the file exists by then or compilation failed within the last day.
 
     Args:
-        path: the file.
+        path: file of the library.
         command: the compiler, its flags and the source.
 
     Raises:
-        OSError, subprocess.SubprocessError: if it cannot be made.
+        OSError, subprocess.SubprocessError: if compilation fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     failed = path.with_suffix(".failed")
@@ -156,7 +159,7 @@ def build(path: Path, command: list[str]) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Of many processes that begin together, one makes the file and the others wait for it."""
+    """If many processes start together, one compiles the file and the others wait for it."""
     import fcntl  # not on every system
 
     with path.with_suffix(".lock").open("w") as lock:
@@ -165,11 +168,11 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def passed(number: torch.dtype, trial: Callable[[], bool]) -> bool:
-    """The result of a trial on this kind of CPU; it runs once and is stored next to the code.
+    """The result of a trial on this type of CPU; the trial runs once, and its result is stored next to the code.
 
     Args:
-        number: what the code is for.
-        trial: whether the code is right and quicker than the library.
+        number: dtype of the code.
+        trial: function that returns True if the code is correct and faster than the library.
     """
     try:
         path = file(number)

@@ -1,8 +1,9 @@
-// Large CPU tensors side by side in one range of addresses, each in the lowest hole it fits.
+// An allocator that packs large CPU tensors into one address range, each in the lowest hole where it fits.
 //
-// glibc gives aligned blocks from holes that are larger than the block by the alignment and more, and of a freed block
-// small pieces are soon taken by others: holes of the very size that is asked for are passed over, and a step holds twice
-// what its tensors need. Here a freed block joins the holes beside it, and the next of its size takes its place.
+// For an aligned block, glibc needs a hole that is larger than the block by at least the alignment. It also soon gives
+// small pieces of a freed block to other requests. Holes of exactly the requested size are therefore not reused, and a
+// step needs twice the memory of its tensors. Here, a freed block is merged with the adjacent holes, and the next block
+// of the same size reuses it.
 
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
@@ -23,13 +24,13 @@ class Pool final : public c10::Allocator {
  public:
   std::atomic<bool> wanted = false;
 
-  // Addresses only: memory is taken of the system as blocks reach further.
+  // Reserves addresses only; memory is requested from the system when blocks reach further.
   bool reserve() {
     size_ = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGE_SIZE)) * 2;
     void* found = mmap(nullptr, size_ + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (found == MAP_FAILED) return false;
     start_ = (char*)((size_t(found) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
-    madvise(start_, size_, MADV_HUGEPAGE);  // where the kernel has none, pages are small
+    madvise(start_, size_, MADV_HUGEPAGE);  // without huge pages in the kernel, pages are small
     holes_[0] = size_;
     return true;
   }
@@ -46,9 +47,9 @@ class Pool final : public c10::Allocator {
 
   static void give_back(void* block);
 
-  // Null where none is left.
+  // Returns null if no hole is large enough.
   void* take(size_t bytes) {
-    // One line more: streams that move in step over tensors of the same size then do not meet in the same cache sets.
+    // One extra cache line, so that parallel streams over tensors of equal size do not collide in the same cache sets.
     const size_t size = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + ALIGNMENT;
     std::lock_guard<std::mutex> held(lock);
     auto hole = std::find_if(holes_.begin(), holes_.end(), [&](const auto& one) { return one.second >= size; });
@@ -110,7 +111,7 @@ void Pool::give_back(void* block) {
 }
 }  // namespace
 
-// A block for anything else, a convolution's workspace: found by name, where this is loaded first.
+// A block for other uses, such as a convolution's workspace; winograd.cpp finds it by name if this is loaded first.
 extern "C" void* pggan_take(size_t bytes) {
   void* block = pool && pool->wanted && bytes >= LEAST ? pool->take(bytes) : nullptr;
   return block ? block : c10::alloc_cpu(bytes);
@@ -123,7 +124,7 @@ extern "C" void pggan_give(void* block) {
     c10::free_cpu(block);
 }
 
-// Whether tensors that are made from now on lie in the pool; false if there is none.
+// Sets whether new tensors are allocated in the pool; returns false if there is no pool.
 extern "C" bool use_pool(bool wanted) {
   if (!pool) {
     auto* made = new Pool;

@@ -1,7 +1,7 @@
 """A pool for large CPU tensors: one address range in which freed blocks are reused, on Linux.
 
-glibc wastes about as much memory as tensors take: see ``pool.cpp``, which is compiled once per machine. Without a
-compiler glibc's allocator is used.
+glibc wastes about as much memory as the tensors need: see ``pool.cpp``, which is compiled once per machine. Without a
+compiler, glibc's allocator is used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def use_pool(wanted: bool = True) -> bool:
     """Enable or disable the pool for new large CPU tensors; values are unaffected.
 
     Returns:
-        Whether there is one; else nothing is done.
+        True if the pool is available; otherwise nothing is changed.
     """
     library = load()
     return library is not None and bool(library.use_pool(ctypes.c_bool(wanted)))
@@ -52,7 +52,7 @@ def load() -> ctypes.CDLL | None:
             return None
         if not path.exists():
             native.build(path, [str(found), str(SOURCE), *FLAGS])
-        # Global: the convolutions' workspaces look for it by name.
+        # Global, because the convolutions' workspaces look it up by name.
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
         library.use_pool.restype = ctypes.c_bool
     except (OSError, AttributeError, subprocess.SubprocessError):

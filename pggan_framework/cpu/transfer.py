@@ -1,4 +1,4 @@
-"""Between the host and the device: copies that nobody waits for, and the widest numbers a device has."""
+"""Transfers between host and device without waiting, and the most precise floating-point type of a device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     A copy from ordinary memory makes the host wait until everything queued on the GPU is done.
     """
     if device.type == "cuda" and tensor.device.type == "cpu":
-        tensor = tensor.pin_memory()  # no copy where it is page-locked already
+        tensor = tensor.pin_memory()  # no copy if it is page-locked already
     return tensor.to(device, non_blocking=True)
 
 
@@ -22,14 +22,14 @@ def widest(device: torch.device) -> torch.dtype:
 
 
 def for_analysis(device: torch.device) -> str:
-    """Where sounds are decoded and metrics computed: `device`, but the CPU for an Apple GPU, which lacks operations."""
+    """The device for decoding sounds and computing metrics: `device`, or the CPU if `device` is an Apple GPU."""
     return "cpu" if device.type == "mps" else str(device)
 
 
 class Postbox:
-    """Numbers on their way from a GPU to the host; `read` waits for those it returns, not for later work.
+    """Copies numbers from a GPU to the host asynchronously; `read` waits only for the number that it returns.
 
-    ``bool(tensor)`` would wait for everything queued on the GPU. On other devices values are read at once.
+    ``bool(tensor)`` would wait for everything queued on the GPU. On other devices, values are read immediately.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Postbox:
         self._sent.append((host, event))
 
     def read(self) -> float:
-        """Take the oldest number."""
+        """Remove and return the oldest number."""
         value, event = self._sent.pop(0)
         if event is not None:
             event.synchronize()

@@ -1,9 +1,9 @@
-"""The weight gradient of a convolution as matrix products, for CPUs on which the library's own is slow.
+"""The weight gradient of a convolution as matrix products, for CPUs on which the library is slow.
 
-On CPUs without AVX-512, oneDNN computes weight gradients at about half the speed of a matrix product. There, what
-`winograd` does not suit is a product: shifted copies of the input are laid out as rows, a few samples at a time so that
-they stay in the cache, and multiplied with the output's gradient. It is one operator to PyTorch, so that a captured
-graph holds one node for it.
+On CPUs without AVX-512, oneDNN computes weight gradients at about half the speed of a matrix product. On these CPUs,
+gradients that `winograd` does not support are computed as a product: shifted copies of the input are arranged as rows,
+a few samples at a time so that they stay in the cache, and multiplied by the output's gradient. PyTorch sees a single
+operator, so a captured graph has a single node for the whole computation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CACHED = 1 << 19
-"""Numbers of shifted copies made at a time, at least those of one sample; 2 MiB of float32."""
+"""Values of shifted copies computed at a time, at least those of one sample; 2 MiB of float32."""
 
 _SLOW_LIBRARY = not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
@@ -25,7 +25,7 @@ _library.define("weight_gradient(Tensor x, Tensor gradient, int[] kernel, int[] 
 
 
 def _rows(x: Tensor, size: tuple[int, int], kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """What each output position sees of padded inputs [n, H, W, C]: [n * h * w, kh * kw * C]."""
+    """The receptive field of each output position in padded inputs [n, H, W, C]: [n * h * w, kh * kw * C]."""
     samples, _, _, channels = x.shape
     sample, row, column, _ = x.stride()
     shape = (samples, *size, *kernel, channels)
@@ -60,5 +60,5 @@ _library.impl("weight_gradient", _shape_only, "Meta")
 
 
 def by_products(x: Tensor) -> bool:
-    """Whether weight gradients of what is like `x` are computed as matrix products."""
+    """True if weight gradients for inputs like `x` are computed as matrix products."""
     return _SLOW_LIBRARY and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)

@@ -1,17 +1,18 @@
-// Convolutions of 3x3 with stride 1 and of 4x4 with stride 2, and the adjoint of the latter, by minimal filtering
-// (Winograd; Lavin & Gray 2015, arXiv 1509.09308): windows and kernels are transformed so that fewer products give as
-// many outputs. Pictures are [N, H, W, C] in memory, padded by 1 with zeros. Some tiles
-// are worked on at a time, so that what belongs to them stays in the cache. In between, channels come in panels of W, the
-// last one filled up with zeros.
+// Minimal filtering (Winograd; Lavin & Gray 2015, arXiv 1509.09308) for 3x3 convolutions with stride 1, 4x4
+// convolutions with stride 2 and the adjoint of the latter; and the pixel norm between convolutions. Windows and
+// kernels are transformed so that the same outputs need fewer products. Images are [N, H, W, C] in memory and are zero-
+// padded by 1. A block of tiles is processed at a time, so that its data stay in the cache. Intermediate arrays store
+// channels in panels of W, the last panel padded with zeros.
 //
 // Compiled with -DNUMBER=float or double; -DVECTOR_BYTES=64 makes vectors wider than the processor has.
 
 #include <cstdlib>
 #include <cstring>
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
-// Where training keeps large tensors, if it does: workspaces beside them take their places (training/pool.cpp).
+// The tensor pool (pool.cpp), if it is loaded: workspaces then reuse the memory of freed tensors.
 extern "C" __attribute__((weak)) void* pggan_take(size_t bytes);
 extern "C" __attribute__((weak)) void pggan_give(void* block);
 
@@ -31,7 +32,7 @@ template <class T> struct Vector {
 };
 template <class T> using vec = typename Vector<T>::type;
 
-// F(m, r): m outputs of a convolution with r taps in one dimension, from m + r - 1 products; V is a vector of numbers.
+// F(m, r): m outputs of a one-dimensional convolution with r taps from m + r - 1 products; V is a vector of numbers.
 //   in: inputs -> factors; kernel: taps -> factors; out: products -> outputs; spread and collect: the adjoints of out
 //   and kernel.
 
@@ -111,8 +112,9 @@ struct F42 {
   }
 };
 
-// One dimension of a tile of a convolution: IN inputs from STEP * tile - 1 on, MI factors of them, MO products, OUT
-// outputs from OUT * tile on. With factors a, b of the two dimensions go a product's plane, and a part of its sum.
+// One dimension of a convolution tile: IN inputs from STEP * tile - 1 on, transformed to MI factors; MO products; OUT
+// outputs from OUT * tile on. Factors a and b of the two dimensions determine the plane of a product and its part of
+// the sum.
 
 template <class F> struct Same : F {  // 3 taps, stride 1
   static constexpr int STEP = F::OUT, MI = F::IN, MO = F::IN, PARTS = 1;
@@ -120,7 +122,7 @@ template <class F> struct Same : F {  // 3 taps, stride 1
   static int part(int, int) { return 0; }
 };
 
-template <class F> struct Down {  // 4 taps, stride 2: the sum of 2 taps on odd inputs and 2 on even ones
+template <class F> struct Down {  // 4 taps, stride 2: 2 taps on odd inputs plus 2 on even inputs
   static constexpr int TAPS = 4, IN = 2 * F::IN, STEP = 2 * F::OUT, MI = 2 * F::IN, MO = F::IN, OUT = F::OUT, PARTS = 4;
   static int plane(int a, int b) { return a % MO * MO + b % MO; }
   static int part(int a, int b) { return a / MO * 2 + b / MO; }
@@ -148,7 +150,7 @@ template <class F> struct Down {  // 4 taps, stride 2: the sum of 2 taps on odd 
   }
 };
 
-template <class F> struct Up {  // its adjoint: even and odd outputs have 2 taps each
+template <class F> struct Up {  // adjoint of Down: even and odd outputs have 2 taps each
   static constexpr int TAPS = 4, IN = F::IN + 1, STEP = F::OUT, MI = 2 * F::IN, MO = 2 * F::IN, OUT = 2 * F::OUT, PARTS = 1;
   static int plane(int a, int b) { return a * MO + b; }
   static int part(int, int) { return 0; }
@@ -173,7 +175,7 @@ template <class T> vec<T> load(const T* from, long left) {
   return some;
 }
 
-// The same of numbers that lie `step` apart.
+// Like `load`, for numbers at intervals of `step`.
 template <class T> vec<T> load_by(const T* from, long step, long left) {
   if (step == 1) return load(from, left);
   vec<T> some = {};
@@ -196,8 +198,8 @@ template <class T> void store_by(const vec<T>& value, T* to, long step, long lef
 
 template <class T> long filled(long channels) { return (channels + Vector<T>::width - 1) / Vector<T>::width * Vector<T>::width; }
 
-// From one plane to the next. A line of the cache is left between them: many are written to at the same offset, and with
-// strides of a power of two all of these would fall into one set of it.
+// The distance from one plane to the next. It includes an unused cache line: many planes are written at the same
+// offset, and with power-of-two strides, all these writes would fall into the same cache set.
 template <class T> long spaced(long numbers) { return numbers + 64 / long(sizeof(T)); }
 
 template <class T> T* room(long count) {
@@ -207,7 +209,7 @@ template <class T> T* room(long count) {
 
 void give(void* block) { pggan_give ? pggan_give(block) : std::free(block); }
 
-// c[r][0:W] (+)= sum_k a[r][k] b[k][0:W]; a in panels of W columns, b and c one panel.
+// c[r][0:W] (+)= sum_k a[r][k] b[k][0:W]; a has panels of W columns, b and c have one panel.
 template <class T, int R> void rows(const T* a, long panel, long K, const T* b, T* c) {
   constexpr int L = Vector<T>::lanes, W = Vector<T>::width;
   vec<T> s[R][2] = {};
@@ -261,7 +263,7 @@ template <class T, int R> void columns(const T* a, const T* b, long count, T* c)
 
 struct Shape { long n, h, w, c, o; };  // h, w: tiles
 
-// Windows of a block of tiles, transformed: [plane][k / W][tile][W]
+// Transforms the windows of a block of tiles: [plane][k / W][tile][W]
 template <class T, class A> void gather(const T* x, const Shape& s, long from, long count, long stride, T* v, const T* zero) {
   constexpr int L = Vector<T>::lanes, W = Vector<T>::width, I = A::IN, M = A::MI;
   const long H = s.h * A::STEP, X = s.w * A::STEP, panels = filled<T>(s.c) / W;
@@ -292,7 +294,7 @@ template <class T, class A> void gather(const T* x, const Shape& s, long from, l
   }
 }
 
-// Output gradients of a block of tiles, transformed: [plane][o / W][tile][W]
+// Transforms the output gradients of a block of tiles: [plane][o / W][tile][W]
 template <class T, class A> void spread(const T* y, const Shape& s, long from, long count, long stride, T* z) {
   constexpr int L = Vector<T>::lanes, W = Vector<T>::width, O = A::OUT, M = A::MO;
   const long H = s.h * O, X = s.w * O, whole = filled<T>(s.o), plane = spaced<T>(whole * stride);
@@ -354,7 +356,7 @@ void interleave(const vec<T>& a, const vec<T>& b, vec<T>& low, vec<T>& high, std
   high = vec<T>{(I % 2 ? b[half + I / 2] : a[half + I / 2])...};
 }
 
-// L vectors of L numbers as a matrix, turned about its diagonal: rows i and i + L / 2 interleave, log2(L) times.
+// Transposes L vectors of L numbers as a matrix: interleaves rows i and i + L / 2, log2(L) times.
 template <class T> void transpose(vec<T>* x) {
   constexpr int L = Vector<T>::lanes;
   for (int step = 1; step < L; step *= 2) {
@@ -364,7 +366,7 @@ template <class T> void transpose(vec<T>* x) {
   }
 }
 
-// Kernels, transformed: [plane][o / W][k][W]. `w` is read as w[o * so + c * sc + i * sh + j * sw].
+// Transforms the kernels: [plane][o / W][k][W]. `w` is read as w[o * so + c * sc + i * sh + j * sw].
 template <class T, class A>
 void kernels(const T* w, const Shape& s, long so, long sc, long sh, long sw, T* u, int threads) {
   constexpr int L = Vector<T>::lanes, W = Vector<T>::width, K = A::TAPS, M = A::MI;
@@ -373,7 +375,7 @@ void kernels(const T* w, const Shape& s, long so, long sc, long sh, long sw, T* 
   for (long o = 0; o < s.o; o += W)
     for (long first = 0; first < channels; first += L) {
       const long own = std::min(long(W), s.o - o), some = std::min(long(L), s.c - first);
-      // Output channels lie side by side in a panel, and in `w` only if it is that of an adjoint.
+      // Output channels are adjacent in a panel; in `w`, they are adjacent only for an adjoint.
       vec<T> near[K][K][2][L];
       for (int i = 0; i < K; ++i)
         for (int j = 0; j < K; ++j)
@@ -502,13 +504,56 @@ void weights(const T* x, const T* y, T* w, Shape s, long so, long sc, long sh, l
     }
   give(zero), give(u), give(v), give(z);
 }
+
+constexpr long SMALL = 1 << 14;  // up to this count of numbers, a second thread does not pay off
+
+template <class T> T sum(const vec<T>& lanes) {
+  T total = 0;
+  for (int i = 0; i < Vector<T>::lanes; ++i) total += lanes[i];
+  return total;
+}
+
+// y = x r, r = 1 / sqrt(mean(x^2) + epsilon), for each row of channels, in one pass over memory.
+template <class T> void normalize(const T* x, T* y, T* scale, long rows, long channels, T epsilon, int threads) {
+  constexpr int L = Vector<T>::lanes;
+#pragma omp parallel for num_threads(threads) schedule(static) if (rows * channels > SMALL)
+  for (long row = 0; row < rows; ++row) {
+    const T* from = x + row * channels;
+    T* to = y + row * channels;
+    vec<T> squares = {};
+    for (long c = 0; c < channels; c += L) {
+      const vec<T> some = load(from + c, channels - c);
+      squares += some * some;
+    }
+    const T r = T(1) / std::sqrt(sum<T>(squares) / T(channels) + epsilon);
+    for (long c = 0; c < channels; c += L) store<T>(load(from + c, channels - c) * r, to + c, channels - c);
+    scale[row] = r;
+  }
+}
+
+// The gradient of x: r (g - y mean(g y)).
+template <class T>
+void normalize_backward(const T* g, const T* y, const T* scale, T* to_x, long rows, long channels, int threads) {
+  constexpr int L = Vector<T>::lanes;
+#pragma omp parallel for num_threads(threads) schedule(static) if (rows * channels > SMALL)
+  for (long row = 0; row < rows; ++row) {
+    const T *gradient = g + row * channels, *output = y + row * channels;
+    T* to = to_x + row * channels;
+    vec<T> products = {};
+    for (long c = 0; c < channels; c += L) products += load(gradient + c, channels - c) * load(output + c, channels - c);
+    const T along = sum<T>(products) / T(channels), r = scale[row];
+    for (long c = 0; c < channels; c += L)
+      store<T>((load(gradient + c, channels - c) - load(output + c, channels - c) * along) * r, to + c, channels - c);
+  }
+}
 }  // namespace
 
 using Convolve = decltype(&convolve<NUMBER, Same<F23>>);
 using Weights = decltype(&weights<NUMBER, Same<F23>>);
 
-// kind: its place in the list; shape: samples, tiles along height and width, channels in and out; strides: of `w` along
-// output channel, input channel, height, width; slope: of a leaky ReLU, 1 for none; block: tiles at a time.
+// kind: index in `kinds`; shape: samples, tiles along height and width, input and output channels; strides: strides
+// of `w` along output channel, input channel, height and width; slope: slope of a leaky ReLU, 1 for none; block: number
+// of tiles processed at a time.
 extern "C" void convolve(int kind, const NUMBER* x, const NUMBER* w, const NUMBER* bias, NUMBER* y, const long* shape,
                          const long* strides, double slope, long block, int threads) {
   constexpr Convolve kinds[] = {convolve<NUMBER, Same<F23>>, convolve<NUMBER, Same<F43>>, convolve<NUMBER, Down<F22>>,
@@ -517,11 +562,21 @@ extern "C" void convolve(int kind, const NUMBER* x, const NUMBER* w, const NUMBE
               strides[3], slope, block, threads);
 }
 
-// The gradient `w` of the kernels, from inputs and the outputs' gradients; shape is the forward's.
+// The gradient `w` of the kernels from inputs `x` and output gradients `y`; shape as in the forward pass.
 extern "C" void weights(int kind, const NUMBER* x, const NUMBER* y, NUMBER* w, const long* shape, const long* strides,
                         long block, int threads) {
   constexpr Weights kinds[] = {weights<NUMBER, Same<F23>>, weights<NUMBER, Same<F43>>, weights<NUMBER, Down<F22>>,
                                weights<NUMBER, Down<F42>>};
   kinds[kind](x, y, w, {shape[0], shape[1], shape[2], shape[3], shape[4]}, strides[0], strides[1], strides[2],
               strides[3], block, threads);
+}
+
+// Pixel norm of rows of channels, and its gradient; scale: [rows].
+extern "C" void normalize(const NUMBER* x, NUMBER* y, NUMBER* scale, long rows, long channels, double epsilon, int threads) {
+  normalize<NUMBER>(x, y, scale, rows, channels, NUMBER(epsilon), threads);
+}
+
+extern "C" void normalize_backward(const NUMBER* gradient, const NUMBER* y, const NUMBER* scale, NUMBER* to_x, long rows,
+                                   long channels, int threads) {
+  normalize_backward<NUMBER>(gradient, y, scale, to_x, rows, channels, threads);
 }

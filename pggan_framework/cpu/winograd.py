@@ -1,10 +1,10 @@
-"""Convolutions by minimal filtering (Winograd), for CPUs on which the library has none.
+"""Convolutions by minimal filtering (Winograd), for CPUs on which the library does not offer it.
 
-A 3x3 convolution takes 36 products for 16 outputs in place of 144, one of 4x4 with stride 2 takes 100 in place of 256
-(Lavin & Gray 2015, arXiv 1509.09308), and so do their gradients. The values are those of the convolution, in exact
-arithmetic; in float32 they round about as the library's do. The code is in ``winograd.cpp``; it is compiled once on a
-machine, when a convolution first requests it. Without a compiler, or where it turns out to be no quicker, the library's
-convolutions are used.
+For 16 outputs, a 3x3 convolution takes 36 products instead of 144, and a 4x4 convolution with stride 2 takes 100
+instead of 256 (Lavin & Gray 2015, arXiv 1509.09308); their gradients take as many. In exact arithmetic, the result
+equals the convolution; in float32, the rounding error is similar to the library's. The code is in ``winograd.cpp``; it
+is compiled once per machine, on first use. Without a compiler, or if it is not faster, the library's convolutions are
+used.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from pggan_framework.cpu import native
 Pair = tuple[int, int]
 
 FEWEST_CHANNELS = 32
-"""With fewer, transforming costs what it saves."""
+"""Least number of channels; with fewer, the transforms cost as much as they save."""
 
-# The C++ file's list of kinds: for each, outputs a side of a tile, of its smaller and of its larger algorithm.
+# The algorithms in the C++ file: for each kind, output tile sizes of the smaller and the larger algorithm.
 _SAME, _DOWN, _UP = 0, 2, 4
 _TILES = {_SAME: (2, 4), _DOWN: (2, 4), _UP: (4, 8)}
-# Fewest tiles for the two. A kernel is transformed whatever their number.
+# Least numbers of tiles for the two; transforming the kernel costs the same for any number.
 _FEWEST = {_SAME: (32, 48), _DOWN: (128, 256), _UP: (64, 256)}
 _FEWEST_FOR_WEIGHTS = {_SAME: (32, 48), _DOWN: (64, 64)}
 
 _QUICKER = 1.1
-"""How many times as fast as the library it must be in a trial."""
+"""Least speed relative to the library in a trial."""
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 
-# For so many channels, in and out together, so many tiles at a time: some are to stay in the cache next to a kernel.
+# Tiles at a time by the total number of channels: some should stay in the cache together with a kernel.
 _BLOCKS = (128, 12), (256, 24), (512, 48), (sys.maxsize, 72)
 
 _library: Any = torch.library.Library("pggan", "FRAGMENT")  # type: ignore[no-untyped-call]
@@ -49,12 +49,12 @@ _library.define("winograd(Tensor x, Tensor weight, Tensor? bias, bool transposed
 
 @lru_cache(maxsize=8)
 def load(number: torch.dtype, kernels: str = "auto") -> Any:
-    """The compiled code for float32 or float64, which is made where there is none; None where it is not to be used.
+    """The code for float32 or float64, compiled if needed; None if it must not be used.
 
     Args:
-        number: the type.
-        kernels: ``torch``: never; ``native``: where there is code that computes the library's values; ``auto``: where
-            that is quicker, too.
+        number: dtype of the code.
+        kernels: ``torch`` never uses the code; ``native`` uses it if it computes the library's values; ``auto``, if it
+            is also faster.
     """
     code = None if kernels == "torch" else native.code(number)
     if code is None or (kernels == "auto" and not native.on_trial()):
@@ -65,7 +65,7 @@ def load(number: torch.dtype, kernels: str = "auto") -> Any:
 
 
 def _apart(work: Callable[[], bool]) -> bool:
-    """`work` in a thread of its own, where nothing traces, counts or casts what it computes."""
+    """Run `work` in a separate thread, where no mode traces, counts or casts its operations."""
     threads = torch.get_num_threads()
 
     def alone() -> bool:
@@ -77,7 +77,7 @@ def _apart(work: Callable[[], bool]) -> bool:
 
 
 def _ways(code: Any, number: torch.dtype) -> list[Callable[[], Tensor]]:
-    """A convolution of the middle sizes: the library's, and ours."""
+    """A convolution of medium size, computed by the library and by our code."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(16, 128, 16, 16, generator=generator, dtype=number).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(128, 128, 3, 3, generator=generator, dtype=number).contiguous(
@@ -85,7 +85,7 @@ def _ways(code: Any, number: torch.dtype) -> list[Callable[[], Tensor]]:
     )
     return [
         lambda: torch.nn.functional.conv2d(x, weight, padding=1),
-        lambda: _convolved(code, x, weight, None, False, 1.0),
+        lambda: _convolve(x, weight, None, False, 1.0, code),
     ]
 
 
@@ -95,7 +95,7 @@ def _is_right(code: Any, number: torch.dtype) -> bool:
 
 
 def _trial(code: Any, number: torch.dtype) -> bool:
-    """Whether a convolution of the middle sizes has the library's values and takes less time than the library's."""
+    """Test whether our code computes the library's values and is faster, on a convolution of medium size."""
     if not _is_right(code, number):
         return False
     ways = _ways(code, number)
@@ -109,18 +109,18 @@ def _trial(code: Any, number: torch.dtype) -> bool:
 
 
 def ready(x: Tensor, kernels: str) -> bool:
-    """Whether there is code for what `x` is like."""
+    """True if there is code for inputs like `x`."""
     return x.device.type == "cpu" and x.dtype in native.NUMBERS and load(x.dtype, kernels) is not None
 
 
 class Plan(NamedTuple):
-    """How the convolutions or weight gradients of certain shapes are computed.
+    """The algorithm for convolutions or weight gradients of certain shapes.
 
     Args:
-        algorithm: its place in the C++ file's list.
+        algorithm: index of the algorithm in the list of the C++ file.
         output: shape [N, C', h, w] of the convolution's output.
-        tiles: what the C++ functions take as shape: samples, tiles along height and width, channels in and out.
-        block: tiles at a time, or rows of a weight gradient.
+        tiles: shape argument of the C++ functions: samples, tiles along height and width, input and output channels.
+        block: number of tiles, or of rows of a weight gradient, that are computed at a time.
     """
 
     algorithm: int
@@ -130,7 +130,7 @@ class Plan(NamedTuple):
 
 
 def _kind(kernel: Pair, stride: Pair, padding: Pair, transposed: bool) -> int | None:
-    """Which convolution it is; None for those that have no such algorithm here."""
+    """The kind of convolution; None if there is no algorithm for it."""
     if padding != (1, 1):
         return None
     if kernel == (3, 3) and stride == (1, 1):
@@ -141,7 +141,7 @@ def _kind(kernel: Pair, stride: Pair, padding: Pair, transposed: bool) -> int | 
 
 
 def _planned(kind: int, output: tuple[int, ...], channels: int, fewest: dict[int, Pair], block: int) -> Plan | None:
-    """The plan for outputs [N, C', h, w] of so many channels, larger tiles before smaller ones; None for neither."""
+    """The plan for outputs [N, C', h, w], preferring larger tiles; None if neither tile size suits."""
     samples, out, height, width = output
     for larger in (1, 0):
         side = _TILES[kind][larger]
@@ -154,14 +154,14 @@ def _planned(kind: int, output: tuple[int, ...], channels: int, fewest: dict[int
 
 @lru_cache(maxsize=1024)
 def plan(x: tuple[int, ...], weight: tuple[int, ...], stride: Pair, padding: Pair, transposed: bool) -> Plan | None:
-    """How `winograd` computes a convolution of these shapes; None where the library is faster or only that has it.
+    """The plan of `winograd` for a convolution of these shapes; None if the library is faster or must be used.
 
     Args:
         x: shape [N, C, h, w].
         weight: [C', C, kh, kw], or [C, C', kh, kw] if `transposed`.
         stride: step along height and width.
         padding: zeros added along height and width.
-        transposed: the adjoint of the convolution with this geometry.
+        transposed: compute the adjoint of the convolution with this geometry.
     """
     samples, channels, height, width = x
     out, kernel = weight[1 if transposed else 0], (weight[2], weight[3])
@@ -178,7 +178,7 @@ def plan(x: tuple[int, ...], weight: tuple[int, ...], stride: Pair, padding: Pai
 def weights_plan(
     x: tuple[int, ...], gradient: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair
 ) -> Plan | None:
-    """How `weights` computes a weight gradient of these shapes; None where matrix products are faster.
+    """The plan of `weights` for a weight gradient of these shapes; None if matrix products are faster.
 
     Args:
         x: shape of the input, [N, C, h, w].
@@ -196,7 +196,7 @@ def weights_plan(
 
 
 def suits(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bool, kernels: str = "auto") -> bool:
-    """Whether `winograd` computes this convolution, and faster than the library: see `plan` and `load`."""
+    """True if `winograd` supports this convolution and is faster than the library; see `plan` and `load`."""
     planned = plan(x.shape, weight.shape, stride, padding, transposed)
     return planned is not None and ready(x, kernels)
 
@@ -204,20 +204,20 @@ def suits(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, transposed: bo
 def suits_weights(
     x: Tensor, gradient: Tensor, kernel: Pair, stride: Pair, padding: Pair, kernels: str = "auto"
 ) -> bool:
-    """Whether `weights` computes this weight gradient, and faster: see `weights_plan` and `load`."""
+    """True if `weights` supports this weight gradient and is faster; see `weights_plan` and `load`."""
     planned = weights_plan(x.shape, gradient.shape, kernel, stride, padding)
     return planned is not None and ready(x, kernels)
 
 
 def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float | None) -> Tensor:
-    """A convolution that `suits`, with bias and leaky ReLU; one operator to PyTorch, without derivatives.
+    """A convolution for which `suits` is true, with bias and leaky ReLU, as one PyTorch operator without derivatives.
 
     Args:
         x: [N, C, h, w].
         weight: [C', C, k, k], or [C, C', k, k] if `transposed`; k is 3 with stride 1, 4 with stride 2.
         bias: [C'] or None.
-        transposed: the adjoint of the convolution.
-        slope: of the leaky ReLU below zero; None for a linear layer.
+        transposed: compute the adjoint of the convolution.
+        slope: slope of the leaky ReLU below zero; None for a linear layer.
 
     Returns:
         [N, C', h', w'] in channels_last memory order.
@@ -230,11 +230,9 @@ _STEPS = {3: (1, 1), 4: (2, 2)}
 """The stride, by the kernel's side."""
 
 
-def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
-    return _convolved(native.code(x.dtype), x, weight, bias, transposed, slope)
-
-
-def _convolved(code: Any, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float) -> Tensor:
+def _convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, slope: float, code: Any = None
+) -> Tensor:
     found = plan(x.shape, weight.shape, _STEPS[weight.shape[2]], (1, 1), transposed)
     assert found is not None, "it does not suit"
     algorithm, output, tiles, block = found
@@ -244,10 +242,10 @@ def _convolved(code: Any, x: Tensor, weight: Tensor, bias: Tensor | None, transp
     strides, start = list(weight.stride()), weight.data_ptr()
     if transposed:
         strides[:2] = strides[1::-1]
-        if algorithm < _DOWN:  # the adjoint of stride 1 has the kernel turned round
+        if algorithm < _DOWN:  # for stride 1, the adjoint flips the kernel
             start += 2 * (strides[2] + strides[3]) * weight.element_size()
             strides[2:] = [-strides[2], -strides[3]]
-    code.convolve(
+    (code or native.code(x.dtype)).convolve(
         algorithm, x.data_ptr(), start, None if bias is None else bias.data_ptr(), y.data_ptr(), tiles,
         (ctypes.c_long * 4)(*strides), slope, block, torch.get_num_threads(),
     )  # fmt: skip
@@ -261,11 +259,11 @@ def _shape_only(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool
 
 
 def weights(x: Tensor, gradient: Tensor, kernel: Sequence[int]) -> Tensor:
-    """A weight gradient that `suits_weights`: [C', C, k, k] in channels_last memory order.
+    """A weight gradient for which `suits_weights` is true: [C', C, k, k] in channels_last memory order.
 
     Args:
         x: the input [N, C, h, w].
-        gradient: of the output, [N, C', h', w'].
+        gradient: gradient of the output, [N, C', h', w'].
         kernel: 3x3, with stride 1, or 4x4, with stride 2.
     """
     found = weights_plan(x.shape, gradient.shape, (kernel[0], kernel[1]), _STEPS[kernel[0]], (1, 1))

@@ -1,1 +1,1 @@
-"""Data: datasets with every image at every depth, sources, preparation, batches."""
+"""Training data: datasets that provide every image at every depth, file sources, preparation and batches."""

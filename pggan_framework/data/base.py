@@ -1,4 +1,4 @@
-"""The data's side of progressive growing: a dataset that has every image at every depth."""
+"""The dataset interface of progressive growing: every image at every depth."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ Pixels = NDArray[Any]
 class DepthDataset(ABC):
     """Images that are available at every depth.
 
-    A subclass calls ``super().__init__(shape, ...)`` when it knows its shape, and gives `__len__` and `image`; that is
-    all it takes to train on it. Where smaller versions are stored already, override `images` too.
+    A subclass calls ``super().__init__(shape, ...)`` as soon as it knows its shape, and implements `__len__` and
+    `image`. Training needs nothing else. If smaller versions are already stored, the subclass also overrides `images`.
 
     Args:
-        shape: [C, H, W] at full depth; an array passed by the subclass, no flag.
+        shape: [C, H, W] at full depth; passed by the subclass, not a flag.
         model_dataset_depth_offset: log2 of the shorter side of the images at depth 0.
-        seed_shape: [h, w] of the images at depth 0 where it is not given by the offset.
+        seed_shape: [h, w] of the images at depth 0, if the offset does not determine it.
         range_in: value range of the stored images: (0, 255) for uint8.
-        range_out: value range the networks see.
+        range_out: value range of the images that the networks receive.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("shape",)
     codec: Codec | None = None
-    """What turns an image back into sound, for data that are sound."""
+    """Converts images back to sound, for sound data."""
     label_space: LabelSpace | None = None
-    """What the images are labelled with, where networks are to be conditioned on it."""
+    """The labels of the images that networks can be conditioned on, if any."""
     labels: Labels | None = None
-    """[len, A], the label of every image, in the space's terms; there where `label_space` is."""
+    """The labels of all images, [len, A], encoded as `label_space` defines; None if `label_space` is None."""
     own: Own | None = None
-    """The images that this machine has, where it has not all."""
+    """The images on this machine, if it does not have all of them."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class DepthDataset(ABC):
         self.growth = Growth.of(shape, seed_shape, model_dataset_depth_offset)
         self.model_dataset_depth_offset = model_dataset_depth_offset
         self.replaced: dict[int, tuple[int, str]] = {}
-        """Examples that turned out to be damaged: the number of the one that is used instead, and why, with a name."""
+        """Damaged examples: index -> (index of the replacement, reason with the file's name)."""
         self.range_in = range_in
         self.range_out = range_out
 
@@ -69,7 +69,7 @@ class DepthDataset(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many images there are."""
+        """The number of images."""
 
     @abstractmethod
     def image(self, index: int) -> Pixels:
@@ -81,71 +81,72 @@ class DepthDataset(ABC):
         return np.stack([box_mean(self.image(index), size) for index in indices])
 
     def images_at(self, indices: Sequence[int], depth: int, epochs: Sequence[int]) -> Pixels:
-        """The images to train on: `images`, unless the dataset varies them from epoch to epoch.
+        """A batch of training images, equal to `images` unless the dataset varies its images between epochs.
 
         Args:
             indices: N images.
             depth: 0 is the smallest.
-            epochs: for each, how often all images have been shown before; the same bits for the same epoch.
+            epochs: the epoch of each image, from 0; the same epoch gives the same bits.
         """
         return self.images(indices, depth)
 
     def pyramid(self, indices: Sequence[int]) -> list[Pixels]:
-        """What `images` gives at every depth, smallest first, for whoever wants all of them (`save_prepared`)."""
+        """The results of `images` at every depth, smallest first, for callers that need all (`save_prepared`)."""
         if type(self).images is DepthDataset.images:
             return box_means([self.image(index) for index in indices], self.growth)
         return [self.images(indices, depth) for depth in range(self.growth.max_depth + 1)]
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:  # noqa: B027 - nothing, by default
-        """Do, before a training, what makes reading quick; no other bits come out. A dry run does without.
+        """Prepare the data before training, so that later reads are faster; no bit changes. A dry run skips this step.
 
         Args:
-            progress: called with how many images are done, and of how many.
+            progress: called with the number of finished images and the total.
 
         Raises:
-            UserError: if something in the data or on the disk prevents it.
+            UserError: if the data cannot be read or the disk cannot be written.
         """
 
     def present(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of `numbers` whose images this machine has, in their order."""
+        """The subset of `numbers` whose images are on this machine, in the same order."""
         if self.own is None:
             return numbers
         inside = [(numbers >= each.start) & (numbers < each.stop) for each in self.own.ranges]
         return numbers[np.any(inside, axis=0)]
 
     def check_all_present(self, what: str) -> None:
-        """Refuse what needs every image where each machine has but its own.
+        """Raise an error for a feature that needs every image, if this machine does not have all of them.
 
         Args:
-            what: what needs them, for the message.
+            what: name of the feature, for the message.
 
         Raises:
-            UserError: if this machine has not all.
+            UserError: if this machine does not have all images.
         """
         if self.own is not None:
             raise UserError(
                 f"{what} looks at images from everywhere in the data, and with own_shards each machine has but its"
-                f" own; leave {what} out, and measure with 'pggan evaluate' where all shards are"
+                f" own; leave {what} out, and use 'pggan evaluate' on a machine with all shards"
             )
 
     def summary(self) -> dict[str, str]:
         """A summary of the data as text: number, shape, and what was cut, padded or skipped."""
-        return {"pictures": str(len(self)), "shape": "x".join(map(str, self.shape))}
+        return {"images": str(len(self)), "shape": "x".join(map(str, self.shape))}
 
     @abstractmethod
     def fingerprint(self) -> str:
         """A short hex digest of the files and parameters: the same data give the same digest."""
 
     def has_fingerprint(self, fingerprint: str) -> bool:
-        """Whether these are the data that a stored fingerprint is of."""
+        """True if a stored fingerprint matches these data."""
         return fingerprint == self.fingerprint()
 
 
 def box_mean(image: Pixels, size: Sequence[int]) -> Pixels:
     """Shrink [..., H, W] to [..., h, w] by the mean over each box, rounded to nearest.
 
-    `H` and `W` are multiples of `h` and `w`. The mean is taken over the full image, so that no depth inherits
-    another's rounding, and of exact sums: float64 holds those of uint8 and float16 in any order.
+    `H` and `W` are multiples of `h` and `w`. The mean is computed from the full image, so no depth inherits the
+    rounding of another. The sums are exact: float64 represents sums of uint8 and float16 values exactly, whatever the
+    order of addition.
     """
     if image.shape[-2:] == tuple(size):
         return image
@@ -153,13 +154,13 @@ def box_mean(image: Pixels, size: Sequence[int]) -> Pixels:
 
 
 def box_means(pictures: Sequence[Pixels], growth: Growth) -> list[Pixels]:
-    """Full images [C, H, W] as batches [N, C, h, w] of every depth, smallest first: what `box_mean` gives."""
+    """Full images [C, H, W] -> batches [N, C, h, w] at every depth, smallest first; equal to `box_mean`."""
     sizes = [growth.shape_at(depth)[1:] for depth in range(growth.max_depth + 1)]
     levels = [np.empty((len(pictures), growth.channels, *size), pictures[0].dtype) for size in sizes]
     for index, picture in enumerate(pictures):
         sums = picture.astype(np.float64)
         for level, size in zip(reversed(levels), reversed(sizes), strict=True):
-            # A box's sum is that of the boxes of the depth above in it.
+            # The sum of a box is the sum of the boxes within it at the next depth.
             sums = _box_sums(sums, size)
             level[index] = picture if size == picture.shape[1:] else _mean(sums, picture)
     return levels
@@ -168,7 +169,7 @@ def box_means(pictures: Sequence[Pixels], growth: Growth) -> list[Pixels]:
 def _box_sums(values: NDArray[np.float64], size: Sequence[int]) -> NDArray[np.float64]:
     """Shrink [..., H, W] to [..., h, w] by the sum over each box."""
     rows, columns = values.shape[-2] // size[0], values.shape[-1] // size[1]
-    while rows % 2 == 0:  # adding halves is several times as fast as numpy's sum over short axes
+    while rows % 2 == 0:  # adding halves is several times faster than numpy's sum over short axes
         values, rows = values[..., 0::2, :] + values[..., 1::2, :], rows // 2
     while columns % 2 == 0:
         values, columns = values[..., 0::2] + values[..., 1::2], columns // 2
@@ -178,7 +179,7 @@ def _box_sums(values: NDArray[np.float64], size: Sequence[int]) -> NDArray[np.fl
 
 
 def _mean(sums: NDArray[np.float64], image: Pixels) -> Pixels:
-    """Sums over boxes of `image` as their means, in its dtype."""
+    """Convert sums over boxes of `image` to means, in its dtype."""
     mean = sums / (image.shape[-1] * image.shape[-2] // (sums.shape[-1] * sums.shape[-2]))
     small: Pixels = (np.rint(mean) if image.dtype == np.uint8 else mean).astype(image.dtype)
     return small

@@ -1,4 +1,4 @@
-"""Batches of real images, each a pure function of (seed, nimg, depth, size); worker processes run ahead."""
+"""Batches of real images, each a pure function of (seed, nimg, depth, size), prefetched by worker processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Replaced = dict[int, tuple[int, str]]
 
 
 class Request(NamedTuple):
-    """What defines a batch."""
+    """The key of a batch."""
 
     nimg: int
     depth: int
@@ -30,27 +30,27 @@ class Request(NamedTuple):
 
 
 class BatchLoader:
-    """Gives the batch that is at a position of the stream of real images.
+    """Returns the batch at a position of the stream of real images.
 
-    With `workers` the next batches are prepared in other processes, on the assumption that each call's `nimg` is the
-    one before plus `size`. A call that differs (a new depth, a new batch size, a jump) starts them anew; it costs
-    some ten milliseconds and changes no bit.
+    `workers` processes prepare the next batches, assuming that the `nimg` of each call is the previous `nimg` plus
+    `size`. Any other call (a new depth, a new batch size, a jump) restarts them; a restart takes some tens of
+    milliseconds and does not change the batches.
 
     Args:
-        dataset: where the images come from.
-        seed: decides the order of the images.
-        workers: how many processes; 0 reads in this one.
-        pin_memory: return page-locked tensors, which copy to a GPU without waiting.
-        prefetch: batches each worker prepares ahead.
-        part: size of a batch -> which of its images this process gets, where several train together.
-        machine_part: size of a batch -> which of them all processes of this machine get; due where the dataset has but
-            this machine's own images.
+        dataset: the source of the images.
+        seed: random seed of the order of the images.
+        workers: number of worker processes; 0 reads in this process.
+        pin_memory: whether to return page-locked tensors, which are copied to a GPU asynchronously.
+        prefetch: number of batches that each worker prepares ahead.
+        part: batch size -> indices of the batch's images for this process, in distributed training.
+        machine_part: batch size -> indices for all processes of this machine; required if the dataset contains only the
+            images of this machine.
     """
 
     before_fork: Callable[[], None] = staticmethod(lambda: None)
     """Called before worker processes are started."""
     stopping: Callable[[], bool] = staticmethod(lambda: False)
-    """Whether training is to end: then batches that do not come are no longer waited for."""
+    """Returns True if training is about to end; the loader then stops waiting for overdue batches."""
 
     def __init__(
         self,
@@ -71,19 +71,19 @@ class BatchLoader:
         self._expected: Request | None = None
 
     def batch(self, nimg: int, depth: int, size: int) -> torch.Tensor:
-        """The batch at position `nimg`.
+        """Return the batch at position `nimg`.
 
         Args:
             nimg: real images shown so far, over all processes.
             depth: 0 is the smallest image.
-            size: of the batch, over all processes; this one gets its part of it.
+            size: batch size over all processes; this process gets its part.
 
         Returns:
             [N, C, h, w] on the CPU in the dataset's own dtype (uint8 or float16).
 
         Raises:
-            UserError: what the dataset raised, here or in a worker; or the data cannot be read, or workers die.
-            StoppedWaitingError: if training is to end and the batch does not come.
+            UserError: as raised by the dataset, here or in a worker; also if the data cannot be read or a worker dies.
+            StoppedWaitingError: if training is about to end and the batch does not arrive.
         """
         request = Request(nimg, depth, size)
         if self._workers == 0:
@@ -103,15 +103,15 @@ class BatchLoader:
         return images.pin_memory() if self._pin_memory else images
 
     def labels(self, nimg: int, depth: int, size: int) -> torch.Tensor | None:
-        """The labels of the batch at position `nimg` as networks see them at `depth`; None where the data have none.
+        """The labels of the batch at position `nimg` as network input at `depth`; None for data without labels.
 
-        They are [N, width], one-hot blocks, or label maps [N, K, h, w]. Call it after `batch`: of a damaged example the
-        label is that of the one used instead, which is known when the batch is.
+        The labels are one-hot blocks [N, width], or label maps [N, K, h, w]. Call this method after `batch`: a damaged
+        example gets the label of its replacement, which is known only once the batch is read.
         """
         return self._batches.labels(nimg, depth, size)
 
     def _report(self, replaced: Mapping[int, tuple[int, str]]) -> None:
-        """Print once which examples are damaged, and use the labels of others for them."""
+        """Print each damaged example once, and use the labels of the replacements."""
         self._batches.dataset.replaced.update(replaced)
         for _, why in replaced.values():
             if why not in self._reported:
@@ -119,7 +119,7 @@ class BatchLoader:
                 print(f"cannot decode {why}; the next image is used instead", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """End the worker processes; a later call of `batch` starts new ones."""
+        """Stop the worker processes; a later call of `batch` starts new processes."""
         if self._ahead is not None:
             self._ahead.close()
         self._ahead = self._expected = None
@@ -153,11 +153,11 @@ class _Batches:
         self.machine_part = machine_part
 
     def ahead(self, first: Request, number: int) -> tuple[Pixels, Replaced]:
-        """The batch `number` batches after the first."""
+        """Read the batch that is `number` batches after the first."""
         return self.read(first._replace(nimg=first.nimg + number * first.size))
 
     def read(self, request: Request) -> tuple[Pixels, Replaced]:
-        """A batch, and which examples in it are damaged: see `DepthDataset.replaced`."""
+        """Read a batch, and return it with the damaged examples in it; see `DepthDataset.replaced`."""
         order = self._order(request.nimg, request.size)
         try:
             images = self.dataset.images_at(order, request.depth, self._epochs(request.nimg, request.size))
@@ -167,7 +167,7 @@ class _Batches:
             bad = next(index for index, image in zip(order, images, strict=True) if not np.isfinite(image).all())
             raise UserError(f"{type(self.dataset).__name__}: image {bad} holds NaN or infinite values; remove it")
         known = self.dataset.replaced
-        # One layout in memory whatever the dataset's: convolutions round differently on another.
+        # One memory layout for all datasets: convolutions round differently in other layouts.
         return np.ascontiguousarray(images), {index: known[index] for index in order if index in known}
 
     def labels(self, nimg: int, depth: int, size: int) -> torch.Tensor | None:
@@ -180,7 +180,7 @@ class _Batches:
         return torch.from_numpy(space.condition(labels[order], (height, width)))
 
     def _epochs(self, nimg: int, size: int) -> list[int]:
-        """How often all images have been shown before, for each image of the batch."""
+        """The epoch of each image of the batch."""
         places = np.arange(size) if self.part is None else self.part(size)
         epochs: list[int] = ((nimg + places) // len(self.dataset)).tolist()
         return epochs
@@ -202,7 +202,7 @@ def to_network_range(
 ) -> torch.Tensor:
     """Map [N, C, h, w] linearly from `range_in` to `range_out`, as float32 on the batch's device.
 
-    Both ends are met exactly.
+    Both ends are mapped exactly.
     """
     low, high = range_in
     out_low, out_high = range_out

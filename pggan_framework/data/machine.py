@@ -1,4 +1,4 @@
-"""Which of the processes that train together run on this machine, as torchrun says it."""
+"""The ranks on this machine, from torchrun's environment variables."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pggan_framework.errors import UserError
 
 @dataclass(frozen=True)
 class Machine:
-    """This machine's processes, by their numbers among all: neighbours, as torchrun numbers them.
+    """The ranks of this machine, which torchrun numbers consecutively.
 
     Args:
-        processes: those here.
-        world: how many there are on all machines.
+        processes: ranks on this machine.
+        world: number of ranks on all machines.
     """
 
     processes: range
@@ -23,10 +23,10 @@ class Machine:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Machine:
-        """What RANK, LOCAL_RANK, LOCAL_WORLD_SIZE and WORLD_SIZE say; without torchrun one process on one machine.
+        """Read RANK, LOCAL_RANK, LOCAL_WORLD_SIZE and WORLD_SIZE; without torchrun, one process.
 
         Raises:
-            UserError: if some of them are missing, or fit nothing.
+            UserError: if some of these variables are missing, or they are inconsistent.
         """
         if "RANK" not in environment:
             return cls(range(1), 1)
@@ -42,7 +42,7 @@ class Machine:
         return cls(range(first, first + here), world)
 
     def share(self, count: int) -> range:
-        """Which of `count` things in a row are this machine's: as great a share as it has of all processes."""
+        """The range of this machine's items out of `count`, in proportion to its number of ranks."""
         return range(
             count * self.processes.start // self.world,
             count * self.processes.stop // self.world,

@@ -1,4 +1,4 @@
-"""What was computed of the files of a folder, remembered until a file changes."""
+"""Cached results for the files of a folder, valid until a file changes."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from pggan_framework.storage.cache import cache_folder
 from pggan_framework.storage.rows import collector_waits
 
 FORMAT = 1
-"""Raised when what is remembered is computed otherwise."""
+"""Increased when a new version computes the cached values differently."""
 PATIENCE = 0.5
-"""Seconds of computing after which it is worth a file."""
+"""Computing time in seconds above which the results are stored in a file."""
 SETTLED = 2.0
-"""Seconds since its last change after which a file is remembered: within them it may change again unnoticed, on a disk
-that keeps time in steps."""
+"""Seconds after a file's last change before its values are cached: a later change within this time could go unnoticed
+on a disk with coarse timestamps.
+"""
 PIECE = 1 << 20
-"""Bytes of a file that are hashed at a time."""
+"""Number of bytes of a file that are hashed at a time."""
 
 State = tuple[int, int, int]
-"""Length in bytes, times of the last change of content and of status, ns."""
+"""Length of a file in bytes, and the times in ns of the last changes to its content and its status."""
 
 
 class Manifest:
-    """Values of the files of one folder, as long as the files are unchanged.
+    """Values computed from the files of one folder, valid while the files are unchanged.
 
-    A file is taken for unchanged if its length and both of its times are: the second one (ctime) cannot be set back, as
-    ``cp -p``, ``rsync -t`` or ``touch -r`` do with the first. It is in the user's cache (``PGGAN_CACHE``), never in
-    the folder; where that cannot be written, everything is computed each time.
+    A file counts as unchanged if its length and both of its times are unchanged. ``cp -p``, ``rsync -t`` and ``touch
+    -r`` can set back the first time; no program can set back the second (ctime). The manifest is in the user's cache
+    (``PGGAN_CACHE``), never in the folder itself. If it cannot be written, all values are computed at each start.
 
     Args:
-        folder: the folder.
+        folder: folder of the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,7 +50,7 @@ class Manifest:
         self._spent = 0.0
 
     def states(self, names: Sequence[str]) -> list[State | None]:
-        """By what a change of each file is noticed; None for one that is not there."""
+        """The state of each file, which reveals changes; None for a missing file."""
         base = os.path.join(self.folder, "")
         return [_state(base + name) for name in names]
 
@@ -60,13 +61,14 @@ class Manifest:
         compute: Callable[[Sequence[str]], Iterable[Any]],
         states: Sequence[State | None] | None = None,
     ) -> list[Any]:
-        """A value for each file: a remembered one, or what `compute` gives. `save` keeps them for the next start.
+        """Return a value for each file: the cached value, or the result of `compute`, which `save` can store.
 
         Args:
-            kind: what the values are: a name, and what else they depend on.
-            names: of the files, relative to the folder.
-            compute: names -> their values, in order; plain JSON values, or exceptions, which are not remembered.
-            states: those of the files, where they are known already.
+            kind: kind of the values: a name, and everything else that the values depend on.
+            names: names of the files, relative to the folder.
+            compute: function that returns the values of files in order, given their names; the values are plain JSON
+                values, or exceptions, which are not cached.
+            states: current states of the files, if already known.
         """
         states = self.states(names) if states is None else states
         known = [self._known(kind, name, state) for name, state in zip(names, states, strict=True)]
@@ -87,7 +89,7 @@ class Manifest:
         return known
 
     def save(self) -> None:
-        """Write what was computed, if that took a while; a cache that cannot be written is left unchanged."""
+        """Store the computed values if computing took long enough; a cache that cannot be written stays unchanged."""
         if self._path is None or self._spent <= PATIENCE:
             return
         self._spent = 0.0
@@ -113,7 +115,7 @@ class Manifest:
 
 
 def hash_file(path: str | Path) -> str:
-    """A digest of all bytes of a file; of one that cannot be read, why."""
+    """A digest of all bytes of a file; for an unreadable file, the reason why it cannot be read."""
     digest = hashlib.blake2b(digest_size=16)
     try:
         with open(path, "rb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""Which image is where in the endless stream of real images: a pure function of the seed and the position."""
+"""The order of images in the endless stream of reals: a pure function of seed and position."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @lru_cache(maxsize=2)
 def permutation(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
-    """The order of the images in an epoch, read-only; two are kept, since a batch can span two."""
+    """The order of images in an epoch, read-only; two orders are cached, since a batch can span two epochs."""
     order = np.random.default_rng([seed % 2**64, epoch]).permutation(length)
     order.setflags(write=False)
     return order
@@ -21,14 +21,14 @@ def permutation(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
 def indices(seed: int, start: int, count: int, length: int) -> NDArray[np.int64]:
     """The images at positions `start` to ``start + count`` of the stream.
 
-    Position p is in epoch ``p // length``; each epoch is a permutation of all images, so that it shows every
-    image once. Nothing but (seed, p) matters: neither batch sizes nor how often a run was resumed.
+    Position p is in epoch ``p // length``; each epoch is a permutation of all images and shows every image once. The
+    result depends only on (seed, p), not on batch sizes or on how often the run was resumed.
 
     Args:
-        seed: the run's.
+        seed: random seed of the run.
         start: images shown so far, over all processes.
-        count: size of the batch, over all processes.
-        length: how many images there are.
+        count: batch size, over all processes.
+        length: number of images.
 
     Returns:
         int64 [count].
@@ -45,12 +45,12 @@ def indices(seed: int, start: int, count: int, length: int) -> NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Own:
-    """The images that one machine shows, of a set that is on several.
+    """The images of one machine, for a set that is distributed over several machines.
 
     Args:
-        ranges: their numbers in the set.
-        processes: the machine's, by their numbers.
-        world: how many processes there are on all machines.
+        ranges: indices of the images in the set.
+        processes: ranks of the machine.
+        world: number of ranks on all machines.
     """
 
     ranges: tuple[range, ...]
@@ -61,24 +61,25 @@ class Own:
         return sum(map(len, self.ranges))
 
     def indices(self, seed: int, start: int, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        """The images that are at `positions` among those that this machine is due from position `start` on.
+        """The images at `positions` of this machine's stream, counted from its position after `start` images.
 
-        Each machine reads a separate stream: permutations of its images, one after the other. Once all machines have
-        shown `start` images, it is at position ``start * processes // world``. If batches divide evenly among the
-        ranks, it reads the stream without gaps; otherwise it repeats or skips some images.
+        Each machine reads a separate stream: one permutation of its images after another. When all machines together
+        have shown `start` images, the machine is at position ``start * processes // world`` of its stream. If batches
+        divide evenly among the ranks, the machine reads its stream without gaps; otherwise it repeats or skips some
+        images.
 
         Args:
-            seed: the run's.
+            seed: random seed of the run.
             start: images shown so far, over all processes.
-            positions: which of the images that the machine shows next are requested, from 0.
+            positions: requested positions among the next images of this machine, from 0.
 
         Returns:
-            int64 [N], numbers in the set.
+            int64 [N], indices in the set.
         """
         wanted = np.asarray(positions, np.int64)
         if not len(wanted):
             return wanted
-        # Two machines with as many images are not to go through them in the same order.
+        # Two machines with the same number of images must not use the same order.
         own_seed = int(np.random.SeedSequence([seed % 2**64, self.ranges[0].start]).generate_state(1, np.uint64)[0])
         first = start * len(self.processes) // self.world
         found = indices(own_seed, first, int(wanted.max()) + 1, len(self))[wanted]

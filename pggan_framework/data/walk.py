@@ -1,4 +1,4 @@
-"""Folder traversal for every reader: the same files are found, left out and counted whatever they hold."""
+"""Folder traversal for all readers, so that they all find, ignore and count the same files."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ SYSTEM_NAMES = frozenset(
         *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__pycache__"),
     ]
 )
-"""What file managers, archivers and network drives leave in folders, in lower case; names that begin with a dot are
-hidden everywhere."""
+"""Names, in lower case, that file managers, archivers and network drives leave in folders; names that begin with a dot
+are hidden everywhere."""
 NAMED = 3
-"""Example names in one line."""
+"""Number of example names in one line."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """What a walk has found; names are relative to the folder, with ``/``.
+    """The result of a traversal; names are relative to the folder, with ``/``.
 
     Args:
-        folder: where the walk began.
-        names: all files that are not left out, ordered by code points; links that lead nowhere are among them.
-        left_out: hidden and system files and folders (these end in ``/``), and what is not a file: pipes, devices.
-        repeated: links to folders that the walk has read already, such as a link to a folder above.
-        unread: folders that cannot be read, and why.
+        folder: the root of the traversal.
+        names: all files except those left out, ordered by code points; they include broken links.
+        left_out: hidden and system files and folders (folder names end in ``/``), pipes and devices.
+        repeated: links to folders that have already been read, such as a link to a parent folder.
+        unread: unreadable folders, and the reasons.
     """
 
     folder: Path
@@ -39,7 +39,7 @@ class Tree:
     unread: dict[str, str] = field(default_factory=dict)
 
     def split(self, suffixes: Collection[str]) -> tuple[list[str], list[str]]:
-        """The names with one of these endings (lower case, with the dot), and the others."""
+        """The names with one of these extensions (lower case, with the dot), and all other names."""
         wanted: list[str] = []
         others: list[str] = []
         for name in self.names:
@@ -47,16 +47,16 @@ class Tree:
         return wanted, others
 
     def paths(self, suffixes: Collection[str]) -> tuple[list[Path], list[Path]]:
-        """`split` as paths, in the order of paths: that of their parts."""
+        """The result of `split` as paths, sorted part by part."""
         wanted, others = self.split(suffixes)
         return sorted(self.folder / name for name in wanted), sorted(self.folder / name for name in others)
 
     def described(self, others: Iterable[str], kind: str) -> dict[str, str]:
-        """Lines of a summary about all that is not used: one for each kind of it.
+        """Summary lines about everything that is not used, one line per kind.
 
         Args:
-            others: the names of the files that are not used.
-            kind: what the used ones are: images, recordings.
+            others: names of unused files.
+            kind: name of the used files: images, recordings.
         """
         lines = {}
         if line := by_ending(others):
@@ -71,10 +71,10 @@ class Tree:
 
 
 def walk(folder: Path) -> Tree:
-    """All files in a folder and the folders below it, those behind links included.
+    """Find all files in a folder and its subfolders, including files behind links.
 
-    A folder is read once, however many links lead to it; a real one goes before links. Hidden and system names are
-    left out, except that of the folder itself.
+    Each folder is read once, however many links lead to it; a real folder takes precedence over links. Hidden and
+    system files are omitted, but `folder` itself may be hidden.
 
     Raises:
         OSError: if the folder cannot be read.
@@ -83,7 +83,7 @@ def walk(folder: Path) -> Tree:
     seen = {_identity(folder)}
     inside, links = _scan(tree, "")
     while inside or links:
-        # Real folders first: a link into the tree is then a repetition, whatever its name.
+        # Real folders are read first, so a link into the tree is a repetition, whatever its name.
         name = (inside or links).pop()
         try:
             place = _identity(folder / name)
@@ -103,7 +103,7 @@ def walk(folder: Path) -> Tree:
 
 
 def tree_of(archive: Path, names: Iterable[str]) -> Tree:
-    """The members of an archive, by their names with ``/``, as if they were files of a folder."""
+    """The members of an archive, as if they were files in a folder; `names` contain ``/``."""
     tree = Tree(archive, [])
     for name in names:
         (tree.left_out if any(map(is_hidden, name.split("/"))) else tree.names).append(name)
@@ -111,17 +111,17 @@ def tree_of(archive: Path, names: Iterable[str]) -> Tree:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is hidden, or a system's own."""
+    """True if a file or folder of this name is hidden or belongs to the system."""
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
 def ending(name: str) -> str:
-    """The ending of a name in lower case, with the dot; empty where there is none."""
+    """The extension of a name in lower case, with the dot; empty if there is none."""
     return os.path.splitext(name)[1].lower()
 
 
 def by_ending(names: Iterable[str]) -> str:
-    """``12: 9 .txt (a.txt, b.txt, c.txt ...), 3 without ending (x, y, z)``; empty for no names."""
+    """Format names as ``12: 9 .txt (a.txt, b.txt, c.txt ...), 3 without ending (x, y, z)``; empty without names."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(ending(name), []).append(name)
@@ -137,19 +137,19 @@ def by_ending(names: Iterable[str]) -> str:
 
 
 def named(names: Sequence[str] | Mapping[str, str], most: int = NAMED) -> str:
-    """``5: a.png (reason), b.png (reason) and 3 more``: how many, and examples, with their reasons where there are."""
+    """Format names as ``5: a.png (reason), b.png (reason) and 3 more``: the count, and examples with known reasons."""
     return f"{len(names):,}: {examples(names, most)}"
 
 
 def examples(names: Sequence[str] | Mapping[str, str], most: int = NAMED) -> str:
-    """``a.png (reason), b.png (reason) and 3 more``: what `named` says after the count."""
+    """Format names as ``a.png (reason), b.png (reason) and 3 more``, which `named` puts after the count."""
     shown = list(names)[:most]
     words = [f"{name} ({names[name]})" if isinstance(names, Mapping) and names[name] else name for name in shown]
     return ", ".join(words) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def _scan(tree: Tree, inner: str) -> tuple[list[str], list[str]]:
-    """Take the files of one folder; returns the folders in it, real ones and links, last names first."""
+    """Add the files of one folder; returns its real and its linked subfolders, both in descending order of name."""
     inside: list[str] = []
     links: list[str] = []
     with os.scandir(tree.folder / inner) as entries:
@@ -162,7 +162,7 @@ def _scan(tree: Tree, inner: str) -> tuple[list[str], list[str]]:
                 (links if entry.is_symlink() else inside).append(name)
             elif entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
                 tree.names.append(name)
-            else:  # opening a pipe would wait for ever
+            else:  # opening a pipe would wait forever
                 tree.left_out.append(name)
     return sorted(inside, reverse=True), sorted(links, reverse=True)
 

@@ -1,7 +1,7 @@
-"""Worker processes that read batches ahead of training; one that dies is replaced.
+"""Worker processes that read batches ahead of training; dead workers are replaced.
 
-Batches travel through anonymous shared memory, which is not part of /dev/shm: its size does not matter. No lock is
-shared, so that a worker that is killed at any moment holds up nothing.
+Batches are passed through anonymous shared memory, which does not depend on the size of /dev/shm. Processes share no
+lock, so a worker that is killed at any moment cannot block the others.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from pggan_framework.errors import UserError
 STOPS = {signal.SIGINT, signal.SIGTERM} | {
     getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)
 }
-"""Signals that end a run; they are for the trainer, which then ends the workers."""
+"""Signals that end a run; only the trainer handles them, and it then ends the workers."""
 LOST_IN_A_ROW = 3
-"""Workers lost without a batch in between after which reading is given up."""
+"""Number of consecutive worker losses, without a batch in between, after which reading fails."""
 PATIENCE = 1800.0
-"""Seconds that one batch may take."""
+"""Time limit in seconds for one batch."""
 POLL = 1.0
-"""Seconds between two looks at whether training is to end."""
+"""Seconds between two checks for whether training is about to end."""
 GRACE = 10.0
-"""Seconds that a batch may still take once training is to end."""
+"""Time limit in seconds for a batch once training is about to end."""
 
 Read = Callable[[int], tuple[NDArray[Any], Any]]
 
 
 class Failure(NamedTuple):
-    """An exception on its way out of a worker."""
+    """An exception passed out of a worker."""
 
     message: str
     expected: bool
-    """Whether it is a UserError; otherwise the message is a traceback."""
+    """True for a UserError; for other exceptions, the message is a traceback."""
 
 
 class _Shared(NamedTuple):
-    """A batch that is in the shared memory."""
+    """A batch in shared memory."""
 
     shape: tuple[int, ...]
     kind: np.dtype[Any]
@@ -59,7 +59,7 @@ class _Shared(NamedTuple):
 
 
 class StoppedWaitingError(Exception):
-    """Training is to end and its data do not come."""
+    """Raised if training is about to end and its data do not arrive."""
 
 
 @dataclass
@@ -67,19 +67,19 @@ class _Worker:
     process: Any
     pipe: Connection
     due: list[int] = field(default_factory=list)
-    """Numbers of the batches it has been requested, in order."""
+    """Numbers of the requested batches, in order."""
 
 
 class Workers:
-    """Gives batch 0, 1, 2 ... of a sequence, each read by one of several processes.
+    """Yields batches 0, 1, 2 ... of a sequence, each of which is read by one of several processes.
 
     Args:
-        read: number of a batch -> array [N, C, h, w], and what is to be known of it; a pure function.
-        count: how many processes.
-        prefetch: batches that each reads ahead.
-        batch_bytes: shared memory for a batch; a larger one is sent through a pipe.
+        read: pure function that returns an array [N, C, h, w] and additional facts, given the number of a batch.
+        count: number of processes.
+        prefetch: number of batches that each process reads ahead.
+        batch_bytes: bytes of shared memory for a batch; larger batches are sent through a pipe.
         before_fork: called before a process is started.
-        stopping: whether training is to end: then no batch is waited for longer than `GRACE`.
+        stopping: returns True if training is about to end; the wait for a batch is then limited to `GRACE`.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Workers:
         self._read, self._batch_bytes = read, batch_bytes
         self._ahead = count * prefetch
         self._before_fork, self._stopping = before_fork, stopping
-        # fork shares a preloaded dataset, and knows classes from a user's file, which spawn could not import.
+        # fork shares a preloaded dataset, and preserves classes from a user's file, which spawn could not import.
         self._forks = sys.platform == "linux"
         self._context: Any = mp.get_context("fork" if self._forks else None)
         self._memory = mmap.mmap(-1, max(1, self._ahead * batch_bytes)) if self._forks else None
@@ -102,7 +102,7 @@ class Workers:
         self._close = finalize(self, _end_all, self._workers)
         self._next, self._lost = 0, 0
         self.replaced = 0
-        """Workers that died and were replaced."""
+        """Number of workers that died and were replaced."""
         before_fork()
         with _signals_held():
             for number in range(count):
@@ -111,11 +111,11 @@ class Workers:
             self._ask(worker, range(number, self._ahead, count))
 
     def __next__(self) -> tuple[torch.Tensor, Any] | Failure:
-        """The next batch, on the CPU, and what is to be known of it.
+        """The next batch, on the CPU, and its additional facts.
 
         Raises:
-            UserError: if workers die again and again, or a batch takes longer than `PATIENCE`.
-            StoppedWaitingError: if training is to end and the batch does not come.
+            UserError: if workers die repeatedly, or a batch takes longer than `PATIENCE`.
+            StoppedWaitingError: if training is about to end and the batch does not arrive.
         """
         place = self._next % len(self._workers)
         answer = self._answer(place)
@@ -128,12 +128,12 @@ class Workers:
             start = self._slot(self._next - 1)
             count = int(np.prod(shape))
             shared = np.frombuffer(self._memory, kind, count, start).reshape(shape)
-            answer = shared.copy(), known  # the worker is about to write there again
+            answer = shared.copy(), known  # the worker will overwrite it
         self._ask(worker, [self._next - 1 + self._ahead])
         return answer if isinstance(answer, Failure) else (torch.from_numpy(answer[0]), answer[1])
 
     def _answer(self, place: int) -> Any:
-        """What the worker at `place` sends next; a dead one is replaced, and its batches are read again."""
+        """The next message of worker `place`; a dead worker is replaced, and its batches are read again."""
         started = time.monotonic()
         while True:
             worker = self._workers[place]
@@ -141,7 +141,7 @@ class Workers:
             if worker.pipe in ready:
                 try:
                     return worker.pipe.recv()
-                except (EOFError, OSError):  # it died while it was sending
+                except (EOFError, OSError):  # it died while sending
                     self._replace(place)
             elif ready:
                 self._replace(place)
@@ -149,7 +149,7 @@ class Workers:
             if waited > GRACE and self._stopping():
                 raise StoppedWaitingError
             if waited > PATIENCE:
-                raise UserError(f"a batch of data has not come for {PATIENCE / 60:.0f} minutes; see to the data's disk")
+                raise UserError(f"no batch of data arrived for {PATIENCE / 60:.0f} minutes; check the disk of the data")
 
     def _replace(self, place: int) -> None:
         worker = self._workers[place]
@@ -159,7 +159,7 @@ class Workers:
         if self._lost > LOST_IN_A_ROW:
             how = f"by signal {-code}" if code is not None and code < 0 else f"with status {code}"
             raise UserError(
-                f"{self._lost} data workers have died one after another, the last one {how}: the memory may be too"
+                f"{self._lost} data workers in a row have died, the last one {how}: the memory may be too"
                 " small for them; allowed: a lower num_data_workers, 0 for none"
             )
         self.replaced += 1
@@ -183,16 +183,16 @@ class Workers:
 
     def _ask(self, worker: _Worker, numbers: Sequence[int]) -> None:
         worker.due += numbers
-        with suppress(OSError):  # it has died, which `_answer` sees to
+        with suppress(OSError):  # it has died, which `_answer` handles
             for number in numbers:
                 worker.pipe.send(number)
 
     def _slot(self, number: int) -> int:
-        """Where in the shared memory batch `number` is."""
+        """The position of batch `number` in shared memory."""
         return number % self._ahead * self._batch_bytes
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         self._close()
 
 
@@ -208,8 +208,8 @@ def _end(worker: _Worker) -> None:
 
 
 def _work(read: Read, pipe: Connection, others: list[Connection], slots: Any, parent: int) -> None:
-    """The life of a worker: until its pipe is closed, or the trainer has gone."""
-    for other in others:  # the trainer's ends, which a fork has copied: this process must not keep them open
+    """Main loop of a worker: runs until its pipe is closed, or the trainer has ended."""
+    for other in others:  # close the trainer's pipe ends, which fork has copied
         other.close()
     _leave_group(parent)
     torch.set_num_threads(1)
@@ -234,12 +234,12 @@ def _batch(read: Read, number: int) -> tuple[NDArray[Any], Any] | Failure:
         return read(number)
     except UserError as error:
         return Failure(str(error), True)
-    except Exception:  # it is raised again in the trainer
+    except Exception:  # raised again in the trainer
         return Failure(traceback.format_exc(), False)
 
 
 def _leave_group(parent: int) -> None:
-    # Ctrl-C and a SIGTERM to the group are for the trainer, which finishes its step and then ends the workers.
+    # The trainer handles Ctrl-C and a SIGTERM to the group: it finishes its step and then ends the workers.
     if sys.platform == "win32":
         return
     os.setpgrp()
@@ -252,7 +252,7 @@ def _leave_group(parent: int) -> None:
 
 
 def _pending_from(process: int) -> bool:
-    """Drop the signals that came between the fork and here; whether `process` itself sent one, to end this worker."""
+    """Discard the signals that are pending since the fork; returns True if `process` sent one to end this worker."""
     found = False
     for number in signal.sigpending() & STOPS:
         if sys.platform == "linux":
@@ -264,7 +264,7 @@ def _pending_from(process: int) -> bool:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Hold back what stops a program, so that none hits a worker before it has left the group."""
+    """Block the signals that stop a program, so that none reaches a worker before it has left the group."""
     if sys.platform == "win32":
         yield
         return

@@ -13,7 +13,7 @@ from zipfile import ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.generate.player import Player
 from pggan_framework.generate.render import Progress
 from pggan_framework.generate.samples import tile
@@ -23,7 +23,7 @@ from pggan_framework.postprocessors.soundfiles import SoundFormat, write_sound
 from pggan_framework.training.team import Team
 
 BATCH = 32
-"""Images made at a time."""
+"""Batch size of the generation."""
 IN_A_FOLDER = 1000
 """Files in each folder of the zip."""
 
@@ -36,25 +36,25 @@ def write_archive(
     progress: Progress | None = None,
     team: Team | None = None,
 ) -> str:
-    """Write ``00000/seed0007_class-cat.png`` for each sample, or its sound, and ``dataset.json`` with all labels.
+    """Write ``00000/seed0007_class-cat.png`` or a sound for each sample, and ``dataset.json`` with all labels.
 
-    Images have the size of the depth the model is at. They are made `BATCH` at a time, so that a seed may differ from
-    the same seed made alone by a rounding of the last bit; the same request gives the same bytes. Memory holds one
-    batch and the labels. Several processes write a zip each, which the main one puts together.
+    Images have the size of the model's depth. They are generated in batches of `BATCH`, so an image may differ in the
+    last bit from the same seed generated alone; repeating a request gives the same bytes. Only one batch and the labels
+    are in memory. In distributed generation, each rank writes a zip, and rank 0 joins them.
 
     Args:
-        player: the model.
-        seeds: which samples.
-        path: the file, without regard to what is there; the same in all processes.
-        format: of sounds.
-        progress: called after each sample of this process.
-        team: the processes that share the work.
+        player: player of the model.
+        seeds: seeds of the samples.
+        path: output file, the same on all ranks; an existing file is replaced.
+        format: file format of the sounds.
+        progress: called after each sample of this rank.
+        team: ranks that generate the samples.
 
     Returns:
-        What was written, in words.
+        A summary of the written files.
 
     Raises:
-        UserError: if the main process does not find the others' files.
+        UserError: if rank 0 does not find the files of the other ranks.
     """
     team = team or Team()
     total = len(seeds) * player.variants
@@ -76,7 +76,7 @@ def write_archive(
         if not team.main:
             parts[team.world.rank - 1].unlink(missing_ok=True)
     what = "image" if player.model.codec is None else "sound"
-    return f"{total} {what}{'s' * (total != 1)}, dataset.json"
+    return f"{plural(total, what)}, dataset.json"
 
 
 def _write_share(
@@ -87,13 +87,13 @@ def _write_share(
     progress: Progress | None,
     share: range,
 ) -> tuple[list[Labels | None], str]:
-    """Write these of the samples; returns their labels, and how the files' names end."""
+    """Write this rank's fraction of the samples; return their labels and the file extension."""
     labels: list[Labels | None] = []
     ending = ""
     with TemporaryDirectory() as spare:
         for done, (seed, label, picture) in enumerate(_samples(player, seeds, share), 1):
             data, ending = _encoded(player, picture, seed, Path(spare), format)
-            # A ZipInfo has a fixed date; PNG and sound are not packed again.
+            # A ZipInfo has a fixed date, so equal samples give equal bytes; PNG and sound are compressed already.
             archive.writestr(ZipInfo(f"{_place(player, share[done - 1], seed, label)}.{ending}"), data)
             labels.append(label)
             if progress:
@@ -102,7 +102,7 @@ def _write_share(
 
 
 def _append(archive: ZipFile, parts: Sequence[Path]) -> None:
-    """Copy what is in other zips."""
+    """Copy the members of other zip files."""
     for part in parts:
         if not part.is_file():
             raise UserError(f"{part}, written by another rank, is missing; all ranks need one file system")
@@ -114,7 +114,7 @@ def _append(archive: ZipFile, parts: Sequence[Path]) -> None:
 def _samples(
     player: Player, seeds: Sequence[int], share: range
 ) -> Iterator[tuple[int, Labels | None, NDArray[np.float32]]]:
-    """Seed, label [A] and image [C, h, w] of each sample of a share, made in batches."""
+    """Yield the seed, label [A] and image [C, h, w] of each of a rank's samples, generated in batches."""
     asked = islice(player.asked(seeds), share.start, share.stop)
     while part := list(islice(asked, BATCH)):
         latents, labels = [player.latent(seed) for seed, _ in part], [label for _, label in part]
@@ -125,7 +125,7 @@ def _samples(
 def _encoded(
     player: Player, picture: NDArray[np.float32], seed: int, spare: Path, format: SoundFormat
 ) -> tuple[bytes, str]:
-    """The bytes of a file and its ending."""
+    """Encode a sample: the bytes of its file and the extension."""
     if player.model.codec is not None:
         path = spare / f"sound.{format}"
         write_sound(path, player.finished(player.wave(picture, seed)), player.codec.sample_rate, format)
@@ -140,9 +140,9 @@ def _place(player: Player, index: int, seed: int, label: Labels | None) -> str:
 
 
 def _listing(player: Player, seeds: Sequence[int], labels: Sequence[Labels | None], ending: str) -> Iterator[str]:
-    """The text of dataset.json, a sample at a time.
+    """Yield the text of dataset.json, one sample at a time.
 
-    A single attribute of several values gives the number of the value, any other labels what networks see of them.
+    A single categorical attribute is written as the index of its value; other labels as the networks' label vectors.
     """
     space = player.space
     if space is None or isinstance(space, MapSpace):

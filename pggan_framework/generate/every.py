@@ -10,11 +10,11 @@ from pggan_framework.labels.attributes import LabelSpace
 
 @dataclass(frozen=True)
 class Every:
-    """An attribute whose values are gone through.
+    """An attribute, and the values that each seed is generated with.
 
     Args:
-        name: of the attribute.
-        values: which, in order.
+        name: name of the attribute.
+        values: values in the order of generation.
     """
 
     name: str
@@ -22,14 +22,14 @@ class Every:
 
 
 def find_every(text: str, space: LabelSpace | None) -> Every:
-    """What ``NAME`` or ``NAME=A,B`` means for a model.
+    """Parse ``NAME`` or ``NAME=A,B`` for a model.
 
     Args:
-        text: what was given.
-        space: what the model is conditioned on.
+        text: value of the flag ``--every``.
+        space: labels of the model.
 
     Raises:
-        UserError: if it has no such attribute or value, or a continuous attribute is named without values.
+        UserError: if the model has no such attribute or value, or a continuous attribute is named without values.
     """
     name, equals, listed = text.partition("=")
     if space is None:

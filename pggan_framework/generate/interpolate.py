@@ -1,4 +1,4 @@
-"""Interpolation between latents, and crossfading of its clips into one wave."""
+"""Interpolation between latents, and cross-fading of the clips into one waveform."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from pggan_framework.audio.base import Wave
 
 
 class Place(NamedTuple):
-    """A place on a walk: a latent [F], and what the generator sees of a label, [width] or [K, h, w], if anything."""
+    """A point of an interpolation: a latent [F] and, for a conditioned model, its label input [width] or [K, h, w]."""
 
     latent: torch.Tensor
     condition: torch.Tensor | None = None
 
 
 def slerp(start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
-    """The point [F] at `share` (0 to 1) of the arc from latent `start` to `end` (Shoemake 1985), lengths in between.
+    """Interpolate along the arc from latent `start` to `end` (Shoemake 1985): [F] at the fraction `share` of the arc.
 
-    A straight line between two normal latents passes through lengths that normal latents never have; an arc does not.
-    Latents that point the same way, or opposite ways, have no one arc: those are joined by the line.
+    The norm is interpolated linearly. A straight line between two normal latents passes through norms that normal
+    latents never have; an arc does not. Parallel or opposite latents have no unique arc, so these latents are
+    interpolated along the line.
     """
     a, b = start.double(), end.double()
     lengths = a.norm(), b.norm()
@@ -38,15 +39,14 @@ def slerp(start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
 
 
 def steps_of(stops: int, steps: int, loop: bool = False) -> int:
-    """How many places `walk` gives: a loop leads back to the first stop, which is not there a second time."""
+    """Return the number of points that `walk` yields; a loop does not repeat the first stop."""
     return stops * steps if loop else (stops - 1) * steps + 1
 
 
 def walk(stops: Sequence[Place], steps: int, loop: bool = False) -> Iterator[Place]:
-    """The points of an interpolation through `stops`, `steps` from each to the next, each made when it is requested.
+    """Yield the points of an interpolation through `stops` lazily, with `steps` points from each stop to the next.
 
-    Latents follow arcs, what the generator sees of labels follows the line: a fraction of one class and the rest of the
-    other in between.
+    Latents follow arcs; label inputs are interpolated linearly.
     """
     for index in range(steps_of(len(stops), steps, loop)):
         leg, step = divmod(index, steps)
@@ -62,17 +62,17 @@ def walk(stops: Sequence[Place], steps: int, loop: bool = False) -> Iterator[Pla
 
 
 def crossfade(waves: Iterable[Wave], count: int, hop: int, loop: bool = False) -> Wave:
-    """`count` clips [channels, T], each starting `hop` samples after the one before, faded into one another.
+    """Cross-fade `count` clips [channels, T], each starting `hop` samples after the previous one.
 
-    Fades are quarter sines, divided by the root of the sum of their squares, so that clips that have nothing in common
-    keep their power where two or more of them overlap.
+    Fades are quarter sines divided by the root of the sum of their squares, so the power of uncorrelated clips is
+    constant where two or more of them overlap.
 
     Args:
-        waves: the clips, all of one length.
-        count: how many.
-        hop: from the start of one to that of the next, in samples; at most a clip.
-        loop: the last is faded into the first, so that the whole, `count` * `hop` samples, can be played in a circle.
-            It must be at least as long as a clip.
+        waves: the clips, all of the same length.
+        count: number of clips.
+        hop: samples from the start of one clip to the start of the next; at most the length of a clip.
+        loop: fade the last clip into the first, so that the result, `count` * `hop` samples, loops seamlessly. It must
+        be at least as long as a clip.
     """
     total: NDArray[np.float32] = np.zeros(0, np.float32)
     power: NDArray[np.float32] = np.zeros(0, np.float32)

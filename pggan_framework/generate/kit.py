@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from pggan_framework.audio.base import Wave
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.generate.player import Player, common_gain
 from pggan_framework.generate.render import Progress, Touch
 from pggan_framework.postprocessors.soundfiles import SoundFormat, write_sound
 from pggan_framework.storage.atomic import atomic_path
+from pggan_framework.storage.names import write_text
 
 FIRST_PAD = 36
 """The lowest drum pad: the bass drum of General MIDI."""
 PADS = 128 - FIRST_PAD
 FORMATS = ("wav", "flac", "ogg")
-"""What SFZ players read, ``ogg`` as Vorbis: sfizz is silent with Opus. An mp3 begins with silence of its own."""
+"""Formats that SFZ players read. ``ogg`` is Vorbis, since sfizz is silent with Opus; mp3 is missing, since it begins
+with padding."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Region:
     """One sample and the keys and velocities that play it, both ends included.
 
     Args:
-        stem: of the sample's file.
-        centre: the key at which it plays at its own pitch.
+        stem: name of the sample's file without its extension.
+        centre: key that plays the sample at its original pitch.
         keys: lowest and highest key, MIDI.
         velocities: softest and hardest, 1 to 127.
     """
@@ -40,13 +42,13 @@ class Region:
 
 
 def spans(values: Sequence[int], low: int, high: int) -> list[tuple[int, int]]:
-    """For each of the rising `values` the numbers from `low` to `high` that are nearest to it, both ends included."""
+    """For each of the ascending `values`, the range of numbers from `low` to `high` nearest to it, inclusive."""
     ends = [(before + after) // 2 for before, after in zip(values[:-1], values[1:], strict=True)]
     return list(zip([low, *(end + 1 for end in ends)], [*ends, high], strict=True))
 
 
 def evenly(values: Sequence[int], count: int) -> list[int]:
-    """At most `count` of the rising `values`, evenly spread from the first to the last; of one, the last."""
+    """At most `count` of the ascending `values`, evenly spaced and including the last one."""
     if len(values) <= count:
         return list(values)
     places = np.linspace(0, len(values) - 1, count) if count > 1 else np.array([len(values) - 1])
@@ -65,14 +67,16 @@ def make_kit(
 ) -> str:
     """Write ``kit.sfz`` and its samples into `folder`.
 
-    A model conditioned on pitch gives one sample a pitch, all of the first seed's latent; keys between two pitches play
-    the nearer one. If it has a label ``velocity`` too, up to `layers` of its values become velocity layers. Any other
-    model gives a drum pad a seed, from key 36 upwards.
+    A model conditioned on pitch gives one sample per pitch, all from the first seed's latent; keys between two pitches
+    play the nearer one. If the model also has a label ``velocity``, up to `layers` of its values become velocity
+    layers.
+    Any other model gives one drum pad per seed, from key 36 upwards.
 
-    All samples get one gain, which brings the loudest to 1 dB below full scale: loud stays louder than soft.
+    All samples have the same gain, which brings the loudest sample to 1 dB below full scale and preserves relative
+    levels.
 
     Returns:
-        What was made, in words.
+        A summary of the kit.
 
     Raises:
         UserError: if there are more seeds than keys, or a file cannot be written.
@@ -92,14 +96,14 @@ def make_kit(
     regions = [region for region, _, _ in parts]
     text = sfz(regions, format, title, touch, pads=not pitched, layered=pitched and bool(velocities))
     with atomic_path(folder / "kit.sfz") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        write_text(temporary, text)
     keys = f"keys {regions[0].keys[0]} to {regions[-1].keys[1]}"
     layer = f", {len(velocities)} velocity layers" if pitched and velocities else ""
-    return f"kit.sfz with {len(parts)} samples on {keys}{layer}"
+    return f"kit.sfz with {plural(len(parts), 'sample')} on {keys}{layer}"
 
 
 _Part = tuple[Region, int, dict[str, int]]
-"""What plays a sample, the seed and the labels that make it."""
+"""The regions of a sample, and its seed and labels."""
 
 
 def _tuned(player: Player, seed: int, velocities: Sequence[int]) -> list[_Part]:
@@ -126,15 +130,16 @@ def _pads(player: Player, seeds: Sequence[int]) -> list[_Part]:
 
 
 def sfz(regions: Sequence[Region], ending: str, title: str, touch: Touch, pads: bool, layered: bool) -> str:
-    """The text of an SFZ file whose samples are in the folder ``samples`` next to it.
+    """Return the text of an SFZ file whose samples are in the folder ``samples`` next to it.
 
     Args:
-        regions: what to play when.
-        ending: of the samples' files.
-        title: a line about the kit.
-        touch: attack and release.
-        pads: a sample plays to its end however short the key is held.
-        layered: loudness is in the samples, one for each range of velocities, and is not to follow velocity again.
+        regions: samples with their keys and velocities.
+        ending: extension of the sample files.
+        title: a line that describes the kit.
+        touch: attack and release of the keys.
+        pads: play each sample to its end, even if the key is released earlier.
+        layered: samples of different velocities already differ in loudness, so the player must not scale them by
+        velocity.
     """
     mode = "one_shot" if pads else "no_loop"
     group = [f"loop_mode={mode}", f"ampeg_attack={touch.attack_ms / 1000:g}"]

@@ -1,4 +1,4 @@
-"""Latents in a file, with their labels, and a player that uses them instead of random ones."""
+"""Stored latents with their labels, and a player that uses them instead of random latents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.generate.player import Decoding, Player, label_words
 from pggan_framework.labels.maps import MAP, Map, MapSpace
 from pggan_framework.models.pretrained import Pretrained
+from pggan_framework.storage.zips import RAISED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from pggan_framework.labels.attributes import Labels
 
 Values = dict[str, str | float]
-"""A label as the value of each attribute."""
+"""A label as a value for each attribute."""
 
 
 @dataclass(frozen=True)
 class StoredLatents:
-    """Latents, and what is to be known of them.
+    """Latents with labels, label maps and metadata.
 
     Args:
         latents: [K, F].
-        labels: of each of them the value of every attribute; empty where the model is not conditioned.
-        maps: [K, H, W], for a model that draws label maps.
-        about: where they come from, as plain values.
+        labels: for each latent, the value of every attribute; empty if the model is not conditioned.
+        maps: [K, H, W], for a model conditioned on label maps.
+        about: origin of the latents as plain values.
     """
 
     latents: NDArray[np.float32]
@@ -46,7 +46,7 @@ class StoredLatents:
         return len(self.latents)
 
     def save(self, path: Path) -> None:
-        """Write an npz file: the arrays, and the rest as JSON in the array ``about``; nothing in it is pickled."""
+        """Write an npz file without pickles: the arrays, and all other values as JSON in the array ``about``."""
         text = json.dumps({**self.about, "labels": list(self.labels)})
         arrays: dict[str, Any] = {"latents": self.latents, "about": np.array(text)}
         if self.maps is not None:
@@ -56,10 +56,10 @@ class StoredLatents:
 
 
 def read_latents(path: Path) -> StoredLatents:
-    """Read what `StoredLatents.save` wrote, or any npz file with an array ``latents`` [K, F].
+    """Read a file written by `StoredLatents.save`, or any npz file with an array ``latents`` [K, F].
 
     Raises:
-        UserError: if it cannot be read, or has no latents or non-finite ones.
+        UserError: if the file cannot be read, or has no latents or non-finite latents.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -68,7 +68,7 @@ def read_latents(path: Path) -> StoredLatents:
         latents, labels = np.asarray(arrays["latents"], np.float32), about.pop("labels", [])
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, AttributeError, TypeError, EOFError, BadZipFile) as error:
+    except (*RAISED, AttributeError, TypeError) as error:
         raise UserError(f"{path} is not a file of latents: an npz file with an array 'latents'") from error
     if (
         latents.ndim != 2
@@ -81,7 +81,7 @@ def read_latents(path: Path) -> StoredLatents:
 
 
 def joined(several: Sequence[StoredLatents], about: Mapping[str, Any]) -> StoredLatents:
-    """All latents of several, one after the other, for one model."""
+    """Concatenate stored latents of the same model."""
     labels = [label for stored in several for label in stored.labels]
     maps = [stored.maps for stored in several if stored.maps is not None]
     latents = np.concatenate([stored.latents for stored in several])
@@ -89,17 +89,17 @@ def joined(several: Sequence[StoredLatents], about: Mapping[str, Any]) -> Stored
 
 
 class StoredPlayer(Player):
-    """A model that plays stored latents: seed 0 is the first of them, 1 the next.
+    """A player of stored latents: seed 0 is the first latent, seed 1 the second.
 
     Args:
-        stored: the latents.
-        model: which they were found for, or another one that takes latents of their size and knows their labels.
-        decoding: how its images become sound.
-        fixed: values of attributes that hold in place of the stored ones.
+        stored: stored latents.
+        model: model of the latents, or another model with the same latent size and labels.
+        decoding: settings of the decoder.
+        fixed: values of attributes that replace the stored ones.
         every: see `Player`.
 
     Raises:
-        UserError: if the model takes other latents, or does not know a label.
+        UserError: if the model has another latent size, or lacks a label.
     """
 
     def __init__(
@@ -122,10 +122,10 @@ class StoredPlayer(Player):
         super().__init__(model, decoding, fixed, every=every)
 
     def seeds(self, asked: Sequence[int] | None) -> list[int]:
-        """The latents that are requested by number, or all.
+        """Return the numbers of the requested latents, or of all latents.
 
         Raises:
-            UserError: if there is no such one.
+            UserError: if a number is too large.
         """
         for seed in asked or ():
             if seed >= len(self.stored):
@@ -133,18 +133,18 @@ class StoredPlayer(Player):
         return list(range(len(self.stored))) if asked is None else list(asked)
 
     def label(self, seed: int, values: Mapping[str, object] | None = None) -> Labels | None:
-        """The stored label [A] of a latent; `values` and what the user fixed come first."""
+        """Return the stored label [A] of a latent; `values` and the user's fixed values take precedence."""
         if self.space is None or not (self.stored.labels or self.stored.maps is not None):
             return super().label(seed, values)
         own = {MAP: str(seed)} if self.stored.maps is not None else self.stored.labels[seed]
         return self.space.find({**own, **self.fixed, **(values or {})})
 
     def latent(self, seed: int) -> Tensor:
-        """A stored latent [F]."""
+        """Return a stored latent [F]."""
         import torch
 
         return torch.from_numpy(self.stored.latents[seed])
 
     def stem(self, seed: int, label: Labels | None) -> str:
-        """A file's name without its ending: ``latent0007_pitch60``."""
+        """Return a file name without extension: ``latent0007_pitch60``."""
         return "_".join([f"latent{seed:04d}", *label_words(self.space, label)])

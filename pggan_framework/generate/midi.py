@@ -1,4 +1,4 @@
-"""Standard MIDI Files as notes in seconds, with their channels' volume, expression and sustain."""
+"""Read Standard MIDI Files as notes in seconds, with the volume, expression and sustain of their channels."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from pggan_framework.generate.midi_events import Event, midi_events
 from pggan_framework.generate.score import Note
 
 DRUMS = 9
-"""The channel that General MIDI keeps for drums, counted from 0: musicians call it 10."""
+"""The drum channel of General MIDI, counted from 0; musicians call it channel 10."""
 LONGEST = 3600.0
-"""Seconds; a piece is mixed in memory."""
+"""Maximum length in seconds; a piece is mixed in memory."""
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM = 0x80, 0x90, 0xB0, 0xC0
 VOLUME, EXPRESSION, SUSTAIN, SOUND_OFF, RESET, NOTES_OFF = 7, 11, 64, 120, 121, 123
 DEFAULTS = {VOLUME: 100, EXPRESSION: 127}
-"""What a channel has until the file says otherwise: General MIDI."""
+"""Default controller values of a channel (General MIDI)."""
 _OTHERS = {0xA0: "key pressure", 0xD0: "channel pressure", 0xE0: "pitch bend"}
 _CONTROLLERS = {1: "modulation", 5: "portamento", 10: "pan", 65: "portamento", 66: "sostenuto", 67: "soft pedal"}
 _CONTROLLERS |= {71: "resonance", 74: "brightness", 91: "reverb", 93: "chorus"}
 _HANDLED = {VOLUME, EXPRESSION, SUSTAIN, 0, 32, 6, 38, 98, 99, 100, 101, 39, 43}
-"""Those played; and banks, parameter numbers and their values, and fine parts of volume: no sound of their own."""
+"""Supported controllers, and controllers without audible effect: banks, parameter numbers and values, fine volume."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a file holds.
+    """The contents of a MIDI file.
 
     Args:
-        notes: by onset, without drums.
-        drums: how many notes of the drum channel were left out.
-        ignored: messages that change the sound and are not played, by their name, the most frequent first.
+        notes: sorted by onset, without drums.
+        drums: number of skipped notes on the drum channel.
+        ignored: number of unsupported messages that would change the sound, by name, the most frequent first.
     """
 
     notes: tuple[Note, ...]
@@ -45,12 +45,12 @@ class Score:
 def read_midi(path: Path) -> Score:
     """Read all notes of all tracks, with tempo changes, channel volume, expression and the sustain pedal.
 
-    A note that is never released ends with the file; where a pitch is struck again while it sounds, the first release
-    ends the first of them. A file that is damaged is read as far as it makes sense.
+    A note that is never released ends with the file. If a pitch is struck again while it sounds, the first release ends
+    the first note. A damaged file is read as far as possible.
 
     Raises:
-        UserError: if there is no such file, it is not a MIDI file, it holds no notes but those of drums, or it lasts
-            longer than an hour.
+        UserError: if the file does not exist, is not a MIDI file, contains no notes except drums, or lasts longer than
+        an hour.
     """
     if not path.is_file():
         raise UserError(f"there is no MIDI file {path}; allowed: scale, major or a .mid file")
@@ -72,7 +72,7 @@ def read_midi(path: Path) -> Score:
 
 
 class _Levels:
-    """Gain of each channel over time: squares of volume and of expression, 1 where both are at their default."""
+    """Gain of each channel over time: squared volume times squared expression, 1 at their defaults."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         self._times: dict[int, list[float]] = defaultdict(list)
@@ -95,7 +95,7 @@ class _Levels:
                 gains.append(gain)
 
     def heard(self, note: Note) -> Note:
-        """A note with its channel's gain at its onset, and the changes while it sounds."""
+        """Return the note with its channel's gain at its onset and the later changes while it sounds."""
         times, gains = self._times[note.channel], self._gains[note.channel]
         first = bisect_right(times, note.onset)
         last = bisect_right(times, note.onset + note.duration)
@@ -104,7 +104,7 @@ class _Levels:
 
 
 def _ignored(events: Iterable[Event]) -> dict[str, int]:
-    """Messages to channels other than drums that would change the sound, and are not played."""
+    """Count the unsupported messages outside the drum channel that would change the sound."""
     counts: Counter[str] = Counter()
     for event in events:
         if event.channel == DRUMS:
@@ -117,7 +117,7 @@ def _ignored(events: Iterable[Event]) -> dict[str, int]:
 
 
 def _notes(events: Iterable[Event]) -> Iterator[Note]:
-    """The notes, in the order in which they end."""
+    """Yield the notes, sorted by their ends."""
     programs: dict[int, int] = defaultdict(int)
     held: dict[tuple[int, int], deque[Note]] = defaultdict(deque)
     released: dict[int, list[Note]] = defaultdict(list)

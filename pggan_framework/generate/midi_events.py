@@ -1,4 +1,4 @@
-"""Parse the events of a Standard MIDI File leniently, as players do: oddities are skipped, not rejected."""
+"""Parse the events of a Standard MIDI File leniently, as players do: invalid parts are skipped, not rejected."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _TEMPO = 500_000
-"""Microseconds a beat, until the file says otherwise."""
+"""Default microseconds per beat."""
 _DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2}
 _SYSTEM_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1}
-"""Data bytes of messages that have no place in a file; the others of 0xF4 to 0xFE have none."""
+"""Numbers of data bytes of system messages that do not belong in files; other messages from 0xF4 to 0xFE have none."""
 
 
 class Event(NamedTuple):
-    """A channel message, or the end of a track or another event that only has a time.
+    """A channel message, or an event without a channel, such as the end of a track, which only has a time.
 
     Args:
-        seconds: from the beginning.
-        kind: the status byte's upper half: 0x80 note off, 0x90 note on, 0xB0 control change, 0xC0 program change ...;
-            0 for an event without a channel.
+        seconds: time from the beginning.
+        kind: the upper half of the status byte: 0x80 note off, 0x90 note on, 0xB0 control change, 0xC0 program change
+            ...; 0 for an event without a channel.
         channel: 0 to 15.
         first: first data byte.
-        second: second data byte; 0 where there is none.
+        second: second data byte; 0 if there is none.
     """
 
     seconds: float
@@ -38,12 +38,12 @@ class _Timed(NamedTuple):
 
 
 def midi_events(data: bytes) -> Iterator[Event]:
-    """All events of a file's tracks in order; tracks of format 2 follow one another, those of the others run together.
+    """Yield all events of a file in order; tracks of format 2 are played in sequence, tracks of other formats together.
 
     A track that is cut short, chunks of unknown kind, meta events of wrong lengths and stray bytes are not errors.
 
     Raises:
-        ValueError: if it is not a MIDI file; with the reason.
+        ValueError: if the file is not a MIDI file, with the reason.
     """
     start = data.find(b"MThd", 0, 64) if data[:4] == b"RIFF" else 0  # RMID: a MIDI file in a RIFF chunk
     if data[start : start + 4] != b"MThd" or start < 0:
@@ -51,6 +51,8 @@ def midi_events(data: bytes) -> Iterator[Event]:
     if len(data) < start + 14:
         raise ValueError("it ends too early")
     kind, division = (int.from_bytes(data[at : at + 2], "big") for at in (start + 8, start + 12))
+    if not division & (0xFF if division & 0x8000 else 0x7FFF):
+        raise ValueError("its header says that a beat has 0 ticks")
     tracks = []
     at = start + 8 + int.from_bytes(data[start + 4 : start + 8], "big")
     while at + 8 <= len(data):
@@ -58,14 +60,15 @@ def midi_events(data: bytes) -> Iterator[Event]:
         if data[at : at + 4] == b"MTrk":
             tracks.append(list(_track(data[at + 8 : at + 8 + size])))
         at += 8 + size
-    # Frames a second as a negative number in the upper byte, ticks a frame in the lower (SMF 1.0); or ticks a beat.
+    # Upper byte negative: frames per second, with ticks per frame in the lower byte (SMF 1.0); otherwise ticks per
+    # beat.
     frames = 256 - (division >> 8) if division & 0x8000 else 0
-    a_tick = 1 / (frames * max(division & 0xFF, 1)) if frames else None
+    a_tick = 1 / (frames * (division & 0xFF)) if frames else None
     seconds = 0.0
     for song in [[track] for track in tracks] if kind == 2 else [tracks]:
         tick, tempo = 0, _TEMPO
         for timed in sorted((each for track in song for each in track), key=lambda each: each.tick):
-            seconds += (timed.tick - tick) * (a_tick or tempo / 1e6 / max(division, 1))
+            seconds += (timed.tick - tick) * (a_tick or tempo / 1e6 / division)
             tick, tempo = timed.tick, timed.tempo or tempo
             yield timed.event._replace(seconds=seconds)
 
@@ -82,7 +85,7 @@ def _track(data: bytes) -> Iterator[_Timed]:
             if found == 0xFF:
                 meta = data[at : at + 1]
                 size, at = _number(data, at + 1)
-                # A tempo of another length, or of 0, is none.
+                # A tempo event of another length, or with tempo 0, is invalid.
                 tempo = int.from_bytes(data[at : at + 3], "big") if meta == b"\x51" and size == 3 else 0
                 at += size
                 yield _Timed(tick, tempo or None, Event(0, 0))
@@ -98,7 +101,7 @@ def _track(data: bytes) -> Iterator[_Timed]:
                 continue
             status = found
         elif not status:
-            at += 1  # data of no message
+            at += 1  # a data byte without a message
             continue
         count = _DATA_BYTES[status & 0xF0]
         values = [min(value, 127) for value in data[at : at + count]]
@@ -109,7 +112,7 @@ def _track(data: bytes) -> Iterator[_Timed]:
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
-    """A number of at most four bytes, seven bits each, and where the next byte is."""
+    """Read a variable-length number of at most four bytes; return it and the position after it."""
     value = 0
     for _ in range(4):
         if at >= len(data):

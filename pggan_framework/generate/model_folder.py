@@ -19,16 +19,17 @@ from pggan_framework.models.exported import CONFIG, WEIGHTS
 from pggan_framework.models.exporting import export
 from pggan_framework.postprocessors.soundfiles import write_sound
 from pggan_framework.registry import REGISTRY
+from pggan_framework.storage.names import write_text
 
 if TYPE_CHECKING:
     from pggan_framework.models.pretrained import Pretrained
 
 SAMPLES = 16
 MOST_COLUMNS = 12
-"""A sample grid has a column for each value of the first label, of so many at most, and `ROWS` rows."""
+"""Most columns of a sample grid, one per value of the first label; it has `ROWS` rows."""
 ROWS = 4
 SOUNDS = 4
-"""Samples of a model of sound that can be heard."""
+"""Number of sounds written for a sound model."""
 _LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 
 
@@ -36,7 +37,7 @@ def check_license(license: str | None) -> None:
     """Reject an invalid licence name.
 
     Raises:
-        UserError: if it is none.
+        UserError: if the name is invalid.
     """
     if license is not None and not _LICENSE.fullmatch(license):
         raise UserError(f"--license '{license}' is given; allowed: a short name of the Hub, such as mit or cc-by-4.0")
@@ -45,19 +46,19 @@ def check_license(license: str | None) -> None:
 def write_model_folder(
     model: Pretrained, checkpoint: Path, folder: Path, name: str | None = None, license: str | None = None
 ) -> list[str]:
-    """Write ``model.safetensors``, ``config.json``, ``README.md`` and ``samples.png``; of a model of sound wavs, too.
+    """Write ``model.safetensors``, ``config.json``, ``README.md`` and ``samples.png``, and wav files for a sound model.
 
     The card is generated from the checkpoint, and from metrics.jsonl next to it.
 
     Args:
-        model: the generator, at the depth it is to have.
-        checkpoint: the file it is from.
-        folder: where to write.
-        name: the card's title; by default the run's name.
-        license: the licence's short name, if it is known.
+        model: the generator, at the depth to export.
+        checkpoint: file of the model.
+        folder: output folder.
+        name: title of the model card; by default the run's name.
+        license: short name of the licence, if known.
 
     Returns:
-        The names of what was written.
+        The names of the written files.
 
     Raises:
         UserError: if a package is missing, or the file is not a checkpoint.
@@ -67,7 +68,7 @@ def write_model_folder(
     if details["kind"] != "checkpoint":
         raise UserError(f"{checkpoint} is not a checkpoint; a model folder is made from one")
     depth = model.generator.depth
-    measured = model.weights == "ema" and depth == details["depth"]  # what pggan evaluate measures
+    measured = model.weights == "ema" and depth == details["depth"]  # metrics of pggan evaluate
     if depth != details["depth"]:
         details |= {"depth": depth, "alpha": 1.0, "shape_at_depth": list(model.growth.shape_at(depth))}
     export(model, folder / WEIGHTS, folder / CONFIG, "safetensors")
@@ -84,7 +85,7 @@ def write_model_folder(
     builtin = not REGISTRY.get(details["generator"], "generator").module.startswith(USER_PACKAGE)
     title = name or details["run"] or "model"
     card = write_card(details, title, license, figures, settings, sounds, builtin)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_text(folder / "README.md", card)
     about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     about["training"] = {key: details[key] for key in ("kimg", "loss", "penalties", "dataset", "data_fingerprint")}
     about["figures"] = {key: {"model": value, "floor": floor} for key, (value, floor) in figures.items()}
@@ -93,7 +94,7 @@ def write_model_folder(
 
 
 def _player(model: Pretrained) -> Player:
-    """The model, each seed with every value of its first label where these are few."""
+    """Create a player that generates each seed with every value of the first label, if there are few values."""
     attributes = () if model.label_space is None else model.label_space.attributes
     few = bool(attributes) and 2 <= len(attributes[0].values) <= MOST_COLUMNS
     return Player(model, every=attributes[0].name if few else None)

@@ -1,4 +1,4 @@
-"""A trained model that turns latents and labels into images and clips, one at a time."""
+"""A player: turns latents and labels into images and clips with a trained model, one at a time."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from pggan_framework.models.pretrained import Pretrained
 
 PEAK = 10 ** (-1 / 20)
-"""Where a common gain puts the loudest sample: 1 dB below full scale."""
+"""Peak after applying a common gain: 1 dB below full scale."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How images become sound; see `audio.base.Codec.decode`, and for `fade` `audio.finish.finished`."""
+    """Settings for decoding images to sounds; see `audio.base.Codec.decode`, and `audio.finish.finished` for `fade`."""
 
     griffin_lim_iter: int = 32
     phase_start: PhaseStart = "auto"
@@ -37,21 +37,21 @@ class Decoding:
 
 
 class Player:
-    """A model, its decoder settings, and the label values the user chose.
+    """A model with decoder settings and the label values that the user chose.
 
-    A sample is made alone, never in a batch, so that it does not depend on its neighbours: seed 7 is the same bytes
-    whatever else is requested.
+    Samples are generated one at a time, never in a batch, so that the bytes of a seed do not depend on the other
+    requested samples.
 
     Args:
-        model: from `pretrained.load_generator`.
-        decoding: how its images become sound.
-        fixed: values of attributes that hold for everything; the others are drawn by the seed.
-        in_turn: take the model's labels in their order, seed 0 the first, in place of drawing them.
-        truncation: of the latents; see `Pretrained.latents`.
-        every: an attribute of which each seed is made with every value, as `every.find_every` reads it.
+        model: model loaded by `pretrained.load_generator`.
+        decoding: settings of the decoder.
+        fixed: values of attributes for all samples; the seed determines the other attributes.
+        in_turn: use the model's labels in order, starting at seed 0, instead of drawing them.
+        truncation: truncation of the latents; see `Pretrained.latents`.
+        every: generate each seed with every value of this attribute; see `every.find_every`.
 
     Raises:
-        UserError: if `fixed` or `every` names an attribute or a value that the model does not have.
+        UserError: if the model lacks an attribute or value of `fixed` or `every`.
     """
 
     def __init__(
@@ -75,25 +75,25 @@ class Player:
 
     @property
     def space(self) -> LabelSpace | None:
-        """What the model is conditioned on."""
+        """The labels of the model."""
         return self.model.label_space
 
     @property
     def codec(self) -> Codec:
-        """The codec of a model of sound.
+        """The codec of a sound model.
 
         Raises:
-            UserError: if it makes images.
+            UserError: if the model generates images.
         """
         if self.model.codec is None:
             raise UserError("this needs a model of sound; the given one makes images")
         return self.model.codec
 
     def numbers(self, name: str) -> dict[int, str]:
-        """The values of an attribute that the user left open, as MIDI numbers 0 to 127, ascending.
+        """Return the MIDI numbers (0 to 127, ascending) of an attribute whose value the user did not set.
 
-        A continuous one gives the whole numbers in its range. Empty if the model has no such attribute, or its values
-        are no such numbers.
+        For a continuous attribute, these are the integers in its range. The result is empty if the model lacks the
+        attribute or its values are not MIDI numbers.
         """
         attribute = self._attribute(name)
         if attribute is None or name in self.fixed:
@@ -106,13 +106,14 @@ class Player:
         return {int(value): value for value in sorted(attribute.values, key=int)}
 
     def pitches(self, what: str) -> list[int]:
-        """The MIDI pitches that the model is conditioned on, rising.
+        """Return the MIDI pitches of the model in ascending order.
 
         Args:
-            what: the flag that asks, for the message.
+            what: name of the flag for messages.
 
         Raises:
-            UserError: if it is not conditioned on pitch, or its pitches are not MIDI numbers, or one is given.
+            UserError: if the model is not conditioned on pitch, its pitches are not MIDI numbers, or the user set a
+            pitch.
         """
         if "pitch" in self.fixed:
             given = self.fixed["pitch"]
@@ -125,7 +126,7 @@ class Player:
         return list(found)
 
     def label(self, seed: int, values: Mapping[str, object] | None = None) -> Labels | None:
-        """A label [A]: `values`, then what the user fixed, then what the seed draws as the training data had it."""
+        """Return a label [A]: `values`, else the user's fixed values, else values drawn with the data's frequencies."""
         drawn = self.model.draw_labels(1, seed)
         if drawn is None or self.space is None:
             return None
@@ -135,11 +136,11 @@ class Player:
 
     @property
     def variants(self) -> int:
-        """How many samples are made of each seed: one, or one for each value of `every`."""
+        """The number of samples per seed: 1, or the number of values of `every`."""
         return 1 if self.every is None else len(self.every.values)
 
     def asked(self, seeds: Iterable[int]) -> Iterator[tuple[int, Labels | None]]:
-        """Seed and label [A] of each sample that the seeds mean: all values of `every`, one after the other."""
+        """Yield seed and label [A] of each sample; each seed is combined with all values of `every` in order."""
         for seed in seeds:
             if self.every is None:
                 yield seed, self.label(seed)
@@ -148,27 +149,27 @@ class Player:
                 yield seed, self.label(seed, {self.every.name: value})
 
     def latent(self, seed: int) -> Tensor:
-        """The latent [F] of a seed."""
+        """Return the latent [F] of a seed."""
         return self.model.latents(1, seed, self.truncation)[0]
 
     def picture(self, latent: Tensor, label: Labels | None) -> NDArray[np.float32]:
-        """Latent [F] and label [A] -> image [C, h, w] in [-1, 1]."""
+        """Generate an image [C, h, w] in [-1, 1] from a latent [F] and a label [A]."""
         picture: NDArray[np.float32] = self.model.generate(latent[None], None if label is None else label[None])[0]
         return picture
 
     def condition(self, label: Labels | None) -> Tensor | None:
-        """What the generator sees of a label [A]: numbers [width], or maps [K, h, w]; None of None."""
+        """Convert a label [A] to the generator's input: a vector [width] or maps [K, h, w]; None for None."""
         seen = None if label is None else self.model.condition(label[None])
         return None if seen is None else seen[0]
 
     def at(self, place: Place) -> NDArray[np.float32]:
-        """The image [C, h, w] in [-1, 1] at a place of a walk."""
+        """Generate the image [C, h, w] in [-1, 1] at a point of an interpolation."""
         seen = None if place.condition is None else place.condition[None]
         picture: NDArray[np.float32] = self.model.draw(place.latent[None], seen)[0]
         return picture
 
     def pictures(self, latents: Sequence[Tensor], labels: Sequence[Labels | None]) -> NDArray[np.float32]:
-        """N latents [F] and labels [A] -> images [N, C, h, w] in [-1, 1], made together."""
+        """Generate images [N, C, h, w] in [-1, 1] from N latents [F] and labels [A] in one batch."""
         from torch import stack
 
         rows = [label for label in labels if label is not None]
@@ -176,25 +177,27 @@ class Player:
         return self.model.generate(stack(list(latents)), known, len(latents))
 
     def wave(self, picture: NDArray[np.float32], seed: int) -> Wave:
-        """Image [C, h, w] -> sound [channels, T]."""
+        """Decode an image [C, h, w] to a sound [channels, T]."""
         how = self.decoding
         waves = self.model.decode(picture[None], seed, how.griffin_lim_iter, how.phase_start, how.refine_iter)
         wave: Wave = waves[0]
         return wave if wave.ndim == 2 else wave[None]
 
     def finished(self, wave: Wave) -> Wave:
-        """A sound [channels, T] as written to a file: not clipped, its ends faded unless `Decoding.fade` is off."""
+        """Finish a sound [channels, T] for writing: no clipping, and fades unless `Decoding.fade` is off."""
         from pggan_framework.audio.finish import finished
 
-        clip: Wave = finished(wave[None], self.codec.sample_rate, fade=self.decoding.fade)[0]
+        clip: Wave = finished(
+            wave[None], self.codec.sample_rate, fade=self.decoding.fade, start_db=self.codec.start_db
+        )[0]
         return clip
 
     def clip(self, seed: int, values: Mapping[str, object] | None = None) -> Wave:
-        """The sound [channels, T] of a seed's latent under `label`'s label."""
+        """Generate the sound [channels, T] of a seed's latent with the label that `label` returns."""
         return self.wave(self.picture(self.latent(seed), self.label(seed, values)), seed)
 
     def stem(self, seed: int, label: Labels | None) -> str:
-        """A file's name without its ending: ``seed0007_pitch60``."""
+        """Return a file name without extension: ``seed0007_pitch60``."""
         return "_".join([f"seed{seed:04d}", *label_words(self.space, label)])
 
     def _attribute(self, name: str) -> Attribute | None:
@@ -203,7 +206,7 @@ class Player:
 
 
 def label_words(space: LabelSpace | None, label: Sequence[Any] | Labels | None) -> list[str]:
-    """A label [A] as parts of a file's name: ``pitch60``, ``kind-snare``; what no file system likes becomes ``-``."""
+    """Convert a label [A] to parts of a file name: ``pitch60``, ``kind-snare``; unsafe characters become ``-``."""
     if space is None or label is None:
         return []
     words = []
@@ -214,5 +217,5 @@ def label_words(space: LabelSpace | None, label: Sequence[Any] | Labels | None) 
 
 
 def common_gain(peak: float) -> float:
-    """What brings a peak to `PEAK`; 1 for what is quieter than half a step of 16 bits: silence."""
+    """Return the gain that brings a peak to `PEAK`; 1 for silence, which is a peak below half a 16-bit step."""
     return PEAK / peak if peak >= 2**-16 else 1.0

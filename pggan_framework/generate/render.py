@@ -1,4 +1,4 @@
-"""Render notes: each one a clip of the model, shaped by attack and release, mixed into one wave."""
+"""Render notes as clips of the model with attack and release, mixed into one waveform."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pggan_framework.generate.player import Player, common_gain
 from pggan_framework.generate.score import Note, fit
 
 GLIDE_MS = 5.0
-"""Time in which a new channel volume is reached: at once, it would click."""
+"""Glide time of a change of channel volume; a sudden change would click."""
 Progress = Callable[[int, int], None]
-"""Called with how many are done, and of how many."""
+"""Called with the number of finished clips and the total."""
 
 
 @dataclass(frozen=True)
 class Touch:
-    """How a note begins and ends.
+    """Attack and release of notes.
 
     Args:
-        attack_ms: time of the fade at its onset.
-        release_ms: time it takes to fade once the key is up.
+        attack_ms: fade-in time at the onset.
+        release_ms: fade-out time after the key is released.
     """
 
     attack_ms: float = 5.0
@@ -35,7 +35,7 @@ class Touch:
 
 @dataclass(frozen=True)
 class Event:
-    """A clip in the mix, in samples: where it starts, how long the key is held; its gain, and later ones."""
+    """A clip in the mix: its start and how long its key is held, both in samples; its gain, and later gains."""
 
     start: int
     held: int
@@ -45,7 +45,7 @@ class Event:
 
 @dataclass(frozen=True)
 class _Sound:
-    """What makes one clip: notes that share it are generated once."""
+    """The inputs of one clip; notes with the same inputs use the same clip."""
 
     seed: int
     values: tuple[tuple[str, int], ...]
@@ -53,9 +53,9 @@ class _Sound:
 
 
 def envelope(held: int, attack: int, release: int, longest: int) -> NDArray[np.float32]:
-    """The gain of a note over time, all in samples: attack, 1, and the release after `held`; at most `longest` long.
+    """Return a note's gain over time: attack, constant 1, release after `held` samples; at most `longest` samples.
 
-    A note that would last longer than its clip is released early enough to end with it.
+    A note longer than its clip is released early enough to end with it.
     """
     length = min(held + release, longest)
     gain = np.ones(length, np.float32)
@@ -66,7 +66,7 @@ def envelope(held: int, attack: int, release: int, longest: int) -> NDArray[np.f
 
 
 def gain_curve(event: Event, length: int, glide: int) -> NDArray[np.float32] | float:
-    """The gain of an event over time, [length]: each new one is reached in `glide` samples; one number without any."""
+    """Return the gain of an event over time, [length], in which changes take `glide` samples; a number if constant."""
     if not event.changes:
         return event.gain
     times, gains, now = [0], [event.gain], event.gain
@@ -87,9 +87,9 @@ def mix(
     progress: Progress | None = None,
     glide: int = 1,
 ) -> Wave:
-    """All events, each with its part's clip, as one wave [channels, T] at unit gain.
+    """Mix all events, each with its clip, into one waveform [channels, T] at unit gain.
 
-    Each clip is made once, and let go before the next one: memory holds the mix and one clip.
+    Each clip is generated once and freed before the next one; only the mix and one clip are in memory.
     """
     length = max(event.start + event.held + release for events in parts.values() for event in events)
     mixed: NDArray[np.float32] | None = None
@@ -121,20 +121,21 @@ def perform(
 ) -> tuple[Wave, list[str]]:
     """Play `notes` on a model conditioned on pitch.
 
-    Where the model also has labels ``velocity`` or ``program`` that the user left open, a note is made with the nearest
-    velocity and its own program; else a velocity v is a gain of (v / 127) squared, as sound fonts and SFZ have it.
+    If the model has labels ``velocity`` or ``program`` that the user did not set, a note is generated with the nearest
+    available velocity and its own program. Otherwise, a velocity v means a gain of (v / 127) squared, as in sound fonts
+    and SFZ.
 
     Args:
-        player: the model.
-        notes: what to play.
-        what: the flag that asks, for messages.
-        seed: of the latent: which instrument.
-        by_channel: give each MIDI channel a latent of its own: `seed`, seed + 1 and so on.
-        touch: attack and release.
+        player: player of the model.
+        notes: notes to play.
+        what: name of the flag for messages.
+        seed: seed of the latent, which selects the instrument.
+        by_channel: use a different latent for each MIDI channel: `seed`, seed + 1 and so on.
+        touch: attack and release of the keys.
         progress: called after each clip.
 
     Returns:
-        The wave [channels, T], its loudest sample 1 dB below full scale, and what is to be said of it.
+        The waveform [channels, T], with a peak 1 dB below full scale, and remarks for the user.
 
     Raises:
         UserError: if the model is not conditioned on pitch.

@@ -1,4 +1,4 @@
-"""Samples of a model as files: an image per sample, a sound per sample, a grid of all."""
+"""Write samples of a model as files: an image and a sound per sample, and a grid of all samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.generate.player import Player
 from pggan_framework.generate.render import Progress
 from pggan_framework.labels.maps import MapSpace
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
     from pggan_framework.models.pretrained import Pretrained
 
 Only = Literal["files", "sheet"]
-"""What is written of samples where not both are."""
+"""Values of the flag that restricts the output."""
 
 RESOLUTION = 512
-"""About how many pixels a grid's shorter side has."""
+"""Approximate shorter side of a grid in pixels."""
 ON_A_SHEET = 64
 """Most images on a grid."""
 _SHEET_VALUES = 1 << 24
-"""Most numbers in them, which are held in memory."""
+"""Most values of a grid, which is in memory."""
 
 
 def drawn(
     model: Pretrained, pictures: NDArray[np.float32], resolution: int = RESOLUTION, columns: int | None = None
 ) -> Image:
-    """Images [N, C, h, w] in [-1, 1] on one grid, as `ImageSaver` draws them: spectrograms where they are sound.
+    """Draw images [N, C, h, w] in [-1, 1] on one grid, in the style of `ImageSaver`: sounds as spectrograms.
 
     Args:
-        model: whose images they are.
-        pictures: of any of its depths.
-        resolution: about how many pixels the grid's shorter side has; nothing is made smaller.
-        columns: how many images are in a row; by default the grid is about square.
+        model: model that generated the images.
+        pictures: images of any depth of the model.
+        resolution: approximate shorter side of the grid in pixels; images are never reduced.
+        columns: images per row; by default the grid is about square.
     """
     saver = ImageSaver(resolution=resolution)
     saver.setup(Path(), model.growth, model.codec)
@@ -58,12 +58,12 @@ def draw(
     resolution: int = RESOLUTION,
     columns: int | None = None,
 ) -> None:
-    """`drawn` images as a PNG."""
+    """Write the grid of `drawn` as a PNG file."""
     drawn(player.model, pictures, resolution, columns).save(path, format="PNG")
 
 
 def tile(picture: NDArray[np.float32]) -> Image:
-    """An image [C, h, w] pixel by pixel; with 2 or more than 4 channels these are side by side."""
+    """Draw an image [C, h, w] at its own resolution; 2 or more than 4 channels are drawn side by side."""
     return sheet(picture_tiles(to_uint8(picture[None])), (1, 1))
 
 
@@ -77,27 +77,27 @@ def write_samples(
     resolution: int = RESOLUTION,
     team: Team | None = None,
 ) -> str:
-    """Write ``seed0007_pitch60.png`` for each sample, its sound next to it, and ``sheet.png`` of the first 64.
+    """Write ``seed0007_pitch60.png`` for each sample, its sound next to it, and ``sheet.png`` with the first 64.
 
-    Where each seed is made with every value of a label, the grid has a row for each seed and a column for each value.
-    Where the model draws label maps, ``maps.png`` has theirs. A grid of very large images has fewer. Levels are the
-    model's own. Memory holds what is on the grid.
+    If each seed is generated with every value of a label, the grid has a row per seed and a column per value. If the
+    model is conditioned on label maps, ``maps.png`` shows them. A grid of very large images has fewer samples. The
+    levels of sounds are not changed. Only the images of the grid are in memory.
 
     Args:
-        player: the model.
-        seeds: which samples.
-        folder: where to write.
-        format: of sounds.
-        progress: called after each sample of this process.
-        only: leave out the grid (files), or all but the grid, which has all samples on it then (grid).
-        resolution: about how many pixels the grid's shorter side has.
-        team: the processes that share the work; grids are the main one's.
+        player: player of the model.
+        seeds: seeds of the samples.
+        folder: output folder.
+        format: file format of the sounds.
+        progress: called after each sample of this rank.
+        only: write only the files or only the grid, which then contains all samples.
+        resolution: approximate shorter side of the grid in pixels.
+        team: ranks that generate the samples; rank 0 draws the grids.
 
     Returns:
-        What was written, in words.
+        A summary of the written files.
 
     Raises:
-        UserError: if a file cannot be written, or a grid is to have more samples than fit.
+        UserError: if a file cannot be written, or the samples do not fit on a grid.
     """
     team = team or Team()
     sound, columns, total = player.model.codec, player.variants, len(seeds) * player.variants
@@ -105,11 +105,11 @@ def write_samples(
     if only == "sheet" and total > room:
         raise UserError(f"{total} samples are requested on one grid; allowed for this model: up to {room}")
     if columns <= room:
-        room -= room % columns  # whole rows
+        room -= room % columns  # complete rows
     shown: list[NDArray[np.float32]] = []
     labels: list[Labels | None] = []
     files = range(0) if only == "sheet" else team.share(total)
-    # An image is the same whoever makes it: the main process makes some that others have made too.
+    # Images do not depend on the rank, so rank 0 generates some again for the grid.
     on_sheet = range(min(room, total) if only != "files" and team.main else 0)
     wanted = len(files) + len(set(on_sheet) - set(files[:room]))
     done = 0
@@ -125,7 +125,7 @@ def write_samples(
         done += 1
         if progress:
             progress(done, wanted)
-    count = f"{total} image{'s' * (total != 1)}{' and sounds' * (sound is not None and only != 'sheet')}"
+    count = f"{plural(total, 'image')}{(' and sound' + 's' * (total != 1)) * (sound is not None and only != 'sheet')}"
     if only == "files" or not team.main:
         return count
     wide = columns if 1 < columns <= room else None
@@ -142,7 +142,7 @@ def write_samples(
 
 
 def _write_one(player: Player, picture: NDArray[np.float32], seed: int, stem: Path, format: SoundFormat) -> None:
-    """An image of its own size, or a spectrogram as large as on a grid and its sound."""
+    """Write an image at its own size, or a sound and its spectrogram at the size of a grid."""
     path = stem.with_name(f"{stem.name}.png")
     if player.model.codec is None:
         tile(picture).save(path, format="PNG")
@@ -153,6 +153,6 @@ def _write_one(player: Player, picture: NDArray[np.float32], seed: int, stem: Pa
 
 
 def room_for(player: Player) -> int:
-    """How many of the model's images continue a grid."""
+    """Return the number of the model's images that fit on a grid."""
     channels, height, width = player.model.growth.shape
     return min(max(_SHEET_VALUES // (channels * height * width), 4), ON_A_SHEET)

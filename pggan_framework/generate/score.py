@@ -1,4 +1,4 @@
-"""Scores: notes in time, scales, and the model pitch that plays each note."""
+"""Scores: notes in time, scales, and the choice of a model's pitch for each note."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Note:
     """One note.
 
     Args:
-        onset: when the key goes down, seconds from the start.
-        duration: how long it is held, seconds.
+        onset: time of the key press in seconds from the start.
+        duration: time until the key is released in seconds.
         pitch: MIDI number; 60 is middle C, 69 is 440 Hz.
-        velocity: how hard the key is struck, 1 to 127.
+        velocity: velocity of the key press, 1 to 127.
         channel: MIDI channel, from 0.
         program: General MIDI instrument, from 0.
-        gain: of its channel when the key goes down; linear.
-        changes: later gains of the channel while it sounds, each with its time, seconds from the onset.
+        gain: linear gain of the note's channel at the onset.
+        changes: later gains of the channel while the note sounds, each with its time in seconds from the onset.
     """
 
     onset: float
@@ -41,9 +41,9 @@ class Fit:
     """How a model plays a pitch.
 
     Args:
-        pitch: the pitch it is requested, MIDI.
-        semitones: by how much that is played faster (above 0) or slower, to be in tune.
-        octaves: by how many octaves the note itself was moved.
+        pitch: MIDI number of the generated pitch.
+        semitones: pitch shift by resampling; above 0, the clip is played faster.
+        octaves: octaves by which the note was transposed.
     """
 
     pitch: int
@@ -52,10 +52,10 @@ class Fit:
 
 
 def fit(pitch: int, pitches: Sequence[int]) -> Fit:
-    """How a model of these `pitches` plays `pitch`.
+    """Find how a model with these `pitches` plays `pitch`.
 
-    A note below or above its range is moved by octaves into it; one that falls between its pitches, or, where the range
-    is smaller than an octave, next to it, is taken from the nearest pitch.
+    A note outside the range is transposed by octaves into it. A note between two pitches, or outside a range smaller
+    than an octave, uses the nearest pitch.
     """
     low, high = min(pitches), max(pitches)
 
@@ -70,10 +70,10 @@ def fit(pitch: int, pitches: Sequence[int]) -> Fit:
 
 
 def scale(pitches: Sequence[int], seconds: float, major: bool = False) -> list[Note]:
-    """All of `pitches`, or those of them in C major, upwards, each held for `seconds`, one after another.
+    """Return notes for all `pitches`, or for the pitches in C major, in ascending order, each `seconds` long.
 
     Raises:
-        UserError: if none is in C major.
+        UserError: if no pitch is in C major.
     """
     steps = [pitch for pitch in sorted(pitches) if not major or pitch % 12 in WHITE_KEYS]
     if not steps:

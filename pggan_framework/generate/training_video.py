@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.generate.player import Player
 from pggan_framework.generate.render import Progress
 from pggan_framework.generate.samples import drawn, room_for
@@ -23,44 +23,44 @@ _PAPER, _INK = (255, 255, 255), (48, 48, 48)
 
 
 def sheets_of(run: Path) -> list[tuple[float, Path]]:
-    """The sample grids that a run has written, each with its kimg, in their order.
+    """Find the sample grids of a run, each with its kimg, in order.
 
     Raises:
-        UserError: if it is not a run's folder, or there are fewer than two.
+        UserError: if `run` is not the folder of a run, or has fewer than two grids.
     """
     folder = run / (stored_config(run).get("ImageSaver") or {}).get("samples_path", "images")
     found = sheets_in(folder)
     if len(found) < 2:
         raise UserError(
-            f"{folder} holds {len(found)} sample grids (fakes_*.png), and a video needs two or more;"
+            f"{folder} holds {plural(len(found), 'sample grid')} (fakes_*.png), and a video needs two or more;"
             " allowed: a run with ImageSaver among its postprocessors, or --of snapshots"
         )
     return found
 
 
 def snapshots_of(run: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first.
+    """Find the checkpoints of a run, oldest first.
 
     Raises:
-        UserError: if it is not a run's folder, or there are fewer than two.
+        UserError: if `run` is not the folder of a run, or has fewer than two checkpoints.
     """
     folder = checkpoint_folder(run, stored_config(run).get("checkpoints_dir") or "")
     found = snapshots(folder)
     if len(found) < 2:
         raise UserError(
-            f"{folder} holds {len(found)} checkpoint{'s' * (len(found) != 1)}, and a video needs two or more; allowed:"
+            f"{folder} holds {plural(len(found), 'checkpoint')}, and a video needs two or more; allowed:"
             " a run that keeps them (--SaverPlugin.keep_old_checkpoints True), or --of grids"
         )
     return found
 
 
 def frames_of_sheets(sheets: Sequence[tuple[float, Path]], longest_side: int, caption: bool) -> Iterator[Image]:
-    """A frame of each grid, all of one size.
+    """Yield a frame for each grid, all of the same size.
 
     Args:
-        sheets: kimg and file of each.
-        longest_side: in pixels; larger ones are reduced.
-        caption: write the kimg below.
+        sheets: kimg and file of each grid.
+        longest_side: longest side of a frame in pixels; larger grids are reduced.
+        caption: whether to write the kimg below each frame.
     """
     frames = sheet_frames([path for _, path in sheets], longest_side)
     for (kimg, _), frame in zip(sheets, frames, strict=True):
@@ -76,16 +76,16 @@ def frames_of_snapshots(
     caption: bool,
     progress: Progress | None = None,
 ) -> Iterator[Image]:
-    """A grid of the same latents and labels by each checkpoint, of the full depth's size at every depth.
+    """Yield a grid for each checkpoint, with the same latents and labels and at the full size for every depth.
 
     Args:
-        checkpoints: of one run.
-        seeds: the latents.
-        labels: values of attributes for all samples; the others are drawn by the seeds.
-        weights: which generator.
-        resolution: about how many pixels the shorter side has.
-        caption: write kimg and the size of the images below.
-        progress: called after each.
+        checkpoints: checkpoints of one run.
+        seeds: seeds of the latents.
+        labels: values of attributes for all samples; the seeds determine the other attributes.
+        weights: EMA or raw generator.
+        resolution: approximate shorter side of a frame in pixels.
+        caption: whether to write kimg and image size below each frame.
+        progress: called after each checkpoint.
 
     Raises:
         UserError: if a checkpoint cannot be read, labels do not fit it, or seeds do not fit on a grid.
@@ -103,7 +103,7 @@ def frames_of_snapshots(
 
 
 def captioned(frame: Image, text: str) -> Image:
-    """A frame with words in a strip below it."""
+    """Add a strip with a caption below the frame."""
     from PIL import Image, ImageDraw, ImageFont
 
     em = min(max(frame.width // 32, 11), 24)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.generate.midi import read_midi
 from pggan_framework.generate.player import Player
 from pggan_framework.generate.render import Progress, Touch, perform
@@ -12,7 +12,7 @@ from pggan_framework.generate.score import scale
 from pggan_framework.postprocessors.soundfiles import SoundFormat, write_sound
 
 SCALES = ("scale", "major")
-"""What can be played without a MIDI file: every pitch of the model, or those in C major."""
+"""Scales that can be played without a MIDI file: every pitch of the model, or those in C major."""
 
 
 def write_tune(
@@ -29,21 +29,21 @@ def write_tune(
     """Write ``scale_seed0003.wav`` or ``tune_seed0003.wav``.
 
     Args:
-        player: the model.
+        player: player of the model.
         what: one of `SCALES`, or the path of a MIDI file.
-        seed: of the latent: which instrument.
-        folder: where to write.
-        seconds: of each note of a scale; half a second or a clip's length where it is not given.
-        by_channel: a latent for each MIDI channel.
-        touch: attack and release.
-        format: of the sound.
+        seed: seed of the latent, which selects the instrument.
+        folder: output folder.
+        seconds: duration of each note of a scale (default: half a second, at most the clip length).
+        by_channel: use a different latent for each MIDI channel.
+        touch: attack and release of the keys.
+        format: file format of the sound.
         progress: called after each clip.
 
     Returns:
-        What is to be said of it, last what was written.
+        Remarks for the user; the last one names the written file.
 
     Raises:
-        UserError: if the model has no pitches, `seconds` is given for a MIDI file, or that cannot be read.
+        UserError: if the model has no pitches, `seconds` is given for a MIDI file, or the file cannot be read.
     """
     pitches, rate, said = player.pitches("--play"), player.codec.sample_rate, []
     if what in SCALES:
@@ -53,11 +53,11 @@ def write_tune(
     else:
         score = read_midi(Path(what))
         notes = list(score.notes)
-        said = [f"{score.drums} notes of drums (channel 10) are left out"] if score.drums else []
+        said = [f"left out: {plural(score.drums, 'note')} of drums (channel 10)"] if score.drums else []
         if score.ignored:
             counts = ", ".join(f"{name} ({count})" for name, count in score.ignored.items())
             said.append(f"not played: {counts}")
     wave, remarks = perform(player, notes, "--play", seed, by_channel, touch, progress)
     name = f"{Path(what).stem}_seed{seed:04d}.{format}"
     write_sound(folder / name, wave, rate, format)
-    return [*said, *remarks, f"{name}: {len(notes)} notes, {wave.shape[1] / rate:.2f} s"]
+    return [*said, *remarks, f"{name}: {plural(len(notes), 'note')}, {wave.shape[1] / rate:.2f} s"]

@@ -1,4 +1,4 @@
-"""Latent interpolations between samples of a model: as a grid of the steps, an animation, a sound."""
+"""Write latent interpolations as a grid of the steps, an animation and a sound."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.generate.interpolate import Place, crossfade, steps_of, walk
 from pggan_framework.generate.player import Player, common_gain
 from pggan_framework.generate.render import Progress
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from pggan_framework.audio.base import Wave
 
 STEPS = 8
-"""From each stop to the next, where nothing says how many."""
+"""Default number of steps from each stop to the next."""
 FPS = 25.0
 LEG_SECONDS = 2.0
-"""Of an animation from each stop to the next, where nothing says how long it is."""
+"""Default seconds of an animation from each stop to the next."""
 MOST_STEPS = 10_000
 LONGEST = 3600.0
-"""Longest sound in seconds; it is mixed in memory."""
+"""Maximum length of a sound in seconds; it is mixed in memory."""
 OVERLAP = 0.1
-"""Fraction of a clip that is crossfaded into the next, if no length is given."""
+"""Fraction of a clip that is cross-faded with the next one, if no length is given."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,15 @@ class Way:
     """The settings of an interpolation.
 
     Args:
-        steps: from each stop to the next; by default what `seconds` and `fps` make of an animation, else `STEPS`.
-        seconds: length of the whole.
-        loop: return to the first stop, so that the end leads into the beginning.
+        steps: number of steps from each stop to the next; for an animation, the default follows from `seconds` and
+            `fps`; otherwise, the default is `STEPS`.
+        seconds: total length of the animation or sound.
+        loop: return to the first stop at the end.
         walks: number of paths, side by side; the seeds are divided among them in order.
-        own_labels: interpolate between the labels of the seeds, too; else a path has its first seed's label.
-        video: an animation, of which kind.
-        fps: its frames per second, where there is no sound, whose clips set the pace.
-        resolution: about how many pixels the shorter side of a grid or a frame has.
+        own_labels: also interpolate between the labels of the seeds; otherwise a path uses its first seed's label.
+        video: format of an animation, if any.
+        fps: frames per second of an animation without sound; with sound, the clips determine it.
+        resolution: approximate shorter side of a grid or frame in pixels.
     """
 
     steps: int | None = None
@@ -70,23 +71,23 @@ def write_walk(
 ) -> str:
     """Write ``interpolation.png``, its clips as ``interpolation.wav``, and ``interpolation.gif`` if requested.
 
-    It leads from seed to seed. Where the player goes through every value of a label, there is a walk for each seed
-    instead, which keeps its latent and leads from value to value.
+    The interpolation leads from seed to seed. If the player generates every value of a label, there is instead one
+    interpolation per seed, which keeps the latent and leads from value to value.
 
     Args:
-        player: the model.
-        seeds: the stops.
-        way: the settings.
-        folder: where to write.
-        format: of the sound.
+        player: player of the model.
+        seeds: seeds of the stops.
+        way: settings of the interpolation.
+        folder: output folder.
+        format: file format of the sound.
         progress: called after each step.
 
     Returns:
-        What was written, in words.
+        A summary of the written files.
 
     Raises:
-        UserError: if there are fewer than two stops, they cannot be shared out, the sound cannot be so short or long,
-            or something is requested that the model cannot do.
+        UserError: if there are fewer than two stops or they cannot be divided among the paths, the sound would be too
+        short or too long, or the model lacks a requested feature.
     """
     routes = _routes(player, seeds, way)
     sound = player.model.codec is not None
@@ -100,7 +101,7 @@ def write_walk(
     shown: list[NDArray[np.float32]] = []
 
     def pictures() -> Iterator[NDArray[np.float32]]:
-        """Of each step the images [W, C, h, w] of all walks."""
+        """Yield the images [W, C, h, w] of all paths for each step."""
         for places in zip(*(walk(route, steps, way.loop) for route in routes), strict=True):
             yield np.stack([player.at(place) for place in places])
 
@@ -133,7 +134,7 @@ def write_walk(
 
 
 def _routes(player: Player, seeds: Sequence[int], way: Way) -> list[list[Place]]:
-    """The stops of each walk."""
+    """Return the stops of each path."""
     if player.every is not None:
         values = player.every.values
         if len(values) < 2:
@@ -143,7 +144,7 @@ def _routes(player: Player, seeds: Sequence[int], way: Way) -> list[list[Place]]
         stops = [Place(player.latent(seed), player.condition(label)) for seed, label in player.asked(seeds)]
         return [stops[start : start + len(values)] for start in range(0, len(stops), len(values))]
     if len(seeds) % way.walks:
-        raise UserError(f"{len(seeds)} seeds are given for --walks {way.walks}; allowed: equal numbers per path")
+        raise UserError(f"{plural(len(seeds), 'seed')} given for --walks {way.walks}; allowed: equal numbers per path")
     each = len(seeds) // way.walks
     if each < 2:
         of = f" for each of {way.walks} paths" if way.walks > 1 else ""
@@ -157,14 +158,14 @@ def _routes(player: Player, seeds: Sequence[int], way: Way) -> list[list[Place]]
 
 
 def _check(player: Player, way: Way, walks: int) -> None:
-    """Whether this model can walk this way."""
+    """Check that the model supports the settings."""
     if way.own_labels and player.space is None:
         raise UserError("--own_labels is given, but the model was trained without labels")
     if player.model.codec is not None:
         if walks > 1:
             raise UserError(f"{walks} paths side by side are requested; allowed for a model of sound: one")
         if way.fps is not None:
-            raise UserError("--fps is for images; the pace of sounds follows from their clips: give --seconds")
+            raise UserError("--fps is for images; the length of sounds is set with --seconds")
         return
     if way.seconds is not None and way.video is None:
         raise UserError("--seconds needs a model of sound, or --video; this interpolates between images")
@@ -176,7 +177,7 @@ def _check(player: Player, way: Way, walks: int) -> None:
 
 
 def _steps(way: Way, stops: int, sound: bool) -> int:
-    """From each stop to the next."""
+    """Return the number of steps from each stop to the next."""
     if way.steps is not None:
         return way.steps
     if sound or way.video is None:
@@ -203,7 +204,7 @@ def _write_sounds(
     hop = _hop(player, count, way)
     waves: Iterator[Wave] = (player.wave(row[0], seed) for row in rows)
     wave = crossfade(waves, count, hop, way.loop)
-    # Only the two ends of the whole are ends; a loop has none.
+    # A fade is applied only at the beginning and the end; a loop has neither.
     wave = wave if way.loop else player.finished(wave)
     gain = np.float32(min(common_gain(float(np.abs(wave).max())), 1.0))
     name = f"interpolation.{format}"
@@ -214,7 +215,7 @@ def _write_sounds(
 def _write_video_of_sounds(
     player: Player, rows: Iterator[NDArray[np.float32]], count: int, way: Way, folder: Path, format: SoundFormat
 ) -> str:
-    """Each spectrogram while its clip begins; an MP4 has the sound, too."""
+    """Write a video that shows each spectrogram when its clip begins; an MP4 includes the sound."""
     assert way.video is not None
     codec = player.codec
     seconds = _hop(player, count, way) / codec.sample_rate
@@ -227,9 +228,9 @@ def _write_video_of_sounds(
 
 
 def _hop(player: Player, count: int, way: Way) -> int:
-    """Samples from the start of one clip to that of the next."""
+    """Return the number of samples from the start of one clip to the start of the next."""
     samples, rate = player.codec.samples, player.codec.sample_rate
-    tail = 0 if way.loop else samples  # what the last clip adds to its hop
+    tail = 0 if way.loop else samples  # the part of the last clip after its hop
     hops = count if way.loop else count - 1
     if way.seconds is None:
         hop = samples - round(OVERLAP * samples)
@@ -240,7 +241,7 @@ def _hop(player: Player, count: int, way: Way) -> int:
             )
         return hop
     hop = round((way.seconds * rate - tail) / hops)
-    least = -(-samples // count) if way.loop else 1  # a loop is at least as long as a clip
+    least = -(-samples // count) if way.loop else 1  # a loop must be at least as long as a clip
     if not least <= hop <= samples:
         shortest, longest = (hops * least + tail) / rate, (hops * samples + tail) / rate
         raise UserError(

@@ -1,4 +1,4 @@
-"""Inspection of data before training: contents, preprocessing, and the codec's upper limit of quality."""
+"""Inspection of data before training: contents, preprocessing, and the quality limit of the codec."""
 
 from pggan_framework.inspection.decoding import Decoding
 from pggan_framework.inspection.inspect import Inspection, inspect_data

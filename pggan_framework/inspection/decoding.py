@@ -14,21 +14,21 @@ from pggan_framework.audio.base import Codec, PhaseStart, Wave
 from pggan_framework.audio.measure import spectral_convergence
 
 COMPARED = 2
-"""Clips on which other settings are tried: each may take seconds."""
+"""Number of clips on which other settings are tried, since each may take seconds."""
 GOOD, POOR = -20.0, -10.0
-"""dB: below the first a decoded sound is hardly distinguishable from the original, above the second clearly worse."""
+"""dB: below the first, a decoded sound hardly differs from the original; above the second, it is clearly worse."""
 ALIKE = 0.05
-"""dB within which two settings count as equal."""
+"""Settings whose errors differ by at most this many dB count as equal."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Arguments of `Codec.decode`; the defaults are those of SoundSaver.
+    """Arguments of `Codec.decode`; the defaults equal the defaults of SoundSaver.
 
     Args:
         griffin_lim_iter: Griffin-Lim iterations.
         phase_start: initial phases of the iterations.
-        refine_iter: Griffin-Lim iterations from the phases that the image holds.
+        refine_iter: Griffin-Lim iterations that start from the phases in the image.
         seed: random seed of the initial phases.
     """
 
@@ -38,7 +38,7 @@ class Decoding:
     seed: int = 0
 
     def decode(self, codec: Codec, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[N, C, bins, frames] -> [N, T] or [N, channels, T]."""
+        """Decode [N, C, bins, frames] to [N, T] or [N, channels, T]."""
         waves: NDArray[np.float32] = codec.decode(
             pictures,
             self.seed,
@@ -54,9 +54,9 @@ class RoundTrip:
     """The reconstruction error of decoded sounds.
 
     Args:
-        waves: the decoded sounds.
-        decibels: spectral convergence of each, dB; lower is better.
-        seconds: computing time per clip.
+        waves: decoded sounds.
+        decibels: spectral convergence of each sound in dB; lower is better.
+        seconds: computing time per clip in seconds.
     """
 
     waves: NDArray[np.float32]
@@ -65,7 +65,7 @@ class RoundTrip:
 
     @property
     def mean(self) -> float:
-        """Mean over the clips, dB; -inf if all are exact."""
+        """Mean over the clips in dB; -inf if all sounds are exact."""
         found = [value for value in self.decibels if isfinite(value)]
         return sum(found) / len(found) if found else -float("inf")
 
@@ -80,9 +80,9 @@ def round_trip(codec: Codec, originals: Sequence[Wave], pictures: NDArray[np.flo
 
 
 def alternatives(codec: Codec, picture: NDArray[np.float32], usual: Decoding) -> Iterator[tuple[str, Decoding]]:
-    """Decoder settings worth comparing with the defaults, as flags; only those that affect this codec.
+    """Yield decoder settings, as flags, that affect this codec and are worth comparing with the defaults.
 
-    These are found by decoding `picture` [C, bins, frames] with and without them, with few iterations.
+    To find these settings, it decodes `picture` [C, bins, frames] with and without each setting, using few iterations.
     """
     plain = replace(usual, griffin_lim_iter=0, refine_iter=0)
     bare = plain.decode(codec, picture[None])
@@ -100,7 +100,7 @@ def alternatives(codec: Codec, picture: NDArray[np.float32], usual: Decoding) ->
 
 
 def quality(decibels: float) -> str:
-    """A round trip's spectral convergence in plain words."""
+    """Rate the spectral convergence of a round trip, in words."""
     if decibels <= GOOD:
         return "hardly distinguishable from the original"
     return "close to the original, but audibly different" if decibels <= POOR else "clearly worse than the original"

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE = 512
-"""Approximate size in pixels to which a grid's shorter side is enlarged; nothing is reduced."""
+"""Approximate size in pixels to which the shorter side of a grid is enlarged; nothing is reduced."""
 
 
 def draw(dataset: DepthDataset, pictures: Pixels) -> Image:
-    """Images [N, C, h, w] at full depth on a grid; spectrograms in colours, with their axes."""
+    """Draw images [N, C, h, w] at full depth on a grid; spectrograms are drawn in colours, with axes."""
     values = centred(dataset, pictures)
     count, channels, height, width = values.shape
     if dataset.codec is not None and dataset.codec.row_hz() is not None:
@@ -30,7 +30,7 @@ def draw(dataset: DepthDataset, pictures: Pixels) -> Image:
 
 
 def draw_depths(dataset: DepthDataset, index: int) -> Image:
-    """One image at every depth, smallest first, all drawn at full size: what the networks see as they grow."""
+    """Draw one image at every depth, smallest first, enlarged to full size: the input of the growing networks."""
     height, width = dataset.shape[1:]
     steps = []
     for depth in range(dataset.growth.max_depth + 1):
@@ -40,7 +40,7 @@ def draw_depths(dataset: DepthDataset, index: int) -> Image:
 
 
 def centred(dataset: DepthDataset, pictures: Pixels) -> NDArray[np.float32]:
-    """Images of the dataset's range as float32 in [-1, 1]."""
+    """Convert images from the dataset's range to float32 in [-1, 1]."""
     low, high = dataset.range_in
     values: NDArray[np.float32] = (pictures.astype(np.float32) - np.float32(low)) * np.float32(
         2 / (high - low)

@@ -1,4 +1,4 @@
-"""The contents of a folder, from the files' headers and a sample of their data."""
+"""Report on the contents of a folder, from the files' headers and a sample of their data."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pggan_framework.inspection.levels import FULL_SCALE
 from pggan_framework.inspection.report import Report, counted
 
 CLIPPED = 0.001
-"""Fraction of clipped samples from which there is a warning: 0.1 %."""
+"""Fraction of clipped samples above which there is a warning: 0.1 %."""
 READ_SECONDS = 30
-"""Length of each recording that is searched for samples at full scale."""
+"""Seconds of each recording that are searched for samples at full scale."""
 _BLOCK = 1 << 16
 
 
 def spread(total: int, at_most: int) -> list[int]:
-    """`at_most` of 0 to total - 1, evenly spaced, including the first and the last; all if there are no more."""
+    """Select at most `at_most` numbers from 0 to total - 1, evenly spaced, including the first and the last."""
     return [int(index) for index in np.unique(np.rint(np.linspace(0, total - 1, min(total, at_most))))]
 
 
@@ -108,7 +108,7 @@ def add_picture_files(report: Report, directory: Path) -> None:
 
 
 def duration(seconds: float) -> str:
-    """``12.3 s``, ``4.5 min`` or ``3.2 h``."""
+    """Format a duration: ``12.3 s``, ``4.5 min`` or ``3.2 h``."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
@@ -125,7 +125,7 @@ def _channels(number: int) -> str:
 
 
 def _full_scale(files: list[SoundFile]) -> float:
-    """Fraction of samples at full scale; a truncated or damaged file counts up to the damage."""
+    """Measure the fraction of samples at full scale; a truncated or damaged file counts up to the damage."""
     import soundfile
 
     cut, total = 0, 0

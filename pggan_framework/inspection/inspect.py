@@ -13,6 +13,7 @@ from pggan_framework.audio.base import Codec, Wave
 from pggan_framework.data.base import DepthDataset, Pixels
 from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.data.datasets.wave import WaveDataset
+from pggan_framework.errors import plural
 from pggan_framework.inspection.decoding import Decoding
 from pggan_framework.inspection.drawing import draw, draw_depths
 from pggan_framework.inspection.files import add_picture_files, add_recordings, spread
@@ -22,12 +23,13 @@ from pggan_framework.inspection.sound import add_clips, add_round_trip
 from pggan_framework.inspection.warnings import DataFacts, alike_fraction, data_warnings
 from pggan_framework.postprocessors.picture import save_png
 from pggan_framework.postprocessors.soundfiles import write_sound
+from pggan_framework.storage.names import write_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 CONTACTS = 24
-"""Images on the sample grid of image data."""
+"""Number of images on the sample grid of image data."""
 
 
 @dataclass
@@ -35,10 +37,10 @@ class Inspection:
     """The results of an inspection: a report, images and sounds.
 
     Args:
-        report: the findings.
-        pictures: file name -> image.
-        sounds: file name -> sound, [T] or [channels, T].
-        sample_rate: of the sounds, Hz.
+        report: report with the findings.
+        pictures: images by file name.
+        sounds: sounds by file name, [T] or [channels, T].
+        sample_rate: sample rate of the sounds in Hz.
     """
 
     report: Report
@@ -58,8 +60,8 @@ class Inspection:
             OSError: if a file cannot be written.
             UserError: if a sound cannot be written.
         """
-        (directory / "report.txt").write_text(self.report.text(), encoding="utf-8")
-        (directory / "report.json").write_text(self.report.json(), encoding="utf-8")
+        write_text(directory / "report.txt", self.report.text())
+        write_text(directory / "report.json", self.report.json())
         for name, image in self.pictures.items():
             save_png(image, directory / name)
         for name, wave in self.sounds.items():
@@ -79,16 +81,17 @@ def inspect_data(
     spaced over the data and read one by one, so that memory use is constant.
 
     Args:
-        dataset: the data to train on.
-        name: its name in the report.
+        dataset: training data.
+        name: name of the dataset in the report.
         decoding: decoder settings (default: SoundSaver's).
-        clips: number of clips that are decoded, drawn and written.
-        max_clips: number of clips that are measured.
+        clips: number of clips to decode, draw and write.
+        max_clips: number of clips to measure.
 
     Raises:
         UserError: if the dataset cannot read its files.
     """
-    report = Report(f"{name}: {len(dataset)} {'clips' if dataset.codec else 'images'} of {_size(dataset.shape)}")
+    count = plural(len(dataset), "clip" if dataset.codec else "image")
+    report = Report(f"{name}: {count} of {_size(dataset.shape)}")
     inspection = Inspection(report)
     report.figures.update({"name": name, "count": len(dataset), "shape": list(dataset.shape)})
     measured = spread(len(dataset), max_clips)
@@ -112,7 +115,7 @@ def inspect_data(
 
 
 def _add_warnings(report: Report, dataset: DepthDataset, measured: Sequence[int]) -> None:
-    """Warn of too few, mostly padded, mostly silent and nearly equal examples."""
+    """Warn of too few examples, and of mostly padded, mostly silent or nearly equal examples."""
     contents = report.figures.get("contents", {})
     alike = alike_fraction(dataset, measured)
     report.figures["alike"] = alike
@@ -136,7 +139,7 @@ def _inspect_sound(
     measured: Sequence[int],
     clips: int,
 ) -> None:
-    """Levels, the codec's images and reconstruction error; files for each of `clips` clips."""
+    """Report levels, the codec's images and its reconstruction error; add the files of `clips` clips."""
     report = inspection.report
     inspection.sample_rate = codec.sample_rate
     if isinstance(dataset, WaveDataset):
@@ -156,7 +159,7 @@ def _inspect_sound(
 
 
 def _inspect_pictures(inspection: Inspection, dataset: DepthDataset, measured: Sequence[int]) -> None:
-    """Mean and deviation of each channel, empty images; a sample grid."""
+    """Report mean and deviation of each channel, and empty images; add a sample grid."""
     report, depth = inspection.report, dataset.growth.max_depth
     _add_growth(report, dataset, {})
     moments = np.zeros((2, dataset.shape[0]))
@@ -183,7 +186,7 @@ def _inspect_pictures(inspection: Inspection, dataset: DepthDataset, measured: S
         "empty": empty,
     }
     if empty:
-        report.warnings.append(f"{empty} of {len(measured)} images have a single colour")
+        report.warnings.append(f"{empty} of {len(measured)} images {'has' if empty == 1 else 'have'} a single colour")
     shown: Pixels = dataset.images(spread(len(dataset), CONTACTS), depth)
     inspection.pictures["pictures.png"] = draw(dataset, shown)
     inspection.pictures["depths.png"] = draw_depths(dataset, len(dataset) // 2)
@@ -193,12 +196,12 @@ def _add_growth(report: Report, dataset: DepthDataset, axes: dict[str, str]) -> 
     growth = dataset.growth
     stages = [f"{h}x{w}" for _, h, w in (growth.shape_at(depth) for depth in range(growth.max_depth + 1))]
     rows = {"shape": f"{_size(dataset.shape)} (channels x rows x columns)", **axes}
-    report.add("the image", {**rows, "growth": f"{', '.join(stages)}: {len(stages)} depths"})
+    report.add("the image", {**rows, "growth": f"{', '.join(stages)}: {plural(len(stages), 'depth')}"})
     report.figures["stages"] = stages
 
 
 def _axes(codec: Codec) -> dict[str, str]:
-    """The units of a row and a column of the image."""
+    """Return the units of a row and a column of the image."""
     _, rows, columns = codec.shape
     seconds = codec.samples / codec.sample_rate
     hertz = codec.row_hz()

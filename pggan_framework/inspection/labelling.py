@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from pggan_framework.data.base import DepthDataset
+from pggan_framework.errors import plural
 from pggan_framework.inspection.report import Report
 from pggan_framework.labels.maps import MapSpace
 
 FEW = 12
-"""Largest number of values that are all listed in the text."""
+"""Largest number of values that the text lists completely."""
 RARE = 20
-"""There is a warning if a value is this many times rarer than the most frequent one."""
+"""Ratio of the most frequent to a rare value above which there is a warning."""
 
 
 def _add_maps(report: Report, space: MapSpace) -> None:
@@ -22,7 +23,7 @@ def _add_maps(report: Report, space: MapSpace) -> None:
     counts = np.bincount(maps.maps(np.arange(len(maps))[:, None]).ravel(), minlength=len(space.classes))
     shares = {entry.name: float(count / counts.sum()) for entry, count in zip(space.classes, counts, strict=True)}
     words = ", ".join(f"{name} {share:.2%}" for name, share in shares.items())
-    report.add("label maps", {"classes": f"{len(shares)}: {words} (of the pixels of {len(maps)} maps)"})
+    report.add("label maps", {"classes": f"{len(shares)}: {words} (of the pixels of {plural(len(maps), 'map')})"})
     report.figures["label_maps"] = shares
 
 
@@ -48,14 +49,14 @@ def add_labels(report: Report, dataset: DepthDataset) -> None:
         rarest, most = min(counts, key=lambda v: counts[v]), max(counts, key=lambda v: counts[v])
         few = ": " + ", ".join(f"{value} {count}" for value, count in counts.items()) if len(counts) <= FEW else ""
         rows[attribute.name] = (
-            f"{len(counts)} values{few}; the rarest is {rarest} ({counts[rarest]}), the most frequent {most}"
+            f"{plural(len(counts), 'value')}{few}; the rarest is {rarest} ({counts[rarest]}), the most frequent {most}"
             f" ({counts[most]})"
         )
         figures[attribute.name] = {"counts": counts, "rarest": rarest, "most_frequent": most}
         if counts[most] > RARE * max(counts[rarest], 1):
             report.warnings.append(
-                f"the label {attribute.name} is {most} {counts[most]} times but {rarest} only {counts[rarest]} times:"
-                " rare values will be learned poorly"
+                f"the label {attribute.name} is {most} {counts[most]} times but {rarest} only"
+                f" {plural(counts[rarest], 'time')}: rare values will be learned poorly"
             )
     report.add("labels", rows)
     report.figures["labels"] = figures

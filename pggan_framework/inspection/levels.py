@@ -11,7 +11,7 @@ import numpy as np
 from pggan_framework.audio.base import Wave
 
 FULL_SCALE = 32767 / 32768
-"""Samples from here on were most likely clipped in recording: the highest value of 16 bits."""
+"""Absolute sample value above which a sample was most likely clipped in recording: the highest value of 16 bits."""
 SILENT_DB = -80.0
 """A clip whose peak is below this level, dB of full scale, is silent."""
 QUANTILES = (5, 50, 95)
@@ -27,9 +27,9 @@ class Level:
     """The level of one clip over all its channels.
 
     Args:
-        rms_db: root mean square in dB of full scale; a sine of full scale has -3.01; -inf is digital silence.
+        rms_db: root mean square in dB of full scale; -3.01 for a full-scale sine, -inf for digital silence.
         peak_db: largest sample in dB of full scale.
-        full_scale: fraction of its samples at or beyond full scale, 0 to 1.
+        full_scale: fraction of the clip's samples at or beyond full scale, 0 to 1.
     """
 
     rms_db: float
@@ -38,12 +38,12 @@ class Level:
 
     @property
     def silent(self) -> bool:
-        """Whether it is inaudible."""
+        """True if the clip is inaudible."""
         return self.peak_db < SILENT_DB
 
 
 def measure(wave: Wave) -> Level:
-    """The level of a clip [T] or [channels, T]."""
+    """Measure the level of a clip [T] or [channels, T]."""
     size = np.abs(wave)
     return Level(
         rms_db=decibel(float(np.sqrt(np.mean(np.square(size, dtype=np.float64))))),
@@ -53,12 +53,12 @@ def measure(wave: Wave) -> Level:
 
 
 def decibel(amplitude: float) -> float:
-    """20 log10 of an amplitude; -inf for 0."""
+    """Return 20 log10 of an amplitude; -inf for 0."""
     return 20 * log10(amplitude) if amplitude > 0 else -inf
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float]:
-    """`QUANTILES` of finite numbers: ``{"5": ..., "50": ..., "95": ...}``; empty for none."""
+    """Return `QUANTILES` of the finite values: ``{"5": ..., "50": ..., "95": ...}``; empty if there are none."""
     if not values:
         return {}
     found = np.percentile(np.asarray(values, np.float64), QUANTILES)
@@ -66,7 +66,7 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def level_counts(levels_db: Iterable[float]) -> dict[str, int]:
-    """The number of levels in each bin of 6 dB from the lowest one in use to the highest; all below -60 dB in one."""
+    """Count levels in bins of 6 dB, from the lowest to the highest used bin; one bin for all levels below -60 dB."""
     bins = [max(int(np.floor(level / STEP)) * STEP, LOWEST - STEP) for level in levels_db]
     counts = {}
     for low in range(min(bins, default=0), max(bins, default=-STEP) + 1, STEP):

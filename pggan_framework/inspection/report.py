@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any
 
 WIDTH = 110
-"""Largest line width in columns, unless a word is longer."""
+"""Largest line width in columns; longer words are not split."""
 LABEL = 18
 """Width of the label column."""
 BAR = 40
@@ -22,11 +22,11 @@ class Report:
     """The results of an inspection.
 
     Args:
-        title: the first line.
-        sections: heading -> rows of (label, text); a row without label continues the previous one.
+        title: first line of the report.
+        sections: rows of (label, text) by heading; a row without label continues the previous row.
         warnings: problems to fix or consider before training, one sentence each.
         verdict: a summary of the data and their quality, one sentence per entry.
-        figures: the values behind the text, as plain values.
+        figures: values behind the text, as plain values.
     """
 
     title: str
@@ -42,7 +42,7 @@ class Report:
             self.sections.setdefault(heading, []).extend(pairs)
 
     def text(self) -> str:
-        """The whole report, with a newline at its end."""
+        """Return the complete report, ending with a newline."""
         blocks = [self.title]
         for heading, rows in self.sections.items():
             blocks.append("\n".join([heading, *(_row(label, text) for label, text in rows)]))
@@ -51,13 +51,13 @@ class Report:
         return "\n\n".join([*blocks, "\n".join(closing)]).rstrip() + "\n"
 
     def json(self) -> str:
-        """The values and the warnings as JSON; non-finite numbers are null."""
+        """Return the values and the warnings as JSON; non-finite numbers are null."""
         content = {**self.figures, "warnings": self.warnings, "verdict": self.verdict}
         return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
 
 
 def histogram(counts: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Bars of ``#`` proportional to the counts; a count above 0 has at least one."""
+    """Return bars of ``#`` proportional to the counts; a count above 0 has at least one ``#``."""
     most = max(counts.values(), default=0)
     if not most:
         return []
@@ -66,7 +66,7 @@ def histogram(counts: Mapping[str, int]) -> list[tuple[str, str]]:
 
 
 def counted(counts: Mapping[Any, int], unit: str = "", most: int = 6) -> str:
-    """``12 at 44100 Hz; 3 at 8000 Hz``, the most frequent first; ``unit`` follows the value."""
+    """Format counts, the most frequent first: ``12 at 44100 Hz; 3 at 8000 Hz``; `unit` follows the value."""
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])
     rest = sum(count for _, count in ordered[most:])
     named = [f"{count} {value}{unit}" for value, count in ordered[:most]]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Codec, Wave
 from pggan_framework.data.datasets.wave import WaveDataset
+from pggan_framework.errors import plural
 from pggan_framework.inspection.decoding import (
     ALIKE,
     COMPARED,
@@ -26,7 +27,7 @@ from pggan_framework.inspection.report import Report, histogram
 from pggan_framework.inspection.warnings import padding_and_silence
 
 MOST = 20
-"""Outliers measured in addition to the representative clips."""
+"""Number of outliers measured in addition to the representative clips."""
 
 
 def add_clips(
@@ -45,7 +46,7 @@ def add_clips(
         levels[index] = measure(wave)
         clipped.append(dataset.codec.clipped_share(wave))
     _add_levels(report, levels, len(dataset))
-    # All outliers known to exceed the range are counted, measured or not.
+    # Count all outliers known to exceed the range, whether measured or not.
     beyond = dataset.beyond_range
     shares = dict(zip(measured, clipped, strict=True))
     shares |= {
@@ -66,9 +67,9 @@ def add_clips(
 
 
 def by_level(levels: dict[int, Level], count: int) -> list[int]:
-    """`count` representative clips: the median ones of as many groups from quiet to loud.
+    """Choose `count` representative clips: the median clips of `count` groups, from quiet to loud.
 
-    Silent ones are chosen only if there are no others.
+    Silent clips are chosen only if there are no others.
     """
     audible = [index for index, level in levels.items() if not level.silent]
     ordered = sorted(audible or levels, key=lambda index: levels[index].rms_db)
@@ -79,14 +80,14 @@ def by_level(levels: dict[int, Level], count: int) -> list[int]:
 def add_round_trip(
     report: Report, codec: Codec, originals: Sequence[Wave], pictures: NDArray[np.float32], decoding: Decoding
 ) -> NDArray[np.float32]:
-    """Report the reconstruction error of sounds with SoundSaver's settings and with others.
+    """Report the reconstruction error of sounds with SoundSaver's settings and with other settings.
 
     Args:
-        report: gets a section.
-        codec: the codec.
-        originals: the sounds; empty if they are unknown.
-        pictures: the encoded sounds [N, C, bins, frames], as the networks get them.
-        decoding: SoundSaver's settings.
+        report: report that gets a section.
+        codec: codec of the sounds.
+        originals: original sounds; empty if they are unknown.
+        pictures: encoded sounds [N, C, bins, frames], as passed to the networks.
+        decoding: settings of SoundSaver.
 
     Returns:
         The sounds decoded with SoundSaver's settings, [N, ...].
@@ -135,7 +136,7 @@ def _add_levels(report: Report, levels: dict[int, Level], total: int) -> None:
     rows = [("RMS", _spread(quantiles(rms))), ("peak", _spread(quantiles(peak)))] if audible else []
     rows += histogram(level_counts(rms))
     rows += [
-        ("silent", f"{len(silent)} clips (peak below {SILENT_DB:g} dB)"),
+        ("silent", f"{plural(len(silent), 'clip')} (peak below {SILENT_DB:g} dB)"),
         ("at full scale", f"{share:.4%} of the samples"),
     ]
     report.add(f"levels of {which}, dB of full scale", rows)
@@ -148,10 +149,9 @@ def _add_levels(report: Report, levels: dict[int, Level], total: int) -> None:
         "full_scale_share": share,
     }
     if silent:
-        first = ", ".join(str(index + 1) for index in silent[:5])
-        report.warnings.append(
-            f"{len(silent)} of {len(levels)} clips are silent: number {first}{' ...' if len(silent) > 5 else ''}"
-        )
+        first = ", ".join(str(index + 1) for index in silent[:5]) + " ..." * (len(silent) > 5)
+        verb = "is" if len(silent) == 1 else "are"
+        report.warnings.append(f"{len(silent)} of {len(levels)} clips {verb} silent: number {first}")
     if share > CLIPPED:
         report.warnings.append(
             f"{share:.2%} of the clips' samples are at full scale: the sound is clipped, which is audible as"
@@ -163,9 +163,10 @@ def _add_clipped(report: Report, fraction: float, beyond: Mapping[int, float]) -
     rows = {"clipped values": f"{fraction:.4%} are outside the fitted range"}
     if beyond:
         first, above = next(iter(beyond.items()))
-        rows["outliers"] = f"{len(beyond)} clips are far louder than all others, number {first + 1} by {above:.1f} dB"
+        count = plural(len(beyond), "clip")
+        rows["outliers"] = f"{count} far louder than all others, number {first + 1} by {above:.1f} dB"
         report.warnings.append(
-            f"{len(beyond)} clips are so much louder than all others that the codec clips them (the loudest is number"
+            f"{count} so much louder than all others that the codec clips them (the loudest is number"
             f" {first + 1}, {above:.1f} dB above its range; the outliers are named above): remove them, or bring files"
             " to one level with --SoundImageDataset.normalize peak"
         )

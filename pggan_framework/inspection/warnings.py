@@ -1,4 +1,4 @@
-"""Warnings about data that are hard to train on, each with a number and a remedy."""
+"""Warnings about data that are difficult to train on, each with a value and a remedy."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pggan_framework.audio.base import Wave
 from pggan_framework.data.base import DepthDataset
 
 FEW = 50
-"""Clips or images below which a network memorizes rather than learns."""
+"""Number of clips or images below which a network memorizes the data rather than learning from them."""
 MOSTLY = 0.5
 """Fraction of padding, or of silence, above which there is a warning."""
 ALIKE = 0.5
 """Fraction of near duplicates above which there is a warning."""
 PADDING = 1e-4
-"""Absolute sample values below this at the end of a clip are padding, -80 dB of full scale."""
+"""Absolute sample value, -80 dB of full scale, below which samples at the end of a clip are padding."""
 QUIET_DB = 60.0
-"""A stretch this far below the loudest stretch of its clip is silent."""
+"""A segment this far below the loudest segment of its clip is silent."""
 STRETCH_SECONDS = 0.02
 NEAR = 0.02
 """Two examples are near duplicates if their distance is below this fraction of the median distance."""
 SIDE = 32
-"""Examples are compared at up to this many pixels per side."""
+"""Largest side in pixels at which examples are compared."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class DataFacts:
     """Statistics that `data_warnings` checks.
 
     Args:
-        count: clips or images.
-        sound: whether they are clips.
+        count: number of clips or images.
+        sound: True for clips.
         padding: mean fraction of a clip that is silence at its end.
         silence: mean fraction of a clip, without that padding, that is silent.
-        alike: fraction of the examples that nearly equal another one.
-        frames: frames of a clip's spectrogram, for the advice; None if unknown.
+        alike: fraction of the examples that nearly equal another example.
+        frames: number of frames of a clip's spectrogram, for the advice; None if unknown.
         dataset: name of the dataset, for the advice.
     """
 
@@ -51,7 +51,7 @@ class DataFacts:
 
 
 def data_warnings(facts: DataFacts) -> list[str]:
-    """One line per problem: what it is, the number, and the remedy as a command; [] if there are none."""
+    """Return a line per problem: the problem, its value, and the remedy as a command; [] if there are none."""
     found = []
     what = "clips" if facts.sound else "images"
     if facts.count < FEW:
@@ -80,15 +80,15 @@ def data_warnings(facts: DataFacts) -> list[str]:
 
 
 def fitting_frames(frames: int, padding: float) -> int:
-    """The least power of two that fits the mean sound of clips of `frames`, less than `frames` and at least 16."""
+    """Return the smallest power of two, from 16 to below `frames`, into which the mean sound of these clips fits."""
     used = max(int(frames * (1 - padding)), 1)
     return max(min(1 << (used - 1).bit_length(), frames // 2), 16)
 
 
 def padding_and_silence(wave: Wave, sample_rate: int) -> tuple[float, float]:
-    """Fraction of a clip [T] or [channels, T] that is padding at its end, and fraction of the rest that is silent.
+    """Return the fraction of a clip [T] or [channels, T] that is padding at its end, and the silent part of the rest.
 
-    A clip that is silent throughout has a padding of 0 and a silence of 1.
+    A completely silent clip has a padding of 0 and a silence of 1.
     """
     size = np.abs(np.atleast_2d(wave)).max(axis=0)
     loud = np.flatnonzero(size >= PADDING)
@@ -101,7 +101,7 @@ def padding_and_silence(wave: Wave, sample_rate: int) -> tuple[float, float]:
 
 
 def alike_fraction(dataset: DepthDataset, chosen: Sequence[int]) -> float:
-    """Fraction of the `chosen` examples that nearly equal another of them, compared at up to 32 pixels per side."""
+    """Return the fraction of `chosen` examples nearly equal to another one, compared at up to 32 pixels per side."""
     if len(chosen) < 2:
         return 0.0
     growth = dataset.growth

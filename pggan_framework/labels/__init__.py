@@ -1,4 +1,4 @@
-"""Labels of images and sounds: attributes, and label maps."""
+"""Labels of images and sounds: attributes and label maps."""
 
 from pggan_framework.labels.attributes import Attribute, Labels, LabelSpace
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pggan_framework.errors import UserError, nearest
 
 Labels = NDArray[np.int64] | NDArray[np.float64]
-"""[N, A]: for each of A attributes the index of its value, or the number itself if it is continuous.
+"""Labels [N, A]: for each of A attributes, the index of its value, or the number itself if it is continuous.
 
 int64 if no attribute is continuous, float64 otherwise.
 """
@@ -22,12 +22,12 @@ int64 if no attribute is continuous, float64 otherwise.
 
 @dataclass(frozen=True)
 class Attribute:
-    """One property of every image: its name, and the values it can have.
+    """One property of every image: its name and allowed values.
 
     Args:
-        name: its name.
-        values: the allowed values, as text; empty if it is continuous.
-        span: the lowest and highest allowed number, if it is continuous.
+        name: name of the attribute.
+        values: allowed values as text; empty if the attribute is continuous.
+        span: lowest and highest allowed number, if the attribute is continuous.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Attribute:
 
     @property
     def size(self) -> int:
-        """Width of the network input: one entry per value; 1 if it is continuous."""
+        """Width of the network input: one entry per value; 1 if the attribute is continuous."""
         return len(self.values) if self.span is None else 1
 
     def code(self, value: object) -> float:
-        """The entry of a label for a value: its index, or the number itself.
+        """Encode a value as a label entry: its index, or the number itself.
 
         Raises:
             UserError: if the value does not exist, or a number is outside the range.
@@ -54,15 +54,15 @@ class Attribute:
         return found
 
     def value(self, code: float) -> str | float:
-        """The value that a label's number means: text, or a number if it is continuous."""
+        """Decode a label entry: the text of the value, or a number if the attribute is continuous."""
         return self.values[int(code)] if self.span is None else float(code)
 
     def text(self, code: float) -> str:
-        """The same as text; a number has six digits."""
+        """Decode a label entry as text; numbers have six digits."""
         return self.values[int(code)] if self.span is None else f"{code:.6g}"
 
     def index(self, value: object) -> int:
-        """The index of a value; ``60``, ``"60"`` and ``60.0`` are the same.
+        """The index of a value; ``60``, ``"60"`` and ``60.0`` are equivalent.
 
         Raises:
             UserError: if the value does not exist.
@@ -78,20 +78,20 @@ class Attribute:
 class LabelSpace:
     """The attributes of a dataset's labels, in order.
 
-    Networks receive a label as numbers [width]: for each categorical attribute a one-hot block; for a continuous one a
-    single number, -1 at the low end of its range and 1 at the high end.
+    Networks receive a label as numbers [width]: a one-hot block for each categorical attribute, and a single number for
+    each continuous attribute, from -1 at the low end of its range to 1 at the high end.
     """
 
     attributes: tuple[Attribute, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Width of the network input for each attribute: its number of values; 1 if it is continuous."""
+        """Width of the network input for each attribute: its number of values, or 1 if it is continuous."""
         return tuple(attribute.size for attribute in self.attributes)
 
     @property
     def continuous(self) -> bool:
-        """Whether any attribute is continuous; labels are float64 then."""
+        """True if any attribute is continuous; labels are then float64."""
         return any(attribute.span is not None for attribute in self.attributes)
 
     @property
@@ -100,7 +100,7 @@ class LabelSpace:
         return sum(self.sizes)
 
     def one_hot(self, labels: Labels) -> NDArray[np.float32]:
-        """Labels [N, A] -> [N, width]: a one-hot block for each attribute, a number in [-1, 1] for a continuous one.
+        """Convert labels [N, A] to [N, width]: one-hot blocks, and numbers in [-1, 1] for continuous attributes.
 
         Raises:
             ValueError: if an index is not valid for an attribute, or a number is outside its range.
@@ -120,7 +120,7 @@ class LabelSpace:
         return self.one_hot(labels)
 
     def uniform(self, chances: NDArray[np.float64]) -> Labels:
-        """Labels [N, A], uniform over the values or the range, from uniform `chances` [N, A] in [0, 1)."""
+        """Convert uniform `chances` [N, A] in [0, 1) to labels [N, A] that are uniform over the values or the range."""
         columns = []
         for attribute, chance in zip(self.attributes, np.asarray(chances, np.float64).T, strict=True):
             low, high = attribute.span or (0.0, 0.0)
@@ -152,7 +152,7 @@ class LabelSpace:
         return self.typed(np.array([attribute.code(values[attribute.name]) for attribute in self.attributes]))
 
     def values(self, label: Sequence[float] | Labels) -> dict[str, str | float]:
-        """A label [A] as the value of every attribute; the inverse of `find`."""
+        """The value of every attribute in a label [A]; the inverse of `find`."""
         pairs = zip(self.attributes, label, strict=True)
         return {attribute.name: attribute.value(code) for attribute, code in pairs}
 
@@ -162,12 +162,12 @@ class LabelSpace:
         return ", ".join(f"{attribute.name} {attribute.text(code)}" for attribute, code in pairs)
 
     def typed(self, labels: NDArray[Any]) -> Labels:
-        """Labels [..., A] in this space's dtype: float64 if an attribute is continuous."""
+        """Convert labels [..., A] to the dtype of this space: float64 if an attribute is continuous."""
         typed: Labels = labels.astype(np.float64) if self.continuous else labels.astype(np.int64)
         return typed
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """Plain values; `from_state` restores them."""
+        """The state as plain values; `from_state` restores it."""
         return [
             {"name": attribute.name, "values": list(attribute.values)}
             if attribute.span is None
@@ -177,26 +177,26 @@ class LabelSpace:
 
     @classmethod
     def from_state(cls, state: Sequence[Mapping[str, Any]]) -> LabelSpace:
-        """The space that `state_dict` described."""
+        """Restore the space from its `state_dict`."""
         return cls(tuple(_attribute(entry) for entry in state))
 
 
 def collect(
     rows: Mapping[str, Sequence[object]], continuous: Sequence[str] = (), exact: Sequence[str] = ()
 ) -> tuple[LabelSpace, Labels]:
-    """The space and the labels [N, A] of raw values: for each attribute the value of every image.
+    """Return the label space and the labels [N, A] of raw values, one for every attribute and image.
 
-    Values that are all numbers are sorted as numbers, others alphabetically. A continuous attribute's range is
-    that of its numbers.
+    Values are sorted as numbers if all are numbers, otherwise alphabetically. The range of a continuous attribute is
+    the range of its numbers.
 
     Args:
-        rows: by attribute name, the values in the order of the images.
-        continuous: the names of the continuous attributes.
-        exact: attributes whose values are names, so that ``808`` and ``0808`` differ; elsewhere they are one number.
+        rows: attribute name -> the values in the order of the images.
+        continuous: names of the continuous attributes.
+        exact: attributes whose values are names: ``808`` and ``0808`` differ there, and are equal in other attributes.
 
     Raises:
-        UserError: if there is no attribute, one has a single value only and so carries no information, or a value of a
-            continuous one is not a number.
+        UserError: if there is no attribute, if an attribute has only one value and therefore carries no information, or
+            if a value of a continuous attribute is not a number.
     """
     if not rows:
         raise UserError("no label is named; allowed: one or more")
@@ -220,14 +220,14 @@ def collect(
             attributes.append(Attribute(name, tuple(distinct)))
             column = [places[text] for text in texts]
         if len(distinct) < 2:
-            raise UserError(f"the label {name} is '{''.join(distinct)}' everywhere; allowed: two values or more")
+            raise UserError(f"the label {name} is '{''.join(distinct)}' in all data; allowed: two values or more")
         columns.append(column)
     space = LabelSpace(tuple(attributes))
     return space, np.array(columns, dtype=np.float64 if space.continuous else np.int64).T.copy()
 
 
 def number(value: object) -> float | None:
-    """A value as a finite number; None if it is not one."""
+    """A value as a finite number; None if it is not a finite number."""
     try:
         found = float(str(value).strip())
     except ValueError:
@@ -249,14 +249,14 @@ def _block(attribute: Attribute, column: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _attribute(entry: Mapping[str, Any]) -> Attribute:
-    """An attribute from its state; states of older versions have no continuous ones."""
+    """Restore an attribute from its state; states of older versions have no continuous attributes."""
     if (span := entry.get("span")) is not None:
         return Attribute(str(entry["name"]), span=(float(span[0]), float(span[1])))
     return Attribute(str(entry["name"]), tuple(map(str, entry["values"])))
 
 
 def _plain(value: object) -> str:
-    """A value as text; integers are normalised: ``060`` and ``60.0`` are ``60``."""
+    """A value as text, with normalized integers: ``060`` and ``60.0`` become ``60``."""
     text = str(value).strip()
     return str(int(float(text))) if re.fullmatch(r"-?\d{1,15}(\.0*)?", text) else text
 

@@ -1,4 +1,4 @@
-"""Label maps: images are conditioned on a map with a class for every pixel."""
+"""Label maps, which condition images on a class for every pixel."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Attribute, Labels, LabelSpace
 
 Map = NDArray[np.uint8]
-"""[H, W]: the class index of every pixel."""
+"""A label map [H, W]: the class index of every pixel."""
 MapResize = Literal["nearest", "shares"]
-"""The content of a smaller map: the class of each box's first pixel, or the fraction of the box in each class."""
+"""The method that reduces a map: the class of each box's first pixel, or the fraction of the box in each class."""
 Colour = tuple[int, int, int]
 
 MAP = "map"
-"""The attribute whose values are the indices of the maps."""
+"""Name of the attribute whose values are the indices of the maps."""
 MOST_CLASSES = 256
 STORED = 64
-"""Number of maps a checkpoint holds."""
+"""Largest number of maps that a checkpoint stores."""
 MOST_STORED = 1 << 28
-"""Total number of pixels above which a file counts as damaged."""
+"""Total number of pixels in all maps above which a file counts as damaged."""
 PAPER = (255, 255, 255)
 
 
@@ -43,15 +43,16 @@ class MapClass:
 
 @dataclass(frozen=True)
 class MapSpace(LabelSpace):
-    """The label maps of a dataset's images. A label [1] is the index of a map.
+    """The label maps of a dataset's images; a label [1] is the index of a map.
 
-    Networks receive a map as [K, h, w]: for each of K classes an image with 1 where that class is and 0 elsewhere.
+    Networks receive a map as [K, h, w]: for each of K classes, an image that is 1 at the pixels of this class and 0
+    elsewhere.
 
     Args:
-        classes: K, by index.
+        classes: K classes in the order of their indices.
         size: [H, W] of every map.
-        read: index -> map [H, W].
-        resize: the content of a smaller map. Either way, downscaling in steps equals downscaling at once.
+        read: function that returns a map [H, W], given its index.
+        resize: method that reduces maps; with both methods, reducing in steps equals reducing at once.
     """
 
     classes: tuple[MapClass, ...] = ()
@@ -73,25 +74,25 @@ class MapSpace(LabelSpace):
         return cls(attributes=(numbers,), classes=tuple(classes), size=size, read=read, resize=resize)
 
     def __deepcopy__(self, memo: object) -> MapSpace:
-        """Itself: networks are copied, maps are not."""
+        """Return the space itself: networks are copied, maps are not."""
         return self
 
     def __len__(self) -> int:
         return len(self.attributes[0].values)
 
     def condition_shape(self, count: int, size: tuple[int, int]) -> tuple[int, ...]:
-        """[N, K, h, w]."""
+        """The shape of the network input for `count` labels of images [h, w]: [N, K, h, w]."""
         return count, len(self.classes), *size
 
     def condition(self, labels: Labels, size: tuple[int, int]) -> NDArray[np.float32]:
         """The maps of labels [N, 1] as [N, K, h, w].
 
         Args:
-            labels: [N, 1].
-            size: [h, w]; divides that of the maps.
+            labels: labels, [N, 1].
+            size: [h, w] of the result; divides the size of the maps.
 
         Raises:
-            ValueError: if a map does not exist, or the size does not divide that of the maps.
+            ValueError: if a map does not exist, or the size does not divide the size of the maps.
         """
         numbers = np.asarray(labels)
         if numbers.ndim != 2 or numbers.shape[1] != 1 or np.any((numbers < 0) | (numbers >= len(self))):
@@ -105,12 +106,12 @@ class MapSpace(LabelSpace):
         return np.stack([self.read(int(number)) for number in np.asarray(labels)[:, 0]])
 
     def paint(self, labels: Labels) -> NDArray[np.uint8]:
-        """The maps of labels [N, 1] in their classes' colours, [N, 3, H, W]."""
+        """The maps of labels [N, 1] in the colours of their classes, [N, 3, H, W]."""
         palette = np.array([entry.colour for entry in self.classes], dtype=np.uint8)
         return np.moveaxis(palette[self.maps(labels)], -1, 1)
 
     def with_maps(self, maps: Map) -> MapSpace:
-        """The same classes with other maps [M, H, W], which are held in memory."""
+        """The space with the same classes and other maps [M, H, W], which stay in memory."""
         size = (int(maps.shape[1]), int(maps.shape[2]))
         return MapSpace.of(self.classes, maps.__getitem__, len(maps), size, self.resize)
 
@@ -121,7 +122,7 @@ class MapSpace(LabelSpace):
         return self.with_maps(self.maps(chosen[:, None]))
 
     def state_dict(self) -> Any:
-        """Plain values including all maps, packed; `space_from_state` restores them."""
+        """The state as plain values including all maps, compressed; `space_from_state` restores it."""
         packed = zlib.compress(self.maps(np.arange(len(self))[:, None]).tobytes(), 6)
         return {
             "classes": [{"name": entry.name, "colour": list(entry.colour)} for entry in self.classes],
@@ -132,14 +133,14 @@ class MapSpace(LabelSpace):
 
 
 def space_from_state(state: Any) -> LabelSpace:
-    """The space that `LabelSpace.state_dict` or `MapSpace.state_dict` described."""
+    """Restore the space from the state of `LabelSpace.state_dict` or `MapSpace.state_dict`."""
     if not isinstance(state, Mapping) or "maps" not in state:
         return LabelSpace.from_state(state)  # type: ignore[arg-type]  # a list, then
     classes = [MapClass(str(entry["name"]), _colour(entry["colour"])) for entry in state["classes"]]
     count = prod(state["shape"])
     if not 0 < count <= MOST_STORED:
         raise UserError(f"maps of shape {tuple(state['shape'])} are not stored label maps")
-    # Unpack no more than the maps need: a stranger's megabyte can expand to a gigabyte.
+    # Decompress no more than the maps need, since an untrusted megabyte can expand to a gigabyte.
     try:
         packed = zlib.decompressobj().decompress(b64decode(state["maps"]), count + 1)
     except zlib.error as error:
@@ -150,20 +151,20 @@ def space_from_state(state: Any) -> LabelSpace:
 
 
 def one_hot_maps(maps: Map, classes: int, size: tuple[int, int], resize: MapResize = "nearest") -> NDArray[np.float32]:
-    """Maps [N, H, W] -> [N, K, h, w], 1 where a class is, or its fraction of the box.
+    """Convert maps [N, H, W] to [N, K, h, w]: the fraction of each box that a class covers, 0 or 1 at full size.
 
     Args:
         maps: class indices below K.
-        classes: K.
-        size: [h, w]; divides [H, W].
-        resize: see `MapResize`.
+        classes: number of classes, K.
+        size: [h, w] of the result; divides [H, W].
+        resize: method that reduces maps; see `MapResize`.
     """
     down, across = maps.shape[1] // size[0], maps.shape[2] // size[1]
     if resize == "nearest" or (down, across) == (1, 1):
         small = maps[:, None, ::down, ::across]
         found: NDArray[np.float32] = (small == np.arange(classes)[:, None, None]).astype(np.float32)
         return found
-    # Count each pixel's box by class, without an intermediate [N, K, H, W].
+    # Count the classes in each pixel's box, without an intermediate [N, K, H, W].
     boxes = np.arange(maps.shape[1])[:, None] // down * size[1] + np.arange(maps.shape[2]) // across
     places = size[0] * size[1]
     counts = [np.bincount((one.astype(np.int64) * places + boxes).ravel(), minlength=classes * places) for one in maps]
@@ -172,7 +173,7 @@ def one_hot_maps(maps: Map, classes: int, size: tuple[int, int], resize: MapResi
 
 
 def default_classes(count: int, colours: Sequence[Colour] | None = None, names: Sequence[str] = ()) -> list[MapClass]:
-    """`count` classes; by default named ``class 3``, with distinguishable colours."""
+    """Return `count` classes, by default with names such as ``class 3`` and distinguishable colours."""
     shown = list(colours or ())[:count]
     shown += [_distinct(index) for index in range(len(shown), count)]
     return [
@@ -181,7 +182,7 @@ def default_classes(count: int, colours: Sequence[Colour] | None = None, names: 
 
 
 def _distinct(index: int) -> Colour:
-    """A hue by the golden angle, brightness in three steps; class 0, usually the background, is white."""
+    """Return a colour: golden-angle hues and three brightnesses; class 0, usually the background, is white."""
     if index == 0:
         return PAPER
     return _colour([round(255 * part) for part in hsv_to_rgb(index * 0.618034 % 1, 0.75, 1 - 0.25 * (index % 3))])

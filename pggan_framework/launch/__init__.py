@@ -1,1 +1,1 @@
-"""Launch: from a configuration to a running training."""
+"""Launch: start a training run from a configuration."""

@@ -1,4 +1,4 @@
-"""Continuations of one checkpoint with other settings and the same random numbers, and their comparison."""
+"""Continue one checkpoint with different settings and the same random numbers, and compare the results."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from pggan_framework.training.trainer import Trainer
 UNCHANGED = "unchanged"
 QUIET: dict[str, Any] = {"loggers": [], "plugins": [], "postprocessors": [], "QualityMonitor.every_ticks": 0,
                          "HTMLReport.write": False}  # fmt: skip
-"""What a future leaves out: it writes nothing."""
+"""Plugins that a branch omits, since it writes no files."""
 STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
-"""97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom."""
+"""97.5 % quantiles of Student's t-distribution for 1, 2, ... degrees of freedom."""
 
 
 @dataclass(frozen=True)
 class Future:
-    """What became of a setting.
+    """The result of training with one setting.
 
     Args:
-        setting: ``G_lr_max=0.0005``, or unchanged.
-        distances: of the samples from the data, one a repeat; smaller is better.
-        difference: from the unchanged run, mean over repeats; below 0 is better.
-        interval: half the width of the 95 % interval of the difference.
+        setting: changed flag, such as ``G_lr_max=0.0005``, or ``unchanged``.
+        distances: distances of the samples to the data, one per repeat; lower is better.
+        difference: mean difference from the unchanged run over all repeats; below 0 is better.
+        interval: half-width of the 95 % confidence interval of the difference.
     """
 
     setting: str
@@ -47,7 +47,7 @@ class Future:
 
     @property
     def verdict(self) -> str:
-        """Whether the interval excludes 0."""
+        """Describe the difference in one word, which depends on whether the interval excludes 0."""
         if self.difference + self.interval < 0:
             return "better"
         return "worse" if self.difference - self.interval > 0 else "no difference found"
@@ -58,18 +58,18 @@ def branch(
 ) -> list[Future]:
     """Continue a checkpoint with each setting, `repeats` times, and compare with the unchanged run.
 
-    Futures of one repeat see the same batches and draw the same random numbers; another repeat draws others.
+    Within a repeat, all settings use the same batches and random numbers; they differ between repeats.
 
     Args:
-        run: a run's folder, a checkpoint in it, or latest.
-        settings: ``flag=value``, one a future.
-        kimg: thousand images that each is trained for.
-        repeats: how often.
-        count: samples and real images that a distance is taken of.
-        result_dir: where latest looks.
+        run: a run's folder, a checkpoint in it, or ``latest``.
+        settings: changed flags, ``flag=value``, one per branch.
+        kimg: training length of each branch in thousand images.
+        repeats: number of repeats.
+        count: number of samples, and of real images, per distance.
+        result_dir: folder that ``latest`` searches.
 
     Raises:
-        UserError: if there is no such run, or a setting is none that a checkpoint can continue with.
+        UserError: if the run does not exist, or a checkpoint cannot be resumed with a setting.
     """
     folder, snapshot = find_run(run, result_dir, None)
     state = load_checkpoint(snapshot)
@@ -88,7 +88,7 @@ def branch(
 
 
 def compared(found: Mapping[str, Sequence[float]]) -> list[Future]:
-    """Distances by setting, the unchanged one first -> differences from it, paired by repeat."""
+    """Compute each setting's difference from the unchanged run (the first item); distances are paired by repeat."""
     base = np.asarray(found[UNCHANGED], float)
     futures = []
     for name, distances in found.items():
@@ -100,7 +100,7 @@ def compared(found: Mapping[str, Sequence[float]]) -> list[Future]:
 
 
 def lines(futures: Sequence[Future]) -> list[str]:
-    """A table: a line for each setting, and which is best."""
+    """Format a table with a line per setting, and name the best setting."""
     width = max(len(future.setting) for future in futures)
     table = [f"{'setting':<{width}}  {'distance':>9}  difference from unchanged (95 % interval)"]
     for future in futures:
@@ -124,7 +124,7 @@ def _setting(text: str) -> dict[str, str]:
 
 
 def _without_clock(stored: Mapping[str, Any], state: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a run whose schedule counts seconds: two futures would have trained for other numbers of images."""
+    """Replace a schedule in seconds, since two branches would otherwise train on different numbers of images."""
     if stored.get("schedule") != "WallClockSchedule":
         return {}
     depth, last = state["networks"]["depth"], len(state["growth"]["doubles"])
@@ -142,17 +142,17 @@ def _length(state: Mapping[str, Any], kimg: float) -> dict[str, Any]:
 
 
 def _future(config: Config, state: dict[str, Any], scratch: Path, repeat: int) -> Trainer:
-    """The trainer after the future; it writes no checkpoint."""
+    """Train a branch and return its trainer; writes no checkpoint."""
     experiment = Experiment(config)
     experiment.dataset.prepare()
     trainer, _ = experiment.trainer(scratch)
     silent = ("SaverPlugin", "OutputGenerator")
     trainer.plugins = [plugin for plugin in trainer.plugins if type(plugin).__name__ not in silent]
-    continue_from(trainer, deepcopy(state))  # optimizers would change the state's own tensors
+    continue_from(trainer, deepcopy(state))  # optimizers would modify the tensors of the state
     trainer.stream = trainer.stream + repeat
     rates = {"G": trainer.parts.step.G_optimizer, "D": trainer.parts.step.D_optimizer}
     for side, optimizer in rates.items():
-        # The checkpoint's optimizer brings its own settings back.
+        # Loading the checkpoint's optimizer restores its old settings.
         adam = config.components["Adam"]
         betas = adam["D_betas"] if side == "D" and adam["D_betas"] else adam["betas"]
         for group in optimizer.param_groups:
@@ -162,7 +162,7 @@ def _future(config: Config, state: dict[str, Any], scratch: Path, repeat: int) -
 
 
 def _distance(trainer: Trainer, count: int) -> float:
-    """Sliced Wasserstein distance x 1e3 of samples from the data, mean over sizes; the same latents for all."""
+    """Return the sliced Wasserstein distance x 1e3 of samples to the data, mean over sizes, with constant latents."""
     dataset = trainer.parts.dataset
     images, _ = trainer.sample(count, 0)
     chosen = np.random.default_rng(0).choice(len(dataset), min(count, len(dataset)), replace=False)

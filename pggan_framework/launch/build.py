@@ -1,4 +1,4 @@
-"""Build single components from a resolved Config: data, networks, loss, augmentations, schedule."""
+"""Build individual components from a resolved Config: data, networks, loss, augmentations, schedule."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from pggan_framework.losses.auxiliary import AuxiliaryClassifier
     from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 
-_WEIGHTS = 3  # which stream of the seed initialises the networks
+_WEIGHTS = 3  # random stream of the seed that initializes the networks
 
 
 def make(config: Config, name: str, **known: Any) -> Any:
-    """Build the component `name` from its resolved parameters and what it lists as `injected`.
+    """Build the component `name` from its resolved parameters and the objects in its list `injected`.
 
     Args:
-        config: the resolved configuration.
-        name: the component's.
-        known: what can be injected, besides the general flags that name no component.
+        config: resolved configuration.
+        name: name of the component.
+        known: objects that can be injected, in addition to general flags that do not select a component.
 
     Raises:
-        UserError: if its constructor lacks a parameter or refuses one, by this or by a ValueError.
+        UserError: if a parameter of its constructor is missing or rejected (by a UserError or ValueError).
     """
     component = REGISTRY.get(name)
     flags = {flag: value for flag, value in vars(config.general).items() if flag not in CHOSEN}
@@ -50,27 +50,27 @@ def make(config: Config, name: str, **known: Any) -> Any:
         inspect.signature(component.cls).bind(**given)
     except TypeError as error:
         raise UserError(
-            f"{component.name} in {component.module} cannot be made: {error};"
+            f"{component.name} in {component.module} cannot be created: {error};"
             f" what can be injected here: {', '.join(sorted({*known, *flags}))}"
         ) from error
     try:
         made = component.cls(**given)
     except ValueError as error:
-        raise UserError(f"{component.name} cannot be made: {error}") from error
+        raise UserError(f"{component.name} cannot be created: {error}") from error
     if component.kind == "penalty" and not hasattr(made, "terms"):
         component.check(Penalty)
     return made
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
-    """The device `name` means; ``auto`` is CUDA where there is one.
+    """Return the device `name`; ``auto`` is CUDA if it is available.
 
     Args:
-        name: auto, cpu, cuda, cuda:1 or mps (an Apple GPU, which auto does not choose: nothing was tried on one).
-        local_rank: number of this process among those of this machine; ``cuda`` is the GPU of that number.
+        name: auto, cpu, cuda, cuda:1 or mps (Apple GPU; auto never chooses it, since it is untested).
+        local_rank: rank of this process on this machine, which is the index of the GPU for ``cuda``.
 
     Raises:
-        UserError: if it is not there.
+        UserError: if the device is not available.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -92,7 +92,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def build_dataset(config: Config) -> DepthDataset:
-    """The dataset: prepared (load_dataset) or built by its class; written to save_dataset if requested."""
+    """Load a prepared dataset (load_dataset) or build a dataset by its class; write it to save_dataset if requested."""
     from pggan_framework.data.store.prepared import load_prepared, save_prepared
 
     general = config.general
@@ -108,10 +108,11 @@ def build_dataset(config: Config) -> DepthDataset:
 
 
 def build_networks(config: Config, dataset: DepthDataset) -> tuple[GeneratorBase, DiscriminatorBase]:
-    """Both networks for the shapes of `dataset`, their weights drawn by the run's seed.
+    """Build both networks for the shapes of `dataset`, with random weights from the run's seed.
 
     Raises:
-        UserError: if one cannot be conditioned though the data are labelled, or is to grow and cannot.
+        UserError: if the data are labelled but a network does not support labels, or if growing is enabled but a
+            network does not support it.
     """
     seed_step(derive(config.general.random_seed, _WEIGHTS), 0, 0)
     generator = _make_network(config, config.general.generator, dataset)
@@ -124,7 +125,7 @@ def build_networks(config: Config, dataset: DepthDataset) -> tuple[GeneratorBase
 
 
 def _make_network(config: Config, name: str, dataset: DepthDataset) -> Any:
-    """A network for the data; labels are a matter only of those that know them."""
+    """Build a network for the data; labels are passed only to networks that support them."""
     space, cls = dataset.label_space, REGISTRY.get(name).cls
     if config.general.progressive_growing and not getattr(cls, "grows", True):
         raise UserError(f"{name} cannot grow: set progressive_growing to False, or choose another network")
@@ -142,18 +143,18 @@ def _make_network(config: Config, name: str, dataset: DepthDataset) -> Any:
 
 
 def build_loss(config: Config, dataset: DepthDataset, made: dict[str, Any] | None = None) -> Loss:
-    """The adversarial loss, the penalties, and the auxiliary classifier's terms where the data are labelled.
+    """Build the loss: adversarial loss, penalties and, for labelled data, the terms of the auxiliary classifier.
 
-    A penalty that is a loss itself is made last, about all the others.
+    A penalty that wraps a loss is built last, around all other terms.
 
     Args:
-        config: the resolved configuration.
-        dataset: the data.
-        made: receives what was made, by name.
+        config: resolved configuration.
+        dataset: training data.
+        made: dict that receives the built components by name.
 
     Raises:
-        UserError: if the classifier is requested something and there are no labels or D does not classify, or two
-            terms are the same.
+        UserError: if the classifier is configured but there are no labels or D does not classify, or if two terms are
+            equal.
     """
     made = {} if made is None else made
     space, labels = dataset.label_space, dataset.labels
@@ -183,13 +184,13 @@ def build_loss(config: Config, dataset: DepthDataset, made: dict[str, Any] | Non
 
 
 def _changed(config: Config, name: str) -> list[str]:
-    """The parameters of a component that are not at their defaults."""
+    """Return the parameters of a component with non-default values."""
     flags = parameters(REGISTRY.get(name).cls, name)
     return [parameter for parameter, value in config.components[name].items() if value != flags[parameter].default]
 
 
 def _further_terms(penalty: str, loss: Loss, terms: Sequence[Term]) -> Sequence[Term]:
-    """`terms`, unless the loss has one of the same name already: their values could not be distinguished."""
+    """Return `terms`; raises an error if the loss has a term of the same name, since their values would be mixed up."""
     taken = {term.name for term in loss.terms}
     for term in terms:
         if term.name in taken:
@@ -201,10 +202,10 @@ def _further_terms(penalty: str, loss: Loss, terms: Sequence[Term]) -> Sequence[
 
 
 def build_augmentations(config: Config, dataset: DepthDataset) -> Augmentations:
-    """The augmentations requested, in order.
+    """Build the configured augmentations, in order.
 
     Raises:
-        UserError: if one does not suit the data.
+        UserError: if an augmentation does not support the data.
     """
     augmentations = Augmentations([make(config, name) for name in config.general.augmentations], dataset.range_out)
     augmentations.check(dataset.codec, dataset.label_space)
@@ -212,10 +213,10 @@ def build_augmentations(config: Config, dataset: DepthDataset) -> Augmentations:
 
 
 def depth_manager(config: Config) -> DepthManager | None:
-    """The DepthManager with its schedule, unless growing is off.
+    """Build the DepthManager with its schedule, unless growing is disabled.
 
     Raises:
-        UserError: if there is a schedule though nothing grows.
+        UserError: if there is a schedule but growing is disabled.
     """
     if not config.general.progressive_growing:
         if config.general.schedule is not None:

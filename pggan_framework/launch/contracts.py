@@ -1,4 +1,4 @@
-"""Interface checks of datasets and networks when they are built: one line that names the class and the fault."""
+"""Interface checks of datasets and networks at construction; each error is one line with the class and the fault."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, GrowingNetwork, Verdict
 
 _EXAMPLES = 8
-"""Images that are looked at, evenly spread over the data."""
+"""Number of images that are checked, evenly spaced in the data."""
 _BATCH = 2
 
 
 def check_dataset(dataset: DepthDataset) -> None:
-    """Check that some images have the shape and the values the dataset declares, and that all have labels, if any.
+    """Check that some images have the declared shape and value range, and that all images of labelled data have labels.
 
     Raises:
-        UserError: if they do not.
+        UserError: if the check fails.
     """
     name = type(dataset).__name__
     if not hasattr(dataset, "growth"):
@@ -51,10 +51,10 @@ def check_dataset(dataset: DepthDataset) -> None:
 
 
 def check_generator(G: GeneratorBase) -> None:
-    """Check that a generator makes images of the shape that its growth has at its lowest depth.
+    """Check that a generator outputs images of the declared shape at its lowest depth.
 
     Raises:
-        UserError: if it does not.
+        UserError: if the check fails.
     """
     _check_built(G, "GeneratorBase")
     name = type(G).__name__
@@ -73,7 +73,7 @@ def check_discriminator(D: DiscriminatorBase) -> None:
     """Check a discriminator's outputs at its lowest depth: scores [N] and features [N, F].
 
     Raises:
-        UserError: if it does not.
+        UserError: if the check fails.
     """
     _check_built(D, "DiscriminatorBase")
     name = type(D).__name__
@@ -96,7 +96,7 @@ def _check_built(network: GrowingNetwork, base: str) -> None:
 
 @contextmanager
 def _at_lowest_depth(network: GrowingNetwork) -> Iterator[Tensor | None]:
-    """Within it, the network is at its lowest depth and learns nothing; gives labels for it, if it takes any."""
+    """A context with the network at its lowest depth and without gradients; yields labels if the network uses them."""
     depth, training = network.depth, network.training
     try:
         with torch.random.fork_rng([]), torch.no_grad():

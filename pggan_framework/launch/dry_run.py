@@ -1,4 +1,4 @@
-"""The plan of a run, one row per depth, without training."""
+"""Print the plan of a run, one row per depth, without training."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ from pggan_framework.training.step import TrainingStep
 from pggan_framework.training.trainer import Trainer
 
 OFF_BY = (0.9, 1.35)
-"""Between which factors of the estimate the time of a training was found to be on an idle CPU."""
+"""Measured range of training time relative to the estimate, on an idle CPU."""
 _ROW = "{:>5}  {:>14}  {:>5}  {:>9}  {:>11}  {:>9}  {:>9}"
 
 
 def dry_run(config: Config, age: float = 0.0) -> int:
-    """Check data and configuration and print one row a depth; makes no folder.
+    """Check data and configuration and print one row per depth, without creating a folder.
 
-    The rows: shape of the samples, real images a batch, thousand images trained there (fade and stable phase),
-    parameters in use in both networks, estimated peak memory (weights, optimisers, activations) and estimated time,
-    with this configuration's loss, penalties and optimisers. They begin where the run would: at the checkpoint that is
-    resumed, or at `Trainer.resume_nimg`. Terms that cannot be counted are named below the rows, and so is the
-    micro_batch with which a depth that is too large for the memory would fit. Returns the exit status, 0.
+    A row contains the shape of the samples, the number of real images per batch, the training images at this depth in
+    thousands (fade and stable phase), the number of parameters in use in both networks, and the estimated peak memory
+    (weights, optimizers, activations) and time for the loss, penalties and optimizers of this configuration. The rows
+    begin where the run would begin: at the resumed checkpoint, or at `Trainer.resume_nimg`. Lines below the table name
+    terms whose cost cannot be counted, and suggest a micro_batch for a depth that would exceed the memory. Returns the
+    exit status, 0.
 
     Args:
-        config: the resolved configuration.
-        age: seconds of the general flag minutes that are gone already.
+        config: resolved configuration.
+        age: number of seconds of the budget (flag minutes) that have already passed.
 
     Raises:
-        UserError: where a run would refuse to start.
+        UserError: if the run itself would fail.
     """
     general = config.general
     start = prepare(config, budget=Budget.of(general.minutes, age))
@@ -69,7 +70,7 @@ def dry_run(config: Config, age: float = 0.0) -> int:
             if isinstance(plugin, DepthTables):
                 plugin.before_step()
         step = experiment.step
-        # Weights that follow the images are taken as they are half-way through the depth.
+        # Use the values that scheduled weights have in the middle of the depth.
         middle = shown if by_clock else shown + round(min(amount, UNLIMITED_KIMG)) // 2
         training = Training(
             step.loss, step.G_optimizer, step.D_optimizer, trainer.D_training_repeats, middle, step.micro_batch
@@ -79,7 +80,7 @@ def dry_run(config: Config, age: float = 0.0) -> int:
         if free is not None and cost.memory_bytes > free:
             advice = what_fits(step, depth, batch, training, free)
             notes[f"depth {depth} needs {_mib(cost.memory_bytes)}; {advice}"] = None
-        # A clock gives the time, and the images are what is estimated.
+        # The clock determines the time, so the number of images is estimated.
         seconds = amount if by_clock else cost.seconds_per_kimg * amount / 1000
         if not by_clock and total + seconds >= limit:
             seconds, over = limit - total, True
@@ -106,7 +107,7 @@ def dry_run(config: Config, age: float = 0.0) -> int:
 
 
 def _in_all(seconds: float, by_clock: bool, budget: Budget | None) -> str:
-    """How long the training is: as a clock has it, or from the quickest to the slowest that estimates have been off."""
+    """Format the training time: the time budget, or the estimated range."""
     if by_clock:
         whole = "" if budget is None else f" of the budget of {duration(budget.seconds)}"
         return f"{duration(seconds)} of training{whole}"
@@ -115,11 +116,11 @@ def _in_all(seconds: float, by_clock: bool, budget: Budget | None) -> str:
 
 
 def left_by_depth(experiment: Experiment, trainer: Trainer) -> dict[int, float]:
-    """The rest of a run at each depth, in images, or in seconds if the plan is by the clock.
+    """Return the remaining images at each depth, or the remaining seconds if the plan counts seconds.
 
     Args:
-        experiment: what the run is made of.
-        trainer: where it begins.
+        experiment: components of the run.
+        trainer: trainer in its initial state.
     """
     manager = experiment.manager
     if manager is None:
@@ -132,18 +133,18 @@ def left_by_depth(experiment: Experiment, trainer: Trainer) -> dict[int, float]:
 
 
 def what_fits(step: TrainingStep, depth: int, batch: int, training: Training, free: int) -> str:
-    """The largest micro_batch below the present one with which `batch` images at `depth` fit the free memory.
+    """Return the largest micro_batch, below the current value, with which `batch` images fit into free memory.
 
     Args:
-        step: the run's.
-        depth: which.
-        batch: images a step.
-        training: how they are trained.
-        free: bytes.
+        step: training step of the run.
+        depth: depth of the networks.
+        batch: number of images per step.
+        training: training settings.
+        free: free memory in bytes.
     """
 
     def needed(size: int) -> int:
-        # Two parts need what any number of them does.
+        # Two micro-batches need as much memory as any larger number of them.
         parts = replace(training, micro_batch=size)
         return estimate(step.G, step.D, step.G.growth, depth, min(batch, 2 * size), parts).memory_bytes
 
@@ -165,7 +166,7 @@ def _mib(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``3 min 20 s``, ``2 h 05 min`` ..."""
+    """Format a duration, for example ``3 min 20 s`` or ``2 h 05 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

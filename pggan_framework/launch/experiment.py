@@ -1,4 +1,4 @@
-"""Build everything a run consists of from a resolved Config."""
+"""Build all components of a run from a resolved Config."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ from pggan_framework.training.trainer import Trainer
 
 
 def postprocessor_names(config: Config, dataset: DepthDataset) -> list[str]:
-    """The requested postprocessors; by default those that fit the data."""
+    """Return the names of the configured postprocessors; by default those that suit the data."""
     if config.general.postprocessors is not None:
         return config.general.postprocessors
     return ["ImageSaver", "SoundSaver"] if dataset.codec is not None else ["ImageSaver"]
 
 
 def logger_names(config: Config) -> list[str]:
-    """The requested loggers, and CometLogger if its key is given."""
+    """Return the names of the configured loggers, with CometLogger if its key is given."""
     names = list(config.general.loggers)
     if config.general.comet_key and "CometLogger" not in names:
         names.append("CometLogger")
@@ -72,10 +72,10 @@ def logger_names(config: Config) -> list[str]:
 
 
 def check_paths(config: Config) -> None:
-    """Check that output paths stay inside the run's folder: a config may be a stranger's.
+    """Check that output paths of an untrusted config are inside the run's folder.
 
     Raises:
-        UserError: if a path of a saver, plugin or logger leads out of it.
+        UserError: if a path of a postprocessor, plugin or logger is outside the folder.
     """
     for name, values in config.components.items():
         component = REGISTRY.get(name)
@@ -90,12 +90,12 @@ def check_paths(config: Config) -> None:
 
 
 class Experiment:
-    """Everything a run consists of.
+    """All components of a run.
 
     Args:
-        config: the resolved configuration.
-        world: the processes that train together.
-        budget: wall-clock time of this start of the program; None: no limit.
+        config: resolved configuration.
+        world: ranks of the run.
+        budget: time limit of this command; None for no limit.
     """
 
     def __init__(self, config: Config, world: World | None = None, budget: Budget | None = None) -> None:
@@ -142,11 +142,11 @@ class Experiment:
         )
         networks = self.generator, self.discriminator
         self.notes = micro_batch_notes(self.loss, *networks, self.world, general.micro_batch, self.batches().values())
-        """What there is to say at the start."""
+        """Notes to print at the start."""
         kernels = [p.shape[0] for network in networks for p in network.parameters() if p.dim() == 4]
         convolutions = cpu.note(self.device, max(kernels, default=0), general.kernels)
         self.machine = cpu.facts(max(kernels, default=0), general.kernels) if self.device.type == "cpu" else {}
-        """What results depend on to the last bit, besides the configuration."""
+        """Everything except the configuration that bit-exact results depend on."""
         self.notes += [note for note in (precision_note, convolutions) if note]
         if self.device.type == "cpu":
             cpu.keep_freed_memory(pool=general.kernels != "torch")
@@ -166,7 +166,7 @@ class Experiment:
         self.ema.attach(self.generator)
 
     def batches(self) -> dict[int, int]:
-        """How many real images a step has, over all processes, at each depth that the run trains."""
+        """Return the global batch size at each trained depth."""
         growth = self.dataset.growth
         if self.manager is None:
             return {growth.max_depth: self.config.general.minibatch_size}
@@ -176,7 +176,7 @@ class Experiment:
         return {d: self.manager.minibatch(d) for d in depths if plan.unit != "image" or plan.start(d) < end}
 
     def _check_precision(self) -> None:
-        """See that the losses in bfloat16 are those in float32, about; else train in float32."""
+        """Check that losses in bfloat16 are close to losses in float32; otherwise, train in float32."""
         if self.generator.execution.precision == torch.float32:
             return
         off = deviation(self.step)
@@ -188,7 +188,7 @@ class Experiment:
         self.notes.append(said)
 
     def _recompute_what_does_not_fit(self) -> None:
-        """Recompute feature maps in backward passes, the largest first, where a step would not fit into memory."""
+        """Enable activation checkpointing, largest feature maps first, if a step would not fit into memory."""
         if self.config.general.activation_checkpointing != "auto":
             return
         step, at_hand = self.step, bytes_at_hand(self.device)
@@ -206,7 +206,7 @@ class Experiment:
         )
 
     def plan(self) -> Plan | None:
-        """When the networks grow; None where they do not."""
+        """The growth plan; None if the networks do not grow."""
         if self.manager is None:
             return None
         repeats = self.config.components["Trainer"]["D_training_repeats"]
@@ -215,7 +215,7 @@ class Experiment:
         )
 
     def _total_kimg(self) -> float:
-        """As the general flags have it, less where the schedule ends before, no limit where a clock alone ends it."""
+        """Return `total_kimg`, or less if the schedule ends earlier, or infinity if only a clock ends the run."""
         plan, general = self.plan(), self.config.general
         epochs = general.total_epochs
         given = bool(self.config.explicit & {"total_kimg", "total_epochs"})
@@ -227,16 +227,16 @@ class Experiment:
         return total if longer or plan is None or plan.unit != "image" else min(total, plan.end / 1000)
 
     def latents(self, count: int) -> Tensor:
-        """Latents [count, latent_size] from the global generator, on the device."""
+        """Draw latents [count, latent_size] with the global random generator, on the device."""
         source = self.world.generator(self.device)
         return torch.randn(count, self.generator.latent_size, device=self.device, generator=source)
 
     def labels(self, count: int) -> Tensor:
-        """Labels [count, width] or maps [count, K, h, w], drawn by the global generator, on the device."""
+        """Draw labels [count, width] or maps [count, K, h, w] with the global random generator, on the device."""
         return to_device(self.drawn_labels(count), self.device)
 
     def drawn_labels(self, count: int) -> Tensor:
-        """The same in the host's memory: as `Trainer.label_sampling` says, as often as in the data or all alike."""
+        """Draw labels in host memory, with the data's frequencies or uniformly (`Trainer.label_sampling`)."""
         space, labels = self.dataset.label_space, self.dataset.labels
         assert space is not None and labels is not None
         source = self.world.generator(torch.device("cpu"))
@@ -248,7 +248,7 @@ class Experiment:
         return torch.from_numpy(space.condition(drawn, self.generator.size))
 
     def _check_label_sampling(self) -> None:
-        """Check that G's labels are drawn at all where it is said how."""
+        """Check that uniform label sampling is possible: the data have labels, and G's update uses no reals."""
         if self.config.components["Trainer"]["label_sampling"] == "data":
             return
         why = "" if self.dataset.label_space is not None else "the data have no labels; name some of the dataset's"
@@ -258,10 +258,10 @@ class Experiment:
             raise UserError(f"Trainer.label_sampling 'uniform' is given, but {why}")
 
     def trainer(self, folder: Path) -> tuple[Trainer, Logger]:
-        """A trainer with its plugins, which is to write to `folder`, and its loggers; nothing is written yet.
+        """Build a trainer that writes to `folder`, with its plugins and loggers; this does not yet write any file.
 
         Raises:
-            UserError: if one of them refuses its parameters or the data.
+            UserError: if a component rejects its parameters or the data.
         """
         config, general = self.config, self.config.general
         loggers = [make(config, name) for name in logger_names(config)]
@@ -326,12 +326,12 @@ class Experiment:
         return trainer, logger
 
     def _machine_part(self) -> Part | None:
-        """Which images of a batch all processes of this machine get, where it has but its own."""
+        """Return the part of each batch that belongs to this machine, if it reads only its own shards."""
         own = self.dataset.own
         return None if own is None else partial(self.world.parts, own.processes, group=self.discriminator.stddev_group)
 
     def _gradients(self, trainer: Trainer) -> GradientSource:
-        """What computes the gradients: compiled graphs where the flag ``compile`` says so."""
+        """Return the gradient computation: compiled graphs if the flag ``compile`` enables them."""
         general, manager, plan = self.config.general, self.manager, self.plan()
         total, depth = self.total_kimg * 1000, self.dataset.growth.max_depth
         lengths: dict[Phase, float] = {(depth, False): total} if plan is None else plan.phases(0, total)
@@ -347,13 +347,14 @@ class Experiment:
             seconds_left=lambda: trainer.seconds_left,
             augmented=bool(self.step.augmentations.parts),
             say=trainer.parts.logger.message,
+            ranks=self.world.size,
         )
 
     def load_weights(self) -> None:
-        """Take what fits from the model that ``resume_network`` names, and note what became of each layer.
+        """Load the matching layers of the model ``resume_network``, and record how each layer was initialized.
 
         Raises:
-            UserError: if it has no mapping to these networks.
+            UserError: if the model cannot be mapped to these networks.
         """
         source = self.source
         assert source is not None
@@ -372,7 +373,7 @@ class Experiment:
         ):
             network.load_state_dict({**network.state_dict(), **tensors})
         start = self.config.components["Trainer"]["resume_nimg"]
-        # Weights that were trained there have an average worth keeping.
+        # Keep the EMA of trained weights.
         self.ema.births = {name: min(birth + start, 0.0) for name, birth in grown.births.items()}
         for side, optimizer in (("G", self.step.G_optimizer), ("D", self.step.D_optimizer)):
             network = self.generator if side == "G" else self.discriminator

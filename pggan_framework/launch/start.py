@@ -1,4 +1,4 @@
-"""Run a resolved Config to the end: start or resume, folder, loggers, exit."""
+"""Run a resolved Config to the end: start or resume, create folder and loggers, train, and exit."""
 
 from __future__ import annotations
 
@@ -56,21 +56,21 @@ MAY_CHANGE = frozenset(
         "QualityMonitor",
     }
 )  # fmt: skip
-"""What a resumed run may change: it says where and how long, not what."""
+"""Flags that a resumed run may change: folders, length and execution, but not the training itself."""
 MAY_CHANGE_IN_DATA = frozenset({"preload", "prepared_dir", "jobs"})
-"""So may these parameters of a dataset: its batches are equal bit for bit."""
+"""Dataset parameters that a resumed run may change, since the batches stay bitwise equal."""
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended.
+    """The result of a run.
 
     Args:
-        path: its folder.
-        nimg: real images shown.
-        stats: the last tick's values.
-        exit_status: 0, or 130 after Ctrl-C, 143 after SIGTERM, 1 after diverging.
-        files: what a person wants to look at first, by what it is.
+        path: folder of the run.
+        nimg: number of real images shown.
+        stats: values of the last tick.
+        exit_status: 0, or 130 after Ctrl-C, 143 after SIGTERM, 1 after divergence.
+        files: most important files by kind.
     """
 
     path: Path
@@ -86,11 +86,11 @@ def run(
     """Train from Python.
 
     Args:
-        config: a YAML file or the name of a preset, or several; a later one overrides an earlier one.
-        overrides: flags, as ``{"total_kimg": 20, "Adam.betas": (0.0, 0.9)}`` or nested.
+        config: one or more YAML files or preset names; later ones override earlier ones.
+        overrides: values of flags, flat like ``{"total_kimg": 20, "Adam.betas": (0.0, 0.9)}`` or nested.
 
     Raises:
-        UserError: where the command line would print one line and exit with status 2.
+        UserError: if the input is invalid; the command line instead prints one line and exits with status 2.
     """
     resolved = resolve_overrides(config, overrides or {})
     if resolved.general.resume:
@@ -99,9 +99,9 @@ def run(
 
 
 def resumed_config(config: Config) -> dict[str, Any]:
-    """The stored configuration of the run that ``--resume`` names, overridden by the flags of this call."""
+    """Return the stored configuration of the run given by ``--resume``, overridden by the flags of this call."""
     folder, _ = _find_run(config)
-    # Minutes are those of one start: the next one has its own, or none.
+    # The flag minutes applies only to one session.
     return {name: value for name, value in stored_config(folder).items() if name != "minutes"}
 
 
@@ -111,12 +111,12 @@ def _find_run(config: Config) -> tuple[Path, Path]:
 
 
 def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> list[str]:
-    """Differences from a checkpoint's configuration and data, as text; [] if there are none."""
+    """Return the differences from a checkpoint's configuration and data as text; [] if there are none."""
     differences = config.difference(dict(state["config"]))
     own = f"{config.general.dataset_class}."
     allowed = MAY_CHANGE | {own + name for name in MAY_CHANGE_IN_DATA}
     if config.general.moved_data:
-        # The dataset does not say which parameters are paths; its fingerprint shows whether the data are the same.
+        # The dataset does not declare which parameters are paths; its fingerprint shows whether the data are equal.
         allowed |= {key for key, old, new in differences if key.startswith(own) and _is_place(old) and _is_place(new)}
     found = [f"{key}: {old} -> {new}" for key, old, new in differences if not allowed & {key, key.split(".")[0]}]
     if not dataset.has_fingerprint(state["data"]):
@@ -125,7 +125,7 @@ def changes(config: Config, state: Mapping[str, Any], dataset: DepthDataset) -> 
 
 
 def _is_place(value: object) -> bool:
-    """Whether a parameter's value is a path, which has a folder in it or is there."""
+    """True if a parameter's value is a path: it contains a folder, or it exists."""
     return isinstance(value, str) and (os.sep in value or Path(value).exists())
 
 
@@ -134,11 +134,11 @@ class Start:
     """The state in which a run begins.
 
     Args:
-        experiment: what it is made of.
-        folder: the folder of the run that is resumed; None for a new run.
-        state: the checkpoint it continues from; None for a new run.
-        snapshot: its file.
-        notes: what has changed since then, in words.
+        experiment: components of the run.
+        folder: folder of the resumed run; None for a new run.
+        state: contents of the resumed checkpoint; None for a new run.
+        snapshot: checkpoint file that is resumed.
+        notes: changes since the checkpoint, as text.
     """
 
     experiment: Experiment
@@ -149,15 +149,15 @@ class Start:
 
 
 def prepare(config: Config, world: World | None = None, budget: Budget | None = None) -> Start:
-    """Read data and checkpoints and build everything but the trainer; creates no folder.
+    """Read data and checkpoints and build everything except the trainer; creates no folder.
 
     Args:
-        config: the resolved configuration.
-        world: the processes that train together; this one alone by default.
-        budget: wall-clock time of this start; None: no limit.
+        config: resolved configuration.
+        world: ranks of the run; by default this process alone.
+        budget: wall-clock budget of this session; None for no limit.
 
     Raises:
-        UserError: if something in the input is wrong.
+        UserError: if the input is invalid.
     """
     general = config.general
     check_name(general.exp_name or "run")
@@ -181,25 +181,25 @@ def prepare(config: Config, world: World | None = None, budget: Budget | None = 
 
 
 def _experiment(config: Config, world: World | None, budget: Budget | None) -> Experiment:
-    """Its weights are drawn from the global generators, which it seeds."""
+    """Build the experiment; seeds the global random generators and draws weights from them."""
     with GLOBAL_GENERATORS:
         return Experiment(config, world, budget)
 
 
 def run_config(config: Config, age: float = 0.0) -> RunResult:
-    """Train as `config` specifies, in a new run folder or, with resume, in the old one.
+    """Train according to `config`, in a new run folder or, with resume, in the existing folder.
 
     Args:
-        config: the resolved configuration.
-        age: seconds of the general flag minutes that are gone already.
+        config: resolved configuration.
+        age: number of seconds of the budget (general flag minutes) that have already passed.
 
     Raises:
-        UserError: if something in the input is wrong; no new run folder is left behind then.
+        UserError: if the input is invalid; no new run folder is left behind.
     """
     world = World.from_environment()
     if restarted() and (own := find_launched(Path(config.general.result_dir), launcher())):
         config = replace(config, general=replace(config.general, resume=str(own)))
-    # The processes meet when each has found nothing wrong: until then none has written anything.
+    # The ranks connect after all of them have validated their input; no file is written before.
     with ExitStack() as owner:
         if world.main and config.general.resume:
             folder, _ = _find_run(config)
@@ -213,7 +213,7 @@ def run_config(config: Config, age: float = 0.0) -> RunResult:
 
 
 def _run(config: Config, start: Start, world: World, owner: ExitStack) -> RunResult:
-    """Train; the main process first where files are made that the others read. `owner` holds the run's folder."""
+    """Train; rank 0 first creates the files that the other ranks read. `owner` holds the lock of the run's folder."""
     general = config.general
     if world.main:
         start.experiment.dataset.prepare()
@@ -233,7 +233,7 @@ def _run(config: Config, start: Start, world: World, owner: ExitStack) -> RunRes
         checkpoints = checkpoint_folder(folder, general.checkpoints_dir)
         if world.main:
             _own_checkpoints(checkpoints, folder, start, owner)
-            # What a killed start has left.
+            # Delete the files of a killed session.
             for place in {checkpoints, folder, *(each for each in folder.iterdir() if each.is_dir())}:
                 sweep(place, owned=True)
         if start.state is not None:
@@ -255,11 +255,11 @@ def _run(config: Config, start: Start, world: World, owner: ExitStack) -> RunRes
 
 
 def _own_checkpoints(checkpoints: Path, folder: Path, start: Start, owner: ExitStack) -> None:
-    """Make the folder of the run's checkpoints, and hold it where it is another one than the run's.
+    """Create the checkpoint folder of the run, and lock it if it is not the run's folder.
 
     Raises:
-        UserError: if it has the checkpoints of another run: runs in two result_dirs may have one number and name, and a
-            config may come from a stranger.
+        UserError: if the folder contains the checkpoints of another run, since runs in two result_dirs may have the
+            same number and name, and a config may be untrusted.
     """
     checkpoints.mkdir(parents=True, exist_ok=True)
     if not checkpoints.samefile(folder):
@@ -272,7 +272,7 @@ def _own_checkpoints(checkpoints: Path, folder: Path, start: Start, owner: ExitS
 
 
 def complete_line(folder: Path, trainer: Trainer) -> str:
-    """The message for resuming a finished run, with the command to type."""
+    """Return the message for resuming a finished run, with the command to type."""
     more = f"--resume {folder} --minutes 10"
     if trainer.nimg >= trainer.total_nimg:
         more += f", or --total_kimg above {trainer.kimg:g}"
@@ -280,7 +280,7 @@ def complete_line(folder: Path, trainer: Trainer) -> str:
 
 
 def _nothing_left(start: Start, trainer: Trainer, folder: Path) -> RunResult:
-    """Say that a resumed run is complete, and what makes it longer; nothing is written."""
+    """Print that a resumed run is complete, with the command that extends it; writes no file."""
     experiment = start.experiment
     if experiment.world.main:
         print_lines([complete_line(folder, trainer)])
@@ -289,16 +289,16 @@ def _nothing_left(start: Start, trainer: Trainer, folder: Path) -> RunResult:
 
 
 def continue_from(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Resume from `state`, which after an allowed change may not fit."""
+    """Resume from `state`; after an allowed change, parts of it may not match the run."""
     try:
         trainer.load_state_dict(state)
     except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
         detail = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise UserError(f"resume: the checkpoint does not fit what has changed: {detail[-1]}") from error
+        raise UserError(f"resume: the checkpoint does not fit the changed settings: {detail[-1]}") from error
 
 
 def other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -> list[str]:
-    """Logs differences from the checkpoint's environment that make the run differ in its bits."""
+    """Return lines about differences from the checkpoint's environment that change the results by rounding."""
     before = (state or {}).get("machine", {})
     differing = [
         f"{name} {before[name]} -> {value}" for name, value in machine.items() if before.get(name, value) != value
@@ -307,7 +307,7 @@ def other_machine(state: Mapping[str, Any] | None, machine: Mapping[str, str]) -
 
 
 def _split_groups(experiment: Experiment) -> list[str]:
-    """Says at which batches a process sees other groups of the minibatch stddev than a single one would."""
+    """Return notes about batch sizes at which the minibatch stddev groups differ from those of a single process."""
     manager, group = experiment.manager, experiment.discriminator.stddev_group
     depths = range(experiment.dataset.growth.max_depth + 1)
     sizes = {manager.minibatch(depth) for depth in depths} if manager else {experiment.config.general.minibatch_size}
@@ -319,7 +319,7 @@ def _split_groups(experiment: Experiment) -> list[str]:
 
 
 def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunResult:
-    """Run the trainer with its loggers started, and see that they end."""
+    """Run the trainer; starts its loggers and always finishes them."""
     experiment = start.experiment
     config = experiment.config
     world = experiment.world
@@ -366,7 +366,7 @@ def _train(start: Start, trainer: Trainer, logger: Logger, folder: Path) -> RunR
 
 
 def _position(trainer: Trainer, manager: DepthManager | None) -> Position:
-    """Where the run is, for the progress line."""
+    """Return the position of the run, for the progress line."""
     depth, left = trainer.depth, None
     size = "x".join(map(str, trainer.G.growth.shape_at(depth)[1:]))
     if manager is not None and depth < trainer.G.max_depth:
@@ -377,7 +377,7 @@ def _position(trainer: Trainer, manager: DepthManager | None) -> Position:
 
 
 def _files(folder: Path, config: Config, experiment: Experiment) -> dict[str, Path]:
-    """Where the images, the sounds, the report and the log are."""
+    """Return the paths of images, sounds, report and log."""
     places = {}
     for name in postprocessor_names(config, experiment.dataset):
         samples_path = config.components.get(REGISTRY.get(name).name, {}).get("samples_path")

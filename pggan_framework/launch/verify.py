@@ -1,7 +1,7 @@
-"""Recompute a run between two checkpoints and compare the bits.
+"""Recompute a run between two checkpoints and compare the results bitwise.
 
-Batches, random numbers and schedules follow from the seed and the images shown, so that any interval can be repeated
-exactly. If the bits are equal, code, data and machine still give the same results.
+Batches, random numbers and schedules depend only on the seed and the number of images shown, so any interval can be
+repeated exactly. Bitwise equality shows that code, data and machine still give the same results.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from pggan_framework.config import resolve_overrides
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.launch.experiment import Experiment
 from pggan_framework.launch.start import continue_from
 from pggan_framework.loggers.base import Logger
@@ -28,9 +28,10 @@ from pggan_framework.runs.folders import checkpoint_folder, read_json, snapshots
 from pggan_framework.schedules.recorded import Recorded
 from pggan_framework.training.checkpoint import load_checkpoint
 from pggan_framework.training.plugin import Plugin
+from pggan_framework.training.state import choices_of
 
 COMPARED = ("nimg", "tick", "networks", "ema", "optimizers", "loss", "augmentations")
-"""Parts of a checkpoint that are compared; the others hold times of day and what files are called."""
+"""Parts of a checkpoint that are compared; the other parts contain times and file names."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class Verified:
     """The result of a recomputation.
 
     Args:
-        first: images at its start.
-        last: images at its end.
-        seconds: it took.
-        tensors: compared.
-        differences: names of values that differ, and by how much.
+        first: number of images shown at the start.
+        last: number of images shown at the end.
+        seconds: duration of the recomputation in seconds.
+        tensors: number of compared tensors.
+        differences: names of values that differ, with the differences.
     """
 
     first: int
@@ -53,7 +54,7 @@ class Verified:
 
 
 class _StopAt(Plugin):
-    """Ends at `nimg` images; `closes` says whether the tick ends there too, though it may be shorter than others."""
+    """Ends training at `nimg` images; with `closes`, the tick also ends there, even if it is shorter than others."""
 
     def __init__(self, nimg: int, closes: bool) -> None:
         self.nimg, self.closes = nimg, closes
@@ -65,21 +66,21 @@ class _StopAt(Plugin):
 
 
 def stretches(folder: Path, from_start: bool = False) -> list[tuple[Path | None, Path]]:
-    """Neighbouring checkpoints of a run, in the order of their images; None is the run's first step.
+    """Return pairs of successive checkpoints of a run, ordered by images; None is the first step of the run.
 
     Args:
-        folder: the run's.
-        from_start: whether the stretch before the first checkpoint is one of them.
+        folder: folder of the run.
+        from_start: whether to include the interval before the first checkpoint.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is no pair of checkpoints.
     """
     place = checkpoint_folder(folder, stored_config(folder).get("checkpoints_dir") or "")
     processes = read_json(folder / "environment.json").get("processes", "1")
     if processes != "1":
-        raise UserError(f"verify: {folder} was trained by {processes} processes, here is one; sums would differ")
+        raise UserError(f"verify: {folder} was trained by {processes} processes; one process rounds sums differently")
     best = [place / BEST] if (place / BEST).is_file() else []
-    # Names may have whole thousands alone, or be given by hand; the best checkpoint may be the same as a snapshot.
+    # File names contain rounded thousands, or are chosen by the user; the best checkpoint may equal a snapshot.
     found = {nimg: path for path in [*best, *snapshots(place)] if (nimg := _images(path)) > 0}
     paths = [path for _, path in sorted(found.items())]
     pairs: list[tuple[Path | None, Path]] = list(zip(paths[:-1], paths[1:], strict=True))
@@ -87,43 +88,45 @@ def stretches(folder: Path, from_start: bool = False) -> list[tuple[Path | None,
         pairs.insert(0, (None, paths[0]))
     if not pairs:
         raise UserError(
-            f"verify: {folder} has {len(paths)} checkpoints, and two are needed; allowed: a run with"
+            f"verify: {folder} has {plural(len(paths), 'checkpoint')}, and two are needed; allowed: a run with"
             " SaverPlugin.keep_old_checkpoints True, or --from_start, which recomputes from the first step"
         )
     return pairs
 
 
 def _images(path: Path) -> int:
-    """The images that a checkpoint was written at; its tensors are not read.
+    """Return the number of images shown when a checkpoint was written, without reading its tensors.
 
     Raises:
-        DamagedError: if it is none.
+        DamagedError: if the file is not a checkpoint.
     """
     try:
         return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["nimg"])
-    except Exception:  # whatever it is, reading all of it says it better
+    except Exception:  # the full reader reports the reason more clearly
         return int(load_checkpoint(path)["nimg"])
 
 
 def verify(first: Path | None, last: Path, device: str | None = None) -> Verified:
-    """Recompute from one checkpoint to the next, in a temporary folder; the run's own is not touched.
+    """Recompute from one checkpoint to the next, in a temporary folder; the folder of the run is not changed.
 
     Args:
-        first: the checkpoint to start from; None: the first step.
-        last: the one to compare with.
-        device: to compute on; by default the run's.
+        first: checkpoint to start from; None for the first step.
+        last: checkpoint to compare with.
+        device: device that computes; by default the device of the run.
 
     Raises:
-        UserError: if this run cannot be recomputed, and why.
+        UserError: if the run cannot be recomputed; the message contains the reason.
     """
     target = load_checkpoint(last)
     start = None if first is None else load_checkpoint(first)
     begin = 0 if start is None else start["nimg"]
     stream = 0 if start is None else start["trainer"].get("stream", 0)
     if target["trainer"].get("stream", 0) != stream:
-        raise UserError(f"verify: a rollback is between {begin} and {target['nimg']} images; choose another interval")
+        raise UserError(
+            f"verify: there was a rollback between {begin} and {target['nimg']} images; choose another interval"
+        )
     overrides: dict[str, Any] = {"loggers": [], "postprocessors": [], "checkpoints_dir": "", "save_dataset": ""}
-    if start is not None:  # another model's weights are in it
+    if start is not None:  # the checkpoint contains the weights of the original model
         overrides["resume_network"] = ""
     config = resolve_overrides(None, overrides | ({} if device is None else {"device": device}), base=target["config"])
     began = time.monotonic()
@@ -133,7 +136,7 @@ def verify(first: Path | None, last: Path, device: str | None = None) -> Verifie
             experiment.load_weights()
         _replay(experiment, target, begin)
         if experiment.dataset.fingerprint() != target["data"]:
-            raise UserError("verify: the data are other files than the run's; nothing was computed")
+            raise UserError("verify: the data differ from the run's; nothing was computed")
         experiment.dataset.prepare()
         trainer, _ = experiment.trainer(Path(scratch))
         trainer.parts.logger = trainer.hooks.logger = Logger()
@@ -144,6 +147,7 @@ def verify(first: Path | None, last: Path, device: str | None = None) -> Verifie
         trainer.plugins.append(end)
         if start is not None:
             continue_from(trainer, start)
+        choices_of(trainer).update(target.get("compiled", {}))
         if trainer.nimg >= target["nimg"]:
             raise UserError(f"verify: {last} is at {target['nimg']} images, not after the start at {trainer.nimg}")
         trainer.run()
@@ -156,7 +160,7 @@ def verify(first: Path | None, last: Path, device: str | None = None) -> Verifie
 
 
 def _replay(experiment: Experiment, target: Mapping[str, Any], begin: int) -> None:
-    """Let a run that grows by the clock grow as it has been recorded; one that counts images needs no record."""
+    """Replay the recorded growth of a run that grows by time; a run that counts images needs no record."""
     plan = experiment.plan()
     if plan is None or plan.unit == "image":
         return
@@ -168,14 +172,14 @@ def _replay(experiment: Experiment, target: Mapping[str, Any], begin: int) -> No
     recorded = Recorded(rows) if sound else Recorded()
     if recorded.at(begin) is None:
         raise UserError(
-            f"verify: this run grows by the clock, and its checkpoint does not say how it grew from {begin} images on;"
+            f"verify: this run grows by the clock, and its checkpoint has no record of it from {begin} images on;"
             " allowed: a later interval, or a run of this release or a later one"
         )
     experiment.manager.replayed = recorded
 
 
 def _pairs(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
-    """The values of two states, by their places."""
+    """Yield the corresponding values of two states with their names."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [*old, *(key for key in new if key not in old)]:
             yield from _pairs(f"{name}.{key}", old.get(key), new.get(key))
@@ -187,7 +191,7 @@ def _pairs(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _difference(name: str, old: Any, new: Any) -> str:
-    """In words, how two values differ; empty where they are equal bit for bit."""
+    """Describe the difference of two values; empty if they are bitwise equal."""
     if not isinstance(old, torch.Tensor) or not isinstance(new, torch.Tensor):
         return "" if type(old) is type(new) and old == new else f"{name}: {old} was stored, {new} is recomputed"
     new = new.detach().cpu()

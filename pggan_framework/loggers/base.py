@@ -25,8 +25,8 @@ class Histogram:
     Args:
         counts: [bins], integers.
         edges: [bins + 1], ascending.
-        sum: of the values themselves.
-        sum_squares: of their squares.
+        sum: sum of the values.
+        sum_squares: sum of their squares.
     """
 
     counts: NDArray[np.int64]
@@ -36,7 +36,7 @@ class Histogram:
 
 
 Verbosity = Literal["quiet", "normal", "verbose"]
-"""Amount of terminal output; files always have everything."""
+"""Amount of terminal output; files always contain everything."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Position:
 
     Args:
         depth: index of the deepest block in use.
-        size: of the images at this depth, ``16x16``.
+        size: image size at this depth, ``16x16``.
         alpha: fade-in weight of that block, 1 after the transition.
-        depth_left: how long training stays at this depth, in images, or in seconds if `by_clock`; None if unknown.
-        by_clock: whether the schedule counts seconds.
+        depth_left: remaining training at this depth, in images, or in seconds if `by_clock`; None if unknown.
+        by_clock: True if the schedule counts seconds.
     """
 
     depth: int
@@ -63,17 +63,17 @@ class RunInfo:
     """The information a logger receives at the start.
 
     Args:
-        directory: the run's folder.
-        name: its name, ``007-tones``.
+        directory: folder of the run.
+        name: name of the run, such as ``007-tones``.
         config: the resolved configuration as nested plain values, without secrets.
-        config_text: the same as YAML, as in config.yaml.
-        data: the dataset's summary, as text.
-        networks: for each network its table: one row (layer, output shape, parameters) per layer.
+        config_text: resolved configuration as YAML, as in config.yaml.
+        data: summary of the dataset as text.
+        networks: a table per network, with one row (layer, output shape, parameters) per layer.
         total_kimg: length of the run in thousand images; `UNLIMITED_KIMG` if only a clock ends it.
         resumed_nimg: position of a resumed run, in images; None for a new run.
-        logged_nimg: end of its last complete tick; values after it are logged again.
+        logged_nimg: end of the last complete tick, in images; values after it are logged again.
         environment: versions, machine and device.
-        seconds: wall-clock limit of this session, if there is one.
+        seconds: wall-clock limit of this session; None for no limit.
         data_line: the training data as one short line.
         verbosity: amount of terminal output.
         position: returns the position of the run; cheap enough to call twice per second.
@@ -97,7 +97,7 @@ class RunInfo:
 
 @contract("logger")
 class Logger:
-    """Base of all loggers: every method does nothing unless overridden. A logger never stops a run."""
+    """Base class of all loggers; the default methods do nothing. A logger never stops a run."""
 
     def start(self, run: RunInfo) -> None:
         """Called once, before the first step."""
@@ -109,16 +109,16 @@ class Logger:
         """Called after every step; must cost almost no time."""
 
     def image(self, name: str, path: Path, nimg: int) -> None:
-        """An image was written to `path`."""
+        """Called after an image was written to `path`."""
 
     def audio(self, name: str, path: Path, nimg: int) -> None:
-        """A sound was written to `path`."""
+        """Called after a sound was written to `path`."""
 
     def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
-        """A distribution of values, such as a layer's weights."""
+        """Called with a distribution of values, such as a layer's weights."""
 
     def message(self, text: str) -> None:
-        """A one-line message for the user."""
+        """Called with a one-line message for the user."""
 
     def finish(self, status: str) -> None:
         """Called once at the end; status is ``finished``, ``interrupted`` or ``failed``."""

@@ -21,17 +21,17 @@ _KEY_FILE = "comet.json"
 
 @register("logger")
 class CometLogger(RemoteLogger):
-    """Logs to Comet: online with a key; into an offline archive without one or if the service is unreachable.
+    """Logs to Comet: online with a key; to an offline archive without a key or if the service is unreachable.
 
     The key comes from ``--comet_key`` or the environment variable ``COMET_API_KEY`` and is never stored. A resumed run
     continues the same experiment, whose name is kept in ``comet.json``. Comet's automatic capture of code, environment,
     git and output is disabled.
 
     Args:
-        comet_key: API key; empty for the one in ``COMET_API_KEY``.
-        comet_project_name: project on Comet; empty for Comet's default.
+        comet_key: API key; if empty, ``COMET_API_KEY`` is used.
+        comet_project_name: project on Comet; if empty, Comet's default is used.
         offline_directory: folder for offline archives; if not given, ``comet`` in the run's folder.
-        timeout: seconds to wait for the service before going offline; above 0.
+        timeout: seconds to wait for the service before logging offline; above 0.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("comet_key", "comet_project_name")
@@ -106,7 +106,7 @@ class CometLogger(RemoteLogger):
                 self._handler.remove()
 
     def _open(self, comet_ml: Any, run: RunInfo, previous: str | None) -> Any:
-        """The experiment: online with a key and a reachable service, else offline."""
+        """Open the experiment: online with a key and a reachable service, else offline."""
         options: dict[str, Any] = {
             "experiment_config": comet_ml.ExperimentConfig(
                 name=run.name,
@@ -136,7 +136,7 @@ class CometLogger(RemoteLogger):
                 if experiment.alive:
                     self.report(f"Comet: {experiment.url}")
                     return experiment
-                # Such an experiment accepts everything and drops it.
+                # Such an experiment accepts all calls and drops their data.
                 reason = "the service did not accept the run"
                 experiment.end()
             except Exception as error:
@@ -147,7 +147,7 @@ class CometLogger(RemoteLogger):
 
 
 class _FirstError(logging.Handler):
-    """Comet's log messages, reduced to the first error without secrets; Comet would print over the progress bar."""
+    """Keeps only the first error of Comet's log messages, without secrets; Comet would print over the progress bar."""
 
     def __init__(self, owner: CometLogger) -> None:
         super().__init__(logging.ERROR)
@@ -165,17 +165,17 @@ class _FirstError(logging.Handler):
             self._owner.report(self._owner.mask(f"Comet: {record.getMessage()}"))
 
     def remove(self) -> None:
-        """Restore Comet's own handlers."""
+        """Restore Comet's original handlers."""
         self._source.removeHandler(self)
         for handler, level in self._quiet:
             handler.setLevel(level)
 
 
 def _reach(url: str, timeout: float) -> None:
-    """Return if anything at `url` answers, whatever its answer.
+    """Check that `url` responds; any response is accepted.
 
     Raises:
-        OSError: if there is no answer within `timeout` seconds.
+        OSError: if there is no response within `timeout` seconds.
     """
     from ssl import SSLError
     from urllib.error import HTTPError, URLError

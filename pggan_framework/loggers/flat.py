@@ -7,7 +7,7 @@ from typing import Any
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values as ``Class.param``; lists as text; keys of the service itself are omitted."""
+    """Flatten nested values to ``Class.param`` and lists to text; API keys of the services are omitted."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         if name == "comet_key":

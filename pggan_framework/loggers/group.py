@@ -16,8 +16,8 @@ from pggan_framework.loggers.base import Histogram, Logger, RunInfo
 class RemoteLogger(Logger):
     """Base of loggers that send a run's metrics to a service, such as Comet.
 
-    A subclass does not catch exceptions: a `LoggerGroup` turns them into one warning, with the `secrets` masked, and
-    training continues.
+    Subclasses do not catch exceptions: `LoggerGroup` converts them to one warning, with `secrets` masked, and training
+    continues.
     """
 
     secrets: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class RemoteLogger(Logger):
     """Prints one line for the user; a `LoggerGroup` connects it to its own `message`."""
 
     def mask(self, text: str) -> str:
-        """`text` on one line, with every secret replaced by asterisks."""
+        """Return `text` on one line, with every secret replaced by asterisks."""
         text = " ".join(text.split())
         for secret in filter(None, self.secrets):
             text = text.replace(secret, "***")
@@ -34,7 +34,7 @@ class RemoteLogger(Logger):
 
 
 def stored_id(path: Path, key: str) -> str | None:
-    """The service's id of an earlier part of this run, from a JSON file; None if it cannot be read."""
+    """Read the service's id of an earlier session of this run from a JSON file; None if it cannot be read."""
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))[key])
     except (OSError, ValueError, KeyError, TypeError):
@@ -42,7 +42,7 @@ def stored_id(path: Path, key: str) -> str | None:
 
 
 class WandbInterface(RemoteLogger, ABC):
-    """Base of loggers to services with wandb's interface; `_run` is None before the start and after the end."""
+    """Base of loggers for services with wandb's API; `_run` is None before the start and after the end."""
 
     _run: Any = None
     _package: Any = None
@@ -66,23 +66,30 @@ class WandbInterface(RemoteLogger, ABC):
 
     @abstractmethod
     def _log(self, values: dict[str, Any], nimg: int) -> None:
-        """Log values by name at `nimg`; nothing before the start and after the end."""
+        """Log values by name at `nimg`; do nothing before the start and after the end."""
 
 
 class LoggerGroup(Logger):
     """Forwards every call to each of its loggers.
 
-    An exception in one logger becomes one warning, sent to those that print messages; the others and the run continue.
-    A logger that fails to start is dropped; one that fails later is tried again, since a network may recover.
+    An exception in one logger becomes one warning, sent to loggers that print messages; the other loggers and the run
+    continue. A logger that fails after its start is called again, since a network may recover. A logger that cannot
+    write its files at the start starts at a later tick and then receives the earlier ticks; a logger that fails to
+    start for another reason is dropped.
 
     Args:
-        loggers: the loggers; those that print messages start first, so that they can print the others' reports.
+        loggers: loggers of the group; loggers that print messages start first, so they can print the messages of the
+            others.
     """
 
     def __init__(self, loggers: Sequence[Logger]) -> None:
         self.loggers = sorted(loggers, key=lambda logger: not _overrides(logger, "message"))
         self._progressing = [logger for logger in self.loggers if _overrides(logger, "progress")]
         self._warned: set[int] = set()
+        self._late: list[Logger] = []
+        """Loggers that could not start yet."""
+        self._missed: list[tuple[Mapping[str, float], int]] = []
+        """The ticks missed by these loggers."""
         for logger in self.loggers:
             if isinstance(logger, RemoteLogger):
                 logger.report = self.message
@@ -93,19 +100,26 @@ class LoggerGroup(Logger):
         Raises:
             UserError: if a logger's parameters are wrong; other exceptions are caught.
         """
+        self._run = run
         for logger in tuple(self.loggers):
             try:
                 logger.start(run)
             except UserError:
                 raise
             except Exception as error:
-                self._warn(logger, error, "is left out of this run")
+                # Restarting a remote logger may take minutes without a network.
+                again = isinstance(error, OSError) and not isinstance(logger, RemoteLogger)
+                self._warn(logger, error, "starts later" if again else "is left out of this run")
                 self.loggers.remove(logger)
+                self._late += [logger] if again else []
         self._progressing = [logger for logger in self._progressing if logger in self.loggers]
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
         """Forward a tick's values."""
+        self._start_late()
         self._each(lambda logger: logger.log(stats, nimg))
+        if self._late:
+            self._missed.append((dict(stats), nimg))
 
     def progress(self, nimg: int) -> None:
         """Forward a step, only to loggers that override this method."""
@@ -135,8 +149,22 @@ class LoggerGroup(Logger):
             terminal.warn(text.removeprefix("warning: "))
 
     def finish(self, status: str) -> None:
-        """Finish every logger, those that print messages last."""
+        """Finish every logger; loggers that print messages finish last."""
+        self._start_late()
         self._each(lambda logger: logger.finish(status), reverse=True)
+
+    def _start_late(self) -> None:
+        for logger in tuple(self._late):
+            try:
+                logger.start(self._run)
+                for stats, nimg in self._missed:
+                    logger.log(stats, nimg)
+            except Exception:
+                continue  # the warning was logged at the first attempt
+            self._late.remove(logger)
+            self.loggers.append(logger)
+        if not self._late:
+            self._missed.clear()
 
     def _each(self, call: Callable[[Logger], None], reverse: bool = False) -> None:
         for logger in self.loggers[::-1] if reverse else tuple(self.loggers):
@@ -155,5 +183,5 @@ class LoggerGroup(Logger):
 
 
 def _overrides(logger: Logger, method: str) -> bool:
-    """Whether this logger overrides `method`."""
+    """True if this logger overrides `method`."""
     return getattr(type(logger), method) is not getattr(Logger, method)

@@ -18,10 +18,10 @@ from pggan_framework.storage.atomic import atomic_path
 class JSONLLogger(Logger):
     """Writes the values of every tick to a file, one JSON object per line; non-finite numbers are null.
 
-    A resumed run first drops rows newer than its checkpoint, so that the file reads as if the run had not stopped.
+    A resumed run first drops rows newer than its checkpoint, so the file reads as if the run had not stopped.
 
     Args:
-        filename: the file, inside the run's folder.
+        filename: file name inside the run's folder.
     """
 
     def __init__(self, filename: str = "stats.jsonl") -> None:
@@ -33,13 +33,13 @@ class JSONLLogger(Logger):
 
     def start(self, run: RunInfo) -> None:
         """Create the file, or truncate it to where the run resumes."""
-        self.path = run.directory / self.filename
+        self.path, self._waiting = run.directory / self.filename, b""
         kept = [] if run.resumed_nimg is None else _lines_until(self.path, run.logged_nimg)
         with atomic_path(self.path) as temporary:
             self._size = temporary.write_bytes("".join(kept).encode())
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Append one line, and those that could not be written before.
+        """Append one line, after any lines that could not be written before.
 
         Raises:
             OSError: if the file cannot be written.
@@ -64,7 +64,7 @@ class JSONLLogger(Logger):
 
 
 def _lines_until(path: Path, nimg: int) -> list[str]:
-    """The complete lines of `path` whose nimg is at most `nimg`."""
+    """Return the complete lines of `path` whose nimg is at most `nimg`."""
     if not path.exists():
         return []
     kept = []
@@ -79,7 +79,7 @@ def _lines_until(path: Path, nimg: int) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A number as JSON has it: integers unchanged, other numbers as float, null for NaN and infinities."""
+    """Convert a number for JSON: integers unchanged, other numbers as float, None for NaN and infinities."""
     if isinstance(value, (int, str)) or value is None:
         return value
     number = float(value)

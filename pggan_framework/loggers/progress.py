@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, ratio_text
 from pggan_framework.loggers.base import Logger, RunInfo
 from pggan_framework.loggers.terminal import PLAIN_ERRORS, duration, say
 from pggan_framework.registry import register
@@ -27,9 +27,10 @@ _REDRAW = 0.5
 class ProgressLogger(Logger):
     """Shows progress on standard error: a live line on a terminal, plain lines in a file or pipe.
 
-    A line has the depth, its resolution and alpha, images per second, the remaining time of this depth and of the run,
-    and the quality: the distance of the samples to the data, divided by the real-vs-real baseline. The remaining time
-    follows the recent rate, so it rises when a depth is added; with a wall-clock limit, it is what the limit leaves.
+    A line shows the depth, its resolution and alpha, images per second, the remaining time of this depth and of the
+    run, and the quality: the distance of the samples to the data, divided by the real-vs-real baseline. The remaining
+    time is based on the recent rate, so it rises when a depth is added; with a wall-clock limit, it is the time until
+    the limit.
 
     Args:
         seconds: seconds between two plain lines; above 0.
@@ -62,19 +63,19 @@ class ProgressLogger(Logger):
         self._due = now + (_REDRAW if self._bar is not None else self.seconds)
 
     def log(self, stats: Mapping[str, float], nimg: int) -> None:
-        """Store the quality, if it was measured."""
+        """Store the quality if it was measured."""
         if "quality" in stats:
-            self._quality = f"quality {stats['quality']:.1f}x baseline"
+            self._quality = f"quality {ratio_text(stats['quality'])}x baseline"
 
     def progress(self, nimg: int) -> None:
-        """Draw a line if it is time."""
+        """Draw a line if the interval has passed."""
         self._nimg = nimg
         now = time.monotonic()
         if now >= self._due:
             self._draw(now)
 
     def finish(self, status: str) -> None:
-        """Leave the live line on the screen, or write a last plain one."""
+        """Leave the live line on the screen, or write a last plain line."""
         if self._nimg != self._shown and self._due < float("inf"):
             self._draw(time.monotonic())
         self._drop_bar()
@@ -103,7 +104,7 @@ class ProgressLogger(Logger):
         self._marks.append((now, self._nimg))
 
     def _line(self, now: float) -> str:
-        """The text after the percentage."""
+        """Return the text after the percentage."""
         begin, first = self._marks[0]
         rate = (self._nimg - first) / (now - begin) if now > begin else 0.0
         clock = self._run.seconds is not None
@@ -125,13 +126,13 @@ class ProgressLogger(Logger):
         return ", ".join([*parts, self._quality] if self._quality else parts)
 
     def _done(self, now: float) -> float:
-        """The completed fraction of the run, or of the wall-clock limit of this session."""
+        """Return the completed fraction of the run, or of the wall-clock limit of this session."""
         if self._run.seconds is None:
             return min(self._nimg / self._total, 1)
         return min((now - self._start) / max(self._run.seconds, 1e-9), 1)
 
     def _rest(self, now: float) -> float:
-        """Seconds left of the wall-clock limit."""
+        """Return the seconds left until the wall-clock limit."""
         assert self._run.seconds is not None
         return max(self._start + self._run.seconds - now, 0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -32,11 +33,11 @@ _LEFT_OUT = re.compile(
 
 
 def tick_line(stats: Mapping[str, float], everything: bool = False) -> str:
-    """A tick's values as one line: the known ones in fixed columns, then those of user plugins as ``name value``.
+    """Format a tick's values as one line: known values in fixed columns, then values of user plugins as ``name value``.
 
     Args:
-        stats: the values.
-        everything: also append all others.
+        stats: values of the tick.
+        everything: also append all other values.
     """
     known = [form(float(stats[key])) for key, form in _COLUMNS.items() if key in stats]
     others = [
@@ -48,10 +49,10 @@ def tick_line(stats: Mapping[str, float], everything: bool = False) -> str:
 
 
 def network_table(name: str, rows: list[tuple[str, str, int]]) -> str:
-    """A network's layers, output shapes and parameter counts as aligned lines, the total last.
+    """Format a network's layers, output shapes and parameter counts as aligned lines, with the total at the end.
 
     Args:
-        name: the network's name, the header of the first column.
+        name: name of the network, the header of the first column.
         rows: (layer, output shape, parameters) of each layer.
     """
     cells = [(name, "output shape", "parameters")]
@@ -65,12 +66,12 @@ def network_table(name: str, rows: list[tuple[str, str, int]]) -> str:
 
 @register("logger")
 class TeeLogger(Logger):
-    """Writes readable logs: everything to a file; a summary and a line per tick to the terminal too.
+    """Writes readable logs: everything to a file; a summary and a line per tick to the terminal as well.
 
     A closed terminal or a full disk causes one warning on the other output and never stops the run.
 
     Args:
-        filename: the file, inside the run's folder; a resumed run appends to it.
+        filename: file name inside the run's folder; a resumed run appends to the file.
     """
 
     def __init__(self, filename: str = "log.txt") -> None:
@@ -86,7 +87,8 @@ class TeeLogger(Logger):
         self._verbosity = run.verbosity
         now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
         if run.resumed_nimg is None:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path.unlink()
         if run.resumed_nimg is None or not self._path.exists():
             head = _head(run, now)
             self._write(head)
@@ -99,12 +101,12 @@ class TeeLogger(Logger):
         self.message(tick_line(stats, everything=self._verbosity == "verbose"))
 
     def message(self, text: str) -> None:
-        """Write one line to both."""
+        """Write one line to the file and the terminal."""
         self._write(text)
         self._print(text)
 
     def finish(self, status: str) -> None:
-        """Write how the run ended."""
+        """Write the final status of the run."""
         self.message(f"{status}, {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}")
 
     def _write(self, text: str) -> None:
@@ -130,7 +132,7 @@ class TeeLogger(Logger):
 
 
 def _head(run: RunInfo, now: str) -> str:
-    """The header of log.txt."""
+    """Return the header of log.txt."""
     facts = {"run": run.name, "date": now, **run.environment}
     sections = [_pairs(facts), "configuration\n\n" + run.config_text.rstrip(), "data\n\n" + _pairs(run.data)]
     sections += [network_table(name, rows) for name, rows in run.networks.items()]
@@ -138,7 +140,7 @@ def _head(run: RunInfo, now: str) -> str:
 
 
 def _summary(run: RunInfo) -> str:
-    """The part of the header that is also printed to the terminal."""
+    """Return the part of the header that is also printed to the terminal."""
     lengths = [] if run.total_kimg >= UNLIMITED_KIMG else [f"{run.total_kimg:g} kimg"]
     lengths += [] if run.seconds is None else [f"{duration(run.seconds)} of training"]
     sizes = [f"{name.lower()} {sum(row[2] for row in rows):,}" for name, rows in run.networks.items()]
@@ -147,7 +149,7 @@ def _summary(run: RunInfo) -> str:
 
 
 def _pairs(facts: Mapping[str, str]) -> str:
-    """Names and values in two columns; continuation lines of a value keep its column."""
+    """Format names and values in two columns; continuation lines of a value stay in its column."""
     width = max(map(len, facts), default=0)
     indent = "\n" + " " * (width + 2)
     return "\n".join(f"{name:<{width}}  {indent.join(str(value).splitlines())}" for name, value in facts.items())

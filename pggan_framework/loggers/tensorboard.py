@@ -9,14 +9,15 @@ from typing import Any
 from pggan_framework.errors import require
 from pggan_framework.loggers.base import Histogram, Logger, RunInfo
 from pggan_framework.registry import register
+from pggan_framework.storage.names import libsndfile_path
 
 
 @register("logger")
 class TensorBoardLogger(Logger):
     """Writes TensorBoard event files; ``tensorboard --logdir results`` compares all runs. The step is nimg.
 
-    All data remain on this machine. A resumed run first marks events newer than its checkpoint as superseded, so that
-    curves read as if the run had not stopped. Needs the extra ``tensorboard``.
+    All data remain on this machine. A resumed run first marks events newer than its checkpoint as superseded, so curves
+    read as if the run had not stopped. It needs the extra ``tensorboard``.
 
     Args:
         directory: folder of the event files, inside the run's folder.
@@ -66,7 +67,7 @@ class TensorBoardLogger(Logger):
         if self._writer is not None:
             import soundfile
 
-            wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+            wave, rate = soundfile.read(libsndfile_path(path), dtype="float32", always_2d=True)
             self._writer.add_audio(name, wave.mean(axis=1)[None], nimg, sample_rate=rate)
 
     def histogram(self, name: str, histogram: Histogram, nimg: int) -> None:
@@ -80,14 +81,14 @@ class TensorBoardLogger(Logger):
                 num=int(histogram.counts.sum()),
                 sum=histogram.sum,
                 sum_squares=histogram.sum_squares,
-                # A bucket is given by its upper edge; the empty first one gives the lower edge of the second.
+                # A bucket is given by its upper edge; the empty first bucket gives the lower edge of the second.
                 bucket_limits=edges,
                 bucket_counts=[0, *histogram.counts.tolist()],
                 global_step=nimg,
             )
 
     def finish(self, status: str) -> None:
-        """Write how the run ended and close the file."""
+        """Write the final status of the run and close the file."""
         if self._writer is not None:
             writer, self._writer = self._writer, None
             writer.add_text("status", status, self._highest)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TextIO
 
 PLAIN_ERRORS = (OSError, ValueError)
-"""Exceptions of writing to a closed stream: a broken pipe, a closed file."""
+"""Exceptions raised by writing to a closed stream: a broken pipe, a closed file."""
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
@@ -25,7 +25,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
     from tqdm import tqdm
 
     stream = sys.stdout if stream is None else stream
-    if stream is None:  # a process without a console has none
+    if stream is None:  # a process without a console has no streams
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
     # The C locale cannot encode every file name; a question mark is better than a stopped run.
@@ -40,13 +40,13 @@ def warn(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """Print the one line that ends a command; a closed terminal is not a further error."""
+    """Print the final error line of a command; a closed terminal is not a further error."""
     with suppress(*PLAIN_ERRORS):
         print(f"error: {text}", file=sys.stderr, flush=True)
 
 
 def print_lines(lines: Iterable[str], stream: TextIO | None = None) -> None:
-    """Print lines on standard output or another stream; a closed one changes nothing of what the command does."""
+    """Print lines to standard output or another stream; a closed stream does not affect the command."""
     try:
         for line in lines:
             print(line, file=stream, flush=True)
@@ -66,7 +66,7 @@ def abandon_stdout() -> None:
 
 
 def duration(seconds: float) -> str:
-    """A duration as text: ``7s``, ``3m 05s``, ``1h 02m 03s``, ``2d 03h 04m``."""
+    """Format a duration: ``7s``, ``3m 05s``, ``1h 02m 03s``, ``2d 03h 04m``."""
     whole = int(max(seconds, 0) + 0.5)
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)

@@ -19,12 +19,12 @@ from pggan_framework.registry import register
 class TrackioLogger(WandbInterface):
     """Logs to trackio; ``trackio show`` displays the run. The step is nimg; sounds keep their sample rate.
 
-    All data remain on this machine unless ``TRACKIO_SPACE_ID`` or ``TRACKIO_SERVER_URL`` is set. The folder is
-    ``TRACKIO_DIR``, by default in Hugging Face's cache. A resumed run continues the same run there. Needs the package
-    trackio.
+    All data remain on this machine unless ``TRACKIO_SPACE_ID`` or ``TRACKIO_SERVER_URL`` is set. The database is in the
+    folder ``TRACKIO_DIR``, by default in Hugging Face's cache. A resumed run continues the same run there. It needs the
+    package trackio.
 
     Args:
-        project: project name.
+        project: name of the project.
     """
 
     def __init__(self, project: str = "pggan") -> None:
@@ -56,7 +56,7 @@ class TrackioLogger(WandbInterface):
         self._log({"sec.total" if name == "time" else name: float(value) for name, value in stats.items()}, nimg)
 
     def finish(self, status: str) -> None:
-        """Log how the run ended, and wait until everything is stored."""
+        """Log the final status of the run, and wait until everything is stored."""
         if self._run is not None:
             self._run = None
             with redirect_stdout(StringIO()):

@@ -23,18 +23,18 @@ _LAST_UPLOAD = 120.0
 
 @register("logger")
 class WandbLogger(WandbInterface):
-    """Logs to Weights & Biases: online with a key; into a folder without one or if the service is unreachable.
+    """Logs to Weights & Biases: online with a key; to a folder without a key or if the service is unreachable.
 
-    The key is the one ``wandb login`` stored or the environment variable ``WANDB_API_KEY``; it is not stored again. A
-    resumed run continues the same run there, whose id is kept in ``wandb.json``. The horizontal axis is ``nimg``.
-    Wandb's automatic capture (code, git, packages, machine, printed text) is disabled. Needs the extra ``wandb``.
+    The key is the one stored by ``wandb login`` or the environment variable ``WANDB_API_KEY``; it is not stored again.
+    A resumed run continues the same run there, whose id is in ``wandb.json``. The horizontal axis is ``nimg``. Wandb's
+    automatic capture (code, git, packages, machine, printed text) is disabled. It needs the extra ``wandb``.
 
     Args:
-        project: project name; empty for wandb's default.
-        entity: user or team; empty for the key's own.
+        project: name of the project; if empty, wandb's default is used.
+        entity: user or team; if empty, the owner of the key.
         offline: never contact the service.
         offline_directory: folder of wandb's files; if not given, ``wandb`` in the run's folder.
-        timeout: seconds to wait for the service before going offline; above 0.
+        timeout: seconds to wait for the service before logging offline; above 0.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class WandbLogger(WandbInterface):
             self._run.log({**values, "nimg": nimg})
 
     def _open(self, run: RunInfo, run_id: str) -> Any:
-        """The run: online with a key and a reachable service, else offline."""
+        """Open the run: online with a key and a reachable service, else offline."""
         wandb = self._package
         options: dict[str, Any] = {
             "project": self.project or None,

@@ -1,4 +1,4 @@
-"""The auxiliary classifier: D predicts the label of an image, and G makes images that are classified correctly."""
+"""The auxiliary classifier: D predicts the label of an image, and G generates images that are classified correctly."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verd
 from pggan_framework.registry import register
 
 Counts = Sequence[NDArray[np.int64] | None]
-"""For each attribute how often the data have each value; None for a continuous one."""
+"""For each attribute, the counts of its values in the data; None for a continuous attribute."""
 
 
 @dataclass(frozen=True)
 class LabelWeights:
-    """The weights of the labels' errors.
+    """Weights of the label errors.
 
     Args:
-        attributes: by the attributes' names, 1 for those that are not in it.
-        classes: for each attribute the weight [K] of each value, None for a continuous one; no weights by default.
+        attributes: weight by name of the attribute; 1 for missing names.
+        classes: for each attribute, the weight [K] of each value, or None for a continuous one; no weights by default.
     """
 
     attributes: Mapping[str, float]
@@ -37,17 +37,17 @@ class LabelWeights:
 
 
 class _LabelTerm(Term):
-    """The error of the logits against the labels, summed over the attributes; logs how well they are recognised."""
+    """The error of the predicted logits for the labels, summed over the attributes; logs the accuracy."""
 
     def __init__(self, weight: float, weights: LabelWeights) -> None:
         self.weight = weight
         self.weights = weights
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """Check that the weights are of existing attributes.
+        """Check that the weights are for existing attributes.
 
         Raises:
-            UserError: if one is not, none is left, or there are no classes to balance.
+            UserError: if an attribute does not exist, all weights are 0, or there are no classes to balance.
         """
         attributes = () if D.label_space is None else D.label_space.attributes
         names = [attribute.name for attribute in attributes]
@@ -79,7 +79,7 @@ class _LabelTerm(Term):
                 errors = cross_entropy(found, wanted, reduction="none")
                 classes = None if self.weights.classes is None else self.weights.classes[place]
                 if classes is not None:
-                    if classes.device != wanted.device or classes.dtype != wanted.dtype:  # in the first update
+                    if classes.device != wanted.device or classes.dtype != wanted.dtype:  # only in the first update
                         classes = to_device(classes.to(wanted.dtype), wanted.device)
                         self.weights.classes[place] = classes  # type: ignore[index]
                     errors = errors * (wanted @ classes)
@@ -94,7 +94,7 @@ class _LabelTerm(Term):
 
 
 class RealLabels(_LabelTerm):
-    """D on reals."""
+    """The label error of D on reals."""
 
     name: ClassVar[str] = "D_label"
     side: ClassVar[Side] = "D"
@@ -106,14 +106,14 @@ class RealLabels(_LabelTerm):
 
 
 class FakeLabels(_LabelTerm):
-    """G on the fakes it made for a label."""
+    """The label error of G on fakes with their requested labels."""
 
     name: ClassVar[str] = "G_label"
     side: ClassVar[Side] = "G"
     needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar error of the labels the fakes were made for."""
+        """The scalar error of the fakes' requested labels."""
         return self._error(context, context.fake_verdict)
 
 
@@ -121,17 +121,18 @@ class FakeLabels(_LabelTerm):
 class AuxiliaryClassifier:
     """Trains D to classify labels, and G to match them (AC-GAN, Odena et al. 2017, arXiv 1610.09585).
 
-    The error is the sum of each label's cross-entropy, or squared error for a continuous one (whose range is -1 to 1).
+    The error is the sum over all labels of the cross-entropy, or of the squared error for a continuous label in [-1,
+    1].
 
     Args:
         weight: weight of the error, for D on reals and G on fakes. 1 is usual; GANSynth uses 10 for pitch.
         attribute_weights: weight of each label's error by name (default: 1); 0 ignores a label.
         class_weights: balanced: weight each value's cross-entropy inversely to its frequency, with mean 1 over the
             data.
-        label_counts: how often each value occurs; passed by the data.
+        label_counts: number of occurrences of each value; passed by the data.
 
     Raises:
-        UserError: if a weight is not above 0, or an attribute's is below.
+        UserError: if a weight is not above 0, or the weight of an attribute is negative.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("label_counts",)
@@ -161,7 +162,7 @@ class AuxiliaryClassifier:
         """Weight of the error, for D and for G.
 
         Raises:
-            UserError: if it is set to what is not above 0.
+            UserError: if it is set to a value that is not above 0.
         """
         return self.terms[0].weight
 
@@ -174,9 +175,9 @@ class AuxiliaryClassifier:
 
 
 def balanced(counts: NDArray[np.int64]) -> Tensor:
-    """Weights [K] in inverse proportion to how often each of K values occurs, 1 in the mean over all occurrences.
+    """Compute weights [K] inversely proportional to the counts of K values, with mean 1 over all occurrences.
 
-    A value that does not occur is weighted as one that occurs once.
+    A value that does not occur is weighted like a value that occurs once.
     """
     occurring = int(np.count_nonzero(counts))
     return torch.from_numpy(counts.sum() / (occurring * np.maximum(counts, 1)))

@@ -15,19 +15,20 @@ from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import contract
 
 OF_FAKES = frozenset({"fakes", "fake_verdict", "fake_gradients"})
-"""Needs that no reals are for."""
+"""Needs that require no reals."""
 
 
 class Term(ABC):
     """One summand of a loss.
 
     Attributes:
-        name: its name in the logs.
-        side: which network it trains.
-        weight: what it is multiplied by.
-        needs: what it takes from the context, by the context's names; None: D's scores, and anything it accesses.
-        needs_reals: whether a term of G that declares no `needs` looks at reals too; D's always may.
-        compares: whether it compares the samples of a batch, so that the mean of two halves' values is not the whole's.
+        name: name of the term in the logs.
+        side: network that the term trains.
+        weight: factor of the term.
+        needs: names of the context's attributes that the term uses; None: D's scores, and any attribute on access.
+        needs_reals: whether a term of G without declared `needs` also uses reals; a term of D always may.
+        compares: whether it compares the samples of a batch, so that the value of a batch is not the mean over its
+            halves.
     """
 
     name: ClassVar[str]
@@ -39,34 +40,34 @@ class Term(ABC):
 
     @abstractmethod
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean over the batch, without the weight."""
+        """Compute the scalar mean over the batch, without the weight."""
 
     @property
     def all_needs(self) -> Sequence[Need]:
-        """The context entries to compute before it is called."""
+        """The context entries to compute before the term is called."""
         if self.needs is not None:
             return self.needs
         return ("real_verdict", "fake_verdict") if self.side == "D" or self.needs_reals else ("fake_verdict",)
 
     def weight_in(self, context: StepContext) -> float:
-        """Its weight in this update; with 0 it is not computed."""
+        """Return the weight in this update; a term of weight 0 is not computed."""
         return self.weight
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:  # noqa: B027  -- most terms suit all networks
-        """Check that the term suits these networks; called once, before training.
+        """Check that the term supports these networks; called once, before training.
 
         Raises:
-            UserError: if it does not.
+            UserError: if it does not support them.
         """
 
     def after_update(self, context: StepContext) -> None:  # noqa: B027  -- most terms keep nothing
-        """Observe the update that was just made with `context`, for terms with state.
+        """Observe the update that just used `context`, for terms with state.
 
         The context's statistics are those of the whole batch, however it was divided.
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """The state to store for an exact resume: plain values and tensors."""
+        """Return the state to store for an exact resume: plain values and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027
@@ -80,20 +81,20 @@ class Loss(ABC):
     @property
     @abstractmethod
     def terms(self) -> Sequence[Term]:
-        """All terms, of both networks."""
+        """All terms of both networks."""
 
     def __add__(self, terms: Sequence[Term]) -> Loss:
-        """This loss with further terms."""
+        """Return this loss with additional terms."""
         return Sum([*self.terms, *terms])
 
     @property
     def needs_reals_for_G(self) -> bool:
-        """Whether G's update needs reals: those of D's last one."""
+        """True if G's update needs the reals of D's last update."""
         of_G = [term for term in self.terms if term.side == "G"]
         return any(term.needs_reals or not OF_FAKES.issuperset(term.all_needs) for term in of_G)
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """Check that every term suits these networks.
+        """Check that every term supports these networks.
 
         Raises:
             UserError: if one does not.
@@ -108,7 +109,7 @@ class Loss(ABC):
                 term.after_update(context)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of every term that has one, by its name."""
+        """Return the states of all terms that have one, by name."""
         states = {term.name: term.state_dict() for term in self.terms}
         return {name: state for name, state in states.items() if state}
 
@@ -119,7 +120,7 @@ class Loss(ABC):
                 term.load_state_dict(state[term.name])
 
     def groups(self, context: StepContext) -> list[Sequence[Term]]:
-        """The terms of this update in differentiation order: those that use scores; those that use gradients only.
+        """Return the terms of this update in differentiation order: terms on scores, then terms on gradients only.
 
         Raises:
             RuntimeError: if no term trains this network.
@@ -127,12 +128,12 @@ class Loss(ABC):
         due = [term for term in self.terms if term.side == context.side and weight_of(term, context) is not None]
         if not due:
             raise RuntimeError(f"the loss has no term for {context.side}")
-        # A term without declared needs may access anything, and is in the first group.
+        # A term without declared needs may access anything, so it is in the first group.
         apart = [term for term in due if term.needs and POINTS.keys() >= set(term.needs)]
         return [group for group in ([term for term in due if term not in apart], apart) if group]
 
     def total(self, context: StepContext) -> Tensor:
-        """The scalar that the network being updated minimises; logs it as ``D_loss`` or ``G_loss``.
+        """Compute the scalar that the current network minimizes; log it as ``D_loss`` or ``G_loss``.
 
         Each term is also logged under its own name, before its weight.
 
@@ -145,25 +146,25 @@ class Loss(ABC):
 
 
 def weight_of(term: Term, context: StepContext) -> float | Tensor | None:
-    """The weight of a term in this update; None if it is not computed."""
+    """Return the weight of a term in this update; None if the term is not computed."""
     return (term.weight_in(context) or None) if context.weights is None else context.weights.get(term.name)
 
 
 def weighted_sum(terms: Sequence[Term], context: StepContext) -> Tensor:
-    """sum_i weight_i * term_i, after what all of them need was computed; logs each term under its name."""
+    """Compute all needs, then sum_i weight_i * term_i; log each term under its name."""
     context.compute({need for term in terms for need in term.all_needs})
     values = []
     for term in terms:
         value = term(context)
         context.log(term.name, value)
         values.append(value * cast(float, weight_of(term, context)))
-    for need in POINTS:  # gradients of D's score: with their graphs they take the most memory of all
+    for need in POINTS:  # gradients of D's score, which take the most memory because of their graphs
         vars(context).pop(need, None)
     return reduce(add, values)
 
 
 def logged_scores(context: StepContext) -> tuple[Tensor, Tensor]:
-    """D's scores [N] of the reals and of the fakes; logs their means as ``D_real`` and ``D_fake``."""
+    """Return D's scores [N] of the reals and of the fakes; log their means as ``D_real`` and ``D_fake``."""
     real, fake = context.real_verdict.scores, context.fake_verdict.scores
     context.log("D_real", real.mean())
     context.log("D_fake", fake.mean())
@@ -171,10 +172,10 @@ def logged_scores(context: StepContext) -> tuple[Tensor, Tensor]:
 
 
 class Sum(Loss):
-    """The sum of given terms.
+    """The sum of the given terms.
 
     Args:
-        terms: of both networks.
+        terms: terms of both networks.
     """
 
     def __init__(self, terms: Sequence[Term]) -> None:

@@ -1,4 +1,4 @@
-"""BEGAN: D is an auto-encoder, and both losses are its errors (Berthelot et al. 2017, arXiv 1703.10717)."""
+"""BEGAN: D is an auto-encoder, and both losses are reconstruction errors (Berthelot et al. 2017, arXiv 1703.10717)."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from pggan_framework.registry import register
 
 
 def _error(images: Tensor, verdict: Verdict) -> Tensor:
-    """L(x): the scalar mean of ``abs(x - AE(x))`` over the batch [N, C, h, w]."""
+    """Compute L(x), the scalar mean of ``abs(x - AE(x))`` over the batch [N, C, h, w]."""
     if verdict.reconstruction is None:
         raise RuntimeError("BEGAN needs a discriminator that gives a reconstruction")
     return (images - verdict.reconstruction).abs().mean()
 
 
 class BalancedErrors(Term):
-    """``L(real) - k * L(fake)``, where k holds ``L(fake)`` near ``gamma * L(real)``.
+    """``L(real) - k * L(fake)``, where k is adapted to keep ``L(fake)`` near ``gamma * L(real)``.
 
-    Logs k as ``began.k``, how far the errors are from that, ``gamma * L(real) - L(fake)``, as ``began.balance``, and
-    the measure of convergence ``L(real) + abs(balance)`` as ``began.measure``.
+    Logs k as ``began.k``, the deviation ``gamma * L(real) - L(fake)`` as ``began.balance``, and the measure of
+    convergence ``L(real) + abs(balance)`` as ``began.measure``.
 
     Args:
-        gamma: the ratio of the errors that is aimed at.
-        lambda_k: how fast k follows.
+        gamma: target ratio of the errors.
+        lambda_k: step size of k.
     """
 
     name = "D_began"
@@ -44,10 +44,10 @@ class BalancedErrors(Term):
         self.k = torch.zeros(())
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar difference, with k as it was before this update."""
+        """Compute the scalar difference, with the k from before this update."""
         logged_scores(context)
         real, fake = _error(context.reals, context.real_verdict), _error(context.fakes, context.fake_verdict)
-        self.k = to_device(self.k, real.device)  # once
+        self.k = to_device(self.k, real.device)  # only in the first update
         balance = self.gamma * real - fake
         context.log("began.k", self.k)
         context.log("began.balance", balance)
@@ -58,7 +58,7 @@ class BalancedErrors(Term):
         """Check that D reconstructs its input.
 
         Raises:
-            UserError: if it does not.
+            UserError: if D does not reconstruct its input.
         """
         probe = meta_copy(D)
         if probe.judge(*meta_inputs(probe, 4)).reconstruction is None:
@@ -68,11 +68,11 @@ class BalancedErrors(Term):
             )
 
     def after_update(self, context: StepContext) -> None:
-        """Update k, within 0 to 1; on the device, without synchronisation."""
+        """Update k within 0 to 1 on the device, without synchronization."""
         self.k = (self.k + self.lambda_k * context.average(context.stats["began.balance"].float())).clamp(0, 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """The weight k."""
+        """Return the weight k."""
         return {"k": self.k}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -81,30 +81,30 @@ class BalancedErrors(Term):
 
 
 class FakeError(Term):
-    """``L(fake)``: G makes images that D reconstructs well."""
+    """``L(fake)``: trains G to generate images that D reconstructs well."""
 
     name = "G_began"
     side = "G"
     needs = ("fakes", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean error."""
+        """Compute the scalar mean error."""
         return _error(context.fakes, context.fake_verdict)
 
 
 @register("loss")
 class BEGAN(Loss):
-    """Boundary equilibrium: an auto-encoder as discriminator, balanced with G (arXiv 1703.10717, eq. 1).
+    """Boundary equilibrium loss: an auto-encoder as discriminator, balanced with G (arXiv 1703.10717, eq. 1).
 
-    Needs ``--discriminator AutoencoderDiscriminator``.
+    It needs ``--discriminator AutoencoderDiscriminator``.
 
     Args:
-        gamma: target ratio of the error on fakes to that on reals, above 0 to 1; 0.5 to 0.8 is usual. Lower values give
-            cleaner, less diverse samples.
+        gamma: target ratio of the error on fakes to the error on reals, above 0 and at most 1; 0.5 to 0.8 is usual.
+            Lower values give cleaner, less diverse samples.
         lambda_k: step size of the weight of fakes in D's loss.
 
     Raises:
-        UserError: if one is outside its limits.
+        UserError: if a parameter is outside its limits.
     """
 
     schedulable: ClassVar[tuple[str, ...]] = ("gamma",)
@@ -120,7 +120,7 @@ class BEGAN(Loss):
         """The target ratio of the errors.
 
         Raises:
-            UserError: if it is set to what is not above 0 and at most 1.
+            UserError: if it is set to a value that is not above 0 and at most 1.
         """
         return self._terms[0].gamma
 
@@ -132,5 +132,5 @@ class BEGAN(Loss):
 
     @property
     def terms(self) -> Sequence[Term]:
-        """D's, which keeps k, and G's."""
+        """D's term, which stores k, and G's term."""
         return self._terms

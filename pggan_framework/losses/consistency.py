@@ -17,14 +17,14 @@ _DROPOUTS = nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropou
 
 @register("penalty")
 class Consistency(Penalty):
-    """Penalises the difference of two dropout passes of the same real (CT-GAN, Wei et al. 2018, arXiv 1803.01541).
+    """Penalizes the difference between two dropout passes of the same real (CT-GAN, Wei et al. 2018, arXiv 1803.01541).
 
-    ``mean(relu(d(D(x'), D(x'')) + 0.1 d(h(x'), h(x'')) - margin))``, h the penultimate features. As in the authors'
-    code, d is the squared difference, for features its mean.
+    The penalty is ``mean(relu(d(D(x'), D(x'')) + 0.1 d(h(x'), h(x'')) - margin))``, where h are the penultimate
+    features. As in the authors' code, d is the squared difference, averaged over the features for h.
 
     Args:
-        weight: lambda 2.
-        margin: M', tolerated difference; 0 to 0.2 is usual.
+        weight: weight of the penalty, lambda 2 in the paper.
+        margin: tolerated difference, M' in the paper; 0 to 0.2 is usual.
     """
 
     name = "dropout_consistency"
@@ -40,7 +40,7 @@ class Consistency(Penalty):
         """Check that D has dropout.
 
         Raises:
-            UserError: if it has none.
+            UserError: if D has no dropout.
         """
         if not any(isinstance(module, _DROPOUTS) and module.p > 0 for module in D.modules()):
             raise UserError(
@@ -49,7 +49,7 @@ class Consistency(Penalty):
             )
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean; one pass is that of the adversarial loss, the other its own."""
+        """Compute the scalar mean over one extra pass and the pass of the adversarial loss."""
         first, second = context.real_verdict, context.judge(context.reals)
         of_scores = (first.scores - second.scores).square()
         of_features = (first.features - second.features).square().mean(1)

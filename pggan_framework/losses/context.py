@@ -15,7 +15,7 @@ from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Verd
 from pggan_framework.networks.torch_private import shallow_copy
 
 Side = Literal["D", "G"]
-"""Which network an update or a term trains."""
+"""The network that an update or a term trains."""
 
 Need = Literal[
     "reals",
@@ -27,7 +27,7 @@ Need = Literal[
     "fake_gradients",
     "interpolate_gradients",
 ]
-"""What a term may need of an update, by the names of the context's attributes."""
+"""Names of the context's attributes that a term may need."""
 
 NEEDS: tuple[Need, ...] = get_args(Need)
 POINTS: Mapping[Need, Need] = {
@@ -43,8 +43,8 @@ class Progress:
     """The training progress before an update.
 
     Args:
-        nimg: real images shown.
-        updates: how often the network being updated was updated.
+        nimg: number of real images shown.
+        updates: number of previous updates of the network.
     """
 
     nimg: int = 0
@@ -54,39 +54,41 @@ class Progress:
 START = Progress()
 """Before the first update."""
 
+FULL: AbstractContextManager[None] = nullcontext()
+"""Within it everything is computed in the tensors' own precision."""
+
 
 class StepContext:
     """The context of one update. `compute` adds what the terms need as attributes.
 
-    In D's update the fakes carry no gradient; in G's they do.
+    In D's update, the fakes carry no gradient; in G's update, they do.
 
     Args:
-        side: which network is updated.
-        G: the generator.
-        D: the discriminator.
-        latents: [N, F].
-        reals: [N, C, h, w], faded and augmented already; None where the update sees none.
-        labels: [N, width] of the fakes, and of the reals where there are any: both have the same.
-        mixing: [N, 1, 1, 1] in [0, 1], where each interpolate is between its real and its fake; drawn if not given.
-        progress: how far training has come.
-        fakes: [N, C, h, w], where they are made, and augmented, already.
-        D_optimizer: what D is trained by, for a loss that looks ahead.
-        augment: what fakes go through before any term or D sees them; as the reals have.
-        weights: of the terms, by name, where they are not to be asked; those that are not in it are not computed.
-        share: what its gradients are multiplied by before they are added to those in the weights: its fraction of the
-            batch.
+        side: the network to update.
+        G: generator that is trained.
+        D: discriminator that is trained.
+        latents: latents of the fakes, [N, F].
+        reals: real images [N, C, h, w], already faded and augmented; None if the update does not need them.
+        labels: labels [N, width] of the fakes and, if there are reals, of the reals too.
+        mixing: position of each interpolate between its real and its fake, [N, 1, 1, 1] in [0, 1]; drawn if not given.
+        progress: training progress.
+        fakes: generated images [N, C, h, w], already augmented, if they exist.
+        D_optimizer: D's optimizer, for a loss that unrolls D.
+        augment: augmentation of fakes before any term or D sees them, like that of the reals.
+        weights: weights of the terms by name, replacing the terms' weights; terms without an entry are not computed.
+        share: fraction of the batch, by which the gradients are scaled before they are accumulated.
     """
 
     fakes: Tensor
-    """[N, C, h, w] made from the latents, as D is to see them."""
+    """Images [N, C, h, w] generated from the latents and augmented for D."""
     real_verdict: Verdict
     """D's scores [N] and features [N, F] of the reals."""
     fake_verdict: Verdict
-    """The same of the fakes."""
+    """D's scores and features of the fakes."""
     interpolates: Tensor
-    """[N, C, h, w], each on the line between a real and a fake."""
+    """Images [N, C, h, w], each on the line between a real and a fake."""
     real_gradients: Tensor
-    """[N, C, h, w], the gradient of D's score at each real, itself differentiable in D's weights."""
+    """The gradient [N, C, h, w] of D's score at each real, itself differentiable with respect to D's weights."""
     fake_gradients: Tensor
     """The same at each fake."""
     interpolate_gradients: Tensor
@@ -119,24 +121,24 @@ class StepContext:
             self.fakes = fakes
         self.stats: dict[str, Tensor] = {}
         self.average: Callable[[Tensor], Tensor] = lambda value: value
-        """A mean over this rank's part of the batch -> that over the whole batch."""
+        """Convert a mean over this rank's part of the batch to the mean over the whole batch."""
 
     def log(self, name: str, value: Tensor) -> None:
         """Log a scalar, detached from the graph."""
         self.stats[name] = value.detach()
 
     def has(self, need: Need) -> bool:
-        """Whether it is given or computed."""
+        """True if the attribute is given or computed."""
         return need in self.__dict__
 
     def compute(self, needs: Collection[Need]) -> None:
-        """Compute what terms need, each once, in this order: fakes, D's scores, gradients of D's score.
+        """Compute the needs of terms, each once, in this order: fakes, D's scores, gradients of D's score.
 
         Args:
-            needs: of all terms that are evaluated next; what is there already stays.
+            needs: needs of all terms that are evaluated next; existing values are kept.
 
         Raises:
-            RuntimeError: if reals are needed and the update was given none.
+            RuntimeError: if reals are needed but were not given.
         """
         due = {need for need in needs if need not in self.__dict__}
         due |= {POINTS[need] for need in due if need in POINTS and POINTS[need] not in self.__dict__}
@@ -146,23 +148,23 @@ class StepContext:
             raise RuntimeError(f"the update of {self.side} was given no reals")
 
         if due & {"fakes", "fake_verdict"} and "fakes" not in self.__dict__:
-            # x_f = G(z). D's update does not train G, so that no graph is kept there.
+            # x_f = G(z). D's update does not train G, so no graph is stored.
             with torch.set_grad_enabled(self.side == "G"):
                 self.fakes = self.generate()
 
         if {"real_verdict", "fake_verdict"} <= due and self.side == "D" and not self.D.execution.reference:
-            # D(x_r) and D(x_f) in one pass, which is faster than two; what D computes over a batch is kept apart.
+            # D(x_r) and D(x_f) in one pass, which is faster than two; batch statistics of the two stay separate.
             both = self.judge(torch.cat([self.reals, self.fakes]), 2)
             self.real_verdict, self.fake_verdict = both.split(2)
         else:
-            # G's update: while D is held fixed, no gradient passes through what it says of reals, so no graph is kept.
+            # In G's update, D is frozen, so scores of reals need no gradient and no graph is stored.
             if "real_verdict" in due:
                 self.real_verdict = self.judge(self.reals)
             if "fake_verdict" in due:
                 self.fake_verdict = self.judge(self.fakes)
 
         if "interpolates" in due:
-            # x_i = x_r + t (x_f - x_r), t uniform in [0, 1], one for each pair.
+            # x_i = x_r + t (x_f - x_r), with t uniform in [0, 1] for each pair.
             like, mixing = self.reals, self.mixing
             if mixing is None:
                 mixing = torch.rand(like.shape[0], 1, 1, 1, device=like.device, dtype=like.dtype)
@@ -172,51 +174,50 @@ class StepContext:
                 setattr(self, need, self.score_gradients(getattr(self, points)))
 
     def __getattr__(self, name: str) -> Any:
-        """Compute what a term uses without having declared it in `Term.needs`."""
+        """Compute a value that a term uses without declaring it in `Term.needs`."""
         if name not in NEEDS:
             raise AttributeError(f"StepContext has no attribute '{name}'")
-        # D's scores of reals and fakes come together, as for a term that declares nothing.
+        # D's scores of reals and fakes are computed together, as for a term without declared needs.
         need: Need = name
         pair = self.side == "D" and name in ("real_verdict", "fake_verdict") and self.has("reals")
         self.compute(("real_verdict", "fake_verdict") if pair else (need,))
         return self.__dict__[name]
 
-    def _precision(self, low: bool = True) -> AbstractContextManager[None]:
-        """Within it the networks compute in the update's precision or, unless it may be `low`, in float32."""
-        precision = self.D.execution.precision
-        if precision == torch.float32:
-            return nullcontext()
-        return cast(AbstractContextManager[None], torch.autocast(self.latents.device.type, precision, low))
+    def _autocast(self, low: bool = True) -> AbstractContextManager[None]:
+        """Return a context in which networks compute in the update's precision or, unless `low` is set, in float32."""
+        return cast(
+            AbstractContextManager[None],
+            torch.autocast(self.latents.device.type, self.D.execution.precision, low),
+        )
 
     def generate(self) -> Tensor:
-        """Images [N, C, h, w] generated from the latents, in the update's precision, augmented for D."""
-        with self._precision():
+        """Generate images [N, C, h, w] from the latents in the update's precision, augmented for D."""
+        with FULL if self.D.execution.precision == torch.float32 else self._autocast():
             fakes: Tensor = self.G(self.latents, self.labels)
         fakes = fakes if self.D.execution.precision == torch.float32 else fakes.float()
         return fakes if self.augment is None else self.augment(fakes)
 
     def judge(self, images: Tensor, parts: int = 1) -> Verdict:
-        """D's output on images [N * parts, C, h, w] with the update's labels, in the update's precision.
+        """Compute D's output on images [N * parts, C, h, w] with the update's labels, in the update's precision.
 
         Args:
-            images: as D is to see them.
-            parts: how many batches they are; each has the labels, and what D computes over a batch stays within each.
+            images: D's input, already augmented.
+            parts: number of batches in `images`; each has the same labels and its own batch statistics.
         """
         labels = self.labels if self.labels is None or parts == 1 else torch.cat([self.labels] * parts)
-        with self._precision():
+        with FULL if self.D.execution.precision == torch.float32 else self._autocast():
             verdict = self.D.judge(images, labels, parts)
         return verdict if self.D.execution.precision == torch.float32 else verdict.float()
 
     def score_gradients(self, images: Tensor) -> Tensor:
-        """Grad D(x) [N, C, h, w] at images x, differentiable in D's weights, in float32 whatever the precision."""
-        # A separate node: if a loss looks ahead, D's weights depend on the fakes too.
+        """Compute grad D(x) [N, C, h, w] at images x, differentiable in D's weights, always in float32."""
+        # A separate node, since D's weights also depend on the fakes if a loss unrolls D.
         points = images.view_as(images) if images.requires_grad else images.detach().requires_grad_()
         D = self.D
         if D.execution.recompute_from is not None:
-            # What a gradient that is differentiated again is computed from is kept for that anyway: recomputing it
-            # would only add copies.
+            # Inputs of a gradient that is differentiated again are stored anyway; recomputation would only add copies.
             D = shallow_copy(D, {D: {"execution": replace(D.execution, recompute_from=None)}})
-        with self._precision(low=False):
+        with FULL if D.execution.precision == torch.float32 else self._autocast(low=False):
             scores = D.judge(points, self.labels).scores
         (gradients,) = torch.autograd.grad(scores, points, torch.ones_like(scores), create_graph=True)
         return gradients

@@ -14,7 +14,7 @@ from pggan_framework.registry import register
 
 
 def _cosines(x: Tensor) -> Tensor:
-    """[N, ...] -> [N, N], the cosine of the angle of each two samples."""
+    """Compute the cosine of the angle between each pair of samples: [N, ...] -> [N, N]."""
     flat = normalize(x.flatten(1), dim=1)
     return flat @ flat.T
 
@@ -23,12 +23,12 @@ def _cosines(x: Tensor) -> Tensor:
 class PullAway(Penalty):
     """Pushes the samples of a batch apart by their angles (EBGAN's PT, Zhao et al. 2017, arXiv 1609.03126, eq. 4).
 
-    ``mean(cos(s_i, s_j) ** 2)`` over all pairs of different samples; centred:
+    The penalty is ``mean(cos(s_i, s_j) ** 2)`` over all pairs of different samples or, if centred,
     ``mean((cos(s_i, s_j) ** 2 - cos(z_i, z_j) ** 2) ** 2)``.
 
     Args:
-        weight: of the mean.
-        of: compare D's penultimate features or the images.
+        weight: weight of the penalty.
+        of: vectors to compare: D's penultimate features or the images.
         centred: target the squared cosines of the latents instead of zero.
     """
 
@@ -48,22 +48,23 @@ class PullAway(Penalty):
         self.needs = ("fake_verdict",) if of == "features" else ("fakes",)
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean; of a single sample 0."""
+        """Compute the scalar mean; 0 for a single sample."""
         samples = context.fake_verdict.features if self.of == "features" else context.fakes
         squares = _cosines(samples).square()
         if self.centred:
             squares = (squares - _cosines(context.latents).square()).square()
         count = len(squares)
-        # The diagonal is masked, not subtracted: a difference of sums would be rounded.
+        # The diagonal is masked instead of subtracted, since a difference of sums has rounding errors.
         others = squares.masked_fill(torch.eye(count, dtype=torch.bool, device=squares.device), 0)
         return others.sum() / max(count * (count - 1), 1)
 
 
 def _eigen(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues [N], ascending, and eigenvectors [N, N] in columns of the cosines of features [N, F].
+    """Decompose the cosines of features [N, F]: ascending eigenvalues [N], eigenvectors [N, N] in columns.
 
-    The gradient is that of first-order perturbation. Between eigenvalues that are nearly equal, as all beyond F are,
-    eigenvectors have none: it is damped there, where that of ``torch.linalg.eigh`` is infinite.
+    The gradient follows from first-order perturbation theory. For nearly equal eigenvalues, such as all beyond F, the
+    gradient of the eigenvectors is undefined; here it is damped, whereas the gradient of ``torch.linalg.eigh`` is
+    infinite.
     """
     kernel = _cosines(features)
     with torch.no_grad():
@@ -72,7 +73,7 @@ def _eigen(features: Tensor) -> tuple[Tensor, Tensor]:
         gaps = values - values.unsqueeze(1)
         damped = gaps / (gaps.square() + torch.finfo(values.dtype).eps)
     turned = vectors.T @ kernel @ vectors
-    # Without its diagonal `turned` is zero: it adds nothing but the gradient.
+    # The values of `turned` are zero except for its diagonal: it adds only the gradient.
     return turned.diagonal(), vectors + vectors @ (damped * turned)
 
 
@@ -80,13 +81,13 @@ def _eigen(features: Tensor) -> tuple[Tensor, Tensor]:
 class GDPP(Penalty):
     """Matches the diversity of a batch of fakes to that of the reals (Elfeki et al. 2019, arXiv 1812.00068).
 
-    Both kernels of cosines of D's penultimate features are decomposed:
-    ``magnitude * mse(values_fake, values_real) - sum_i w_i abs(<v_i_real, v_i_fake>)``, w the eigenvalues of the reals
-    scaled to 0 to 1.
+    The cosines of D's penultimate features form two kernels, one of the reals and one of the fakes, which are
+    decomposed. The penalty is ``magnitude * mse(values_fake, values_real) - sum_i w_i abs(<v_i_real, v_i_fake>)``,
+    where w are the eigenvalues of the reals scaled to 0 to 1.
 
     Args:
-        weight: of the sum.
-        magnitude: weight of the eigenvalues' mean square difference; some code uses 0.0001.
+        weight: weight of the penalty.
+        magnitude: weight of the eigenvalues' mean square difference; some implementations use 0.0001.
     """
 
     name = "gdpp"
@@ -100,7 +101,7 @@ class GDPP(Penalty):
         self.require("magnitude", magnitude >= 0, "0 and above")
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar; its least value is minus the sum of the weights w."""
+        """Compute the scalar; its minimum is minus the sum of the weights w."""
         real_values, real_vectors = _eigen(context.real_verdict.features)
         span = (real_values[-1] - real_values[0]).clamp_min(torch.finfo(real_values.dtype).eps)
         weights = (real_values - real_values[0]) / span

@@ -1,4 +1,4 @@
-"""An optimiser's step as a function that a gradient flows through."""
+"""A differentiable optimizer step."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch.optim import Adam, Optimizer
 from pggan_framework.errors import UserError
 
 _TINY = 1e-30
-"""Keeps the root's derivative finite where no gradient ever was; far below the square of any usual epsilon."""
+"""Keeps the derivative of the root finite at zero gradients; far below the square of any usual epsilon."""
 
 
 class FunctionalAdam:
-    """Steps as Adam would take them next, without changing it or its parameters.
+    """Computes the next steps of Adam without changing it or its parameters.
 
     Args:
-        optimizer: the Adam.
-        parameters: name -> parameter of it.
+        optimizer: Adam optimizer.
+        parameters: parameters of the optimizer by name.
 
     Raises:
-        UserError: if it is another optimiser.
+        UserError: if the optimizer is not Adam.
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> None:
@@ -39,11 +39,11 @@ class FunctionalAdam:
         }
 
     def step(self, weights: Mapping[str, Tensor], gradients: Sequence[Tensor | None]) -> dict[str, Tensor]:
-        """The weights one step on, differentiable in `weights` and `gradients`.
+        """Compute the weights after one step, differentiable with respect to `weights` and `gradients`.
 
         Args:
-            weights: name -> tensor.
-            gradients: one for each weight; None leaves it unchanged.
+            weights: weights by name.
+            gradients: gradient of each weight; None leaves the weight unchanged.
         """
         pairs = zip(weights.items(), gradients, strict=True)
         return {name: w if g is None else self._moved(name, w, g) for (name, w), g in pairs}

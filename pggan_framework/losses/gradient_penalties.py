@@ -13,7 +13,7 @@ from pggan_framework.registry import register
 
 
 def _mean_square(gradients: Tensor) -> Tensor:
-    """The mean over the batch of the squared norm of [N, C, h, w]."""
+    """Compute the mean over the batch of the squared norm of [N, C, h, w]."""
     return gradients.square().sum((1, 2, 3)).mean()
 
 
@@ -21,12 +21,12 @@ def _mean_square(gradients: Tensor) -> Tensor:
 class GradientPenalty(Penalty):
     """Pulls the norm of D's gradient between reals and fakes to a target (arXiv 1704.00028, eq. 3).
 
-    ``mean((norm(grad D(x)) - target) ** 2) / target ** 2`` at interpolates.
+    The penalty is ``mean((norm(grad D(x)) - target) ** 2) / target ** 2`` at interpolates x.
 
     Args:
-        weight: lambda.
+        weight: weight of the penalty, lambda in the paper.
         target: target gradient norm, above 0.
-        one_sided: ignore smaller gradients.
+        one_sided: ignore gradient norms below the target.
     """
 
     name = "gradient_penalty"
@@ -39,7 +39,7 @@ class GradientPenalty(Penalty):
         self.require("target", target > 0, "above 0; a target of 0 is ZeroGP")
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar penalty; logs the mean norm as ``gradient_norm``."""
+        """Compute the scalar penalty; log the mean norm as ``gradient_norm``."""
         norms: Tensor = torch.linalg.vector_norm(context.interpolate_gradients, dim=(1, 2, 3))
         context.log("gradient_norm", norms.mean())
         beyond = (norms - self.target) / self.target
@@ -50,10 +50,10 @@ class GradientPenalty(Penalty):
 class ZeroGP(Penalty):
     """Pulls D's gradient between reals and fakes to zero (Thanh-Tung et al. 2019, arXiv 1902.03984).
 
-    ``mean(norm(grad D(x)) ** 2)`` at interpolates.
+    The penalty is ``mean(norm(grad D(x)) ** 2)`` at interpolates x.
 
     Args:
-        weight: lambda.
+        weight: weight of the penalty, lambda in the paper.
     """
 
     name = "zero_gp"
@@ -64,7 +64,7 @@ class ZeroGP(Penalty):
         super().__init__(weight, **kwargs)
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean."""
+        """Compute the scalar mean."""
         return _mean_square(context.interpolate_gradients)
 
 
@@ -72,10 +72,10 @@ class ZeroGP(Penalty):
 class R1(Penalty):
     """Pulls D's gradient at reals to zero (Mescheder et al. 2018, arXiv 1801.04406, eq. 9).
 
-    ``mean(norm(grad D(real)) ** 2) / 2``.
+    The penalty is ``mean(norm(grad D(real)) ** 2) / 2``.
 
     Args:
-        weight: gamma.
+        weight: weight of the penalty, gamma in the paper.
     """
 
     name = "r1"
@@ -86,7 +86,7 @@ class R1(Penalty):
         super().__init__(weight, **kwargs)
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar, half the mean."""
+        """Compute half the mean."""
         return _mean_square(context.real_gradients) / 2
 
 
@@ -94,10 +94,10 @@ class R1(Penalty):
 class R2(Penalty):
     """Pulls D's gradient at fakes to zero (Mescheder et al. 2018, arXiv 1801.04406, eq. 10).
 
-    ``mean(norm(grad D(fake)) ** 2) / 2``.
+    The penalty is ``mean(norm(grad D(fake)) ** 2) / 2``.
 
     Args:
-        weight: gamma.
+        weight: weight of the penalty, gamma in the paper.
     """
 
     name = "r2"
@@ -108,5 +108,5 @@ class R2(Penalty):
         super().__init__(weight, **kwargs)
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar, half the mean."""
+        """Compute half the mean."""
         return _mean_square(context.fake_gradients) / 2

@@ -20,7 +20,7 @@ class HingeD(Term):
     needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar sum of both means."""
+        """Compute the scalar sum of both means."""
         real, fake = logged_scores(context)
         return relu(1 - real).mean() + relu(1 + fake).mean()
 
@@ -33,15 +33,15 @@ class HingeG(Term):
     needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar negative mean."""
+        """Compute the scalar negative mean."""
         return -context.fake_verdict.scores.mean()
 
 
 @register("loss")
 class HingeGAN(Loss):
-    """Hinge loss (Lim and Ye 2017, arXiv 1705.02894): scores beyond 1 or -1 have no gradient in D's loss."""
+    """Hinge loss (Lim and Ye 2017, arXiv 1705.02894): reals above 1 and fakes below -1 have no gradient in D's loss."""
 
     @property
     def terms(self) -> Sequence[Term]:
-        """D's and G's."""
+        """D's term and G's term."""
         return HingeD(), HingeG()

@@ -17,9 +17,9 @@ class LabelTricks:
     """Changes of D's targets, 1 for reals and 0 for fakes: smoothing, then noise, then swapping.
 
     Args:
-        smoothing: s of the targets 1 - s and s.
-        noise: n of the noise U(-n / 2, n / 2) added to each sample's target.
-        swap: probability that a sample's target t is 1 - t.
+        smoothing: s of the targets 1 - s for reals and s for fakes.
+        noise: range n of the noise U(-n / 2, n / 2) added to each sample's target.
+        swap: probability that a sample's target t is replaced by 1 - t.
     """
 
     smoothing: float = 0.0
@@ -27,11 +27,11 @@ class LabelTricks:
     swap: float = 0.0
 
     def real(self, scores: Tensor) -> Tensor:
-        """Targets of reals, of the shape of their `scores`, drawn by torch's global generator."""
+        """Return targets of reals in the shape of their `scores`, drawn by torch's global generator."""
         return self._changed(torch.full_like(scores, 1 - self.smoothing))
 
     def fake(self, scores: Tensor) -> Tensor:
-        """Targets of fakes, drawn independently of those of the reals."""
+        """Return targets of fakes, drawn independently of the targets of reals."""
         return self._changed(torch.full_like(scores, self.smoothing))
 
     def _changed(self, targets: Tensor) -> Tensor:
@@ -46,12 +46,13 @@ class BinaryLoss(Loss):
     """Base of the losses in which D's target is 1 for reals and 0 for fakes.
 
     Args:
-        label_smoothing: s of D's targets 1 - s for reals and s for fakes (Salimans et al. 2016, arXiv 1606.03498).
-        label_noise: range n of the noise U(-n/2, n/2) on targets, which may then exceed 0 to 1.
-        label_swap: probability that a sample's target is turned round, drawn for reals and for fakes apart.
+        label_smoothing: smoothing s: D's targets are 1 - s for reals and s for fakes (Salimans et al. 2016, arXiv
+            1606.03498).
+        label_noise: range n of the noise U(-n/2, n/2) added to the targets, which may then leave the range 0 to 1.
+        label_swap: probability that a sample's target is flipped, drawn separately for reals and fakes.
 
     Raises:
-        UserError: if one is outside its limits.
+        UserError: if a parameter is outside its limits.
     """
 
     schedulable: ClassVar[tuple[str, ...]] = ("label_smoothing", "label_noise", "label_swap")
@@ -62,7 +63,7 @@ class BinaryLoss(Loss):
 
     @property
     def label_smoothing(self) -> float:
-        """The s of D's targets."""
+        """The s of D's targets 1 - s and s."""
         return self.tricks.smoothing
 
     @label_smoothing.setter
@@ -71,7 +72,7 @@ class BinaryLoss(Loss):
 
     @property
     def label_noise(self) -> float:
-        """The n of the noise."""
+        """The range n of the noise on targets."""
         return self.tricks.noise
 
     @label_noise.setter

@@ -19,7 +19,7 @@ class LeastSquaresD(Term):
     needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar sum of both means."""
+        """Compute the scalar sum of both means."""
         real, fake = logged_scores(context)
         return (real - 1).square().mean() + fake.square().mean()
 
@@ -32,15 +32,15 @@ class LeastSquaresG(Term):
     needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean."""
+        """Compute the scalar mean."""
         return (context.fake_verdict.scores - 1).square().mean()
 
 
 @register("loss")
 class LSGAN(Loss):
-    """Least squares (Mao et al. 2017, arXiv 1611.04076), with the targets 1 for reals and 0 for fakes."""
+    """Least squares loss (Mao et al. 2017, arXiv 1611.04076), with the targets 1 for reals and 0 for fakes."""
 
     @property
     def terms(self) -> Sequence[Term]:
-        """D's and G's."""
+        """D's term and G's term."""
         return LeastSquaresD(), LeastSquaresG()

@@ -23,7 +23,7 @@ class LogisticD(Term):
     needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar sum of both means."""
+        """Compute the scalar sum of both means."""
         real, fake = logged_scores(context)
         return -(logsigmoid(real).mean() + logsigmoid(-fake).mean())
 
@@ -36,15 +36,15 @@ class LogisticG(Term):
     needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean."""
+        """Compute the scalar mean."""
         return -logsigmoid(context.fake_verdict.scores).mean()
 
 
 @register("loss")
 class LogisticGAN(Loss):
-    """The logistic loss as Mescheder et al. 2018 (arXiv 1801.04406) write it: StandardGAN without label tricks."""
+    """Logistic loss as in Mescheder et al. 2018 (arXiv 1801.04406): StandardGAN without label tricks."""
 
     @property
     def terms(self) -> Sequence[Term]:
-        """D's and G's."""
+        """D's term and G's term."""
         return LogisticD(), LogisticG()

@@ -20,12 +20,13 @@ from pggan_framework.registry import register
 class PathLength(Penalty):
     """Pulls the norm of ``J^T y`` to its running mean (Karras et al. 2020, arXiv 1912.04958, equation 4).
 
-    J is the Jacobian of the images with respect to the styles, y normal noise on them; for generators without styles,
-    the latents replace the styles. Half of the batch is used, and by default every fourth update.
+    J is the Jacobian of the images with respect to the styles, and y is normal noise of the images' shape; for
+    generators without styles, the latents replace the styles. By default, half of the batch is used in every fourth
+    update.
 
     Args:
         weight: weight of the penalty.
-        interval: compute it in every n-th update of G only, with n times the weight.
+        interval: compute the penalty only in every n-th update of G, with n times the weight.
         decay: step size of the running mean.
     """
 
@@ -40,7 +41,7 @@ class PathLength(Penalty):
         self.mean = torch.zeros(())
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar ``mean((norm(J^T y) - mean) ** 2)``; logs the mean norm as ``path_length.norm``."""
+        """Compute the scalar ``mean((norm(J^T y) - mean) ** 2)``; log the mean norm as ``path_length.norm``."""
         some = slice(None, -(-len(context.latents) // 2))
         latents, labels = context.latents[some], None if context.labels is None else context.labels[some]
         G = context.G
@@ -52,9 +53,9 @@ class PathLength(Penalty):
             images = G(points, labels)
         noise = torch.randn_like(images) / sqrt(images.shape[2] * images.shape[3])
         (gradients,) = torch.autograd.grad((images * noise).sum(), points, create_graph=True)
-        # A style for each layer: the mean of the squares over the layers.
+        # With a style per layer, average the squares over the layers.
         norms = gradients.square().sum(-1).reshape(len(points), -1).mean(1).sqrt()
-        self.mean = to_device(self.mean.to(norms.dtype), norms.device)  # once
+        self.mean = to_device(self.mean.to(norms.dtype), norms.device)  # only in the first update
         context.log("path_length.norm", norms.mean())
         return (norms - torch.lerp(self.mean, norms.mean().detach(), self.decay)).square().mean()
 
@@ -64,7 +65,7 @@ class PathLength(Penalty):
             self.mean = torch.lerp(self.mean, context.average(context.stats["path_length.norm"]), self.decay)
 
     def state_dict(self) -> dict[str, Any]:
-        """The running mean."""
+        """Return the running mean."""
         return {"mean": self.mean}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

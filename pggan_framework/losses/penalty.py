@@ -17,12 +17,12 @@ class Penalty(Term):
     """A term selected by ``--penalties``. A subclass is registered with ``@register("penalty")``.
 
     Args:
-        weight: what the penalty is multiplied by.
-        interval: compute it only in every so many-th update of its network, and take it so many times there (lazy
-            regularisation, Karras et al. 2020, arXiv 1912.04958): the same on average, and cheaper.
-        schedule: factors of the weight by thousand real images shown, such as {0: 1, 100: 0.1}; linear in between,
-            before the first and after the last as these.
-        depth_weights: weights from a depth on, in place of `weight`, such as {3: 5}.
+        weight: factor of the penalty.
+        interval: compute the penalty only in every n-th update of its network, with n times the weight (lazy
+            regularization, Karras et al. 2020, arXiv 1912.04958): equal on average at a lower cost.
+        schedule: factors of the weight by thousand real images shown, such as {0: 1, 100: 0.1}, interpolated linearly,
+            and constant before the first and after the last.
+        depth_weights: weights by depth that replace `weight`, such as {3: 5}.
 
     Raises:
         UserError: if a weight, factor or interval is outside its limits.
@@ -48,7 +48,7 @@ class Penalty(Term):
 
     @property
     def interval(self) -> int:
-        """Updates of its network from one computation to the next.
+        """Number of its network's updates from one computation of the penalty to the next.
 
         Raises:
             UserError: if it is set below 1.
@@ -64,18 +64,18 @@ class Penalty(Term):
         """Raise UserError for the parameter `name` unless the allowed condition `holds`.
 
         Raises:
-            UserError: if it does not.
+            UserError: if the condition does not hold.
         """
         if not holds:
             raise UserError(f"{type(self).__name__}.{name} {getattr(self, name)} is not allowed; allowed: {allowed}")
 
     @property
     def terms(self) -> Sequence[Term]:
-        """What it adds to the loss: itself."""
+        """The terms to add to the loss: the penalty itself."""
         return (self,)
 
     def weight_in(self, context: StepContext) -> float:
-        """The weight at the present depth and time, multiplied by the interval; 0 in the updates between."""
+        """Return the weight at the current depth and time, multiplied by the interval; 0 in the updates in between."""
         if context.progress.updates % self._interval:
             return 0.0
         depths = [depth for depth in self.depth_weights if depth <= context.D.depth]

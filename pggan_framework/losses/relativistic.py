@@ -15,10 +15,10 @@ from pggan_framework.registry import register
 
 
 class RelativisticD(Term):
-    """``BCE(D(real) - D(fake), t_real)``, each real next to one fake.
+    """``BCE(D(real) - D(fake), t_real)``, where each real is paired with one fake.
 
     Args:
-        tricks: what the targets are.
+        tricks: changes of D's targets.
     """
 
     name = "D_relativistic"
@@ -29,7 +29,7 @@ class RelativisticD(Term):
         self.tricks = tricks
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean over the pairs."""
+        """Compute the scalar mean over the pairs."""
         real, fake = logged_scores(context)
         return cross_entropy(real - fake, self.tricks.real(real))
 
@@ -42,7 +42,7 @@ class RelativisticG(Term):
     needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean over the pairs."""
+        """Compute the scalar mean over the pairs."""
         return -logsigmoid(context.fake_verdict.scores - context.real_verdict.scores).mean()
 
 
@@ -50,7 +50,7 @@ class AverageD(Term):
     """``(BCE(D(real) - mean(D(fake)), t_real) + BCE(D(fake) - mean(D(real)), t_fake)) / 2``.
 
     Args:
-        tricks: what the targets are.
+        tricks: changes of D's targets.
     """
 
     name = "D_relativistic_average"
@@ -62,7 +62,7 @@ class AverageD(Term):
         self.tricks = tricks
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean of both."""
+        """Compute the scalar mean of both parts."""
         real, fake = logged_scores(context)
         reals = cross_entropy(real - fake.mean(), self.tricks.real(real))
         fakes = cross_entropy(fake - real.mean(), self.tricks.fake(fake))
@@ -78,7 +78,7 @@ class AverageG(Term):
     compares = True
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean of both."""
+        """Compute the scalar mean of both parts."""
         real, fake = context.real_verdict.scores, context.fake_verdict.scores
         return -(logsigmoid(fake - real.mean()).mean() + logsigmoid(fake.mean() - real).mean()) / 2
 
@@ -87,24 +87,24 @@ class AverageG(Term):
 class RelativisticGAN(BinaryLoss):
     """Relativistic loss over pairs of a real and a fake (Jolicoeur-Martineau 2018, arXiv 1807.00734).
 
-    D's target can be smoothed, made noisy and swapped; G's target is always 1. G uses the reals of D's last update.
+    D's target can be smoothed, noisy or swapped; G's target is always 1. G uses the reals of D's last update.
     """
 
     @property
     def terms(self) -> Sequence[Term]:
-        """D's and G's."""
+        """D's term and G's term."""
         return RelativisticD(self.tricks), RelativisticG()
 
 
 @register("loss")
 class RelativisticAverageGAN(BinaryLoss):
-    """Relativistic loss against the other kind's mean score (Jolicoeur-Martineau 2018, arXiv 1807.00734).
+    """Relativistic loss against the mean score of the opposite kind (Jolicoeur-Martineau 2018, arXiv 1807.00734).
 
-    D's targets can be smoothed, made noisy and swapped; G's are always 1 for fakes and 0 for reals. G uses the reals of
-    D's last update.
+    D's targets can be smoothed, noisy or swapped; G's targets are always 1 for fakes and 0 for reals. G uses the reals
+    of D's last update.
     """
 
     @property
     def terms(self) -> Sequence[Term]:
-        """D's and G's."""
+        """D's term and G's term."""
         return AverageD(self.tricks), AverageG()

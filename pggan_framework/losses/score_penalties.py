@@ -13,12 +13,12 @@ from pggan_framework.registry import register
 
 @register("penalty")
 class Drift(Penalty):
-    """Holds the scores of reals near zero (Karras et al. 2018, arXiv 1710.10196, appendix A.1).
+    """Keeps the scores of reals near zero (Karras et al. 2018, arXiv 1710.10196, appendix A.1).
 
-    ``mean(D(real) ** 2)``.
+    The penalty is ``mean(D(real) ** 2)``.
 
     Args:
-        weight: epsilon.
+        weight: weight of the penalty, epsilon in the paper.
     """
 
     name = "drift"
@@ -29,7 +29,7 @@ class Drift(Penalty):
         super().__init__(weight, **kwargs)
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean square."""
+        """Compute the scalar mean square."""
         return context.real_verdict.scores.square().mean()
 
 
@@ -37,11 +37,11 @@ class Drift(Penalty):
 class TV(Penalty):
     """Pulls the difference between the scores of a real and a fake to a margin (Zhang et al. 2018, arXiv 1812.00810).
 
-    ``mean(abs(D(real) - D(fake) - delta))``, each real paired with the fake in its place.
+    The penalty is ``mean(abs(D(real) - D(fake) - delta))``, where each real is paired with the fake of the same index.
 
     Args:
-        weight: lambda.
-        delta: the margin.
+        weight: weight of the penalty, lambda in the paper.
+        delta: margin between the scores of a real and a fake.
     """
 
     name = "score_tv"
@@ -53,5 +53,5 @@ class TV(Penalty):
         self.delta = delta
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean."""
+        """Compute the scalar mean."""
         return (context.real_verdict.scores - context.fake_verdict.scores - self.delta).abs().mean()

@@ -1,4 +1,4 @@
-"""FastGAN's self-supervision: D's feature maps are to hold what an image is made of."""
+"""FastGAN's self-supervision: images must be reconstructible from D's feature maps."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pggan_framework.registry import register
 
 @register("penalty")
 class SelfSupervision(Penalty):
-    """Mean absolute error of images made of D's feature maps of reals (FastGAN, arXiv 2101.04775, equation 3).
+    """Mean absolute error of reals reconstructed from D's feature maps (FastGAN, arXiv 2101.04775, equation 3).
 
-    The maps of 8 pixels are decoded to the whole image, a random quarter of those of 16 pixels to that quarter. Needs
-    ``--Discriminator.decoders True``. It is 0 up to the depth of 8 pixels.
+    The 8-pixel maps are decoded to the whole image, and a random quarter of the 16-pixel maps to that quarter of the
+    image. It needs ``--Discriminator.decoders True`` and is 0 up to the depth of 8 pixels.
 
     Args:
-        weight: what it is multiplied by.
+        weight: factor of the error.
     """
 
     name = "self_supervision"
@@ -33,10 +33,10 @@ class SelfSupervision(Penalty):
         super().__init__(weight, **kwargs)
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """See that D has decoders.
+        """Check that D has decoders.
 
         Raises:
-            UserError: if it has none, or is shown label maps.
+            UserError: if D has no decoders, or the data have label maps.
         """
         if not isinstance(D, Discriminator) or D.decoders is None or D.takes_maps:
             raise UserError(
@@ -45,7 +45,7 @@ class SelfSupervision(Penalty):
             )
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar sum of the means over all values of each reconstruction."""
+        """Compute the scalar sum over the reconstructions of the mean over their values."""
         D = context.D
         assert isinstance(D, Discriminator)
         errors = [(made - target).abs().mean() for made, target in D.reconstructions(context.reals)]

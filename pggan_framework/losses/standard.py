@@ -1,4 +1,4 @@
-"""The standard loss, in the form whose gradient does not vanish for G."""
+"""The standard loss, in its non-saturating form for G."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class StandardD(Term):
     """``BCE(D(real), t_real) + BCE(D(fake), t_fake)``.
 
     Args:
-        tricks: what the targets are.
+        tricks: changes of D's targets.
     """
 
     name = "D_standard"
@@ -29,7 +29,7 @@ class StandardD(Term):
         self.tricks = tricks
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar sum of both means."""
+        """Compute the scalar sum of both means."""
         real, fake = logged_scores(context)
         return cross_entropy(real, self.tricks.real(real)) + cross_entropy(fake, self.tricks.fake(fake))
 
@@ -42,18 +42,18 @@ class StandardG(Term):
     needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar mean."""
+        """Compute the scalar mean."""
         return -logsigmoid(context.fake_verdict.scores).mean()
 
 
 @register("loss")
 class StandardGAN(BinaryLoss):
-    """Binary cross-entropy, not saturating for G (Goodfellow et al. 2014, arXiv 1406.2661).
+    """Binary cross-entropy, non-saturating for G (Goodfellow et al. 2014, arXiv 1406.2661).
 
-    D's targets can be smoothed, made noisy and swapped; G's target is always 1.
+    D's targets can be smoothed, noisy or swapped; G's target is always 1.
     """
 
     @property
     def terms(self) -> Sequence[Term]:
-        """D's and G's."""
+        """D's term and G's term."""
         return StandardD(self.tricks), StandardG()

@@ -1,4 +1,4 @@
-"""The unrolled discriminator: G minimises its loss against D some steps ahead."""
+"""The unrolled discriminator: G minimizes its loss against D after several further updates."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from pggan_framework.registry import register
 
 @register("penalty")
 class UnrolledD(Loss):
-    """Unrolls D for G's update: G's terms use D some steps ahead, with gradients through them (arXiv 1611.02163).
+    """Unrolls D for G's update: G's terms use D after further updates, with gradients through them (arXiv 1611.02163).
 
-    The steps are those D's optimiser would take on the same batch, by all terms of D; D and the optimiser are unchanged
-    (Metz et al. 2017). It costs about `steps` updates of D, each with a second differentiation.
+    The updates are those of D's optimizer on the same batch with all terms of D; D and its optimizer are not changed
+    (Metz et al. 2017). The cost is about `steps` updates of D, each differentiated a second time.
 
     Args:
-        loss: loss of both networks; passed by the run.
+        loss: wrapped loss of both networks; passed by the run.
         steps: number of unrolled steps.
-        first_order: treat the steps as constants in G's gradient: cheaper, but ignores G's influence on D.
+        first_order: treat the steps as constants in G's gradient; this is cheaper, but ignores G's influence on D.
 
     Raises:
         UserError: if `steps` is below 1.
@@ -41,39 +41,39 @@ class UnrolledD(Loss):
 
     @property
     def terms(self) -> Sequence[Term]:
-        """Those of the loss it is about."""
+        """The terms of the wrapped loss."""
         return self.loss.terms
 
     def __add__(self, terms: Sequence[Term]) -> Loss:
-        """The same of the loss with further terms."""
+        """Return the unrolled version of the loss with additional terms."""
         return UnrolledD(self.loss + terms, self.steps, self.first_order)
 
     @property
     def needs_reals_for_G(self) -> bool:
-        """True: D's steps take them."""
+        """True, since D's updates need reals."""
         return True
 
     def check(self, G: GeneratorBase, D: DiscriminatorBase) -> None:
-        """Check that every term suits these networks."""
+        """Check that every term supports these networks."""
         self.loss.check(G, D)
 
     def after_update(self, context: StepContext) -> None:
-        """Tell the terms."""
+        """Notify the terms of the network that was just updated."""
         self.loss.after_update(context)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of the loss it is about."""
+        """Return the state of the wrapped loss."""
         return self.loss.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore the state of `state_dict`."""
         self.loss.load_state_dict(state)
 
     def total(self, context: StepContext) -> Tensor:
-        """The loss's own for D; for G that against the D of the future, whose loss is logged as ``unrolled_D_loss``.
+        """Compute D's loss, or G's loss against the unrolled D, whose loss is logged as ``unrolled_D_loss``.
 
         Raises:
-            RuntimeError: if G's update is given no reals or not D's optimiser.
+            RuntimeError: if G's update is not given reals or D's optimizer.
         """
         if context.side == "D":
             return self.loss.total(context)
@@ -83,14 +83,14 @@ class UnrolledD(Loss):
         return total
 
     def _future(self, context: StepContext) -> DiscriminatorBase:
-        """D after its next steps; logs its loss at the last of them."""
+        """Return D after its next updates; log its loss at the last one."""
         D = context.D
         if context.D_optimizer is None:
-            raise RuntimeError("looking ahead needs D's optimiser")
+            raise RuntimeError("looking ahead needs D's optimizer")
         adam = FunctionalAdam(context.D_optimizer, dict(D.named_parameters()))
         fakes = context.fakes.detach() if self.first_order else context.fakes
         weights: dict[str, Tensor] = {name: p.detach().requires_grad_() for name, p in D.named_parameters()}
-        # Changed by passes that change buffers; D's own are not.
+        # Copies, so that passes that update buffers do not affect D's own.
         buffers = {name: buffer.clone() for name, buffer in D.named_buffers()}
         for _ in range(self.steps):
             total = self.loss.total(self._context("D", context, with_tensors(D, {**weights, **buffers}), fakes))
@@ -105,7 +105,7 @@ class UnrolledD(Loss):
 
     @staticmethod
     def _context(side: Side, context: StepContext, D: DiscriminatorBase, fakes: Tensor) -> StepContext:
-        """An update with another D. Its kernels are folded once; the gradient flows on through them to its weights."""
+        """Create an update with another D, whose kernels are folded once and pass gradients to its weights."""
         Folding(D)
         return StepContext(
             side,

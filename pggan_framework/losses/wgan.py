@@ -25,7 +25,7 @@ class CriticTerm(Term):
     needs = ("real_verdict", "fake_verdict")
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar difference."""
+        """Compute the scalar difference."""
         real, fake = context.real_verdict.scores.mean(), context.fake_verdict.scores.mean()
         context.log("D_real", real)
         context.log("D_fake", fake)
@@ -40,7 +40,7 @@ class ActorTerm(Term):
     needs = ("fake_verdict",)
 
     def __call__(self, context: StepContext) -> Tensor:
-        """The scalar negative mean."""
+        """Compute the scalar negative mean."""
         return -context.fake_verdict.scores.mean()
 
 
@@ -68,7 +68,7 @@ class WGANGP(Loss):
 
     @property
     def terms(self) -> Sequence[Term]:
-        """Critic, generator, gradient penalty, drift."""
+        """Critic, generator, gradient penalty and drift terms."""
         return self._terms
 
     @property
@@ -76,7 +76,7 @@ class WGANGP(Loss):
         """Weight of the gradient penalty.
 
         Raises:
-            UserError: if it is set though it was 0 at first, so that there is no penalty to weigh.
+            UserError: if it is set although it was 0 at first, in which case there is no penalty.
         """
         return self._penalty.weight if self._penalty else 0.0
 
@@ -86,7 +86,7 @@ class WGANGP(Loss):
 
     @property
     def iwass_epsilon(self) -> float:
-        """Weight of the drift penalty; as `iwass_lambda`."""
+        """Weight of the drift penalty; see `iwass_lambda`."""
         return self._drift.weight if self._drift else 0.0
 
     @iwass_epsilon.setter
@@ -95,7 +95,7 @@ class WGANGP(Loss):
 
     @property
     def iwass_target(self) -> float:
-        """The target gradient norm."""
+        """Target gradient norm of the penalty."""
         return self._penalty.target if self._penalty else 1.0
 
     @iwass_target.setter

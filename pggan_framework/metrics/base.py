@@ -10,22 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.audio.base import Codec
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 
 Features = NDArray[Any]
-"""[N, F]: F numbers for each of N clips, float64; for images whatever the metric keeps of each, [N, ...]."""
+"""[N, F]: F values for each of N clips, float64; for images, the data that the metric needs of each, [N, ...]."""
 
 
 def as_array(values: Any) -> NDArray[Any]:
-    """An array, or a torch tensor on any device, as an array."""
+    """Convert an array, or a torch tensor on any device, to an array."""
     return np.asanyarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
 def as_images(values: Any) -> NDArray[np.uint8]:
-    """Images [N, C, H, W] of uint8, from an array or a tensor.
+    """Convert an array or a tensor to images [N, C, H, W] of uint8.
 
     Raises:
-        UserError: if they have another type or shape, or there are none.
+        UserError: if they have a different dtype or shape, or there are none.
     """
     images = as_array(values)
     if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
@@ -40,9 +40,9 @@ class Clips:
     Args:
         waves: float32 [N, T] or [N, channels, T], full scale 1.
         sample_rate: samples per second.
-        images: the images [N, C, H, W] in [-1, 1] they were decoded from.
+        images: the images [N, C, H, W] in [-1, 1] that the clips were decoded from.
         codec: the codec that decoded them.
-        midi: the intended pitch of each, MIDI numbers [N], 69 for 440 Hz.
+        midi: the intended pitch of each clip, MIDI numbers [N], 69 for 440 Hz.
         decoded: the waves before `audio.finish.finished`, if that changed them; `images` are compared with these.
 
     Raises:
@@ -93,7 +93,7 @@ class Pictures:
         images: uint8 [N, C, H, W], an array or a tensor.
 
     Raises:
-        ValueError: if they have another type or shape.
+        ValueError: if they have a different dtype or shape.
     """
 
     images: NDArray[np.uint8]
@@ -112,53 +112,53 @@ class Pictures:
 
 
 SMALLEST = 16
-"""Pixels a side of the smallest images compared at several scales; MS-SSIM's fifth scale is then one pixel."""
+"""Side in pixels of the smallest images compared at several scales; MS-SSIM's fifth scale is then one pixel."""
 Batch = TypeVar("Batch", Clips, Pictures)
 
 
 class BaseMetric(ABC, Generic[Batch]):
     """Base of all metrics, of sounds (`Metric`) and of images (`PictureMetric`).
 
-    `features` is called for one batch after another, so that the batches need not be kept; `compare` once, with the
-    features of all. Calling the metric does both.
+    `features` is called per batch, so that batches need not be kept in memory; `compare` is called once, with the
+    features of all batches. Calling the metric does both.
     """
 
     what: ClassVar[str]
-    """What it measures: clips or images."""
+    """The measured type: clips or images."""
     name: ClassVar[str]
-    """Its registered name; the names of its values equal it, or begin with it and a dot."""
+    """Registered name; the names of the values are this name, or start with it and a dot."""
     default: ClassVar[bool] = True
-    """Whether it is used by default."""
+    """True if the metric is used by default."""
     alone: ClassVar[bool] = False
-    """Whether its values depend on one set only; the reals are then not measured."""
+    """True if the values depend on one set only; the reals are then not measured."""
     minimum: int = 2
-    """The fewest clips per side that give a meaningful value."""
+    """Smallest number of clips per side that gives a meaningful value."""
     device: str = "cpu"
-    """Where it computes, if it computes in torch."""
+    """Device of torch computations."""
     limit: int | None = None
-    """The most clips measured per set, for slow metrics."""
+    """Largest number of clips measured per set, for slow metrics."""
 
     def lacks(self, clips: Batch) -> str:
-        """What the metric needs and these clips lack, as text; empty if nothing is missing."""
+        """Return the missing requirements of these clips as text; empty if nothing is missing."""
         return ""
 
     @abstractmethod
     def features(self, clips: Batch) -> Features:
-        """The features of each clip, [N, F]."""
+        """Return the features of each clip, [N, F]."""
 
     @abstractmethod
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
         """Compare the features of `others` with those of `reals`, both [N, F]; a value is nan if undefined.
 
         Raises:
-            UserError: if there are too few.
+            UserError: if there are too few clips.
         """
 
     def __call__(self, reals: Batch, fakes: Batch) -> dict[str, float]:
         """Compare `fakes` with `reals`.
 
         Raises:
-            UserError: if there are too few of them, or they lack what the metric needs.
+            UserError: if there are too few clips, or a requirement of the metric is missing.
         """
         for clips in (reals, fakes):
             if lacking := self.lacks(clips):
@@ -167,14 +167,15 @@ class BaseMetric(ABC, Generic[Batch]):
         return self.compare(measured[0], measured[1])
 
     def check_count(self, *sets: NDArray[Any]) -> None:
-        """Reject sets with too few clips.
+        """Check that sets have enough clips.
 
         Raises:
-            UserError: if one is.
+            UserError: if a set has too few clips.
         """
         fewest = min(map(len, sets))
         if fewest < self.minimum:
-            raise UserError(f"{self.name}: {fewest} {self.what} per side are given; allowed: {self.minimum} and up")
+            few = plural(fewest, self.what.removesuffix("s"))
+            raise UserError(f"{self.name}: {few} per side given; allowed: {self.minimum} and up")
 
 
 class Metric(BaseMetric[Clips]):
@@ -190,13 +191,13 @@ class PictureMetric(BaseMetric[Pictures]):
 
 
 class WholePictures(PictureMetric):
-    """Base of metrics that compare the images themselves, of `SMALLEST` pixels a side or more."""
+    """Base of metrics that compare the images themselves, whose sides must have at least `SMALLEST` pixels."""
 
     def lacks(self, clips: Pictures) -> str:
-        """It needs images of 16 pixels or more."""
+        """Require images of 16 pixels or more."""
         small = min(clips.images.shape[2:]) < SMALLEST
         return f"images of {SMALLEST} pixels or more a side" if small else ""
 
     def features(self, clips: Pictures) -> NDArray[np.uint8]:
-        """The images themselves, which need less memory than their patches or all pairs."""
+        """Return the images themselves, which need less memory than their patches or all pairs."""
         return clips.images

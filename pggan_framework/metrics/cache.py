@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pggan_framework.storage.atomic import atomic_path
+from pggan_framework.storage.zips import RAISED
 
 FORMAT = 1
 """Increase it when the computation of stored values changes."""
 
 
 class FeatureCache:
-    """Features of real images, stored under a key of everything they depend on.
+    """Stored features of real images. The key of an entry contains everything that the features depend on.
 
-    A file is written atomically and has a checksum: a damaged one is ignored. On a full or read-only disk the features
-    are computed again.
+    Files are written atomically with a checksum; damaged files are ignored. On a full or read-only disk the features
+    are recomputed.
 
     Args:
         folder: folder of the files; None disables the cache.
@@ -33,19 +32,19 @@ class FeatureCache:
         self.folder = folder
 
     def path(self, key: Mapping[str, object]) -> Path | None:
-        """The file of `key`."""
+        """Return the file of `key`."""
         digest = hashlib.sha256(_text(key).encode()).hexdigest()[:32]
         return None if self.folder is None else self.folder / f"features-{digest}.npz"
 
     def load(self, key: Mapping[str, object], count: int) -> NDArray[np.float32] | None:
-        """Features float32 [count, F]; None if they are not stored, or the file is damaged."""
+        """Load features float32 [count, F]; None if they are not stored, or the file is damaged."""
         path = self.path(key)
         if path is None or not path.is_file():
             return None
         try:
             with np.load(path, allow_pickle=False) as file:
                 told, values = str(file["key"]), file["values"]
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+        except RAISED:
             return None
         if told != _text(key) or values.dtype != np.float32 or values.ndim != 2 or len(values) != count:
             return None

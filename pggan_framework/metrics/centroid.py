@@ -11,7 +11,7 @@ from pggan_framework.registry import register
 
 
 def centroid_hz(clips: Clips) -> Features:
-    """The mean frequency of each clip's power in Hz, [N, 1]; nan for digital silence."""
+    """Return the mean frequency of each clip's power in Hz, [N, 1]; nan for digital silence."""
     spectrum = power(clips).sum(axis=-1)
     hertz = np.linspace(0, clips.sample_rate / 2, spectrum.shape[1])
     total = spectrum.sum(axis=1)
@@ -26,10 +26,10 @@ class Centroid(Metric):
     name = "centroid"
 
     def features(self, clips: Clips) -> Features:
-        """Centroid in Hz."""
+        """Return the centroids in Hz."""
         return centroid_hz(clips)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``centroid.p5``, ``.p50``, ``.p95`` and ``.distance``, Hz."""
+        """Return ``centroid.p5``, ``.p50``, ``.p95`` and ``.distance`` in Hz."""
         self.check_count(reals, others)
         return describe(self.name, reals[:, 0], others[:, 0])

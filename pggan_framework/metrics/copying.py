@@ -17,15 +17,15 @@ EQUAL = 0.01
 
 
 def copying(distances: NDArray[np.float64], usual: NDArray[np.float64]) -> tuple[float, float]:
-    """Compare the images' distances to the nearest real image with those among the reals.
+    """Compare the distances of images to their nearest real image with the same distances among the reals.
 
     Args:
-        distances: [N], to each image's nearest real one.
-        usual: [M], from each real image to the nearest other one.
+        distances: distance from each image to its nearest real image, [N].
+        usual: distance from each real image to its nearest other real image, [M].
 
     Returns:
-        The median of `distances` as a fraction of the median of `usual`; and the fraction of images that are closer to
-        a real image than 99 % of the reals are to one another, or practically equal to one.
+        The ratio of the medians of `distances` and `usual`; and the fraction of copies: images closer to a real image
+        than 99 % of the reals are to each other, or practically equal to a real image.
     """
     middle = float(np.median(usual)) or float(np.finfo(np.float64).tiny)
     limit = max(float(np.percentile(usual, CLOSEST)), EQUAL * middle)
@@ -34,17 +34,17 @@ def copying(distances: NDArray[np.float64], usual: NDArray[np.float64]) -> tuple
 
 @register("metric", "nearest")
 class Nearest(FeatureMetric):
-    """Distance to the nearest real image relative to that among reals, and the fraction of near copies.
+    """Distance to the nearest real image relative to the distance among reals, and the fraction of near copies.
 
-    About 1 and 0.01 for unseen images; 0 and 1 for copies of the reals it is computed from.
-    ``pggan evaluate --neighbours`` searches all training images, and draws the nearest.
+    The values are about 1 and 0.01 for unseen images, and 0 and 1 for copies of the reals. ``pggan evaluate
+    --neighbours`` searches all training images and draws the nearest ones.
     """
 
     name = "nearest"
     minimum = 32
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``nearest_lite0.ratio`` and ``nearest_lite0.copies``, with the extractor's name."""
+        """Return ``nearest_lite0.ratio`` and ``nearest_lite0.copies``, named after the extractor."""
         self.check_count(reals, others)
         usual = nearest(reals, reals, own=np.arange(len(reals)))[1][:, 0]
         ratio, copies = copying(nearest(others, reals)[1][:, 0], usual)

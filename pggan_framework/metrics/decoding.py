@@ -18,23 +18,25 @@ def decoded(
     griffin_lim_iter: int = 32,
     device: str = "cpu",
 ) -> Clips:
-    """Decode images [N, C, h, w] in [-1, 1] of any depth, enlarged to full size, as the savers do.
+    """Decode images [N, C, h, w] in [-1, 1] of any depth, enlarged to full size, like SoundSaver.
 
     Args:
         codec: the fitted codec of the data.
         pictures: the images to decode.
-        midi: the intended pitch of each, [N].
+        midi: the intended pitch of each image, [N].
         griffin_lim_iter: Griffin-Lim iterations, for images without phases.
         device: device of the Griffin-Lim iterations.
     """
     _, height, width = codec.shape
     full = pictures.repeat(height // pictures.shape[2], axis=2).repeat(width // pictures.shape[3], axis=3)
     waves = codec.decode(full, griffin_lim_iter=griffin_lim_iter, device=device, refine_iter=16)
-    return Clips(finished(waves, codec.sample_rate), codec.sample_rate, full, codec, midi, waves)
+    return Clips(
+        finished(waves, codec.sample_rate, start_db=codec.start_db), codec.sample_rate, full, codec, midi, waves
+    )
 
 
 def midi_of(space: LabelSpace | None, labels: Labels | None) -> NDArray[np.float64] | None:
-    """The MIDI numbers [N] in labels [N, A]; None if no attribute is called ``pitch`` or one is not in 0 to 127."""
+    """Return the MIDI numbers [N] of labels [N, A]; None without a label ``pitch``, or for values beyond 0 to 127."""
     names = [] if space is None else [attribute.name for attribute in space.attributes]
     if space is None or labels is None or "pitch" not in names:
         return None

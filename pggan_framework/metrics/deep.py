@@ -21,10 +21,10 @@ _SMALL = 8
 
 
 class Eye:
-    """Passes images through an extractor, once per batch for all metrics.
+    """Computes the outputs of an extractor once per batch for all metrics.
 
     Args:
-        extractor: on its device.
+        extractor: the extractor, on its device.
     """
 
     def __init__(self, extractor: Extractor) -> None:
@@ -37,7 +37,7 @@ class Eye:
         self.has_logits = "logits" in probe
 
     def see(self, pictures: Pictures) -> Mapping[Source, NDArray[np.float32]]:
-        """Features float32 [N, F] and, if the network is a classifier, logits float32 [N, K]."""
+        """Return features float32 [N, F] and, if the network is a classifier, logits float32 [N, K]."""
         if self._looked_at is not pictures:
             parts = [self._look(pictures.images[at : at + _BATCH]) for at in range(0, len(pictures), _BATCH)]
             self._seen = {source: np.concatenate([part[source] for part in parts]) for source in parts[0]}
@@ -57,26 +57,27 @@ class Eye:
 class FeatureMetric(PictureMetric):
     """Base of the metrics on an extractor's outputs; `eye`, shared by all of them, is set before use.
 
-    The names of its values end in the extractor's, ``fid_lite0``: values of different extractors are not comparable.
+    The names of the values end in the name of the extractor, e.g. ``fid_lite0``: values of different extractors are not
+    comparable.
     """
 
     source: ClassVar[Source] = "features"
     eye: Eye | None = None
 
     def lacks(self, clips: Pictures) -> str:
-        """It needs a suitable extractor, and images of 1, 3 or 4 channels."""
+        """Require a suitable extractor, and images of 1, 3 or 4 channels."""
         if self.eye is None or (self.source == "logits" and not self.eye.has_logits):
             return f"an extractor that is a classifier; {self.eye.name if self.eye else 'none'} is not"
         channels = clips.images.shape[1]
         return "" if channels in COLOURS else f"images of 1, 3 or 4 channels; these have {channels}"
 
     def features(self, clips: Pictures) -> Features:
-        """The extractor's output for each image, [N, F]."""
+        """Return the extractor's output for each image, [N, F]."""
         assert self.eye is not None
         return self.eye.see(clips)[self.source]
 
     def named(self, figures: Mapping[str, float]) -> dict[str, float]:
-        """Values by stem, ``kid`` or ``kid.std``, under their full names."""
+        """Return values by stem (``kid``, ``kid.std``) under their full names."""
         assert self.eye is not None
         parts = {key: key.partition(".") for key in figures}
         return {f"{stem}_{self.eye.name}{dot}{rest}": figures[key] for key, (stem, dot, rest) in parts.items()}
@@ -85,10 +86,10 @@ class FeatureMetric(PictureMetric):
 def attach(
     metrics: Iterable[BaseMetric[Any]], extractor: str = "auto", device: str = "cpu", **settings: Any
 ) -> Eye | None:
-    """Have `metrics` compute on `device`, and build the extractor for those that need one; None if none does.
+    """Set the device of `metrics` and return the extractor that they share; None if no metric needs one.
 
     Raises:
-        UserError: if the extractor does not exist, or a package it needs is not installed.
+        UserError: if the extractor does not exist, or a required package is not installed.
     """
     metrics = list(metrics)
     for each in metrics:

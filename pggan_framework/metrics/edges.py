@@ -19,7 +19,7 @@ FULL_SCALE = 0.99
 
 
 def edge_db(clips: Clips) -> Features:
-    """Levels of the first 2 ms and the last 10 ms in dB relative to the whole clip, [N, 2]; nan for silent clips."""
+    """Return levels of the first 2 ms and last 10 ms in dB relative to the whole clip, [N, 2]; nan for silent clips."""
     squares = clips.waves.reshape(len(clips), -1, clips.waves.shape[-1]).astype(np.float64) ** 2
     start, end = (max(round(seconds * clips.sample_rate), 1) for seconds in (START_SECONDS, END_SECONDS))
     whole = squares.mean(axis=(1, 2))
@@ -33,17 +33,17 @@ def edge_db(clips: Clips) -> Features:
 class Edges(Metric):
     """Median level of the first 2 ms and of the last 10 ms of a clip, dB relative to the whole clip.
 
-    A clip that ends in a click has a high ``edges.end``; compare both values with the recordings'.
+    A clip that ends in a click has a high ``edges.end``; compare both values with those of the recordings.
     """
 
     name = "edges"
 
     def features(self, clips: Clips) -> Features:
-        """Both levels in dB, [N, 2]."""
+        """Return both levels in dB, [N, 2]."""
         return edge_db(clips)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``edges.start`` and ``edges.end``, dB; nan where all clips are silent."""
+        """Return ``edges.start`` and ``edges.end``, dB; nan if all clips are silent."""
         self.check_count(others)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # all nan
@@ -58,11 +58,11 @@ class Clipping(Metric):
     name = "clipping"
 
     def features(self, clips: Clips) -> NDArray[np.float64]:
-        """Fraction of each clip, [N, 1]."""
+        """Return the fraction of each clip, [N, 1]."""
         fractions: NDArray[np.float64] = (np.abs(clips.waves) > FULL_SCALE).reshape(len(clips), -1).mean(axis=1)
         return fractions[:, None]
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """One value, ``clipping``, 0 to 1."""
+        """Return one value, ``clipping``, from 0 to 1."""
         self.check_count(others)
         return {self.name: float(others.mean())}

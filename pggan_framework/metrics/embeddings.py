@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 RATE, N_FFT, HOP, MELS = 44100, 2048, 1024, 96
 SHORTEST = 100
-"""Frames the network was trained on, 2.3 s; shorter clips are padded with silence."""
+"""Number of frames in the network's training, 2.3 s; shorter clips are padded with silence."""
 BRIGHTEST = 9.457798957824707
 """The largest spectrogram value in the network's training, scaled to 1."""
 
 
 @cache
 def network() -> nn.Module:
-    """The network of the package aisfx, with the weights in its wheel (CC-BY 4.0), on the CPU.
+    """Load the network of the package aisfx, with the weights in its wheel (CC-BY 4.0), on the CPU.
 
     Raises:
-        UserError: if it is not installed.
+        UserError: if the package is not installed.
     """
     try:
         from aisfx.inference import get_path_modelWeights
@@ -37,7 +37,8 @@ def network() -> nn.Module:
         raise UserError("the metric embeddings needs the package aisfx; pip install --no-deps aisfx==0.1.2") from error
     import torch
 
-    # The file also holds a numpy scalar, which safe loading accepts only with its reader and types registered.
+    # The file also contains a numpy scalar, which safe loading accepts only if its constructor and types are
+    # registered.
     reader = np.int64(0).__reduce__()[0]
     with torch.serialization.safe_globals([(reader, "numpy.core.multiarray.scalar"), np.dtype, type(np.dtype("i8"))]):
         weights, _ = torch.load(get_path_modelWeights(), map_location="cpu", weights_only=True)
@@ -48,7 +49,7 @@ def network() -> nn.Module:
 
 
 def spectrogram(wave: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    """The network's input for a wave [T]: its peak at full scale, log10(1 + 10^4 mel power), [frames, 96]."""
+    """Return the network's input for a wave [T] normalized to full scale: log10(1 + 10^4 mel power), [frames, 96]."""
     import librosa
     import soxr
 
@@ -63,10 +64,11 @@ def spectrogram(wave: NDArray[np.float32], sample_rate: int) -> NDArray[np.float
 
 @register("metric", "embeddings")
 class EmbeddingFrechet(Metric):
-    """Frechet distance of aiSFX embeddings (512 numbers); needs the package aisfx, must be selected.
+    """Frechet distance of aiSFX embeddings (512 numbers). It needs the package aisfx and must be selected.
 
     Ma and Lerch, "Representation learning for the automatic indexing of sound effects libraries", ISMIR 2022. The
-    spectrograms are librosa's, not Essentia's as in the paper. Levels do not matter: each clip is normalised to peak 1.
+    spectrograms are computed with librosa; the paper used Essentia. Levels do not matter: each clip is normalized to
+    peak 1.
     """
 
     name = "embeddings"
@@ -74,7 +76,7 @@ class EmbeddingFrechet(Metric):
     minimum = 64
 
     def features(self, clips: Clips) -> Features:
-        """512 numbers: the maximum over time of the network's last feature maps."""
+        """Return 512 numbers per clip: the maximum over time of the network's last feature maps."""
         import torch
 
         net = network()
@@ -83,6 +85,6 @@ class EmbeddingFrechet(Metric):
             return np.concatenate([net(each[None]).double().numpy() for each in spectrograms])
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """One value, ``embeddings``; 0 is best."""
+        """Return one value, ``embeddings``; 0 is best."""
         self.check_count(reals, others)
         return {self.name: frechet_distance(reals, others)}

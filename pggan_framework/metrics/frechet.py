@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEAST_SPREAD = 1.0
-"""dB, about the smallest audible change of level: the least standard deviation that features are divided by."""
+"""Lower limit in dB of the standard deviation that features are divided by, about the smallest audible level change."""
 
 
 def gaussian_distance(
@@ -27,13 +27,13 @@ def gaussian_distance(
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), the squared Frechet (2-Wasserstein) distance of two Gaussians.
 
     Dowson and Landau 1982. The trace of the root is computed as the sum of the roots of the eigenvalues of the
-    symmetric C1^(1/2) C2 C1^(1/2): this is exact for singular covariances too, unlike a root of the product C1 C2.
+    symmetric C1^(1/2) C2 C1^(1/2): this is exact for singular covariances too, unlike the root of the product C1 C2.
 
     Args:
-        mean: [F].
-        covariance: [F, F].
-        other_mean: [F].
-        other: the other covariance, [F, F].
+        mean: mean of the first Gaussian, [F].
+        covariance: covariance of the first Gaussian, [F, F].
+        other_mean: mean of the second Gaussian, [F].
+        other: covariance of the second Gaussian, [F, F].
     """
     values, vectors = np.linalg.eigh(covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -46,14 +46,14 @@ def gaussian_distance(
 def frechet_distance(reals: Features | Tensor, others: Features | Tensor) -> float:
     """`gaussian_distance` between the Gaussians fitted to two sets of features [N, F]; N >= 2 each.
 
-    Few clips increase it, however similar the sets are: compare only values of the same N.
+    A small N increases the distance, even for similar sets: compare only values of the same N.
     """
     fitted = [(np.mean(f, axis=0), np.atleast_2d(np.cov(f, rowvar=False))) for f in map(as_array, (reals, others))]
     return gaussian_distance(*fitted[0], *fitted[1])
 
 
-def standardised(reals: Features, others: Features, least: float) -> tuple[Features, Features]:
-    """Both sets minus the reals' mean, divided by the reals' standard deviation, which is at least `least`."""
+def standardized(reals: Features, others: Features, least: float) -> tuple[Features, Features]:
+    """Standardize both sets with the mean and standard deviation of the reals; the latter is at least `least`."""
     mean, spread = reals.mean(axis=0), np.maximum(reals.std(axis=0), least)
     return (reals - mean) / spread, (others - mean) / spread
 
@@ -62,17 +62,17 @@ def standardised(reals: Features, others: Features, least: float) -> tuple[Featu
 class Frechet(Metric):
     """Frechet distance of log-mel statistics: mean, spread and frame-to-frame step of 64 bands (192 numbers).
 
-    The numbers are standardised by the reals' mean and standard deviation. The distance is squared, as for FID.
+    The numbers are standardized by the mean and standard deviation of the reals. The distance is squared, as for FID.
     """
 
     name = "frechet"
     minimum = 64
 
     def features(self, clips: Clips) -> Features:
-        """The 192 numbers."""
+        """Return the 192 numbers of each clip."""
         return statistics(clips)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """One value, ``frechet``; 0 is best."""
+        """Return one value, ``frechet``; 0 is best."""
         self.check_count(reals, others)
-        return {self.name: frechet_distance(*standardised(reals, others, LEAST_SPREAD))}
+        return {self.name: frechet_distance(*standardized(reals, others, LEAST_SPREAD))}

@@ -14,7 +14,7 @@ from pggan_framework.registry import register
 
 
 def inception_scores(logits: NDArray[np.floating], splits: int) -> NDArray[np.float64]:
-    """exp(E KL(p(y|x) || p(y))) (Salimans et al., section 4) of `splits` parts of logits [N, K], in order, [splits]."""
+    """Compute exp(E KL(p(y|x) || p(y))) (Salimans et al., section 4) of each of `splits` parts of logits [N, K]."""
     scores = []
     for part in np.array_split(np.asarray(logits, np.float64), splits):
         shifted = part - part.max(axis=1, keepdims=True)
@@ -29,11 +29,11 @@ def inception_scores(logits: NDArray[np.floating], splits: int) -> NDArray[np.fl
 class InceptionScore(FeatureMetric):
     """Inception score (Salimans et al., arXiv 1606.03498): mean and deviation over parts; must be selected.
 
-    From 1 to the number of classes. It measures how well images fit ImageNet's classes and ignores the reals: it has
-    little meaning for other data.
+    Values are between 1 and the number of classes. The score measures how well images fit ImageNet's classes and
+    ignores the reals: it has little meaning for other data.
 
     Args:
-        splits: parts whose scores are averaged, of at least two images each.
+        splits: number of parts whose scores are averaged, of at least two images each.
 
     Raises:
         UserError: if `splits` is below 1.
@@ -50,7 +50,7 @@ class InceptionScore(FeatureMetric):
         self.minimum = 2 * splits
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``is_lite0`` and ``is_lite0.std``, or with another extractor's name."""
+        """Return ``is_lite0`` and ``is_lite0.std``, or with another extractor's name."""
         self.check_count(others)
         found = inception_scores(others, self.splits)
         return self.named({"is": float(found.mean()), "is.std": float(found.std())})

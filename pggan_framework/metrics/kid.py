@@ -11,13 +11,13 @@ from pggan_framework.metrics.deep import FeatureMetric
 from pggan_framework.registry import register
 
 MOST = 10_000
-"""Images per side that subsets are drawn from: kernel values of all their pairs are computed."""
+"""Largest number of images per side from which subsets are drawn: the kernel is computed for all their pairs."""
 _SEED = 0
 _BLOCK = 1024
 
 
 def kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(x . y / F + 1)^3 of each row x of `a` [N, F] and y of `b` [M, F], [N, M]."""
+    """Compute (x . y / F + 1)^3 for each row x of `a` [N, F] and each row y of `b` [M, F]: [N, M]."""
     values: NDArray[np.float64] = (a @ b.T / a.shape[1] + 1) ** 3
     return values
 
@@ -30,14 +30,14 @@ def subset_distances(
 ) -> NDArray[np.float64]:
     """The unbiased squared maximum mean discrepancy of each pair of subsets, [S].
 
-    Sum_{i != j} k(x_i, x_j) / (m (m - 1)) + the same of y - 2 sum_{i, j} k(x_i, y_j) / m^2 (Binkowski et al., arXiv
-    1801.01401). Kernel values are computed once for all subsets.
+    The formula is sum_{i != j} k(x_i, x_j) / (m (m - 1)) + the same sum over y - 2 sum_{i, j} k(x_i, y_j) / m^2
+    (Binkowski et al., arXiv 1801.01401). Kernel values are computed once for all subsets.
 
     Args:
-        reals: [N, F].
-        others: [M, F].
-        members: [S, N], the rows in each subset, m in each.
-        other_members: [S, M], the same for `others`, m in each.
+        reals: features of the reals, [N, F].
+        others: features of the other images, [M, F].
+        members: boolean [S, N]; marks the m rows of `reals` in each subset.
+        other_members: boolean [S, M]; marks the m rows of `others` in each subset.
     """
     size = int(members[0].sum())
     x, y = (np.asarray(each, np.float64) for each in (reals, others))
@@ -59,7 +59,7 @@ def kernel_diagonal(a: NDArray[np.float64]) -> NDArray[np.float64]:
 def _sums(
     a: NDArray[np.float64], b: NDArray[np.float64], of_a: NDArray[np.float64], of_b: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """For each subset the sum of the kernel over its rows of `a` and `b`, [S]; `of_a` is [N, S], `of_b` [M, S]."""
+    """Sum the kernel over the rows of `a` and `b` in each subset, [S]; `of_a` is [N, S], `of_b` [M, S]."""
     total = np.zeros(of_a.shape[1])
     for start in range(0, len(a), _BLOCK):
         rows = slice(start, start + _BLOCK)
@@ -71,14 +71,14 @@ def _sums(
 class KID(FeatureMetric):
     """Kernel distance of features (arXiv 1801.01401): mean and standard deviation over random subsets; 0 is best.
 
-    It is unbiased for any number of images, and may fall below 0. At most 10,000 images per side are used.
+    KID is unbiased for any number of images, and can be negative. At most 10,000 images per side are used.
 
     Args:
         subsets: number of random subsets.
-        subset_size: images per subset; at most half of the available ones.
+        subset_size: images per subset; at most half of the available images.
 
     Raises:
-        UserError: if there are no subsets, or they have fewer than 2 images.
+        UserError: if `subsets` is below 1, or `subset_size` is below 2.
     """
 
     name = "kid"
@@ -90,7 +90,7 @@ class KID(FeatureMetric):
         self.subsets, self.subset_size = subsets, subset_size
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``kid_lite0`` and ``kid_lite0.std``, or with another extractor's name."""
+        """Return ``kid_lite0`` and ``kid_lite0.std``, or with another extractor's name."""
         self.check_count(reals, others)
         reals, others = reals[:MOST], others[:MOST]
         size = min(self.subset_size, min(len(reals), len(others)) // 2)

@@ -9,10 +9,10 @@ from pggan_framework.metrics.distribution import describe
 from pggan_framework.registry import register
 
 LOWEST_DB = -120.0
-"""The level of digital silence."""
+"""Level of digital silence in dB."""
 UNDER_DB = 40.0
 FAINTEST_DB = -90.0
-"""About half a quantisation step of 16-bit sound."""
+"""About half a quantization step of 16-bit sound."""
 
 
 def level_db(clips: Clips) -> Features:
@@ -30,11 +30,11 @@ class Silence(Metric):
     name = "silence"
 
     def features(self, clips: Clips) -> Features:
-        """Level in dB."""
+        """Return the levels in dB."""
         return level_db(clips)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """One value, ``silence``, 0 to 1."""
+        """Return one value, ``silence``, from 0 to 1."""
         self.check_count(reals, others)
         threshold = max(float(np.median(reals)) - UNDER_DB, FAINTEST_DB)
         return {self.name: float(np.mean(others < threshold))}
@@ -47,11 +47,11 @@ class Loudness(Metric):
     name = "loudness"
 
     def features(self, clips: Clips) -> Features:
-        """Level in dB."""
+        """Return the levels in dB."""
         return level_db(clips)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``loudness.p5``, ``.p50``, ``.p95``, ``.distance``, and ``.spread``, the range from 10 to 90 %, dB."""
+        """Return ``loudness.p5``, ``.p50``, ``.p95``, ``.distance`` and ``.spread``, the range from 10 to 90 %, dB."""
         self.check_count(reals, others)
         low, high = np.percentile(others[:, 0], (10, 90))
         return {**describe(self.name, reals[:, 0], others[:, 0]), "loudness.spread": float(high - low)}

@@ -30,7 +30,7 @@ def append_line(path: Path, facts: Mapping[str, Any], figures: Mapping[str, floa
 
 
 def drop_lines(path: Path, unwanted: Callable[[dict[str, Any]], bool]) -> None:
-    """Remove the lines that are `unwanted`; all others remain unchanged."""
+    """Delete the lines for which `unwanted` is true; all others remain unchanged."""
     if not path.is_file():
         return
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
@@ -49,7 +49,7 @@ def _is(line: str, unwanted: Callable[[dict[str, Any]], bool]) -> bool:
 
 
 def _ends_whole(path: Path) -> bool:
-    """Whether a file's last line is complete: after a full disk it may not be."""
+    """True if the last line of a file is complete. After a full disk, it may be incomplete."""
     with path.open("rb") as file:
         file.seek(0, 2)
         if not file.tell():

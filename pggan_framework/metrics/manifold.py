@@ -1,4 +1,4 @@
-"""Precision and recall, density and coverage: quality and variety separately, by balls around features."""
+"""Precision and recall, density and coverage: separate measures of quality and variety, from balls around features."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pggan_framework.registry import register
 
 
 def precision_and_recall(reals: Features, others: Features, k: int) -> tuple[float, float]:
-    """Kynkaanniemi et al. (arXiv 1904.06991), eq. 1, 2: the fraction of `others` in a real one's ball, and vice versa.
+    """Fraction of `others` in a ball of `reals`, and vice versa (Kynkaanniemi et al., arXiv 1904.06991, eq. 1, 2).
 
-    The ball around a row [F] of a set reaches to its k-th nearest other row of the set.
+    The radius of the ball around a row [F] of a set is the distance to its k-th nearest other row of the set.
     """
     real_radii, other_radii = radii(reals, k), radii(others, k)
     known = np.zeros(len(others), np.bool_)
@@ -26,9 +26,11 @@ def precision_and_recall(reals: Features, others: Features, k: int) -> tuple[flo
 
 
 def density_and_coverage(reals: Features, others: Features, k: int) -> tuple[float, float]:
-    """Naeem et al. (arXiv 2002.09797), eq. 3 and 4: balls around each of `others`, over k; fraction of balls with one.
+    """Return density and coverage (Naeem et al., arXiv 2002.09797, eq. 3 and 4).
 
-    The ball around a real one [F] reaches to its k-th nearest other real one.
+    Density is the mean number of real balls that contain a row of `others`, divided by k. Coverage is the fraction of
+    real balls that contain at least one row of `others`. The radius of the ball around a real row [F] is the distance
+    to its k-th nearest other real row.
     """
     real_radii = radii(reals, k)
     inside, held = 0, 0
@@ -40,13 +42,13 @@ def density_and_coverage(reals: Features, others: Features, k: int) -> tuple[flo
 
 
 class _Balls(FeatureMetric):
-    """Base of both: checks the number of neighbours.
+    """Base of both metrics; checks the number of neighbours.
 
     Args:
-        neighbours: k; a ball reaches to the k-th nearest.
+        neighbours: k; the radius of a ball is the distance to the k-th nearest neighbour.
 
     Raises:
-        UserError: if it is below 1.
+        UserError: if `neighbours` is below 1.
     """
 
     minimum = 32
@@ -62,7 +64,7 @@ class PrecisionRecall(_Balls):
     """Improved precision (quality) and recall (variety), 0 to 1 each (Kynkaanniemi et al., arXiv 1904.06991).
 
     Args:
-        neighbours: k; the ball around an image reaches to its k-th nearest.
+        neighbours: k; the radius of the ball around an image is the distance to its k-th nearest neighbour.
     """
 
     name = "precision_recall"
@@ -71,7 +73,7 @@ class PrecisionRecall(_Balls):
         super().__init__(neighbours)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``precision_lite0`` and ``recall_lite0``, or with another extractor's name."""
+        """Return ``precision_lite0`` and ``recall_lite0``, or with another extractor's name."""
         self.check_count(reals, others)
         precision, recall = precision_and_recall(reals, others, self.neighbours)
         return self.named({"precision": precision, "recall": recall})
@@ -84,7 +86,7 @@ class DensityCoverage(_Balls):
     A single outlier among the reals, with a large ball, has less influence than on precision and recall.
 
     Args:
-        neighbours: k; the ball around a real image reaches to its k-th nearest.
+        neighbours: k; the radius of the ball around a real image is the distance to its k-th nearest neighbour.
     """
 
     name = "density_coverage"
@@ -93,7 +95,7 @@ class DensityCoverage(_Balls):
         super().__init__(neighbours)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``density_lite0`` and ``coverage_lite0``, or with another extractor's name."""
+        """Return ``density_lite0`` and ``coverage_lite0``, or with another extractor's name."""
         self.check_count(reals, others)
         density, coverage = density_and_coverage(reals, others, self.neighbours)
         return self.named({"density": density, "coverage": coverage})

@@ -11,7 +11,7 @@ from pggan_framework.metrics.base import Clips, Features
 
 BANDS = 64
 FLOOR_DB = -80.0
-"""Lower levels are inaudible next to full scale, and would otherwise dominate the metrics."""
+"""Lower limit of levels in dB: lower levels are inaudible next to full scale, but would dominate the metrics."""
 WINDOW_SECONDS = 0.064
 """The longest window: 1024 samples at 16 kHz, 2048 at 44.1 kHz."""
 
@@ -22,7 +22,7 @@ def window_length(sample_rate: int) -> int:
 
 
 def power(clips: Clips) -> NDArray[np.float64]:
-    """Short-time power [N, n_fft / 2 + 1, frames], mean of the channels; 1 for a full-scale sine centred in a bin."""
+    """Short-time power [N, n_fft / 2 + 1, frames], averaged over channels; 1 for a full-scale sine centred in a bin."""
     n_fft = window_length(clips.sample_rate)
     squares = np.abs(stft(clips.waves, n_fft, n_fft // 4)) ** 2 / (n_fft / 4) ** 2
     return squares if squares.ndim == 3 else squares.mean(axis=1)
@@ -36,7 +36,7 @@ def log_mel(clips: Clips) -> NDArray[np.float64]:
 
 
 def statistics(clips: Clips) -> Features:
-    """For each band its mean, standard deviation and mean absolute step from frame to frame, dB: [N, 192]."""
+    """Return the mean, standard deviation and mean absolute step between frames of each band, dB: [N, 192]."""
     levels = log_mel(clips)
     steps = np.abs(np.diff(levels, axis=-1)).mean(axis=-1) if levels.shape[-1] > 1 else np.zeros(levels.shape[:2])
     return np.concatenate([levels.mean(axis=-1), levels.std(axis=-1), steps], axis=1)

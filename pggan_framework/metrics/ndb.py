@@ -1,4 +1,4 @@
-"""NDB and JSD: whether each kind of real sound occurs as often as it should."""
+"""NDB and JSD: whether kinds of sounds are as frequent among generated sounds as among the reals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pggan_framework.metrics.mel_features import pooled
 from pggan_framework.registry import register
 
 A_BIN = 10
-"""Least number of reals per bin on average: fewer make the test of proportions meaningless."""
+"""Smallest mean number of reals per bin: with fewer, the test of proportions is meaningless."""
 CRITICAL = 1.959964
 """The two-sided 5 % point of the normal distribution."""
 
@@ -25,7 +25,7 @@ def different_bins(counts: NDArray[np.int64], others: NDArray[np.int64]) -> int:
 
 
 def jensen_shannon(counts: NDArray[np.int64], others: NDArray[np.int64]) -> float:
-    """Jensen-Shannon divergence of two histograms [K] in bits: 0 for equal ones, 1 for disjoint ones."""
+    """Jensen-Shannon divergence of two histograms [K] in bits: 0 if they are equal, 1 if they are disjoint."""
     shares = [counts / counts.sum(), others / others.sum()]
     middle = (shares[0] + shares[1]) / 2
     parts = [p[p > 0] * np.log2(p[p > 0] / middle[p > 0]) for p in shares]
@@ -40,7 +40,7 @@ class NDB(Metric):
     spectrograms. ``ndb.share`` is the fraction of bins that differ, 0.05 by chance alone; ``ndb.jsd`` is in bits.
 
     Args:
-        bins: most bins; fewer if a bin would have less than 10 reals.
+        bins: largest number of bins; fewer if a bin would have fewer than 10 reals.
 
     Raises:
         UserError: if `bins` is below 2.
@@ -54,11 +54,11 @@ class NDB(Metric):
         self.bins = bins
 
     def features(self, clips: Clips) -> Features:
-        """Spectrograms of 64 bands and at most 32 columns; the bins cluster them."""
+        """Return spectrograms of 64 bands and at most 32 columns, which are clustered to bins."""
         return pooled(clips)
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``ndb.share`` and ``ndb.jsd``; the bins are those of `reals`."""
+        """Return ``ndb.share`` and ``ndb.jsd``; the bins are clusters of `reals`."""
         self.check_count(reals, others)
         from sklearn.cluster import KMeans
 

@@ -14,9 +14,9 @@ _BLOCK, _CHUNK = 512, 8192
 def squared_distances(
     features: NDArray[np.floating], others: NDArray[np.floating]
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Squared distances of rows of `features` [N, F] to all of `others` [M, F], in blocks of (rows, [n, M]).
+    """Yield squared distances of rows of `features` [N, F] to all of `others` [M, F], in blocks of (rows, [n, M]).
 
-    They are computed as sums of squares minus twice a product: their error is about 1e-15 of the squares.
+    They are computed as sums of squares minus twice a product, with an error of about 1e-15 of the squares.
     """
     far = np.asarray(others, np.float64)
     norms = np.einsum("ij,ij->i", far, far)
@@ -28,7 +28,7 @@ def squared_distances(
 
 
 def radii(features: NDArray[np.floating], k: int) -> NDArray[np.float64]:
-    """The squared distance of each row [N, F] to its k-th nearest other row, [N]; k < N."""
+    """Return the squared distance of each row [N, F] to its k-th nearest other row, [N]; k < N."""
     found = np.empty(len(features))
     for rows, squares in squared_distances(features, features):
         squares[
@@ -44,16 +44,16 @@ def nearest(
     k: int = 1,
     own: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The k nearest of `others` [M, F] for each of `features` [N, F], the nearest first.
+    """Find the k nearest of `others` [M, F] for each of `features` [N, F], the nearest first.
 
     Args:
-        features: [N, F].
-        others: [M, F].
+        features: features to search for, [N, F].
+        others: features to search in, [M, F].
         k: number of neighbours, at most M, or M - 1 with `own`.
-        own: [N], for each row the index of the row itself in `others`, which is not a neighbour.
+        own: index [N] of each row of `features` in `others`; a row is not its own neighbour.
 
     Returns:
-        Their indices [N, k] and distances [N, k]; the distance of equal rows is exactly 0.
+        The indices [N, k] of the neighbours, and the distances [N, k]; the distance of equal rows is exactly 0.
     """
     best: tuple[NDArray[np.float64], NDArray[np.int64]]
     best = np.empty((len(features), 0)), np.empty((len(features), 0), np.int64)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IN_TUNE = 50.0
-"""Cents: half a semitone; beyond it, another note is closer."""
+"""Tolerance in cents, half a semitone; beyond it, another note is closer."""
 
 
 def hertz(midi: ArrayLike) -> NDArray[np.float64]:
-    """Convert MIDI numbers to Hz: 69 is 440 Hz, 12 are an octave."""
+    """Convert MIDI numbers to Hz: 69 is 440 Hz, and 12 more is an octave higher."""
     frequencies: NDArray[np.float64] = 440 * 2 ** ((np.asarray(midi, dtype=np.float64) - 69) / 12)
     return frequencies
 
@@ -28,14 +28,14 @@ def hertz(midi: ArrayLike) -> NDArray[np.float64]:
 def pitch_errors(
     waves: NDArray[np.float32] | Tensor, sample_rate: int, midi: ArrayLike | Tensor, tracker: str = "pyin"
 ) -> NDArray[np.float64]:
-    """The difference of each sound's pitch from its label, in cents [N]; nan if the tracker finds no pitch.
+    """Return the difference of each sound's pitch from its label in cents, [N]; nan if the tracker finds no pitch.
 
     The tracker searches from an octave below the lowest label to an octave above the highest.
 
     Args:
         waves: [N, T] or [N, channels, T].
         sample_rate: samples per second.
-        midi: the intended pitch of each, MIDI numbers [N].
+        midi: the intended pitch of each sound, MIDI numbers [N].
         tracker: ``pyin``, ``torchcrepe`` or ``autocorrelation``.
 
     Raises:
@@ -70,8 +70,8 @@ class Pitch(Metric):
     within 50 cents, ``pitch.voiced`` the fraction with a pitch.
 
     Args:
-        tracker: ``pyin``, tenths of a second per clip; ``torchcrepe``, a separate package; or ``autocorrelation``, the
-            fastest.
+        tracker: ``pyin``, which takes tenths of a second per clip; ``torchcrepe``, a separate package; or
+            ``autocorrelation``, the fastest.
         count: largest number of clips measured.
 
     Raises:
@@ -87,15 +87,15 @@ class Pitch(Metric):
         self.tracker, self.limit = tracker, count
 
     def lacks(self, clips: Clips) -> str:
-        """It needs labels."""
+        """Require labels."""
         return "sounds labelled with their pitch" if clips.midi is None else ""
 
     def features(self, clips: Clips) -> Features:
-        """The error in cents, [N, 1]."""
+        """Return the error in cents, [N, 1]."""
         return _errors(clips, self.tracker)[:, None]
 
     def compare(self, reals: Features, others: Features) -> dict[str, float]:
-        """``pitch.cents``, ``pitch.in_tune`` and ``pitch.voiced``."""
+        """Return ``pitch.cents``, ``pitch.in_tune`` and ``pitch.voiced``."""
         self.check_count(others)
         errors = np.abs(others[:, 0])
         heard = errors[np.isfinite(errors)]

@@ -1,4 +1,4 @@
-"""The Laplacian pyramid of Burt and Adelson (1983): an image as detail bands at successively halved sizes."""
+"""The Laplacian pyramid of Burt and Adelson (1983): decomposes an image into detail bands of halved sizes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pggan_framework.metrics.base import SMALLEST
 
 
 def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """The (height, width) of each level, from full size to a shorter side of 16 or more; empty if there is none."""
+    """Return (height, width) of each level, from full size to a shorter side of 16 or more; empty if there is none."""
     sizes = []
     while min(height, width) >= SMALLEST:
         sizes.append((height, width))
@@ -41,7 +41,7 @@ def double(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def laplacian_level(images: Tensor, level: int) -> Tensor:
-    """One level of the pyramid of float [N, C, H, W]: 0 is full size, the last is the residual.
+    """Return a level of the pyramid of float [N, C, H, W]: 0 is full size, the last is the residual.
 
     Raises:
         ValueError: if the level does not exist.

@@ -1,4 +1,4 @@
-"""Several metrics at once, each value with its real-vs-real baseline: the value of other reals instead of fakes."""
+"""Evaluation of several metrics, each with its real-vs-real baseline: its value for other reals in place of fakes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import pggan_framework.metrics.manifold
 import pggan_framework.metrics.ndb
 import pggan_framework.metrics.pitch
 import pggan_framework.metrics.structural
-import pggan_framework.metrics.swd  # noqa: F401 - all imported to be registered
+import pggan_framework.metrics.swd  # noqa: F401 - imports register the metrics
 from pggan_framework.errors import UserError
 from pggan_framework.metrics.base import BaseMetric, Batch, Clips, Features, Metric, PictureMetric, Pictures
 from pggan_framework.metrics.deep import attach
@@ -36,12 +36,12 @@ Kind = TypeVar("Kind", Metric, PictureMetric)
 
 @dataclass(frozen=True)
 class Figure:
-    """One value of one metric.
+    """A value of a metric.
 
     Args:
         name: ``frechet``, ``loudness.p50`` ...
-        value: of the fakes; nan if undefined.
-        floor: the real-vs-real baseline: the value of other reals.
+        value: value of the fakes; nan if undefined.
+        floor: the real-vs-real baseline: value of other reals in place of the fakes.
         n: clips or images per side.
     """
 
@@ -52,15 +52,15 @@ class Figure:
 
 
 def default_metrics(kind: type[Kind]) -> list[Kind]:
-    """Every registered metric of sounds (`Metric`) or images (`PictureMetric`) that is used by default."""
+    """Return all default metrics of sounds (`Metric`) or images (`PictureMetric`)."""
     return [c.cls() for c in REGISTRY if c.kind == "metric" and issubclass(c.cls, kind) and c.cls.default]
 
 
 def metric_class(name: str, kind: type[Kind]) -> type[Kind]:
-    """The metric of this name.
+    """Return the metric class of this name.
 
     Raises:
-        UserError: if it does not exist, or is a metric of sounds where images are measured, or vice versa.
+        UserError: if the metric does not exist, or measures sounds where images are measured, or vice versa.
     """
     found = REGISTRY.get(name, "metric").cls
     if not issubclass(found, kind):
@@ -70,7 +70,7 @@ def metric_class(name: str, kind: type[Kind]) -> type[Kind]:
 
 
 def usable(metrics: Iterable[BaseMetric[Batch]], n: int, *sets: Batch) -> tuple[list[BaseMetric[Batch]], list[str]]:
-    """The metrics that `n` clips per side allow and whose requirements `sets` meet; and for the others why not."""
+    """Return the metrics usable with `n` clips per side and with `sets`, and the reasons against the other metrics."""
     taken: list[BaseMetric[Batch]] = []
     left_out = []
     for metric in metrics:
@@ -87,16 +87,16 @@ def usable(metrics: Iterable[BaseMetric[Batch]], n: int, *sets: Batch) -> tuple[
 def measure(
     metrics: Sequence[BaseMetric[Batch]], batches: Iterable[Batch], count: int, first: int = 0
 ) -> dict[str, Features]:
-    """Each metric's features [N, F] of all clips or images, of which one batch at a time is in memory.
+    """Compute the features [N, F] of each metric for all clips or images, with one batch in memory at a time.
 
-    Batches beyond every metric's `limit` are not requested. Metrics that keep identical arrays, such as the images
+    Batches beyond the `limit` of all metrics are not requested. Metrics with identical arrays, such as the images
     themselves or the outputs of one extractor, share them.
 
     Args:
-        metrics: the metrics.
+        metrics: metrics to compute.
         batches: the clips or images.
-        count: the total number of clips, or of those up to the end of the last batch.
-        first: index of the first batch's first clip; a metric whose `limit` is below it returns no features.
+        count: total number of clips, or number of clips up to the end of the last batch.
+        first: index of the first clip of the first batch; metrics with a smaller `limit` return no features.
     """
     limits = {metric.name: count if metric.limit is None else min(metric.limit, count) for metric in metrics}
     rows: dict[str, Rows] = {}
@@ -104,14 +104,14 @@ def measure(
     seen = first
     for clips in batches:
         begun: dict[tuple[int, int], str] = {}
-        parts = []  # kept while the batch is alive, so that ids are unique
+        parts = []  # keep references while the batch is alive, so that ids are unique
         for metric in metrics:
             name, left = metric.name, limits[metric.name] - seen
             if left <= 0 or leaders.get(name, name) != name:
                 continue
             part = metric.features(clips if left >= len(clips) else clips[:left])
             parts.append(part)
-            # If several metrics use the same number of rows of one array, one copy is enough.
+            # Metrics that use the same number of rows of an array share one copy.
             if leaders.setdefault(name, begun.setdefault((id(part), limits[name]), name)) == name:
                 rows.setdefault(name, Rows(left)).add(part)
         seen += len(clips)
@@ -126,7 +126,7 @@ def compare(
     other_reals: Mapping[str, Features],
     fakes: Mapping[str, Features],
 ) -> list[Figure]:
-    """All values, from the features that `measure` returned; metrics of one set may have no features of `reals`.
+    """Compute all values from the features of `measure`; metrics of a single set need no features of `reals`.
 
     Raises:
         UserError: if a metric has too few clips.
@@ -141,12 +141,12 @@ def compare(
 
 
 def as_dict(figures: Iterable[Figure]) -> dict[str, float]:
-    """``{"frechet": 12.1, "frechet.floor": 3.4, ...}``."""
+    """Convert to a dict: ``{"frechet": 12.1, "frechet.floor": 3.4, ...}``."""
     return {key: v for f in figures for key, v in ((f.name, f.value), (f"{f.name}.floor", f.floor))}
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """The values as aligned lines."""
+    """Format the values as aligned lines."""
     rows = [("metric", "value", "real vs real", "n")]
     rows += [(f.name, _shown(f.value), _shown(f.floor), str(f.n)) for f in figures]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -181,7 +181,7 @@ def evaluate_sounds(
         fake_midi: the intended pitch of each fake.
 
     Raises:
-        UserError: if a metric is unknown, or a named one lacks its input or needs more clips.
+        UserError: if a metric is unknown, or a selected one lacks its input or needs more clips.
         ValueError: if the shapes of the waves do not fit, or a sample is not finite.
     """
     midi = [None if each is None else np.asarray(each, dtype=np.float64) for each in (real_midi, fake_midi)]
@@ -199,7 +199,7 @@ def evaluate_pictures(
     extractor: str = "auto",
     device: str = "cpu",
 ) -> dict[str, float]:
-    """Compare images with real ones, the reals halved as in `evaluate_sounds`.
+    """Compare images with real images. The reals are halved as in `evaluate_sounds`.
 
     Args:
         reals: uint8 [N, C, H, W], in random order.
@@ -207,12 +207,12 @@ def evaluate_pictures(
         metrics: names of metrics (default: all that apply).
         extractor: extractor of the features for ``fid`` and others; ``auto`` is ``lite0`` if it is installed, else
             ``random``.
-        device: where the extractor runs.
+        device: device of the extractor.
 
     Raises:
-        UserError: if a metric is unknown or not for images, a named one needs larger or more images, or the extractor
-            does not exist.
-        ValueError: if they are not uint8 [N, C, H, W], or differ in shape.
+        UserError: if a metric is unknown or not for images, a selected one needs larger or more images, or the
+            extractor does not exist.
+        ValueError: if the images are not uint8 [N, C, H, W], or differ in shape.
     """
     if reals.shape[1:] != fakes.shape[1:]:
         raise ValueError(f"reals of shape {reals.shape} and fakes of shape {fakes.shape} differ in more than number")
@@ -223,12 +223,12 @@ def evaluate_pictures(
 
 
 def _chosen(names: Sequence[str] | None, kind: Any) -> list[Any]:
-    """The metrics of these names, or the default ones."""
+    """Return the metrics of these names, or the default ones."""
     return default_metrics(kind) if names is None else [metric_class(name, kind)() for name in names]
 
 
 def _evaluate(real: Batch, fake: Batch, chosen: Iterable[BaseMetric[Batch]], named: bool) -> dict[str, float]:
-    """The values of `fake`, and the baseline from the second half of `real`, both against the first half."""
+    """Return the values of `fake`, and the baseline of the second half of `real`, both compared with the first half."""
     n = min(len(real) // 2, len(fake))
     taken, left_out = usable(chosen, n, real, fake)
     if left_out and (named or not taken):

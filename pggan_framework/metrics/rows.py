@@ -1,4 +1,4 @@
-"""Arrays gathered batch by batch without a second copy; large ones are stored in a temporary file."""
+"""Arrays collected batch by batch without a second copy; large arrays are stored in a temporary file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Rows:
     """`count` rows of an array, added in parts.
 
     Args:
-        count: the expected number of rows; fewer may come.
+        count: the expected number of rows; fewer are allowed.
     """
 
     def __init__(self, count: int) -> None:
@@ -31,7 +31,7 @@ class Rows:
         """Add the next rows [n, ...].
 
         Raises:
-            UserError: if they exceed the memory, and the folder for temporary files is full.
+            UserError: if the rows exceed the memory and the folder for temporary files is full.
         """
         if self._array is None:
             shape = (self.count, *part.shape[1:])
@@ -39,7 +39,7 @@ class Rows:
                 self._array = np.empty(shape, part.dtype)
             else:
                 with TemporaryFile() as file:
-                    try:  # access to a page without disk space would kill the process
+                    try:  # accessing a page without disk space would kill the process
                         reserve(file.fileno(), part.itemsize * int(np.prod(shape)))
                     except OSError as error:
                         raise UserError(
@@ -51,10 +51,10 @@ class Rows:
         self._filled += len(part)
 
     def array(self) -> NDArray[Any]:
-        """All rows so far, [N, ...].
+        """Return all rows so far, [N, ...].
 
         Raises:
-            ValueError: if there are none.
+            ValueError: if there are no rows.
         """
         if self._array is None:
             raise ValueError("there is nothing to measure")

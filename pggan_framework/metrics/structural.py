@@ -21,21 +21,21 @@ _PIXELS = 1 << 20
 
 
 def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor, device: str = "cpu") -> float:
-    """The mean MS-SSIM of pairs of images: 1 for equal images, about 0 for unrelated ones.
+    """Return the mean MS-SSIM of pairs of images: 1 for equal images, about 0 for unrelated ones.
 
     Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment" (2003), eq. 7: five
     scales, each half the previous one, a Gaussian window of 11x11 (sigma 1.5) inside the image, K 0.01 and 0.03. A
     negative mean at one scale counts as 0. At the fifth scale the image is mirrored at its edges, as in torchmetrics
-    but not in the PGGAN paper's tool. For sides below 176 pixels the window does not fit the fifth scale: it then
-    shrinks to the shorter side, sigma with it, and nothing is mirrored, as in that tool.
+    but not in the PGGAN paper's tool. For sides below 176 pixels the window does not fit the fifth scale: as in that
+    tool, the window and its sigma are then reduced to the shorter side, without mirroring.
 
     Args:
         a: uint8 [N, C, H, W], any number of channels, each side 16 or more.
-        b: the image to compare each with, uint8 [N, C, H, W].
-        device: where it is computed.
+        b: images to compare with, uint8 [N, C, H, W].
+        device: device of the computation.
 
     Raises:
-        UserError: if they are not uint8 [N, C, H, W] of one shape, or too small.
+        UserError: if the images are not uint8 [N, C, H, W] of one shape, or are too small.
     """
     a, b = as_images(a), as_images(b)
     if a.shape != b.shape:
@@ -44,19 +44,19 @@ def ms_ssim(a: NDArray[np.uint8] | Tensor, b: NDArray[np.uint8] | Tensor, device
 
 
 def random_pairs(count: int, most: int, seed: int = 0) -> NDArray[np.int64]:
-    """`most` distinct random pairs of `count` images, [P, 2]; all pairs if there are fewer."""
+    """Draw `most` distinct random pairs of `count` images, [P, 2]; all pairs if there are fewer."""
     total = count * (count - 1) // 2
     numbers = np.arange(total) if total <= most else np.random.default_rng(seed).choice(total, most, replace=False)
-    # Pair k, counted along the rows of the lower triangle, is in row r: r (r - 1) / 2 <= k.
+    # Pair k, counted along the rows of the lower triangle, is in the last row r with r (r - 1) / 2 <= k.
     second = ((1 + np.sqrt(1 + 8 * numbers.astype(np.float64))) / 2).astype(np.int64)
     return np.stack([numbers - second * (second - 1) // 2, second], axis=1)
 
 
 def _mean_of_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8], pairs: NDArray[np.int64], device: str = "cpu") -> float:
-    """The mean over `pairs` [P, 2] of an image in `a` and one in `b`.
+    """Return the mean MS-SSIM over `pairs` [P, 2]: indices of an image in `a` and an image in `b`.
 
     Raises:
-        UserError: if a side is too short.
+        UserError: if the images are too small.
     """
     height, width = a.shape[2:]
     if min(height, width) < SMALLEST:
@@ -92,7 +92,7 @@ def _similarities(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _blur(images: Tensor) -> Tensor:
-    """The mean under the window wherever it fits, [N, C, H - 10, W - 10]; a smaller window if it never fits."""
+    """Compute the windowed mean at valid positions, [N, C, H - 10, W - 10]; with a smaller window if it never fits."""
     count, channels, height, width = images.shape
     size = min(WINDOW, height, width)
     steps = torch.arange(size, device=images.device) - (size - 1) / 2
@@ -105,10 +105,10 @@ def _blur(images: Tensor) -> Tensor:
 
 @register("metric", "ms_ssim")
 class MSSSIM(WholePictures):
-    """Mean MS-SSIM of random pairs of generated images (PGGAN paper); far above the reals' means little variety.
+    """Mean MS-SSIM of random pairs of generated images (PGGAN paper); values far above the reals mean little variety.
 
     Args:
-        pairs: largest number of pairs; the paper has 10,000.
+        pairs: largest number of pairs; 10,000 in the paper.
 
     Raises:
         UserError: if `pairs` is below 1.
@@ -122,6 +122,6 @@ class MSSSIM(WholePictures):
         self.pairs = pairs
 
     def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:
-        """One value, ``ms_ssim``."""
+        """Return one value, ``ms_ssim``."""
         self.check_count(others)
         return {self.name: _mean_of_pairs(others, others, random_pairs(len(others), self.pairs), self.device)}

@@ -1,9 +1,9 @@
 """Sliced Wasserstein distance: the similarity of generated and real image patches at each scale.
 
-Karras et al., "Progressive growing of GANs" (arXiv 1710.10196), section 5, and their published tool. Every level of
-the Laplacian pyramids of both sets gives 128 patches of 7x7 pixels per image. Patch values are standardised per channel
-over each set; the patches are projected on 4 x 128 random directions, and the mean absolute difference of the sorted
-projections, times 1000, is the distance.
+Karras et al., "Progressive growing of GANs" (arXiv 1710.10196), section 5, and their published tool. 128 patches of 7x7
+pixels per image are extracted from each level of the Laplacian pyramids of both sets. Patch values are standardized per
+channel over each set; the patches are projected on 4 x 128 random directions, and the mean absolute difference of the
+sorted projections, times 1000, is the distance.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ SCALE = 1000.0
 _BATCH, _ROWS, _CACHED = 32, 2**14, 1024
 """Images and patches processed at a time; a block of patches fits a core's cache during projection."""
 _ROOM = 2**26
-"""Projections per side kept at a time, 256 MB, unless 32 directions need more."""
-_POSITIONS, _DIRECTIONS = 0, 1  # random streams of the seed
+"""Number of projections per side in memory, 256 MB, unless 32 directions need more."""
+_POSITIONS, _DIRECTIONS = 0, 1  # random streams of the seed, for patch positions and directions
 
 
 class Distances(dict[int, float]):
-    """Distances x 1000 by resolution: the shorter side of a level in pixels, the largest first."""
+    """Distances x 1000 by resolution, the largest first. A resolution is the shorter side of a level in pixels."""
 
     @property
     def average(self) -> float:
@@ -42,16 +42,16 @@ class Distances(dict[int, float]):
 
 
 def patch_positions(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.int64]:
-    """Upper left corners (row, column) of each image's patches in a level of height x width, [count, 128, 2].
+    """Return upper left corners (row, column) of each image's patches in a level of height x width, [count, 128, 2].
 
-    They are the same for both sets, so that equal sets have distance 0; positions of a larger `count` extend them.
+    Both sets use the same positions, so that equal sets have distance 0; a larger `count` extends the positions.
     """
     random = np.random.default_rng([seed, _POSITIONS, height, width])
     return random.integers(0, [height - SIDE + 1, width - SIDE + 1], (count, PATCHES, 2))
 
 
 def directions(channels: int, height: int, width: int, seed: int = 0) -> NDArray[np.float64]:
-    """Random unit directions for a level of height x width, [512, channels, 7, 7]."""
+    """Draw random unit directions for a level of height x width, [512, channels, 7, 7]."""
     random = np.random.default_rng([seed, _DIRECTIONS, height, width])
     drawn = random.standard_normal((DIRECTIONS, channels * SIDE * SIDE))
     unit: NDArray[np.float64] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
@@ -61,17 +61,18 @@ def directions(channels: int, height: int, width: int, seed: int = 0) -> NDArray
 def sliced_wasserstein(
     real: NDArray[np.uint8] | Tensor, fake: NDArray[np.uint8] | Tensor, seed: int = 0, device: str = "cpu"
 ) -> Distances:
-    """The sliced Wasserstein distance of two sets of images, level by level.
+    """Compute the sliced Wasserstein distance of two sets of images, level by level.
 
-    One level is processed at a time: its patches take 25 kB per image and channel on each side, whatever the size of
-    the images, which may be in a file (`numpy.memmap`), and their projections another 16 kB per image. It uses torch's
-    number of threads. Rounding patches and projections to float32 changes the distance by about 1e-6 of it.
+    One level is processed at a time: its patches take 25 kB per image and channel on each side, independent of the
+    image size, and the projections another 16 kB per image. The images may be in a file (`numpy.memmap`). The number of
+    threads is that of torch. Rounding patches and projections to float32 changes the distance by a fraction of about
+    1e-6.
 
     Args:
         real: uint8 [N, C, H, W], any number of channels, the shorter side 16 or more.
-        fake: uint8 of the same shape; the paper has 16,384 per side.
+        fake: uint8 of the same shape; the paper uses 16,384 images per side.
         seed: random seed of the patch positions and the directions.
-        device: where it is computed; on another than the CPU patches and projections are kept in its memory.
+        device: device of the computation; devices other than the CPU store patches and projections in their own memory.
 
     Returns:
         {resolution: distance x 1000} for each level down to a shorter side of 16, and `Distances.average`.
@@ -106,7 +107,7 @@ def sliced_wasserstein(
 
 @contextmanager
 def _threads() -> Iterator[ThreadPoolExecutor]:
-    """Torch's number of threads, each of which runs torch single-threaded, so that none waits for another."""
+    """A pool with torch's number of threads, each running torch single-threaded to avoid waiting for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -117,14 +118,14 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 class _Patches:
-    """The patches of one level of all images, [N * 128, 7 * 7 * C], and their standardisation.
+    """The patches of one level of all images, [N * 128, 7 * 7 * C], and their standardization.
 
     Args:
         images: uint8 [N, C, H, W].
-        level: of the pyramid.
+        level: level of the pyramid.
         places: positions [N, 128, 2] in that level.
         values: float32 [N * 128, 7 * 7 * C], the output.
-        pool: of threads.
+        pool: thread pool for the projections.
     """
 
     def __init__(
@@ -153,22 +154,22 @@ class _Patches:
         # A constant channel is 0 after subtracting its mean; a remainder is rounding error.
         self.spread = np.where(spread > 1e-6 * np.maximum(np.abs(self.mean), 1), spread, np.inf)
 
-    def standardising(self, onto: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
-        """Directions [K, 7, 7, C] as [K, 7 * 7 * C], and the offsets to subtract from projections on them, [K].
+    def standardizing(self, onto: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
+        """Return directions [K, 7, 7, C] as [K, 7 * 7 * C], and the offsets to subtract from their projections, [K].
 
-        The directions are standardised instead of the patches, which are far more numerous.
+        Standardizes the directions instead of the patches, which are far more numerous.
         """
         scaled = onto / self.spread
         return torch.from_numpy(scaled.reshape(len(onto), -1)).float(), (scaled * self.mean).sum((1, 2, 3))
 
 
 def _cut(level: Tensor, places: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Patches [N, 128, 7, 7 * C] at `places` [N, 128, 2] of images [N, C, H, W]."""
+    """Extract patches [N, 128, 7, 7 * C] at `places` [N, 128, 2] of images [N, C, H, W]."""
     pixels = level.permute(0, 2, 3, 1).contiguous().numpy()
     count, height, width, channels = pixels.shape
     shape = (count, height - SIDE + 1, width - SIDE + 1, SIDE, SIDE * channels)
     each = pixels.itemsize
-    steps = (*pixels.strides[:3], pixels.strides[1], each)  # a row of a patch is 7 * C numbers in a row
+    steps = (*pixels.strides[:3], pixels.strides[1], each)  # a row of a patch is 7 * C contiguous numbers
     windows = np.lib.stride_tricks.as_strided(pixels, shape, steps, writeable=False)
     patches: NDArray[np.float32] = windows[np.arange(count)[:, None], places[..., 0], places[..., 1]]
     return patches
@@ -181,13 +182,13 @@ def _distance(
     total = 0.0
     parts = range(0, projected.shape[2], _ROWS)
     for block in np.split(onto, len(onto) // projected.shape[1]):
-        (real, real_off), (fake, fake_off) = (each.standardising(block) for each in sets)
-        added = torch.from_numpy(fake_off - real_off).float()  # rounding each would cost more precision
+        (real, real_off), (fake, fake_off) = (each.standardizing(block) for each in sets)
+        added = torch.from_numpy(fake_off - real_off).float()  # rounding each offset would lose more precision
         for part in (
             pool.map(partial(_project, sets[0].values, real, added, projected[0]), parts),
             pool.map(partial(_project, sets[1].values, fake, torch.zeros_like(added), projected[1]), parts),
         ):
-            list(part)  # waits
+            list(part)  # waits for all threads
         total += sum(pool.map(_sorted_difference, *projected))
     return total / len(onto)
 
@@ -195,14 +196,14 @@ def _distance(
 def _project(
     patches: NDArray[np.float32], weights: Tensor, added: Tensor, into: NDArray[np.float32], start: int
 ) -> None:
-    """Write `weights` [K, D] times a part of `patches` [M, D], plus `added` [K], to that part of [K, M]."""
+    """Write `weights` [K, D] times a part of `patches` [M, D], plus `added` [K], to the same part of [K, M]."""
     for row in range(start, min(start + _ROWS, len(patches)), _CACHED):
         part = slice(row, row + _CACHED)
         torch.addmm(added[:, None], weights, torch.from_numpy(patches[part]).T, out=torch.from_numpy(into[:, part]))
 
 
 def _sorted_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """The mean of |a - b|, both [M] sorted; they may be overwritten."""
+    """Return the mean of |a - b| for sorted a and b, [M] each; they may be overwritten."""
     # numpy sorts float32 several times faster than torch, and releases the GIL.
     a.sort()
     b.sort()
@@ -212,11 +213,11 @@ def _sorted_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 def level_distance(
     real: NDArray[np.uint8], fake: NDArray[np.uint8], level: int, seed: int, device: torch.device
 ) -> float:
-    """The distance of one level, not yet times 1000, in plain torch on any device: the arguments are as above."""
+    """Return the distance of one level, without the factor 1000, in plain torch on any device; arguments as above."""
     size = level_sizes(*real.shape[2:])[level]
     places = torch.from_numpy(patch_positions(len(real), *size, seed)).to(device)
     onto = torch.from_numpy(directions(real.shape[1], *size, seed).reshape(DIRECTIONS, -1)).to(device)
-    sets = [_standardised(images, level, places) for images in (real, fake)]
+    sets = [_standardized(images, level, places) for images in (real, fake)]
     rows = max(_ROOM // (len(real) * PATCHES), 1)
     total = torch.zeros((), dtype=torch.float64, device=device)
     for part in torch.split(onto.float(), rows):
@@ -225,8 +226,8 @@ def level_distance(
     return float(total) / DIRECTIONS
 
 
-def _standardised(images: NDArray[np.uint8], level: int, places: Tensor) -> Tensor:
-    """The patches [N * 128, C * 7 * 7] of one level, standardised by channel, on the device of `places`."""
+def _standardized(images: NDArray[np.uint8], level: int, places: Tensor) -> Tensor:
+    """Return the patches [N * 128, C * 7 * 7] of one level, standardized by channel, on the device of `places`."""
     parts = []
     for start in range(0, len(images), _BATCH):
         batch = torch.from_numpy(np.array(images[start : start + _BATCH])).to(places.device).float()
@@ -235,7 +236,7 @@ def _standardised(images: NDArray[np.uint8], level: int, places: Tensor) -> Tens
         parts.append(windows[torch.arange(len(batch), device=places.device)[:, None], here[..., 0], here[..., 1]])
     patches = torch.cat(parts).flatten(0, 1)
     mean, spread = patches.mean((0, 2, 3), dtype=torch.float64), patches.double().var((0, 2, 3), correction=0).sqrt()
-    # What does not vary at all is 0 when its mean is off; what is left of it is rounding.
+    # A constant channel is 0 after subtracting its mean; any remainder is rounding error.
     spread = torch.where(spread > 1e-6 * mean.abs().clamp(min=1), spread, torch.full_like(spread, torch.inf))
     return ((patches - mean[:, None, None]) / spread[:, None, None]).float().flatten(1)
 
@@ -251,7 +252,7 @@ class SlicedWasserstein(WholePictures):
     name = "swd"
 
     def compare(self, reals: NDArray[np.uint8], others: NDArray[np.uint8]) -> dict[str, float]:
-        """``swd.64`` and so on for each level, and ``swd.average``."""
+        """Return ``swd.64`` and so on for each level, and ``swd.average``."""
         self.check_count(reals, others)
         found = sliced_wasserstein(reals, others, device=self.device)
         levels: Iterable[tuple[str, float]] = ((f"swd.{side}", value) for side, value in found.items())

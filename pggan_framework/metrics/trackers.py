@@ -22,7 +22,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 Tracker = Callable[[NDArray[np.float32], int, float, float], float]
-"""(wave [T], sample rate, lowest Hz, highest Hz) -> Hz, or nan where there is no pitch."""
+"""(wave [T], sample rate, lowest Hz, highest Hz) -> Hz, or nan without a pitch."""
 
 CONFIDENT = 0.7
 """CREPE's confidence from which a frame counts as voiced."""
@@ -42,8 +42,8 @@ def pyin(wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -
 
 
 def _pyin(librosa: ModuleType, wave: NDArray[np.float32], sample_rate: int, low: float, high: float) -> float:
-    # Frames do not overlap: more of them cost time and hardly change the median. A pitch step may be half an octave:
-    # the # default is a rate, which at so long a hop would exceed a narrow range of pitches.
+    # Frames do not overlap: overlap costs time and hardly changes the median. A pitch step may be half an octave: the
+    # default is a rate, which for such a long hop would exceed a narrow range of pitches.
     length = 1 << ceil(log2(8 * sample_rate / low))
     pitches, voiced, _ = librosa.pyin(
         wave,
@@ -60,10 +60,10 @@ def _pyin(librosa: ModuleType, wave: NDArray[np.float32], sample_rate: int, low:
 
 @contextmanager
 def _compiled_alone() -> Iterator[None]:
-    """Hold a lock against other processes of this user during the first compilation.
+    """A context that locks out other processes of this user during the first compilation.
 
-    librosa's compiled functions go to a cache folder next to it. If two processes fill it at once, one may load the
-    other's file for its own function and crash.
+    librosa stores compiled functions in a cache folder in its package. If two processes write it at the same time, one
+    may load a wrong file of the other and crash.
     """
     if _compiled or fcntl is None:
         yield
@@ -71,7 +71,7 @@ def _compiled_alone() -> Iterator[None]:
     path = Path(tempfile.gettempdir()) / f"pggan_framework_{os.getuid()}.lock"
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError:  # read-only: then nothing compiled is cached either
+    except OSError:  # read-only: compiled code is not cached either
         yield
         return
     try:
@@ -112,4 +112,4 @@ def torchcrepe(wave: NDArray[np.float32], sample_rate: int, low: float, high: fl
 
 
 TRACKERS: Mapping[str, Tracker] = {"pyin": pyin, "torchcrepe": torchcrepe, "autocorrelation": estimate_pitch}
-"""By name; ``autocorrelation`` is the fastest."""
+"""The trackers by name; ``autocorrelation`` is the fastest."""

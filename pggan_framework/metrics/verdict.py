@@ -1,4 +1,4 @@
-"""Metrics of generated samples in plain words, the worst problem first."""
+"""Interpretation of the metrics of generated samples as text, the worst problem first."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Any
 
+from pggan_framework.errors import ratio_text
+
 GOOD, FAIR = 5.0, 12.0
 """Largest ratio of the Fréchet distance to its real-vs-real baseline, at `CLIPS` clips, for good and fair samples."""
 GOOD_SWD, FAIR_SWD = 2.5, 5.0
-"""The same for the sliced Wasserstein distance of images."""
+"""The same ratios for the sliced Wasserstein distance of images, at `IMAGES` images."""
 CLIPS, IMAGES = 300, 1000
 """The numbers of clips and images that the limits and the reported distance refer to."""
 SILENT_EDGE = -60.0
@@ -24,7 +26,7 @@ class Verdict:
     """The meaning of the metrics of a set of samples.
 
     Args:
-        grade: ``good``, ``fair``, or ``poor``; ``fair`` at best if there is a problem.
+        grade: ``good``, ``fair`` or ``poor``; at best ``fair`` if there is a problem.
         problems: worst first.
         ratio: distance of the samples to the data in units of the real-vs-real baseline, at `CLIPS` clips or `IMAGES`
             images; None if it was not measured.
@@ -38,11 +40,11 @@ class Verdict:
 
     @property
     def distance(self) -> str:
-        """The ratio in words; empty if it was not measured."""
+        """The ratio as text; empty if it was not measured."""
         return (
             ""
             if self.ratio is None
-            else f"about {self.ratio:.1f} times the distance between two halves of the {self.data}"
+            else f"about {ratio_text(self.ratio)} times the distance between two halves of the {self.data}"
         )
 
     @property
@@ -67,13 +69,13 @@ def judge_sound(figures: Mapping[str, Any], n: int) -> Verdict:
         figures: ``frechet``, ``consistency``, ``silence``, ``clipping``, ``edges.start``, ``edges.end``,
             ``loudness.p50``, ``loudness.spread`` and ``centroid.p50``, each with ``.floor`` for the recordings; a
             missing or non-finite metric is ignored.
-        n: clips on each side.
+        n: clips per side.
     """
     values = _finite(figures)
     found: list[tuple[float, str]] = []
 
     def note(severity: float, text: str) -> None:
-        """Add a problem; a severity of 1 is the limit of what is acceptable."""
+        """Add a problem; a severity above 1 limits the grade."""
         if severity > 1:
             found.append((severity, text))
 
@@ -112,7 +114,7 @@ def judge_sound(figures: Mapping[str, Any], n: int) -> Verdict:
         what = "dull" if change < 1 else "bright"
         note(ratio / 1.25, f"too {what}: spectral centroid {fake:.0f} Hz, the recordings have {real:.0f}")
     ratio_of = _ratio(values, "frechet")
-    # The baseline is a bias that falls as 1 / n: the same samples have a larger ratio where n is larger.
+    # The baseline is a bias that falls as 1 / n: the ratio of the same samples increases with n.
     comparable = None if ratio_of is None else max(1 + (ratio_of - 1) * CLIPS / n, 1.0)
     return _verdict(found, comparable, (GOOD, FAIR), "recordings")
 
@@ -130,8 +132,8 @@ def judge_images(figures: Mapping[str, Any], n: int) -> Verdict:
     def comparable(name: str) -> float | None:
         """The ratio, converted to `IMAGES` images.
 
-        The squared distance is the sum of a part independent of n and the baseline's, which falls as 1 / n: measured
-        from 64 to 1,000 images per side.
+        The squared distance is the sum of a part independent of n and the squared baseline, which falls as 1 / n, as
+        measured from 64 to 1,000 images per side.
         """
         ratio = _ratio(values, name)
         return None if ratio is None else sqrt(1 + max(ratio**2 - 1, 0) * IMAGES / n)
@@ -163,7 +165,7 @@ def _finite(figures: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _pair(values: Mapping[str, float], name: str) -> tuple[float, float] | None:
-    """The value of the samples and of the data."""
+    """Return the value of the samples and the value of the data."""
     floor = f"{name}.floor"
     return (values[name], values[floor]) if name in values and floor in values else None
 
@@ -174,5 +176,5 @@ def _ratio(values: Mapping[str, float], name: str) -> float | None:
 
 
 def _factor(value: float, other: float) -> tuple[float, float]:
-    """The factor, 1 or more, by which two values differ; and their ratio."""
+    """Return the factor, 1 or more, by which two values differ, and their ratio."""
     return max(value / other, other / value), value / other

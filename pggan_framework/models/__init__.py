@@ -1,1 +1,1 @@
-"""Trained models: loading, export, import, description."""
+"""Trained models: loading, export, import and description."""

@@ -1,4 +1,4 @@
-"""A generator whose average has any length, made of the averages that a run has stored."""
+"""EMA generators of any averaging length, combined from the averages that a run has stored."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pggan_framework.training.power_average import Profile, coefficients, gamma_
 
 
 def stored_averages(folder: Path, nimg: int) -> list[dict[str, Any]]:
-    """What `PowerEMA` has stored next to the checkpoints in `folder`, up to `nimg` images; the oldest first.
+    """The averages that `PowerEMA` stored next to the checkpoints in `folder`, up to `nimg` images, oldest first.
 
     Raises:
-        UserError: if there is nothing, or a file is damaged.
+        UserError: if there are no averages, or a file is damaged.
     """
     found: list[dict[str, Any]] = []
     for path in sorted((folder / FOLDER).glob("averages-*.pt")):
@@ -28,25 +28,26 @@ def stored_averages(folder: Path, nimg: int) -> list[dict[str, Any]]:
             check_tree(state)
             whole = {length: dict(values) for length, values in state["averages"].items()}
             found.append({"nimg": int(state["nimg"]), "births": dict(state["births"]), "averages": whole})
-        except Exception as error:  # what a hostile pickle raises depends on where it stops making sense
-            raise UserError(f"{path} is damaged ({error!r}); remove it: the others are enough") from error
+        except Exception as error:  # a hostile pickle can raise almost any exception
+            raise UserError(f"{path} is damaged ({error!r}); remove it, since the others are enough") from error
     found = [state for state in found if state["nimg"] <= nimg]
     if not found:
         raise UserError(
-            f"{folder / FOLDER} holds no averages up to {nimg} images; allowed: runs with --plugins PowerEMA"
+            f"{folder / FOLDER} contains no averages up to {nimg} images; allowed: runs with --plugins PowerEMA"
         )
     return found
 
 
 def with_length(state: Mapping[str, Any], stored: Sequence[Mapping[str, Any]], length: float) -> dict[str, Any]:
-    """A checkpoint whose EMA generator has another length.
+    """Return a checkpoint whose EMA generator has a different averaging length.
 
-    A weight's average is made of those that were stored since it was trained first; one that has none stays unchanged.
+    The average of a weight combines the averages stored since it was first trained. A weight without stored averages is
+    unchanged.
 
     Args:
-        state: the checkpoint.
-        stored: of `stored_averages`.
-        length: relative length.
+        state: contents of the checkpoint.
+        stored: result of `stored_averages`.
+        length: relative length of the average.
 
     Raises:
         ValueError: if the length is not above 0 and below 0.289.

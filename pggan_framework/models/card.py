@@ -1,4 +1,4 @@
-"""The card of an exported model: description, usage, measurements; all from the checkpoint."""
+"""The card of an exported model, with description, usage and measurements from its checkpoint."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pggan_framework import __version__
 from pggan_framework.models.details import Details
 
 Figures = dict[str, tuple[float, float]]
-"""By name: the value of the model, and its baseline: the same value of other real data."""
+"""Metric name -> the value of the model, and its real-vs-real baseline."""
 NAMED = 20
-"""Values of a label that are named."""
+"""Largest number of a label's values that are listed."""
 _OF_A_LINE = ("n", "seed")
 
 _PICTURES = """from PIL import Image
@@ -41,15 +41,16 @@ images = model.sample(4, seed=0, labels=label[None].repeat(4, axis=0))
 
 
 def read_figures(path: Path, checkpoint: str, nimg: int) -> tuple[Figures, dict[str, Any]]:
-    """What ``pggan evaluate`` has measured of a checkpoint, and with which settings.
+    """The results of ``pggan evaluate`` for a checkpoint, with the settings of the measurement.
 
     Args:
-        path: metrics.jsonl, optional. Lines that are not measurements of this checkpoint are skipped.
-        checkpoint: the file's name.
-        nimg: images it was trained on; a line of another number is of an older file of this name.
+        path: path of metrics.jsonl, which may be missing. Lines that are not measurements of this checkpoint are
+            skipped.
+        checkpoint: file name of the checkpoint.
+        nimg: number of images that it was trained on; a line with another number belongs to an older file of this name.
 
     Returns:
-        The newest value of each name, and the last line's settings.
+        The newest value of each metric, and the settings in the last line.
     """
     figures: Figures = {}
     settings: dict[str, Any] = {}
@@ -79,18 +80,18 @@ def write_card(
     files: Sequence[str],
     builtin: bool = True,
 ) -> str:
-    """The text of README.md, its head as the Hugging Face Hub reads it.
+    """The text of README.md, with metadata for the Hugging Face Hub.
 
-    Sounds have no ``pipeline_tag``: the Hub knows no task of sound that is made from nothing.
+    Sounds have no ``pipeline_tag``, since the Hub has no task of unconditional sound generation.
 
     Args:
-        details: of the checkpoint, as `details.describe_file` gives them.
-        name: the title.
-        license: the licence's name as the Hub has it (mit, cc-by-4.0); None if nobody said.
-        figures: what it was measured to be.
-        settings: of the measurement.
-        files: sounds next to the card.
-        builtin: whether the generator is one of the package's own.
+        details: description of the checkpoint, from `details.describe_file`.
+        name: title of the card.
+        license: the Hub's name of the licence (mit, cc-by-4.0); None if unknown.
+        figures: measured values.
+        settings: settings of the measurement.
+        files: sound files next to the card.
+        builtin: whether the generator's class is part of this package.
     """
     sound = details["codec"] is not None
     kind = "sounds" if sound else "images"
@@ -137,7 +138,7 @@ def write_card(
 
 
 def _code(details: Details) -> str:
-    """Python code that generates samples; it runs in the model's folder."""
+    """Python code that generates samples when it runs in the model's folder."""
     shape = "[4, " + ", ".join(map(str, details["shape_at_depth"])) + "]"
     if details["codec"] is not None:
         text = _SOUNDS.format(shape=shape)
@@ -180,7 +181,7 @@ def _grown(entry: Mapping[str, Any]) -> str:
 
 
 def _counted(labels: Sequence[Mapping[str, Any]] | None) -> str:
-    """How many there are, where the labels tell it."""
+    """The counts of a label's values, as text, if they are known."""
     counts = [sum(entry["values"].values()) for entry in labels or [] if "values" in entry]
     return f", {counts[0]} labelled ones" if counts else ""
 

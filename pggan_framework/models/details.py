@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.labels.maps import MapSpace, space_from_state
 from pggan_framework.loggers.base import UNLIMITED_KIMG
@@ -17,18 +17,18 @@ from pggan_framework.models.exported import ENDING, VERSION, about_path, read_ab
 from pggan_framework.schedules.growth import Growth
 
 Details = dict[str, Any]
-"""What JSON holds."""
+"""Values that JSON can represent."""
 
 _BUFFERS = ("running_mean", "running_var", "direction")
-"""Ends of the names of what our networks store next to their parameters."""
+"""Name suffixes of stored tensors that are not parameters."""
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def describe_file(path: Path) -> Details:
-    """What a checkpoint, an exported model, a prepared file or an HDF5 file of images is.
+    """Describe a checkpoint, an exported model, a prepared file or an HDF5 file of images.
 
     Raises:
-        UserError: if it is none of these, is damaged, or holds code.
+        UserError: if the file is of another kind, is damaged, or contains code.
     """
     try:
         with path.open("rb") as file:
@@ -127,7 +127,7 @@ def _describe_h5(path: Path) -> Details:
     return {
         "kind": _kind(record) if prepared else "HDF5 file of images",
         "format_version": FORMAT if prepared else None,
-        "pictures": len(dataset),
+        "images": len(dataset),
         "shape": list(dataset.shape),
         "dtype": str(dataset.image(0).dtype),
         "max_depth": dataset.growth.max_depth,
@@ -139,7 +139,7 @@ def _describe_h5(path: Path) -> Details:
 
 
 def _kind(record: Details) -> str:
-    """What a prepared file is: a whole set, or a shard of one."""
+    """The kind of a prepared file: a complete set, or a shard."""
     shard = record.get("shard")
     if shard is None:
         return "prepared data"
@@ -147,7 +147,7 @@ def _kind(record: Details) -> str:
 
 
 def _describe_index(path: Path, record: Details, levels: Details) -> Details:
-    """The same of an index of shards, which need not be here."""
+    """Describe an index of shards; the shards may be missing."""
     from pggan_framework.data.store.h5_file import FORMAT, damage, open_h5, read_levels, read_small
     from pggan_framework.data.store.shards import read_shards
 
@@ -160,9 +160,9 @@ def _describe_index(path: Path, record: Details, levels: Details) -> Details:
             rows = space.typed(read_small(file, path, "labels"))
         labels = _labels(space, rows, np.ones(len(rows), np.int64))
     return {
-        "kind": f"index of prepared data in {len(files)} shards",
+        "kind": f"index of prepared data in {plural(len(files), 'shard')}",
         "format_version": FORMAT,
-        "pictures": top.shape[0],
+        "images": top.shape[0],
         "shape": list(top.shape[1:]),
         "dtype": str(top.dtype),
         "max_depth": len(record["doubles"]),
@@ -176,21 +176,22 @@ def _describe_index(path: Path, record: Details, levels: Details) -> Details:
 
 
 def count_parameters(state: Mapping[str, Any]) -> int:
-    """Numbers that training changes in a network's state."""
+    """The number of trained parameters in a network's state."""
     return sum(value.numel() for name, value in state.items() if name.rpartition(".")[2] not in _BUFFERS)
 
 
 def _codec(state: Mapping[str, Any] | None) -> Details | None:
-    return None if state is None else {key: state[key] for key in ("name", "parameters", "statistics")}
+    keys = ("name", "parameters", "statistics", "start_db")
+    return None if state is None else {key: state[key] for key in keys if key in state}
 
 
 def _labels(space: LabelSpace, rows: Labels, counts: NDArray[np.int64]) -> list[Details]:
-    """For each attribute its name, and the count of each value, or the range of its numbers.
+    """For each attribute, its name and the count of each value, or the range of its numbers.
 
     Args:
-        space: the attributes.
-        rows: [K, A], labels.
-        counts: [K], how often each occurs.
+        space: label space with the attributes.
+        rows: distinct labels, [K, A].
+        counts: number of occurrences of each label, [K].
     """
     if isinstance(space, MapSpace):
         return [{"name": "map", "maps": len(space), "classes": [entry.name for entry in space.classes]}]

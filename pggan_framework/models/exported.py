@@ -1,4 +1,4 @@
-"""Load models that ``pggan export`` wrote as safetensors. Nothing in the files is executed."""
+"""Load models that ``pggan export`` wrote as safetensors, without executing anything in the files."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from pggan_framework.storage.limits import MOST_JSON, parse_json, read_text
 
 FORMAT, VERSION = "pggan_framework generator", 1
 WEIGHTS, CONFIG = EXPORTED, "config.json"
-"""The files of a model's folder."""
+"""Names of the files in a model's folder."""
 ENDING = ".safetensors"
 
 
 def read_exported(path: Path, weights: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What describes a generator, and its weights by name: ``piano.safetensors`` and the JSON next to it.
+    """Read the description of a generator and its weights by name: ``piano.safetensors`` and the JSON next to it.
 
     Args:
-        path: the file of weights.
-        weights: which generator it must be; by default whichever it is.
+        path: path of the weights file.
+        weights: ``ema`` or ``raw``; by default, either.
 
     Raises:
-        UserError: if a file is missing, damaged or of another kind, or holds the other generator.
+        UserError: if a file is missing, damaged or of another kind, or contains the other generator.
     """
     about = read_about(about_path(path))
     held = about.get("weights")
     if weights not in (None, held):
-        raise UserError(f"{path} holds the {held} weights; --weights {weights} needs the checkpoint it is from")
+        raise UserError(f"{path} holds the {held} weights; --weights {weights} needs the original checkpoint")
     return about, _tensors(path)
 
 
 def about_path(path: Path) -> Path:
-    """The JSON that belongs to a file of weights: one of its own, or that of the folder."""
+    """The JSON file that describes a weights file: a file of the same name, or the JSON of the folder."""
     own = path.with_name(f"{path.name}.json")
     return own if own.is_file() else path.with_name(CONFIG)
 
@@ -42,16 +42,18 @@ def read_about(path: Path) -> dict[str, Any]:
     """The JSON next to exported weights.
 
     Raises:
-        UserError: if it is missing, damaged or of another kind.
+        UserError: if the JSON is missing, damaged or of another kind.
     """
     try:
         about = parse_json(read_text(path, MOST_JSON))
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; an exported model is its weights and it") from error
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}; an exported model consists of its weights and this file"
+        ) from error
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT or about.get("file") != "safetensors":
-        raise UserError(f"{path} is not what pggan export writes next to weights (--format safetensors or huggingface)")
+        raise UserError(f"{path} was not written by pggan export (--format safetensors or huggingface)")
     if about.get("version") != VERSION:
         raise UserError(f"{path} is of version {about.get('version')}; this release reads version {VERSION}")
     return about

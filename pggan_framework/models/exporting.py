@@ -1,4 +1,4 @@
-"""Export a trained generator: safetensors, a torch.export program, ONNX; each with a JSON description."""
+"""Export a trained generator as safetensors, torch.export program or ONNX, each with a JSON description."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from pggan_framework.networks.base import GeneratorBase
 
 Format = Literal["safetensors", "torch", "onnx"]
 TOLERANCE = 1e-4
-"""How far a written file's images may be from the generator's, in [-1, 1]."""
+"""Largest allowed difference between the images of a written file and of the generator, both in [-1, 1]."""
 _NEEDED = {"safetensors": ("safetensors",), "torch": (), "onnx": ("onnx", "onnxscript", "onnxruntime")}
 _CHECKED = 3
-"""Images the written file is checked with; another number than the two it is traced with."""
+"""Batch size of the check, which differs from the batch size of two that tracing uses."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Exported:
     """The result of an export.
 
     Args:
-        inputs: the names of what the file is to be given.
-        difference: the largest one between its images and the generator's, in [-1, 1]; 0 for weights.
+        inputs: names of the inputs of the file.
+        difference: largest difference between the images of the file and of the generator, both in [-1, 1]; 0 for
+            weights.
     """
 
     inputs: list[str]
@@ -43,10 +44,10 @@ class Exported:
 
 
 class Program(nn.Module):
-    """What is exported: a generator whose images are in [-1, 1] whatever range it was trained with.
+    """The exported module: a generator with images in [-1, 1], whatever value range it was trained with.
 
     Args:
-        model: the generator.
+        model: generator to export.
     """
 
     def __init__(self, model: Pretrained) -> None:
@@ -55,17 +56,17 @@ class Program(nn.Module):
         self.low, self.high = model.range_out
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [N, F], labels [N, width] or maps [N, K, h, w] where it is conditioned -> images [N, C, h, w]."""
+        """Generate images [N, C, h, w] from latents [N, F] and any labels [N, width] or maps [N, K, h, w]."""
         pictures = self.generator(latents, labels)
         scaled: Tensor = ((pictures - self.low) * (2 / (self.high - self.low)) - 1).clamp(-1, 1)
         return scaled
 
 
 def check_packages(format: Format) -> None:
-    """Check that what a format needs is installed.
+    """Check that the packages for a format are installed.
 
     Raises:
-        UserError: if not.
+        UserError: if a package is missing.
     """
     missing = []
     for name in _NEEDED[format]:
@@ -78,19 +79,19 @@ def check_packages(format: Format) -> None:
 
 
 def export(model: Pretrained, path: Path, sidecar: Path, format: Format) -> Exported:
-    """Write a generator at the depth it is at, and what it is.
+    """Write a generator at its current depth, and its description.
 
-    A program or an ONNX model is read again and run; a number of images at a time that it was not traced with must
-    give the generator's own.
+    A program or an ONNX model is loaded again and run with a different batch size than in tracing; its images must
+    match the images of the generator.
 
     Args:
-        model: the generator.
-        path: the file.
-        sidecar: the JSON file.
-        format: safetensors, the weights of all depths; torch, a program of ``torch.export``; onnx.
+        model: generator to export.
+        path: destination of the exported file.
+        sidecar: destination of the JSON file.
+        format: ``safetensors``, the weights of all depths; ``torch``, a program of ``torch.export``; or ``onnx``.
 
     Raises:
-        UserError: if a package is missing, the network cannot be traced, or the file gives other images.
+        UserError: if a package is missing, the network cannot be traced, or the images of the file differ.
     """
     check_packages(format)
     inputs = _inputs(model, _CHECKED)
@@ -114,7 +115,7 @@ def export(model: Pretrained, path: Path, sidecar: Path, format: Format) -> Expo
 
 
 def describe(model: Pretrained, format: Format) -> dict[str, Any]:
-    """All that is needed to use the file without a checkpoint, as JSON has it."""
+    """The description that is needed to use an exported file without a checkpoint, as JSON values."""
     generator, growth, space = model.generator, model.growth, model.label_space
     name = model.config["generator"]
     height, width = generator.size
@@ -142,14 +143,14 @@ def describe(model: Pretrained, format: Format) -> dict[str, Any]:
         "alpha": float(generator.alpha),
         "range_out": list(model.range_out) if format == "safetensors" else [-1.0, 1.0],
         "inputs": inputs,
-        "outputs": {"pictures": ["N", growth.channels, height, width]},
+        "outputs": {"images": ["N", growth.channels, height, width]},
         "labels": labels,
         "codec": None if model.codec is None else model.codec.state_dict(),
     }
 
 
 def _inputs(model: Pretrained, count: int) -> tuple[Tensor, ...]:
-    """Latents, and labels as the network sees them where it is conditioned."""
+    """Example latents and, if the network is conditioned, label inputs."""
     latents, labels, space = model.latents(count), model.draw_labels(count), model.label_space
     if space is None or labels is None:
         return (latents,)
@@ -171,7 +172,7 @@ def _dynamic(inputs: tuple[Tensor, ...], batch: Any) -> dict[str, Any]:
 
 
 Again = Callable[[tuple[Tensor, ...]], NDArray[np.float32]]
-"""What runs a written file: inputs -> images."""
+"""A function that runs a written file and returns images, given the inputs."""
 
 
 def _write_torch(traced: torch.export.ExportedProgram, path: Path, names: list[str]) -> Again:
@@ -192,7 +193,7 @@ def _write_onnx(traced: torch.export.ExportedProgram, path: Path, names: list[st
     import onnxruntime
 
     written = torch.onnx.export(
-        traced, input_names=names, output_names=["pictures"], dynamo=True, external_data=False, verbose=False
+        traced, input_names=names, output_names=["images"], dynamo=True, external_data=False, verbose=False
     )
     assert written is not None
     written.save(str(path))

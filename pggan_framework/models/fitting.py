@@ -1,4 +1,4 @@
-"""Build generators from a file's description, after checking that the weights in the file have these sizes."""
+"""Build generators from a file's description, after checking that the weights in the file match it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pggan_framework.networks.base import GeneratorBase
 def build_generator(path: Path, cls: type, arguments: Mapping[str, Any], weights: Mapping[str, Any]) -> GeneratorBase:
     """Build a generator and load its weights.
 
-    It is built without memory first: a few bytes of a stranger's file can describe a network of any size, and its
-    weights must have the same one.
+    A few bytes of an untrusted file can describe a network of any size. The network is therefore first built on the
+    meta device, which needs no memory, and its sizes are compared with the weights.
 
     Args:
-        path: the file, for messages.
-        cls: the generator's class.
-        arguments: what its constructor takes.
-        weights: its state, by name.
+        path: path of the file, for messages.
+        cls: class of the generator.
+        arguments: arguments of the constructor.
+        weights: tensors of the generator by name.
 
     Raises:
-        UserError: if the weights are of another network.
+        UserError: if the weights do not fit the network.
     """
     with torch.device("meta"):
         sizes = {name: tuple(value.shape) for name, value in cls(**arguments).state_dict().items()}

@@ -1,4 +1,4 @@
-"""Trained models by run, path or URL: `pggan_framework.load_generator`, and torch.hub."""
+"""Load trained models by run, path or URL, for `pggan_framework.load_generator` and torch.hub."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ SCHEMES = ("http", "https", "file")
 
 
 class HasPath(Protocol):
-    """A run: what `pggan_framework.run` returns, or a `pggan_framework.Run`."""
+    """A run: the result of `pggan_framework.run`, or a `pggan_framework.Run`."""
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """The folder of the run."""
 
 
 def load_generator(
     model: str | Path | HasPath = "latest", weights: Weights | None = None, depth: int | None = None
 ) -> Pretrained:
-    """Load a trained generator, with all that is needed to use it, onto the CPU.
+    """Load a trained generator with its codec and labels onto the CPU.
 
     ``load_generator("results/003-piano").sounds(4)`` generates four sounds, which a notebook plays.
 
     Args:
-        model: a run, its folder (then its best checkpoint is used), ``latest`` in ``results``, a checkpoint, exported
-            weights or their folder; or the address of a checkpoint or of exported weights.
-        weights: ``ema`` or ``raw``; by default ema, or whichever was exported.
-        depth: of its images; by default the deepest trained.
+        model: a run or its folder (the best checkpoint is used), ``latest`` in ``results``, a checkpoint, exported
+            weights or their folder, or the URL of a checkpoint or exported weights.
+        weights: ``ema`` or ``raw``; by default ``ema``, or the exported generator.
+        depth: depth of the images; by default the deepest trained depth.
 
     Raises:
-        UserError: if there is no such file, it cannot be downloaded, or it is none of these.
+        UserError: if the file does not exist, cannot be downloaded, or is of another kind.
     """
     name = str(model if isinstance(model, (str, Path)) else model.path)
     path = _download(name) if urlsplit(name).scheme in SCHEMES else find_checkpoint(name, Path("results"))[1]
@@ -49,12 +49,12 @@ def load_generator(
 
 
 def _download(address: str) -> Path:
-    """The file at an address, kept in torch's folder under a name of the address's own."""
+    """The file at a URL, cached in torch's folder under a name derived from the URL."""
     name = PurePosixPath(unquote(urlsplit(address).path)).name
     folder = Path(torch.hub.get_dir()) / "pggan_framework" / sha256(address.encode()).hexdigest()[:16]
     wanted = {name: address}
     if name.endswith(ENDING):
-        # The JSON of a model's folder has a name of its own.
+        # The JSON in a model's folder has a different name.
         beside = CONFIG if name == WEIGHTS else f"{name}.json"
         parts = urlsplit(address)
         wanted[beside] = parts._replace(path=f"{parts.path.rpartition('/')[0]}/{beside}").geturl()

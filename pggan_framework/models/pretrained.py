@@ -26,28 +26,29 @@ from pggan_framework.networks.stylegan2 import StyleGAN2Generator
 from pggan_framework.postprocessors.soundfiles import Sound
 from pggan_framework.registry import REGISTRY
 from pggan_framework.schedules.growth import Growth
+from pggan_framework.storage.limits import value_range
 from pggan_framework.training.checkpoint import load_checkpoint
 
 if TYPE_CHECKING:
     from pggan_framework.audio.base import Codec, PhaseStart, Wave
 
 Weights = Literal["ema", "raw"]
-"""Which of a checkpoint's generators: the averaged one, or the one that was trained."""
+"""The generator to load from a checkpoint: the EMA generator (ema) or the raw generator (raw)."""
 
 
 @dataclass(frozen=True, repr=False)
 class Pretrained:
-    """A generator out of a checkpoint.
+    """A trained generator from a checkpoint.
 
     Args:
-        generator: the EMA generator or the raw one, at the depth it was trained to or a smaller one.
-        codec: turns its images into sound; None for images.
-        nimg: real images it was trained on.
-        config: the configuration it was trained with.
-        range_out: value range of the images it makes.
-        label_rows: [K, A], the labels of the training data, each once; None where it is not conditioned.
-        label_counts: [K], how often each occurred.
-        weights: which of a checkpoint's generators it is.
+        generator: EMA or raw generator, at the deepest trained depth or a smaller depth.
+        codec: codec that converts its images to sound; None for images.
+        nimg: number of real images that the model was trained on.
+        config: configuration of the training run.
+        range_out: value range of the generated images.
+        label_rows: distinct labels of the training data, [K, A]; None if the generator is not conditioned.
+        label_counts: counts of the labels, [K].
+        weights: ``ema`` or ``raw``.
     """
 
     generator: GeneratorBase
@@ -61,23 +62,23 @@ class Pretrained:
 
     @classmethod
     def from_folder(cls, path: str | Path) -> Pretrained:
-        """A model from a folder that ``pggan export --format huggingface`` has made.
+        """Load a model from a folder written by ``pggan export --format huggingface``.
 
         Raises:
-            UserError: if the folder holds no such model.
+            UserError: if the folder does not contain an exported model.
         """
         return load_generator(Path(path) / WEIGHTS)
 
     @classmethod
     def from_hub(cls, repository: str, revision: str | None = None) -> Pretrained:
-        """The same from the Hugging Face Hub; its two files are downloaded once.
+        """Load a model from the Hugging Face Hub; its two files are downloaded only once.
 
         Args:
-            repository: ``user/name``.
-            revision: a branch, tag or commit; the newest by default.
+            repository: name of the repository, ``user/name``.
+            revision: branch, tag or commit; by default the newest.
 
         Raises:
-            UserError: if the package huggingface_hub is not installed, the files cannot be had, or are no such model.
+            UserError: if the package huggingface_hub is not installed, or the model cannot be downloaded or loaded.
         """
         require("huggingface_hub", "Pretrained.from_hub")
         from huggingface_hub import snapshot_download
@@ -85,27 +86,27 @@ class Pretrained:
         try:
             folder = snapshot_download(repository, revision=revision, allow_patterns=[WEIGHTS, CONFIG])
         except (OSError, ValueError) as error:
-            raise UserError(f"{repository} cannot be had from the Hugging Face Hub: {error}") from error
+            raise UserError(f"{repository} cannot be downloaded from the Hugging Face Hub: {error}") from error
         return cls.from_folder(folder)
 
     @property
     def growth(self) -> Growth:
-        """The shapes of its images."""
+        """The shapes of the model's images at all depths."""
         return self.generator.growth
 
     @property
     def label_space(self) -> LabelSpace | None:
-        """What it is conditioned on, if it is."""
+        """The labels of the model; None if it is not conditioned."""
         return self.generator.label_space
 
     def latents(self, count: int, seed: int = 0, truncation: float | None = None) -> torch.Tensor:
-        """`count` latents [count, F]; a function of the seed; a larger count extends them.
+        """Draw `count` latents [count, F], determined by the seed; a larger count extends them.
 
         Args:
-            count: how many.
-            seed: of the draw.
-            truncation: psi; numbers beyond -psi or psi are drawn again until none is, which gives a truncated normal
-                distribution (BigGAN, Brock et al. 2019, arXiv 1809.11096). The others stay unchanged.
+            count: number of latents.
+            seed: random seed of the latents.
+            truncation: psi; numbers outside [-psi, psi] are drawn again, which gives a truncated normal distribution
+                (BigGAN, Brock et al. 2019, arXiv 1809.11096). Other numbers are unchanged.
 
         Raises:
             ValueError: if `truncation` is not above 0.
@@ -115,16 +116,15 @@ class Pretrained:
         random = torch.Generator().manual_seed(seed)
         latents = [torch.randn(self.generator.latent_size, generator=random) for _ in range(count)]
         if truncation is not None:
-            # Redrawn from a stream of each latent's own, so that a larger count still begins with a smaller one's.
+            # Each latent has its own random stream, so a larger count begins with the latents of a smaller count.
             for index, latent in enumerate(latents):
                 _redraw(latent, truncation, seed * 0x9E3779B1 + index + 1)
         return torch.stack(latents)
 
     def truncate(self, psi: float | None) -> float | None:
-        """Truncate the styles of a generator that has them (Karras et al. 2019, arXiv 1812.04948, appendix B).
+        """Truncate the styles of a generator that has styles (Karras et al. 2019, arXiv 1812.04948, appendix B).
 
-        Returns:
-            psi where latents are to be truncated instead; else None.
+        Returns: psi if latents must be truncated instead; otherwise None.
         """
         if psi is None or not isinstance(self.generator, StyleGAN2Generator):
             return psi
@@ -132,10 +132,10 @@ class Pretrained:
         return None
 
     def at_depth(self, depth: int) -> Pretrained:
-        """The same at a trained depth; a smaller depth than the present one has alpha 1.
+        """Return the model at another trained depth; alpha is 1 at a depth below the current depth.
 
         Raises:
-            UserError: if it is deeper than was trained, or the generator cannot be so shallow.
+            UserError: if the depth was not trained, or the generator does not support it.
         """
         own = self.generator.depth
         if depth == own:
@@ -150,7 +150,7 @@ class Pretrained:
         return replace(self, generator=generator)
 
     def draw_labels(self, count: int, seed: int = 0) -> Labels | None:
-        """`count` labels [count, A], each as often as in the training data; None where it is not conditioned."""
+        """Draw `count` labels [count, A] with the frequencies of the training data; None if not conditioned."""
         if self.label_rows is None or self.label_counts is None:
             return None
         share = self.label_counts / self.label_counts.sum()
@@ -158,10 +158,11 @@ class Pretrained:
         return drawn
 
     def with_maps(self, maps: Map) -> Pretrained:
-        """The same, for a generator that draws label maps, with these maps [M, H, W] in place of the stored ones.
+        """Return the model with other label maps [M, H, W].
 
         Raises:
-            ValueError: if it draws none, or they are not of its images' full size or have what is not a class.
+            ValueError: if the model is not conditioned on label maps, or the maps have another size or an unknown
+                class.
         """
         space = self.label_space
         if not isinstance(space, MapSpace):
@@ -174,12 +175,12 @@ class Pretrained:
         return replace(self, generator=generator, label_rows=rows, label_counts=np.ones(len(maps), np.int64))
 
     def generate(self, latents: torch.Tensor, labels: Labels | None = None, batch: int = 64) -> NDArray[np.float32]:
-        """Images [N, C, h, w] in [-1, 1], at the depth it was trained to.
+        """Generate images [N, C, h, w] in [-1, 1], at the model's depth.
 
         Args:
-            latents: [N, F].
-            labels: [N, A]; due where it is conditioned, and only there.
-            batch: how many images are made at a time.
+            latents: latents, [N, F].
+            labels: labels, [N, A]; required if the model is conditioned, and not allowed otherwise.
+            batch: batch size of the generation.
 
         Raises:
             ValueError: if labels are missing, or given to a generator that is not conditioned.
@@ -187,10 +188,10 @@ class Pretrained:
         return self.draw(latents, self.condition(labels), batch)
 
     def condition(self, labels: Labels | None) -> torch.Tensor | None:
-        """What the generator sees of labels [N, A]: numbers [N, width], or maps [N, K, h, w]; None of None.
+        """The generator's input for labels [N, A]: numbers [N, width] or maps [N, K, h, w]; None for None.
 
         Raises:
-            ValueError: if it is not conditioned.
+            ValueError: if the model is not conditioned.
         """
         if labels is None:
             return None
@@ -201,12 +202,12 @@ class Pretrained:
     def draw(
         self, latents: torch.Tensor, conditions: torch.Tensor | None = None, batch: int = 64
     ) -> NDArray[np.float32]:
-        """Images [N, C, h, w] in [-1, 1] of what the generator sees, which may are between two labels.
+        """Generate images [N, C, h, w] in [-1, 1] for label inputs, which may be between two labels.
 
         Args:
-            latents: [N, F].
-            conditions: [N, width] or [N, K, h, w], as `condition` gives them.
-            batch: how many images are made at a time.
+            latents: latents, [N, F].
+            conditions: label inputs from `condition`, [N, width] or [N, K, h, w].
+            batch: batch size of the generation.
 
         Raises:
             ValueError: if conditions are missing, or given to a generator that is not conditioned.
@@ -223,27 +224,27 @@ class Pretrained:
         return np.clip(pictures, -1, 1)
 
     def sample(self, count: int, seed: int = 0, batch: int = 64, labels: Labels | None = None) -> NDArray[np.float32]:
-        """`count` images [count, C, h, w] in [-1, 1]; the same seed gives the same ones.
+        """Generate `count` images [count, C, h, w] in [-1, 1]; the same seed gives the same images.
 
-        Where it is conditioned and no labels are given, they are drawn as often as the training data had them.
+        If the model is conditioned and no labels are given, they are drawn with their frequencies in the training data.
         """
         labels = self.draw_labels(count, seed) if labels is None else labels
         return self.generate(self.latents(count, seed), labels, batch)
 
     def sounds(self, count: int, seed: int = 0, labels: Labels | None = None) -> list[Sound]:
-        """`count` sounds, which a notebook plays; the same seed gives the same ones.
+        """Generate `count` sounds, which a notebook can play; the same seed gives the same sounds.
 
         Raises:
-            ValueError: if it was not trained on sound.
+            ValueError: if the model was not trained on sound.
         """
         waves = self.decode(self.sample(count, seed, labels=labels), seed)
         assert self.codec is not None
-        waves = finished(waves, self.codec.sample_rate)
+        waves = finished(waves, self.codec.sample_rate, start_db=self.codec.start_db)
         return [Sound(wave, self.codec.sample_rate, f"sample {number}") for number, wave in enumerate(waves)]
 
     @property
     def device(self) -> torch.device:
-        """Where the generator is, and sound is decoded."""
+        """The device of the generator and of decoding."""
         return next(self.generator.parameters()).device
 
     def __repr__(self) -> str:
@@ -260,12 +261,12 @@ class Pretrained:
         phase_start: PhaseStart = "auto",
         refine_iter: int = 16,
     ) -> Wave:
-        """Images [N, C, h, w] of any depth as sound, [N, T] or [N, channels, T]; see `audio.base.Codec.decode`.
+        """Decode images [N, C, h, w] of any depth to sound, [N, T] or [N, channels, T]; see `audio.base.Codec.decode`.
 
-        They are enlarged to full size first, so that pitch and length are right.
+        Images are first enlarged to full size, so that pitch and length are correct.
 
         Raises:
-            ValueError: if it was not trained on sound.
+            ValueError: if the model was not trained on sound.
         """
         if self.codec is None:
             raise ValueError("the generator makes images, not sound: there is no codec in its checkpoint")
@@ -276,7 +277,7 @@ class Pretrained:
 
 
 def _redraw(latent: torch.Tensor, limit: float, seed: int) -> None:
-    """Draw the numbers of a latent [F] that are beyond `limit` again until none does."""
+    """Redraw the numbers of a latent [F] until none exceeds `limit`."""
     random = torch.Generator().manual_seed(seed % 2**63)
     while (beyond := latent.abs() > limit).any():
         latent[beyond] = torch.randn(int(beyond.sum()), generator=random)
@@ -286,9 +287,9 @@ def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
     """Read a generator from a checkpoint, or from exported weights (``.safetensors``), onto the CPU.
 
     Args:
-        path: the file.
-        weights: the EMA generator (ema), or the one that was trained (raw); by default ema, or of exported weights
-            whichever they are.
+        path: path of the file.
+        weights: EMA generator (ema) or raw generator (raw); by default ``ema`` or, for exported weights, the exported
+            generator.
 
     Raises:
         UserError: if the file is not a complete checkpoint or exported model, or needs a class that is not registered.
@@ -301,7 +302,7 @@ def load_generator(path: Path, weights: Weights | None = None) -> Pretrained:
             return _from_checkpoint(path, load_checkpoint(path), weights or "ema")
         return _from_exported(path, *read_exported(path, weights))
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
-        # Its values are of any kind and size: it may come from a stranger.
+        # The file is not trusted; its values may have any type and size.
         raise UserError(f"{about} does not describe the generator in {path} ({error!r})") from error
 
 
@@ -311,8 +312,7 @@ def _from_checkpoint(path: Path, state: Mapping[str, Any], weights: Weights) -> 
     generator = _generator(path, config["generator"], config, state["growth"], labels, stored)
     generator.depth, generator.alpha = state["networks"]["depth"], state["networks"]["alpha"]
     rows, counts = (None, None) if labels is None else (labels["rows"].numpy(), labels["counts"].numpy())
-    low, high = state["growth"]["range_out"]
-    scale = (float(low), float(high))
+    scale = value_range(state["growth"]["range_out"], path)
     codec = _codec(path, state["codec"])
     return Pretrained(generator.eval(), codec, state["nimg"], config, scale, rows, counts, weights)
 
@@ -329,8 +329,7 @@ def _from_exported(path: Path, about: Mapping[str, Any], tensors: dict[str, Any]
         rows, counts = np.arange(len(space), dtype=np.int64)[:, None], np.ones(len(space), np.int64)
     elif space is not None:
         rows, counts = space.typed(np.array(labels["rows"])), np.array(labels["counts"], np.int64)
-    low, high = about["range_out"]
-    scale = (float(low), float(high))
+    scale = value_range(about["range_out"], about_path(path))
     codec = _codec(path, about["codec"])
     return Pretrained(generator.eval(), codec, about["nimg"], config, scale, rows, counts, about["weights"])
 
@@ -360,7 +359,7 @@ def _codec(path: Path, state: Mapping[str, Any] | None) -> Codec | None:
 
 
 def _needs(path: Path, kind: str, name: str) -> None:
-    """Check that a class that a model is built from is registered."""
+    """Check that a model's class is registered."""
     if name not in REGISTRY:
         near = nearest(name, [component.name for component in REGISTRY if component.kind == kind])
         raise UserError(

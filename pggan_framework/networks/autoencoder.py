@@ -1,4 +1,4 @@
-"""A discriminator that is an auto-encoder, as BEGAN trains it (Berthelot et al. 2017, arXiv 1703.10717)."""
+"""The auto-encoder discriminator of BEGAN (Berthelot et al. 2017, arXiv 1703.10717)."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from pggan_framework.schedules.growth import Growth
 
 @register("discriminator")
 class AutoencoderDiscriminator(Discriminator):
-    """A growing auto-encoder: the PGGAN discriminator down to a code, and from there a network like its generator.
+    """A growing auto-encoder: the PGGAN discriminator encodes an image, a network like the PGGAN generator decodes it.
 
-    Its score of an image is the negative mean absolute error of the reconstruction: the better the reconstruction, the
-    more real the image. By default neither half normalises anything, so that the code can keep contrast.
+    The score of an image is the negative mean absolute error of its reconstruction: a better reconstruction means a
+    more realistic image. By default neither half normalizes its feature maps, so the code can represent contrast.
 
     Args:
         shape: [C, H, W] of the images at full depth, or their growth; given by the data.
-        fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
+        fmap_base: base number of feature maps; at 2**k pixels there are fmap_base / 2**((k - 1) * fmap_decay), at most
+            fmap_max.
         fmap_decay: how fast the number of feature maps falls with the resolution.
-        fmap_max: most feature maps of any layer.
+        fmap_max: largest number of feature maps.
         hidden_size: size of the code.
-        wscale: equalised learning rate, weights scaled at run time.
-        leakyrelu: leaky ReLU with slope 0.2; else ReLU.
-        kernel_size: side of the convolutions, odd.
-        fused_downscale: take the 2x2 mean between the second convolution and its activation, which is faster; else
-            after the activation.
+        wscale: use an equalized learning rate: weights are scaled at run time.
+        leakyrelu: use leaky ReLU with slope 0.2 instead of ReLU.
+        kernel_size: side of the convolution kernels; odd.
+        fused_downscale: average 2x2 boxes between the second convolution and its activation, which is faster than after
+            the activation.
         label_space: labels of the images; passed by the data. The encoder then also predicts the label of an image.
         dropout: dropout rate before the penultimate layer of the encoder.
         block_dropout: dropout rate after each encoder block but the last.
-        norm: normalise feature maps after each convolution of both halves' blocks: each channel of a sample
-            (instance), each sample (layer), or each value by its neighbouring channels' (local_response).
+        norm: normalize feature maps after each convolution of both halves' blocks: each channel of a sample (instance),
+            each sample (layer), or each value by the neighbouring channels (local_response).
         spectral_norm: divide every weight of both halves by its largest singular value; with wscale, after scaling it.
 
     Raises:
@@ -81,7 +82,7 @@ class AutoencoderDiscriminator(Discriminator):
             spectral_norm=spectral_norm,
         )
         features = self.score.weight.shape[1]
-        del self.score  # the score is the error's, not a layer's
+        del self.score  # the score comes from the reconstruction error, not from a layer
         self.code = ScaledLinear(features, hidden_size, 1.0, wscale, spectral=spectral_norm)
         self.decoder = Generator(
             self.growth,
@@ -99,16 +100,17 @@ class AutoencoderDiscriminator(Discriminator):
         )
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N], codes [N, hidden_size] as features, and reconstructions [N, C, h, w] of images [N, C, h, w].
+        """Score images [N, C, h, w]: scores [N], codes [N, hidden_size] as features, reconstructions [N, C, h, w].
 
         Args:
             images: [N, C, h, w] at the current depth.
-            labels: [N, width] or None; not looked at, since this discriminator is to find them.
-            parts: how many equal batches `images` are; it looks at each image alone.
+            labels: [N, width] or None; ignored, since this discriminator predicts them.
+            parts: number of equal batches in `images`; each image is processed independently.
 
         Raises:
-            ValueError: if labels are given and it is not conditioned, or the images are not of the current depth's
-                shape.
+            ValueError: if labels are given to an unconditioned network, or the images do not have the shape of the
+                current
+                depth.
         """
         features = self.encode(images, labels, parts)
         code = self.code(features)
@@ -118,7 +120,7 @@ class AutoencoderDiscriminator(Discriminator):
         return Verdict(-error, code, logits, reconstruction)
 
     def used(self) -> Iterable[nn.Module]:
-        """Those of the encoder and of the decoder."""
+        """The modules in use of the encoder and the decoder."""
         decoder = self._decoder()
         deeper = set(decoder.modules()) - {*decoder.used()}
         return [module for module in super().used() if module not in deeper]
@@ -127,6 +129,7 @@ class AutoencoderDiscriminator(Discriminator):
         """The decoder at this network's depth and alpha."""
         decoder = self.decoder
         decoder.depth, decoder._whole = self.depth, self._whole
-        # The same tensor, not a copy: writing into one that an earlier pass has kept would break its backward.
+        # The same tensor, not a copy: an in-place write to a tensor saved by an earlier pass would break its backward
+        # pass.
         decoder.alpha_value = self.alpha_value
         return decoder

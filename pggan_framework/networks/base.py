@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import LabelSpace
-from pggan_framework.networks.execution import DEFAULT, Execution, RecomputeWish, pixels_for
+from pggan_framework.networks.execution import DEFAULT, Execution, RecomputeMode, pixels_for
 from pggan_framework.networks.recompute import recomputed
 from pggan_framework.registry import contract
 from pggan_framework.schedules.growth import Growth
 
 
 def growth_of(shape: Sequence[int] | Growth) -> Growth:
-    """The growth of networks for images of a shape [C, H, W], if it is not one already."""
+    """Return the growth of networks for images of shape [C, H, W]; a `Growth` is returned unchanged."""
     return shape if isinstance(shape, Growth) else Growth.of(shape)
 
 
@@ -29,10 +29,10 @@ class Verdict:
     """The output of a discriminator for a batch.
 
     Args:
-        scores: [N], unbounded, higher for what it takes for real.
+        scores: [N], unbounded, higher for images that seem real.
         features: [N, F], the penultimate features.
-        logits: [N, width], what it takes the labels to be, a block for each attribute; None without labels.
-        reconstruction: [N, C, h, w], what an auto-encoder makes of the images; None of any other discriminator.
+        logits: [N, width] of the predicted labels, one block per attribute; None without labels.
+        reconstruction: [N, C, h, w] of an auto-encoder; None for other discriminators.
     """
 
     scores: Tensor
@@ -41,7 +41,7 @@ class Verdict:
     reconstruction: Tensor | None = None
 
     def float(self) -> Verdict:
-        """The same in float32 where it was in less."""
+        """The output converted to float32."""
         fields = (self.scores, self.features, self.logits, self.reconstruction)
         return Verdict(*(None if field is None else field.float() for field in fields))  # type: ignore[arg-type]
 
@@ -53,21 +53,23 @@ class Verdict:
 
 
 class GrowingNetwork(nn.Module):
-    """A network that is as deep as `depth` says, its newest block weighted by `alpha`.
+    """A network with a current `depth`, whose newest block has the weight `alpha`.
 
     Args:
-        growth: the shapes it grows through.
-        label_space: what it is conditioned on, if it is.
+        growth: image shape at each depth.
+        label_space: space of the labels that condition the network, or None.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("shape", "growth", "label_space")
     grows: ClassVar[bool] = True
-    """Whether it can be at a lower depth than the deepest, and fade."""
+    """True if the network can grow: use lower depths, and fade."""
     takes_maps: ClassVar[bool] = False
-    """Whether it can be conditioned on label maps; one that does not is refused where the data have them."""
+    """True if it supports label maps; otherwise it is refused for data with label maps."""
     alpha_value: Tensor
     execution: Execution = DEFAULT
-    """How it computes; see `execute`."""
+    """Settings of the computation; see `execute`."""
+    _known: tuple[Tensor, float] | None = None
+    """The tensor of alpha, and its value."""
 
     def __init__(self, growth: Growth, label_space: LabelSpace | None = None) -> None:
         super().__init__()
@@ -85,7 +87,7 @@ class GrowingNetwork(nn.Module):
 
     @property
     def depths(self) -> range:
-        """The depths it can be at."""
+        """The available depths."""
         return range(0 if self.grows else self.max_depth, self.max_depth + 1)
 
     @property
@@ -119,28 +121,38 @@ class GrowingNetwork(nn.Module):
         number = float(value)
         if not 0 <= number <= 1:
             raise ValueError(f"alpha {number} is outside 0 to 1")
-        # Remembered here, so that no forward pass has to read the tensor back from its device.
+        # Also stored as a number, so that forward passes need not read the tensor from the device.
         self._whole = number == 1
         with torch.no_grad():
             self.alpha_value.fill_(number)
+        self._known = self.alpha_value, number
+
+    def blend(self, old: Tensor, new: Tensor) -> Tensor:
+        """Interpolate ``old + alpha (new - old)`` between the images or feature maps of the last two depths."""
+        # With alpha as a number, the derivative needs fewer operations. A captured graph has a tensor as its input, so
+        # one
+        # graph serves a whole fade.
+        if self._known is not None and self._known[0] is self.alpha_value:
+            return torch.lerp(old, new, self._known[1])
+        return torch.lerp(old, new, self.alpha_value.to(new.dtype))
 
     @property
     def fading(self) -> bool:
-        """Whether the block before the newest still has weight: alpha below 1, at depth 1 or more."""
+        """True during a fade: alpha is below 1, at depth 1 or more."""
         return self._depth > 0 and not self._whole
 
     def execute(self, execution: Execution) -> None:
-        """Compute as `execution` says from now on, in every layer."""
+        """Use the settings `execution` in every layer from now on."""
         for module in self.modules():
             if hasattr(type(module), "execution"):
                 setattr(module, "execution", execution)  # noqa: B010  -- of nn.Module the type is another
 
-    def checkpoint_activations(self, wish: RecomputeWish) -> None:
-        """Recompute feature maps in the backward pass, rather than keep them: those that are `LARGE`, all, or none."""
-        self.execute(replace(self.execution, recompute_from=pixels_for(wish)))
+    def checkpoint_activations(self, mode: RecomputeMode) -> None:
+        """Recompute feature maps in the backward pass instead of storing them: only `LARGE` maps, all, or none."""
+        self.execute(replace(self.execution, recompute_from=pixels_for(mode)))
 
     def recomputes(self, depth: int) -> bool:
-        """Whether feature maps of `depth` are recomputed in the backward pass."""
+        """True if feature maps of `depth` are recomputed in the backward pass."""
         pixels, (_, height, width) = self.execution.recompute_from, self.growth.shape_at(depth)
         return pixels is not None and height * width >= pixels
 
@@ -152,32 +164,33 @@ class GrowingNetwork(nn.Module):
         *inputs: Tensor,
         apart: bool = False,
     ) -> Tensor:
-        """``work(*modules, *inputs)``; where `depth` recomputes, only the inputs are kept for the backward pass.
+        """Compute ``work(*modules, *inputs)``; if `depth` is recomputed, store only the inputs for the backward pass.
 
         Args:
-            depth: that of its feature maps.
+            depth: depth of the computed feature maps.
             work: a part of the network, as a function of modules and tensors.
-            modules: those it uses, which have weights or buffers.
+            modules: all modules with weights or buffers that `work` uses.
             inputs: tensors [N, ...].
-            apart: whether it draws nothing and sees each sample by itself, but for layers that `recomputed` knows.
+            apart: whether samples are independent and no random numbers are drawn, except in layers known to
+                `recomputed`.
         """
         if self.execution.recompute_from is not None and self.recomputes(depth) and torch.is_grad_enabled():
             return recomputed(work, modules, *inputs, apart=apart)
         return work(*modules, *inputs)
 
     def used(self) -> Iterable[nn.Module]:
-        """The modules in use at the current depth and alpha, and all that are in them."""
+        """The modules in use at the current depth and alpha, and all their submodules."""
         return self.modules()
 
     def earlier(self) -> Sequence[nn.Module]:
-        """What an earlier depth than the current one has trained, for a schedule that holds it fixed."""
-        raise UserError(f"{type(self).__name__} does not know its blocks by depth, so that none can be frozen")
+        """Modules trained at earlier depths, for schedules that freeze them."""
+        raise UserError(f"{type(self).__name__} has no list of blocks by depth, so none can be frozen")
 
     def check_labels(self, labels: Tensor | None, count: int) -> None:
-        """Check that labels, [count, width] or maps [count, K, h, w], are given if the network needs them.
+        """Check that labels [count, width] or maps [count, K, h, w] are given if and only if the network needs them.
 
         Raises:
-            ValueError: if they are not.
+            ValueError: if labels are missing, unexpected or of another shape.
         """
         given = None if labels is None else tuple(labels.shape)
         wanted = None if self.label_space is None else self.label_space.condition_shape(count, self.size)
@@ -185,10 +198,12 @@ class GrowingNetwork(nn.Module):
             raise ValueError(f"{type(self).__name__} is given labels of shape {given}; due are {wanted}")
 
     def follow(self, other: GrowingNetwork) -> None:
-        """Take over the depth and alpha of a network of the same growth, without reading alpha back."""
+        """Copy depth and alpha from a network of the same growth, without reading alpha from the device."""
         self._depth, self._whole = other._depth, other._whole
         with torch.no_grad():
             self.alpha_value.copy_(other.alpha_value)
+        known = other._known
+        self._known = (self.alpha_value, known[1]) if known and known[0] is other.alpha_value else None
 
 
 @contract("generator")
@@ -196,9 +211,9 @@ class GeneratorBase(GrowingNetwork):
     """Base of generators.
 
     Args:
-        growth: the shapes it grows through.
+        growth: image shape at each depth.
         latent_size: F of the latents [N, F].
-        label_space: what it is conditioned on, if it is.
+        label_space: space of the labels that condition the network, or None.
     """
 
     def __init__(self, growth: Growth, latent_size: int, label_space: LabelSpace | None = None) -> None:
@@ -207,7 +222,7 @@ class GeneratorBase(GrowingNetwork):
 
     @abstractmethod
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [N, F], and labels [N, width] where it is conditioned -> images [N, C, h, w] at this depth."""
+        """Generate images [N, C, h, w] at this depth from latents [N, F] and, if conditioned, labels [N, width]."""
 
 
 @contract("discriminator")
@@ -215,18 +230,18 @@ class DiscriminatorBase(GrowingNetwork):
     """Base of discriminators: a subclass defines `judge`."""
 
     classifies: ClassVar[bool] = True
-    """Whether its output has logits if it is conditioned; else `judge` needs the labels themselves."""
+    """True if its output has logits when conditioned; otherwise `judge` needs the labels."""
     stddev_group: int = 1
-    """Most samples of a batch in a group that is compared; 1 where none are, or all with all."""
+    """Largest group of samples that are compared; 1 if none are compared, or all with all."""
 
     @abstractmethod
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores and features of images [N, C, h, w] at the current depth.
+        """Compute scores and features of images [N, C, h, w] at the current depth.
 
         Args:
             images: [N, C, h, w].
-            labels: [N, width], for a network that is conditioned.
-            parts: how many equal batches `images` are; what is computed over a batch stays within each.
+            labels: [N, width] for a conditioned network.
+            parts: number of equal batches in `images`; batch statistics stay within each batch.
         """
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -236,9 +251,10 @@ class DiscriminatorBase(GrowingNetwork):
 
 @dataclass(frozen=True)
 class FeatureMaps:
-    """How many feature maps each stage has: ``min(base / 2 ** (stage * decay), maximum)``.
+    """Number of feature maps by stage: ``min(base / 2 ** (stage * decay), maximum)``.
 
-    Depth d is stage d + 1 for a seed block of 4 on its shorter side, one more or less for each doubling of that.
+    Depth d is stage d + 1 if the shorter side of the seed block is 4, and one stage more for each doubling of that
+    side.
     """
 
     growth: Growth
@@ -251,6 +267,6 @@ class FeatureMaps:
             raise UserError(f"fmap_base {self.base} and fmap_max {self.maximum} must be above 0")
 
     def at(self, depth: int) -> int:
-        """Feature maps at `depth`; -1 is the dense layer beyond the seed block."""
+        """Number of feature maps at `depth`; depth -1 is the dense layer before the seed block."""
         first = max(int(log2(min(self.growth.seed))) - 1, 1)
         return max(min(int(self.base / 2.0 ** ((first + depth) * self.decay)), self.maximum), 1)

@@ -1,4 +1,4 @@
-"""What the growing networks are made of, a block a depth."""
+"""Blocks of the growing networks, one per depth."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pggan_framework.networks.fastgan import Excitation
 from pggan_framework.networks.functional import Pair, blur, downsample, leaky_relu, pixel_norm, upsample
 from pggan_framework.networks.layers import RELU_GAIN, Layers
 from pggan_framework.networks.stddev import flat_stddev, group_stddev
+from pggan_framework.networks.torch_private import parts_of
 from pggan_framework.schedules.growth import Growth
 
 
@@ -28,12 +29,12 @@ class SeedBlock(nn.Module):
     """Latents [N, F] -> [N, C, h, w]: dense layer, then a convolution, each with activation and pixel norm.
 
     Args:
-        latents: F.
-        channels: C.
-        size: h and w.
-        layers: what all layers have.
-        pixelnorm: normalise each pixel's features.
-        position_bias: a bias of the dense layer for each position, not only for each channel.
+        latents: number of latents, F.
+        channels: number of output channels, C.
+        size: height and width, h and w.
+        layers: common settings of all layers.
+        pixelnorm: normalize each pixel's features.
+        position_bias: train one bias of the dense layer per position and channel, not only per channel.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class SeedBlock(nn.Module):
         super().__init__()
         self.shape = (channels, *size)
         self.slope, self.pixelnorm = layers.slope, pixelnorm
-        # The gain is the Theano version's, whose fan-in counted the 16 positions.
+        # The gain of the Theano version, whose fan-in included the 16 positions.
         biases = None if position_bias else channels
         self.dense = layers.dense((latents, channels * size[0] * size[1]), RELU_GAIN / 4, biases)
         self.conv = layers.conv((channels, channels))
@@ -51,8 +52,9 @@ class SeedBlock(nn.Module):
         """[N, F] -> [N, C, h, w]."""
         x = nn.functional.leaky_relu(self.dense(latents), self.slope).view(-1, *self.shape)
         x = x.contiguous(memory_format=torch.channels_last)
-        x = self.conv(pixel_norm(x) if self.pixelnorm else x)
-        return pixel_norm(x) if self.pixelnorm else x
+        how = self.conv.execution
+        x = self.conv(pixel_norm(x, how) if self.pixelnorm else x)
+        return pixel_norm(x, how) if self.pixelnorm else x
 
 
 class GeneratorBlock(nn.Module):
@@ -60,11 +62,11 @@ class GeneratorBlock(nn.Module):
 
     Args:
         channels: C and C'.
-        factor: how much it enlarges height and width.
-        layers: what all layers have.
-        pixelnorm: normalise each pixel's features.
-        upsampling: nearest, or bilinear, which is a step of its own.
-        excitation: makes gates of the output from an earlier block's output, if there is one.
+        factor: enlargement factors of height and width.
+        layers: common settings of all layers.
+        pixelnorm: normalize each pixel's features.
+        upsampling: nearest, or bilinear as a separate step.
+        excitation: layer that computes gates for the output from an earlier block's output, if any.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class GeneratorBlock(nn.Module):
         excitation: Excitation | None = None,
     ) -> None:
         super().__init__()
-        # Nearest is folded into the convolution; bilinear is a step of its own.
+        # Nearest is folded into the convolution; bilinear is a separate step.
         self.bilinear = factor if upsampling == "bilinear" else (1, 1)
         up = (1, 1) if upsampling == "bilinear" else factor
         self.pixelnorm = pixelnorm
@@ -86,10 +88,11 @@ class GeneratorBlock(nn.Module):
         self.excitation = excitation
 
     def forward(self, x: Tensor, source: Tensor | None = None) -> Tensor:
-        """[N, C, h, w], and the output of the earlier block where it has one -> [N, C', h', w']."""
-        x = self.first(upsample(x, self.bilinear, "bilinear"))
-        x = self.second(pixel_norm(x) if self.pixelnorm else x)
-        x = pixel_norm(x) if self.pixelnorm else x
+        """[N, C, h, w], and the output of the earlier block if excitation is used -> [N, C', h', w']."""
+        first, second = self.first, self.second
+        x = first(upsample(x, self.bilinear, "bilinear"))
+        x = second(pixel_norm(x, first.execution) if self.pixelnorm else x)
+        x = pixel_norm(x, first.execution) if self.pixelnorm else x
         return x if source is None or self.excitation is None else x * self.excitation(source)
 
 
@@ -98,11 +101,11 @@ class DiscriminatorBlock(nn.Module):
 
     Args:
         channels: C and C'.
-        factor: how much it shrinks height and width.
-        layers: what all layers have.
+        factor: reduction factors of height and width.
+        layers: common settings of all layers.
         fused_downscale: shrink before the second activation.
-        dropout: share of the output's values left out at random.
-        residual: add the input, shrunk and through a 1x1 convolution, and divide by sqrt(2).
+        dropout: fraction of the output values that are dropped.
+        residual: add the input, reduced and passed through a 1x1 convolution, then divide by sqrt(2).
     """
 
     def __init__(
@@ -123,7 +126,7 @@ class DiscriminatorBlock(nn.Module):
         self.dropout = _dropout(dropout)
 
     def forward(self, x: Tensor, parts: int) -> Tensor:
-        """[N, C, h, w], which is `parts` batches -> [N, C', h', w']."""
+        """[N, C, h, w], consisting of `parts` batches -> [N, C', h', w']."""
         inner = self.second(self.first(x, parts), parts)
         inner = downsample(inner if self.blurred == (1, 1) else blur(inner, self.blurred), self.mean)
         inner = inner if self.skip is None else (self.skip(x) + inner) / sqrt(2)
@@ -137,10 +140,10 @@ class Head(nn.Module):
     Args:
         channels: C and F.
         size: h and w.
-        layers: what all layers have.
+        layers: common settings of all layers.
         mbstd: kind of minibatch stddev: grouped, batch, flat or none.
-        mbstd_group: most samples in a group.
-        dropout: share of the values left out before the dense layer.
+        mbstd_group: largest number of samples in a group.
+        dropout: fraction of the values that are dropped before the dense layer.
     """
 
     execution: Execution = DEFAULT
@@ -150,7 +153,7 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.slope, self.mbstd = layers.slope, mbstd
-        # [N, C, h, w] -> [N]; over the whole batch it is one group.
+        # [N, C, h, w] -> [N]; with batch, all samples form one group.
         self._stddev = (
             flat_stddev if mbstd == "flat" else partial(group_stddev, group=mbstd_group if mbstd == "grouped" else None)
         )
@@ -160,10 +163,10 @@ class Head(nn.Module):
         self.dense = layers.dense((channels[0] * size[0] * size[1], channels[1]))
 
     def forward(self, x: Tensor, parts: int) -> Tensor:
-        """[N, C, h, w], which is `parts` batches -> [N, F]."""
+        """[N, C, h, w], consisting of `parts` batches -> [N, F]."""
         if self.mbstd != "none":
             deviation = self._stddev(x, parts=parts).to(x.dtype)
-            # Channels last, as a convolution takes them: along axis 1 they would be joined in the other order first.
+            # Concatenate in channels-last order, which convolutions use; along axis 1 the result would be NCHW.
             x = x.permute(0, 2, 3, 1)
             x = torch.cat([x, deviation.view(-1, 1, 1, 1).expand(*x.shape[:3], 1)], 3).permute(0, 3, 1, 2)
         x = self.dropout(self.conv(x, parts).flatten(1))
@@ -171,29 +174,31 @@ class Head(nn.Module):
 
 
 class _InBlocks(GrowingNetwork):
-    """A network of a block, and a layer to or from images, for each depth."""
+    """A network that has a block and a layer to or from images at each depth."""
 
     blocks: nn.ModuleList
     images: ClassVar[str]
     """Attribute with the layers to or from images."""
 
     def used(self) -> Iterable[nn.Module]:
-        """All but the blocks above the current depth, and but the layers of images that are not shown."""
-        # Lists, since a slice of a ModuleList is a new module.
-        blocks = list(self.blocks)[: self.depth + 1]
-        images = list(getattr(self, self.images))[self.depth - self.fading : self.depth + 1]
-        rest = [part for name, part in self.named_children() if name not in ("blocks", self.images)]
-        return [module for part in (*blocks, *images, *rest) for module in part.modules()]
+        """All modules except blocks above the current depth and unused layers to or from images."""
+        # Lists, since slicing a ModuleList creates a new module.
+        newest = self.depth
+        blocks = list(self.blocks)[: newest + 1]
+        images = list(getattr(self, self.images))[newest - self.fading : newest + 1]
+        rest = [part for name, part in self._modules.items() if name not in ("blocks", self.images)]
+        return parts_of([*blocks, *images, *rest])
 
 
 class BlockGenerator(_InBlocks, GeneratorBase):
-    """A generator of a block and a layer to images for each depth; `__init__` of a subclass makes them.
+    """A generator with a block and a layer to images at each depth, both created by the subclass's `__init__`.
 
     Attributes:
-        blocks: from `inputs` to feature maps, then from each depth's to the next one's.
-        to_rgb: from feature maps to images.
+        blocks: the first block maps `inputs` to feature maps; each other block maps feature maps of one depth to the
+            next.
+        to_rgb: layers from feature maps to images.
         tanh_at_end: limit the images to [-1, 1] by tanh.
-        excitation: give a block also the output of the block so many depths before, as its source; 0: none.
+        excitation: number of depths between a block and the earlier block that computes its gates; 0 for no gates.
     """
 
     images = "to_rgb"
@@ -202,49 +207,50 @@ class BlockGenerator(_InBlocks, GeneratorBase):
     excitation: int = 0
 
     def earlier(self) -> Sequence[nn.Module]:
-        """The blocks and layers towards the images below the current depth."""
+        """The blocks and layers to images below the current depth."""
         return [*self.blocks[: self.depth], *self.to_rgb[: self.depth]]
 
     def inputs(self, latents: Tensor, labels: Tensor | None) -> Tensor:
-        """What the seed block is given: latents [N, F] and labels [N, width], joined."""
+        """Concatenate latents [N, F] and labels [N, width] to the seed block's input."""
         return latents if labels is None else torch.cat([latents, labels], 1)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Latents [N, F], labels [N, width] or None -> images [N, C, h, w] at the current depth.
 
         Raises:
-            ValueError: if labels are given to a generator that is not conditioned, or are missing.
+            ValueError: if labels are given to an unconditioned generator, or are missing.
         """
         self.check_labels(labels, latents.shape[0])
-        x = self.blocks[0](self.inputs(latents, labels))
+        newest, blocks, to_rgb = self.depth, list(self.blocks), list(self.to_rgb)
+        x = blocks[0](self.inputs(latents, labels))
         before, outputs = x, [x]
-        for depth in range(1, self.depth + 1):
+        for depth in range(1, newest + 1):
             sources = outputs[depth - self.excitation :][:1] if 0 < self.excitation <= depth else []
-            if depth == self.depth:
-                # The layer to the image too: what it is computed from need not be kept either.
-                last = [self.blocks[depth], self.to_rgb[depth]]
+            if depth == newest:
+                # The layer to the image too, so that its input need not be stored either.
+                last = [blocks[depth], to_rgb[depth]]
                 work = lambda block, to_rgb, *inputs: to_rgb(block(*inputs))  # noqa: E731
             else:
-                last, work = [self.blocks[depth]], lambda block, *inputs: block(*inputs)
+                last, work = [blocks[depth]], lambda block, *inputs: block(*inputs)
             before, x = x, self.run(depth, work, last, x, *sources, apart=True)
             if self.excitation:
                 outputs.append(x)
-        if self.depth == 0:
-            x = self.to_rgb[0](x)
+        if newest == 0:
+            x = to_rgb[0](x)
         if self.fading:
-            old = upsample(self.to_rgb[self.depth - 1](before), self.growth.factor(self.depth))
-            x = torch.lerp(old, x, self.alpha.to(x.dtype))
+            old = upsample(to_rgb[newest - 1](before), self.growth.factor(newest))
+            x = self.blend(old, x)
         return torch.tanh(x) if self.tanh_at_end else x
 
 
 class BlockDiscriminator(_InBlocks, DiscriminatorBase):
-    """A discriminator of a layer from images and a block for each depth; `__init__` of a subclass makes them.
+    """A discriminator with a layer from images and a block at each depth, both created by the subclass's `__init__`.
 
     Attributes:
-        from_rgb: from images to feature maps.
-        blocks: from each depth's feature maps to those of the depth before, and from depth 0 to features [N, F]; each
-            also receives the number of batches.
-        rows: from images to features that are added, if there is one.
+        from_rgb: layers from images to feature maps.
+        blocks: each block maps feature maps of its depth to the depth below; the block of depth 0 maps them to features
+            [N, F]. Each block also receives the number of batches.
+        rows: optional layer from images to features that are added to the features of the last block.
     """
 
     images = "from_rgb"
@@ -255,11 +261,11 @@ class BlockDiscriminator(_InBlocks, DiscriminatorBase):
         self.rows: nn.Module | None = None
 
     def earlier(self) -> Sequence[nn.Module]:
-        """The blocks and layers from the image below the current depth, but for the end, which gives the score."""
+        """The blocks and layers from images below the current depth, except the last block, which gives the score."""
         return [*self.blocks[1 : self.depth], *self.from_rgb[: self.depth]]
 
     def encode(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Tensor:
-        """The penultimate features [N, F] of `judge`, whose arguments and errors it has."""
+        """Compute the penultimate features [N, F]; arguments and errors are those of `judge`."""
         if labels is not None:
             self.check_labels(labels, len(images))
         expected = self.growth.shape_at(self.depth)
@@ -269,23 +275,24 @@ class BlockDiscriminator(_InBlocks, DiscriminatorBase):
         return features if self.rows is None else features + self.rows(images)
 
     def _features(self, images: Tensor, parts: int, kept: dict[int, Tensor] | None = None) -> Tensor:
-        """Features [N, F]; `kept` receives the feature maps of each depth that comes out of a block."""
+        """Compute features [N, F]; `kept` receives the feature maps that each block outputs, by depth."""
         images = images.contiguous(memory_format=torch.channels_last)
-        if self.depth == 0:
-            head: Tensor = self.blocks[0](self.from_rgb[0](images), parts)
+        newest, blocks, from_rgb = self.depth, list(self.blocks), list(self.from_rgb)
+        if newest == 0:
+            head: Tensor = blocks[0](from_rgb[0](images), parts)
             return head
-        newest = [self.from_rgb[self.depth], self.blocks[self.depth]]
-        x = self.run(self.depth, lambda first, block, x: block(first(x), parts), newest, images, apart=True)
+        last = [from_rgb[newest], blocks[newest]]
+        x = self.run(newest, lambda first, block, x: block(first(x), parts), last, images, apart=True)
         if self.fading:
-            smaller = self._shrink(images, self.growth.factor(self.depth))
-            x = torch.lerp(self.from_rgb[self.depth - 1](smaller), x, self.alpha.to(x.dtype))
-        for depth in range(self.depth - 1, 0, -1):
+            smaller = self._shrink(images, self.growth.factor(newest))
+            x = self.blend(from_rgb[newest - 1](smaller), x)
+        for depth in range(newest - 1, 0, -1):
             if kept is not None:
                 kept[depth] = x
-            x = self.run(depth, lambda block, x: block(x, parts), [self.blocks[depth]], x, apart=True)
-        features: Tensor = self.blocks[0](x, parts)
+            x = self.run(depth, lambda block, x: block(x, parts), [blocks[depth]], x, apart=True)
+        features: Tensor = blocks[0](x, parts)
         return features
 
     def _shrink(self, images: Tensor, factor: Pair) -> Tensor:
-        """What the depth before sees of images [N, C, h, w]."""
+        """Reduce images [N, C, h, w] to the previous depth."""
         return downsample(images, factor)

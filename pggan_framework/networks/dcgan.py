@@ -24,11 +24,11 @@ STD = 0.02
 
 
 class StridedConv(nn.Module):
-    """Convolution that halves axes, or transposed one that doubles them, by its stride.
+    """A strided convolution that halves axes, or a transposed one that doubles them.
 
-    An axis with factor 2 has a kernel of the full length; one that keeps its size a kernel of odd length: one less, if
-    need be. An odd kernel along a stride of 2 is as in PyTorch's layers with ``padding=(kernel - 1) / 2`` and, where
-    transposed, ``output_padding=1``.
+    An axis with factor 2 uses the full kernel length. An axis that keeps its size needs an odd length, so an even
+    length is reduced by one. An odd kernel with stride 2 behaves like PyTorch's layers with ``padding=(kernel - 1) /
+    2`` and, if transposed, ``output_padding=1``.
 
     Args:
         channels: C and C' of [N, C, h, w] -> [N, C', h', w'].
@@ -36,8 +36,8 @@ class StridedConv(nn.Module):
         kernel: length of the kernel.
         transposed: enlarge instead of shrink.
         bias: add one number to each channel.
-        spectral: divide the weight by its largest singular value; not for a transposed one.
-        slope: of a leaky ReLU at the end; None for none.
+        spectral: divide the weight by its largest singular value; not available for a transposed convolution.
+        slope: negative slope of a leaky ReLU at the end; None for no activation.
     """
 
     execution: Execution = DEFAULT
@@ -55,7 +55,7 @@ class StridedConv(nn.Module):
         super().__init__()
         self.slope = slope
         sides = [kernel if step == 2 else kernel - 1 + kernel % 2 for step in factor]
-        # A zero at the end of an odd kernel makes stride 2 meet every pixel, in whichever direction.
+        # A zero at the end of an odd kernel lets stride 2 reach every pixel, in either direction.
         self.missing = [side % 2 if step == 2 else 0 for side, step in zip(sides, factor, strict=True)]
         self.geometry = Geometry(factor, ((sides[0] - 1) // 2, (sides[1] - 1) // 2), transposed)
         order = channels if transposed else channels[::-1]
@@ -102,7 +102,7 @@ class _Stage(nn.Module):
         super().__init__()
         self.slope = slope
         self.norm = None if norm == "none" or norm == "spectral" else Norm(norm, channels[1], running=transposed)
-        # A norm has a bias of its own, and is followed by the activation.
+        # A norm has its own bias and is followed by the activation.
         plain = self.norm is None
         self.conv = StridedConv(
             channels, factor, kernel, transposed, plain, norm == "spectral", slope if plain else None
@@ -117,15 +117,15 @@ class _Stage(nn.Module):
 
 
 class _FullSize(GrowingNetwork):
-    """What both networks share: they do not grow, and have so many feature maps at each halving of the size."""
+    """Common base of both networks: no growing, and feature maps by depth."""
 
     grows: ClassVar[bool] = False
 
     def feature_maps(self, base: int, maximum: int, kernel_size: int, norm: str, dropout: float) -> list[int]:
-        """C at each depth from the seed block to half the images' size.
+        """Compute C at each depth, from the seed block to half the image size.
 
         Raises:
-            UserError: if a parameter is outside its limits, or there is no such size.
+            UserError: if a parameter is outside its limits, or the size is not supported.
         """
         name, growth = type(self).__name__, self.growth
         if kernel_size < 2:
@@ -149,12 +149,13 @@ class DCGANGenerator(_FullSize, GeneratorBase):
 
     Args:
         shape: [C, H, W] of the images, or their growth; given by the data.
-        fmap_base: feature maps at half the images' size; each halving doubles them.
+        fmap_base: number of feature maps at half the image size; it doubles with each further halving.
         fmap_max: largest number of feature maps.
-        latent_size: latent size.
-        kernel_size: side of the transposed convolutions; odd sizes can cause checkerboard artefacts.
-        norm: normalisation of feature maps over the batch, a sample's channel (instance), a sample (layer), or none.
-        leakyrelu: leaky ReLU with slope 0.2; else ReLU.
+        latent_size: number of components of a latent.
+        kernel_size: side of the transposed convolutions; odd sizes can cause checkerboard artifacts.
+        norm: normalization of feature maps per channel over the batch (batch), per sample and channel (instance), per
+            sample (layer), or none.
+        leakyrelu: use leaky ReLU with slope 0.2 instead of ReLU.
         dropout: dropout rate after each layer but the last.
         label_space: labels of the images; passed by the data. Labels are concatenated to the latents.
 
@@ -197,7 +198,7 @@ class DCGANGenerator(_FullSize, GeneratorBase):
         """Latents [N, latent_size], labels [N, width] or None -> images [N, C, H, W] in [-1, 1].
 
         Raises:
-            ValueError: if labels are given to a generator that is not conditioned, or are missing.
+            ValueError: if labels are given to an unconditioned generator, or are missing.
         """
         self.check_labels(labels, latents.shape[0])
         x = self.dense(latents if labels is None else torch.cat([latents, labels], 1)).view(-1, *self.seed_shape)
@@ -217,12 +218,12 @@ class DCGANDiscriminator(_FullSize, DiscriminatorBase):
 
     Args:
         shape: [C, H, W] of the images, or their growth; given by the data.
-        fmap_base: feature maps at half the images' size; each halving doubles them.
+        fmap_base: number of feature maps at half the image size; it doubles with each further halving.
         fmap_max: largest number of feature maps.
-        kernel_size: side of the convolutions.
-        norm: normalisation of feature maps by sample (layer, for every loss), by a sample's channel (instance) or over
-            the batch, as in the paper; or of weights (spectral), or none. Gradient penalties need the score of an image
-            to be independent of the others, which batch violates.
+        kernel_size: side of the convolution kernels.
+        norm: normalization of feature maps per sample (layer, works with every loss), per sample and channel (instance)
+            or over the batch (batch, as in the paper); of weights (spectral); or none. Gradient penalties require the
+            score of an image to be independent of the other images; norm batch violates this.
         dropout: dropout rate after each convolution.
         label_space: labels of the images; passed by the data. The discriminator then also predicts labels (AC-GAN,
             Odena et al. 2017, arXiv 1610.09585).
@@ -249,7 +250,7 @@ class DCGANDiscriminator(_FullSize, DiscriminatorBase):
         for depth in range(growth.max_depth, 0, -1):
             own = (
                 norm if depth < growth.max_depth or norm == "spectral" else "none"
-            )  # of the first layer: of weights only
+            )  # the first layer normalizes weights only
             pair = channels[depth], channels[depth - 1]
             self.stages.append(_Stage(pair, growth.factor(depth), kernel_size, own, LEAK, dropout))
         features = maps[0] * growth.seed[0] * growth.seed[1]
@@ -257,15 +258,15 @@ class DCGANDiscriminator(_FullSize, DiscriminatorBase):
         self.classify = _Dense(features, label_space.width) if label_space else None
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N] and penultimate features [N, F], the seed block's, of images [N, C, H, W].
+        """Compute scores [N] and penultimate features [N, F], the seed block's output, of images [N, C, H, W].
 
         Args:
             images: [N, C, H, W].
-            labels: [N, width] or None; not looked at, since this discriminator is to find them.
-            parts: how many equal batches `images` are; with norm batch, mean and variance are those of each.
+            labels: [N, width] or None; ignored, since this discriminator predicts them.
+            parts: number of equal batches in `images`; with norm batch, each has its own mean and variance.
 
         Raises:
-            ValueError: if labels are given and it is not conditioned, or the images are not of its shape.
+            ValueError: if labels are given to an unconditioned network, or the images have another shape.
         """
         if labels is not None:
             self.check_labels(labels, len(images))

@@ -1,4 +1,4 @@
-"""What a network is made of, as a table, without computing or allocating anything."""
+"""Describe a network's layers as a table, without computing or allocating anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Network = TypeVar("Network", bound=GrowingNetwork)
 
 
 def meta_copy(network: Network) -> Network:
-    """The same network on the meta device: shapes without values."""
+    """Copy the network to the meta device, which stores shapes without values."""
     memo: dict[int, Any] = {}
     for parameter in network.parameters():
         memo[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"))
@@ -25,7 +25,7 @@ def meta_copy(network: Network) -> Network:
 
 
 def meta_inputs(network: GrowingNetwork, batch: int) -> tuple[Tensor, Tensor | None]:
-    """Inputs of `batch` samples on the meta device: latents or images, and labels where it is conditioned."""
+    """Create `batch` inputs on the meta device: latents or images, and labels for a conditioned network."""
     space = network.label_space
     labels = None if space is None else torch.empty(space.condition_shape(batch, network.size), device="meta")
     if isinstance(network, GeneratorBase):
@@ -34,9 +34,9 @@ def meta_inputs(network: GrowingNetwork, batch: int) -> tuple[Tensor, Tensor | N
 
 
 def describe(network: GrowingNetwork) -> list[tuple[str, str, int]]:
-    """A row (layer, output shape, parameters) for every layer, those of lower depths included.
+    """List a row (layer, output shape, parameters) for every layer, including the layers of lower depths.
 
-    The shape is that of one sample, ``128x16x16``; the parameters of all rows add up to the network's.
+    The shape is that of one sample, such as ``128x16x16``; the parameters of all rows add up to the network's total.
     """
     copy = meta_copy(network)
     shapes: dict[str, str] = {}
@@ -63,7 +63,7 @@ def describe(network: GrowingNetwork) -> list[tuple[str, str, int]]:
 
 
 class Tables(Mapping[str, list[tuple[str, str, int]]]):
-    """The tables of several networks, each made when it is first requested: that takes a tenth of a second and more.
+    """Tables of several networks. Each is computed on first access, because that takes 0.1 s or more.
 
     Args:
         networks: the networks by the names of their tables.

@@ -1,4 +1,4 @@
-"""How networks compute: one immutable object, handed from the run to the networks and from these to their layers."""
+"""Settings of the computation: an immutable object that a run passes to its networks, which pass it to their layers."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from pggan_framework.cpu import Kernels
 LARGE = 512 * 512
 """Pixels of feature maps that ``large`` means."""
 
-RecomputeWish = Literal["large", "never", "always"]
+RecomputeMode = Literal["large", "never", "always"]
 
 
-def pixels_for(wish: RecomputeWish) -> int | None:
-    """From how many pixels on feature maps are recomputed; None: never."""
-    return {"large": LARGE, "never": None, "always": 0}[wish]
+def pixels_for(mode: RecomputeMode) -> int | None:
+    """Smallest number of pixels at which feature maps are recomputed; None: never."""
+    return {"large": LARGE, "never": None, "always": 0}[mode]
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How networks compute. None of it changes what they compute, except by rounding.
+    """Settings of the computation; they change results only by rounding.
 
     Args:
-        precision: of forward and backward passes. Gradients that are differentiated again, weights and their gradients
-            are in float32 all the same.
-        kernels: whose convolutions a CPU uses: the flag ``--kernels``.
-        recompute_from: pixels from which on feature maps are recomputed in the backward pass, not kept; None: all are
-            kept.
-        reference: use PyTorch's own operations, one after the other, as the tests' reference does: resizes are not
-            folded into kernels, nothing is computed together or shared, and derivatives are autograd's.
+        precision: precision of forward and backward passes. Weights, their gradients, and gradients that are
+            differentiated again are always in float32.
+        kernels: convolution kernels on a CPU, as the flag ``--kernels``.
+        recompute_from: smallest number of pixels at which feature maps are recomputed in the backward pass instead of
+            stored; None: all are stored.
+        reference: use PyTorch's own operations one by one, as the reference in the tests does: no folded resizes, no
+            combined or shared computations, and autograd's derivatives.
     """
 
     precision: torch.dtype = torch.float32

@@ -1,4 +1,4 @@
-"""What FastGAN adds to a network (Liu et al. 2021, arXiv 2101.04775): skip-layer excitation, and decoders for D."""
+"""Parts of FastGAN (Liu et al. 2021, arXiv 2101.04775): skip-layer excitation, and decoders for D."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from pggan_framework.schedules.growth import Growth
 SOURCES = 1, 2
 """Depths whose feature maps are decoded: those of 8 and 16 pixels, for a seed block of 4."""
 DOUBLINGS = 4
-"""By how many depths, at most, what is decoded is larger."""
+"""Largest number of depths by which a decoded image is larger."""
 
 
 class Excitation(nn.Module):
-    """Skip-layer excitation: gates [N, C'] of a block's feature maps, from those of an earlier block [N, C, h, w].
+    """Skip-layer excitation: gates [N, C'] for a block's feature maps, computed from an earlier block's [N, C, h, w].
 
-    Mean over boxes down to the seed block's size, a convolution over all of that, leaky ReLU 0.1, 1x1 convolution,
-    sigmoid (FastGAN, Liu et al. 2021, arXiv 2101.04775, equation 2 and figure 3).
+    The layers are: mean over boxes down to the seed block's size, a convolution over the whole result, leaky ReLU 0.1,
+    1x1 convolution, sigmoid (FastGAN, Liu et al. 2021, arXiv 2101.04775, equation 2 and figure 3).
 
     Args:
         channels: C and C'.
         size: h and w of the seed block.
-        layers: what all layers have.
+        layers: common settings of all layers.
     """
 
     def __init__(self, channels: Pair, size: Pair, layers: Layers) -> None:
@@ -43,13 +43,13 @@ class Excitation(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Feature maps of a depth -> images: for each doubling nearest x2, convolution, batch norm, GLU (figure 4).
+    """Feature maps of a depth -> images: nearest x2, convolution, batch norm and GLU for each doubling (figure 4).
 
     Args:
         growth: the shapes of the images.
         source: the depth of the feature maps.
-        channels: how many there are; half as many inside.
-        wscale: equalised learning rate.
+        channels: number of feature maps in the input; the layers inside have half as many.
+        wscale: equalized learning rate.
     """
 
     def __init__(self, growth: Growth, source: int, channels: int, wscale: bool) -> None:
@@ -70,7 +70,7 @@ class Decoder(nn.Module):
         self.to_rgb = ScaledConv(inner, growth.channels, 3, 1.0, wscale=wscale)
 
     def forward(self, x: Tensor, doublings: int) -> Tensor:
-        """[N, C, h, w] -> images [N, C', h', w'], so many depths larger."""
+        """[N, C, h, w] -> images [N, C', h', w'], enlarged by the given number of doublings."""
         for block in self.blocks[:doublings]:
             x = F.glu(block(x), 1)
         image: Tensor = torch.tanh(self.to_rgb(x))
@@ -78,12 +78,12 @@ class Decoder(nn.Module):
 
 
 class Decoders(nn.Module):
-    """FastGAN's self-supervision: images from D's feature maps (section 3.2, equation 3).
+    """FastGAN's self-supervision: decodes images from D's feature maps (section 3.2, equation 3).
 
     Args:
         growth: the shapes of the images.
-        channels: depth -> feature maps there.
-        wscale: equalised learning rate.
+        channels: number of feature maps by depth.
+        wscale: equalized learning rate.
     """
 
     def __init__(self, growth: Growth, channels: Mapping[int, int], wscale: bool) -> None:
@@ -94,14 +94,14 @@ class Decoders(nn.Module):
         )
 
     def forward(self, images: Tensor, maps: Mapping[int, Tensor], depth: int) -> list[tuple[Tensor, Tensor]]:
-        """Reconstructions and what they are to be, two batches [N, C, h, w] for each source.
+        """Reconstructions and their targets, two batches [N, C, h, w] per source.
 
-        Of the larger feature maps a random quarter is decoded, the same of all samples.
+        Only a random quarter of the larger feature maps is decoded, the same quarter for all samples.
 
         Args:
             images: [N, C, h, w] at `depth`.
-            maps: D's feature maps of them, by depth.
-            depth: the current one.
+            maps: feature maps of `images` in D, by depth.
+            depth: current depth.
         """
         found = []
         for source in SOURCES:
@@ -122,6 +122,6 @@ class Decoders(nn.Module):
 
 
 def _half(x: Tensor, axis: int, side: Tensor) -> Tensor:
-    """The first or second half of [N, C, h, w] along an axis; `side` is [0] or [1], and is not read back."""
+    """Return the first or second half of [N, C, h, w] along an axis; `side` is [0] or [1] and stays on the device."""
     length = x.shape[axis] // 2
     return x.index_select(axis, side * length + torch.arange(length, device=x.device))

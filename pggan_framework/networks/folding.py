@@ -1,4 +1,4 @@
-"""Networks that compute with given tensors, and kernels that are scaled and folded once for all passes of an update."""
+"""Networks with replaced tensors, and kernels that are scaled and folded once for all passes of an update."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from pggan_framework.networks.base import GrowingNetwork
 from pggan_framework.networks.layers import ScaledConv
-from pggan_framework.networks.torch_private import foreach, shallow_copy
+from pggan_framework.networks.torch_private import foreach, parts_of, shallow_copy
 
 M = TypeVar("M", bound=nn.Module)
 
 
 def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
-    """The same network with other weights and buffers; `module` and its own tensors stay unchanged.
+    """Copy a network with other weights and buffers; `module` and its own tensors stay unchanged.
 
     Args:
         module: a network or a part of one.
-        tensors: by the names of `named_parameters` and `named_buffers`; those that are not in it are shared.
+        tensors: replacement tensors, by the names of `named_parameters` and `named_buffers`; all others are shared.
     """
     changes: dict[nn.Module, dict[str, Tensor]] = {}
     for path, tensor in tensors.items():
@@ -32,15 +32,15 @@ def with_tensors(module: M, tensors: Mapping[str, Tensor]) -> M:
 class Folding:
     """The kernels of a network, scaled and folded once for all passes of one update.
 
-    Each layer computes ``kernel = fold(scale * weight)`` (equalised learning rate, Karras et al. 2018, section 4.1).
-    D's update passes through D two or three times: the kernels of all layers are scaled first, in one call, and the
-    gradients of all passes are summed before they reach the weights. Until `end` the layers use these kernels.
+    Each layer computes ``kernel = fold(scale * weight)`` (equalized learning rate, Karras et al. 2018, section 4.1).
+    D's update passes through D two or three times. The kernels of all layers are therefore scaled first, in one call,
+    and the gradients of all passes are summed before they reach the weights. The layers use these kernels until `end`.
 
-    Layers with spectral norm are left out: the norm's estimate takes a step in every pass.
+    Layers with spectral norm are excluded, since the norm's estimate is updated in every pass.
 
     Args:
         network: the network with the layers.
-        trained: compute gradients.
+        trained: whether to compute gradients.
     """
 
     sources: list[Tensor]
@@ -49,18 +49,21 @@ class Folding:
     def __init__(self, network: GrowingNetwork, trained: bool = True) -> None:
         scaled = [layer for layer in network.used() if isinstance(layer, ScaledConv) and layer.folds_once]
         layers = [layer for layer in scaled if layer.spectral is None and not layer.execution.reference]
-        biases = [layer.bias for layer in layers if layer.bias is not None]
+        # Include biases: the backward pass can detect needed gradients of all tensors except leaves.
+        self._made: list[tuple[Tensor, Tensor, float]] = []
+        pairs = [(layer.weight, layer.bias) for layer in layers]
         with torch.set_grad_enabled(trained):
-            made: list[tuple[Tensor, Tensor, float]]
-            made = [(layer.weight, layer.with_resize(layer.weight), layer.scale) for layer in layers]
-            # Biases too: a convolution's backward can find out whether a gradient is needed for tensors but leaves.
-            self._made = made + [(bias, bias, 1.0) for bias in biases]
+            for layer, (weight, bias) in zip(layers, pairs, strict=True):
+                self._made.append((weight, layer.with_resize(weight) if layer.resized else weight, layer.scale))
+                self._made += [] if bias is None else [(bias, bias, 1.0)]
             kernels = foreach("mul", [folded for _, folded, _ in self._made], [factor for _, _, factor in self._made])
         sources = {id(parameter): kernel for (parameter, _, _), kernel in zip(self._made, kernels, strict=True)}
         self._layers = layers
-        for layer in layers:
-            layer.__dict__["made"] = sources[id(layer.weight)], sources.get(id(layer.bias))
-        self._parameters = [p for p in network.parameters() if p.requires_grad] if trained else []
+        for layer, (weight, bias) in zip(layers, pairs, strict=True):
+            layer.__dict__["made"] = sources[id(weight)], sources.get(id(bias))
+        everything = parts_of([network]) if trained else []
+        own = dict.fromkeys([p for module in everything for p in module._parameters.values()])
+        self._parameters = [p for p in own if p is not None and p.requires_grad]
         self.sources = [sources.get(id(parameter), parameter) for parameter in self._parameters]
 
     def end(self) -> None:
@@ -69,7 +72,7 @@ class Folding:
             del layer.__dict__["made"]
 
     def backward(self, gradients: Sequence[Sequence[Tensor | None]]) -> None:
-        """Add sums of gradients of `sources` to those in the network's weights, through scales and resizes."""
+        """Add summed gradients of `sources` to the gradients of the network's weights, through scales and resizes."""
         found = {id(p): g for p, g in zip(self._parameters, gradients[0], strict=True) if g is not None}
         for others in gradients[1:]:
             new = {id(p): g for p, g in zip(self._parameters, others, strict=True) if g is not None}

@@ -1,13 +1,13 @@
-"""The operations both networks are made of: convolution with activation, pixel norm, resizing.
+"""Operations of both networks: convolution with activation, pixel norm, resizing.
 
 A gradient penalty differentiates D twice. PyTorch's own double backward of a convolution computes the weight gradient
 by an unusually shaped convolution, and a leaky ReLU's second derivative sends zeros through the whole network. The
-functions here give the same values at every order and do neither. What no gradient reaches gets None from them, where
-autograd would by default fill in zeros and send these through what is before.
+functions here give the same values at every order and avoid both costs. A tensor that receives no gradient gets None
+from them, whereas autograd would by default fill in zeros and propagate these to earlier layers.
 
-With * for the convolution of an image x by a kernel w, y = w * x, and g the gradient of y: that of x is the adjoint
-convolution w^T * g, that of w is the correlation of x and g. Both are again linear in each of their two inputs, so that
-these three operations are closed under differentiation, to any order.
+Let * denote the convolution of an image x by a kernel w, y = w * x, and g the gradient of y. The gradient of x is the
+adjoint convolution w^T * g, and the gradient of w is the correlation of x and g. Both are again linear in each of their
+two inputs, so these three operations are closed under differentiation to any order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch.autograd import Function
 
 from pggan_framework import cpu
 from pggan_framework.networks.execution import DEFAULT, Execution
-from pggan_framework.networks.torch_private import is_wanted
+from pggan_framework.networks.torch_private import are_wanted, is_traced
 
 Geometry = cpu.Geometry
 Pair = tuple[int, int]
@@ -34,17 +34,18 @@ AUTOCAST = ("cpu", "cuda")
 """Devices that have it."""
 
 _aten: Any = torch.ops.aten
+_pggan: Any = torch.ops.pggan
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[None]:
-    """Within it nothing is computed in 16 bits because of an autocast for the device of `x`: for weights."""
+    """A context without autocast for the device of `x`, for operations on weights."""
     if x.device.type not in AUTOCAST or not torch.is_autocast_enabled(x.device.type):
         return nullcontext()
     return cast(AbstractContextManager[None], torch.autocast(x.device.type, enabled=False))
 
 
 class _Slope(Function):
-    """The backward of a leaky ReLU: gradient [N, C, h, w] times 1 or `slope`, by the sign of the output."""
+    """Backward pass of a leaky ReLU: gradient [N, C, h, w] times 1 or `slope`, by the sign of the output."""
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, output: Tensor, slope: float) -> Tensor:
@@ -62,7 +63,7 @@ class _Slope(Function):
 
 
 class _LeakyReLU(Function):
-    """A leaky ReLU whose second derivative is left out rather than computed as zeros."""
+    """A leaky ReLU whose second derivative is omitted instead of computed as zeros."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: float) -> Tensor:
@@ -107,7 +108,7 @@ class _WeightGradient(Function):
 
 
 class _Convolution(Function):
-    """Convolution, bias and leaky ReLU; its derivatives are made of the three functions here, to any order."""
+    """Convolution, bias and leaky ReLU; its derivatives consist of the three functions here, to any order."""
 
     @staticmethod
     def forward(
@@ -132,8 +133,8 @@ class _Convolution(Function):
         if gradient is None:
             return (None,) * 6
         geometry, execution = ctx.geometry, ctx.execution
-        # A penalty's inner gradient, autograd.grad(scores, images), has no use for those of weights and biases.
-        wanted = [needed and is_wanted(ctx.next_functions[at][0]) for at, needed in enumerate(ctx.needs_input_grad[:3])]
+        # A penalty's inner gradient, autograd.grad(scores, images), does not need the gradients of weights and biases.
+        wanted = [*are_wanted(ctx.next_functions), False][:3]  # without a bias there are two
         if torch.is_grad_enabled():
             gradient = gradient if y is None else _Slope.apply(gradient, y, ctx.slope)
             parts = (
@@ -158,12 +159,12 @@ def convolve(
     """Convolve, add the bias, apply a leaky ReLU.
 
     Args:
-        x: [N, C, h, w].
-        weight: [C', C / groups, kh, kw], or [C, C' / groups, kh, kw] if the geometry is transposed.
-        bias: [C'] or None.
-        geometry: stride, padding, whether it is the adjoint, and groups.
-        slope: of the leaky ReLU below zero; None for a linear layer.
-        execution: how to compute it.
+        x: input, [N, C, h, w].
+        weight: kernel, [C', C / groups, kh, kw], or [C, C' / groups, kh, kw] if the geometry is transposed.
+        bias: bias [C'], or None.
+        geometry: stride, padding, whether the convolution is transposed, and groups.
+        slope: negative slope of the leaky ReLU; None for a linear layer.
+        execution: settings of the computation.
 
     Returns:
         [N, C', h', w'] in channels_last memory order.
@@ -176,9 +177,9 @@ def convolve(
             x = F.conv2d(x, weight, bias, stride, padding, groups=groups)
         return x if slope is None else F.leaky_relu(x, slope)
     if execution.kernels != "torch" and torch.compiler.is_compiling():
-        execution = replace(execution, kernels="torch")  # what others run has none of our code
+        execution = replace(execution, kernels="torch")  # exported programs run without this package's kernels
     if x.device.type in AUTOCAST and torch.is_autocast_enabled(x.device.type):
-        # Which autocast does for PyTorch's own operations.
+        # Autocast does this cast for PyTorch's own operations.
         kind = torch.get_autocast_dtype(x.device.type)
         x, weight, bias = x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
     y: Tensor = _Convolution.apply(x, weight, bias, geometry, slope, execution)
@@ -186,7 +187,7 @@ def convolve(
 
 
 def leaky_relu(x: Tensor, slope: float, execution: Execution = DEFAULT) -> Tensor:
-    """`x` where it is above zero, `slope` times it below; `slope` is not negative."""
+    """Return `x` where it is above zero and `slope` times `x` below; `slope` is not negative."""
     if execution.reference:
         return F.leaky_relu(x, slope)
     y: Tensor = _LeakyReLU.apply(x, slope)
@@ -194,31 +195,45 @@ def leaky_relu(x: Tensor, slope: float, execution: Execution = DEFAULT) -> Tenso
 
 
 class _PixelNorm(Function):
-    """y = x r with r = 1 / sqrt(mean(x^2) + epsilon): the gradient of x is r (g - y mean(g y))."""
+    """y = x r with r = 1 / sqrt(mean(x^2) + epsilon). The gradient of x is r (g - y mean(g y))."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        # In 16 bits a sum of squares is off by percents, and what is added to it is nothing.
-        wide = x.float() if x.dtype in HALF else x
-        ctx.scale = wide.square().mean(1, keepdim=True).add_(EPSILON).rsqrt_()
-        ctx.scale = ctx.scale.to(x.dtype) if x.dtype in HALF else ctx.scale
-        y: Tensor = x * ctx.scale
+    def forward(ctx: Any, x: Tensor, execution: Execution | None = None) -> Tensor:
+        kernels = "torch" if execution is None or execution.reference else execution.kernels
+        # Exported programs run without this package's kernels, and a graph compiler fuses PyTorch's operations with
+        # others.
+        if kernels != "torch" and not (torch.compiler.is_compiling() or is_traced()) and cpu.suits_norm(x, kernels):
+            y, ctx.scale = _pggan.pixel_norm(x, EPSILON)
+        else:
+            # In 16 bits, a sum of squares has an error of several percent, and adding epsilon has no effect.
+            wide = x.float() if x.dtype in HALF else x
+            ctx.scale = wide.square().mean(1, keepdim=True).add_(EPSILON).rsqrt_()
+            ctx.scale = ctx.scale.to(x.dtype) if x.dtype in HALF else ctx.scale
+            y = x * ctx.scale
+            kernels = "torch"
+        ctx.kernels = kernels
         ctx.save_for_backward(x, y)
-        return y
+        result: Tensor = y
+        return result
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, y = ctx.saved_tensors
         (gradient,) = gradients
+        if not torch.is_grad_enabled() and ctx.kernels != "torch":
+            return _pggan.pixel_norm_backward(gradient, y, ctx.scale), None
         along = (gradient * y).mean(1, keepdim=True)
-        if torch.is_grad_enabled():  # what is differentiated again needs the scale as a function of x
+        if torch.is_grad_enabled():  # double backward needs the scale as a function of x
             scale = (x.square().mean(1, keepdim=True) + EPSILON).rsqrt()
-            return (gradient - y * along) * scale
-        return torch.addcmul(gradient, y, along, value=-1).mul_(ctx.scale)
+            return (gradient - y * along) * scale, None
+        return torch.addcmul(gradient, y, along, value=-1).mul_(ctx.scale), None
 
 
-pixel_norm: Callable[[Tensor], Tensor] = _PixelNorm.apply
-"""Scale each position's channels (axis 1 of [N, C, ...]) to mean square 1 (Karras et al. 2018, section 4.2)."""
+pixel_norm: Callable[..., Tensor] = _PixelNorm.apply
+"""Scale each position's channels (axis 1 of [N, C, ...]) to mean square 1 (Karras et al. 2018, section 4.2).
+
+A second argument, the network's `Execution`, lets a CPU use the native kernel.
+"""
 
 
 def upsample(x: Tensor, factor: Pair, mode: str = "nearest") -> Tensor:
@@ -235,13 +250,13 @@ def downsample(x: Tensor, factor: Pair) -> Tensor:
 
 
 def blur(x: Tensor, factor: Pair, execution: Execution = DEFAULT) -> Tensor:
-    """Smooth [N, C, h, w] by [1, 2, 1] / 4 along each axis whose factor is not 1; edge pixels count twice there.
+    """Smooth [N, C, h, w] by [1, 2, 1] / 4 along each axis whose factor is not 1; edge pixels are repeated once.
 
-    After nearest x2, or before a 2x2 mean, it makes the filter [1, 3, 3, 1] of both (Karras et al. 2020, arXiv
+    Applied after nearest x2, or before a 2x2 mean, the combined filter is [1, 3, 3, 1] (Karras et al. 2020, arXiv
     1912.04958, appendix B).
     """
     rows, columns = (2 if step == 1 else 1 for step in factor)
-    off = torch.arange(-1, 2, device=x.device, dtype=x.dtype).abs()  # made on the device, which nobody waits for
+    off = torch.arange(-1, 2, device=x.device, dtype=x.dtype).abs()  # created on the device: no transfer to wait for
     taps = [(1 - off).relu() if step == 1 else (2 - off) / 4 for step in factor]
     kernel = torch.outer(*taps).expand(x.shape[1], 1, 3, 3)
     kernel = kernel[:, :, rows - 1 : 4 - rows, columns - 1 : 4 - columns].contiguous()
@@ -249,6 +264,6 @@ def blur(x: Tensor, factor: Pair, execution: Execution = DEFAULT) -> Tensor:
     return convolve(x, kernel, None, Geometry((1, 1), (0, 0), False, x.shape[1]), execution=execution)
 
 
-def fade(x: Tensor, alpha: Tensor, factor: Pair) -> Tensor:
-    """Blend images [N, C, h, w] with what the depth before would see of them: lerp(up(down(x)), x, alpha)."""
-    return torch.lerp(upsample(downsample(x, factor), factor), x, alpha)
+def fade(x: Tensor, blend: Callable[[Tensor, Tensor], Tensor], factor: Pair) -> Tensor:
+    """Blend images [N, C, h, w] with their version at the previous depth: blend(up(down(x)), x)."""
+    return blend(upsample(downsample(x, factor), factor), x)

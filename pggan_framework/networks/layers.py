@@ -1,4 +1,4 @@
-"""Layers with the equalised learning rate (Karras et al. 2018, section 4.1), their norms and activations."""
+"""Layers with the equalized learning rate (Karras et al. 2018, section 4.1), their norms and activations."""
 
 from __future__ import annotations
 
@@ -30,26 +30,27 @@ LEAK = 0.2
 
 
 class ScaledConv(nn.Module):
-    """Convolution with "same" padding, bias and leaky ReLU, resizing by nearest x2 before or 2x2 mean after it.
+    """Convolution with "same" padding, bias and leaky ReLU; enlarges by nearest x2 before, or by 2x2 means after it.
 
-    The resize is folded into the kernel, so that no position is computed twice; the mean is taken between the
-    convolution and the activation. A norm comes before the activation, with a bias of its own in place of the
-    convolution's; ``local_response`` comes after it, as in its paper.
+    The resize is folded into the kernel, so no position is computed twice; the mean is between the convolution and the
+    activation. A norm comes before the activation, with its own bias instead of the convolution's; ``local_response``
+    comes after the activation, as in its paper.
 
     Args:
         channels_in: C of the input [N, C, h, w].
         channels_out: C of the output.
         kernel: odd side of the kernel.
         gain: the weights' standard deviation is ``gain / sqrt(fan_in)``.
-        slope: of the leaky ReLU; None for a linear layer.
-        wscale: scale weights drawn from N(0, 1) in every forward pass; else draw them scaled.
+        slope: negative slope of the leaky ReLU; None for a linear layer.
+        wscale: draw weights from N(0, 1) and scale them in every forward pass; else draw them already scaled.
         up: enlarge by this factor along height and width.
         down: shrink by this factor.
-        norm: what the output is normalised over.
-        running: with ``batch``, use averages over the training in eval mode.
-        spectral: divide the scaled kernel, before any resize is folded in, by its largest singular value. It then no
-            longer matters how large it was: `wscale` only sets the learning rate.
-        filtered: resize by the filter [1, 3, 3, 1] instead: `blur` after enlarging, or before shrinking.
+        norm: normalization of the output.
+        running: with norm ``batch``, use averages over the training in eval mode.
+        spectral: divide the scaled kernel, before any resize is folded in, by its largest singular value. The kernel's
+            size
+            then has no effect: `wscale` only sets the learning rate.
+        filtered: resize by the filter [1, 3, 3, 1] instead: apply `blur` after enlarging, or before shrinking.
         bias: add one number to each channel.
     """
 
@@ -78,7 +79,7 @@ class ScaledConv(nn.Module):
         super().__init__()
         scale = gain / sqrt(channels_in * kernel**2)
         weight = torch.randn(channels_out, channels_in, kernel, kernel) * (1 if wscale else scale)
-        # In the images' memory order, as convolutions take kernels and give their gradients: none of them is copied.
+        # In the images' memory order, in which convolutions read kernels and write their gradients, so none is copied.
         self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
         biased = bias and norm in ("none", "local_response")
         self.bias = nn.Parameter(torch.zeros(channels_out)) if biased else None
@@ -93,7 +94,7 @@ class ScaledConv(nn.Module):
         self.blurs = ("after" if enlarges else "before") if filtered and self.resized else "never"
 
     def forward(self, x: Tensor, parts: int = 1) -> Tensor:
-        """[N, C, h, w] -> [N, C', h', w'], of `parts` equal batches that share no statistics."""
+        """[N, C, h, w] -> [N, C', h', w'], consisting of `parts` equal batches with separate statistics."""
         factor, late = self.geometry.stride, self.norm is not None or self.blurs == "after"
         slope = None if late else self.slope
         x = blur(x, factor, self.execution) if self.blurs == "before" else x
@@ -109,16 +110,20 @@ class ScaledConv(nn.Module):
         return x if self.response is None else self.response(x)
 
     def folded(self) -> Tensor:
-        """The kernel: the weight scaled, and the resize folded into it."""
-        weight = self.weight * self.scale  # the equalised learning rate
+        """The kernel: the scaled weight with the resize folded in."""
+        weight = self.weight * self.scale  # the equalized learning rate
         return self.with_resize(weight if self.spectral is None else self.spectral(weight))
 
     def with_resize(self, weight: Tensor) -> Tensor:
-        """A scaled weight with the resize folded in, in the images' memory order: else each convolution would copy it.
+        """Fold the resize into a scaled weight.
 
-        A convolution then the mean of 2 is one convolution of stride 2 whose kernel is the mean of two shifted copies;
-        nearest x2 then a convolution is the transposed one of stride 2 whose kernel is the sum of two shifted copies,
-        turned round. Both are a pooling of the kernel.
+        The result has the images' memory order; otherwise each convolution would copy it.
+
+        A convolution followed by a mean of 2 is one convolution of stride 2 whose kernel is the mean of two shifted
+        copies;
+        nearest x2 followed by a convolution is a transposed convolution of stride 2 whose kernel is the sum of two
+        shifted
+        copies, flipped. Both are a pooling of the kernel.
         """
         stride, _, enlarges, _ = self.geometry
         if self.resized:
@@ -128,7 +133,7 @@ class ScaledConv(nn.Module):
         return weight.contiguous(memory_format=torch.channels_last)
 
     def _step_by_step(self, x: Tensor) -> Tensor:
-        """What the folded convolution computes, in PyTorch's own operations."""
+        """Compute the same as the folded convolution with PyTorch's own operations."""
         stride, padding, enlarges, _ = self.geometry
         x = upsample(x, stride) if enlarges else x
         weight = self.weight * self.scale
@@ -137,14 +142,14 @@ class ScaledConv(nn.Module):
 
 
 class PlainConv(nn.Module):
-    """A grouped convolution with "same" padding; drawn from N(0, gain^2 / fan_in), without an equalised learning rate.
+    """A grouped convolution with "same" padding. Its weights are drawn from N(0, gain^2 / fan_in) and not rescaled.
 
     Args:
         channels: C and C' of [N, C, h, w] -> [N, C', h, w].
         kernel: odd side of the kernel.
-        gain: see there; 0: all zeros.
-        groups: parts of the channels that are convolved apart.
-        slope: of a leaky ReLU at the end, with a bias before it; None for neither.
+        gain: factor of the initial standard deviation; 0: all weights are zero.
+        groups: number of channel groups that are convolved separately.
+        slope: negative slope of a leaky ReLU at the end, preceded by a bias; None for neither.
     """
 
     execution: Execution = DEFAULT
@@ -165,14 +170,14 @@ class PlainConv(nn.Module):
 
 
 class ScaledLinear(nn.Module):
-    """Dense layer; `features_out` are `channels` with one bias each times positions, or all have their own.
+    """A dense layer. Its outputs have one bias each, or `channels` biases that several positions share.
 
     Args:
         features_in: F of the input [N, F].
         features_out: F of the output.
         gain: the weights' standard deviation is ``gain / sqrt(features_in)``.
         wscale: as in `ScaledConv`.
-        channels: how many biases there are; by default one a feature.
+        channels: number of biases; by default one per output.
         spectral: as in `ScaledConv`.
     """
 
@@ -199,7 +204,7 @@ class ScaledLinear(nn.Module):
         repeats = self.weight.shape[0] // self.bias.shape[0]
         bias = self.bias if repeats == 1 else self.bias.repeat_interleave(repeats)
         if self.spectral is None and not self.execution.reference:
-            # The same, and there are fewer inputs than weights.
+            # Equivalent to scaling the weight, and there are fewer inputs than weights.
             return F.linear(x * self.scale, self.weight, bias)
         weight = self.weight * self.scale
         return F.linear(x, weight if self.spectral is None else self.spectral(weight), bias)
@@ -207,13 +212,13 @@ class ScaledLinear(nn.Module):
 
 @dataclass(frozen=True)
 class Layers:
-    """What all layers of a network have in common.
+    """Common settings of all layers of a network.
 
     Args:
         kernel: odd side of the convolutions.
         leaky: leaky ReLU with slope 0.2; else ReLU.
-        wscale: equalised learning rate.
-        norm: what follows each convolution of the blocks.
+        wscale: equalized learning rate.
+        norm: normalization after each convolution of the blocks.
         spectral: divide every weight by its largest singular value.
         running: with norm ``batch``, use averages over the training in eval mode.
         filtered: resize by the filter [1, 3, 3, 1], not by nearest x2 and 2x2 means.
@@ -229,11 +234,11 @@ class Layers:
 
     @property
     def slope(self) -> float:
-        """Of the activation below zero."""
+        """Negative slope of the activation."""
         return LEAK if self.leaky else 0.0
 
     def conv(self, channels: Pair, up: Pair = (1, 1), down: Pair = (1, 1)) -> ScaledConv:
-        """A convolution of a block, from and to so many channels; it enlarges or shrinks by these factors."""
+        """Create a convolution of a block from C to C' channels that enlarges or shrinks by the given factors."""
         return ScaledConv(
             *channels,
             self.kernel,
@@ -248,18 +253,18 @@ class Layers:
         )
 
     def image(self, channels: Pair, **options: Any) -> ScaledConv:
-        """A 1x1 convolution, without a norm; further `options` as in `ScaledConv`."""
+        """Create a 1x1 convolution without a norm; further `options` as in `ScaledConv`."""
         return ScaledConv(*channels, 1, wscale=self.wscale, spectral=self.spectral, filtered=self.filtered, **options)
 
     def dense(self, features: Pair, gain: float = RELU_GAIN, channels: int | None = None) -> ScaledLinear:
-        """A dense layer, from and to so many features."""
+        """Create a dense layer from F to F' features."""
         return ScaledLinear(*features, gain, self.wscale, channels, self.spectral)
 
     def check(self, network: str, growth: Growth) -> None:
-        """Check that the options go together with each other and the shapes.
+        """Check that the options are compatible with each other and with the shapes.
 
         Raises:
-            UserError: if not.
+            UserError: if they are not.
         """
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise UserError(f"{network}.kernel_size {self.kernel} is not an odd number above 0; usual: 3 or 5")
@@ -268,7 +273,7 @@ class Layers:
 
 
 def check_share(network: str, name: str, share: float) -> None:
-    """Check that a share left out by dropout is one.
+    """Check that a dropout rate is a fraction below 1.
 
     Raises:
         UserError: if it is not.

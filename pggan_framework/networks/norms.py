@@ -1,4 +1,4 @@
-"""Normalisations of feature maps, and of the weights that make them."""
+"""Normalizations of feature maps and weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pggan_framework.networks.functional import full_precision
 
 FeatureNorm = Literal["none", "batch", "instance", "layer"]
-"""What the mean and variance are taken over; `Norm` says it."""
+"""The axes of mean and variance; see `Norm`."""
 
 BlockNorm = Literal["none", "batch", "instance", "layer", "local_response"]
 """The same, or `LocalResponseNorm`."""
@@ -21,16 +21,17 @@ EPSILON = 1e-5
 
 
 class Norm(nn.Module):
-    """Brings feature maps to mean 0 and variance 1, then scales and shifts each channel by weights of its own.
+    """Normalizes feature maps to mean 0 and variance 1, then scales and shifts each channel by its own weights.
 
-    The mean and variance are those of a channel over the batch (``batch``, Ioffe and Szegedy 2015, arXiv 1502.03167),
-    of a channel of one sample (``instance``, arXiv 1607.08022), or of one sample (``layer``, arXiv 1607.06450).
+    Mean and variance are computed per channel over the batch (``batch``, Ioffe and Szegedy 2015, arXiv 1502.03167), per
+    sample and channel (``instance``, arXiv 1607.08022), or per sample (``layer``, arXiv 1607.06450).
 
     Args:
         kind: batch, instance or layer.
         channels: C of the input [N, C, h, w].
-        running: with ``batch``, average the mean and variance while training, and use these averages in eval mode;
-            else those of the batch are used in both modes.
+        running: with ``batch``, average the mean and variance during training and use these averages in eval mode; else
+            use
+            the batch statistics in both modes.
     """
 
     running_mean: Tensor | None
@@ -49,8 +50,8 @@ class Norm(nn.Module):
         """[N, C, h, w] -> [N, C, h, w].
 
         Args:
-            x: [N, C, h, w].
-            parts: how many equal batches `x` is; no statistics are taken across them. One where there are averages.
+            x: feature maps, [N, C, h, w].
+            parts: number of equal batches in `x`, which are normalized separately; must be 1 with averages.
         """
         if self.kind == "layer":
             return F.group_norm(x, 1, self.weight, self.bias)
@@ -62,7 +63,7 @@ class Norm(nn.Module):
         return normed[0] if parts == 1 else torch.cat(normed)
 
     def _of_batch(self, x: Tensor) -> Tensor:
-        """Written out: PyTorch's own has no third derivative, which a penalty takes in an unrolled discriminator."""
+        """Compute batch norm in basic operations; PyTorch's lacks the third derivative that unrolled D needs."""
         variance, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
         scale = self.weight.view(-1, 1, 1) * torch.rsqrt(variance + EPSILON)
         return (x - mean) * scale + self.bias.view(-1, 1, 1)
@@ -71,8 +72,9 @@ class Norm(nn.Module):
 class LocalResponseNorm(nn.Module):
     """Divides each value by a power of its neighbours' squares (Krizhevsky et al. 2012, AlexNet, section 3.3).
 
-    ``x_c / (1 + 0.0001 * sum(x_k ** 2)) ** 0.75`` over the five channels k nearest to c, at each position alone. The
-    paper has 2 where 1 is, which would shrink all features; so only large ones are held back. It has no weights.
+    The result is ``x_c / (1 + 0.0001 * sum(x_k ** 2)) ** 0.75`` over the five channels k nearest to c, at each position
+    separately. The paper uses 2 in place of 1, which would shrink all features; with 1, only large ones are reduced.
+    The layer has no weights.
     """
 
     reach = 2
@@ -91,10 +93,10 @@ class LocalResponseNorm(nn.Module):
 class SpectralNorm(nn.Module):
     """Divides a weight by its largest singular value (Miyato et al. 2018, arXiv 1802.05957).
 
-    The value is estimated by one step of power iteration at each pass in training mode.
+    The largest singular value is estimated by one step of power iteration in each pass in training mode.
 
     Args:
-        rows: of the weight as a matrix: its outputs.
+        rows: number of rows of the weight as a matrix, which is the number of outputs.
     """
 
     direction: Tensor
@@ -104,7 +106,7 @@ class SpectralNorm(nn.Module):
         self.register_buffer("direction", F.normalize(torch.randn(rows), dim=0))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """A weight [rows, ...], the outputs first -> the same with largest singular value 1, about."""
+        """Scale a weight [rows, ...], outputs first, so that its largest singular value is about 1."""
         with full_precision(weight):
             matrix = weight.flatten(1)
             with torch.no_grad():

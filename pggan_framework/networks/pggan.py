@@ -32,33 +32,34 @@ from pggan_framework.schedules.growth import Growth
 class Generator(BlockGenerator):
     """The progressively grown generator.
 
-    Each 3x3 convolution is followed by `norm`, (leaky) ReLU and pixel norm, in this order; ``local_response`` comes
-    after the ReLU.
+    Each 3x3 convolution is followed by `norm`, (leaky) ReLU and pixel norm, in this order, except that
+    ``local_response`` comes after the ReLU.
 
     Args:
         shape: [C, H, W] of the images at full depth, or their growth; given by the data.
-        fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
+        fmap_base: base number of feature maps; at 2**k pixels there are fmap_base / 2**((k - 1) * fmap_decay), at most
+            fmap_max.
         fmap_decay: decay of the number of feature maps with the resolution.
         fmap_max: largest number of feature maps.
-        latent_size: latent size (default: 512).
+        latent_size: number of components of a latent (default: 512).
         normalize_latents: scale each latent to mean square 1.
-        wscale: equalised learning rate, weights scaled at run time.
-        pixelnorm: normalise each pixel's features after every convolution (default: without `norm`).
-        leakyrelu: leaky ReLU with slope 0.2; else ReLU.
-        tanh_at_end: tanh on the output images.
-        kernel_size: side of the convolutions, odd.
-        upsampling: interpolation of blocks; filtered is bilinear after the first convolution, faster than bilinear. The
-            transition to a new depth always uses nearest.
+        wscale: use an equalized learning rate: weights are scaled at run time.
+        pixelnorm: normalize each pixel's features after every convolution (default: only if `norm` is none).
+        leakyrelu: use leaky ReLU with slope 0.2 instead of ReLU.
+        tanh_at_end: limit the output images to [-1, 1] by tanh.
+        kernel_size: side of the convolution kernels; odd.
+        upsampling: interpolation in the blocks; filtered applies the bilinear filter after the first convolution, which
+            is faster than bilinear. The fade to a new depth always uses nearest.
         label_space: labels of the images; passed by the data. Labels are concatenated to the latents before
-            normalisation.
-        norm: normalisation after each convolution of the blocks: each channel over the batch (batch), each channel of a
-            sample (instance), each sample (layer), or across neighbouring channels (local_response). With batch,
-            samples use running averages.
+            normalization.
+        norm: normalization after each convolution of the blocks: per channel over the batch (batch), per sample and
+            channel (instance), per sample (layer), or across neighbouring channels (local_response). With batch,
+            generation uses running averages.
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
-        position_bias: separate biases per position in the first dense layer; for networks from the GAN zoo.
-        plain_labels: labels that are concatenated after the normalisation of the latents; growing a model sets it.
-        excitation: skip-layer excitation from this many depths before (FastGAN, arXiv 2101.04775, uses 4); 0 disables
-            it.
+        position_bias: use separate biases per position in the first dense layer; for networks from the GAN zoo.
+        plain_labels: labels that are concatenated after the normalization of the latents; set when a model is grown.
+        excitation: number of depths between a block and the earlier block that gates it (skip-layer excitation; 4 in
+            FastGAN, arXiv 2101.04775); 0 disables it.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -111,18 +112,18 @@ class Generator(BlockGenerator):
         )
 
     def inputs(self, latents: Tensor, labels: Tensor | None) -> Tensor:
-        """Latents and labels joined, and normalised together where they are."""
+        """Concatenate latents and labels, and normalize them together if `normalize_latents` is set."""
         inputs = latents if labels is None else torch.cat([latents, labels], 1)
         if not self.normalize_latents:
             return inputs
         if self.normalized is None:
-            return pixel_norm(inputs)
+            return pixel_norm(inputs, self.execution)
         counted = self.normalized.to(inputs.dtype)
         mean = (inputs * counted).square().sum(1, keepdim=True) / counted.sum()
         return torch.where(counted > 0, inputs * (mean + EPSILON).rsqrt(), inputs)
 
     def _normalized(self, plain_labels: list[str]) -> Tensor | None:
-        """[F + width], 1 for each input that is normalised with the others; None where all are."""
+        """[F + width], 1 for each input that is normalized with the others; None if all inputs are normalized."""
         attributes = self.label_space.attributes if isinstance(self.label_space, LabelSpace) else ()
         unknown = set(plain_labels) - {attribute.name for attribute in attributes}
         if unknown:
@@ -140,34 +141,35 @@ class Generator(BlockGenerator):
 class Discriminator(BlockDiscriminator):
     """The progressively grown discriminator.
 
-    Each 3x3 convolution is followed by `norm` and (leaky) ReLU; ``local_response`` comes after the ReLU.
+    Each 3x3 convolution is followed by `norm` and (leaky) ReLU, except that ``local_response`` comes after the ReLU.
 
     Args:
         shape: [C, H, W] of the images at full depth, or their growth; given by the data.
-        fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
+        fmap_base: base number of feature maps; at 2**k pixels there are fmap_base / 2**((k - 1) * fmap_decay), at most
+            fmap_max.
         fmap_decay: decay of the number of feature maps with the resolution.
         fmap_max: largest number of feature maps.
-        wscale: equalised learning rate, weights scaled at run time.
-        leakyrelu: leaky ReLU with slope 0.2; else ReLU.
-        kernel_size: side of the convolutions, odd.
-        mbstd: minibatch standard deviation over groups of samples (grouped), all samples (batch), samples and positions
-            together as in older code, which does not detect a collapse (flat), or none.
-        mbstd_group: largest group of samples.
-        fused_downscale: average 2x2 boxes before the activation, as in the official code, which is faster; else after
-            it.
+        wscale: use an equalized learning rate: weights are scaled at run time.
+        leakyrelu: use leaky ReLU with slope 0.2 instead of ReLU.
+        kernel_size: side of the convolution kernels; odd.
+        mbstd: minibatch standard deviation over groups of samples (grouped), over all samples (batch), over samples and
+            positions together (flat, as in older code; it does not detect a collapse), or none.
+        mbstd_group: largest number of samples in a group.
+        fused_downscale: average 2x2 boxes before the activation, as in the official code; this is faster than after the
+            activation.
         dropout: dropout rate before the penultimate layer.
-        label_space: labels of the images; passed by the data. Labels are concatenated to the latents before
-            normalisation.
+        label_space: labels of the images; passed by the data. The discriminator then also predicts labels (AC-GAN,
+            Odena et al. 2017, arXiv 1610.09585).
         block_dropout: dropout rate after each block but the last.
-        norm: normalisation after each convolution of the blocks: each channel over the batch (batch), each channel of a
-            sample (instance), each sample (layer), or across neighbouring channels (local_response). With batch,
-            samples use running averages.
+        norm: normalization after each convolution of the blocks: per channel over the batch (batch), per sample and
+            channel (instance), per sample (layer), or across neighbouring channels (local_response). With batch,
+            generation uses running averages.
         spectral_norm: divide every weight by its largest singular value; with wscale, after scaling it.
-        row_statistics: also feed each row's mean, deviation and change along the width, a band's change over time in
-            spectrograms, to the output.
+        row_statistics: also feed each row's mean, deviation and change along the width to the output layer; in
+            spectrograms, a row is a band and the width is time.
         filtered_downscale: shrink by the filter [1, 3, 3, 1], not by 2x2 means (Karras et al. 2020, arXiv 1912.04958).
-        residual: residual blocks (the same).
-        decoders: have layers that make images of the feature maps, for the penalty SelfSupervision.
+        residual: use residual blocks (Karras et al. 2020, arXiv 1912.04958).
+        decoders: add layers that decode images from the feature maps, for the penalty SelfSupervision.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -225,22 +227,23 @@ class Discriminator(BlockDiscriminator):
         self.classify = layers.dense((maps.at(-1), label_space.width), 1.0) if label_space else None
 
     def reconstructions(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """What `decoders` make of images [N, C, h, w], and what they are to make; nothing at the first two depths."""
+        """Decode images from D's features of [N, C, h, w]: (reconstruction, target) pairs; none at depths 0 and 1."""
         kept: dict[int, Tensor] = {}
         self._features(images, 1, kept)
         return [] if self.decoders is None else self.decoders(images, kept, self.depth)
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N] and penultimate features [N, F] of images [N, C, h, w] at the current depth.
+        """Compute scores [N] and penultimate features [N, F] of images [N, C, h, w] at the current depth.
 
         Args:
             images: [N, C, h, w].
-            labels: [N, width] or None; not looked at, since this discriminator is to find them.
-            parts: how many equal batches `images` are; minibatch stddev and batch norm stay within each.
+            labels: [N, width] or None; ignored, since this discriminator predicts them.
+            parts: number of equal batches in `images`; minibatch stddev and batch norm stay within each batch.
 
         Raises:
-            ValueError: if labels are given and it is not conditioned, or the images are not of the current depth's
-                shape.
+            ValueError: if labels are given to an unconditioned network, or the images do not have the shape of the
+                current
+                depth.
         """
         features = self.encode(images, labels, parts)
         logits = self.classify(features) if self.classify is not None else None

@@ -19,24 +19,24 @@ from pggan_framework.schedules.growth import Growth
 
 
 class LabelEmbedding(nn.Module):
-    """A vector for each value of each attribute; a label's vector is the sum of its values'.
+    """A vector for each value of each attribute; a label's vector is the sum of its values' vectors.
 
     Args:
-        width: how many values all attributes have together.
+        width: total number of values of all attributes.
         features: F of the vectors.
-        wscale: scale vectors drawn from N(0, 1) in every forward pass; else draw them scaled.
-        spectral: divide the vectors, as one matrix, by its largest singular value.
+        wscale: draw vectors from N(0, 1) and scale them in every forward pass; else draw them already scaled.
+        spectral: divide the matrix of all vectors by its largest singular value.
     """
 
     def __init__(self, width: int, features: int, wscale: bool = True, spectral: bool = False) -> None:
         super().__init__()
-        scale = 1 / sqrt(features)  # that of a dense layer from the features to a score
+        scale = 1 / sqrt(features)  # the scale of a dense layer from the features to a score
         self.weight = nn.Parameter(torch.randn(width, features) * (1 if wscale else scale))
         self.scale = scale if wscale else 1.0
         self.spectral = SpectralNorm(width) if spectral else None
 
     def forward(self, labels: Tensor) -> Tensor:
-        """Labels [N, width], a one-hot block for each attribute -> [N, F]."""
+        """Labels [N, width], one one-hot block per attribute -> [N, F]."""
         weight = self.weight * self.scale
         return labels @ (weight if self.spectral is None else self.spectral(weight))
 
@@ -45,17 +45,17 @@ class LabelEmbedding(nn.Module):
 class ProjectionDiscriminator(Discriminator):
     """The progressively grown discriminator, conditioned on labels by projection.
 
-    Its score is that of `Discriminator` plus the inner product of the features with an embedding of the label, in which
-    the embeddings of several attributes add up (Miyato and Koyama 2018, arXiv 1802.05637). It does not classify, so
-    that there is no auxiliary classifier to weigh.
+    Its score is the score of `Discriminator` plus the inner product of the features with an embedding of the label,
+    which is the sum over all attributes (Miyato and Koyama 2018, arXiv 1802.05637). It does not classify, so no
+    auxiliary classifier needs a weight.
 
     Args:
         shape: [C, H, W] of the images at full depth, or their growth; given by the data.
-        label_space: what the images are labelled with; given by the data.
-        options: those of `Discriminator`.
+        label_space: labels of the images; passed by the data.
+        options: further parameters of `Discriminator`.
 
     Raises:
-        UserError: if the data have no labels.
+        UserError: if the data are not labelled.
     """
 
     classifies: ClassVar[bool] = False
@@ -78,15 +78,15 @@ class ProjectionDiscriminator(Discriminator):
         self.embed = LabelEmbedding(label_space.width, self.score.weight.shape[1], wscale, spectral_norm)
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N] and penultimate features [N, F] of images [N, C, h, w] with these labels.
+        """Compute scores [N] and penultimate features [N, F] of labelled images [N, C, h, w].
 
         Args:
             images: [N, C, h, w] at the current depth.
             labels: [N, width].
-            parts: how many equal batches `images` are; minibatch stddev and batch norm stay within each.
+            parts: number of equal batches in `images`; minibatch stddev and batch norm stay within each batch.
 
         Raises:
-            ValueError: if labels are missing, or the images are not of the current depth's shape.
+            ValueError: if labels are missing, or the images do not have the shape of the current depth.
         """
         self.check_labels(labels, len(images))
         assert labels is not None

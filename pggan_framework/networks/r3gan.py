@@ -1,4 +1,4 @@
-"""R3GAN's networks (Huang et al. 2024, arXiv 2501.05441): residual, grouped convolutions, no normalisation; grown."""
+"""R3GAN's networks (Huang et al. 2024, arXiv 2501.05441): residual, grouped convolutions, no normalization; grown."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _dense(features: Pair, gain: float = 1.0) -> nn.Linear:
 
 
 class Residual(nn.Module):
-    """x + 1x1(act(grouped 3x3(act(1x1(x))))): an inverted bottleneck, the last kernel zero at the start.
+    """x + 1x1(act(grouped 3x3(act(1x1(x))))): an inverted bottleneck whose last kernel starts at zero.
 
-    The others have the gain ``GAIN * L ** -0.25``, L the number of such blocks in the network (fix-up initialisation,
-    Zhang et al. 2019, arXiv 1901.09321).
+    The other kernels have the gain ``GAIN * L ** -0.25``, where L is the number of such blocks in the network (fix-up
+    initialization, Zhang et al. 2019, arXiv 1901.09321).
 
     Args:
         channels: C of [N, C, h, w].
-        options: the network's.
+        options: settings of the network.
     """
 
     def __init__(self, channels: int, options: _Options) -> None:
@@ -58,7 +58,7 @@ class Residual(nn.Module):
 
 
 class _Options:
-    """What both networks have in common: see `R3GANGenerator`.
+    """Common settings of both networks, described in `R3GANGenerator`.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -77,12 +77,12 @@ class _Options:
 
 
 class Basis(nn.Module):
-    """Inputs [N, F] -> [N, C, h, w]: a learned image for each channel, scaled by a dense layer; residual blocks.
+    """Inputs [N, F] -> [N, C, h, w]: a learned image for each channel, scaled by a dense layer, then residual blocks.
 
     Args:
-        features: F.
+        features: number of inputs, F.
         shape: [C, h, w].
-        options: the network's.
+        options: settings of the network.
     """
 
     def __init__(self, features: int, shape: tuple[int, int, int], options: _Options) -> None:
@@ -99,12 +99,12 @@ class Basis(nn.Module):
 
 
 class Enlarge(nn.Module):
-    """[N, C, h, w] -> [N, C', h', w']: a 1x1 convolution where the channels change, bilinear, residual blocks.
+    """[N, C, h, w] -> [N, C', h', w']: a 1x1 convolution if C' differs from C, bilinear x2, then residual blocks.
 
     Args:
         channels: C and C'.
-        factor: how much it enlarges height and width.
-        options: the network's.
+        factor: enlargement factors of height and width.
+        options: settings of the network.
     """
 
     def __init__(self, channels: Pair, factor: Pair, options: _Options) -> None:
@@ -120,12 +120,12 @@ class Enlarge(nn.Module):
 
 
 class Shrink(nn.Module):
-    """[N, C, h, w] -> [N, C', h', w']: residual blocks, the filter [1, 3, 3, 1], a 1x1 convolution; `Enlarge` reversed.
+    """[N, C, h, w] -> [N, C', h', w'], the reverse of `Enlarge`: residual blocks, filter [1, 3, 3, 1], 1x1 convolution.
 
     Args:
         channels: C and C'.
-        factor: how much it shrinks height and width.
-        options: the network's.
+        factor: reduction factors of height and width.
+        options: settings of the network.
     """
 
     execution: Execution = DEFAULT
@@ -137,7 +137,7 @@ class Shrink(nn.Module):
         self.change = PlainConv(channels) if channels[0] != channels[1] else nn.Identity()
 
     def forward(self, x: Tensor, parts: int) -> Tensor:
-        """[N, C, h, w] -> [N, C', h', w']; it sees each of the `parts` batches' samples by itself."""
+        """[N, C, h, w] -> [N, C', h', w']; samples are independent, so `parts` has no effect."""
         x = downsample(blur(self.residuals(x), self.factor, self.execution), self.factor)
         shrunk: Tensor = self.change(x)
         return shrunk
@@ -148,7 +148,7 @@ class Products(nn.Module):
 
     Args:
         shape: [C, h, w].
-        options: the network's.
+        options: settings of the network.
     """
 
     def __init__(self, shape: tuple[int, int, int], options: _Options) -> None:
@@ -157,7 +157,7 @@ class Products(nn.Module):
         self.images = nn.Parameter(torch.randn(shape) / sqrt(shape[1] * shape[2]))
 
     def forward(self, x: Tensor, parts: int) -> Tensor:
-        """[N, C, h, w] -> [N, C]; it sees each of the `parts` batches' samples by itself."""
+        """[N, C, h, w] -> [N, C]; samples are independent, so `parts` has no effect."""
         features: Tensor = (self.residuals(x) * self.images).sum((2, 3))
         return features
 
@@ -166,20 +166,22 @@ class Products(nn.Module):
 class R3GANGenerator(BlockGenerator):
     """R3GAN's generator (Huang et al. 2024, arXiv 2501.05441), grown depth by depth.
 
-    A learned image for each channel, scaled by the latent; at each depth bilinear x2 and residual blocks with grouped
-    convolutions and leaky ReLU, without normalisation. Weights learn at the plain rate: the paper's is 0.0002.
+    The input is a learned image for each channel, scaled by the latent. Each depth applies bilinear x2 and residual
+    blocks with grouped convolutions and leaky ReLU, without normalization. Weights have no equalized learning rate; the
+    paper's learning rate is 0.0002.
 
     Args:
         shape: [C, H, W] of the images at full depth, or their growth; given by the data.
-        fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
+        fmap_base: base number of feature maps; at 2**k pixels there are fmap_base / 2**((k - 1) * fmap_decay), at most
+            fmap_max.
         fmap_decay: how fast the number of feature maps falls with the resolution.
-        fmap_max: most feature maps of any layer; 768 in the paper.
-        latent_size: numbers in a latent.
-        blocks_per_depth: residual blocks at each depth.
-        expansion: how many times as many feature maps a residual block has inside.
-        group_size: feature maps in a group of the 3x3 convolutions.
-        label_embedding: numbers that labels are mapped to before they are joined to the latent.
-        label_space: what the images are labelled with; given by the data.
+        fmap_max: largest number of feature maps; 768 in the paper.
+        latent_size: number of components of a latent.
+        blocks_per_depth: number of residual blocks at each depth.
+        expansion: factor of the number of feature maps inside a residual block.
+        group_size: feature maps per group of the 3x3 convolutions.
+        label_embedding: size of the label embedding that is concatenated to the latent.
+        label_space: labels of the images; passed by the data.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -215,26 +217,27 @@ class R3GANGenerator(BlockGenerator):
         )
 
     def inputs(self, latents: Tensor, labels: Tensor | None) -> Tensor:
-        """Latents [N, F], and the labels' embedding where there are any."""
+        """Concatenate latents [N, F] and, if there are labels, their embedding."""
         return latents if self.embed is None or labels is None else torch.cat([latents, self.embed(labels)], 1)
 
 
 @register("discriminator")
 class R3GANDiscriminator(BlockDiscriminator):
-    """R3GAN's discriminator (Huang et al. 2024, arXiv 2501.05441), grown depth by depth: its generator reversed.
+    """R3GAN's discriminator (Huang et al. 2024, arXiv 2501.05441), grown depth by depth: the reverse of its generator.
 
-    Where the data have labels, the score is the features' product with the label's embedding, so that there is no
-    auxiliary classifier.
+    For labelled data, the score is the product of the features with the label's embedding, so no auxiliary classifier
+    is needed.
 
     Args:
         shape: [C, H, W] of the images at full depth, or their growth; given by the data.
-        fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
+        fmap_base: base number of feature maps; at 2**k pixels there are fmap_base / 2**((k - 1) * fmap_decay), at most
+            fmap_max.
         fmap_decay: how fast the number of feature maps falls with the resolution.
-        fmap_max: most feature maps of any layer; 768 in the paper.
-        blocks_per_depth: residual blocks at each depth.
-        expansion: how many times as many feature maps a residual block has inside.
-        group_size: feature maps in a group of the 3x3 convolutions.
-        label_space: what the images are labelled with; given by the data.
+        fmap_max: largest number of feature maps; 768 in the paper.
+        blocks_per_depth: number of residual blocks at each depth.
+        expansion: factor of the number of feature maps inside a residual block.
+        group_size: feature maps per group of the 3x3 convolutions.
+        label_space: labels of the images; passed by the data.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -268,10 +271,10 @@ class R3GANDiscriminator(BlockDiscriminator):
         self.embed = _dense((label_space.width, width), 1 / sqrt(width)) if label_space else None
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N] and penultimate features [N, F] of images [N, C, h, w], with these labels where it is conditioned.
+        """Compute scores [N] and penultimate features [N, F] of images [N, C, h, w], with labels if it is conditioned.
 
         Raises:
-            ValueError: if labels are missing or not due, or the images are not of the current depth's shape.
+            ValueError: if labels are missing or unexpected, or the images do not have the shape of the current depth.
         """
         self.check_labels(labels, len(images))
         features = self.encode(images, labels, parts)

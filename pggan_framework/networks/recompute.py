@@ -1,4 +1,4 @@
-"""Activation checkpointing: feature maps that are recomputed in the backward pass rather than kept for it."""
+"""Activation checkpointing: recompute feature maps in the backward pass instead of keeping them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pggan_framework.networks.torch_private import is_traced, shallow_copy
 
 
 def _mixes(module: nn.Module) -> bool:
-    """Whether what it makes of a sample depends on the others, or on how many there are."""
+    """True if a module's output for a sample depends on the other samples or their number."""
     drawn = isinstance(module, nn.Dropout) and module.p > 0
     return drawn or isinstance(module, SpectralNorm) or (isinstance(module, Norm) and module.kind == "batch")
 
@@ -21,23 +21,23 @@ def _mixes(module: nn.Module) -> bool:
 def recomputed(
     work: Callable[..., Tensor], modules: Sequence[nn.Module], *inputs: Tensor, apart: bool = False
 ) -> Tensor:
-    """``work(*modules, *inputs)``, of which only the inputs are kept for the backward pass.
+    """Compute ``work(*modules, *inputs)`` and store only the inputs for the backward pass.
 
-    Chen et al. 2016, arXiv 1604.06174. All derivatives are those without it, to any order; random numbers are the same
-    the second time. In a graph that is traced for compiling, the operations of the second time come where the backward
-    pass needs them.
+    The method is that of Chen et al. 2016, arXiv 1604.06174. All derivatives, to any order, equal those without
+    recomputation; the second pass draws the same random numbers. In a graph that is traced for compiling, the
+    recomputed operations are placed where the backward pass needs them.
 
     Args:
-        work: a function of modules and tensors.
-        modules: all that have weights or buffers in it.
+        work: function of modules and tensors.
+        modules: all modules with weights or buffers that `work` uses.
         inputs: tensors [N, ...].
-        apart: one sample after the other, where the modules allow it: of a large block, the whole batch's feature maps
-            in its backward pass are what takes the most memory.
+        apart: process one sample at a time, if the modules allow it; otherwise the feature maps of the whole batch in a
+            large block's backward pass take the most memory.
     """
     layers = [layer for module in modules for layer in module.modules()]
 
     def once(*some: Tensor) -> Tensor:
-        # What a pass changes in buffers, as batch norm's averages, is to change once.
+        # Buffers such as batch norm's averages must be updated only once.
         before = [{name: value.clone() for name, value in layer.named_buffers(recurse=False)} for layer in layers]
         ran = False
 
@@ -50,7 +50,7 @@ def recomputed(
             changes = {layer: {name: value.clone() for name, value in own.items()} for layer, own in kept if own}
             return work(*(shallow_copy(module, changes) for module in modules), *some)
 
-        # The state of the generators is nothing that a graph can hold; a layer that draws is not captured anyway.
+        # A graph cannot contain the generators' states; a layer that draws random numbers is not captured anyway.
         found: Tensor = checkpoint(pass_, *some, use_reentrant=False, preserve_rng_state=not is_traced())
         return found
 

@@ -26,11 +26,11 @@ _MODULATION_GAIN = 0.5
 """Of gamma and beta: with it, 1 + gamma is rarely negative at the start."""
 
 PlainNorm = Literal["batch", "instance"]
-"""Whether the mean and variance are a channel's over the batch, or over one sample."""
+"""The mean and variance of a channel: over the batch, or over one sample."""
 
 
 def shrink_maps(maps: Tensor, factor: Pair, resize: MapResize) -> Tensor:
-    """Maps [N, K, h, w] as the depth before sees them: exactly what `MapSpace.condition` gives there."""
+    """Reduce maps [N, K, h, w] to the previous depth; the result equals `MapSpace.condition` at that depth."""
     return downsample(maps, factor) if resize == "shares" else maps[..., :: factor[0], :: factor[1]]
 
 
@@ -38,7 +38,7 @@ def _map_space(name: str, space: LabelSpace | None) -> MapSpace:
     """The space of label maps.
 
     Raises:
-        UserError: if the data have none.
+        UserError: if the data have no label maps.
     """
     if isinstance(space, MapSpace):
         return space
@@ -46,7 +46,7 @@ def _map_space(name: str, space: LabelSpace | None) -> MapSpace:
     raise UserError(f"{name} is for label maps, but the data have {has}; allowed: dataset_class LabelMapDataset")
 
 
-class _Standardise(nn.Module):
+class _Standardize(nn.Module):
     """Brings each channel of [N, C, h, w] to mean 0 and variance 1; no weights."""
 
     running_mean: Tensor | None
@@ -65,25 +65,25 @@ class _Standardise(nn.Module):
 
 
 class SPADE(nn.Module):
-    """Spatially adaptive normalisation: ``norm(x) * (1 + gamma) + beta``, both drawn from the map at every pixel.
+    """Spatially adaptive normalization: ``norm(x) * (1 + gamma) + beta``, both computed from the map at every pixel.
 
-    The map goes through a 3x3 convolution and ReLU, which gamma and beta share, then a 3x3 convolution each (Park et
-    al. 2019, arXiv 1903.07291, figure 3).
+    The map passes through a 3x3 convolution and ReLU shared by gamma and beta, then through one 3x3 convolution for
+    each (Park et al. 2019, arXiv 1903.07291, figure 3).
 
     Args:
-        channels: C of what is normalised.
+        channels: C of the normalized feature maps.
         classes: K of the map.
         hidden: channels between the map and gamma and beta.
-        norm: what the mean and variance are taken over.
-        wscale: equalised learning rate.
+        norm: kind of normalization.
+        wscale: equalized learning rate.
     """
 
     def __init__(self, channels: int, classes: int, hidden: int, norm: PlainNorm, wscale: bool = True) -> None:
         super().__init__()
-        self.standardise = _Standardise(norm, channels)
-        # One of the K channels is 1 at a pixel: the gain makes up for the others, which are 0.
+        self.standardise = _Standardize(norm, channels)  # checkpoints contain this name
+        # Only one of the K channels is 1 at a pixel: the gain compensates for the others, which are 0.
         self.shared = ScaledConv(classes, hidden, 3, RELU_GAIN * classes**0.5, slope=0.0, wscale=wscale)
-        # Gamma and beta in one: the first half of its outputs, and the second.
+        # One convolution computes both: gamma is the first half of its outputs, beta the second.
         self.modulation = ScaledConv(hidden, 2 * channels, 3, _MODULATION_GAIN, wscale=wscale)
 
     def forward(self, x: Tensor, maps: Tensor) -> Tensor:
@@ -94,17 +94,18 @@ class SPADE(nn.Module):
 
 
 class SPADEBlock(nn.Module):
-    """[N, C, h, w] -> [N, C', h, w]: two of SPADE, leaky ReLU, 3x3 convolution, around them a shortcut.
+    """[N, C, h, w] -> [N, C', h, w]: twice SPADE, leaky ReLU and 3x3 convolution, with a shortcut around them.
 
-    Where the channels change, the shortcut is SPADE and a 1x1 convolution.
+    If the number of channels changes, the shortcut is SPADE and a 1x1 convolution.
 
     Args:
         channels: C and C'.
         classes: K of the map.
         hidden: see `SPADE`.
         norm: see `SPADE`.
-        wscale: equalised learning rate.
-        spectral_norm: divide the convolutions' weights, but not those that look at the map, by their largest singular
+        wscale: equalized learning rate.
+        spectral_norm: divide the weights of the convolutions, except those applied to the map, by their largest
+            singular
             value.
     """
 
@@ -133,23 +134,25 @@ class SPADEBlock(nn.Module):
 
 @register("generator")
 class SPADEGenerator(GeneratorBase):
-    """Draws an image from a label map (SPADE, Park et al. 2019, arXiv 1903.07291), grown depth by depth.
+    """Generates images from label maps (SPADE, Park et al. 2019, arXiv 1903.07291), grown depth by depth.
 
-    The map, made as small as the seed block and joined to a dense layer of the latent, goes through a convolution;
-    then each depth is nearest x2 and a residual block whose norms are steered by the map at that depth's size.
+    The map, reduced to the size of the seed block and concatenated to a dense layer of the latent, passes through a
+    convolution. Each depth then applies nearest x2 and a residual block whose norms are modulated by the map at that
+    depth's size.
 
     Args:
         shape: [C, H, W] of the images at full depth, or their growth; given by the data.
-        fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
+        fmap_base: base number of feature maps; at 2**k pixels there are fmap_base / 2**((k - 1) * fmap_decay), at most
+            fmap_max.
         fmap_decay: how fast the number of feature maps falls with the resolution.
         fmap_max: largest number of feature maps.
-        latent_size: latent size; 0: one image per map.
+        latent_size: number of components of a latent; 0 generates one image per map.
         hidden: channels between the map and the modulation of the norms; 128 in the paper.
-        norm: over what feature maps are normalised: each channel over the batch, as in the paper, or of one sample.
-            With batch, samples are made with averages over the training.
+        norm: normalization per channel over the batch (batch, as in the paper), or per sample and channel (instance).
+            With batch, generation uses averages over the training.
         spectral_norm: divide the weights of the residual blocks' convolutions by their largest singular value.
-        wscale: equalised learning rate, weights scaled at run time.
-        tanh_at_end: tanh on the output images.
+        wscale: use an equalized learning rate: weights are scaled at run time.
+        tanh_at_end: limit the output images to [-1, 1] by tanh.
         label_space: the label maps; given by the data.
 
     Raises:
@@ -195,14 +198,14 @@ class SPADEGenerator(GeneratorBase):
             self.to_rgb.append(ScaledConv(features.at(depth), growth.channels, 3, 1.0, wscale=wscale))
 
     def earlier(self) -> Sequence[nn.Module]:
-        """The seed, the blocks and the layers towards the image below the current depth."""
+        """The seed, the blocks and the layers to images below the current depth."""
         if self.depth == 0:
             return []
         seed = [self.seed] if self.noise is None else [self.seed, self.noise]
         return [*seed, *self.blocks[: self.depth], *self.to_rgb[: self.depth]]
 
     def used(self) -> Iterable[nn.Module]:
-        """All but what belongs to depths above the current one, and to layers to other depths' images."""
+        """All modules except those of higher depths and the layers to images of other depths."""
         noise = [] if self.noise is None else [self.noise]
         parts = [
             self.seed,
@@ -234,7 +237,7 @@ class SPADEGenerator(GeneratorBase):
         x = self._picture(x, self.depth)
         if self.fading:
             old = upsample(self._picture(before, self.depth - 1), self.growth.factor(self.depth))
-            x = torch.lerp(old, x, self.alpha.to(x.dtype))
+            x = self.blend(old, x)
         return torch.tanh(x) if self.tanh_at_end else x
 
     def _block(self, depth: int, x: Tensor, maps: Tensor) -> Tensor:
@@ -250,13 +253,13 @@ class SPADEGenerator(GeneratorBase):
 class MapDiscriminator(Discriminator):
     """The progressively grown discriminator with the label map as additional input.
 
-    The map's classes are joined to the image as further channels, at every depth, as in SPADE and pix2pix (Isola et
-    al. 2017, arXiv 1611.07004). It does not classify, so that there is no auxiliary classifier to weigh.
+    The classes of the map are concatenated to the image as further channels at every depth, as in SPADE and pix2pix
+    (Isola et al. 2017, arXiv 1611.07004). It does not classify, so no auxiliary classifier needs a weight.
 
     Args:
         shape: [C, H, W] of the images at full depth, or their growth; given by the data.
         label_space: the label maps; given by the data.
-        options: those of `Discriminator`.
+        options: further parameters of `Discriminator`.
 
     Raises:
         UserError: if the data have no label maps.
@@ -273,10 +276,10 @@ class MapDiscriminator(Discriminator):
         self.growth, self.label_space, self.resize = growth, space, space.resize
 
     def encode(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Tensor:
-        """The penultimate features [N, F] of images [N, C, h, w] with maps [N, K, h, w] at the current depth.
+        """Compute the penultimate features [N, F] of images [N, C, h, w] with maps [N, K, h, w] at the current depth.
 
         Raises:
-            ValueError: if the maps are missing, or either is not of the current depth's shape.
+            ValueError: if the maps are missing, or maps or images do not have the shape of the current depth.
         """
         self.check_labels(labels, len(images))
         assert labels is not None
@@ -286,15 +289,15 @@ class MapDiscriminator(Discriminator):
         return self._features(torch.cat([images, labels.to(images)], 1), parts)
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
-        """Scores [N] and penultimate features [N, F] of images [N, C, h, w] with these maps.
+        """Compute scores [N] and penultimate features [N, F] of images [N, C, h, w] with label maps.
 
         Args:
             images: [N, C, h, w] at the current depth.
             labels: maps [N, K, h, w].
-            parts: how many equal batches `images` are; what is computed over a batch stays within each.
+            parts: number of equal batches in `images`; batch statistics stay within each batch.
 
         Raises:
-            ValueError: if the maps are missing, or either is not of the current depth's shape.
+            ValueError: if the maps are missing, or maps or images do not have the shape of the current depth.
         """
         features = self.encode(images, labels, parts)
         return Verdict(self.score(features).squeeze(1), features)

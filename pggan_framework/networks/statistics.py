@@ -1,4 +1,4 @@
-"""What a discriminator sees of a spectrogram as a whole: each row's mean, deviation and change along time."""
+"""Statistics of a whole spectrogram for a discriminator: each row's mean, deviation and change along time."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ EPSILON = 1e-4
 class RowStatistics(nn.Module):
     """Images [N, C, h, w] at any depth -> features [N, F].
 
-    A convolution sees a few columns; whether a sound's average spectrum, its range and its flutter belong together is
-    decided over the whole length. The statistics of an image do not change when its pixels are doubled, so that one
-    layer serves all depths, and what it has learned stays when the networks grow.
+    A convolution covers only a few columns. The consistency of a sound's average spectrum, range and flutter is only
+    visible over the whole length. The statistics of an image do not change when its pixels are doubled, so one layer
+    serves all depths and its weights stay valid when the networks grow.
 
     Args:
         growth: the shapes of the images.
-        features: F.
-        layers: what all layers have in common.
+        features: number of features, F.
+        layers: common settings of all layers.
     """
 
     def __init__(self, growth: Growth, features: int, layers: Layers) -> None:
@@ -45,7 +45,7 @@ class RowStatistics(nn.Module):
 
 
 def row_statistics(images: Tensor, columns: int) -> Tensor:
-    """[N, C, h, w] -> [N, 3 C, h]: mean, standard deviation and mean change from column to column of `columns`."""
+    """[N, C, h, w] -> [N, 3 C, h]: mean, standard deviation and mean change along the width at `columns` columns."""
     mean = images.mean(3)
     deviation = (images.var(3, unbiased=False) + EPSILON).sqrt()
     change = images.diff(dim=3).abs().sum(3) / columns

@@ -1,4 +1,4 @@
-"""Minibatch standard deviation: how much the samples of a group differ."""
+"""Minibatch standard deviation: a measure of the differences between the samples of a group."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from pggan_framework.networks.functional import EPSILON, HALF
 
 
 def stddev_groups(samples: int, group: int) -> int:
-    """How many groups of at most `group` samples `group_stddev` makes of so many samples."""
+    """The number of groups of at most `group` samples that `group_stddev` forms."""
     return min(-(-samples // group), max(samples // 2, 1))
 
 
 def flat_stddev(x: Tensor, parts: int = 1) -> Tensor:
-    """[N, C, h, w] -> [N], over samples and positions at once, as some older code has it: the same for all samples.
+    """[N, C, h, w] -> [N], equal for all samples: the deviation over samples and positions, as in some older code.
 
     Args:
         x: [N, C, h, w].
-        parts: how many equal batches `x` is.
+        parts: number of equal batches in `x`.
     """
     x = x.float() if x.dtype in HALF else x
     return torch.cat([(part.var(unbiased=False) + EPSILON).sqrt().expand(len(part)) for part in x.chunk(parts)])
 
 
 def group_stddev(x: Tensor, group: int | None, parts: int = 1) -> Tensor:
-    """How much samples differ: the standard deviation over groups of samples, averaged (Karras et al. 2018, section 3).
+    """Compute the standard deviation over groups of samples, averaged (Karras et al. 2018, section 3).
 
     Args:
-        x: [N, C, h, w]; not changed.
-        group: size of a group at most. N samples make M = ceil(N / group) groups as equal as can be, sample i in
-            group i mod M; one group fewer where a sample would be alone. None: all samples are one group.
-        parts: how many equal batches of N samples `x` is; no group has samples of two.
+        x: feature maps [N, C, h, w]; not changed.
+        group: largest group size. N samples form M = ceil(N / group) groups of sizes as equal as possible, with sample
+            i in
+            group i mod M; there is one group fewer if a sample would be alone. None: all samples form one group.
+        parts: number of equal batches of N samples in `x`; no group contains samples of two batches.
 
     Returns:
-        [N], the same for all of a group: its biased standard deviation over samples, mean over C, h, w.
+        [N], equal within a group: the biased standard deviation over the group's samples, averaged over C, h and w.
     """
     samples = x.shape[0] // parts
     groups = 1 if group is None else stddev_groups(samples, group)
-    # In 16 bits differences from a mean are too coarse.
+    # 16 bits are too coarse for differences from a mean.
     x = x.float() if x.dtype in HALF else x
     rows = -(-samples // groups)
     missing = rows * groups - samples
@@ -50,7 +51,7 @@ def group_stddev(x: Tensor, group: int | None, parts: int = 1) -> Tensor:
         # Positions before channels, as in memory; the mean is over both.
         found: Tensor = _GroupStddev.apply(x.movedim(1, -1).reshape(parts, rows, groups, -1))
         return found.expand(parts, rows, groups).reshape(-1)
-    # The last row is incomplete: fill it with zeros that a mask keeps out of the sums.
+    # The last row is incomplete: pad it with zeros, which a mask excludes from the sums.
     x = x.movedim(1, -1).reshape(parts, samples, -1)
     members = F.pad(x, (0, 0, 0, missing)).view(parts, rows, groups, -1)
     mask = torch.ones(samples, device=x.device, dtype=x.dtype)
@@ -62,7 +63,7 @@ def group_stddev(x: Tensor, group: int | None, parts: int = 1) -> Tensor:
 
 
 class _GroupStddev(Function):
-    """Of members m [P, R, M, F]: s = sqrt(mean_R c^2 + e), with c = m - mean_R m, averaged over F: [P, 1, M].
+    """For members m [P, R, M, F]: s = sqrt(mean_R c^2 + e), with c = m - mean_R m, averaged over F: [P, 1, M].
 
     Its gradient is c / (s R F).
     """
@@ -84,15 +85,15 @@ class _GroupStddev(Function):
 class _GroupStddevGradient(Function):
     """g c / (s R F) for g [P, 1, M].
 
-    With d = c / s, the gradient u of its output gives mean_RF(u d) for g, and for m
-    g / (s R F) (u - mean_R u - d mean_R(u d)).
+    With d = c / s, a gradient u of the output gives the gradient mean_RF(u d) of g, and the gradient
+    g / (s R F) (u - mean_R u - d mean_R(u d)) of m.
     """
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, members: Tensor, direction: Tensor, deviation: Tensor) -> Tensor:
         ctx.save_for_backward(gradient, members)
         ctx.known = direction, deviation
-        # Each number of a group's members [P, R, M, F] has the same part of its gradient [P, 1, M].
+        # The values of a group's members [P, R, M, F] all share the group's gradient [P, 1, M].
         return direction * (gradient.unsqueeze(3) / (members.shape[1] * members.shape[3]))
 
     @staticmethod
@@ -100,7 +101,7 @@ class _GroupStddevGradient(Function):
         gradient, members = ctx.saved_tensors
         (u,) = gradients
         direction, deviation = ctx.known
-        if torch.is_grad_enabled():  # what is differentiated again needs these as functions of the members
+        if torch.is_grad_enabled():  # double backward needs these as functions of the members
             centred = members - members.mean(1, keepdim=True)
             deviation = (centred.square().mean(1, keepdim=True) + EPSILON).sqrt()
             direction = centred / deviation

@@ -23,24 +23,24 @@ from pggan_framework.schedules.growth import Growth
 MAPPING_RATE = 0.01
 """Learning rate of the mapping network, as a fraction of the others'."""
 AVERAGE_DECAY = 0.995
-"""Fraction of the average style that stays after a batch."""
+"""Decay of the average style per batch."""
 
 
 class Mapping(nn.Module):
-    """Latents [N, F] and labels -> styles [N, W]: normalised inputs, dense layers with leaky ReLU.
+    """Latents [N, F] and labels -> styles [N, W]: normalized inputs, then dense layers with leaky ReLU.
 
     Args:
-        inputs: F.
-        labels: numbers in a label; 0: none. They are embedded in F numbers.
-        width: W.
-        layers: how many dense layers there are.
+        inputs: number of latents, F.
+        labels: width of a label, 0 without labels; a label is embedded in F numbers.
+        width: size of a style, W.
+        layers: number of dense layers.
     """
 
     def __init__(self, inputs: int, labels: int, width: int, layers: int) -> None:
         super().__init__()
         self.embed = ScaledLinear(labels, inputs, 1.0) if labels else None
         sizes = [inputs * (2 if labels else 1), *[width] * layers]
-        # Drawn a hundred times as large and multiplied by a hundredth, they learn a hundred times slower.
+        # Weights are initialized 100 times as large and multiplied by 0.01, so they train 100 times slower.
         self.layers = nn.ModuleList(ScaledLinear(*pair, 1.0) for pair in zip(sizes, sizes[1:], strict=False))
         for layer in self.layers:
             nn.init.normal_(layer.get_parameter("weight"), std=1 / MAPPING_RATE)
@@ -58,17 +58,18 @@ class Mapping(nn.Module):
 class Modulated(nn.Module):
     """A convolution whose kernel is scaled by a style for each input channel, then to norm 1 for each output channel.
 
-    ``w'_ijk = s_i w_ijk / sqrt(sum_ik (s_i w_ijk)^2 + 1e-8)`` (equations 1 and 3). One kernel serves all samples: the
-    input is scaled before it, the output after it. The order of the rest is: filter, noise, bias, leaky ReLU.
+    The kernel is ``w'_ijk = s_i w_ijk / sqrt(sum_ik (s_i w_ijk)^2 + 1e-8)`` (equations 1 and 3). One kernel serves all
+    samples: the input is scaled before the convolution and the output after it. Filter, noise, bias and leaky ReLU
+    follow in this order.
 
     Args:
         channels: C and C' of [N, C, h, w] -> [N, C', h', w'].
         width: W of the styles [N, W].
         size: h' and w'.
         kernel: odd side of the kernel.
-        up: how much it enlarges, by the filter [1, 3, 3, 1].
-        demodulate: scale to norm 1, and activate; a layer to images does neither.
-        noise: add noise to the output, by a strength that is learned.
+        up: enlargement factors, with the filter [1, 3, 3, 1].
+        demodulate: scale the kernel to norm 1 and apply the activation; a layer to images does neither.
+        noise: add noise to the output, with a learned strength.
     """
 
     execution: Execution = DEFAULT
@@ -142,7 +143,7 @@ class StyleBlock(nn.Module):
         channels: C and C'.
         width: W.
         size: h' and w'.
-        factor: how much it enlarges height and width.
+        factor: enlargement factors of height and width.
         noise: see `Modulated`.
     """
 
@@ -161,20 +162,22 @@ class StyleBlock(nn.Module):
 class StyleGAN2Generator(BlockGenerator):
     """StyleGAN2's generator (Karras et al. 2020, arXiv 1912.04958), grown depth by depth.
 
-    A mapping network makes a style of the latent; a learned constant goes through convolutions that are scaled by it.
-    Each depth adds to the image, which is enlarged by bilinear x2 (skip connections, figure 7b).
+    A mapping network computes a style from the latent; the styles scale the convolutions that are applied to a learned
+    constant. Each depth adds its contribution to the image of the depth below, enlarged by bilinear x2 (skip
+    connections, figure 7b).
 
     Args:
         shape: [C, H, W] of the images at full depth, or their growth; given by the data.
-        fmap_base: feature maps of a layer at 2**k pixels: fmap_base / 2**((k - 1) * fmap_decay), at most fmap_max.
+        fmap_base: base number of feature maps; at 2**k pixels there are fmap_base / 2**((k - 1) * fmap_decay), at most
+            fmap_max.
         fmap_decay: how fast the number of feature maps falls with the resolution.
-        fmap_max: most feature maps of any layer.
-        latent_size: numbers in a latent.
-        style_size: numbers in a style; as many as in a latent if not given.
-        mapping_layers: dense layers from latents to styles.
-        noise: add noise after each convolution, by a strength that is learned; samples are made with fixed noise.
-        style_mixing: fraction of the training samples whose later layers have the style of another latent.
-        label_space: what the images are labelled with; given by the data.
+        fmap_max: largest number of feature maps.
+        latent_size: number of components of a latent.
+        style_size: number of components of a style (default: latent_size).
+        mapping_layers: number of dense layers from latents to styles.
+        noise: add noise of learned strength after each convolution; generation uses fixed noise.
+        style_mixing: fraction of the training samples whose later layers use the style of another latent.
+        label_space: labels of the images; passed by the data.
 
     Raises:
         UserError: if a parameter is outside its limits.
@@ -218,7 +221,7 @@ class StyleGAN2Generator(BlockGenerator):
         )
 
     def used(self) -> Iterable[nn.Module]:
-        """All up to the current depth: each depth adds to the image."""
+        """All modules up to the current depth, since each depth adds to the image."""
         parts = self.mapping, self.blocks[: self.depth + 1], self.to_rgb[: self.depth + 1]
         return [module for part in parts for module in part.modules()]
 
@@ -226,17 +229,17 @@ class StyleGAN2Generator(BlockGenerator):
         """Latents [N, F], labels [N, width] or None -> images [N, C, h, w] at the current depth.
 
         Raises:
-            ValueError: if labels are given to a generator that is not conditioned, or are missing.
+            ValueError: if labels are given to an unconditioned generator, or are missing.
         """
         return self.synthesize(self.styles(latents, labels))
 
     def styles(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [N, F], labels [N, width] or None -> a style for each convolution in use, [N, 2 * depth + 1, W].
+        """Map latents [N, F], labels [N, width] or None to a style per convolution in use: [N, 2 * depth + 1, W].
 
-        In training mode styles are mixed, and their average follows; else they are truncated.
+        In training mode, styles are mixed and their moving average is updated; in eval mode, they are truncated.
 
         Raises:
-            ValueError: as `forward`.
+            ValueError: as in `forward`.
         """
         self.check_labels(labels, latents.shape[0])
         count = 2 * self.depth + 1
@@ -257,7 +260,7 @@ class StyleGAN2Generator(BlockGenerator):
         return torch.where(kept[:, :, None], styles[:, None], others[:, None])
 
     def synthesize(self, styles: Tensor) -> Tensor:
-        """A style for each convolution in use, [N, 2 * depth + 1, W] -> images [N, C, h, w] at the current depth."""
+        """Map a style per convolution in use, [N, 2 * depth + 1, W], to images [N, C, h, w] at the current depth."""
         x = self.blocks[0](styles[:, 0])
         image: Tensor = self.to_rgb[0](x, styles[:, 0])
         for depth in range(1, self.depth + 1):
@@ -265,8 +268,8 @@ class StyleGAN2Generator(BlockGenerator):
             x = self.run(depth, lambda block, x, own: block(x, own), [self.blocks[depth]], x, own)
             new = upsample(image, factor, "bilinear") + self.to_rgb[depth](x, own[:, 1])
             if depth == self.depth and self.fading:
-                # The reals' blend is nearest, and so is this one: at alpha 0 D sees what it saw before.
-                new = torch.lerp(upsample(image, factor), new, self.alpha.to(x.dtype))
+                # Nearest, as in the blend of the reals: at alpha 0, D sees the same images as before.
+                new = self.blend(upsample(image, factor), new)
             image = new
         return image
 
@@ -278,8 +281,8 @@ class StyleGAN2Discriminator(Discriminator):
     Args:
         shape: [C, H, W] of the images at full depth, or their growth; given by the data.
         filtered_downscale: shrink by the filter [1, 3, 3, 1], not by 2x2 means.
-        residual: add to each block's output its input, shrunk.
-        options: those of `Discriminator`.
+        residual: add the reduced input of each block to its output.
+        options: further parameters of `Discriminator`.
     """
 
     def __init__(

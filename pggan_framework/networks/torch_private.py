@@ -1,8 +1,9 @@
-"""All that is used of PyTorch beyond its public interface, each with what happens where it is missing."""
+"""All uses of PyTorch beyond its public interface, each with a fallback."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,31 +17,45 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=nn.Module)
 
 
-def is_wanted(node: Any) -> bool:
-    """Whether the backward pass under way needs the gradient that goes to `node`, one of ``ctx.next_functions``.
+def are_wanted(nodes: Iterable[tuple[Any, int]]) -> list[bool]:
+    """Return which gradients the current backward pass needs among those that go to `nodes`: ``ctx.next_functions``.
 
-    ``autograd.grad(scores, images)`` needs no gradient of weights. PyTorch's own operations know; a Python autograd
-    function cannot see it, and would compute and keep them in vain. For leaves that ``autograd.grad`` differentiates
-    by, PyTorch raises an error; their gradients are needed. Without an answer the result is True: slower, never wrong.
+    ``autograd.grad(scores, images)`` needs no weight gradients. PyTorch's own operations skip them, but a Python
+    autograd function cannot see this and would compute and store them needlessly. For leaves that ``autograd.grad``
+    differentiates by, PyTorch raises an error; their gradients are needed. If PyTorch gives no answer, the result is
+    True, which is slower but never wrong.
     """
-    if node is None:
-        return False
-    try:
-        return bool(torch._C._will_engine_execute_node(node))
-    except (AttributeError, RuntimeError):
-        return True
+    found = []
+    for node, _ in nodes:
+        try:
+            found.append(node is not None and bool(torch._C._will_engine_execute_node(node)))
+        except (AttributeError, RuntimeError):
+            found.append(True)
+    return found
+
+
+def parts_of(modules: Iterable[nn.Module | None]) -> list[nn.Module]:
+    """List the modules and all their submodules once each, in the order of ``modules()`` but without recursion."""
+    found: dict[nn.Module, None] = {}
+    left = [*modules][::-1]
+    while left:
+        module = left.pop()
+        if module is not None and module not in found:
+            found[module] = None
+            left += [*module._modules.values()][::-1]
+    return [*found]
 
 
 def shallow_copy(module: M, changes: Mapping[nn.Module, Mapping[str, Any]]) -> M:
-    """The module with other attributes in some of its parts; what has none is shared, and nothing is changed in place.
+    """Copy a module with other attributes in some submodules. Unchanged submodules are shared, and none is modified.
 
-    ``torch.func.functional_call`` would put tensors into the module for the time of a call: a block that is recomputed
-    in the backward pass, after that, would find others there. The three tables of `nn.Module` are not a public
-    interface, but the same since its first version; without them this raises AttributeError.
+    ``torch.func.functional_call`` would replace the module's tensors only during a call, so a block that is recomputed
+    later, in the backward pass, would find other tensors. The three tables of `nn.Module` are not a public interface
+    but have not changed since its first version; if they are missing, this raises AttributeError.
 
     Args:
-        module: the whole.
-        changes: part -> attribute -> value: a tensor for a weight or buffer, or anything else.
+        module: module that contains the submodules.
+        changes: submodule -> attribute -> value: a tensor for a weight or buffer, or any other value.
     """
     whole = _copied(module, changes, {})
     assert isinstance(whole, type(module))
@@ -50,9 +65,10 @@ def shallow_copy(module: M, changes: Mapping[nn.Module, Mapping[str, Any]]) -> M
 def _copied(
     old: nn.Module, changes: Mapping[nn.Module, Mapping[str, Any]], copies: dict[nn.Module, nn.Module]
 ) -> nn.Module:
-    """`shallow_copy` of a part; `copies` are those made so far, since a module may be in several places.
+    """Implement `shallow_copy` for a submodule; `copies` are the earlier copies, as a module may occur several times.
 
-    A function within `shallow_copy` would be part of a cycle, and every step's tensors would wait for the collector.
+    A function nested in `shallow_copy` would form a reference cycle, so every step's tensors would wait for the garbage
+    collector.
     """
     if old in copies:
         return copies[old]
@@ -77,12 +93,12 @@ def _copied(
 
 
 def foreach(name: str, tensors: Sequence[Tensor], *arguments: Any) -> Sequence[Tensor]:
-    """An operation on each of many tensors; one call for all where there is one.
+    """Apply an operation to each of many tensors, with a single call if PyTorch has one.
 
     Args:
-        name: add, mul or lerp_, say: ``torch._foreach_add`` and a method of tensors.
-        tensors: the first arguments.
-        arguments: the others, each a sequence, one for each tensor, or a number for all.
+        name: name of a ``torch._foreach_`` operation and tensor method, such as add, mul or lerp_.
+        tensors: first operands.
+        arguments: other operands, each a sequence with an item per tensor, or one number for all.
     """
     together = getattr(torch, f"_foreach_{name}", None)
     if tensors and together is not None:
@@ -92,12 +108,12 @@ def foreach(name: str, tensors: Sequence[Tensor], *arguments: Any) -> Sequence[T
 
 
 def trace(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> GraphModule:
-    """Every operation that a function of tensors does, its backward passes included, as a graph.
+    """Trace all operations of a function of tensors, including its backward passes, as a graph.
 
     Raises:
-        Exception: of many kinds, if it cannot be traced; the caller then does without a graph.
+        Exception: of many types, if it cannot be traced; the caller then continues without a graph.
     """
-    # It takes a second to import, and most runs have no graphs.
+    # The import takes a second, and most runs need no graphs.
     from torch.fx.experimental.proxy_tensor import make_fx
 
     try:
@@ -105,22 +121,21 @@ def trace(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -
         from torch._subclasses.fake_tensor import FakeTensorMode
     except ImportError:
         return make_fx(function)(*inputs)
-    # Without one of the whole trace, a mode is made for every operation, which takes half of the time.
+    # Without one mode for the whole trace, PyTorch creates one per operation, which takes half of the time.
     with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
         return make_fx(function)(*inputs)
 
 
 def is_traced() -> bool:
-    """Whether `trace` records what is computed at the moment; no where PyTorch does not say."""
-    try:
-        from torch.fx.experimental.proxy_tensor import get_proxy_mode
-    except ImportError:
-        return False
-    return get_proxy_mode() is not None
+    """True if `trace` is currently recording; False if PyTorch does not report it."""
+    # The import takes a second, and nothing is traced unless it has been imported.
+    tracer = sys.modules.get("torch.fx.experimental.proxy_tensor")
+    mode = getattr(tracer, "get_proxy_mode", None)
+    return mode is not None and mode() is not None
 
 
 def compiled_code() -> Path | None:
-    """The folder where torch.compile keeps compiled code between runs; None where it does not say."""
+    """The cache folder of torch.compile; None if unknown."""
     try:
         from torch._inductor.runtime.cache_dir_utils import cache_dir
     except ImportError:

@@ -1,4 +1,4 @@
-"""Choose a configuration, with reasons, from a survey, a measured speed and a budget. Pure functions."""
+"""Choose a configuration, with explanations, from a survey, a measured speed and a budget; pure functions."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from typing import Any
 
 import numpy as np
 
+from pggan_framework.errors import plural
 from pggan_framework.inspection.warnings import FEW as COPIED
 from pggan_framework.inspection.warnings import DataFacts, data_warnings
 from pggan_framework.planning.speed import FMAP_BASE, FMAP_MAX, LATENTS, Speed
 from pggan_framework.planning.survey import ImageSurvey, SoundSurvey
 
 SIDES = 16, 32, 64, 128, 256
-"""Rows and columns at full size."""
+"""Allowed numbers of rows and columns at full size."""
 LAST = 0.6
-"""Fraction of the time spent at the last depth, WallClockSchedule's default."""
+"""Fraction of the training time at the last depth, the default of WallClockSchedule."""
 START_UP = 15.0
-"""Seconds of a run outside training: imports, data, samples, the report."""
+"""Seconds of a run that are not training: imports, data, samples, report."""
 SOUND_RATE = 16000
-"""Sample rate for wide-band recordings, Hz: higher rates need more frames than a short run can learn."""
+"""Sample rate in Hz for wide-band recordings; a higher rate needs more frames than a short run can learn."""
 NARROW_HZ = 3700.0
-"""Recordings with less bandwidth lose nothing at 8 kHz."""
+"""Bandwidth in Hz below which recordings lose nothing at a sample rate of 8 kHz."""
 CLIP_SECONDS = 0.25, 1.0
 """Shortest and longest clip in seconds."""
 MARGIN = 2
-"""Columns at each end that decoding discards, with the artefacts of zero padding."""
+"""Number of columns at each end that decoding discards, with the artifacts of zero padding."""
 FEW = 500
-"""Clips or images below which the discriminator's inputs are augmented."""
+"""Number of clips or images below which the discriminator's inputs are augmented."""
 CLIPS_WANTED = 1000
 """Target number of segments from long recordings."""
 LABEL_FILES, LABEL_VALUES = 20, 20
-"""Fewest files per folder, and most folders, for folders to become labels."""
+"""Smallest number of files per folder, and largest number of folders, with which folders become labels."""
 MINUTES = 10.0
 """The budget if none is given."""
 
@@ -43,9 +44,9 @@ class Choice:
     """A configuration, and its explanation.
 
     Args:
-        config: nested plain values, as a config file has them.
-        lines: what was found, what was chosen and why, what to expect, what to change.
-        comments: for ``Owner.parameter`` or a general flag, why it has this value.
+        config: configuration as nested plain values, as in a config file.
+        lines: text about the data, the choices and their reasons, the expected result, and useful changes.
+        comments: reason for the value of each ``Owner.parameter`` or general flag.
     """
 
     config: dict[str, Any]
@@ -59,11 +60,11 @@ def choose(
     """Choose every setting that `given` does not fix.
 
     Args:
-        data: the folder.
-        found: its contents.
-        speed: of this machine.
-        minutes: the budget of the whole run.
-        given: flags that the user set, ``SoundImageDataset.frequency`` and so on, as plain values.
+        data: path of the folder.
+        found: survey of the folder's contents.
+        speed: training speed of this machine.
+        minutes: budget of the complete run in minutes.
+        given: flags that the user set, such as ``SoundImageDataset.frequency``, as plain values.
     """
     if isinstance(found, SoundSurvey):
         return _sound(data, found, speed, minutes, given)
@@ -71,14 +72,15 @@ def choose(
 
 
 def affordable_side(speed: Speed, minutes: float, largest: int = SIDES[-1]) -> int:
-    """The largest side, up to `largest`, whose last depth sees enough images within the budget.
+    """The largest side, up to `largest`, whose last depth is trained on enough images within the budget.
 
-    Enough are 25 * side ** 1.5: 4,500 at 32 px, 13,000 at 64 px, 36,000 at 128 px. The smallest side is always allowed.
+    25 * side ** 1.5 images are enough: 4,500 at 32 px, 13,000 at 64 px, 36,000 at 128 px. The smallest side is always
+    allowed.
 
     Args:
-        speed: of this machine.
-        minutes: the budget of the whole run.
-        largest: limit set by the data, pixels.
+        speed: training speed of this machine.
+        minutes: budget of the complete run in minutes.
+        largest: limit in pixels that the data set.
     """
     seconds = LAST * max(60 * minutes - START_UP, 1.0)
     possible = [side for side in SIDES if side <= largest and seconds / speed.at(side) >= 25 * side**1.5]
@@ -97,7 +99,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
     if mode == "mellog":
         n_fft = int(own.get("n_fft", 1 << round(np.log2(0.032 * rate))))
         seconds = float(np.clip(np.percentile(found.seconds, 90), *CLIP_SECONDS))
-        # Even, since decoding centres a frame between two columns if windows overlap by about half.
+        # The number is even, since decoding centres a frame between two columns if windows overlap by about half.
         wanted = 2 * ceil(seconds * rate / max(frames - 2 * margin, 1) / 2)
         hop = int(own.get("hop_length", np.clip(wanted, n_fft // 8, n_fft // 2)))
         dataset |= {"n_fft": n_fft, "hop_length": hop, "frames": frames, "bins": int(own.get("bins", side))}
@@ -125,11 +127,12 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
     }
     config["Discriminator"]["row_statistics"] = True
     total = sum(found.seconds)
-    kinds = f" in {len(found.folders)} folders" if found.folders else ""
+    kinds = f" in {plural(len(found.folders), 'folder')}" if found.folders else ""
     lines = [
-        f"found: {len(found.seconds)} recordings{kinds}, {_duration(total)} in all, {min(found.seconds):.2f} to"
-        f" {max(found.seconds):.2f} s each, {found.rate} Hz{_channel_words(found.channels, own)}, energy up to"
-        f" {found.bandwidth:.0f} Hz" + _ignored(found.unreadable, found.images, "images"),
+        f"found: {plural(len(found.seconds), 'recording')}{kinds}, {_duration(total)} in all,"
+        f" {min(found.seconds):.2f} to {max(found.seconds):.2f} s each, {found.rate} Hz"
+        f"{_channel_words(found.channels, own)}, energy up to {found.bandwidth:.0f} Hz"
+        f"{_ignored(found.unreadable, found.images, 'images')}",
         f"clips: {clips} of {clip:.2f} s at {rate} Hz ({_policy_words(policy)}; shorter recordings are padded)",
         _size_line(side, speed, minutes, f"spectrograms of {bins} bands x {frames} frames"),
         *_label_line(labels, found.folders, own),
@@ -165,9 +168,9 @@ def _images(data: str, found: ImageSurvey, speed: Speed, minutes: float, given: 
         "DefaultImageFolderDataset": dataset,
         **_networks(bool(labels), min(size) if isinstance(size, list | tuple) else int(size), own),
     }
-    kinds = f" in {len(found.folders)} folders" if found.folders else ""
+    kinds = f" in {plural(len(found.folders), 'folder')}" if found.folders else ""
     lines = [
-        f"found: {len(found.sides)} images{kinds}, shorter side {min(found.sides)} to {max(found.sides)} px"
+        f"found: {plural(len(found.sides), 'image')}{kinds}, shorter side {min(found.sides)} to {max(found.sides)} px"
         + _ignored(found.unreadable, found.sounds, "recordings"),
         _size_line(side, speed, minutes, f"images of {size} px"),
         *_label_line(labels, found.folders, own),
@@ -181,6 +184,8 @@ def _images(data: str, found: ImageSurvey, speed: Speed, minutes: float, given: 
 _COMMENTS = {
     "minutes": "wall-clock time of the whole run",
     "schedule": "depths are entered by the clock; the last one gets 60 % of the time",
+    "WallClockSchedule.min_steps": "depths that would get fewer steps are not entered",
+    "loss": "compares each fake with a real: samples vary more than with LogisticGAN",
     "lr_rampup_kimg": "a short run cannot spare a ramp-up",
     "Discriminator.row_statistics": "also feeds each band's mean, deviation and change over the clip to D",
     "R1.interval": "the penalty costs half an update; every eighth update is enough",
@@ -194,7 +199,7 @@ def _common(minutes: float, rate: float) -> dict[str, Any]:
     return {
         "minutes": minutes,
         "schedule": "WallClockSchedule",
-        "loss": "LogisticGAN",
+        "loss": "RelativisticGAN",
         "penalties": ["R1"],
         "minibatch_size": 16,
         "lr_rampup_kimg": 0,
@@ -205,8 +210,8 @@ def _common(minutes: float, rate: float) -> dict[str, Any]:
 
 
 def _networks(labelled: bool, side: int, own: Mapping[str, Any]) -> dict[str, Any]:
-    """Networks, optimization and output; `side` is the shorter side at full size, `own` the dataset's given flags."""
-    # Up to 32x32, a step of 16 images takes hardly longer than one of 8; at 64x64, depth 4, it takes twice as long.
+    """Configure networks, optimization and output; `side` is the shorter full side, `own` the dataset's set flags."""
+    # Up to 32x32, a step of 16 images takes hardly longer than a step of 8; at 64x64 (depth 4), it takes twice as long.
     usual = not {"seed_shape", "model_dataset_depth_offset"} & set(own)
     halved = {4: 8} if side >= 64 and usual else {}
     networks: dict[str, Any] = {
@@ -215,6 +220,8 @@ def _networks(labelled: bool, side: int, own: Mapping[str, Any]) -> dict[str, An
         "R1": {"weight": 1.0, "interval": 8},
         "EMA": {"half_life_kimg": 3.0},
         "DepthManager": {"minibatch_overrides": halved, "tick_kimg_default": 1, "tick_kimg_overrides": {}},
+        # Small images need fewer steps than the default, and a plan for them leaves few.
+        "WallClockSchedule": {"min_steps": min(25 * side // 4, 400)},
         "OutputGenerator": {"samples_count": 24, "output_snapshot_ticks": 5},
         "SaverPlugin": {"network_snapshot_ticks": 1000},
     }
@@ -222,21 +229,21 @@ def _networks(labelled: bool, side: int, own: Mapping[str, Any]) -> dict[str, An
 
 
 def _own(given: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """The parameters of one component that the user set."""
+    """Return the parameters of one component that the user set."""
     return {name.partition(".")[2]: value for name, value in given.items() if name.startswith(f"{owner}.")}
 
 
 def _labels(folders: Mapping[str, int], own: Mapping[str, Any]) -> list[str]:
-    """Labels by folder if there are several with enough files, and the user has not set labels."""
+    """Return labels by folder if there are several folders with enough files, and the user has not set labels."""
     enough = 2 <= len(folders) <= LABEL_VALUES and min(folders.values()) >= LABEL_FILES
     return ["folder"] if enough and not any(name.startswith("labels") for name in own) else []
 
 
 def _stretches(seconds: Sequence[float], clip: float) -> tuple[dict[str, Any], int]:
-    """How recordings longer than a clip are used, and the approximate number of clips.
+    """Return the flags for recordings that are longer than a clip, and the approximate number of clips.
 
-    Many files are assumed to be single events, and their beginnings are used. A few long ones are cut into segments,
-    which overlap if there would be fewer than `CLIPS_WANTED`.
+    If there are many files, each is assumed to be a single event, and its beginning is used. A few long files are cut
+    into segments, which overlap if there would otherwise be fewer than `CLIPS_WANTED`.
     """
     lengths = np.asarray(seconds)
     if len(lengths) >= 200 or float(np.median(lengths)) < 3 * clip:
@@ -256,8 +263,8 @@ def _policy_words(policy: Mapping[str, Any]) -> str:
 def _size_line(side: int, speed: Speed, minutes: float, what: str) -> str:
     shown = LAST * max(60 * minutes - START_UP, 1.0) / speed.at(side)
     return (
-        f"size: {what}; this machine trains {1 / speed.at(side):.0f} per second, so {minutes:g} minutes show about"
-        f" {shown / 1000:.0f} thousand at full size"
+        f"size: {what}; this machine trains {1 / speed.at(side):.0f} per second, about {shown / 1000:.0f} thousand"
+        f" at full size in {plural(f'{minutes:g}', 'minute')}"
     )
 
 
@@ -279,7 +286,7 @@ def _few_line(count: int, what: str, files: str) -> list[str]:
 
 
 def _padding_line(seconds: Sequence[float], clip: float, frames: int) -> list[str]:
-    """A warning if most of an average clip would be padding."""
+    """Return a warning if most of an average clip would be padding."""
     padding = float(np.mean([max(1 - length / clip, 0.0) for length in seconds]))
     return [f"note: {line}" for line in data_warnings(DataFacts(COPIED, sound=True, padding=padding, frames=frames))]
 

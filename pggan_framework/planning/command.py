@@ -23,9 +23,9 @@ def plan_folder(folder: str, words: Sequence[str], source: Facts | None = None) 
     """Survey `folder`, measure the machine, and choose the settings that `words` do not fix.
 
     Args:
-        folder: of recordings or images.
-        words: the flags of the command line, including config files.
-        source: a model to start from.
+        folder: folder of recordings or images.
+        words: flags of the command line, including config files.
+        source: model to start from.
 
     Raises:
         UserError: if the folder or a flag is unusable.
@@ -47,7 +47,7 @@ def plan_folder(folder: str, words: Sequence[str], source: Facts | None = None) 
 
 
 def with_given(choice: Choice, words: Sequence[str]) -> Choice:
-    """The choice with the flags of `words` in its config, except those of one call only; they must be valid."""
+    """Add the flags in `words`, which must be valid, to the config of the choice, except flags for a single call."""
     config = dict(choice.config)
     for name, value in given_values(words).items():
         owner, _, parameter = name.partition(".")
@@ -59,7 +59,7 @@ def with_given(choice: Choice, words: Sequence[str]) -> Choice:
 
 
 def given_values(words: Sequence[str]) -> dict[str, Any]:
-    """The values of flags and config files, by dotted name; the command line overrides the files."""
+    """Return the values of flags and config files by dotted name; the command line overrides the files."""
     line = parse_argv(words)
     files = {file: load_file(find_config(file)) for file in line.configs}
     settings = [setting for file, content in files.items() for setting in parse_mapping(content, f"{file}: ")]

@@ -1,4 +1,4 @@
-"""Adjust a plan for new data to start from a model: fine-tuning on few files. Pure functions."""
+"""Adjust a plan for fine-tuning a model on new data with few files; pure functions."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.planning.choose import MINUTES, Choice
 from pggan_framework.planning.targets import Facts
 
 RATES = ((100, 0.25), (500, 0.5))
-"""Learning rate factors by number of examples: below the number, the model's rates times the factor."""
+"""Learning-rate factors by number of examples; below the number, the factor multiplies the model's rates."""
 FREEZE_BELOW = 500
-"""Examples below which the discriminator's blocks near the image are not trained (FreezeD, Mo et al. 2020)."""
+"""Number of examples below which the discriminator's blocks near the image are frozen (FreezeD, Mo et al. 2020)."""
 SHORTEST, EXAMPLES_A_MINUTE = 3.0, 20
-"""Default minutes: the least, and examples per further minute; longer training on few examples copies them."""
+"""Default length: the minimum in minutes, and the examples per further minute; longer training copies few examples."""
 ENCODING = ("frequency", "n_fft", "hop_length", "frames", "bins", "img_mode", "margin", "channels", "seed_shape")
 SHAPE = "model_dataset_depth_offset", "size", "resize"
 OPTIMIZATION = ("loss", "penalties", "generator", "discriminator")
 
 
 def minutes_for(count: int) -> float:
-    """Default minutes of fine-tuning on `count` examples: 3 for few, 10 at most."""
+    """Return the default minutes of fine-tuning on `count` examples, 3 to 10."""
     return min(max(count / EXAMPLES_A_MINUTE, SHORTEST), MINUTES)
 
 
 def adjust(choice: Choice, source: Facts, count: int, given: Mapping[str, Any]) -> Choice:
-    """Adjust the choice: the source's networks, codec and losses, and settings for the number of examples.
+    """Adjust the choice to the source's networks, codec and losses, and to the number of examples.
 
     Args:
-        choice: the choice for the new data alone.
-        source: the model to start from.
+        choice: choice for the new data alone.
+        source: model to start from.
         count: number of recordings or images.
-        given: flags that the user set, by dotted name; they are kept.
+        given: flags that the user set, by dotted name; they stay unchanged.
 
     Raises:
         UserError: if the data are sounds and the model makes images, or vice versa.
@@ -74,7 +74,7 @@ def adjust(choice: Choice, source: Facts, count: int, given: Mapping[str, Any]) 
     shape = "x".join(map(str, source.growth.shape))
     lines += [
         f"from: {source.checkpoint}, images of {shape}; its codec, networks and losses are reused, and {count} examples"
-        f" get {config['minutes']:g} minutes at {factor:g} of its learning rates",
+        f" get {plural(format(config['minutes'], 'g'), 'minute')} at {factor:g} of its learning rates",
         f"frozen: {frozen} of {depth} blocks of the discriminator, from the image on (FreezeD)"
         if frozen
         else "frozen: nothing; with fewer than 500 examples, blocks of the discriminator would be",
@@ -84,7 +84,7 @@ def adjust(choice: Choice, source: Facts, count: int, given: Mapping[str, Any]) 
 
 
 def _encoding(source: Facts) -> dict[str, Any]:
-    """The dataset's flags that reproduce the source's images."""
+    """Return the dataset flags that reproduce the encoding of the source's images."""
     codec, own = source.codec, source.dataset
     assert codec is not None
     sizes = codec.parameters

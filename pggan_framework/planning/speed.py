@@ -1,4 +1,4 @@
-"""Measure how fast this machine trains the planned networks, in about two seconds."""
+"""Measure the training speed of the planned networks on this machine, in about two seconds."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     import torch
 
 FMAP_BASE, FMAP_MAX, LATENTS = 512, 64, 64
-"""Network size of every plan: about 0.3 M weights each."""
+"""Network size of every plan: about 0.3 M weights per network."""
 BATCH, PENALTY = 8, 8
-"""Images per step, and updates per penalty, as in the plans."""
+"""Number of images per step, and of updates per penalty, as in the plans."""
 MEASURED = 32, 64
 """Image sides, in pixels, that are measured."""
 GAIN, MOST_GAIN = 0.7, 6.0
-"""The speed-up of each additional thread, and the largest total speed-up."""
+"""Speed-up of each additional thread, and largest total speed-up."""
 SECONDS = 1.2
-"""Measuring time per side."""
+"""Measuring time per side in seconds."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Training seconds per image, by measured side in pixels."""
+    """Training time per image in seconds, by measured side in pixels."""
 
     seconds: dict[int, float]
 
     def at(self, side: int) -> float:
-        """Seconds per image of `side` x `side` pixels; other sides follow the trend of the measured ones."""
+        """Return the seconds per image of `side` x `side` pixels; unmeasured sides are interpolated or extrapolated."""
         low, high = min(self.seconds), max(self.seconds)
         if side in self.seconds:
             return self.seconds[side]
@@ -41,11 +41,11 @@ class Speed:
 def measure_speed(channels: int = 1) -> Speed:
     """Run training steps on random images, and return the fastest time for each side of `MEASURED`.
 
-    On a CPU the processor time of one thread is measured, since on a busy machine threads that wait for each other take
-    many times as long; `GAIN` accounts for the other threads of this process.
+    On a CPU, the CPU time of one thread is measured, since threads that wait for each other take many times longer on a
+    busy machine; `GAIN` accounts for the other threads of this process.
 
     Args:
-        channels: of the images.
+        channels: number of image channels.
     """
     import torch
 
@@ -66,13 +66,13 @@ def measure_speed(channels: int = 1) -> Speed:
 
 
 def _seconds_per_step(side: int, channels: int, device: torch.device) -> float:
-    """The fastest step at full size, including its fraction of the lazy penalty."""
+    """Return the time of the fastest step at full size, including the average cost of the lazy penalty."""
     import torch
     from torch.optim import Adam
 
     from pggan_framework.losses.context import Progress
     from pggan_framework.losses.gradient_penalties import R1
-    from pggan_framework.losses.logistic import LogisticGAN
+    from pggan_framework.losses.relativistic import RelativisticGAN
     from pggan_framework.networks import Discriminator, Generator
     from pggan_framework.training.step import TrainingStep
 
@@ -81,13 +81,13 @@ def _seconds_per_step(side: int, channels: int, device: torch.device) -> float:
     D = Discriminator(shape, fmap_base=FMAP_BASE, fmap_max=FMAP_MAX).to(device)
     for network in (G, D):
         network.depth, network.alpha = network.max_depth, 1.0
-    loss = LogisticGAN() + R1(weight=1.0, interval=PENALTY).terms
+    loss = RelativisticGAN() + R1(weight=1.0, interval=PENALTY).terms
     step = TrainingStep(
         G, D, loss, Adam(G.parameters()), Adam(D.parameters()), lambda count: torch.randn(count, LATENTS, device=device)
     )
     reals = torch.rand(BATCH, *shape, device=device) * 2 - 1
     clock = time.perf_counter if device.type == "cuda" else time.process_time
-    plain, penalised = inf, inf
+    plain, penalized = inf, inf
     began = clock()
     for number in range(100):
         start = clock()
@@ -100,7 +100,7 @@ def _seconds_per_step(side: int, channels: int, device: torch.device) -> float:
         if number % PENALTY:
             plain = min(plain, taken)
         elif number:
-            penalised = min(penalised, taken)
+            penalized = min(penalized, taken)
         if clock() - began > SECONDS and number > PENALTY:
             break
-    return plain + (penalised - plain) / PENALTY
+    return plain + (penalized - plain) / PENALTY

@@ -1,4 +1,4 @@
-"""Survey of a folder: the facts a plan depends on."""
+"""Survey of a folder: the properties of its files that a plan depends on."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from pggan_framework.audio.reading import SoundFile, UnreadableSound, read_heade
 from pggan_framework.data.images.files import SUFFIXES as IMAGES
 from pggan_framework.data.images.files import header_size
 from pggan_framework.data.walk import walk
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.errors import UserError, nearest, plural
 
 LISTENED = 24
 """Number of recordings whose spectrum is measured."""
 LISTENED_SECONDS = 4.0
 AUDIBLE_DB = 60.0
-"""A band this far below the loudest one counts as empty."""
+"""A band that is this many dB below the loudest band counts as empty."""
 THREADS = 8
 
 
 @dataclass(frozen=True)
 class SoundSurvey:
-    """A folder of recordings.
+    """The survey of a folder of recordings.
 
     Args:
-        seconds: duration of each readable file.
-        rate: median sample rate, Hz.
-        bandwidth: highest frequency with audible energy, Hz.
-        channels: most channels of any file.
+        seconds: duration of each readable file in seconds.
+        rate: median sample rate in Hz.
+        bandwidth: highest frequency with audible energy in Hz.
+        channels: largest number of channels of any file.
         folders: number of files in each first-level folder; empty if files are at the top.
         unreadable: number of files without a usable header.
         images: number of image files, which are ignored.
@@ -51,10 +51,10 @@ class SoundSurvey:
 
 @dataclass(frozen=True)
 class ImageSurvey:
-    """A folder of images.
+    """The survey of a folder of images.
 
     Args:
-        sides: shorter side of each readable image, pixels.
+        sides: shorter side of each readable image in pixels.
         folders: number of files in each first-level folder; empty if files are at the top.
         unreadable: number of files without a usable header.
         sounds: number of sound files, which are ignored.
@@ -67,12 +67,12 @@ class ImageSurvey:
 
 
 def survey(folder: Path) -> SoundSurvey | ImageSurvey:
-    """Survey the files below `folder`: headers of all, and the spectrum of a few recordings.
+    """Survey the files below `folder`: the headers of all files and the spectra of a few recordings.
 
-    A folder with both kinds counts as the more frequent kind.
+    If a folder contains both kinds, the more frequent kind counts.
 
     Raises:
-        UserError: if it is not a folder, or contains no readable recording or image.
+        UserError: if `folder` is not a folder, or contains no readable recording or image.
     """
     sounds, images = _files(folder)
     if len(sounds) >= len(images):
@@ -80,15 +80,15 @@ def survey(folder: Path) -> SoundSurvey | ImageSurvey:
     with ThreadPoolExecutor(THREADS) as pool:
         sides = [side for side in pool.map(_side, images) if side]
     if not sides:
-        raise UserError(f"none of the {len(images)} images in {folder} can be read")
+        raise UserError(f"no image in {folder} can be read ({plural(len(images), 'file')})")
     return ImageSurvey(sides, _folders(folder, images), len(images) - len(sides), len(sounds))
 
 
 def folder_kind(folder: Path) -> str:
-    """The dataset class for a folder, by the more frequent kind: recordings or images.
+    """Return the name of the dataset class for a folder, by the more frequent kind of file: recordings or images.
 
     Raises:
-        UserError: if it is not a folder or contains neither.
+        UserError: if `folder` is not a folder or contains neither kind.
     """
     sounds, images = _files(folder)
     return "SoundImageDataset" if len(sounds) >= len(images) else "DefaultImageFolderDataset"
@@ -104,12 +104,12 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
     images = tree.paths(IMAGES)[0]
     if not sounds and not images:
         endings = Counter(path.suffix.lower() or "none" for path in others)
-        found = f"its {len(others)} files end in {', '.join(sorted(endings)[:5])}" if others else "it is empty"
+        found = f"{plural(len(others), 'file')} ending in {', '.join(sorted(endings)[:5])}" if others else "it is empty"
         scores = sum(path.suffix.lower() in (".mid", ".midi") for path in others)
         if scores:
             found += f"; {scores} are MIDI files, which 'pggan generate MODEL --play FILE' plays"
         raise UserError(
-            f"{folder} holds neither recordings nor images: {found}; allowed: {', '.join(sorted(SOUNDS)[:4])} ..."
+            f"{folder} contains neither recordings nor images: {found}; allowed: {', '.join(sorted(SOUNDS)[:4])} ..."
             " or png, jpg, gif ..."
         )
     return sounds, images
@@ -119,7 +119,8 @@ def _survey_sounds(folder: Path, paths: Sequence[Path], images: int) -> SoundSur
     with ThreadPoolExecutor(THREADS) as pool:
         headers = [header for header in pool.map(_header, paths) if header]
     if not headers:
-        raise UserError(f"none of the {len(paths)} recordings in {folder} can be read; see: pggan inspect {folder}")
+        count = plural(len(paths), "file")
+        raise UserError(f"no recording in {folder} can be read ({count}); see: pggan inspect {folder}")
     chosen = headers[:: max(len(headers) // LISTENED, 1)][:LISTENED]
     bands = [band for band in map(_bandwidth, chosen) if band is not None]
     rate = int(np.median([header.sample_rate for header in headers]))
@@ -154,7 +155,7 @@ def _folders(folder: Path, paths: Sequence[Path]) -> dict[str, int]:
 
 
 def _bandwidth(header: SoundFile) -> float | None:
-    """The highest frequency of a file within `AUDIBLE_DB` of its loudest band, Hz; None for silence."""
+    """Return the highest frequency in Hz of a file within `AUDIBLE_DB` of its loudest band; None for silence."""
     try:
         samples = min(header.frames, round(LISTENED_SECONDS * header.sample_rate))
         wave = read_wave(header, header.sample_rate, 0, samples)
@@ -164,7 +165,7 @@ def _bandwidth(header: SoundFile) -> float | None:
 
 
 def bandwidth(wave: NDArray[np.float32], sample_rate: int) -> float | None:
-    """The highest frequency of a wave [T] whose band of about 100 Hz is within `AUDIBLE_DB` of the loudest, Hz."""
+    """Return the highest frequency in Hz of a wave [T] within `AUDIBLE_DB` of its loudest band of about 100 Hz."""
     power = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
     bands = max(sample_rate // 200, 1)
     levels = np.array([part.mean() if len(part) else 0.0 for part in np.array_split(power, bands)])

@@ -1,4 +1,4 @@
-"""The configuration of a run that grows a model to a target: rate, size, channels, width. Pure functions."""
+"""The configuration of a run that grows a model to a target rate, size, number of channels or width; pure functions."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ BOTH = ("labels", "channels", "width")
 
 @dataclass(frozen=True)
 class Facts:
-    """A model to start from.
+    """The properties of a model to start from.
 
     Args:
-        config: its resolved configuration.
-        growth: the shapes of its images.
-        codec: of its sounds; None for images.
-        progress: the depth it was trained to, see `DepthManager.trained_depth`.
-        checkpoint: its file.
+        config: resolved configuration of the model.
+        growth: shapes of its images at all depths.
+        codec: codec of its sounds; None for images.
+        progress: depth that it was trained to; see `DepthManager.trained_depth`.
+        checkpoint: checkpoint file of the model.
     """
 
     config: Mapping[str, Any]
@@ -40,19 +40,19 @@ class Facts:
 
     @property
     def dataset(self) -> dict[str, Any]:
-        """The parameters of its dataset."""
+        """Return the parameters of the model's dataset."""
         return dict(self.config.get(self.config["dataset_class"], {}))
 
 
 def grown(source: Facts, to: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of the model with the targets applied.
+    """Return the configuration of the model with the targets applied.
 
     Args:
-        source: the model.
-        to: the targets: ``rate``, ``size`` and so on, or flags such as ``Generator.fmap_max``.
+        source: model to start from.
+        to: targets such as ``rate`` and ``size``, or flags such as ``Generator.fmap_max``.
 
     Raises:
-        UserError: if a target does not exist for these data, or its value is unusable.
+        UserError: if a target does not exist for these data, or its value is invalid.
     """
     name = str(source.config["dataset_class"])
     flags = {key: value for key, value in to.items() if "." in key}
@@ -65,7 +65,7 @@ def grown(source: Facts, to: Mapping[str, Any]) -> dict[str, Any]:
                 " as Generator.fmap_max"
             )
     config = {**source.config, "resume_network": source.checkpoint}
-    if "Generator" in config:  # how labels are joined depends on the labels of both
+    if "Generator" in config:  # how labels enter the network depends on the labels of both models
         config["Generator"] = {name: value for name, value in config["Generator"].items() if name != "plain_labels"}
     data = source.dataset
     growth = source.growth
@@ -99,7 +99,7 @@ def grown(source: Facts, to: Mapping[str, Any]) -> dict[str, Any]:
 def _sound(
     source: Facts, old: Codec, short: Mapping[str, Any], data: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Growth]:
-    """The dataset's sizes, and the growth whose seed block keeps the positions of frequencies and times."""
+    """Return the dataset's sizes, and the growth whose seed block preserves the positions of frequencies and times."""
     own = old.parameters
     if "n_fft" not in own:
         raise UserError(f"the codec {old.name} has no frequencies to keep; allowed: abslog, mellog, if, ifmel, complex")
@@ -121,7 +121,7 @@ def _sound(
         frames = max(round(wanted / grid[1]), 1) * grid[1]
     bins = n_fft // 2
     if mel:
-        # The number of bands per mel is kept, so that each band keeps its frequency.
+        # Keep the number of bands per mel, so that each band keeps its frequency.
         length = _mels(rate) / _mels(old.sample_rate)
         bins = int(short.get("bins", max(round((old.shape[1] + 1) * length / grid[0]), 1) * grid[0]))
     new = codec_for(mode, rate, n_fft, hop, frames, margin, bins if mel else None, old.channels)
@@ -138,18 +138,18 @@ def _sound(
 
 
 def _mels(rate: int) -> float:
-    """Length of the band up to half the sample rate on the mel scale, in any unit."""
+    """Return the length of the band up to half the sample rate on the mel scale, in an arbitrary unit."""
     hz = np.asarray(mel_centres(16000, 4000))
     return float(np.interp(rate / 2, hz, np.arange(len(hz)))) if rate <= 16000 else len(hz) * _above(rate)
 
 
 def _above(rate: int) -> float:
-    """The mel scale above 8 kHz, where it is logarithmic (Slaney), relative to 8 kHz."""
+    """Return the logarithmic part of the mel scale (Slaney) above 8 kHz, relative to 8 kHz."""
     return (15 + 27 * log(rate / 2000) / log(6.4)) / (15 + 27 * log(8) / log(6.4))
 
 
 def _cells(size: int, wanted: float) -> int:
-    """The seed block's side, closest to `wanted`, from which doubling reaches `size`."""
+    """Return the side of the seed block closest to `wanted` from which doubling reaches `size`."""
     sides = [size >> halvings for halvings in range(size.bit_length()) if size % (1 << halvings) == 0]
     return min(sides, key=lambda side: abs(log(side / wanted)))
 
@@ -161,7 +161,7 @@ def _listed(value: Any) -> list[str] | None:
 
 
 def _channels(dataset: str, value: str) -> dict[str, Any]:
-    """Grey or colour images, mono or stereo sounds."""
+    """Return the flags for grey or colour images, or for mono or stereo sounds."""
     known = {
         "SoundImageDataset": {"mono": {"channels": "mix"}, "stereo": {"channels": "both"}},
         "DefaultImageFolderDataset": {
@@ -190,7 +190,7 @@ def _widen(config: dict[str, Any], factor: Any) -> None:
 
 
 def _schedule(stored: Mapping[str, Any], progress: float, growth: Growth) -> dict[str, Any]:
-    """DepthManager's parameters without absent depths; the schedule starts where the model stopped."""
+    """Return DepthManager's parameters for the existing depths; the schedule starts where the model stopped."""
     found = {
         name: {depth: item for depth, item in value.items() if int(depth) <= growth.max_depth}
         if isinstance(value, Mapping)

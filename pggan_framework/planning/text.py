@@ -1,4 +1,4 @@
-"""A choice as a commented YAML file to edit."""
+"""Format a choice as a commented YAML file that the user can edit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pggan_framework.planning.choose import Choice
 
 
 def as_yaml(choice: Choice, command: str) -> str:
-    """The configuration with its reasons as comments.
+    """Format the configuration as YAML, with the reasons as comments.
 
     Args:
-        choice: the choice.
-        command: the command that trains with it, for the first line.
+        choice: choice to format.
+        command: training command, for the first line.
     """
     lines = [f"# {command}", *(f"# {line}" for line in choice.lines)]
     for key, value in choice.config.items():

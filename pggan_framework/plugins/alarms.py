@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pggan_framework.data.loader import to_network_range
-from pggan_framework.errors import DivergedError, UserError
+from pggan_framework.errors import DivergedError, UserError, plural
 from pggan_framework.plugins.saver import SaverPlugin
 from pggan_framework.registry import register
 from pggan_framework.runs.folders import number_of, snapshots
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pggan_framework.training.trainer import Trainer
 
-_REALS, _FAKES = 22, 23  # random streams of the seed
+_REALS, _FAKES = 22, 23  # random streams of the seed, for reals and fakes
 _BATCH = 8
 _SIDE = 64
 """Images are compared at up to this many pixels per side."""
@@ -34,20 +34,20 @@ _SIDE = 64
 class Alarms(Plugin):
     """Checks each tick for non-finite losses, gradients and weights, large losses, and mode collapse.
 
-    Collapse is measured as the mean distance between two samples of the EMA generator, relative to that between two
-    real images, and logged as ``diversity``.
+    Collapse is measured as the mean distance between two samples of the EMA generator, relative to the mean distance
+    between two real images, and logged as ``diversity``.
 
-    ``warn`` logs an alarm once when it begins and once when it is over; ``stop`` ends the run as failed and keeps the
-    last checkpoint; ``rollback`` resumes from that checkpoint with other random numbers, so that the failure is not
-    repeated. A non-finite loss ends a run under ``warn`` too.
+    Policy ``warn`` logs an alarm once when it begins and once when it is over; ``stop`` ends the run as failed and
+    keeps the last checkpoint; ``rollback`` resumes from that checkpoint with other random numbers, so the failure is
+    not repeated. A non-finite loss ends a run under ``warn`` too.
 
     Args:
         policy: reaction to an alarm.
-        max_loss: largest absolute mean of ``D_loss`` and ``G_loss`` over a tick; None disables it.
-        min_diversity: least ``diversity``; 0 disables the measurement.
+        max_loss: largest absolute mean of ``D_loss`` and ``G_loss`` over a tick; None disables the check.
+        min_diversity: lower limit of ``diversity``; 0 disables the measurement.
         diversity_after_kimg: start of the diversity check; early samples are always similar.
         diversity_ticks: ticks between two measurements.
-        samples: number of images on each side of a measurement.
+        samples: number of generated images, and of real images, in a measurement.
         rollbacks: largest number of rollbacks before the run stops.
     """
 
@@ -84,10 +84,10 @@ class Alarms(Plugin):
         self._reals: dict[int, float] = {}
 
     def setup(self, trainer: Trainer) -> None:
-        """Find the checkpoints' folder.
+        """Find the folder of the checkpoints.
 
         Raises:
-            UserError: if there are fewer images than a measurement needs.
+            UserError: if the data have fewer images than a measurement needs.
         """
         super().setup(trainer)
         self._saver = next(plugin for plugin in trainer.parts.plugins if isinstance(plugin, SaverPlugin))
@@ -109,7 +109,7 @@ class Alarms(Plugin):
             raise DivergedError(f"alarm: {' and '.join(alarms.values())} at {self.trainer.kimg:.1f} kimg")
 
     def on_diverged(self, error: DivergedError) -> bool:
-        """Roll back to the last checkpoint, if the policy, the checkpoints and the limit allow it."""
+        """Roll back to the last checkpoint if the policy, the checkpoints and the limit allow it."""
         if self.policy != "rollback":
             return False
         trainer, logger = self.trainer, self.trainer.parts.logger
@@ -117,23 +117,24 @@ class Alarms(Plugin):
         trainer.world.barrier()
         checkpoint = self._last_checkpoint()
         if checkpoint is None or self._gone_back >= self.rollbacks:
-            reason = "there is no checkpoint yet" if checkpoint is None else f"{self._gone_back} times is the limit"
+            limit = f"{plural(self._gone_back, 'time')} is the limit"
+            reason = "there is no checkpoint yet" if checkpoint is None else limit
             logger.message(f"rollback is not possible: {reason}")
             return False
         count = self._gone_back + 1
-        # Loading also restores this plugin's own count and stream, which must continue.
+        # Loading also restores the count and stream of this plugin, which must not be reset.
         trainer.load_state_dict(load_checkpoint(checkpoint))
         self._gone_back = trainer.stream = count
-        # The text behind the semicolon is a monitor's advice for a run that has ended.
+        # The text after the semicolon is a monitor's advice for a run that has ended.
         reason = str(error).partition(";")[0]
         logger.message(
             f"{reason}; rolled back to {checkpoint.name} ({trainer.kimg:.1f} kimg), with other random numbers,"
-            f" {count} of at most {self.rollbacks} times"
+            f" {count} of at most {plural(self.rollbacks, 'time')}"
         )
         return True
 
     def _last_checkpoint(self) -> Path | None:
-        """The newest checkpoint of this run."""
+        """Return the path of the newest checkpoint of this run."""
         found = [p for p in snapshots(self._saver.directory) if number_of(p) * 1000 <= self.trainer.nimg]
         return found[-1] if found else None
 
@@ -146,7 +147,7 @@ class Alarms(Plugin):
         self._ringing = set(alarms)
 
     def _not_finite(self) -> dict[str, str]:
-        """Gradients of the last step, and weights; a loss that is not finite has raised an error before."""
+        """Return alarms for non-finite gradients and weights; non-finite losses have already raised an error."""
         alarms = {}
         for name, network in (("G", self.trainer.G), ("D", self.trainer.D)):
             weights = list(network.parameters())
@@ -170,7 +171,7 @@ class Alarms(Plugin):
         trainer = self.trainer
         name = "diversity"
         if not self.min_diversity or trainer.tick % self.diversity_ticks:
-            # Between two measurements the last one holds.
+            # Between two measurements, the last result applies.
             return {name: "diversity still too low"} if name in self._ringing else {}
         diversity = self._fake_distance() / max(self._real_distance(), 1e-12)
         trainer.stats[name] = diversity
@@ -181,7 +182,7 @@ class Alarms(Plugin):
         return {name: f"samples are alike: diversity {diversity:.3g}, below {self.min_diversity:g}"}
 
     def _fake_distance(self) -> float:
-        """Samples from constant latents, so that two ticks differ by the network alone."""
+        """Return the mean distance of samples from constant latents, so that only the network differs between ticks."""
         seed = self.trainer.parts.seed
         sizes = [min(_BATCH, self.samples - start) for start in range(0, self.samples, _BATCH)]
         batches = [
@@ -191,7 +192,7 @@ class Alarms(Plugin):
         return mean_distance(torch.cat(batches))
 
     def _real_distance(self) -> float:
-        """The same for reals; measured once a depth."""
+        """Return the mean distance of reals; measured once per depth."""
         trainer = self.trainer
         if trainer.depth not in self._reals:
             dataset = trainer.parts.dataset
@@ -211,14 +212,14 @@ class Alarms(Plugin):
         return self._reals[trainer.depth]
 
     def _small(self, pictures: Tensor) -> Tensor:
-        """Images [N, C, h, w] reduced to the largest size of the data that is no more than 64 pixels a side."""
+        """Reduce images [N, C, h, w] to the largest size of the data with at most 64 pixels per side."""
         growth = self.trainer.parts.dataset.growth
         depth = max(d for d in range(self.trainer.depth + 1) if d == 0 or max(growth.shape_at(d)[1:]) <= _SIDE)
         size = growth.shape_at(depth)[1:]
         return F.adaptive_avg_pool2d(pictures, size)
 
     def state_dict(self) -> dict[str, Any]:
-        """How often the run went back, and which alarms were given."""
+        """Return the number of rollbacks and the active alarms."""
         return {"gone_back": self._gone_back, "ringing": sorted(self._ringing)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -228,10 +229,10 @@ class Alarms(Plugin):
 
 
 def mean_distance(pictures: Tensor) -> float:
-    """Mean Euclidean distance between any two of `pictures` [N, C, h, w]; N is 2 or more."""
+    """Return the mean pairwise Euclidean distance of `pictures` [N, C, h, w]; N is 2 or more."""
     return float(torch.pdist(pictures.flatten(1).double()).mean())
 
 
 def _finite(tensor: Tensor) -> Tensor:
-    """Whether all of `tensor` is finite, on its device; the largest of values one of which is NaN is NaN."""
+    """True if all of `tensor` is finite, as a tensor on its device; the maximum propagates NaN."""
     return tensor.abs().max().isfinite()

@@ -31,7 +31,7 @@ BETTER: dict[str, Literal["lower", "higher"]] = {
     "frechet": "lower",
     "loudness.distance": "lower",
 }
-"""The better direction of a metric, by its name without ``picture.``, ``sound.`` and extractor."""
+"""The better direction of a metric, by its name without ``picture.``, ``sound.`` and the extractor."""
 _NEVER = (".floor", ".std")
 _WAIT = 20
 """Ticks without the metric after which a message is logged."""
@@ -39,14 +39,14 @@ _WAIT = 20
 
 @register("plugin")
 class KeepBest(Plugin):
-    """Keeps the checkpoint with the best value of a metric as network-best-fid_lite0.pt next to the others.
+    """Keeps the checkpoint with the best value of a metric as network-best-fid_lite0.pt next to the other checkpoints.
 
-    Values at different depths are not comparable: at each new depth, the first measurement replaces the file. List it
-    after the plugin that measures: ``--plugins PictureMetrics KeepBest``.
+    Values at different depths are not comparable: at each new depth, the checkpoint of the first measurement replaces
+    the best one. List KeepBest after the plugin that measures: ``--plugins PictureMetrics KeepBest``.
 
     Args:
-        figure: metric that decides, a name of stats.jsonl; ticks without it are skipped.
-        better: better direction; auto knows it for built-in metrics.
+        figure: name of the deciding metric in stats.jsonl; ticks without this metric are skipped.
+        better: better direction of the metric; auto chooses it for built-in metrics.
 
     Raises:
         UserError: if the better direction of the metric is unknown.
@@ -67,7 +67,7 @@ class KeepBest(Plugin):
         self._best, self._depth, self._missed = nan, -1, 0
 
     def setup(self, trainer: Trainer) -> None:
-        """Find out where checkpoints go."""
+        """Find the folder of the checkpoints."""
         super().setup(trainer)
         directory = next((p.directory for p in trainer.plugins if isinstance(p, SaverPlugin)), trainer.parts.directory)
         if directory is None:
@@ -89,17 +89,18 @@ class KeepBest(Plugin):
             self._keep(value)
 
     def _keep(self, value: float) -> None:
-        """Hand a checkpoint to the background, and know from now on that this is the best."""
+        """Write a checkpoint in the background and record its value as the best."""
         trainer, name = self.trainer, type(self).__name__
         earlier = self._best, self._depth
         self._best, self._depth = value, trainer.depth
         if trainer.open_state is not None:
-            # The state before a last, shorter tick, of which this is the best: a longer run must know of the file.
+            # The state before a last, shorter tick is saved too: a longer run resumes from it and needs this best
+            # value.
             trainer.open_state["plugins"][name] = self.state_dict()
         told = f"{self.path.name}: {self.figure} {value:.4g} at {trainer.kimg:.1f} kimg"
 
         def failed() -> None:
-            # After a full disk a later one may find room; the run has its own checkpoints.
+            # After a full disk, a later checkpoint may fit; the run has its regular checkpoints.
             if (self._best, self._depth) == now:
                 self._best, self._depth = earlier
 
@@ -122,11 +123,11 @@ class KeepBest(Plugin):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value, and the depth it is of."""
+        """Return the best value and its depth."""
         return {"figure": self.figure, "best": self._best, "depth": self._depth, "missed": self._missed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the state, if it is of the same metric."""
+        """Restore the state if it belongs to the same metric."""
         if state.get("figure") == self.figure:
             self._best, self._depth, self._missed = state["best"], state["depth"], state["missed"]
 
@@ -138,14 +139,14 @@ def write_best(
     failed: Callable[[], None],
     message: str = "",
 ) -> None:
-    """Write the present state as a checkpoint in the background; an error is logged as one line.
+    """Write the current state as a checkpoint in the background; an error is logged as one line.
 
     Args:
-        trainer: whose state.
-        path: the file.
+        trainer: trainer whose state is written.
+        path: destination of the checkpoint.
         companion: called in the background once the file is written, to write a companion file.
         failed: called in the trainer's thread if the file could not be written.
-        message: a line for the log when it is written.
+        message: log line after the file is written.
     """
     state = frozen(trainer.open_state or trainer.state_dict())
 
@@ -167,7 +168,7 @@ def write_best(
 
 
 def direction(figure: str) -> Literal["lower", "higher"] | None:
-    """The better direction of a metric; None if it is unknown or there is none."""
+    """Return the better direction of a metric; None if it is unknown or undefined."""
     name = re.sub(r"^(picture|sound)\.", "", figure)
     if name.endswith(_NEVER):
         return None
@@ -175,6 +176,6 @@ def direction(figure: str) -> Literal["lower", "higher"] | None:
 
 
 def best_name(figure: str) -> str:
-    """``network-best-fid_lite0.pt`` for ``picture.fid_lite0``."""
+    """Return the file name for a metric: ``network-best-fid_lite0.pt`` for ``picture.fid_lite0``."""
     name = re.sub(r"^(picture|sound)\.", "", figure)
     return f"network-best-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.pt"

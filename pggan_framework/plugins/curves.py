@@ -18,16 +18,17 @@ from pggan_framework.training.plugin import Plugin
 
 @register("plugin")
 class LossCurves(Plugin):
-    """Draws losses, scores, penalties and all other metrics over kimg into ``curves.svg``, from ``stats.jsonl``.
+    """Draws losses, scores, penalties and all other metrics over kimg in ``curves.svg``, read from ``stats.jsonl``.
 
-    The charts are those of ``report.html``: ``G_loss`` and ``D_loss`` share one, and so do ``sound.frechet`` and its
-    real-vs-real baseline. The file of a tick does not include that tick yet; the last one includes all.
+    The charts are those of ``report.html``: ``G_loss`` and ``D_loss`` share a chart, and so do ``sound.frechet`` and
+    its real-vs-real baseline. A file written at the end of a tick does not include that tick yet; the last file
+    includes all ticks.
 
     Args:
         every_ticks: ticks between two files.
         scale: scale of the vertical axes; charts with values of 0 or below are linear.
-        figures: only these metrics; empty for all.
-        filename: the file, inside the run's folder; its ending becomes ``.svg``.
+        figures: metrics to draw; empty for all.
+        filename: file name inside the run's folder; its ending becomes ``.svg``.
     """
 
     main_process_only = True
@@ -46,12 +47,12 @@ class LossCurves(Plugin):
         self.filename = str(Path(filename).with_suffix(".svg"))
 
     def on_tick(self) -> None:
-        """Draw the ticks so far, if it is time."""
+        """Draw the ticks so far if the interval has passed."""
         if self.trainer.tick % self.every_ticks == 0 and not self.trainer.ending:
             self.draw()
 
     def on_end(self) -> None:
-        """Draw all ticks, whatever has ended the run."""
+        """Draw all ticks, also after an error."""
         self.draw()
 
     def draw(self) -> None:
@@ -70,7 +71,7 @@ class LossCurves(Plugin):
             self.trainer.parts.logger.message(f"cannot write {path} ({error}); training continues")
 
     def charts(self, ticks: list[dict[str, Any]]) -> list[Chart]:
-        """What is drawn of `ticks`, the lines of stats.jsonl."""
+        """Return the charts of `ticks`, the lines of stats.jsonl."""
         kept = ticks if not self.figures else [self._only(tick) for tick in ticks]
         return [
             Chart(chart.title, chart.curves, chart.unit, chart.note, self.scale == "log" and _positive(chart))

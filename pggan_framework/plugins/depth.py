@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import ceil, inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.registry import register
 from pggan_framework.schedules.base import Facts, Schedule
 from pggan_framework.schedules.growth import by_depth
@@ -40,33 +40,33 @@ TICKS = {3: 10, 4: 10, 5: 5, 6: 2, 7: 2, 8: 1}
 class DepthManager(Plugin):
     """Sets depth, alpha, batch size and tick length before each step, as functions of the images shown.
 
-    A table holds values by depth; a depth uses the value of the largest key not above it, and the default below the
-    smallest key. The phase lengths (lod_...) are those of the PGGAN paper's schedule; another schedule (--schedule)
-    replaces them.
+    A table lists values by depth; a depth uses the value of the largest key not above it, and the default below the
+    smallest key. The phase lengths (lod_...) define the PGGAN paper's schedule; another schedule (--schedule) replaces
+    them.
 
     Args:
-        minibatch_size: the general flag of this name.
+        minibatch_size: batch size of the general flag --minibatch_size.
         schedule: schedule that replaces the phases; passed by the run.
-        minibatch_default: batch size; if not given, minibatch_size.
+        minibatch_default: default batch size; if not given, --minibatch_size.
         minibatch_overrides: batch sizes by depth. The defaults (256 px and above) only lower the batch size.
         tick_kimg_default: thousand images per tick.
         tick_kimg_overrides: thousand images per tick, by depth.
-        lod_training_nimg: images at a depth before the next one fades in.
-        lod_training_overrides: the same by depth.
-        lod_transition_nimg: images per transition (fade-in).
-        lod_transition_overrides: the same by the depth that fades in.
-        minibatch_repeats: steps for which depth and alpha are constant.
-        optimizer_reset: reset of both optimisers' moments: never; depth, at each new block; or fade, at the start and
+        lod_training_nimg: number of images at a depth before the next depth fades in.
+        lod_training_overrides: by depth, the number of images before the next depth fades in.
+        lod_transition_nimg: number of images per transition (fade-in).
+        lod_transition_overrides: number of images per transition, by the depth that fades in.
+        minibatch_repeats: number of steps for which depth and alpha stay constant.
+        optimizer_reset: reset of both optimizers' moments: never; depth, at each new block; or fade, at the start and
             end of each transition, as in the PGGAN paper's TensorFlow code.
-        max_lod: log2 of the full resolution, for lod in the logs; if not given, from the data.
-        depth_offset: log2 of the resolution at depth 0; if not given, from the data.
-        trained_depth: depth of --resume_network, where the schedule starts. 2: depth 2 is complete, and the next one
-            fades in at once; 2.4: depth 3 is at alpha 0.4.
+        max_lod: log2 of the full resolution, for the lod in the logs; if not given, it follows from the data.
+        depth_offset: log2 of the resolution at depth 0; if not given, it follows from the data.
+        trained_depth: depth of --resume_network, at which the schedule starts. With 2, depth 2 is complete and depth 3
+            fades in at once; with 2.4, depth 3 is at alpha 0.4.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("minibatch_size", "schedule")
     now: ClassVar[Callable[[], float]] = time.monotonic
-    """The unit of a schedule in seconds."""
+    """The clock of a schedule in seconds."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class DepthManager(Plugin):
             raise UserError(f"DepthManager.trained_depth: {trained_depth} is given; allowed: 0 and up, or None")
         self.schedule = schedule
         self.replayed: Recorded | None = None
-        """Where it is given, depth, alpha and learning rates follow it, and not the clock."""
+        """If set, depth, alpha and learning rates follow this record instead of the clock."""
         self.minibatch_repeats = minibatch_repeats
         self.optimizer_reset = optimizer_reset
         self.minibatch_default = minibatch_size if minibatch_default is None else minibatch_default
@@ -122,17 +122,17 @@ class DepthManager(Plugin):
 
     @property
     def phases_given(self) -> bool:
-        """Whether the phases have non-default lengths."""
+        """True if the phases have non-default lengths."""
         return (self.lod_training, self.lod_transition) != ((PHASE, {}), (PHASE, {}))
 
     def plan(self, max_depth: int, pictures: int = 0, repeats: int = 1, seconds: float | None = None) -> Plan:
-        """The plan for networks of `max_depth`.
+        """Return the plan for networks of `max_depth`.
 
         Args:
-            max_depth: the deepest block.
+            max_depth: index of the deepest block.
             pictures: number of training images, for a schedule in epochs.
             repeats: batches of reals per step, for a schedule in steps.
-            seconds: training time left of the run's budget, for a schedule by the clock.
+            seconds: training time left in the run's budget, for a schedule by the clock.
 
         Raises:
             UserError: if a table has a key that is not a depth of such networks.
@@ -169,8 +169,8 @@ class DepthManager(Plugin):
         )
         if self._plan.unit == "second" and trainer.world.size > 1:
             raise UserError(
-                f"schedule: {type(self.schedule).__name__} goes by the clock, and {trainer.world.size} processes have"
-                f" {trainer.world.size}; allowed with several processes: a schedule that counts images"
+                f"schedule: {type(self.schedule).__name__} grows by time, but there are {trainer.world.size} processes"
+                f" {trainer.world.size}; allowed in distributed training: a schedule that counts images"
             )
         self._clock: Clock | None = None
         self._recorded = Recorded()
@@ -188,7 +188,7 @@ class DepthManager(Plugin):
             self.max_lod = self.depth_offset + trainer.G.max_depth
 
     def before_step(self) -> None:
-        """Set depth, alpha, batch size, tick length and learning rate factor for the present progress."""
+        """Set depth, alpha, batch size, tick length and learning-rate factor for the current progress."""
         trainer = self.trainer
         if self.replayed is not None:
             self._set(*self._replay(self.replayed))
@@ -214,7 +214,7 @@ class DepthManager(Plugin):
             trainer.finish("the schedule's time is used up")
 
     def _set(self, depth: int, alpha: float, factor: float) -> None:
-        """Set depth, alpha, the learning rates' factor and what follows from the depth."""
+        """Set depth, alpha, the learning-rate factor and the values that depend on the depth."""
         trainer = self.trainer
         before = trainer.depth, trainer.G.fading
         trainer.grow_to(depth, alpha)
@@ -226,7 +226,7 @@ class DepthManager(Plugin):
         trainer.tick_nimg = self.tick_nimg(trainer.depth)
 
     def _replay(self, recorded: Recorded) -> tuple[int, float, float]:
-        """What was set before this step when the run was trained."""
+        """Return the values recorded for this step in the original run."""
         trainer = self.trainer
         found = recorded.at(trainer.nimg)
         assert found is not None, "the record begins after this step"
@@ -235,7 +235,7 @@ class DepthManager(Plugin):
         return found
 
     def prepare(self) -> None:
-        """Create a plan in seconds as the first step would; for a dry run."""
+        """Create a plan in seconds like the first step; for a dry run."""
         if self._plan.unit == "second" and self._clock is None:
             self._begin()
 
@@ -246,19 +246,19 @@ class DepthManager(Plugin):
 
     @property
     def position(self) -> float:
-        """The present position, in the unit of the plan."""
+        """The current position, in the unit of the plan."""
         if self._plan.unit == "image":
             return self.trainer.nimg
         return self._seconds
 
     @property
     def complete(self) -> bool:
-        """Whether a plan in seconds is over and there is no budget left."""
+        """True if a plan in seconds has ended and no budget is left."""
         over = self._over or self.position >= self._plan.end
         return self._plan.unit == "second" and over and self.trainer.budget is None
 
     def seconds_left(self) -> float:
-        """The rest of a plan in seconds."""
+        """The remaining seconds of a plan in seconds."""
         if self._plan.unit == "image":
             return inf
         if self._clock is None and self.trainer.budget is not None:
@@ -266,15 +266,15 @@ class DepthManager(Plugin):
         return self._plan.end - self.position
 
     def phases_left(self, total: float) -> dict[tuple[int, bool], float]:
-        """The rest of each phase, by depth and whether it fades in: in images or seconds.
+        """Return the remaining images or seconds of each phase, by depth and True for a fade-in.
 
         Args:
-            total: where training ends, in images.
+            total: images at which training ends.
         """
         return self._plan.phases(self.position, total)
 
     def _allowed(self) -> float:
-        """Seconds of training that remain."""
+        """Return the remaining training time in seconds."""
         budget = self.trainer.budget
         if budget is None:
             return max(self._plan.end - self.position, 0.0)
@@ -291,7 +291,7 @@ class DepthManager(Plugin):
             self._lay_out(entered)
 
     def _follow_clock(self, position: float) -> None:
-        """Time the steps; plan the rest again before another depth begins."""
+        """Time the steps, and plan the rest again before a new depth begins."""
         trainer = self.trainer
         depth = trainer.depth
         self._steps.append(position)
@@ -303,11 +303,11 @@ class DepthManager(Plugin):
         self._lay_out(stages)
         self._steps.clear()
         if self._plan.at(position)[0] > depth:
-            # An average over as many images as at earlier depths would not forget their weights in time.
+            # An average over as many images as at earlier depths would not forget the old weights in time.
             trainer.parts.ema.begin_anew(trainer.nimg)
 
     def _lay_out(self, entered: Sequence[Stage]) -> None:
-        """Let the schedule divide the remaining time."""
+        """Divide the remaining time according to the schedule."""
         trainer = self.trainer
         schedule, left = self.schedule, self._allowed()
         if not isinstance(schedule, WallClockSchedule):
@@ -325,14 +325,14 @@ class DepthManager(Plugin):
             self._settled = True
             shape = trainer.G.growth.shape_at
             here, there = ("x".join(map(str, shape(depth)[1:])) for depth in (last, last + 1))
-            steps = max(int(left / facts.step_seconds(last + 1)), 0)
+            steps = int(schedule.steps_at(last + 1, facts, entered, self.position, left))
             trainer.parts.logger.message(
-                f"depth {last + 1} ({there}) is not entered: it would get about {steps} steps, and"
+                f"depth {last + 1} ({there}) is not entered: it would get about {plural(steps, 'step')}, and"
                 f" WallClockSchedule.min_steps is {schedule.min_steps}; training stays at {here}"
             )
 
     def _step_seconds(self, depth: int) -> float:
-        """Estimated time of a step at `depth`, corrected by the last measured steps."""
+        """Return the estimated time of a step at `depth`, corrected by the last measured steps."""
         if len(self._steps) >= _FEWEST:
             times = list(self._steps)
             measured = sorted(after - before for before, after in zip(times, times[1:], strict=False))
@@ -351,7 +351,7 @@ class DepthManager(Plugin):
         return self._estimates[depth]
 
     def _reset_optimizers(self, before: tuple[int, bool]) -> None:
-        """Reset moments if depth or fading have changed from `before`, as configured."""
+        """Reset optimizer moments, as configured, if depth or fading differ from `before`."""
         trainer = self.trainer
         if trainer.iteration == 0:
             return
@@ -372,7 +372,7 @@ class DepthManager(Plugin):
         self._frozen_before = depth
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds trained and the plan, where it counts them."""
+        """Return the seconds trained and the plan, if it counts seconds."""
         if self._plan.unit != "second":
             return {}
         stages = [_plain(stage) for stage in self._plan.stages]
@@ -380,7 +380,7 @@ class DepthManager(Plugin):
         return {"seconds": self.position, "stages": stages, "over": over, "recorded": rows}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume counting, with the plan that was laid out."""
+        """Restore the clock and the plan."""
         self._clock, self._seconds, self._resumed = None, state.get("seconds", 0.0), True
         self._over = state.get("over", False)
         self._recorded, self._held = Recorded(state.get("recorded")), None
@@ -399,12 +399,12 @@ class DepthManager(Plugin):
 
 
 def _plain(stage: Stage) -> list[Any]:
-    """A stage as lists of numbers, for a checkpoint: its length, then the points of its fade and of its lr_factor."""
+    """Return a stage as lists of numbers for a checkpoint: length, points of its fade, points of its lr_factor."""
     return [stage.length, *([list(point) for point in curve.points] for curve in (stage.fade, stage.lr_factor))]
 
 
 def _stage(length: float, *curves: list[list[float]]) -> Stage:
-    """The stage that `_plain` gave."""
+    """Rebuild a stage from `_plain`."""
     return Stage(length, *(Curve(tuple((place, value) for place, value in points)) for points in curves))
 
 
@@ -422,5 +422,5 @@ def _check_depths(name: str, table: Mapping[int, float], defaults: Mapping[int, 
 
 
 def _changed(name: str, depth: int, value: float, defaults: Mapping[int, float]) -> bool:
-    """Whether the entry is not the default one, which may have been lowered to the default batch."""
+    """True if the entry is not the default one, which may have been lowered to the default batch size."""
     return value > defaults[depth] if name == "minibatch_overrides" else value != defaults[depth]

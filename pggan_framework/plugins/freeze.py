@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 class FreezeD(Plugin):
     """Freezes the discriminator's blocks nearest to the image (FreezeD, Mo et al. 2020, arXiv 2002.10964).
 
-    They detect edges and textures, which another model has learned on more examples. For runs with --resume_network
-    at full size: a new block would be frozen at its random initialisation.
+    These blocks detect edges and textures, which another model has learned on more examples. Use it for runs with
+    --resume_network at full size: a new block would be frozen at its random initialization.
 
     Args:
-        blocks: number of frozen blocks from the full-size input on, with their input layers; the last block, which
-            outputs the score, is always trained.
+        blocks: number of frozen blocks, counted from the full-size input, with their input layers; the last block,
+            which outputs the score, is always trained.
 
     Raises:
-        UserError: if there are fewer blocks, or the discriminator has none by depth.
+        UserError: if the discriminator has fewer blocks, or no blocks by depth.
     """
 
     def __init__(self, blocks: int = 3) -> None:
@@ -34,7 +34,7 @@ class FreezeD(Plugin):
             raise UserError(f"FreezeD.blocks {blocks} is given; allowed: 0 and up")
 
     def setup(self, trainer: Trainer) -> None:
-        """Disable the gradients of these blocks' weights."""
+        """Disable the gradients of the frozen blocks' weights."""
         super().setup(trainer)
         D = trainer.D
         if not isinstance(D, Discriminator):

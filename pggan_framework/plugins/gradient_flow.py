@@ -13,14 +13,14 @@ from pggan_framework.training.plugin import Every, Plugin
 
 @register("plugin")
 class GradientFlow(Plugin):
-    """Draws mean and largest absolute gradient of every layer's weights into ``gradients.png``; logs the extremes.
+    """Draws the mean and largest absolute gradient of every layer's weights in ``gradients.png``; logs the extremes.
 
-    They are those of the tick's last step. ``gradient.G.min`` is the smallest layer mean: near 0, that layer has
-    stopped learning; ``gradient.G.max`` is the largest absolute value.
+    The gradients are those of the tick's last step. ``gradient.G.min`` is the smallest layer mean: if it is near 0,
+    that layer has stopped learning. ``gradient.G.max`` is the largest absolute value.
 
     Args:
         every_ticks: ticks between two measurements.
-        filename: the image, inside the run's folder.
+        filename: file name of the image inside the run's folder.
     """
 
     main_process_only = True

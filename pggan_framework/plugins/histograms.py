@@ -22,7 +22,7 @@ class WeightHistograms(Plugin):
     Args:
         every_ticks: ticks between two measurements.
         bins: number of bins, evenly spaced over a layer's range.
-        filename: the image, inside the run's folder.
+        filename: file name of the image inside the run's folder.
     """
 
     main_process_only = True
@@ -34,7 +34,7 @@ class WeightHistograms(Plugin):
         self.filename = filename
 
     def on_tick(self) -> None:
-        """Count, log, draw."""
+        """Count, log and draw the weights."""
         charts = []
         for name, network in (("G", self.trainer.G), ("D", self.trainer.D)):
             cells = {}
@@ -47,7 +47,7 @@ class WeightHistograms(Plugin):
 
 
 def histogram(values: Tensor, bins: int) -> Histogram:
-    """The distribution of `values`, of any shape, without non-finite ones."""
+    """Return the distribution of `values`, of any shape, without non-finite values."""
     numbers = values.detach().cpu().double().numpy().ravel()
     numbers = numbers[np.isfinite(numbers)]
     counts, edges = np.histogram(numbers, bins)

@@ -6,6 +6,7 @@ from pggan_framework.errors import at_least
 from pggan_framework.registry import register
 from pggan_framework.reporting.run import REPORT, Run
 from pggan_framework.storage.atomic import atomic_path
+from pggan_framework.storage.names import write_text
 from pggan_framework.training.plugin import Plugin
 
 
@@ -17,10 +18,10 @@ class HTMLReport(Plugin):
     page written at the end of a tick does not include that tick yet.
 
     Args:
-        write: write a page; ``pggan report`` can do so at any time.
-        every_ticks: ticks between two pages; 0: only at the end.
-        sheets: largest number of times with samples, evenly spaced; at least 1.
-        sounds: largest number of sounds per time.
+        write: whether to write the page; ``pggan report`` can also write it later.
+        every_ticks: ticks between two pages; 0 writes the page only at the end.
+        sheets: largest number of moments whose samples are shown, evenly spaced; at least 1.
+        sounds: largest number of sounds per moment.
     """
 
     main_process_only = True
@@ -34,17 +35,17 @@ class HTMLReport(Plugin):
         self.sounds = sounds
 
     def on_tick(self) -> None:
-        """Write the page in the background, if it is due."""
+        """Write the page in the background if it is due."""
         if self.every_ticks and self.trainer.tick % self.every_ticks == 0 and not self.trainer.ending:
             self._start()
 
     def on_end(self) -> None:
-        """Write the last page, whatever ended the run."""
+        """Write the last page, also after an error."""
         self._start()
 
     def _start(self) -> None:
         folder = self.trainer.parts.directory
-        # A run's folder is created, and gets its config, when training begins.
+        # The folder of the run and its config are created when training begins.
         if not self.write or folder is None or not (folder / "config.yaml").is_file():
             return
 
@@ -54,7 +55,7 @@ class HTMLReport(Plugin):
             try:
                 text = render([Run(folder)], self.sheets, self.sounds)
                 with atomic_path(folder / REPORT) as path:
-                    path.write_text(text, encoding="utf-8")
+                    write_text(path, text)
             except OSError as error:
                 return f"cannot write {folder / REPORT} ({error}); training continues"
             return ""

@@ -46,7 +46,7 @@ class LRScheduler(Plugin):
         self.D_lr_max = D_lr_max
 
     def before_step(self) -> None:
-        """Set the learning rate of both optimisers."""
+        """Set the learning rate of both optimizers."""
         trainer = self.trainer
         factor = lr_rampup(trainer.nimg, self.lr_rampup_kimg) * prod(trainer.lr_factors.values())
         step = trainer.parts.step

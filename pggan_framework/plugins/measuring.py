@@ -26,35 +26,35 @@ _BATCH = 32
 class MeasuringPlugin(Plugin):
     """Compares samples of the EMA generator with two halves of the reals, at the current depth.
 
-    A subclass sets `count`, `metrics` and `order`.
+    Subclasses set `count`, `metrics` and `order`.
     """
 
     by: ClassVar[str]
-    """Its name in metrics.jsonl and in messages."""
+    """Name of the plugin in metrics.jsonl and in messages."""
     streams: ClassVar[tuple[int, int]]
     """Random streams of the seed: for the choice of reals, and for the latents."""
     decodes: ClassVar[bool] = True
-    """Whether images of sounds are decoded, or measured as images."""
+    """True to decode spectrograms to sounds; False to measure them as images."""
     griffin_lim_iter = 32
     count: int
-    """Samples on each side, at most."""
+    """Largest number of samples and of reals in each half."""
     metrics: list[BaseMetric[Any]]
     order: NDArray[np.int64]
-    """Indices of the reals; the first `n`, and the next `n`, are the two halves."""
+    """Indices of the reals; the first `n` and the next `n` are the two halves."""
     _known: tuple[int, list[BaseMetric[Any]], dict[str, Features], dict[str, Features]] | None = None
 
     @property
     def n(self) -> int:
-        """Samples on each side at the current depth."""
+        """Number of samples at the current depth, which is also the number of reals in each half."""
         return self.count
 
     def shuffled(self) -> NDArray[np.int64]:
-        """The indices of all examples, in the plugin's random order."""
+        """Return the indices of all examples in the random order of this plugin."""
         parts = self.trainer.parts
         return np.random.default_rng(derive(parts.seed, self.streams[0])).permutation(len(parts.dataset))
 
     def sides(self) -> tuple[list[BaseMetric[Any]], dict[str, Features], dict[str, Features]]:
-        """The metrics that suit the current depth, and the features of both halves, kept until the depth changes."""
+        """Return the metrics usable at the current depth and the features of both halves, cached per depth."""
         if self._known is None or self._known[0] != self.trainer.depth:
             n = self.n
             metrics, _ = usable(self.metrics, n, next(self._reals(self.order[:1])))
@@ -69,10 +69,10 @@ class MeasuringPlugin(Plugin):
             yield self._clips(to_network_range(torch.from_numpy(images), dataset.range_in, (-1, 1)).numpy())
 
     def fakes(self) -> Iterator[Clips | Pictures]:
-        """`n` samples from constant latents, so that two measurements differ by the network alone.
+        """Yield `n` samples from constant latents, so that only the network differs between measurements.
 
         Raises:
-            DivergedError: if they are not finite.
+            DivergedError: if the samples are not finite.
         """
         for start in range(0, self.n, _BATCH):
             seed = derive(self.trainer.parts.seed, self.streams[1], start)
@@ -82,7 +82,7 @@ class MeasuringPlugin(Plugin):
             yield self._clips(images)
 
     def _clips(self, images: NDArray[np.float32]) -> Clips | Pictures:
-        """Images [N, C, h, w] in [-1, 1] as what the metrics compare."""
+        """Convert images [N, C, h, w] in [-1, 1] to the input type of the metrics."""
         parts = self.trainer.parts
         codec = parts.dataset.codec
         if codec is None or not self.decodes:
@@ -91,7 +91,7 @@ class MeasuringPlugin(Plugin):
         return decoded(codec, images.clip(-1, 1), griffin_lim_iter=self.griffin_lim_iter, device=device)
 
     def facts(self) -> dict[str, Any]:
-        """What identifies a measurement in metrics.jsonl."""
+        """Return the fields that identify a measurement in metrics.jsonl."""
         trainer = self.trainer
         return {
             "by": self.by,
@@ -105,7 +105,7 @@ class MeasuringPlugin(Plugin):
         }
 
     def write(self, facts: Mapping[str, Any], figures: Mapping[str, float]) -> None:
-        """Append a line to metrics.jsonl, on rank 0; a full disk costs a message."""
+        """Append a line to metrics.jsonl, on rank 0; a full disk only causes a message."""
         trainer = self.trainer
         if trainer.parts.directory is not None and trainer.world.main:
             try:
@@ -114,7 +114,7 @@ class MeasuringPlugin(Plugin):
                 trainer.parts.logger.message(f"{error}; training continues")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Drop the lines of metrics.jsonl that are newer than the checkpoint: they will be written again."""
+        """Delete the lines of metrics.jsonl that are newer than the checkpoint: they will be written again."""
         trainer = self.trainer
         if trainer.parts.directory is not None and trainer.world.main:
             last = trainer.tick_start_nimg

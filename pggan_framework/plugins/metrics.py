@@ -22,13 +22,14 @@ _LOGGED = ("frechet", "frechet.floor", "silence", "loudness.p50", "loudness.dist
 class SoundMetrics(MeasuringPlugin):
     """Adds metrics of generated sounds to a tick's values: Frechet distance, fraction of silence, loudness.
 
-    At full depth only. ``sound.frechet.floor`` is the real-vs-real baseline of ``sound.frechet``; ``pggan evaluate``
-    explains all of them. The first measurement also measures the reals, and takes three times as long as the others.
+    It measures at full depth only. ``sound.frechet.floor`` is the real-vs-real baseline of ``sound.frechet``; the
+    documentation of ``pggan evaluate`` explains all metrics. The first measurement also measures the reals, and takes
+    three times as long as later ones.
 
     Args:
         count: number of samples, at least 64 and at most half the data.
         every_ticks: ticks between two measurements.
-        griffin_lim_iter: Griffin-Lim iterations, for codecs without phase; samples and reals alike.
+        griffin_lim_iter: Griffin-Lim iterations for samples and reals, if the codec stores no phases.
     """
 
     by, streams = "SoundMetrics", (11, 12)
@@ -42,10 +43,10 @@ class SoundMetrics(MeasuringPlugin):
         self.metrics = [Frechet(), Silence(), Loudness()]
 
     def setup(self, trainer: Trainer) -> None:
-        """Reject data that cannot be measured.
+        """Check that the data can be measured.
 
         Raises:
-            UserError: if they are not sound, or too few.
+            UserError: if the data are not sounds, or there are too few.
         """
         super().setup(trainer)
         dataset = trainer.parts.dataset
@@ -58,7 +59,7 @@ class SoundMetrics(MeasuringPlugin):
             raise UserError(f"SoundMetrics: {len(dataset)} sounds are too few; allowed: {2 * Frechet.minimum} and up")
 
     def on_tick(self) -> None:
-        """Measure.
+        """Measure if due.
 
         Raises:
             DivergedError: if the samples are not finite.

@@ -1,4 +1,4 @@
-"""Monitors: mean losses, and time."""
+"""Monitors of mean losses and of time."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _SLOW = 0.1
 
 @register("plugin")
 class EfficientLossMonitor(Plugin):
-    """Averages the step's measurements over the tick: losses, scores, penalties.
+    """Averages the values of the steps over the tick: losses, scores, penalties.
 
-    They are summed on the device and read once per tick, so that no step waits for them.
+    The sums are on the device and are read once per tick, so that no step waits for them.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class EfficientLossMonitor(Plugin):
         """The sums [len(_counts)], in the order of `_counts`."""
 
     def after_step(self) -> None:
-        """Add the step's values: two operations, however many values there are."""
+        """Add the values of the step, with two operations for any number of values."""
         losses, counts, totals = self.trainer.losses, self._counts, self._totals
         if not losses:
             return
@@ -44,7 +44,7 @@ class EfficientLossMonitor(Plugin):
         zero = None if len(losses) == len(counts) else torch.zeros_like(first)
         values = torch.stack([losses.get(name, zero) for name in counts])  # type: ignore[misc]
         values = values if self.trainer.share == 1 else values * self.trainer.share
-        if totals is None or len(totals) < len(counts):  # a term of its own interval is seen for the first time
+        if totals is None or len(totals) < len(counts):  # first value of a term with an interval
             grown = torch.zeros(len(counts), dtype=widest(first.device), device=first.device)
             if totals is not None:
                 grown[: len(totals)] = totals
@@ -53,14 +53,14 @@ class EfficientLossMonitor(Plugin):
 
     @property
     def _sums(self) -> dict[str, Tensor]:
-        """Each value's sum, a scalar on the device."""
+        """Return the sum of each value as a scalar on the device."""
         return {} if self._totals is None else dict(zip(self._counts, self._totals.unbind(), strict=True))
 
     def on_tick(self) -> None:
         """Report the means.
 
         Raises:
-            DivergedError: if one of them is not finite.
+            DivergedError: if a mean is not finite.
         """
         self._gather()
         values = [] if self._totals is None else self._totals.tolist()
@@ -76,7 +76,7 @@ class EfficientLossMonitor(Plugin):
             )
 
     def on_stop(self) -> None:
-        """All_reduce the sums of an unfinished tick, for the checkpoint; rank 0 continues with them alone."""
+        """All_reduce the sums of an unfinished tick for the checkpoint; rank 0 keeps the result."""
         self._gather()
         if not self.trainer.world.main and self._totals is not None:
             self._totals.zero_()
@@ -86,11 +86,11 @@ class EfficientLossMonitor(Plugin):
             self._totals = self.trainer.world.mean(self._totals, 1.0)
 
     def state_dict(self) -> dict[str, Any]:
-        """The sums of an unfinished tick."""
+        """Return the sums of an unfinished tick."""
         return {"sums": self._sums, "counts": dict(self._counts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the sums, on rank 0 alone, since they are over all ranks."""
+        """Restore the sums on rank 0 only, since they include all ranks."""
         scale, device = (1.0 if self.trainer.world.main else 0.0), self.trainer.parts.device
         sums = [state["sums"][name] for name in state["counts"]]
         self._totals = torch.stack(sums).to(device, widest(device)) * scale if sums else None
@@ -99,11 +99,11 @@ class EfficientLossMonitor(Plugin):
 
 @register("plugin")
 class AbsoluteTimeMonitor(Plugin):
-    """Seconds since the start (earlier sessions of a resumed run included), per tick, and per thousand images.
+    """Logs seconds since the start, per tick and per thousand images; a resumed run includes its earlier sessions.
 
-    Also, in milliseconds per tick: ``ms.data``, the time steps waited for batches of real images, and ``ms.saving``,
-    the time they waited for samples and checkpoints. If data take more than a tenth of the time, a message is logged
-    once.
+    It also logs, in milliseconds per tick, ``ms.data``, the time steps waited for batches of real images, and
+    ``ms.saving``, the time they waited for samples and checkpoints. If data take more than a tenth of the time, a
+    message is logged once.
     """
 
     def setup(self, trainer: Trainer) -> None:
@@ -134,7 +134,7 @@ class AbsoluteTimeMonitor(Plugin):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds trained so far."""
+        """Return the seconds trained so far."""
         return {"seconds": self._clock.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

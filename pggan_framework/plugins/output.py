@@ -25,7 +25,7 @@ from pggan_framework.training.randomness import derive
 if TYPE_CHECKING:
     from pggan_framework.training.trainer import Trainer
 
-_LATENTS, _REALS = 1, 2  # random streams of the seed
+_LATENTS, _REALS = 1, 2  # random streams of the seed, for latents and reals
 _TRIES = 8
 """Reals tried for one that differs from the previous ones, in data with duplicates."""
 
@@ -34,12 +34,12 @@ _TRIES = 8
 class OutputGenerator(Plugin):
     """Passes samples to every postprocessor: at the first tick, every few ticks, and when training ends.
 
-    For labelled data, the samples' labels are spread from the first to the last with the data's frequencies, and each
-    real has its sample's label. Label maps are passed too, as ``maps``, in their colours.
+    For labelled data, the labels of the samples are ordered from first to last with the frequencies of the data, and
+    each real has the label of its sample. Label maps are passed too, as ``maps``, in their colours.
 
     Args:
-        postprocessors: savers of samples; passed by the experiment.
-        logger: receives the paths of the files; passed by the experiment.
+        postprocessors: the enabled postprocessors; passed by the experiment.
+        logger: logger that receives the paths of the files; passed by the experiment.
         samples_count: number of samples.
         output_snapshot_ticks: ticks between two sample grids.
     """
@@ -64,7 +64,7 @@ class OutputGenerator(Plugin):
         self._numbers = Numbers()
         self._written = -1
         self._missing: set[str] = set()
-        """Kinds of samples that could not be written; they are tried again at the next tick."""
+        """Kinds of samples that could not be written; writing is retried at the next tick."""
 
     def setup(self, trainer: Trainer) -> None:
         """Draw the latents of all samples of this run, and choose their labels."""
@@ -83,7 +83,7 @@ class OutputGenerator(Plugin):
             self.trainer.background.join()
 
     def _save_data(self, kind: str) -> None:
-        """Write the grid of reals, or of label maps where there are any."""
+        """Write the grid of reals or, for data with label maps, of label maps."""
         space = self.trainer.parts.dataset.label_space
         self._missing.add(kind)
         if kind == "reals":
@@ -106,19 +106,19 @@ class OutputGenerator(Plugin):
                 self._start(self.fakes(), "fakes")
 
     def on_end(self) -> None:
-        """Write the last samples, if they are not written yet."""
+        """Write the last samples if they are not written yet."""
         if not self.trainer.failed and self.trainer.iteration > 0 and self._written != self.trainer.nimg:
             self._start(self.fakes(), "fakes")
             self.trainer.background.join()
 
     def fakes(self) -> NDArray[np.float32]:
-        """Samples [n, C, h, w] in [-1, 1] at the current depth and alpha, from the EMA generator."""
+        """Generate samples [n, C, h, w] in [-1, 1] with the EMA generator, at the current depth and alpha."""
         return self.trainer.generate(self.latents, self.labels)
 
     def reals(self) -> NDArray[np.float32]:
-        """Reals [n, C, H, W] in [-1, 1] at full depth, drawn by the seed, each with its sample's label.
+        """Return reals [n, C, H, W] in [-1, 1] at full depth, drawn by the seed, each with the label of its sample.
 
-        They are distinct images if the data have enough of that label.
+        The images are distinct if the data have enough images of each label.
         """
         parts = self.trainer.parts
         dataset = parts.dataset
@@ -152,7 +152,7 @@ class OutputGenerator(Plugin):
                 saver.number = number
                 try:
                     artifacts += saver.save(samples, kind, nimg // 1000)
-                except Exception as error:  # the other savers' samples are not lost
+                except Exception as error:  # the other postprocessors still write their samples
                     first = first or error
             if first is not None:
                 raise first
@@ -174,12 +174,12 @@ class OutputGenerator(Plugin):
             self._written = nimg
 
     def state_dict(self) -> dict[str, Any]:
-        """The latents, the labels, and the last number."""
+        """Return the latents, the labels and the last number."""
         labels = None if self.labels is None else torch.from_numpy(self.labels)
         return {"latents": self.latents, "labels": labels, "numbered": self._numbers.last}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue with the same latents, unless another number of samples is requested now."""
+        """Restore the latents, unless the configured number of samples has changed."""
         self._numbers.last = state.get("numbered", -1)
         if len(state["latents"]) == self.samples_count:
             self.latents = state["latents"]
@@ -197,7 +197,7 @@ class OutputGenerator(Plugin):
 
 
 def evenly(labels: Labels, count: int) -> Labels:
-    """`count` of the labels [N, A], from the first to the last in even steps."""
+    """Select `count` of the labels [N, A] in even steps from the first to the last."""
     ordered = labels[np.lexsort(labels.T[::-1])]
     places = np.linspace(0, len(ordered) - 1, count) if count > 1 else np.array([len(ordered) // 2])
     chosen: Labels = ordered[np.rint(places).astype(np.int64)]

@@ -25,13 +25,13 @@ _NAME = "PictureMetrics"
 class PictureMetrics(MeasuringPlugin):
     """Adds metrics of generated images to a tick's values, as ``picture.swd.average``, and to metrics.jsonl.
 
-    They are measured at the current depth, with their real-vs-real baselines (``picture.swd.average.floor``); metrics
-    that need larger images are skipped. The first measurement at a depth also measures the reals, and takes three times
-    as long as the others. Training itself is unchanged.
+    Metrics are measured at the current depth, with their real-vs-real baselines (``picture.swd.average.floor``);
+    metrics that need larger images are skipped. The first measurement at a depth also measures the reals, and takes
+    three times as long as later ones. Training itself is unchanged.
 
     Args:
-        metrics: names of image metrics; those that need features share one pass through the extractor.
-        count: images per side, at most half the data.
+        metrics: names of image metrics; metrics that need features share one pass through the extractor.
+        count: number of samples, and of reals, to measure; at most half the data.
         every_ticks: ticks between two measurements.
         extractor: feature extractor: lite0, inception, random, or auto: lite0 if installed, else random.
 
@@ -63,7 +63,7 @@ class PictureMetrics(MeasuringPlugin):
         """Build the extractor, and check that the metrics can be measured at full depth.
 
         Raises:
-            UserError: if the data are too few, or the extractor cannot be built, or a metric does not suit them.
+            UserError: if there are too few data, the extractor cannot be built, or a metric does not support the data.
         """
         super().setup(trainer)
         dataset = trainer.parts.dataset
@@ -77,7 +77,7 @@ class PictureMetrics(MeasuringPlugin):
             raise UserError(f"{_NAME}: {'; '.join(left_out)}")
 
     def on_tick(self) -> None:
-        """Measure.
+        """Measure if due.
 
         Raises:
             DivergedError: if the images are not finite.
@@ -90,5 +90,5 @@ class PictureMetrics(MeasuringPlugin):
         self.write(self.facts(), figures)
 
     def facts(self) -> dict[str, Any]:
-        """What identifies a measurement in metrics.jsonl, with the extractor."""
+        """Return the fields that identify a measurement in metrics.jsonl, including the extractor."""
         return {**super().facts(), **({} if self._eye is None else {"extractor": self._eye.extractor.identity()})}

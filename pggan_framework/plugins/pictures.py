@@ -1,4 +1,4 @@
-"""Save a chart to the run's folder and log it, without ever stopping a run; for all drawing plugins."""
+"""Helpers of drawing plugins: save a chart to the run's folder and log it; errors never stop a run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def run_folder(trainer: Trainer) -> Path:
-    """The folder of the trainer's run.
+    """Return the folder of the trainer's run.
 
     Raises:
-        RuntimeError: if its parts name none.
+        RuntimeError: if the trainer has no folder.
     """
     if trainer.parts.directory is None:
         raise RuntimeError("this plugin writes files: Parts.directory is due")
@@ -29,7 +29,7 @@ def run_folder(trainer: Trainer) -> Path:
 
 
 def show(trainer: Trainer, image: Image, filename: str) -> None:
-    """Write `image` over any older one and log it; a full disk only causes a message."""
+    """Write `image`, replacing an older file, and log it; a full disk only causes a message."""
     path = run_folder(trainer) / filename
     try:
         save_png(image, path)
@@ -40,7 +40,7 @@ def show(trainer: Trainer, image: Image, filename: str) -> None:
 
 
 def layers(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The weights of each layer and their names, in the network's order, without biases and other vectors."""
+    """Yield name and weight of each layer in network order, without biases and other vectors."""
     for name, parameter in network.named_parameters():
         if parameter.ndim > 1:
             yield name.removesuffix(".weight"), parameter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any, ClassVar, Literal
 
-from pggan_framework.errors import UserError, at_least, nearest
+from pggan_framework.errors import UserError, at_least, nearest, plural
 from pggan_framework.plugins.lr import LRScheduler
 from pggan_framework.registry import register
 from pggan_framework.training.plugin import Plugin
@@ -15,16 +15,16 @@ from pggan_framework.training.plugin import Plugin
 class ReduceOnPlateau(Plugin):
     """Multiplies both learning rates by a factor when a metric has not improved for some ticks.
 
-    A GAN's losses are poor measures of its quality: metrics, or ``began.measure``, are better guides.
+    A GAN's losses are poor measures of its quality; quality metrics, or ``began.measure``, are better guides.
 
     Args:
-        figure: metric to watch, a name of stats.jsonl; ticks without it are skipped; if it never appears, a message is
-            logged.
-        mode: better direction.
-        factor: factor of the learning rates, each time.
-        patience: ticks without improvement before a reduction.
+        figure: name of the metric to watch in stats.jsonl; ticks without this metric are skipped, and a message is
+            logged if no tick has it.
+        mode: better direction of the metric.
+        factor: factor by which each reduction multiplies the learning rates.
+        patience: number of ticks without improvement before a reduction.
         min_lr: lower limit of both learning rates.
-        threshold: least relative improvement that counts.
+        threshold: smallest relative improvement that counts.
         restart_at_depth: restore the full rates and forget the best value at each new depth.
 
     Raises:
@@ -51,14 +51,14 @@ class ReduceOnPlateau(Plugin):
         self._best, self._waited, self._missed = inf, 0, 0
 
     def on_tick(self) -> None:
-        """Compare, and lower the rates if due."""
+        """Compare the metric, and lower the rates if due."""
         trainer = self.trainer
         if self.figure not in trainer.stats:
             self._missed += 1
             if self._missed == self.patience + 1 and self._best == inf:
                 near = nearest(self.figure, trainer.stats)
                 trainer.parts.logger.message(
-                    f"ReduceOnPlateau.figure: no '{self.figure}' in {self._missed} ticks{near}; there are:"
+                    f"ReduceOnPlateau.figure: no '{self.figure}' in {plural(self._missed, 'tick')}{near}; there are:"
                     f" {', '.join(trainer.stats)}"
                 )
             return
@@ -77,7 +77,8 @@ class ReduceOnPlateau(Plugin):
         if after < before:
             trainer.lr_factors[self.factor_name] = after
             trainer.parts.logger.message(
-                f"{self.figure} has not improved for {self.patience + 1} ticks: learning rates times {after:g}"
+                f"{self.figure} has not improved for {plural(self.patience + 1, 'tick')}:"
+                f" learning rates times {after:g}"
             )
 
     def on_depth_change(self) -> None:
@@ -87,7 +88,7 @@ class ReduceOnPlateau(Plugin):
             self.trainer.lr_factors.pop(self.factor_name, None)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value, the ticks since, and the factor."""
+        """Return the best value, the ticks since then and the factor."""
         return {
             "best": self._best,
             "waited": self._waited,

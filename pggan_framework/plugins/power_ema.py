@@ -1,4 +1,4 @@
-"""PowerEMA: averages of the generator from which one of any length can be made after the training."""
+"""PowerEMA: averages of the generator for post-hoc EMA synthesis of any length after training."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from pggan_framework.training.plugin import Every, Plugin
 from pggan_framework.training.power_average import decay, gamma_of
 
 FOLDER = "averages"
-"""Of the stored averages, next to the checkpoints."""
+"""Folder of the stored averages, next to the checkpoints."""
 
 
 @register("plugin")
 class PowerEMA(Plugin):
     """Stores power-function averages of G (EDM2, Karras et al. 2024, arXiv 2312.02696) for ``pggan ema``.
 
-    Each length costs one more average per step. A file of them, as large as the generator for each length, is written
-    every few ticks. A block's average begins when the block comes into use, or when the usual EMA begins anew.
+    Each length costs one more average per step. Every few ticks, all averages, each as large as the generator, are
+    written to one file. The average of a block begins when the block is added, or when the regular EMA restarts.
 
     Args:
-        directory: the run's folder; given by the run.
-        lengths: relative lengths: standard deviations of the averages' profiles, as fractions of the training.
+        directory: the run's folder; passed by the run.
+        lengths: relative lengths: standard deviations of the averaging profiles, as fractions of the training.
         snapshot_ticks: ticks between two files.
 
     Raises:
@@ -52,12 +52,12 @@ class PowerEMA(Plugin):
         self._before = self._stored = -1
 
     def before_step(self) -> None:
-        """Note how far training has come."""
+        """Record the training progress."""
         self._before = self.trainer.nimg
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Move the averages towards the weights in use."""
+        """Update the averages with the weights in use."""
         nimg, births = self.trainer.nimg, self.trainer.parts.ema.births
         weights = {name: weight for name, weight in self.trainer.G.named_parameters() if name in births}
         for length, gamma in self._gammas.items():
@@ -69,12 +69,12 @@ class PowerEMA(Plugin):
                 foreach("lerp_", mine, [weights[name].detach() for name in names], 1 - rest)
 
     def on_tick(self) -> None:
-        """Store them, if enough ticks have passed."""
+        """Write the averages if enough ticks have passed."""
         if self.trainer.tick % self.snapshot_ticks == 0:
             self._store()
 
     def on_end(self) -> None:
-        """Store the last ones."""
+        """Write the last averages."""
         if self.trainer.iteration:
             self._store()
 
@@ -95,11 +95,11 @@ class PowerEMA(Plugin):
         self.trainer.background.submit(write, name="averages")
 
     def state_dict(self) -> dict[str, Any]:
-        """The averages."""
+        """Return the averages."""
         return {"averages": {length: dict(averages) for length, averages in self._averages.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume with the averages of the lengths that were kept."""
+        """Restore the averages of lengths that are still configured."""
         device = next(self.trainer.G.parameters()).device
         for length, averages in state.get("averages", {}).items():
             if length in self._averages:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from pggan_framework.errors import DivergedError, UserError
+from pggan_framework.errors import DivergedError, UserError, plural
 from pggan_framework.metrics.base import BaseMetric
 from pggan_framework.metrics.centroid import Centroid
 from pggan_framework.metrics.consistency import Consistency
@@ -33,22 +34,22 @@ if TYPE_CHECKING:
 
 _PIXELS = 64 * 64
 _CLIPS, _IMAGES, _FEWEST, _LEAST = 96, 64, 16, 2
-"""Number of clips and of images up to 64x64 pixels, of larger images, and the least number per side."""
+"""Number of clips and of images up to 64x64 pixels, number of larger images, and smallest number per side."""
 
 
 @register("plugin")
 class QualityMonitor(MeasuringPlugin):
-    """Measures a few dozen samples whenever samples are written, and when training ends; keeps the best checkpoint.
+    """Measures a few dozen samples whenever samples are written and when training ends; keeps the best checkpoint.
 
     Sounds are compared by Fréchet distance, consistency, levels, clipping, edges, and spectral centroid; images of 16
-    pixels or more by the sliced Wasserstein distance. Values are in stats.jsonl as ``sound.frechet`` or
-    ``picture.swd.average``, in metrics.jsonl, and in words in the log. All samples are from the EMA generator, at the
+    pixels or more by the sliced Wasserstein distance. Values are written to stats.jsonl as ``sound.frechet`` or
+    ``picture.swd.average``, to metrics.jsonl, and to the log as text. All samples are from the EMA generator, at the
     current depth, and from the same latents each time; training itself does not change. ``network-best.pt`` is the
     checkpoint with the lowest distance at the deepest, completely faded-in depth.
 
     Args:
-        every_ticks: ticks between two measurements; 0 for none, None follows OutputGenerator.
-        keep_best: write network-best.pt whenever the distance is the lowest so far.
+        every_ticks: ticks between two measurements; 0 disables them, None follows OutputGenerator.
+        keep_best: write network-best.pt whenever the distance is the smallest so far.
     """
 
     main_process_only = True
@@ -74,7 +75,7 @@ class QualityMonitor(MeasuringPlugin):
         saver = next((plugin for plugin in plugins if isinstance(plugin, SaverPlugin)), None)
         self._folder = trainer.parts.directory if saver is None else saver.directory
         frechet = Frechet()
-        frechet.minimum = _LEAST  # the baseline has as few clips, and shows how much the values mean
+        frechet.minimum = _LEAST  # the real-vs-real baseline uses as few clips, to show the precision of the values
         sound: list[BaseMetric[Any]] = [frechet, Consistency(), Silence(), Loudness(), Centroid(), Edges(), Clipping()]
         self.metrics = [SlicedWasserstein()] if dataset.codec is None else sound
         self.metric = "picture.swd.average" if dataset.codec is None else "sound.frechet"
@@ -87,19 +88,18 @@ class QualityMonitor(MeasuringPlugin):
         self.order = order[: 2 * self.count]
 
     def on_tick(self) -> None:
-        """Measure if samples are written at this tick, or it is the last."""
+        """Measure if samples are written at this tick or it is the last one."""
         trainer = self.trainer
         if self._measures and (trainer.tick == 1 or trainer.tick % (self.every_ticks or 1) == 0 or trainer.ending):
             self._measure()
 
     def on_end(self) -> None:
-        """Measure the last state if needed, and summarise: last and best samples, and the next commands."""
+        """Measure the last state if needed, and log a summary: last and best samples, and the next commands."""
         trainer = self.trainer
         if not self._measures or trainer.iteration == 0:
             if self.every_ticks and trainer.iteration > 0:
-                few = len(trainer.parts.dataset)
-                logger = trainer.parts.logger
-                logger.message(f"quality is not measured: {few} examples are too few; at least {2 * _LEAST} are needed")
+                few = plural(len(trainer.parts.dataset), "example")
+                trainer.parts.logger.message(f"quality is not measured: {few}, but at least {2 * _LEAST} are needed")
             return
         if not trainer.failed and (self._last is None or self._last["nimg"] != trainer.nimg):
             self._measure()
@@ -108,7 +108,7 @@ class QualityMonitor(MeasuringPlugin):
 
     @property
     def n(self) -> int:
-        """Samples on each side: half as many before the final depth, which matters most."""
+        """Number of samples per side; it is halved before the final depth, which matters most."""
         final = self.trainer.depth == self.trainer.G.max_depth
         return self.count if final else max(self.count // 2, min(self.count, _FEWEST))
 
@@ -117,7 +117,7 @@ class QualityMonitor(MeasuringPlugin):
         return bool(self.every_ticks) and self.count >= _LEAST
 
     def _measure(self) -> None:
-        """Measure samples of the present generator, log a line, and keep the checkpoint if it is the best."""
+        """Measure samples of the current generator, log a line, and keep the checkpoint if it is the best."""
         trainer = self.trainer
         metrics, reals, others = self.sides()
         if not metrics:
@@ -144,12 +144,12 @@ class QualityMonitor(MeasuringPlugin):
         self.write(facts, figures)
 
     def _facts(self, figures: Mapping[str, float]) -> dict[str, Any]:
-        """What identifies a measurement, and its distance."""
+        """Return the fields that identify a measurement, and its distance."""
         distance = figures.get(self.metric.partition(".")[2], float("nan"))
         return {**self.facts(), "metric": self.metric, "value": distance if isfinite(distance) else None}
 
     def _contest(self, facts: dict[str, Any]) -> bool:
-        """Whether this is the best measurement so far; its checkpoint is then written in the background."""
+        """Return True if this is the best measurement so far, and write its checkpoint in the background."""
         best = self._best if self._best is not None and _comparable(self._best, facts) else None
         if facts["value"] is None or (best is not None and _rank(facts) >= _rank(best)):
             return False
@@ -170,13 +170,13 @@ class QualityMonitor(MeasuringPlugin):
         return True
 
     def _below_full_size(self) -> str:
-        """The size of the samples while the networks are not fully grown, else nothing."""
+        """Return the size of the samples while the networks are not fully grown, else an empty text."""
         trainer = self.trainer
         _, height, width = trainer.parts.dataset.growth.shape_at(trainer.depth)
         return f" ({height}x{width})" if trainer.depth < trainer.G.max_depth else ""
 
     def _summary(self) -> list[str]:
-        """The result of the run, as lines for the log."""
+        """Return the result of the run as lines for the log."""
         trainer, lines = self.trainer, []
         best, last = self._best, self._last
         if self._verdict is not None:
@@ -184,6 +184,9 @@ class QualityMonitor(MeasuringPlugin):
             lines.append(f"quality {state}{self._below_full_size()}: {self._verdict.line}")
             if self._below_full_size() and not trainer.failed:
                 lines.append("the full size was not reached; the distance is to data of the reduced size: train longer")
+        elif not trainer.failed:
+            small = self._below_full_size()
+            lines.append(f"quality is not measured: the samples are too small{small}" + "; train longer" * bool(small))
         if best is not None and last is not None:
             if best["nimg"] == last["nimg"]:
                 lines.append(f"the last checkpoint is the best: {described(best)}")
@@ -195,14 +198,13 @@ class QualityMonitor(MeasuringPlugin):
                 )
         folder = trainer.parts.directory
         if folder is not None and not trainer.failed:
-            lines.append(
-                f"next: pggan generate {folder} makes samples with the best checkpoint;"
-                f" pggan train --resume {folder} --minutes 10 continues from the last one"
-            )
+            where, which = shlex.quote(str(folder)), " from the best checkpoint" if best is not None else ""
+            lines.append(f"to generate samples{which}: pggan generate {where}")
+            lines.append(f"to train longer: pggan train --resume {where} --minutes 10")
         return lines
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Read which checkpoint is the best, and drop lines of metrics.jsonl that will be written again."""
+        """Restore the best measurement, and delete lines of metrics.jsonl that will be written again."""
         trainer = self.trainer
         trainer.background.join()
         self._best = None if self._folder is None else read_best(self._folder)
@@ -210,12 +212,12 @@ class QualityMonitor(MeasuringPlugin):
 
 
 def _judged(name: str) -> bool:
-    """Whether a value is needed to grade samples; the others are in metrics.jsonl alone."""
+    """True if a value is needed to grade samples; other values are only in metrics.jsonl."""
     return name.removesuffix(".floor").rpartition(".")[2] not in ("p5", "p95", "distance")
 
 
 def _rank(facts: Mapping[str, Any]) -> tuple[int, bool, float]:
-    """Lower is better: the deeper, then a depth that has faded in, then the smaller distance."""
+    """Return a sort key, lower is better: first deeper, then faded in, then the smaller distance."""
     return -facts["depth"], facts["alpha"] < 1, facts["value"]
 
 

@@ -7,10 +7,10 @@ from pggan_framework.training.plugin import Plugin
 
 
 class Reporter(Plugin):
-    """Logs each tick's values: runs after the plugins that add values and before the saver. Every run has it.
+    """Logs the values of each tick, after plugins that add values and before the saver. Every run uses this plugin.
 
     Args:
-        logger: receives the values.
+        logger: logger that receives the values.
     """
 
     main_process_only = True

@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import isfinite
 
 from pggan_framework.data.base import DepthDataset
+from pggan_framework.errors import plural
 from pggan_framework.loggers.base import UNLIMITED_KIMG
 from pggan_framework.runs.folders import STATE, write_json
 from pggan_framework.training.plugin import Plugin
 
 
 class RunState(Plugin):
-    """Writes ``run.json`` when training begins and ends. Every run has it."""
+    """Writes ``run.json`` when training begins and ends. Every run uses this plugin."""
 
     main_process_only = True
 
@@ -19,13 +20,13 @@ class RunState(Plugin):
         self._begun = False
 
     def before_step(self) -> None:
-        """Write that the run is running, once."""
+        """Write the status ``running`` once."""
         if not self._begun:
             self._begun = True
             self._write("running")
 
     def on_end(self) -> None:
-        """Write how the run ended."""
+        """Write the final status."""
         if self._begun:
             stopped = self.trainer.stop_reason.startswith("SIG")
             self._write("failed" if self.trainer.failed else "interrupted" if stopped else "finished")
@@ -52,10 +53,11 @@ class RunState(Plugin):
 
 
 def data_line(dataset: DepthDataset) -> str:
-    """The training data in one short line: ``98 sounds of 0.19 s at 16 kHz, as mellog 1x16x16``."""
+    """Return a summary of the training data: ``98 sounds of 0.19 s at 16 kHz, as mellog 1x16x16``."""
     shape = "x".join(map(str, dataset.shape))
     codec = dataset.codec
     if codec is None:
-        return f"{len(dataset):,} images, {shape}"
+        return f"{plural(f'{len(dataset):,}', 'image')}, {shape}"
     seconds = codec.samples / codec.sample_rate
-    return f"{len(dataset):,} sounds of {seconds:.3g} s at {codec.sample_rate / 1000:g} kHz, as {codec.name} {shape}"
+    count = plural(f"{len(dataset):,}", "sound")
+    return f"{count} of {seconds:.3g} s at {codec.sample_rate / 1000:g} kHz, as {codec.name} {shape}"

@@ -22,16 +22,16 @@ PATIENCE = 3600.0
 
 @register("plugin")
 class SaverPlugin(Plugin):
-    """Writes ``network-snapshot-000120.pt`` (the number is thousand images) at a tick's end and when training ends.
+    """Writes ``network-snapshot-000120.pt``, numbered in thousand images, at a tick's end and when training ends.
 
-    A checkpoint that cannot be written is tried again every tick; after an hour of failures the run ends. If the last
-    one cannot be written either, it goes to the system's temporary folder.
+    If a checkpoint cannot be written, the plugin retries every tick; after an hour of failures, the run ends. If the
+    last checkpoint cannot be written to its folder either, it is written to the system's temporary folder.
 
     Args:
         directory: folder of the checkpoints; passed by the experiment.
         keep_old_checkpoints: keep earlier checkpoints; else delete them after verifying the new one.
         network_snapshot_ticks: ticks between two checkpoints.
-        network_snapshot_minutes: also write one at a tick's end if the last is older than this; 0 disables it.
+        network_snapshot_minutes: longest time between checkpoints at a tick's end, in minutes; 0 disables it.
     """
 
     injected: ClassVar[tuple[str, ...]] = ("directory",)
@@ -56,26 +56,26 @@ class SaverPlugin(Plugin):
         self._failing: float | None = None
         """Time of the first failed checkpoint since the last successful one."""
         self._error: Exception | None = None
-        self._own: list[Path] = []  # written by this process, or resumed from: may be removed
-        self._abandoned: list[Path] = []  # newer than the one resumed from: abandoned by a rollback, or damaged
+        self._own: list[Path] = []  # written by this process or resumed from: may be deleted
+        self._abandoned: list[Path] = []  # newer than the resumed one: abandoned by a rollback, or damaged
 
     def state_dict(self) -> dict[str, Any]:
-        """The images of the last checkpoint, which determine the next one's name."""
+        """Return the image count of the last checkpoint, which determines the next name."""
         return {"numbered": self._numbers.last}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The checkpoint that the run resumes from is replaced by the next one like any other."""
+        """Restore the state; the next checkpoint replaces the resumed checkpoint like any other."""
         self._numbers.last = state.get("numbered", -1)
         start = self.directory / self._name(self.trainer.nimg)
         self._own.append(start)
         self._abandoned = [path for path in snapshots(self.directory) if number_of(path) > number_of(start)]
 
     def _name(self, nimg: int) -> str:
-        """The checkpoints' folder; no two have the same name."""
+        """Return a unique checkpoint name within the folder."""
         return snapshot_name(self._numbers.of(nimg) if self.keep_old_checkpoints else f"{nimg // 1000:06d}")
 
     def on_tick(self) -> None:
-        """Save, in the background, if enough ticks or minutes have passed."""
+        """Save in the background if enough ticks or minutes have passed."""
         old = 0 < self.network_snapshot_minutes * 60 <= time.monotonic() - self._last
         due = self.trainer.tick % self.network_snapshot_ticks == 0 or old or self._failing is not None
         if due and not self.trainer.ending:
@@ -86,16 +86,16 @@ class SaverPlugin(Plugin):
                     self._failed(error)
 
     def on_end(self) -> None:
-        """Save the state of the last finished step, whatever ended the run.
+        """Save the state of the last finished step, also after an error.
 
         Raises:
-            CheckpointError: if it cannot be written.
+            CheckpointError: if the checkpoint cannot be written.
         """
         if self.trainer.iteration == 0:
             return
         state = self.trainer.state_to_save()
         if state is None:
-            self.trainer.parts.logger.message("the last step cannot be saved; the checkpoint before it stays the last")
+            self.trainer.parts.logger.message("the last step cannot be saved; the previous checkpoint is kept")
             return
         path = self._start(state)
         self.trainer.background.join()
@@ -110,7 +110,7 @@ class SaverPlugin(Plugin):
 
         def write() -> None:
             save_checkpoint(path, state)
-            with suppress(OSError):  # a file that cannot be moved or removed is tried again with the next one
+            with suppress(OSError):  # a failed move or deletion is retried with the next checkpoint
                 self._put_away(path)
 
         self.trainer.background.submit(write, self._written, "checkpoint", self._failed)
@@ -118,13 +118,13 @@ class SaverPlugin(Plugin):
         return path
 
     def _put_away(self, path: Path) -> None:
-        """Move or remove the checkpoints replaced by `path`."""
-        while self._abandoned:  # `latest` must find the new run of checkpoints; the old ones are kept
+        """Move or delete the checkpoints replaced by `path`."""
+        while self._abandoned:  # `latest` must find the new series of checkpoints; the old ones are kept
             newer = self._abandoned[0]
             if newer != path and newer.exists():
                 newer.rename(newer.with_name(f"{newer.name}.superseded"))
             self._abandoned.pop(0)
-        # Other files in the folder were written by someone else, or are kept on purpose.
+        # Other files in the folder were written by other programs or are kept on purpose.
         self._own = [*(old for old in self._own if old != path), path]
         while len(self._own) > 1:
             old = self._own[0]
@@ -144,7 +144,7 @@ class SaverPlugin(Plugin):
 
 
 def _rescue(path: Path, state: dict[str, Any]) -> str:
-    """Write a checkpoint to the temporary folder when its own is full; returns advice for the message."""
+    """Write a checkpoint to the temporary folder if its own folder is full; return advice for the message."""
     try:
         refuge = Path(tempfile.mkdtemp(prefix="pggan-")) / path.name
         save_checkpoint(refuge, state)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DepthTables(Plugin):
-    """Sets parameters before each step to their tables' values for the depth; every run with tables has one.
+    """Sets parameters before each step to their table's value for the depth; every run with such tables uses it.
 
     Args:
         tables: ``Class.parameter`` -> values by depth; a depth uses the value of the largest key not above it, and the
@@ -32,11 +32,11 @@ class DepthTables(Plugin):
         ]
 
     def setup(self, trainer: Trainer) -> None:
-        """Store the parameters' own values.
+        """Store the initial values of the parameters.
 
         Raises:
             UserError: if a table has a key that is not a depth of the data, its component rejects a value, or a penalty
-                has weights by depth of its own.
+                already has weights by depth.
         """
         super().setup(trainer)
         self._without = [getattr(owner, parameter) for _, _, owner, parameter in self._tables]
@@ -56,7 +56,7 @@ class DepthTables(Plugin):
         self._set()
 
     def before_step(self) -> None:
-        """Set all of them."""
+        """Set all parameters."""
         self._set()
 
     def on_tick(self) -> None:
@@ -72,7 +72,7 @@ class DepthTables(Plugin):
 
 
 def between(table: Mapping[float, Any], place: float) -> Any:
-    """The value at `place`, on half a cosine from each value of the table to the next; tuples number by number."""
+    """Interpolate the table at `place` with a half cosine between values; tuples element-wise."""
     places = sorted(table)
     after = next((index for index, other in enumerate(places) if other > place), len(places))
     first, last = table[places[max(after - 1, 0)]], table[places[min(after, len(places) - 1)]]
@@ -87,18 +87,18 @@ def between(table: Mapping[float, Any], place: float) -> Any:
 
 
 class ProgressTables(Plugin):
-    """Sets parameters before each step to what their tables have for the moment; every run with such tables has one.
+    """Sets parameters before each step to their table's value for the progress; every run with such tables uses it.
 
-    How far training has come is the fraction of `total_kimg` or, where that is more, of the time that a schedule in
-    minutes or the run's budget gives it.
+    The progress is the fraction of `total_kimg` or, if larger, of the training time set by a schedule in minutes or by
+    the budget of the run.
 
     Args:
-        tables: ``Class.parameter``, or ``minibatch_size``, -> values by fraction of the training.
+        tables: ``Class.parameter`` or ``minibatch_size`` -> values by fraction of the training.
         components: the run's components by name, which hold the parameters as attributes.
-        by_depth: names that have a table by depth as well.
+        by_depth: names that also have a table by depth.
 
     Raises:
-        UserError: if there is one.
+        UserError: if a parameter has tables of both kinds.
     """
 
     def __init__(
@@ -113,10 +113,10 @@ class ProgressTables(Plugin):
         self.values: dict[str, Any] = {}
 
     def setup(self, trainer: Trainer) -> None:
-        """Let the components check all values.
+        """Validate all values in their components.
 
         Raises:
-            UserError: if one refuses a value.
+            UserError: if a component rejects a value.
         """
         super().setup(trainer)
         for name, table in self._tables.items():
@@ -126,7 +126,7 @@ class ProgressTables(Plugin):
 
     @property
     def fraction(self) -> float:
-        """How far training has come, 0 to 1."""
+        """The training progress, 0 to 1."""
         trainer = self.trainer
         images = trainer.nimg / trainer.total_nimg
         gone, left = 0.0, inf
@@ -139,7 +139,7 @@ class ProgressTables(Plugin):
         return min(max(images, gone / (gone + max(left, 0.0)) if gone else 0.0), 1.0)
 
     def before_step(self) -> None:
-        """Set all of them."""
+        """Set all parameters."""
         self._clock = self._clock or Clock(self._seconds, Budget.now)
         place = self.fraction
         self.values = {name: between(table, place) for name, table in self._tables.items()}
@@ -157,9 +157,9 @@ class ProgressTables(Plugin):
                 self.trainer.stats[name] = value
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds trained."""
+        """Return the seconds trained."""
         return {"seconds": self._clock.seconds if self._clock else self._seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume counting."""
+        """Restore the clock."""
         self._clock, self._seconds = None, state.get("seconds", 0.0)

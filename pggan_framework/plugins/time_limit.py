@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.registry import register
 from pggan_framework.training.clock import Clock
 from pggan_framework.training.plugin import Plugin
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @register("plugin")
 class TimeLimit(Plugin):
-    """Ends training after some time, as Ctrl-C would: the step is finished, samples and a checkpoint are written.
+    """Ends training after some time, like Ctrl-C: the step is finished, samples and a checkpoint are written.
 
     Args:
-        minutes: training time, per session or over all.
-        over_resumes: include the time of earlier sessions; else each ``--resume`` has the full time, as a cluster job
-            has.
+        minutes: training time in minutes, per session or in total.
+        over_resumes: include the time of earlier sessions; otherwise each ``--resume`` has the full time, which suits
+            cluster jobs.
 
     Raises:
         UserError: if the number is not above 0.
@@ -37,16 +37,16 @@ class TimeLimit(Plugin):
         self._clock = Clock()
 
     def before_step(self) -> None:
-        """Request the end when the time is over; the next step is the last."""
+        """Request the end when the time is up; the next step is the last."""
         if self._clock.seconds >= self.minutes * 60:
-            self.trainer.stop(f"{self.minutes:g} minutes are over")
+            self.trainer.stop(f"the time limit of {plural(f'{self.minutes:g}', 'minute')} is over")
 
     def seconds_left(self) -> float:
         """The remaining time."""
         return self.minutes * 60 - self._clock.seconds
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds trained."""
+        """Return the seconds trained."""
         return {"seconds": self._clock.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -25,16 +25,16 @@ _HOLD = 10
 class TimeLapse(Plugin):
     """Joins the sample grids, which come from constant latents, into an animation.
 
-    It is written as ``timelapse.gif`` (or ``.webp``, ``.mp4``) when training ends, and every few ticks before, then
-    without that tick's grid. One grid at a time is in memory. ImageSaver must be enabled; mp4 needs the extra
-    ``video``.
+    The animation is written as ``timelapse.gif`` (or ``.webp``, ``.mp4``) when training ends, and every few ticks
+    before that, without the grid of the current tick. Only one grid at a time is in memory. ImageSaver must be enabled;
+    mp4 needs the extra ``video``.
 
     Args:
         formats: files to write.
-        every_ticks: ticks between two files; 0: only at the end.
-        seconds: seconds per grid, above 0; the last one gets ten times as long.
+        every_ticks: ticks between two files; 0 writes them only at the end.
+        seconds: seconds per grid, above 0; the last grid is shown ten times as long.
         longest_side: longest side in pixels; larger grids are reduced.
-        filename: file name without ending, inside the run's folder.
+        filename: file name without its ending, inside the run's folder.
     """
 
     main_process_only = True
@@ -61,10 +61,10 @@ class TimeLapse(Plugin):
         self.filename = filename
 
     def setup(self, trainer: Trainer) -> None:
-        """Find the saver of the grids, and its folder.
+        """Find the ImageSaver and its folder.
 
         Raises:
-            UserError: if there is none.
+            UserError: if ImageSaver is not enabled.
         """
         super().setup(trainer)
         self._output = next(plugin for plugin in trainer.plugins if isinstance(plugin, OutputGenerator))
@@ -74,18 +74,18 @@ class TimeLapse(Plugin):
         self._folder = run_folder(trainer) / savers[0].samples_path
 
     def on_tick(self) -> None:
-        """Write the animation of the grids so far, where that is enabled."""
+        """Write the animation of the grids so far, if configured and due."""
         if self.every_ticks:
             self.write()
 
     def on_end(self) -> None:
         """Write the animation of all grids."""
-        # The last grid is due now, too, and is written only once.
+        # The last grid is also due now, and is written only once.
         self._output.on_end()
         self.write()
 
     def write(self) -> list[Path]:
-        """Write the files; a full disk only causes a message. Returns the written files."""
+        """Write the files and return their paths; a full disk only causes a message."""
         self.trainer.background.join()
         sheets = self.sheets()
         written: list[Path] = []
@@ -102,5 +102,5 @@ class TimeLapse(Plugin):
         return written
 
     def sheets(self) -> list[Path]:
-        """The grids up to now; later ones belong to a part of the run that was rolled back."""
+        """Return the grids up to now; later grids belong to a part of the run that was rolled back."""
         return [path for kimg, path in sheets_in(self._folder) if kimg * 1000 <= self.trainer.nimg]

@@ -1,4 +1,4 @@
-"""Chart axes: a range of values, its round numbers and their positions."""
+"""Chart axes: a value range, its round tick values and their positions."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ Tick = tuple[float, float]
 """A value, and its position on the axis from 0 to 1."""
 
 CLOSEST = 0.7
-"""Least distance of two tick labels, as a fraction of the room for each."""
+"""Smallest distance of two tick labels, as a fraction of the space per label."""
 
 
 def nice_step(span: float, count: float) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that fits `span` at most `count` times."""
+    """Return the smallest of 1, 2 and 5 times a power of ten that fits `span` at most `count` times."""
     least = span / max(count, 1e-9)
     power = 10.0 ** floor(log10(least))
     return next(step for factor in (1, 2, 5, 10) if (step := factor * power) >= least * (1 - 1e-9))
 
 
 def time_ticks(seconds: float, count: float, before: float = 0.0) -> list[Tick]:
-    """Round times from 0 up, in an image of `seconds` of which `before` precede 0; at most `count` steps."""
+    """Return round times from 0 on, at most `count` steps, for an image of `seconds` of which `before` precede 0."""
     step = nice_step(seconds, count)
     last = floor((seconds - before) / step + 1e-9)
     return [(index * step, (before + index * step) / seconds) for index in range(last + 1)]
 
 
 def frequency_ticks(row_hz: NDArray[np.float64], nyquist: float, count: float) -> list[Tick]:
-    """Round frequencies from 0 Hz to `nyquist` and their positions above the bottom of an image.
+    """Return round frequencies from 0 Hz to `nyquist` and their positions above the bottom of an image.
 
-    Evenly spaced rows get even steps; mel bands get 0, 100, 1000 ..., then 500 ..., then 200 ... as room permits.
+    Evenly spaced rows get even steps; mel bands get 0, 100, 1000 ..., then 500 ..., then 200 ... as space permits.
 
     Args:
         row_hz: the centre frequencies of the rows, [bins], all below `nyquist`.
@@ -63,7 +63,7 @@ class Axis:
     Args:
         low: the value at 0.
         high: the value at 1, above `low`.
-        log: whether the axis is logarithmic; then `low` is above 0.
+        log: True for a logarithmic axis; `low` is then above 0.
     """
 
     low: float
@@ -72,7 +72,7 @@ class Axis:
 
     @classmethod
     def around(cls, values: Floats, log: bool = False) -> Axis:
-        """The axis that contains all finite `values`; a range of zero width is widened."""
+        """Build the axis that contains all finite `values`; a range of zero width is widened."""
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (1.0, 1.0)
         if log:
@@ -81,7 +81,7 @@ class Axis:
         return cls(low, high) if high - low > 1e-9 * max(abs(low), abs(high)) else cls(low - room, high + room)
 
     def place(self, values: Floats) -> Floats:
-        """The positions of values, 0 to 1."""
+        """Return the positions of values, 0 to 1."""
         if not self.log:
             places: Floats = (values - self.low) / (self.high - self.low)
             return places
@@ -89,7 +89,7 @@ class Axis:
         return logarithms
 
     def ticks(self, count: float) -> list[float]:
-        """At most about `count` round values; powers of ten on a logarithmic axis that contains two or more of them."""
+        """Return about `count` round values at most; powers of ten if a logarithmic axis contains at least two."""
         if self.log:
             powers = range(ceil(log10(self.low) - 1e-9), floor(log10(self.high) + 1e-9) + 1)
             if len(powers) > 1:

@@ -28,32 +28,33 @@ class Artifact:
 
 @contract("postprocessor")
 class Postprocessor:
-    """Base of the savers."""
+    """Base class of postprocessors."""
 
     directory: Path
     growth: Growth
     codec: Codec | None
     number: str = ""
-    """The number in a tick's file names, set before each `save` of a run; empty: thousands of images, rounded down."""
+    """Number in the file names of a tick, set before each `save` of a run; if empty, thousands of images, rounded
+    down."""
 
     def numbered(self, kimg: int) -> str:
-        """``000120``, or ``000120.384`` if other samples have the same thousand."""
+        """Return the number for file names: ``000120``, or ``000120.384`` if other samples have the same thousand."""
         return self.number or f"{kimg:06d}"
 
     def setup(self, directory: Path, growth: Growth, codec: Codec | None) -> None:
-        """Called once with the run's folder (created already), the data's shapes and its codec, if it is sound.
+        """Called once with the existing folder of the run, the shapes of the data and, for sound, its codec.
 
         Raises:
-            UserError: if this saver cannot save such data.
+            UserError: if this postprocessor does not support the data.
         """
         self.directory, self.growth, self.codec = directory, growth, codec
 
     @abstractmethod
     def save(self, samples: NDArray[np.float32], kind: str, kimg: int) -> list[Artifact]:
-        """Write `samples` [N, C, h, w] in [-1, 1], at any depth's size.
+        """Write `samples` [N, C, h, w] in [-1, 1]; they can have the size of any depth.
 
         Args:
-            samples: the images.
+            samples: images to write.
             kind: ``fakes``, numbered by `kimg` (``fakes_000120.png``), or ``reals``, written once.
             kimg: thousand real images shown so far.
         """

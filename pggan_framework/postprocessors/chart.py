@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 
 COLOURS: tuple[Colour, Colour] = ((0, 114, 178), (213, 94, 0))
-"""Distinguishable for colour-blind readers (Okabe and Ito 2008)."""
+"""Colours for colour-blind readers (Okabe and Ito 2008)."""
 PAPER: Colour = (255, 255, 255)
 _INK: Colour = (48, 48, 48)
 _GRID: Colour = (225, 225, 225)
@@ -50,13 +50,13 @@ class _Pen:
 
 
 def bars_chart(title: str, rows: Mapping[str, tuple[float, float]], names: tuple[str, str], width: int = 860) -> Image:
-    """A row per name: a pale bar to the second value, a dark one to the first, on a logarithmic axis.
+    """Draw a row per name: a pale bar for the second value, a dark one for the first, on a logarithmic axis.
 
     Args:
-        title: the heading.
-        rows: two values by name, the second not below the first; non-positive or non-finite ones get no bar.
+        title: heading of the chart.
+        rows: two values by name, the second not below the first; non-positive or non-finite values get no bar.
         names: the meanings of the two values.
-        width: of the image, in pixels.
+        width: width of the image in pixels.
     """
     from PIL import Image, ImageDraw
 
@@ -67,7 +67,7 @@ def bars_chart(title: str, rows: Mapping[str, tuple[float, float]], names: tuple
     right, bottom = width - 3 * _EM, image.height - _BOTTOM
     values = np.array(list(rows.values()), np.float64).reshape(-1, 2)
     axis = Axis.around(values[np.isfinite(values) & (values > 0)], log=True)
-    # Slightly below the least value, so that its bar is visible.
+    # Slightly below the smallest value, so that its bar is visible.
     axis = Axis(axis.low / 2, axis.high, True)
 
     def x_of(value: float) -> float:
@@ -92,11 +92,11 @@ def bars_chart(title: str, rows: Mapping[str, tuple[float, float]], names: tuple
 
 
 def histograms_chart(title: str, cells: Mapping[str, tuple[NDArray[np.int64], Floats]], columns: int = 5) -> Image:
-    """A small histogram per name, with its range below it.
+    """Draw a small histogram per name, with its range below it.
 
     Args:
-        title: the heading.
-        cells: by name counts [bins] and edges [bins + 1].
+        title: heading of the chart.
+        cells: counts [bins] and edges [bins + 1] by name.
         columns: histograms per row.
     """
     from PIL import Image, ImageDraw

@@ -11,10 +11,11 @@ Bytes = NDArray[np.uint8]
 """uint8 values."""
 
 GREYS = 16
-"""Number of greys in a palette, for text and lines."""
+"""Number of grey levels in a palette, for text and lines."""
 
-# CIE lightness rises evenly from 2 to 96, so that equal steps in level look equal, in greyscale print too; the hue
-# moves from blue over magenta and orange to pale yellow. Linear interpolation deviates from even steps by at most 0.9.
+# CIE lightness rises evenly from 2 to 96, so that equal steps in level look equal, also in greyscale print. The hue
+# changes from blue over magenta and orange to pale yellow. Linear interpolation deviates from even steps by at most
+# 0.9.
 _NODES = (
     (6, 7, 15),
     (24, 22, 59),
@@ -36,7 +37,7 @@ _CIRCLE_CENTRE, _CIRCLE_RADIUS, _CIRCLE_TILT, _CIRCLE_HUE = 0.7, 0.18, np.radian
 
 
 def sequential() -> Bytes:
-    """Dark to bright, for magnitudes: [256, 3]."""
+    """Return the colour map of magnitudes, dark to bright: [256, 3]."""
     nodes = np.array(_NODES, np.float64)
     place = np.linspace(0, len(nodes) - 1, 256)
     columns = [np.interp(place, np.arange(len(nodes)), nodes[:, channel]) for channel in range(3)]
@@ -45,10 +46,10 @@ def sequential() -> Bytes:
 
 
 def cyclic() -> Bytes:
-    """For angles from -pi to pi, with equal colours at both ends: [256, 3].
+    """Return the colour map of angles from -pi to pi, with equal colours at both ends: [256, 3].
 
-    Pale at pi, green below 0, slate at 0, violet above. A tilted circle in Oklab: equal angles have equal perceptual
-    distances; 0 is the darkest point, as in the other maps.
+    The colours are pale at pi, green below 0, slate at 0 and violet above 0. They form a tilted circle in Oklab: equal
+    angles have equal perceptual distances, and 0 is the darkest point, as in the other maps.
     """
     angle = np.linspace(0, 2 * np.pi, 256)
     up, out = _CIRCLE_RADIUS * np.sin(_CIRCLE_TILT), _CIRCLE_RADIUS * np.cos(_CIRCLE_TILT)
@@ -60,7 +61,7 @@ def cyclic() -> Bytes:
 
 
 def diverging() -> Bytes:
-    """For values on both sides of 0, which is dark like silence: blue below, orange above; [256, 3]."""
+    """Return the colour map of signed values, [256, 3]: blue below 0, orange above, and dark at 0, like silence."""
     value = np.linspace(-1, 1, 256)
     size = np.abs(value)
     hue = np.where(value < 0, np.radians(245), np.radians(55))
@@ -72,9 +73,9 @@ _MAPS = {"magnitude": sequential, "phase step": cyclic, "real": diverging, "imag
 
 
 def palette(kinds: Sequence[str]) -> tuple[Bytes, dict[str, Bytes]]:
-    """The 256 colours of a grid with channels of these kinds, see `Codec.channel_kinds`.
+    """Return the 256 colours of a grid with channels of these kinds; see `Codec.channel_kinds`.
 
-    Compared with RGB, indices into one palette make a PNG a third as large, in a third of the time.
+    A palette PNG takes a third of the size and of the encoding time of an RGB PNG.
 
     Returns:
         the palette [256, 3], its first `GREYS` from black to white; and for each kind the index of each level, [256].
@@ -93,7 +94,7 @@ def palette(kinds: Sequence[str]) -> tuple[Bytes, dict[str, Bytes]]:
 
 
 def _srgb(lightness: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> Bytes:
-    """Oklab (Ottosson, "A perceptual color space for image processing", 2020) -> sRGB bytes [..., 3]."""
+    """Convert Oklab (Ottosson, "A perceptual color space for image processing", 2020) to sRGB bytes [..., 3]."""
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3

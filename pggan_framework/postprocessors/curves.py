@@ -12,15 +12,16 @@ from pggan_framework.postprocessors.axes import Axis, Floats
 
 WIDTH, HEIGHT = 480, 220
 LEFT, RIGHT, TOP, BOTTOM = 60, 12, 12, 26
-"""The margins of a chart inside its WIDTH x HEIGHT; the rest is the plot."""
+"""Margins of the plot within a chart of WIDTH x HEIGHT."""
 MOST_POINTS = 400
-"""Most points of a curve; a longer one keeps the minimum and maximum of each segment, so that spikes remain."""
+"""Largest number of points of a curve; longer curves keep the minimum and maximum of each segment, so that spikes
+remain."""
 COLOURS, DASHES = 6, 3
-"""Numbers of colours and dashes in STYLE; curves are distinct up to their product."""
+"""Numbers of colours and dashes in STYLE; their product is the number of distinct curves."""
 _LINE, _LETTER = 15, 6.6
 """Height of a line of text and approximate width of a letter, in a file."""
 _APART = 56
-"""Least distance between the labels of two marks; a label that would overlap is omitted."""
+"""Smallest distance between the labels of two marks; overlapping labels are omitted."""
 
 STYLE = """
 .chart { --faint: #595959; --line: #dcdcdc; }
@@ -41,7 +42,7 @@ STYLE = """
 .d1 { stroke-dasharray: 8 4; } .d2 { stroke-dasharray: 2 3; } .baseline { stroke-width: 1.4; stroke-dasharray: 1 4; }
 @media (max-width: 520px) { .chart text { font-size: 18px; } }
 """
-"""CSS of the charts, light and dark; every colour has a contrast of at least 4.5 with the background."""
+"""CSS of the charts, light and dark; every colour has a contrast ratio of at least 4.5 to the background."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,12 @@ class Curve:
     """One curve of a chart.
 
     Args:
-        name: in the legend.
+        name: name in the legend.
         x: [n], ascending, in kimg.
         y: [n], finite.
-        style: index of its colour and dash; equal indices look equal in every chart.
-        baseline: whether it is a real-vs-real baseline, drawn thin and dotted.
-        band: [n] lowest and highest value around y, such as over several seeds; None for a plain curve.
+        style: index of the colour and dash; equal indices look equal in every chart.
+        baseline: True for a real-vs-real baseline, drawn thin and dotted.
+        band: [n] minimum and maximum around y, e.g. over several seeds; None for a plain curve.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Curve:
 
     @property
     def classes(self) -> str:
-        """CSS classes of its colour and dash, ``s0 d1``."""
+        """CSS classes of the curve's colour and dash, ``s0 d1``."""
         return f"s{self.style % COLOURS} baseline" if self.baseline else look_of(self.style)
 
 
@@ -75,11 +76,11 @@ class Chart:
     """Curves with shared axes.
 
     Args:
-        title: the quantity shown.
-        curves: one or more.
-        unit: of y, ``dB``.
+        title: quantity that the chart shows.
+        curves: the curves, at least one.
+        unit: unit of y, ``dB``.
         note: the better direction, ``lower is better``; empty if there is none.
-        log: whether the vertical axis is logarithmic; every y is then above 0.
+        log: True for a logarithmic vertical axis; every y is then above 0.
     """
 
     title: str
@@ -95,12 +96,12 @@ def look_of(style: int) -> str:
 
 
 def svg(chart: Chart, marks: Mapping[float, str] | None = None) -> str:
-    """A chart as an ``<svg>`` element, to be styled by STYLE.
+    """Render a chart as an ``<svg>`` element, styled by STYLE.
 
-    The values themselves are in ``data-x`` and ``data-y`` of each curve, for the hover text and the zoom of the page.
+    The values are stored in ``data-x`` and ``data-y`` of each curve, for the hover text and the zoom of the page.
 
     Args:
-        chart: the chart.
+        chart: chart to draw.
         marks: kimg of vertical lines, and the label of each.
     """
     curves = [_thinned(curve) for curve in chart.curves]
@@ -137,7 +138,7 @@ def svg(chart: Chart, marks: Mapping[float, str] | None = None) -> str:
                 f' data-low="{_plain(low)}" data-high="{_plain(high)}"/>'
             )
     for curve in curves:
-        # A single point is a line of length zero, which round line caps show as a dot.
+        # A single point is drawn as a line of length zero, which round line caps show as a dot.
         twice = [0, 0] if len(curve.x) == 1 else slice(None)
         points = _points(across, up, curve.x[twice], curve.y[twice])
         parts.append(
@@ -148,10 +149,10 @@ def svg(chart: Chart, marks: Mapping[float, str] | None = None) -> str:
 
 
 def svg_file(charts: Sequence[Chart], marks: Mapping[float, str] | None = None, x_name: str = "kimg") -> str:
-    """Charts stacked vertically as the text of an SVG file, each with its title and legend.
+    """Render vertically stacked charts, each with its title and legend, as the text of an SVG file.
 
     Args:
-        charts: the charts.
+        charts: charts to draw, from top to bottom.
         marks: x of vertical lines through all charts, and the label of each.
         x_name: name and unit of the horizontal axes.
     """
@@ -196,7 +197,7 @@ def _plain(values: Floats) -> str:
 
 
 def _thinned(curve: Curve) -> Curve:
-    """A curve of at most about MOST_POINTS points, which include its extremes."""
+    """Reduce a curve to about MOST_POINTS points at most, including its extremes."""
     if len(curve.x) <= MOST_POINTS:
         return curve
     kept: list[int] = []

@@ -27,9 +27,9 @@ class ImageSaver(Postprocessor):
 
     Args:
         samples_path: folder of the grids, inside the run's folder.
-        resolution: target for the grid's shorter side in pixels, at least 1; small images are enlarged by an integer
-            factor and never reduced.
-        axes: number the axes of spectrograms and name their channels.
+        resolution: approximate shorter side of the grid in pixels, at least 1; images are enlarged by an integer factor
+            and never reduced.
+        axes: draw numbered axes on spectrograms and name their channels.
     """
 
     def __init__(self, samples_path: str = "images", resolution: int = 512, axes: bool = True) -> None:
@@ -50,7 +50,7 @@ class ImageSaver(Postprocessor):
         return [Artifact("image", kind, self.directory / name)]
 
     def sheet(self, samples: NDArray[np.float32], columns: int | None = None) -> Image:
-        """Draw `samples` [N, C, h, w] in [-1, 1] on one grid.
+        """Draw `samples` [N, C, h, w] in [-1, 1] as one grid.
 
         Args:
             samples: images of any depth.

@@ -1,4 +1,4 @@
-"""Animations: frames written to a GIF, a WebP or an MP4, one of them in memory at a time."""
+"""Animations: write frames to a GIF, a WebP or an MP4, with one frame in memory at a time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 Moving = Literal["gif", "webp", "mp4"]
 MOST_FPS: dict[Moving, float] = {"gif": 50, "webp": 60, "mp4": 60}
-"""Frames per second. A GIF counts hundredths of a second, and viewers replace delays below two of them by ten."""
+"""Largest frames per second. GIF delays are in hundredths of a second, and viewers replace delays below two by ten."""
 LEAST_FPS = 0.05
 _SHEET = re.compile(rf"fakes_({NUMBER})\.png")
 
 
 class _Shown(NamedTuple):
-    """A frame, and the seconds at which it appears and disappears."""
+    """A frame with the times in seconds at which it appears and disappears."""
 
     frame: Image
     start: float
@@ -37,11 +37,11 @@ def check_moving(kind: Moving, who: str) -> None:
     """Check that this kind of animation can be written on this machine.
 
     Args:
-        kind: the kind.
+        kind: kind of the animation: gif, webp or mp4.
         who: the flag or plugin that requests it, for the message.
 
     Raises:
-        UserError: if the package it needs is not installed.
+        UserError: if the required package is not installed.
     """
     if kind == "mp4":
         require("imageio_ffmpeg", who)
@@ -51,7 +51,7 @@ def check_fps(kind: Moving, fps: float, flag: str = "--fps") -> None:
     """Check that this kind of animation supports a frame rate.
 
     Raises:
-        UserError: if it does not.
+        UserError: if the frame rate is not supported.
     """
     if not LEAST_FPS <= fps <= MOST_FPS[kind]:
         raise UserError(f"{flag} is {fps:g}; allowed for {kind}: {LEAST_FPS:g} to {MOST_FPS[kind]:g}")
@@ -65,22 +65,22 @@ def write_moving(
     hold: float | None = None,
     sound: Path | None = None,
 ) -> int:
-    """Write frames, all of one size, as a looping animation.
+    """Write frames of equal size as a looping animation.
 
     Args:
-        path: the file, whatever its ending; an existing one is overwritten.
-        kind: gif, 256 colours per frame; webp; mp4 (H.264, which players do not loop by themselves).
-        frames: one or more.
-        seconds: how long each is shown.
-        hold: how long the last one is shown (default: as long as the others).
-        sound: a sound file for an mp4, which begins with the first frame.
+        path: the file, with any extension; an existing file is overwritten.
+        kind: gif, 256 colours per frame; webp; mp4 (H.264, which players do not loop by default).
+        frames: one or more images of equal size.
+        seconds: display time of each frame.
+        hold: display time of the last frame (default: the same as the others).
+        sound: a sound file for an mp4; starts with the first frame.
 
     Returns:
         The number of frames.
 
     Raises:
         OSError: if the file cannot be written.
-        ValueError: if there are no frames, or they are not of one size.
+        ValueError: if there are no frames, or their sizes differ.
     """
     shown = _shown(frames, seconds, seconds if hold is None else hold)
     first = next(shown, None)
@@ -93,19 +93,19 @@ def write_moving(
 
 
 def sheets_in(folder: Path) -> list[tuple[float, Path]]:
-    """The sample grids that `ImageSaver` wrote into a folder, each with its kimg, in their order."""
+    """Return the sample grids that `ImageSaver` wrote to a folder, each with its kimg, in order."""
     found = [(kimg_of(match[1]), path) for path in folder.glob("*.png") if (match := _SHEET.fullmatch(path.name))]
     return sorted(found)
 
 
 def sheet_frames(sheets: Sequence[Path], longest_side: int) -> Iterator[Image]:
-    """Image files one by one in RGB, scaled to the size of the largest one or less, if that is too large.
+    """Yield image files in RGB, scaled to the size of the largest one, or to a smaller size if that is too large.
 
-    Smaller ones are enlarged pixel by pixel (nearest neighbour).
+    Smaller images are enlarged by nearest-neighbour interpolation.
 
     Args:
-        sheets: one or more files.
-        longest_side: in pixels.
+        sheets: files of the images, at least one.
+        longest_side: limit of the longest side in pixels.
     """
     from PIL import Image
 
@@ -124,7 +124,7 @@ def sheet_frames(sheets: Sequence[Path], longest_side: int) -> Iterator[Image]:
 
 
 def _shown(frames: Iterable[Image], seconds: float, hold: float) -> Iterator[_Shown]:
-    """The frames with their times; reads one frame ahead to identify the last one."""
+    """Yield the frames with their times; reads one frame ahead to identify the last one."""
     ahead = iter(frames)
     frame = next(ahead, None)
     number = 0
@@ -143,12 +143,12 @@ def _of_size(shown: Iterable[_Shown], size: tuple[int, int]) -> Iterator[_Shown]
 
 
 def _ticks(entry: _Shown, each: int) -> int:
-    """How long a frame is shown in units of 1 / `each` second, without accumulating rounding errors."""
+    """Return the display time of a frame in units of 1 / `each` second, without accumulating rounding errors."""
     return round(entry.end * each) - round(entry.start * each)
 
 
 def _write_gif(path: Path, shown: Iterable[_Shown]) -> int:
-    """Write a GIF with 256 colours per frame. Pillow's own multi-frame writer would hold all frames in memory."""
+    """Write a GIF with 256 colours per frame. Pillow's multi-frame writer would keep all frames in memory."""
     from PIL import GifImagePlugin, Image
 
     count = 0
@@ -166,7 +166,7 @@ def _write_gif(path: Path, shown: Iterable[_Shown]) -> int:
 
 
 def _write_webp(path: Path, shown: Iterable[_Shown]) -> int:
-    """Write a WebP: the container of Google's specification around images that are encoded one by one."""
+    """Write a WebP: individually encoded images in the container of Google's specification."""
     count = 0
     with path.open("wb") as file:
         file.write(b"RIFF\0\0\0\0WEBP")
@@ -192,7 +192,7 @@ def _int24(value: int) -> bytes:
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:
-    """A chunk of a RIFF file, padded to an even length."""
+    """Build a chunk of a RIFF file, padded to an even length."""
     return name + len(content).to_bytes(4, "little") + content + b"\0" * (len(content) % 2)
 
 
@@ -224,6 +224,6 @@ def _write_mp4(path: Path, shown: Iterator[_Shown], seconds: float, sound: Path 
 
 
 def _even(frame: Image) -> NDArray[np.uint8]:
-    """A frame's pixels [h, w, 3] with even sides, as H.264 requires: the last pixels of an odd side are repeated."""
+    """Return a frame's pixels [h, w, 3] with even sides for H.264, by repeating the last pixels of odd sides."""
     pixels = np.asarray(frame)
     return np.pad(pixels, ((0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)), mode="edge")

@@ -17,7 +17,7 @@ from pggan_framework.registry import register
 from pggan_framework.schedules.growth import Growth
 
 Gain = Literal["keep", "common", "peak"]
-"""The gain of files; see `with_gain`."""
+"""Gain modes of files; see `with_gain`."""
 LOUDEST = 10 ** (-1 / 20)
 """-1 dB of full scale: the peak level after a gain; lossy formats overshoot slightly."""
 PAUSE = 0.25
@@ -28,26 +28,27 @@ PAUSE = 0.25
 class SoundSaver(Postprocessor):
     """Saves each sample of a tick as a sound file, decoded by the data's codec, and all of them in one file.
 
-    Images of every depth are enlarged to full size before decoding, so that pitch and length are right from the first
-    depth on. Levels are the data's unless a gain is requested; a clip that would exceed full scale is attenuated as a
-    whole. The first 0.5 ms and the last 3 ms are faded, so that clips begin and end without clicks.
+    Images of every depth are enlarged to full size before decoding, so that pitch and length are correct from the first
+    depth on. Levels are those of the data unless a gain is configured; a clip that would exceed full scale is
+    attenuated as a whole. The first 0.5 ms and the last 1.5 ms are faded, so that clips start and end without clicks.
 
     Args:
         samples_path: folder of the sound files, inside the run's folder.
-        griffin_lim_iter: Griffin-Lim iterations, for codecs without phase.
+        griffin_lim_iter: Griffin-Lim iterations for codecs that store no phases.
         seed: random seed of the initial phases.
-        phase_start: initial phases: ``auto``, those in the image (``if``, ``ifmel``), else ``pghi``, phase-gradient
-            heap integration; or ``random``: several dB worse after equal iterations.
+        phase_start: initial phases: ``auto``, the phases in the image (``if``, ``ifmel``) or else ``pghi``; ``pghi``,
+            phase-gradient heap integration; or ``random``, which is several dB worse after the same number of
+            iterations.
         refine_iter: Griffin-Lim iterations on the phases in an image of ``if`` or ``ifmel``, which make generated
             phases consistent with the magnitudes.
-        sample_rate: Hz, optional; must equal the codec's.
-        hop_length: samples, optional; must equal the codec's.
-        format: ``wav`` or ``flac`` (16 bits), ``mp3``, or ``ogg`` or ``opus``: both are Opus in an Ogg container,
-            resampled where Opus lacks the rate.
-        gain: ``keep``, the data's level; ``common``, one gain per tick that puts the loudest peak at -1 dB of full
-            scale; or ``peak``, the same for each sample separately.
+        sample_rate: sample rate in Hz; optional, and must equal the sample rate of the codec.
+        hop_length: samples per column; optional, and must equal the hop length of the codec.
+        format: ``wav`` or ``flac`` (16 bits), ``mp3``, or ``ogg`` or ``opus`` (both Opus in an Ogg container, resampled
+            if Opus does not support the rate).
+        gain: ``keep``, the level of the data; ``common``, one gain per tick that sets the loudest peak to -1 dB of full
+            scale; or ``peak``, a separate gain for each sample with the same target.
         fade: fade both ends of each clip; False for loops, whose ends must meet.
-        strip: also write all samples, a quarter of a second apart, as ``..._all``.
+        strip: also write a file ``..._all`` with all samples, a quarter of a second apart.
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class SoundSaver(Postprocessor):
         """See `Postprocessor.setup`.
 
         Raises:
-            UserError: if the data are not sound, their codec differs from a flag that repeats it, or this machine's
-                libsndfile cannot write the format.
+            UserError: if the data are not sound, a flag contradicts their codec, or this machine's libsndfile cannot
+                write the format.
         """
         if codec is None:
-            raise UserError("SoundSaver needs data that are sound: these have no codec; remove it from postprocessors")
+            raise UserError(
+                "SoundSaver needs data that are sound; these data have no codec; remove it from postprocessors"
+            )
         for name, given in (("sample_rate", self.sample_rate), ("hop_length", self.hop_length)):
             known = codec.parameters.get(name)
             if given is not None and given != known:
@@ -111,7 +114,9 @@ class SoundSaver(Postprocessor):
         waves = self.codec.decode(
             full, self.seed, self.griffin_lim_iter, phase_start=self.phase_start, refine_iter=self.refine_iter
         )
-        waves = with_gain(finished(waves, self.codec.sample_rate, fade=self.fade), self.gain)
+        waves = with_gain(
+            finished(waves, self.codec.sample_rate, fade=self.fade, start_db=self.codec.start_db), self.gain
+        )
         sounds = {f"{number:02d}": wave for number, wave in enumerate(waves)}
         if self.strip and len(waves) > 1:
             sounds["all"] = joined(waves, round(PAUSE * self.codec.sample_rate))
@@ -125,10 +130,10 @@ class SoundSaver(Postprocessor):
 
 
 def with_gain(waves: Wave, gain: Gain) -> Wave:
-    """Waves [N, T] or [N, channels, T] unchanged (``keep``), or with one gain for all (``common``) or each (``peak``).
+    """Scale waves [N, T] or [N, channels, T]: not at all (``keep``), with one gain (``common``) or one each (``peak``).
 
-    A gain puts the loudest sample at -1 dB of full scale, over all channels of a wave. A wave below half a 16-bit step
-    is silence, and unchanged.
+    A gain sets the loudest sample over all channels of a wave to -1 dB of full scale. Waves below half a 16-bit step
+    are silent and remain unchanged.
     """
     if gain == "keep":
         return waves

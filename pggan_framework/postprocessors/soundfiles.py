@@ -1,4 +1,4 @@
-"""Sounds: waves that play in a notebook, and their files: wav, flac, Opus in Ogg, mp3."""
+"""Sounds: waves with a notebook player, and their files: wav, flac, Opus in Ogg, mp3."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from pggan_framework.audio.base import Wave
 from pggan_framework.errors import UserError, nearest
 from pggan_framework.storage.atomic import atomic_path
+from pggan_framework.storage.names import libsndfile_path
 
 SoundFormat = Literal["wav", "flac", "ogg", "opus", "mp3"]
-"""Endings of writable sound files; ``ogg`` and ``opus`` are both Opus in an Ogg container."""
+"""Extensions of writable sound files; ``ogg`` and ``opus`` are both Opus in an Ogg container."""
 
 _CONTAINERS = {
     "wav": ("WAV", "PCM_16"),
@@ -30,7 +31,7 @@ _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _RATES = {"ogg": _OPUS_RATES, "opus": _OPUS_RATES, "mp3": _MP3_RATES}
 _BLOCK = 1 << 16
-"""Samples passed to the library at once: its Ogg encoders allocate them on the stack."""
+"""Number of samples per call of the library: its Ogg encoders allocate them on the stack."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +40,8 @@ class Sound:
 
     Args:
         wave: float32 [T] or [channels, T], full scale 1.
-        sample_rate: Hz.
-        name: shown next to the player.
+        sample_rate: sample rate in Hz.
+        name: name shown next to the player.
     """
 
     wave: Wave
@@ -49,26 +50,26 @@ class Sound:
 
     @classmethod
     def read(cls, path: str | Path) -> Sound:
-        """Read a sound file at its own rate.
+        """Read a sound file without resampling.
 
         Raises:
-            UserError: if it cannot be read.
+            UserError: if the file cannot be read.
         """
         import soundfile
 
         try:
-            wave, rate = soundfile.read(path, dtype="float32")
+            wave, rate = soundfile.read(libsndfile_path(path), dtype="float32")
         except (OSError, soundfile.SoundFileError) as error:
             raise UserError(f"cannot read {path}: {error}") from error
         return cls(np.ascontiguousarray(wave.T), int(rate), Path(path).stem)
 
     def save(self, path: str | Path) -> None:
-        """Write a file in the format of its ending; see `write_sound`."""
+        """Write a file in the format of its extension; see `write_sound`."""
         write_sound(Path(path), self.wave, self.sample_rate)
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """The duration in seconds."""
         return float(self.wave.shape[-1] / self.sample_rate)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -82,7 +83,7 @@ class Sound:
         )
 
     def _repr_html_(self) -> str:
-        """A player."""
+        """Notebook output: a player."""
         import soundfile
 
         buffer = BytesIO()
@@ -92,7 +93,7 @@ class Sound:
 
 
 def writable_formats() -> list[str]:
-    """The formats that this machine's libsndfile can write."""
+    """Return the formats that this machine's libsndfile can write."""
     import soundfile
 
     return [
@@ -101,7 +102,7 @@ def writable_formats() -> list[str]:
 
 
 def check_format(name: str) -> None:
-    """Raise unless a file of this format can be written here.
+    """Check that files of this format can be written on this machine.
 
     Raises:
         UserError: if `name` is not a format, or libsndfile cannot write it.
@@ -114,9 +115,9 @@ def check_format(name: str) -> None:
 
 
 def file_rate(sample_rate: int, name: str) -> int:
-    """The rate of a file of format `name` for sound of `sample_rate`, Hz.
+    """Return the sample rate in Hz of a file of format `name` for sound of `sample_rate`.
 
-    The same if the format supports it; else the next higher supported one, or the highest.
+    It is `sample_rate` if the format supports it; else the next higher supported rate, or the highest.
     """
     rates = _RATES.get(name, (sample_rate,))
     return min((rate for rate in rates if rate >= sample_rate), default=rates[-1])
@@ -127,14 +128,15 @@ def write_sound(
 ) -> None:
     """Write a wave [T] or [channels, T] atomically; missing folders are created.
 
-    wav and flac have 16 bits, and the same wave gives the same bytes; so does mp3. Opus and mp3, which are lossy, are
-    resampled if they lack the rate, see `file_rate`. Values beyond full scale are clipped; NaN is silence.
+    wav and flac have 16 bits. For wav, flac and mp3, the same wave gives the same bytes. The lossy formats Opus and mp3
+    are resampled if they do not support the rate; see `file_rate`. Values beyond full scale are clipped; NaN becomes
+    silence.
 
     Args:
-        path: the file.
+        path: destination of the file.
         wave: float32, full scale 1.
         sample_rate: samples per second.
-        format: the format (default: that of the path's ending).
+        format: the format (default: that of the file extension).
         vorbis: write Vorbis into ``ogg`` files, for samplers and other programs without Opus.
 
     Raises:
@@ -154,7 +156,7 @@ def write_sound(
     values: NDArray[Any] = _pcm(frames.T) if subtype == "PCM_16" else np.clip(frames, -1.0, 1.0)
     channels = 1 if values.ndim == 1 else values.shape[1]
     try:
-        # In memory first: on a full disk the library does not report a failure to complete the header.
+        # Encode in memory first: on a full disk, the library does not report a failure to complete the header.
         encoded = BytesIO()
         with soundfile.SoundFile(encoded, "w", rate, channels, subtype, format=container) as file:
             for start in range(0, len(values), _BLOCK):
@@ -167,12 +169,12 @@ def write_sound(
 
 
 def _finite(wave: Wave) -> Wave:
-    """A wave [T] or [channels, T] as finite frames [T] or [T, channels]."""
+    """Convert a wave [T] or [channels, T] to finite frames [T] or [T, channels]."""
     frames: Wave = np.nan_to_num(np.asarray(wave, np.float32).T, nan=0.0, posinf=1.0, neginf=-1.0)
     return frames
 
 
 def _pcm(wave: Wave) -> NDArray[np.int16]:
-    """A wave [T] or [channels, T] as 16-bit frames."""
+    """Convert a wave [T] or [channels, T] to 16-bit frames."""
     levels: NDArray[np.int16] = np.clip(np.rint(_finite(wave) * np.float32(32768)), -32768, 32767).astype(np.int16)
     return levels

@@ -25,7 +25,7 @@ _WORDS = {"phase step": "frequency"}
 
 @dataclass(frozen=True)
 class _Layout:
-    """Positions on a grid, in pixels: `grid` (rows, columns) of tiles, each of `channels` panels side by side."""
+    """Layout of a grid in pixels: `grid` (rows, columns) of tiles, each with `channels` panels side by side."""
 
     grid: tuple[int, int]
     channels: int
@@ -50,7 +50,7 @@ class _Layout:
         return self.top + height + self.bottom, self.left + width + self.right
 
     def corner(self, tile: int, channel: int) -> tuple[int, int]:
-        """(top, left) of a panel."""
+        """Return (top, left) of a panel."""
         row, column = divmod(tile, self.grid[1])
         return (
             self.top + row * (self.panel[0] + self.between_tiles),
@@ -77,7 +77,7 @@ def spectrogram_sheet(
     Args:
         samples: spectrograms, at any depth's size.
         codec: the codec; its `row_hz` is not None.
-        size: (height, width) at full depth, to which smaller samples are enlarged (default: their own).
+        size: (height, width) at full depth, to which smaller samples are enlarged (default: the size of the samples).
         resolution: target for the grid's shorter side in pixels; images are never reduced.
         axes: draw Hz at the left, seconds below and the channels' names above.
         columns: samples per row (default: about as many as rows).
@@ -119,7 +119,7 @@ def spectrogram_sheet(
 
 
 def panel_names(kinds: tuple[str, ...], wave_channels: int) -> list[str]:
-    """The headings of a sample's panels: ``frequency``; ``left``; ``R real``; empty for a single panel."""
+    """Return the headings of a sample's panels: ``frequency``; ``left``; ``R real``; empty for a single panel."""
     each = len(kinds) // wave_channels
     if wave_channels == 1:
         sides = [""]
@@ -132,7 +132,7 @@ def panel_names(kinds: tuple[str, ...], wave_channels: int) -> list[str]:
 
 
 class _Ruler:
-    """The numbers, tick marks and names around the panels of a grid."""
+    """Draws the numbers, tick marks and names around the panels of a grid."""
 
     def __init__(self, codec: Codec, panel: tuple[int, int], frames: int, short_side: int) -> None:
         from PIL import ImageFont
@@ -151,7 +151,7 @@ class _Ruler:
         return int(np.ceil(self.font.getlength(text)))
 
     def layout(self, plain: _Layout) -> _Layout:
-        """`plain` with margins for what `draw` draws."""
+        """Return the layout `plain` with margins for the axes."""
         return _Layout(
             plain.grid,
             plain.channels,
@@ -165,7 +165,7 @@ class _Ruler:
         )
 
     def draw(self, pen: ImageDraw, layout: _Layout, count: int, names: list[str]) -> None:
-        """Tick marks at every tile; numbers at the outer ones, names above the first row if all of them fit."""
+        """Draw tick marks at every tile, numbers at the outer tiles, and names above the first row if all fit."""
         columns = layout.grid[1]
         height, width = layout.panel
         named = all(self._width(name) <= width for name in names)
@@ -186,7 +186,8 @@ class _Ruler:
             x = left + round(place * (width - 1))
             pen.line([(x, bottom), (x, bottom + _TICK - 1)], _INK)
             if numbers:
-                # Within the panel's width, so that the last number of a panel and the 0 of the next do not touch.
+                # Keep numbers within the panel's width, so that the last number of a panel does not touch the 0 of the
+                # next.
                 text = f"{value:g} s" if value == self.seconds[-1][0] else f"{value:g}"
                 half = (self._width(text) + 1) // 2
                 middle = min(max(x, left + half), left + max(width - half, half))

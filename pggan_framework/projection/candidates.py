@@ -1,4 +1,4 @@
-"""Candidate labels of a target: those the user gives, and otherwise those of the training data."""
+"""Candidate labels of a target: the given labels, completed by labels of the training data."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pggan_framework.models.pretrained import Pretrained
 
 @dataclass(frozen=True)
 class Candidates:
-    """The labels a target may have.
+    """The possible labels of a target.
 
     Args:
-        space: the label space; None for an unconditional model.
-        rows: [K, A], distinct; None for an unconditional model.
-        numbers: indices of continuous attributes that are not given, so that they are optimised.
+        space: label space of the model; None for an unconditional model.
+        rows: [K, A], distinct labels; None for an unconditional model.
+        numbers: indices of continuous attributes that are not given and are therefore optimized.
     """
 
     space: LabelSpace | None = None
@@ -30,7 +30,7 @@ class Candidates:
 
     @classmethod
     def of(cls, model: Pretrained, given: Mapping[str, str]) -> Candidates:
-        """The labels of the training data that match the values `given`, by name.
+        """Return the labels of the training data that match the values in `given`, by name.
 
         Raises:
             UserError: if a name or a value is unknown, or the model needs a label map and none is given.
@@ -54,21 +54,21 @@ class Candidates:
 
     @property
     def open(self) -> bool:
-        """Whether several classes are possible, apart from continuous attributes."""
+        """True if several classes are possible; continuous attributes are ignored."""
         return self.rows is not None and len({self.key(row) for row in self.rows}) > 1
 
     def key(self, label: Labels) -> Hashable:
-        """A key that is equal for labels [A] that differ in continuous attributes only."""
+        """Return a key that is equal for labels [A] that differ only in continuous attributes."""
         return tuple(value for place, value in enumerate(label.tolist()) if place not in self.numbers)
 
     def only(self, label: Labels) -> Candidates:
-        """Those that differ from `label` [A] in continuous attributes only."""
+        """Return the candidates that differ from `label` [A] only in continuous attributes."""
         assert self.rows is not None
         same = [row for row in self.rows if self.key(row) == self.key(label)]
         return Candidates(self.space, np.stack(same), self.numbers)
 
     def deal(self, count: int, seed: int) -> Labels | None:
-        """`count` labels [count, A], with equal frequencies, in random order."""
+        """Draw `count` labels [count, A] with equal frequencies, in random order."""
         if self.rows is None:
             return None
         order = np.random.default_rng(seed).permutation(len(self.rows))
@@ -77,14 +77,14 @@ class Candidates:
 
     @property
     def columns(self) -> list[int]:
-        """The columns of the network input that belong to `numbers`."""
+        """Return the columns of the network input that belong to `numbers`."""
         if self.space is None:
             return []
         starts = np.cumsum([0, *self.space.sizes])
         return [int(starts[place]) for place in self.numbers]
 
     def with_numbers(self, labels: Labels | None, seen: Tensor) -> Labels | None:
-        """Labels [N, A] with the network inputs of `columns`, [N, columns] in [-1, 1], converted back."""
+        """Replace continuous values of labels [N, A]; the new values are network inputs [N, columns] in [-1, 1]."""
         if self.space is None or labels is None or not self.numbers:
             return labels
         changed: Labels = labels.copy()

@@ -14,12 +14,12 @@ from pggan_framework.projection.views import Term
 class Distance:
     """The distance of images from a target: the root of a weighted mean of squared differences.
 
-    Each difference is divided by its mean over random images of the model. Terms of any scale are thus comparable, and
-    a random image has the distance 1.
+    Each difference is divided by its mean over random images of the model, so terms of any scale are comparable and the
+    distance of a random image is 1.
 
     Args:
-        terms: the compared views.
-        target: [1, C, h, w] in [-1, 1].
+        terms: views to compare, with their weights.
+        target: target image, [1, C, h, w] in [-1, 1].
 
     Raises:
         UserError: if no term has a weight above 0.
@@ -37,7 +37,7 @@ class Distance:
         self.scales = torch.ones(len(shares))
 
     def parts(self, pictures: Tensor) -> Tensor:
-        """Mean squared differences [N, K] of images [N, C, h, w] from the target, one column per compared part."""
+        """Return mean squared differences [N, K] of images [N, C, h, w] from the target, one column per part."""
         columns = []
         for term, wanted in zip(self.terms, self.wanted, strict=True):
             pairs = zip(term.view(pictures), wanted, strict=True)
@@ -45,16 +45,16 @@ class Distance:
         return torch.stack(columns, 1)
 
     def calibrate(self, parts: Tensor) -> None:
-        """Normalise by the mean of `parts` [M, K] of random images; parts that are 0 for all of them are ignored."""
+        """Normalize by the mean of `parts` [M, K] of random images; parts that are 0 for all of them are ignored."""
         means = parts.mean(0)
         self.scales = torch.where(means > 0, means, torch.inf)
 
     def squared(self, parts: Tensor) -> Tensor:
-        """Squared distances [N] from the output [N, K] of `parts`."""
+        """Return squared distances [N] from the output [N, K] of `parts`."""
         return (parts / self.scales) @ self.weights
 
     def by_term(self, parts: Tensor) -> dict[str, float]:
-        """The distance by each term alone, for one image's parts [K]."""
+        """Return the distance in each single term for the parts [K] of one image."""
         shares = parts / self.scales * self.weights
         found: dict[str, float] = {}
         for index, term in enumerate(self.terms):

@@ -1,4 +1,4 @@
-"""Write the results of a projection: latents, images, intermediate steps, sounds, statistics."""
+"""Output of a projection: latents, images, intermediate steps, sounds, statistics."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def write_projection(
 ) -> StoredLatents:
     """Write ``latents.npz``, ``target.png``, ``projected.png``, ``way.png`` and ``projection.json``.
 
-    For a sound, also ``target.wav`` and ``projected.wav``; if several results are kept, ``all.png``, and for sounds
-    ``projected_1.wav`` ... for those after the nearest.
+    For a sound, it also writes ``target.wav`` and ``projected.wav``. If several results are kept, it also writes
+    ``all.png`` and, for sounds, ``projected_1.wav`` and so on for the results after the nearest.
 
     Args:
-        player: the model.
-        target: the target.
-        found: the result.
-        folder: where to write.
-        about: the search settings, for the JSON files.
+        player: player of the model.
+        target: target of the search.
+        found: result of the search.
+        folder: output folder.
+        about: search settings, for the JSON files.
         keep: number of results to keep, the nearest first.
 
     Returns:
@@ -62,9 +62,9 @@ def write_projection(
 
 
 def figures(player: Player, target: Target, found: Projection, stored: StoredLatents, keep: int = 1) -> dict[str, Any]:
-    """The statistics of a projection, as plain values.
+    """Return the statistics of a projection as plain values.
 
-    ``pixel_rms`` is the unweighted root mean square difference of the images, values from -1 to 1.
+    ``pixel_rms`` is the unweighted root mean square difference of the images, with values from -1 to 1.
     """
     pairs = (("best_random", found.random_picture), ("found", found.pictures[0]))
     return {
@@ -83,7 +83,7 @@ def figures(player: Player, target: Target, found: Projection, stored: StoredLat
 
 
 def latents_of(player: Player, found: Projection, keep: int, about: Mapping[str, Any]) -> StoredLatents:
-    """The nearest latents of a projection with their labels, for storage."""
+    """Return the nearest latents of a projection with their labels, for storage."""
     space, labels = player.space, found.labels
     values: list[Values] = []
     maps = None
@@ -96,13 +96,13 @@ def latents_of(player: Player, found: Projection, keep: int, about: Mapping[str,
 
 
 def write_several(player: Player, targets: list[Target], found: list[Projection], folder: Path) -> None:
-    """Write ``projected.png``: the targets in one row, the result of each below it."""
+    """Write ``projected.png``: the targets in one row, and the result of each below it."""
     rows = [target.picture for target in targets] + [each.pictures[0] for each in found]
     drawn(player.model, np.stack(rows), 2 * SIDE, len(targets)).save(folder / "projected.png", format="PNG")
 
 
 def _draw(player: Player, picture: NDArray[np.float32], path: Path) -> None:
-    """An image at its own size, or a spectrogram at the size used in sample grids."""
+    """Draw an image at its original size, or a spectrogram at the size used in sample grids."""
     image = tile(picture) if player.model.codec is None else drawn(player.model, picture[None])
     image.save(path, format="PNG")
 

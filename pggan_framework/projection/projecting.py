@@ -19,23 +19,23 @@ from pggan_framework.projection.views import Term
 Progress = Callable[[int, int], None]
 
 SHORT = 4
-"""Ratio of the steps of the main search to those of the search for the label."""
+"""Ratio of the steps of the main search to those of the label search."""
 
 
 @dataclass(frozen=True)
 class Projection:
-    """The results of a search, the nearest first.
+    """Results of a search, the nearest first.
 
     Args:
-        latents: [K, F], the result of each restart.
-        labels: [K, A], found or given; None for an unconditional model.
-        distances: [K]; 1 is the mean distance of a random image, see `Distance`.
-        pictures: [K, C, h, w] in [-1, 1].
-        random: number of random latents that were tried.
-        random_distance: of the nearest of them.
-        random_picture: [C, h, w], the nearest of them.
-        way: intermediate results of the nearest: number of steps, and the image [C, h, w].
-        terms: for each term its distance for the nearest random latent, and for the result.
+        latents: latents [K, F], the result of each restart.
+        labels: given or found labels, [K, A]; None for an unconditional model.
+        distances: distances [K], where 1 is the mean distance of a random image; see `Distance`.
+        pictures: images of the latents, [K, C, h, w] in [-1, 1].
+        random: number of random latents tried.
+        random_distance: distance of the nearest random latent.
+        random_picture: image of the nearest random latent, [C, h, w].
+        way: intermediate results of the nearest restart: number of steps, and the image [C, h, w].
+        terms: distance according to each term, for the nearest random latent and for the result.
     """
 
     latents: NDArray[np.float32]
@@ -50,7 +50,7 @@ class Projection:
 
     @property
     def factor(self) -> float:
-        """The distance of the nearest random latent, divided by that of the result."""
+        """Distance of the nearest random latent divided by the distance of the result."""
         found = float(self.distances[0])
         return self.random_distance / found if found > 0 else float("inf")
 
@@ -65,19 +65,20 @@ def project(
 ) -> Projection:
     """Find the latents whose images are nearest to a target.
 
-    Random latents are tried first; Adam then optimises the nearest of them in parallel. A latent's norm stays within
-    `BAND` of the usual norms; if the generator normalises latents and has no labels, so that the norm has no effect, it
-    is kept at its mean. Labels that are not given are searched: the random latents have all labels equally often, a
-    short search from the best of different labels selects one, and the whole search uses it. Continuous labels are
-    optimised with the latent.
+    The search starts with random latents; Adam then optimizes the nearest of them in parallel. The norm of a latent
+    stays within `BAND` of the usual norms. If the generator normalizes latents and has no labels, the norm has no
+    effect and is fixed at its mean. Labels that are not given are searched: the random latents have all labels with
+    equal frequency, a short search from the best latents of different labels selects one label, and the main search
+    uses it.
+    Continuous labels are optimized together with the latent.
 
     Args:
-        model: from `pretrained.load_generator`, at the depth of the target.
-        target: [C, h, w] in [-1, 1].
-        terms: the compared views; see `views`.
+        model: model loaded by `pretrained.load_generator`, at the depth of the target.
+        target: target image, [C, h, w] in [-1, 1].
+        terms: views to compare; see `views`.
         given: values of labels, by name.
-        search: the search settings.
-        progress: called with the number of generated images, and the total.
+        search: search settings.
+        progress: called with the number of generated images and the total number.
 
     Raises:
         UserError: if a label is unknown, a map is missing, or the model's images are not finite.
@@ -133,7 +134,7 @@ class _Count:
 
 
 def _pictures(search: Search, short: int) -> int:
-    """The number of images to generate, with a label search of `short` steps or none."""
+    """Return the number of images to generate, with a label search of `short` steps (0 for none)."""
     if not short:
         return search.random + search.restarts * search.steps
     return 2 * search.random + search.restarts * short + (search.restarts + 1) * search.steps

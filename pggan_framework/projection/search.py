@@ -1,4 +1,4 @@
-"""Random search, and gradient descent, for latents whose images are near a target."""
+"""Random search and gradient descent for latents whose images are near a target."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pggan_framework.projection.distance import Distance
 from pggan_framework.projection.painter import Painter
 
 BAND = 2.5
-"""Largest relative deviation of a latent's norm from the root of its size; one normal latent in 1,000 exceeds it."""
+"""Largest relative deviation of a latent's norm from the root of its size; 1 in 1,000 normal latents exceeds it."""
 RAMP = 0.05
 """Fraction of the steps in which the learning rate rises."""
 SHOWN = 5
@@ -35,8 +35,8 @@ class Search:
 
     Args:
         random: number of random latents to try first.
-        restarts: number of them, the nearest, to optimise.
-        steps: of gradient descent.
+        restarts: number of the nearest random latents to optimize.
+        steps: steps of gradient descent.
         lr: peak learning rate of Adam.
         seed: random seed of the latents.
 
@@ -76,9 +76,9 @@ class Seeker:
     """Searches one model for one target.
 
     Args:
-        model: from `pretrained.load_generator`.
-        distance: to the target.
-        search: the search settings.
+        model: model loaded by `pretrained.load_generator`.
+        distance: distance to the target.
+        search: search settings.
         count: called with the number of newly generated images.
     """
 
@@ -91,11 +91,11 @@ class Seeker:
         self.lengths = (mean, mean) if scaled else (max(mean - BAND, 0.0), mean + BAND)
 
     def squared(self, points: Points) -> Tensor:
-        """Squared distances [N]."""
+        """Return the squared distances [N]."""
         return self.distance.squared(points.parts)
 
     def nearest(self, points: Points, candidates: Candidates, count: int) -> list[int]:
-        """Indices of the nearest points, spread over classes: first the nearest of each class, then the second ..."""
+        """Return indices of the nearest points: first the nearest of every class, then the second nearest ..."""
         order = self.squared(points).argsort(stable=True).tolist()
         before: Counter[Hashable] = Counter()
         ranks = []
@@ -107,7 +107,7 @@ class Seeker:
         return [order[place] for _, place in ranked[:count]]
 
     def random(self, candidates: Candidates, stream: int) -> Points:
-        """Random latents with candidates for labels.
+        """Draw random latents with candidate labels.
 
         Raises:
             UserError: if the images are not finite.
@@ -131,7 +131,7 @@ class Seeker:
         return points
 
     def descend(self, starts: Points, candidates: Candidates, steps: int) -> tuple[Points, list[tuple[int, Points]]]:
-        """Optimise all starts in parallel with Adam: the nearest point of each, and some intermediate points."""
+        """Optimize all starts in parallel with Adam; return the nearest point of each start and intermediate points."""
         latents = starts.latents.clone().requires_grad_()
         condition = self.model.condition(starts.labels)
         columns = candidates.columns
@@ -164,27 +164,27 @@ class Seeker:
         return Points(best.latents, candidates.with_numbers(starts.labels, best.numbers), best.parts), way
 
     def pictures(self, points: Points) -> NDArray[np.float32]:
-        """The images of points, [N, C, h, w]."""
+        """Generate the images of points, [N, C, h, w]."""
         with torch.no_grad():
             made: NDArray[np.float32] = self.painter(points.latents, self.model.condition(points.labels)).numpy()
         return made
 
     def _of_length(self, latents: Tensor) -> Tensor:
-        """Latents [N, F], rescaled to the allowed norms."""
+        """Rescale latents [N, F] to the allowed norms."""
         lengths = latents.norm(dim=1, keepdim=True).clamp_min(1e-12)
         kept: Tensor = latents * (lengths.clamp(*self.lengths) / lengths)
         return kept
 
 
 class _Best:
-    """The nearest point that each restart has reached."""
+    """The nearest point of each restart so far."""
 
     def __init__(self, starts: Points, squared: Tensor, numbers: Tensor) -> None:
         self.squared, self.latents, self.parts = squared.clone(), starts.latents.clone(), starts.parts.clone()
         self.numbers = numbers.detach().clone()
 
     def take(self, squared: Tensor, latents: Tensor, numbers: Tensor, parts: Tensor) -> None:
-        """Keep points that are nearer than before."""
+        """Keep points that are nearer than the stored points."""
         nearer = squared < self.squared
         self.squared[nearer] = squared[nearer]
         self.latents[nearer] = latents[nearer]
@@ -193,6 +193,6 @@ class _Best:
 
 
 def _ramp(step: int, steps: int) -> float:
-    """Fraction of the learning rate: linear rise over the first steps, then half-cosine decay."""
+    """Return the learning-rate factor: linear rise over the first steps, then half-cosine decay."""
     part = (step + 1) / (steps + 1)
     return min(part / RAMP, 1.0) * (0.5 + 0.5 * cos(pi * part))

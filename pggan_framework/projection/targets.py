@@ -1,4 +1,4 @@
-"""Read a file to project, preprocessed like the model's training data."""
+"""Projection targets: files preprocessed like the model's training data."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Target:
     """A projection target.
 
     Args:
-        path: its file.
+        path: file of the target.
         picture: [C, h, w] in [-1, 1], at the model's depth.
-        wave: the sound it was encoded from, [T] or [channels, T]; None for an image.
-        remarks: the conversions applied to it, as text.
+        wave: sound that the image was encoded from, [T] or [channels, T]; None for an image.
+        remarks: conversions of the file, as text.
     """
 
     path: Path
@@ -41,19 +41,21 @@ class Target:
 
 
 def read_target(path: Path, model: Pretrained, fit: Fit | None = None) -> Target:
-    """Read an image or a sound as the model's training data were read.
+    """Read an image or a sound with the preprocessing of the model's training data.
 
     An image is converted to the model's full size and channels, a sound to its codec's rate, length and channels; both
     are then reduced to the model's depth.
 
     Args:
         path: any image that Pillow reads, or any sound that libsndfile reads.
-        model: from `pretrained.load_generator`.
-        fit: how to handle an image of another size (default: as for the training data, or ``crop`` if they all had one
-            size).
+        model: model loaded by `pretrained.load_generator`.
+        fit: handling of images of a different size (default: as for the training data, or ``crop`` if all training
+            images
+            had the same size).
 
     Raises:
-        UserError: if the file does not exist, is not an image or a sound, or is not the kind the model makes.
+        UserError: if the file does not exist, is not an image or a sound, or is not of the kind that the model
+            generates.
     """
     if not path.is_file():
         raise UserError(f"{path} {'is not a file' if path.exists() else 'does not exist'}; allowed: image, sound")
@@ -68,10 +70,10 @@ def read_target(path: Path, model: Pretrained, fit: Fit | None = None) -> Target
 def _read_picture(path: Path, model: Pretrained, known: dict[str, Any], fit: Fit | None) -> Target:
     channels, *full = model.growth.shape
     if channels not in _MODES:
-        raise UserError(f"the model's images have {channels} channels, which no file of an image has")
+        raise UserError(f"the model's images have {channels} channels, which no image file has")
     try:
         found = header_size(path)
-    except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
+    except Exception as error:  # Pillow's readers raise many kinds of errors for a broken file
         if _sound(path) is not None:
             raise UserError(f"{path} is a sound; this model makes images") from error
         raise UserError(f"{path} cannot be read as an image: {reason(error)}") from error
@@ -113,7 +115,7 @@ def _read_sound(path: Path, model: Pretrained, codec: Codec, known: dict[str, An
         survey = policy.survey(header)
         used = min(survey.length, samples)
         wave = read_wave(header, rate, survey.begin, used, channels)
-        # As in the model's dataset; runs from before this flag have none.
+        # As in the model's dataset; older runs do not have this flag.
         wave = wave - find_offset(wave, rate) if known.get("remove_offset", False) else wave
     except UnreadableSound as error:
         raise UserError(f"{path} cannot be read as a sound: {error}") from error
@@ -127,7 +129,7 @@ def _read_sound(path: Path, model: Pretrained, codec: Codec, known: dict[str, An
 
 
 def _remarks(header: SoundFile, rate: int, length: int, samples: int, gain_db: float) -> list[str]:
-    """The conversions applied to a sound, as text."""
+    """Return the conversions applied to a sound as text."""
     said = [] if header.sample_rate == rate else [f"{header.sample_rate} Hz made {rate} Hz"]
     if length > samples:
         said.append(f"the first {samples / rate:.2f} s of {length / rate:.2f} s")

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 View = Callable[[Tensor], list[Tensor]]
 
 SMALLEST = 4
-"""Pixels: a side is halved while it is longer."""
+"""Side in pixels down to which images are halved."""
 MINOR = 0.1
-"""Weight, relative to magnitudes, of phases, real and imaginary parts and samples, which are hardly audible."""
+"""Weight of phases, real and imaginary parts and samples, which are hardly audible, relative to magnitudes."""
 WINDOWS = (2048, 1024, 512, 256)
-"""Windows of the spectra of folded waveforms, samples."""
+"""Window lengths in samples of the spectra of folded waveforms."""
 FLOOR = 1e-6
 """Power below which these spectra are silent: -60 dB of a sine at full scale."""
 
 
 class Term(NamedTuple):
-    """A view, and its weight."""
+    """A view and its weight."""
 
     name: str
     weight: float
@@ -41,15 +41,16 @@ class Term(NamedTuple):
 
 
 def picture_terms(codec: Codec | None, weight: float) -> list[Term]:
-    """The terms on the images themselves; all weights add up to about `weight`.
+    """Return the terms of the images themselves; the weights sum to about `weight`.
 
     Sounds are compared by their magnitudes. Phases are compared on the unit circle, weighted by loudness, with weight
-    `MINOR`; so are real and imaginary parts, in addition to their magnitudes. Folded waveforms are compared by their
-    spectra with several windows (Yamamoto et al. 2020, arXiv 1910.11480), and by their samples with weight `MINOR`.
+    `MINOR`. Real and imaginary parts are also compared with weight `MINOR`, in addition to their magnitudes. Folded
+    waveforms are compared by their spectra with several windows (Yamamoto et al. 2020, arXiv 1910.11480), and by their
+    samples with weight `MINOR`.
 
     Args:
-        codec: the codec of the images; None for plain images.
-        weight: total weight.
+        codec: codec of the images; None for plain images.
+        weight: total weight of the terms.
     """
     if codec is None:
         return [Term("pixels", weight, lambda pictures: pyramid(premultiplied(pictures)))]
@@ -68,14 +69,14 @@ def picture_terms(codec: Codec | None, weight: float) -> list[Term]:
 
 
 def feature_term(extractor: Extractor, weight: float, codec: Codec | None, places: bool) -> Term:
-    """The term on features of an extractor, which receives sounds as grey images of their magnitudes.
+    """Return the term of the features of an extractor, which receives sounds as grey images of their magnitudes.
 
     Args:
-        extractor: the extractor.
-        weight: its weight.
-        codec: the codec of the images; None for plain images.
+        extractor: feature extractor.
+        weight: weight of the term.
+        codec: codec of the images; None for plain images.
         places: compare inner layers position by position, each scaled to unit length across its channels (LPIPS without
-            its learned weights, Zhang et al. 2018, arXiv 1801.03924); else the features of the whole image.
+            its learned weights, Zhang et al. 2018, arXiv 1801.03924); else compare the features of the whole image.
     """
 
     def view(pictures: Tensor) -> list[Tensor]:
@@ -91,7 +92,7 @@ def feature_term(extractor: Extractor, weight: float, codec: Codec | None, place
 
 
 def pyramid(pictures: Tensor) -> list[Tensor]:
-    """Images [N, C, h, w], and their box means, each side halved down to `SMALLEST`."""
+    """Return images [N, C, h, w] and their box means, with each side halved successively down to `SMALLEST`."""
     levels = [pictures]
     while True:
         factors = [2 if side > SMALLEST and side % 2 == 0 else 1 for side in levels[-1].shape[2:]]
@@ -101,7 +102,7 @@ def pyramid(pictures: Tensor) -> list[Tensor]:
 
 
 def premultiplied(pictures: Tensor) -> Tensor:
-    """RGBA images [N, 4, h, w] with colours multiplied by opacity: colours of transparent pixels are invisible."""
+    """Multiply colours of RGBA images [N, 4, h, w] by opacity, since colours of transparent pixels are invisible."""
     if pictures.shape[1] != 4:
         return pictures
     opacity = (pictures[:, 3:] + 1) / 2
@@ -109,9 +110,10 @@ def premultiplied(pictures: Tensor) -> Tensor:
 
 
 def magnitudes(pictures: Tensor, kinds: tuple[str, ...]) -> Tensor:
-    """Log magnitudes [N, channels of the wave, h, w], -1 for silence, of images with channels of these kinds.
+    """Return log magnitudes [N, channels of the wave, h, w], -1 for silence, of images with channels of these kinds.
 
-    They are channels, or computed from the real and imaginary parts, or the absolute value of the real part alone.
+    Magnitudes are channels of the image, are computed from real and imaginary parts, or are absolute values of real
+    parts.
     """
     return torch.stack(list(_magnitudes(pictures, kinds)), 1)
 
@@ -129,18 +131,18 @@ def _magnitudes(pictures: Tensor, kinds: tuple[str, ...]) -> Iterator[Tensor]:
 
 
 def _phases(pictures: Tensor, kinds: tuple[str, ...]) -> list[Tensor]:
-    """Phase steps as points on a circle, scaled by loudness: [N, 2, channels of the wave, h, w]."""
+    """Return phase steps as points on a circle, scaled by loudness: [N, 2, channels of the wave, h, w]."""
     loudness = (magnitudes(pictures, kinds) + 1) / 2
     angles = torch.pi * pictures[:, [index for index, kind in enumerate(kinds) if kind == "phase step"]]
     return [torch.stack([loudness * angles.cos(), loudness * angles.sin()], 1)]
 
 
 def wave_spectra(pictures: Tensor, size: tuple[int, int]) -> list[Tensor]:
-    """Log power spectra of folded waveforms [N, channels, h, w], with several windows.
+    """Return log power spectra of folded waveforms [N, channels, h, w], with several windows.
 
     Args:
-        pictures: of any depth.
-        size: [H, W] at full depth, to which they are enlarged.
+        pictures: images of any depth.
+        size: [H, W] at full depth, to which the images are enlarged.
     """
     down, across = size[0] // pictures.shape[2], size[1] // pictures.shape[3]
     waves = pictures.repeat_interleave(down, 2).repeat_interleave(across, 3).flatten(2)
@@ -156,6 +158,6 @@ def wave_spectra(pictures: Tensor, size: tuple[int, int]) -> list[Tensor]:
 
 
 def _loudness(pictures: Tensor, codec: Codec) -> Tensor:
-    """The extractor's input for sounds: magnitudes, or the images if they have none."""
+    """Return the extractor's input for sounds: magnitudes, or the images if they have no magnitudes."""
     kinds = codec.channel_kinds()
     return pictures if set(kinds) == {"value"} else magnitudes(pictures, kinds)

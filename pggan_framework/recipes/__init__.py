@@ -1,12 +1,13 @@
 """Recipes: build a training folder of images or sounds from publicly available packages.
 
-Each recipe is a module listed in `RECIPES`, with
+Each recipe is a module listed in `RECIPES`. It contains
 
 - ``EXAMPLE``: example commands for the help: installation, and the recipe;
 - ``THINGS``: the unit of its progress: cats, notes;
 - ``make_NAME(out, ..., progress)``: creates the folder; its other parameters, with the help of its docstring, are the
   flags, ``source`` as ``--from``;
-- ``summary(given, made) -> str``: what ``make_NAME`` has made by these flags, with the required credit.
+- ``summary(given, made) -> str``: describes what ``make_NAME`` has created with these flags, and gives the required
+  credit.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ Progress = Callable[[int, int], None]
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder that gets its final name only when everything in it is written.
+    """Create a folder that gets its final name only when everything in it is written.
 
-    Yields a temporary sibling of `path`; it is renamed to `path` at the end, or removed if the block raises.
+    Yields a temporary sibling of `path`, which is renamed to `path` at the end, or removed if the block raises.
 
     Raises:
         UserError: if `path` exists and is not an empty folder, or cannot be created.
@@ -50,7 +51,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent, path.name)
         temporary = temporary_name(path)
-        shutil.rmtree(temporary, ignore_errors=True)  # of a killed start with the same number: containers have one
+        shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process with the same number, as in containers
         temporary.mkdir()
     except OSError as error:
         raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
@@ -62,7 +63,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def at_least(name: str, value: float, least: float) -> None:
-    """Check a number given by the user.
+    """Check a number from the user.
 
     Raises:
         UserError: if `value` is below `least`.

@@ -19,7 +19,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.recipes import Progress, check_drawn, new_folder
 
 CREDIT = "Faces: ToonHead by Johan Melin (www.johanmelin.com), CC BY 4.0, remixed by DiceBear (www.dicebear.com)."
-"""The credit to distribute with the images."""
+"""The credit that must accompany the images."""
 
 THINGS = "faces"
 EXAMPLE = """  npm install --prefix avatars_npm @dicebear/core@9 @dicebear/toon-head@9 @resvg/resvg-js@2
@@ -41,12 +41,12 @@ CLASSES: dict[str, tuple[int, int, int]] = {
     "white": (246, 241, 228),
     "dark": (63, 30, 30),
 }
-"""The classes by index, and their colours in the maps' drawings; the last two are the drawing's own."""
+"""The classes by index, and their colours in the drawn maps; the last two occur in the drawings themselves."""
 
 FINER = 4
 """Supersampling factor of the maps; a pixel's class is the most frequent one in it."""
 
-# Run by node in the folder of the modules, where its imports are resolved.
+# Runs in node, in the folder of the modules, where node resolves the imports.
 SCRIPT = """
 import { createAvatar } from '@dicebear/core';
 import * as toonHead from '@dicebear/toon-head';
@@ -68,7 +68,7 @@ for (let index = 1; index <= count; index++) {
 
 
 def summary(given: argparse.Namespace, made: int) -> str:
-    """What was made by these flags."""
+    """Describe what was created with these flags."""
     return f"{made} pairs of {given.size}x{given.size}, classes {', '.join(CLASSES)}. {CREDIT}"
 
 
@@ -90,9 +90,9 @@ def make_avatars(
         out: the folder to create.
         count: number of faces.
         size: side of the square images, in pixels.
-        source: the folder with ``node_modules`` (default: the current one).
+        source: the folder with ``node_modules`` (default: the current folder).
         seed: random seed of the faces.
-        background: a colour: ``white``, ``#a0b0c0`` ...
+        background: background colour, such as ``white`` or ``#a0b0c0``.
         progress: called after each face.
 
     Returns:
@@ -131,9 +131,9 @@ def make_avatars(
 
 
 def snap(pixels: NDArray[np.uint8], finer: int) -> NDArray[np.uint8]:
-    """A drawing [H * finer, W * finer, 3] in the classes' colours, shaded or not -> class numbers [H, W].
+    """Convert a drawing [H * finer, W * finer, 3] in the classes' colours, possibly shaded, to class indices [H, W].
 
-    Each pixel is assigned to the nearest colour, each box of finer x finer pixels to its most frequent class.
+    Each pixel gets the nearest colour's class, and each box of finer x finer pixels its most frequent class.
     """
     colours = np.array(list(CLASSES.values()), dtype=np.int64)
     distance = np.square(pixels[..., None, :].astype(np.int64) - colours).sum(-1)

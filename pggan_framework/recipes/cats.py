@@ -17,7 +17,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.recipes import Progress, check_drawn, new_folder
 
 CREDIT = "Cat images composed from the parts by David Revoy (www.peppercarrot.com), CC-BY-4.0, as shipped in robohash."
-"""The credit to distribute with the images."""
+"""The credit that must accompany the images."""
 
 INSTALL = (
     "run 'pip install robohash==2.0' (44 MB; images by David Revoy, CC-BY-4.0), or unpack its wheel and give the"
@@ -34,7 +34,7 @@ Layer = NDArray[np.floating]
 
 
 def summary(given: argparse.Namespace, made: int) -> str:
-    """What was made by these flags."""
+    """Describe what was created with these flags."""
     return f"{made} cats of {given.size}x{given.size}. {CREDIT}"
 
 
@@ -49,7 +49,7 @@ def make_cats(
 ) -> int:
     """Write `count` different combinations as ``cat_00000.png`` ... and a ``CREDITS.txt`` into the new folder `out`.
 
-    The same seed gives the same images; a larger count extends them. The parts are reduced with a Lanczos filter, their
+    The same seed gives the same images; a larger count extends them. The parts are reduced with a Lanczos filter, with
     colours premultiplied by alpha, so that no dark or bright rim appears.
 
     Args:
@@ -59,7 +59,7 @@ def make_cats(
         source: the unpacked ``robohash`` package, or any folder above or below it on the path to ``set4`` (default: the
             installed package).
         seed: random seed of the cats.
-        background: a colour Pillow knows: ``white``, ``#a0b0c0`` ...
+        background: background colour, such as ``white`` or ``#a0b0c0``.
         progress: called after each image.
 
     Returns:
@@ -109,12 +109,12 @@ def find_parts(source: Path | None) -> list[Path]:
 
 
 def load_layer(file: Path, size: int) -> Layer:
-    """One part, reduced to [size, size, 4], premultiplied, 0 to 1."""
+    """Load one part, reduced to [size, size, 4], premultiplied, with values from 0 to 1."""
     from PIL import Image
 
     with Image.open(file) as image:
         small = image.convert("RGBA").convert("RGBa").resize((size, size), Image.Resampling.LANCZOS)
-    # NumPy does not accept the mode RGBa, but its bytes.
+    # NumPy does not accept the mode RGBa, but it accepts its bytes.
     return np.frombuffer(small.tobytes(), np.uint8).reshape(size, size, 4) / 255
 
 

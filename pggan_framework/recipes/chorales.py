@@ -19,7 +19,7 @@ CREDIT = (
     "Music by J. S. Bach, scores as encoded for music21's corpus: their encoders permit its distribution, some not its"
     " commercial use; see corpus/license.txt in the package."
 )
-"""The credit to distribute with the sounds."""
+"""The credit that must accompany the sounds."""
 INSTALL = (
     "run 'pip install --no-deps music21' (20 MB; BSD, its scores with their encoders' permission, some not for"
     " commercial use), or unpack its wheel and give the folder with --from"
@@ -36,17 +36,17 @@ TEMPO = 84.0
 """Quarters per minute, for scores without tempo."""
 VELOCITY = 80
 GAIN = 1.0
-"""With it fifteen voices of the grand piano, the most that occur, stay below full scale; four reach a quarter of it."""
+"""With this gain, fifteen piano voices, the most that occur, stay below full scale; four reach a quarter of it."""
 CHANNELS = [channel for channel in range(16) if channel != 9]
-"""MIDI channels; 9, counted from 0, is for drums."""
+"""MIDI channels; 9, counted from 0, is reserved for drums."""
 LONGEST = 600.0
-"""Seconds of music per rendering: limits the temporary file and the memory."""
+"""Seconds of music per rendering, which limits the temporary file and the memory."""
 REST = 3.0
-"""Seconds between two pieces in the rendering, so that no tone rings into the next piece."""
+"""Seconds between two pieces in a rendering, so that no tone rings into the next piece."""
 
 
 def summary(given: argparse.Namespace, made: tuple[int, int, int]) -> str:
-    """What was made by these flags."""
+    """Describe what was created with these flags."""
     count, pieces, clipped = made
     fewer = "" if count == given.count else ", which is all there are"
     warning = f"; {clipped} samples are clipped" if clipped else ""
@@ -66,10 +66,10 @@ def make_chorales(
 ) -> tuple[int, int, int]:
     """Write ``bwv253_003.wav`` ..., 16-bit mono, ``labels.csv`` and ``CREDITS.txt`` into the new folder `out`.
 
-    The chorales are shuffled by `seed`, and each is cut from its beginning into adjacent clips; a shorter rest at its
-    end is not used. The tempo is the score's, or 84 quarters per minute. The same seed gives the same clips; a larger
-    count extends them. ``labels.csv`` has for each file its piece, its start in seconds, and the sharps of the piece's
-    key (negative: flats).
+    The chorales are shuffled by `seed`, and each is cut from its beginning into adjacent clips; a shorter remainder at
+    its end is discarded. The tempo is the score's, or 84 quarters per minute. The same seed gives the same clips; a
+    larger count extends them. ``labels.csv`` has for each file its piece, its start in seconds, and the sharps of the
+    piece's key (negative: flats).
 
     Args:
         out: the folder to create.
@@ -121,7 +121,7 @@ def make_chorales(
 
 
 def find_scores(source: Path | None) -> list[Path]:
-    """The scores of Bach in the corpus, by name.
+    """Find the scores of Bach in the corpus, sorted by name.
 
     Raises:
         UserError: if there are none; the message says what to install.
@@ -145,7 +145,7 @@ Piece = tuple[str, Score, int]
 
 
 def _batches(files: list[Path], seconds: float, count: int) -> Iterator[list[Piece]]:
-    """Pieces that are rendered together, until there are `count` clips."""
+    """Yield pieces that are rendered together, until there are `count` clips."""
     batch: list[Piece] = []
     waiting = 0.0
     for file in files:
@@ -168,7 +168,7 @@ def _batches(files: list[Path], seconds: float, count: int) -> Iterator[list[Pie
 def _render(
     batch: list[Piece], length: int, rate: int, program: int, command: str, font: Path
 ) -> list[NDArray[np.int16]]:
-    """The clips of each piece, int16 [N, length]."""
+    """Render the clips of each piece, int16 [N, length]."""
     events = [(0, 0, bytes([0xC0 | channel, program])) for channel in CHANNELS]
     starts: list[int] = []
     now = 0  # milliseconds
@@ -181,7 +181,7 @@ def _render(
             off = min(now + round(float(note.onset + note.duration) * scale), end)
             if on < end:
                 # One channel per part, since two voices may hold one key. Of simultaneous events, key releases come
-                # first: # otherwise a repeated note would end as it begins.
+                # first; otherwise, a repeated note would end as it begins.
                 channel = CHANNELS[note.part % len(CHANNELS)]
                 events.append((on, 2, bytes([0x90 | channel, note.pitch, VELOCITY])))
                 events.append((max(off, on + 1), 1, bytes([0x80 | channel, note.pitch, 0])))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pggan_framework.errors import UserError, nearest
+from pggan_framework.errors import UserError, nearest, plural
 from pggan_framework.recipes import Progress, at_least, new_folder
 from pggan_framework.recipes.notes import within
 
@@ -25,16 +25,17 @@ EXAMPLE = """  apt-get install espeak-ng
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 VOICES = ("en-us", "en-us+f3", "en-us+m4", "en-gb", "en-gb+f2", "en-gb-scotland", "en-gb-x-rp+f4", "en-029+m7")
-"""Accents; after a ``+`` another speaker."""
+"""Accents; the part after a ``+`` is a different speaker."""
 SPEED = (130, 190)
 """Words per minute."""
 PITCH = (30, 70)
-"""espeak's, 0 to 99."""
+"""Range of espeak's pitch, 0 to 99."""
 
 
 def summary(given: argparse.Namespace, _: None) -> str:
-    """What was made by these flags."""
-    return f"{given.count} recordings of {len(given.words)} words in {len(given.voices)} voices at 22050 Hz"
+    """Describe what was created with these flags."""
+    words, voices = plural(len(given.words), "word"), plural(len(given.voices), "voice")
+    return f"{plural(given.count, 'recording')} of {words} in {voices} at 22050 Hz"
 
 
 def make_digits(
@@ -109,7 +110,7 @@ def find_espeak() -> str:
 
 
 def _folder(word: str) -> str:
-    """A word as the name of a folder and a label."""
+    """Convert a word to a name for its folder and label."""
     return re.sub(r"\W+", "-", word.strip().lower()).strip("-_")
 
 
@@ -136,7 +137,7 @@ def _check_voices(command: str, voices: Sequence[str]) -> None:
 
 
 def _listed(command: str, flag: str, column: int) -> set[str]:
-    """A column of one of espeak-ng's lists."""
+    """One column of a list printed by espeak-ng."""
     done = subprocess.run([command, flag], capture_output=True, text=True, check=False)
     rows = [line.split() for line in done.stdout.splitlines()[1:]]
     found = {row[column] for row in rows if len(row) > column}

@@ -13,13 +13,13 @@ from pggan_framework.errors import UserError, nearest
 from pggan_framework.recipes import Progress, at_least, new_folder
 
 CREDIT = "Samples of Sonic Pi (sonic-pi.net), collected from freesound.org, CC0 1.0."
-"""The source; CC0 requires no credit."""
+"""The source of the samples; CC0 requires no credit."""
 INSTALL = (
     "run 'apt-get install sonic-pi-samples' (22 MB; CC0), or unpack the package of Debian or Ubuntu with 'dpkg-deb -x'"
     " and give the folder with --from"
 )
 INSTALLED = Path("/usr/share/sonic-pi/samples")
-"""The folder of Debian's package."""
+"""The folder of the Debian package."""
 
 THINGS = "sounds"
 EXAMPLE = """  apt-get install sonic-pi-samples
@@ -32,7 +32,7 @@ KINDS = ("bd", "drum", "elec", "perc", "sn", "tabla")
 
 
 def summary(_: argparse.Namespace, made: dict[str, int]) -> str:
-    """What was made by these flags."""
+    """Describe what was created with these flags."""
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(made.items()))
     return f"{sum(made.values())} sounds: {kinds}. {CREDIT}"
 
@@ -47,7 +47,7 @@ def make_drums(
 ) -> dict[str, int]:
     """Copy the samples as ``bd/bd_808.flac`` ... into the new folder `out`, a folder per kind, with a ``CREDITS.txt``.
 
-    They are 44.1 kHz, mono or stereo, a tenth of a second to several seconds long.
+    The samples are 44.1 kHz, mono or stereo, and a tenth of a second to several seconds long.
 
     Args:
         out: the folder to create.

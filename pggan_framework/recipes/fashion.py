@@ -15,7 +15,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.recipes import Progress, at_least, new_folder
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
-"""The folder of Debian's package."""
+"""The folder of the Debian package."""
 PICTURES = "train-images-idx3-ubyte.gz"
 CLASSES = "train-labels-idx1-ubyte.gz"
 INSTALL = (
@@ -33,11 +33,11 @@ NAMES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "
 """The classes, in the order of their indices."""
 SIDE = 28
 BORDER = 2
-"""Black pixels on each side, which pad 28x28 to a power of two, 32x32."""
+"""Black pixels on each side, which pad 28x28 to 32x32, a power of two."""
 
 
 def summary(_: argparse.Namespace, made: int) -> str:
-    """What was made by these flags."""
+    """Describe what was created with these flags."""
     return f"{made} images of 32x32. {CREDIT}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from xml.etree import ElementTree
 
 from pggan_framework.data.sources.packed import read_member
 from pggan_framework.errors import UserError
+from pggan_framework.storage.zips import RAISED
 
 SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 CONTAINER = "META-INF/container.xml"
@@ -20,9 +20,9 @@ class ScoreNote(NamedTuple):
     """A note.
 
     Args:
-        onset: quarters from the beginning.
-        duration: quarters.
-        pitch: MIDI; 60 is middle C.
+        onset: start of the note in quarters from the beginning of the piece.
+        duration: duration in quarters.
+        pitch: MIDI note number; 60 is middle C.
         part: the voice or instrument, counted from 0.
     """
 
@@ -33,10 +33,10 @@ class ScoreNote(NamedTuple):
 
 
 class Score(NamedTuple):
-    """The playable contents of a score.
+    """The notes, tempo and key of a score.
 
     Args:
-        notes: of all parts.
+        notes: notes of all parts.
         tempo: quarters per minute, if the score specifies it.
         fifths: sharps of the key at the beginning, negative for flats.
     """
@@ -47,10 +47,10 @@ class Score(NamedTuple):
 
 
 def read_score(path: Path) -> Score:
-    """Read a score; repeats are played once, grace notes are omitted, tied notes are joined.
+    """Read a score. Repeats are played once, grace notes are omitted, and tied notes are joined.
 
     Raises:
-        UserError: if it cannot be read, or is not a score by parts.
+        UserError: if it cannot be read, or is not a part-wise score.
     """
     try:
         root = ElementTree.fromstring(_content(path))
@@ -59,13 +59,13 @@ def read_score(path: Path) -> Score:
         notes = [note for number, part in enumerate(root.iter("part")) for note in _part(part, number)]
         tempo = next((float(sound.get("tempo", "")) for sound in root.iter("sound") if sound.get("tempo")), None)
         fifths = int(root.findtext(".//key/fifths", "0"))
-    except (OSError, zipfile.BadZipFile, zlib.error, ElementTree.ParseError, LookupError, ValueError) as error:
+    except (*RAISED, ElementTree.ParseError) as error:
         raise UserError(f"cannot read the score {path}: {error}") from error
     return Score(notes, tempo if tempo and tempo > 0 else None, fifths)
 
 
 def _content(path: Path) -> bytes:
-    """The XML, unpacked if it is in a package."""
+    """The XML of a score, unpacked if it is compressed."""
     if not zipfile.is_zipfile(path):
         return path.read_bytes()
     with zipfile.ZipFile(path) as package:
@@ -78,7 +78,7 @@ def _content(path: Path) -> bytes:
 def _part(part: ElementTree.Element, number: int) -> list[ScoreNote]:
     """The notes of a part, with ties joined."""
     notes: list[ScoreNote] = []
-    tied: dict[int, int] = {}  # by pitch, the index in `notes` of an open tie
+    tied: dict[int, int] = {}  # pitch -> index in `notes` of an open tie
     divisions, now, last = 1, Fraction(0), Fraction(0)
     for measure in part.iter("measure"):
         for entry in measure:
@@ -96,7 +96,7 @@ def _part(part: ElementTree.Element, number: int) -> list[ScoreNote]:
                     continue
                 ties = {tie.get("type") for tie in entry.iter("tie")}
                 before = tied.pop(pitch, None)
-                # A tie may be left open by mistake: it cannot continue after its note's end.
+                # A tie may be left open by mistake; it cannot extend beyond the end of its note.
                 if "stop" in ties and before is not None and sum(notes[before][:2]) == onset:
                     place = before
                     notes[place] = notes[place]._replace(duration=onset + length - notes[place].onset)
@@ -109,7 +109,7 @@ def _part(part: ElementTree.Element, number: int) -> list[ScoreNote]:
 
 
 def _pitch(note: ElementTree.Element) -> int | None:
-    """MIDI number; None for a rest."""
+    """Return the MIDI number of a note; None for a rest."""
     step, octave = note.findtext("pitch/step"), note.findtext("pitch/octave")
     if step is None or octave is None:
         return None

@@ -30,17 +30,17 @@ EXAMPLE = """  apt-get install fluidsynth fluid-soundfont-gm
 """
 
 GAIN = 1.5
-"""With it the loudest piano notes reach about half of full scale; louder instruments need the rest."""
+"""With this gain, the loudest piano notes reach about half of full scale; louder instruments need the rest."""
 PAUSE = 1.0
-"""Seconds between two notes in the rendering, so that no note rings into the next."""
+"""Seconds between two notes in a rendering, so that no note rings into the next."""
 HELD = 0.75
 """Fraction of a clip during which the key is down; the rest is the release."""
 BATCH = 250
-"""Notes per rendering: limits the temporary file (a few hundred MB at 44.1 kHz)."""
+"""Notes per rendering, which limits the temporary file (a few hundred MB at 44.1 kHz)."""
 
 
 def summary(given: argparse.Namespace, made: int) -> str:
-    """What was made by these flags."""
+    """Describe what was created with these flags."""
     warning = f"; {made} samples are clipped" if made else ""
     return f"{given.count} notes of {given.seconds} s at {given.rate} Hz{warning}"
 
@@ -60,7 +60,7 @@ def make_notes(
     """Write `count` notes as 16-bit mono ``note_0000_m60_v100.wav`` ... and ``labels.csv`` into the new folder `out`.
 
     Pitch and velocity are drawn uniformly. The same seed gives the same notes; a larger count extends them. Levels are
-    the soundfont's and not normalised.
+    those of the soundfont and are not normalized.
 
     Args:
         out: the folder to create.
@@ -109,7 +109,7 @@ def make_notes(
 
 
 def find_fluidsynth(soundfont: Path | None) -> tuple[str, Path]:
-    """The fluidsynth command and the soundfont.
+    """Find the fluidsynth command and the soundfont.
 
     Raises:
         UserError: if one is missing; the message names the packages.
@@ -150,16 +150,16 @@ def synthesize(
     """Render a MIDI file, dry and mixed to mono: int16 [T], T at least `length`.
 
     Args:
-        score: the MIDI file.
+        score: MIDI file to render.
         rate: sample rate in Hz.
         length: number of samples needed.
-        program: the instrument it uses, for messages.
+        program: instrument in the MIDI file, for messages.
         command: fluidsynth.
-        font: the soundfont.
+        font: soundfont with the instrument.
         gain: fluidsynth's gain.
 
     Raises:
-        UserError: if fluidsynth fails (the message quotes it), or writes too little or silence.
+        UserError: if fluidsynth fails (the message quotes it), writes too few samples, or writes silence.
     """
     with tempfile.TemporaryDirectory() as temporary:
         midi, sound = Path(temporary, "score.mid"), Path(temporary, "score.wav")
@@ -205,7 +205,7 @@ def midi_file(notes: list[tuple[int, int]], step: int, held: int, program: int) 
 
 
 def midi_of(events: list[tuple[int, bytes]], end: int) -> bytes:
-    """A standard MIDI file (format 0) of messages and their times in milliseconds, in order; it lasts until `end`."""
+    """A standard MIDI file (format 0) of messages at given times in milliseconds, in order; it lasts until `end`."""
     tempo = b"\xff\x51\x03" + (1_000_000).to_bytes(3, "big")  # one second per quarter, 1000 ticks by the header
     before = 0
     parts = []
@@ -234,10 +234,10 @@ def write_wav(path: Path, samples: NDArray[np.int16], rate: int) -> None:
 
 
 def within(name: str, span: tuple[int, int], least: int, most: int) -> None:
-    """Check a number given by the user, or a range: lowest and highest.
+    """Check a number, or a range (lowest, highest), from the user.
 
     Raises:
-        UserError: if they are outside `least` to `most`, or not in ascending order.
+        UserError: if it is outside `least` to `most`, or not in ascending order.
     """
     if not least <= span[0] <= span[1] <= most:
         given = " to ".join(map(str, dict.fromkeys(span)))

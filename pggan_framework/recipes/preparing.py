@@ -21,12 +21,13 @@ from pggan_framework.data.sources.opening import open_source
 from pggan_framework.errors import UserError
 from pggan_framework.postprocessors.picture import grid_shape, picture_tiles, save_png, sheet
 from pggan_framework.storage.atomic import atomic_path
+from pggan_framework.storage.names import write_text
 
 ENDINGS = (".h5", ".hdf5")
 SHOWN = 64
-"""Images on the sample grid."""
+"""Number of images on the sample grid."""
 TILE = 128
-"""Largest longer side in pixels."""
+"""Largest length of the longer side in pixels."""
 
 
 def prepare(
@@ -42,11 +43,11 @@ def prepare(
 
     Args:
         source: a folder or file of any kind that `open_source` supports.
-        out: the file to create, .h5; the others have its name with their own endings.
-        options: the preparation settings.
-        labels: the labels to store with them (default: none).
+        out: the file to create, .h5; its companion files have the same name with different extensions.
+        options: settings of the preparation.
+        labels: the labels to store with the images (default: no labels).
         jobs: number of processes (default: number of processors).
-        overwrite: whether to replace existing files, after everything is done.
+        overwrite: replace existing files, after everything is done.
         shards: number of files to split the images into, OUT-00000-of-00008.h5 and so on; `out` is then their index.
 
     Returns:
@@ -67,9 +68,9 @@ def prepare(
             " before the new ones are complete; remove them first"
         )
     if Path(source).is_dir() and Path(source).resolve() in out.resolve().parents:
-        raise UserError(f"{out} is in {source}, where its sample grid would be one more image; give another folder")
+        raise UserError(f"{out} is in {source}, where its sample grid would become another image; give another folder")
     summary, picture, config = beside(out)
-    # Companions of an unfinished file belong to it: they are renamed one after the other.
+    # Companion files of an unfinished file belong to it, since they are renamed one after the other.
     taken = [out] if partial_folder(out).exists() else [out, summary, picture, config, *shard_paths(out, shards or 0)]
     for path in taken:
         if path.exists() and not overwrite:
@@ -99,12 +100,12 @@ def prepare(
 
 
 def beside(out: Path) -> tuple[Path, Path, Path]:
-    """The companion files of a prepared one: its summary, its sample grid, and a config to train on it."""
+    """The companion files of a prepared file: its summary, its sample grid, and a training config."""
     return out.with_suffix(".json"), out.with_suffix(".png"), out.with_suffix(".yaml")
 
 
 def contact_sheet(dataset: OldH5Dataset) -> Any:
-    """An image (`PIL.Image.Image`) of evenly spaced examples, in their order."""
+    """An image (`PIL.Image.Image`) of evenly spaced examples, in order."""
     depth = dataset.growth.max_depth
     while depth and max(dataset.growth.shape_at(depth)[1:]) > TILE:
         depth -= 1
@@ -169,7 +170,7 @@ def _report(plan: Plan, out: Path, result: Result) -> dict[str, Any]:
         "file": str(out),
         "source": plan.where,
         "fingerprint": result.record["fingerprint"],
-        "pictures": len(result.names),
+        "images": len(result.names),
         "shape": list(plan.growth.shape),
         "sizes": [list(plan.growth.shape_at(depth)[1:]) for depth in range(plan.growth.max_depth + 1)],
         "labels": {entry["name"]: entry.get("values", entry.get("span")) for entry in space or []},
@@ -180,4 +181,4 @@ def _report(plan: Plan, out: Path, result: Result) -> dict[str, Any]:
 
 def _write(path: Path, text: str) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        write_text(temporary, text)

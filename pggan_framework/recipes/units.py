@@ -1,6 +1,6 @@
 """Pixel art of creatures and soldiers, one folder per race: the units of The Battle for Wesnoth.
 
-They are GPL-2 or later, by many artists; a Debian package and every installation of the game contain them.
+The images are by many artists, under GPL-2 or later. A Debian package and every installation of the game contain them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.recipes import Progress, at_least, new_folder
 
 CREDIT = "Units of The Battle for Wesnoth (www.wesnoth.org), by its many artists, GPL-2 or later."
-"""The credit to distribute with the images."""
+"""The credit that must accompany the images."""
 INSTALL = (
     "run 'apt-get install wesnoth-1.16-data' (146 MB; GPL-2 or later), or unpack the package of Debian or Ubuntu with"
     " 'dpkg-deb -x' and give the folder with --from"
@@ -26,7 +26,7 @@ INSTALLED = (
     "/usr/share/wesnoth",
     "/usr/local/share/wesnoth",
 )
-"""The folders of packages; Debian's has a folder per version of the game."""
+"""The folders of packages; that of Debian has a folder per version of the game."""
 
 THINGS = "pictures"
 EXAMPLE = """  apt-get install wesnoth-1.16-data
@@ -36,13 +36,13 @@ EXAMPLE = """  apt-get install wesnoth-1.16-data
 """
 
 SIDE = 72
-"""Pixels of a field of the game; larger images are of units that exceed theirs."""
+"""Side in pixels of a field of the game; larger images show units that extend beyond their field."""
 SEEN = 0.05
-"""A smaller opaque fraction is a flame, a shadow, or the last frame of a unit that fades out."""
+"""An image with a smaller opaque fraction is a flame, a shadow, or the last frame of a unit that fades out."""
 
 
 def summary(_: argparse.Namespace, made: dict[str, int]) -> str:
-    """What was made by these flags."""
+    """Describe what was created with these flags."""
     races = ", ".join(f"{name} {count}" for name, count in sorted(made.items()))
     return f"{sum(made.values())} images of {SIDE}x{SIDE} with transparency: {races}. {CREDIT}"
 
@@ -110,7 +110,7 @@ def make_units(
 
 
 def find_units(source: Path | None) -> Path:
-    """The folder with one folder per race.
+    """Find the folder with one folder per race.
 
     Raises:
         UserError: if there is none; the message says what to install.
@@ -135,7 +135,7 @@ def find_units(source: Path | None) -> Path:
 
 
 def _of_one_size(folder: Path, least: int) -> list[Path]:
-    """The images of 72x72, sorted by name, of races that have enough of them."""
+    """The images of 72x72, sorted by name, of races with enough images."""
     from PIL import Image
 
     files: list[Path] = []

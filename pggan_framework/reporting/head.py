@@ -1,4 +1,4 @@
-"""The head of a report: status, length, data, size and quality of a run in words, and the command to resume it."""
+"""The head of a report: status, length, data, size and quality of a run as text, and the command to resume it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STATUS = {
 
 
 def facts_of(run: Run) -> list[tuple[str, str]]:
-    """(name, text) of the main facts; unknown ones are omitted."""
+    """Return (name, text) of the main facts; unknown facts are omitted."""
     rows = [
         ("Status", _STATUS.get(run.status, "")),
         ("Trained", trained(run)),
@@ -37,7 +37,7 @@ def facts_of(run: Run) -> list[tuple[str, str]]:
 
 
 def trained(run: Run) -> str:
-    """How long a run has trained: ``40 of 120 kimg in 2h 05m 00s, depth 5 (64x64)``."""
+    """Format the training length of a run: ``40 of 120 kimg in 2h 05m 00s, depth 5 (64x64)``."""
     if not run.ticks:
         return "no tick yet"
     last = run.ticks[-1]
@@ -52,7 +52,7 @@ def trained(run: Run) -> str:
 
 
 def total_kimg(run: Run) -> float | None:
-    """The length of a run in kimg; None if a clock ends it."""
+    """Return the length of a run in kimg; None if a clock ends it."""
     if run.state:
         total = run.state.get("total_kimg")
     else:  # an earlier version: a run with minutes also has a default total_kimg
@@ -61,14 +61,14 @@ def total_kimg(run: Run) -> float | None:
 
 
 def resume_command(run: Run) -> str:
-    """The command that trains a run further."""
+    """Return the command that continues the training of a run."""
     words = f"pggan train --resume {shlex.quote(str(run.path))}"
     total, last = total_kimg(run), run.ticks[-1]["kimg"] if run.ticks else 0
     return words if total is not None and last < total and not run.config.get("minutes") else f"{words} --minutes 10"
 
 
 def quality(run: Run) -> list[str]:
-    """The best measurement of the samples in words and, if a later one exists, how the last compares; or []."""
+    """Describe the best measurement of samples and compare the last one with it if it is later; [] if there is none."""
     measured = [each for each in run.evaluations if each.get("by") == QUALITY]
     if not measured:
         return []

@@ -11,24 +11,25 @@ from typing import Any
 
 from pggan_framework.postprocessors.soundfiles import file_rate, writable_formats
 from pggan_framework.reporting.run import Run, Step
+from pggan_framework.storage.names import libsndfile_path
 
 _TYPES = {
     ".png": "image/png", ".webp": "image/webp", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg",
     ".opus": "audio/ogg", ".mp3": "audio/mpeg",
 }  # fmt: skip
 _Packed = tuple[str, bytes]
-"""Ending and content of a file."""
+"""File extension and content of a file."""
 
 
 def embedded(run: Run, most_steps: int, most_sounds: int, budget: float) -> dict[str, Any]:
-    """The data of the page's script: for each time the grid, its tiles and the sounds, and the same for the reals.
+    """Return the data of the page's script: grid, tiles and sounds for each time and for the reals.
 
-    Files are embedded unchanged if they fit; else images as WebP and sounds as MP3, with fewer times and, if one time
-    alone is too large, fewer sounds.
+    Files are embedded unchanged if they fit. Otherwise images are embedded as WebP and sounds as MP3, with fewer times
+    and, if a single time is too large, fewer sounds.
 
     Args:
-        run: the run.
-        most_steps: largest number of times, evenly spaced over the run and including the last.
+        run: run to embed.
+        most_steps: largest number of times, evenly spaced over the run and including the last one.
         most_sounds: largest number of sounds per time.
         budget: size limit in bytes of base64.
     """
@@ -45,7 +46,7 @@ def embedded(run: Run, most_steps: int, most_sounds: int, budget: float) -> dict
         def size(step: Step) -> float:
             return sum(len(pack(path)[1]) for path in _files(step)) * 4 / 3
 
-        # The first samples are the noisiest, the last ones the richest: the larger of both estimates all.
+        # The first samples are the noisiest and the last the most detailed: the larger size of both is used for all.
         largest = max(map(size, (steps[0], steps[-1])), default=1) if steps else 1
         rest = budget - sum(map(size, real))
         if largest > rest:
@@ -56,7 +57,7 @@ def embedded(run: Run, most_steps: int, most_sounds: int, budget: float) -> dict
 
 
 def spread(steps: Sequence[Step], most: int) -> list[Step]:
-    """At most `most` of them, evenly spaced and including the last."""
+    """Select at most `most` steps, evenly spaced and including the last."""
     if len(steps) <= most:
         return list(steps)
     if most < 2:
@@ -65,18 +66,18 @@ def spread(steps: Sequence[Step], most: int) -> list[Step]:
 
 
 def address(packed: _Packed) -> str:
-    """The contents of a file as a ``data:`` URL."""
+    """Return the contents of a file as a ``data:`` URL."""
     ending, content = packed
     return f"data:{_TYPES[ending]};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def plain(path: Path) -> _Packed:
-    """A file unchanged."""
+    """Return a file unchanged."""
     return path.suffix.lower(), path.read_bytes()
 
 
 def smaller(path: Path) -> _Packed:
-    """A file in a lossy format, if it is lossless and such a format is available."""
+    """Convert a lossless file to a lossy format if one is available."""
     ending, content = plain(path)
     if ending == ".png":
         from PIL import Image, features
@@ -91,7 +92,7 @@ def smaller(path: Path) -> _Packed:
         import soundfile
         import soxr
 
-        wave, rate = soundfile.read(path, dtype="float32")
+        wave, rate = soundfile.read(libsndfile_path(path), dtype="float32")
         buffer = BytesIO()
         if (own := file_rate(rate, "mp3")) != rate:
             wave, rate = soxr.resample(wave, rate, own), own
@@ -103,7 +104,7 @@ def smaller(path: Path) -> _Packed:
 
 
 class _Cache(dict[Path, _Packed]):
-    """Packs each file once."""
+    """Embeds each file once."""
 
     def __init__(self, pack: Callable[[Path], _Packed]) -> None:
         self._pack = pack

@@ -1,4 +1,4 @@
-"""The page for one or several runs: head, samples with sounds, charts, measurements, configuration; one file."""
+"""The page for one or several runs in one file: head, samples with sounds, charts, measurements, configuration."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from pggan_framework.reporting.run import DRAWN, Run
 from pggan_framework.runs.best_checkpoint import QUALITY, described
 
 MEGABYTES = 15.0
-"""Size of a page; excess samples are compressed, then thinned out."""
+"""Size limit of a page in MB; larger samples are compressed, then reduced in number."""
 _SEEDS = frozenset(
     {"random_seed", "exp_name", "result_dir", "checkpoints_dir", "minutes", "num_data_workers", "device"}
 )
-"""Settings in which runs may differ and still count as the same experiment with another seed."""
+"""Settings that may differ between runs of the same experiment with different seeds."""
 _NOT_METRICS = frozenset({"date", "version", "checkpoint", "nimg", "depth", "data", "n", "seed", "extractor"})
 
 
 def render(runs: Sequence[Run], sheets: int = 12, sounds: int = 64, megabytes: float = MEGABYTES) -> str:
-    """The page as HTML; it needs no other file and no network.
+    """Render the page as HTML, without dependencies on other files or the network.
 
     Args:
         runs: one or more runs.
-        sheets: largest number of times per run whose samples are shown, evenly spaced and including the last.
-        sounds: largest number of sounds per time.
+        sheets: largest number of times per run whose samples are shown, evenly spaced and including the last one.
+        sounds: largest number of sounds at each time.
         megabytes: size limit of images and sounds.
     """
     from jinja2 import Environment, StrictUndefined
@@ -47,7 +47,7 @@ def render(runs: Sequence[Run], sheets: int = 12, sounds: int = 64, megabytes: f
     budget = (megabytes * 1e6 - 4e5 - 4 / 3 * sum(path.stat().st_size for path in drawn)) / len(runs)
     shown = [_run(run, name, sheets, sounds, budget) for run, name in zip(runs, names, strict=True)]
     text = environment.from_string(template).render(
-        title=" and ".join(names) if len(runs) < 4 else f"{len(runs)} runs",
+        title=" and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if len(runs) < 4 else f"{len(runs)} runs",
         runs=shown,
         sections=_sections(experiments),
         means=[name for name, seeds in experiments.items() if len(seeds) > 1],
@@ -55,13 +55,13 @@ def render(runs: Sequence[Run], sheets: int = 12, sounds: int = 64, megabytes: f
         chart_style=STYLE,
         script=script,
     )
-    # The samples are inserted last: the template engine would escape megabytes of them character by character.
+    # Insert the samples last: the template engine would escape megabytes of data character by character.
     data = json.dumps([run["media"] for run in shown]).replace("<", "\\u003c")
     return text.replace("@MEDIA@", data)
 
 
 def _distinct(runs: Sequence[Run]) -> list[str]:
-    """A name for each run; its full path if two have the same name."""
+    """Return a name for each run; the full path if two runs have the same name."""
     names = [run.name for run in runs]
     return [name if names.count(name) == 1 else str(run.path) for name, run in zip(names, runs, strict=True)]
 
@@ -99,7 +99,7 @@ def _label(run: Run, number: int) -> str:
 
 
 def _sections(experiments: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
-    """The charts by section; runs that differ by the seed alone are drawn as one."""
+    """Return the charts by section; runs that differ only by the seed are drawn as one."""
     marks = depth_marks(next(iter(experiments.values()))[0].ticks) if len(experiments) == 1 else {}
     panels = panels_of({name: [run.ticks for run in seeds] for name, seeds in experiments.items()})
     draw = partial(_chart, marks=marks)
@@ -119,7 +119,7 @@ def _chart(panel: Panel, marks: Mapping[float, str]) -> dict[str, Any]:
 
 
 def _experiments(runs: Mapping[str, Run]) -> dict[str, list[Run]]:
-    """The runs by experiment: runs that differ by the random seed alone are one experiment."""
+    """Group runs by experiment: runs that differ only by the random seed are one experiment."""
     found: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for name, run in runs.items():
         settings = tuple(sorted((key, value) for key, value in _flat(run.config) if key not in _SEEDS))
@@ -131,7 +131,7 @@ def _experiments(runs: Mapping[str, Run]) -> dict[str, list[Run]]:
 
 
 def _evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A measurement as rows of name, value and real-vs-real baseline."""
+    """Format a measurement as rows of name, value and real-vs-real baseline."""
     names = [name for name in values if name not in _NOT_METRICS and not name.endswith(BASELINE)]
     about = [f"{name} {values[name]}" for name in ("checkpoint", "n", "seed", "extractor", "date") if name in values]
     rows = [(name, _number(values[name]), _number(values.get(f"{name}{BASELINE}"))) for name in names]
@@ -141,7 +141,7 @@ def _evaluation(values: Mapping[str, Any]) -> dict[str, Any]:
 def _comparison(
     runs: Sequence[Run], names: Sequence[str], experiments: Sequence[Sequence[Run]]
 ) -> dict[str, Any] | None:
-    """Runs as rows: length, best distance, and the settings in which they differ; None for one run."""
+    """Format runs as rows of length, best distance and differing settings; None for one run."""
     if len(runs) == 1:
         return None
     flat = [dict(_flat(run.config)) for run in runs]

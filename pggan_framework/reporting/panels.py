@@ -1,8 +1,9 @@
-"""The metrics of a run that are drawn: section, chart, unit and better direction of each."""
+"""The metrics of a run that are drawn, each with its section, chart, unit and better direction."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -16,10 +17,10 @@ from pggan_framework.postprocessors.curves import Chart, Curve
 NOT_DRAWN = frozenset(
     "tick nimg kimg time sec.tick sec.left ms.data ms.saving depth alpha lod minibatch".split()  # noqa: SIM905
 )
-"""Values that locate a tick rather than measure anything."""
+"""Values that describe the position of a tick and are not metrics."""
 BASELINE = ".floor"
 """Suffix of a metric's real-vs-real baseline."""
-_LOSSES, _QUALITY, _SPEED = "Losses and scores", "Quality", "Speed and optimisation"
+_LOSSES, _QUALITY, _SPEED = "Losses and scores", "Quality", "Speed and optimization"
 SECTIONS = (_LOSSES, _QUALITY, _SPEED, "Other")
 
 _LOWER, _HIGHER, _REALS = "lower is better", "higher is better", "near the baseline is better"
@@ -39,6 +40,7 @@ class _Kind(NamedTuple):
 _KINDS = (
     _Kind(r"[GD]_loss", _LOSSES, "Loss"),
     _Kind(r"D_(real|fake)", _LOSSES, "Mean D output"),
+    _Kind(r"quality", _QUALITY, "Distance to the data", "times the baseline", _LOWER, log=True),
     _Kind(r"sound\.frechet", _QUALITY, "Fréchet distance", "", _LOWER),
     _Kind(r"sound\.consistency", _QUALITY, "Spectral consistency", "dB", _LOWER),
     _Kind(r"sound\.silence", _QUALITY, "Silent samples", "fraction", _REALS),
@@ -53,7 +55,7 @@ _KINDS = (
     _Kind(r"(?:picture|image)\.(precision|recall|density|coverage|is)_.*", _QUALITY, "{0}", "", _HIGHER),
     _Kind(r"(?:sound|picture|image)\..*", _QUALITY, "{0}"),
     _Kind(r"diversity", _QUALITY, "Diversity of samples", "of the reals'", _REALS),
-    _Kind(r"sec\.kimg", _SPEED, "Speed", "images/s", _HIGHER),
+    _Kind(r"sec\.kimg|images per second", _SPEED, "Speed", "images/s", _HIGHER),
     _Kind(r"[GD]_lr", _SPEED, "Learning rate"),
     _Kind(r"gradient\..*", _SPEED, "Mean and largest gradient: {0}", log=True),
     _Kind(r"gradient_norm", _SPEED, "Gradient norm of the penalty"),
@@ -65,28 +67,27 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class Panel:
-    """A chart and the section it is listed in."""
+    """A chart and the section that contains it."""
 
     section: str
     chart: Chart
 
 
 def group_of(name: str) -> str:
-    """The group of metrics in one chart: ``loss`` of ``G_loss`` and ``D_loss``, ``sound.loudness`` of percentiles."""
+    """Return the chart group of a metric: ``loss`` for ``G_loss``, ``sound.loudness`` for its percentiles."""
     if name in ("D_real", "D_fake"):
         return "scores"
     return ".".join(name.removesuffix(BASELINE).removeprefix("G_").removeprefix("D_").split(".")[:2])
 
 
 def panels_of(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list[Panel]:
-    """The metrics of one run or more over kimg, by section.
+    """Return charts of the metrics of one or more runs over kimg, by section.
 
-    One run has one chart per group of metrics, with their baselines. Several runs have one per metric, in which each
-    run has its own colour and dash; runs given as one entry are drawn as their mean, with a band from the lowest to the
-    highest.
+    A single run has one chart per group of metrics, with their baselines. Several runs have one chart per metric, with
+    a colour and dash per run; runs given as one entry are drawn as their mean, with a band from minimum to maximum.
 
     Args:
-        runs: by name, the ticks of a run, or of several that differ by the random seed alone; each tick has kimg.
+        runs: the ticks of each run by name, or of several runs that differ only by the random seed; each tick has kimg.
     """
     found: dict[str, list[Curve]] = {}
     for number, (run, seeds) in enumerate(runs.items()):
@@ -99,7 +100,8 @@ def panels_of(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list
                 continue
             x, y, band = joined
             key = group_of(name) if len(runs) == 1 else name
-            label = (name if not baseline else f"{name.removesuffix(BASELINE)} of reals") if len(runs) == 1 else run
+            shown = "images per second" if name == "sec.kimg" else name
+            label = (shown if not baseline else f"{name.removesuffix(BASELINE)} of reals") if len(runs) == 1 else run
             before = [curve for curve in found.get(key, []) if not curve.baseline]
             style = number if len(runs) > 1 else len(before)
             if baseline:
@@ -107,11 +109,13 @@ def panels_of(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list
             found.setdefault(key, []).append(Curve(label, x, y, style, baseline, band))
     known = {key: _kind(key if len(runs) > 1 else curves[0].name) for key, curves in found.items()}
     order = sorted(found, key=lambda key: (SECTIONS.index(known[key].section), _KINDS.index(known[key])))
-    return [_panel(key, known[key], found[key], len(runs) > 1) for key in order]
+    titles = Counter(kind.title for kind in known.values())
+    named = {key for key in order if len(runs) > 1 and titles[known[key].title] > 1}
+    return [_panel(key, known[key], found[key], key in named) for key in order]
 
 
 def depth_marks(ticks: Sequence[Mapping[str, Any]]) -> dict[float, str]:
-    """The kimg at which each depth after the first begins, and its name."""
+    """Return the name of each depth after the first by the kimg at which it begins."""
     return {
         before["kimg"]: f"depth {after['depth']:.0f}"
         for before, after in zip(ticks, ticks[1:], strict=False)
@@ -123,10 +127,10 @@ def _kind(name: str) -> _Kind:
     return next(kind for kind in _KINDS if re.fullmatch(kind.pattern, name))
 
 
-def _panel(key: str, kind: _Kind, curves: list[Curve], several: bool) -> Panel:
-    """A chart of metrics of one kind; `key` is the name of a metric or group."""
+def _panel(key: str, kind: _Kind, curves: list[Curve], named: bool) -> Panel:
+    """Build a chart of metrics of one kind; the title includes the metric or group `key` if `named`."""
     title = kind.title.format(key)
-    if several and "{0}" not in kind.title and (key.count(".") > 1 or kind.section == _LOSSES):
+    if named and "{0}" not in kind.title:
         title = f"{title}: {key}"
     log = kind.log and all(bool((curve.y > 0).all()) for curve in curves)
     return Panel(kind.section, Chart(title, sorted(curves, key=lambda c: c.baseline), kind.unit, kind.note, log))
@@ -138,7 +142,7 @@ def _names(ticks: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _column(ticks: Iterable[Mapping[str, Any]], name: str) -> tuple[Floats, Floats]:
-    """A metric's kimg and values, each [n], where finite; seconds per kimg are converted to images per second."""
+    """Return kimg and the finite values of a metric, each [n]; seconds per kimg are converted to images per second."""
     points = [(tick["kimg"], tick.get(name)) for tick in ticks]
     known = [(x, y) for x, y in points if isinstance(y, (int, float)) and isfinite(y)]
     if name == "sec.kimg":
@@ -148,7 +152,7 @@ def _column(ticks: Iterable[Mapping[str, Any]], name: str) -> tuple[Floats, Floa
 
 
 def _joined(columns: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats, tuple[Floats, Floats] | None] | None:
-    """Several seeds' values as their mean and range, where all of them have values; None if there are none."""
+    """Return mean and range over seeds where all seeds have values; None if there are no such values."""
     columns = [(x, y) for x, y in columns if len(x)]
     if not columns:
         return None

@@ -1,7 +1,7 @@
 "use strict";
 const media = JSON.parse(document.getElementById("media").textContent);
 
-// ---- samples: one slider moves the images and the sounds of a run; one sound plays at a time ----
+// ---- samples: one slider per run selects the time of its images and sounds; one sound plays at a time ----
 
 let player = null, figurePlaying = null, queue = [];
 
@@ -63,7 +63,7 @@ for (const section of document.querySelectorAll("section[data-run]")) {
     canvas.closest(".screen").hidden = !tile;
     if (!tile) return;
     const sheet = await image(from.sheet), [x, y, width, height] = tile;
-    if (wanted !== shown) return;  // the slider has moved on meanwhile
+    if (wanted !== shown) return;  // the slider has moved in the meantime
     canvas.width = width; canvas.height = height;
     canvas.getContext("2d").drawImage(sheet, x, y, width, height, 0, 0, width, height);
     const where = from === run.real ? "" : ` at ${from.kimg} kimg`;
@@ -103,7 +103,7 @@ for (const section of document.querySelectorAll("section[data-run]")) {
   if (run.steps.length) show();
 }
 
-// ---- charts: values at the pointer, and one range of kimg for all of them ----
+// ---- charts: values at the pointer, and one kimg range for all charts ----
 
 const numbers = text => text ? text.split(" ").map(Number) : [];
 const short = value => Number(value.toPrecision(4)).toString();

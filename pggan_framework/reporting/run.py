@@ -1,4 +1,4 @@
-"""A run's folder as an object: its configuration, metrics, samples and sounds, for notebooks and the report."""
+"""A run's folder as an object: configuration, metrics, samples and sounds, for notebooks and the report."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ DRAWN = ("gradients.png", "weights.png")
 
 @dataclass(frozen=True)
 class Step:
-    """The samples a run wrote at one time.
+    """The samples that a run wrote at one time.
 
     Args:
-        kimg: thousand real images shown; -1 for the reals.
-        grid: their images in one file; None without ImageSaver.
-        sounds: the sound file of each sample, by index; empty without SoundSaver.
+        kimg: number of real images shown, in thousands; -1 for the reals.
+        grid: file of the sample grid; None without ImageSaver.
+        sounds: sound file of each sample by index; empty without SoundSaver.
     """
 
     kimg: float
@@ -48,22 +48,22 @@ class Step:
 
     @property
     def tiles(self) -> list[Tile]:
-        """(left, top, width, height) of each sample in the grid; the whole grid if it does not record them."""
+        """(left, top, width, height) of each sample in the grid; the complete grid if the file does not record them."""
         return [] if self.sheet is None else tiles_of(self.sheet)
 
 
 class Run:
-    """A run's folder, read on demand; it can be read at any time during training.
+    """A run's folder, read lazily; it can be read at any time during training.
 
     ``Run("results/003-piano").metrics`` is a table for ``pandas.DataFrame``; a notebook displays ``.samples``,
     ``.sounds`` and the run itself.
 
     Args:
-        path: the run's folder, or ``latest``.
-        result_dir: where ``latest`` looks.
+        path: folder of the run, or ``latest``.
+        result_dir: folder that ``latest`` searches.
 
     Raises:
-        UserError: if it is not a run's folder.
+        UserError: if `path` is not the folder of a run.
     """
 
     def __init__(self, path: str | Path = "latest", result_dir: str | Path = "results") -> None:
@@ -75,7 +75,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The folder's name, ``007-piano``."""
+        """Name of the folder, such as ``007-piano``."""
         return self.path.resolve().name
 
     @cached_property
@@ -95,7 +95,7 @@ class Run:
 
     @cached_property
     def ticks(self) -> list[dict[str, Any]]:
-        """The values of each tick, in order, without those undone by a rollback."""
+        """The values of each tick, in order, without ticks that were undone by a rollback."""
         lines = _lines(self.path / self._parameter("JSONLLogger", "filename", "stats.jsonl"))
         return _ascending([_numbers(line) for line in lines])
 
@@ -135,14 +135,14 @@ class Run:
 
     @cached_property
     def real(self) -> Step | None:
-        """The reals shown with the samples, each with its sample's label; None if none were written."""
+        """The reals shown with the samples, each with the label of its sample; None if they were not written."""
         sheet = self.path / "reals.png"
         found = Step(-1, sheet if sheet.is_file() else None, self._sounds.get(-1, {}))
         return found if found.sheet or found.sounds else None
 
     @property
     def samples(self) -> list[Image]:
-        """The images of the last samples, spectrograms for sounds; [] if there are none yet."""
+        """The images of the last samples, as spectrograms for sounds; [] if there are none yet."""
         from PIL import Image
 
         step = next((step for step in reversed(self.steps) if step.sheet), None)
@@ -162,7 +162,7 @@ class Run:
         return f"Run({str(self.path)!r}: {self.status or 'status unknown'}, {last.get('kimg', 0):g} kimg)"
 
     def _repr_html_(self) -> str:
-        """Notebook output: the folder, and the last samples."""
+        """Return the notebook output: the folder, and the last samples."""
         import base64
 
         from pggan_framework.reporting.head import facts_of
@@ -186,13 +186,13 @@ class Run:
         return found
 
     def _parameter(self, component: str, parameter: str, default: str) -> str:
-        """A path among a component's parameters."""
+        """Return a component's parameter that is a path."""
         given = self.config.get(component)
         return str(given.get(parameter, default)) if isinstance(given, Mapping) else default
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON lines file; incomplete lines are skipped."""
+    """Read the objects of a JSON lines file; incomplete lines are skipped."""
     found = []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -209,12 +209,12 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _numbers(tick: dict[str, Any]) -> dict[str, Any]:
-    """A tick without non-finite values."""
+    """Remove non-finite values from a tick."""
     return {name: value for name, value in tick.items() if isinstance(value, (int, float)) and abs(value) < inf}
 
 
 def _ascending(ticks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The ticks without those undone by a rollback."""
+    """Return the ticks, except ticks that were undone by a rollback."""
     kept: list[dict[str, Any]] = []
     for tick in ticks:
         if not isinstance(tick.get("kimg"), (int, float)):

@@ -1,1 +1,1 @@
-"""Runs on disk: folders and checkpoints."""
+"""Runs on disk: their folders and checkpoints."""

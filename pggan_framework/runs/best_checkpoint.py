@@ -1,4 +1,4 @@
-"""The best checkpoint of a run by measured quality: its file, its measurement, and when commands use it."""
+"""The checkpoint with the best measured quality: where a run stores it, and when commands use it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from pggan_framework.storage.limits import parse_json, read_text
 
 BEST = "network-best.pt"
-"""The checkpoint with the best samples, next to the snapshots."""
+"""Name of the checkpoint with the best samples, which is next to the snapshots."""
 BEST_FACTS = "network-best.json"
-"""The measurement that chose it: metric, value, nimg, depth, alpha, n, seed, data."""
+"""Name of the file with the deciding measurement: metric, value, nimg, depth, alpha, n, seed, data."""
 QUALITY = "QualityMonitor"
-"""``by`` of this plugin's lines in metrics.jsonl."""
+"""Value of ``by`` in the lines that this plugin writes to metrics.jsonl."""
 MOST = 1 << 20
-"""Bytes of the measurement's file."""
+"""Largest size in bytes of the file with the measurement."""
 MUCH = 1.5
-"""A distance this many times the best one is much worse; less may be chance."""
+"""A distance of more than this many times the best distance is much worse; smaller differences may be chance."""
 _METRICS = {"sound.frechet": "Fréchet distance", "picture.swd.average": "sliced Wasserstein distance"}
 
 
 def read_best(folder: Path) -> dict[str, Any] | None:
-    """The measurement of the best checkpoint in `folder`; None where there is no such checkpoint."""
+    """Return the measurement of the best checkpoint in `folder`; None if there is no such checkpoint."""
     try:
         facts = parse_json(read_text(folder / BEST_FACTS, MOST))
     except (OSError, ValueError):
@@ -31,7 +31,7 @@ def read_best(folder: Path) -> dict[str, Any] | None:
 
 
 def is_measurement(facts: object, *numbers: str) -> bool:
-    """Whether a line is a measurement: a metric's name and numbers."""
+    """True if a line is a measurement with the name of a metric and numbers."""
     if not isinstance(facts, dict) or not isinstance(facts.get("metric"), str):
         return False
     values = [facts.get(name) for name in ("nimg", *numbers)]
@@ -40,7 +40,7 @@ def is_measurement(facts: object, *numbers: str) -> bool:
 
 
 def last_measured(run: Path) -> dict[str, Any] | None:
-    """The last measurement of a run's samples in metrics.jsonl; None where there is none."""
+    """Return the last measurement of a run's samples in metrics.jsonl; None if there is none."""
     try:
         lines = (run / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -56,7 +56,7 @@ def last_measured(run: Path) -> dict[str, Any] | None:
 
 
 def described(facts: Mapping[str, Any]) -> str:
-    """The distance of a measurement in words: ``Fréchet distance 41.2``."""
+    """Format the distance of a measurement, for example ``Fréchet distance 41.2``."""
     value = facts.get("value")
     if value is None:
         return "no finite samples"
@@ -64,17 +64,17 @@ def described(facts: Mapping[str, Any]) -> str:
 
 
 def much_worse(best: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether `other` is clearly worse than the best measurement."""
+    """True if `other` is clearly worse than the best measurement."""
     return other.get("value") is None or bool(other["value"] > MUCH * best["value"])
 
 
 def use_best(run: Path, folder: Path, snapshot: Path) -> tuple[Path, str]:
-    """The checkpoint that commands use for a run, and a line that explains it; empty for the last snapshot.
+    """Return the checkpoint that commands use for a run, and an explanation, which is empty for the last snapshot.
 
     Args:
-        run: the run's folder.
-        folder: where its checkpoints are.
-        snapshot: its last snapshot.
+        run: folder of the run.
+        folder: folder of its checkpoints.
+        snapshot: last snapshot of the run.
     """
     best, last = read_best(folder), last_measured(run)
     if best is None or (last is not None and last.get("nimg") == best["nimg"]):

@@ -1,4 +1,4 @@
-"""Run folders: ``results/NNN-exp_name``, numbered one above the highest."""
+"""Run folders, ``results/NNN-exp_name``; a new run gets the highest number plus one."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pggan_framework.errors import DamagedError, UserError, nearest
 from pggan_framework.runs.best_checkpoint import use_best
 from pggan_framework.storage.atomic import atomic_path
 from pggan_framework.storage.limits import check_regular, parse_json
+from pggan_framework.storage.names import write_text
 from pggan_framework.storage.numbers import NUMBER, kimg_of
 from pggan_framework.storage.zips import verify_once
 
@@ -27,13 +28,13 @@ _NAME = re.compile(r"(\d{3,})-(.+)")
 LONGEST_NAME = 200
 """Longest run name in bytes; file systems limit the whole folder name to 255."""
 STATE = "run.json"
-"""Status, data, parameters and length of a run."""
+"""Name of the file with status, data, parameters and length of a run."""
 EXPORTED = "model.safetensors"
-"""The weights in the folder of an exported model."""
+"""Name of the weights file in the folder of an exported model."""
 
 
 def runs(result_dir: Path, exp_name: str | None = None) -> list[Path]:
-    """The run folders in `result_dir`, oldest number first; only those of `exp_name` where it is given."""
+    """Return the run folders in `result_dir` by ascending number; only those of `exp_name` if it is given."""
     if not result_dir.is_dir():
         return []
     found = []
@@ -48,7 +49,7 @@ def check_name(exp_name: str) -> None:
     """Reject a run's name that is not a valid folder name.
 
     Raises:
-        UserError: if it is not.
+        UserError: if the name is not valid.
     """
     plain = exp_name.isprintable() and "\\" not in exp_name and len(os.fsencode(exp_name)) <= LONGEST_NAME
     if not exp_name or not plain or exp_name in (".", "..") or Path(exp_name).name != exp_name:
@@ -69,19 +70,22 @@ def make_run_folder(result_dir: Path, exp_name: str) -> Path:
         result_dir.mkdir(parents=True, exist_ok=True)
         number = _highest(result_dir) + 1
         while True:
-            # One lock folder for all names: of two runs that start at once, one gets the number.
+            # One lock folder serves all names, so only one of two runs that start at once gets the number.
             claim = result_dir / f".claim-{number:03d}"
             try:
                 claim.mkdir()
             except FileExistsError:
                 number += 1
                 continue
+            made = None
             try:
                 if _highest(result_dir) < number:
-                    return claim.rename(result_dir / f"{number:03d}-{exp_name}")
+                    made = claim.rename(result_dir / f"{number:03d}-{exp_name}")
+                    return made
                 number = _highest(result_dir) + 1
             finally:
-                if claim.exists():
+                # After the renaming, a claim of this name belongs to another run, which removes it.
+                if made is None:
                     claim.rmdir()
     except OSError as error:
         raise UserError(f"result_dir: cannot make a run folder in {result_dir}: {error.strerror}") from error
@@ -92,15 +96,15 @@ def _highest(result_dir: Path) -> int:
 
 
 def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path, Path]:
-    """The run's folder and checkpoint for ``--resume``.
+    """Return the run's folder and checkpoint for ``--resume``.
 
     Args:
         resume: ``latest``, a run's folder or a checkpoint in it.
-        result_dir: where ``latest`` looks.
-        exp_name: restricts ``latest`` to runs of this name; None for all.
+        result_dir: folder that ``latest`` searches.
+        exp_name: name of the runs that ``latest`` considers; None for all names.
 
     Raises:
-        UserError: if there is no such run, or it has no checkpoint.
+        UserError: if the run does not exist or has no checkpoint.
     """
     if resume != "latest":
         path = Path(resume)
@@ -128,14 +132,14 @@ def find_run(resume: str, result_dir: Path, exp_name: str | None) -> tuple[Path,
 
 
 def find_folder(run: str, result_dir: Path) -> Path:
-    """The folder of a run that need not have a checkpoint.
+    """Return the folder of a run, which may have no checkpoint.
 
     Args:
-        run: the folder, or ``latest``.
-        result_dir: where ``latest`` looks.
+        run: folder of the run, or ``latest``.
+        result_dir: folder that ``latest`` searches.
 
     Raises:
-        UserError: if there is none.
+        UserError: if the run does not exist.
     """
     if run == "latest":
         found = [folder for folder in runs(result_dir) if (folder / "config.yaml").is_file()]
@@ -153,7 +157,7 @@ def find_folder(run: str, result_dir: Path) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; {} if it is missing or unreadable."""
+    """Read the object in a JSON file; {} if it is missing or unreadable."""
     try:
         found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -164,11 +168,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write an object as a JSON file, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(dict(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(temporary, json.dumps(dict(content), indent=2, ensure_ascii=False) + "\n")
 
 
 def find_launched(result_dir: Path, launcher: str) -> Path | None:
-    """The newest run of this torchrun session that has a checkpoint; None if there is none."""
+    """Return the newest run of this torchrun session with a checkpoint; None if there is none."""
     for folder in reversed(runs(result_dir)):
         facts = read_json(folder / "environment.json")
         if launcher and facts.get("launcher") == launcher and _snapshots_of(folder):
@@ -177,17 +181,17 @@ def find_launched(result_dir: Path, launcher: str) -> Path | None:
 
 
 def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
-    """The folder of a trained model and its checkpoint, for commands that use one.
+    """Return the folder of a trained model and its checkpoint.
 
-    If a run's best checkpoint is not its last one, the best is used, and a message on standard error reports it.
+    If the best checkpoint of a run is not the last one, the best is used, and a message on standard error reports this.
 
     Args:
         model: a run's folder (its best checkpoint), a checkpoint or exported weights anywhere, the folder of an
             exported model, or ``latest``.
-        result_dir: where ``latest`` looks.
+        result_dir: folder that ``latest`` searches.
 
     Raises:
-        UserError: if there is no such run or file, or the run has no checkpoint.
+        UserError: if the run or file does not exist, or the run has no checkpoint.
     """
     path = Path(model)
     if path.is_file():
@@ -206,12 +210,12 @@ def find_checkpoint(model: str, result_dir: Path) -> tuple[Path, Path]:
 
 
 def check_links(folder: Path) -> None:
-    """Refuse to write into a run's folder with links that lead out of it: it may come from a stranger.
+    """Check that an untrusted run folder contains no links out of it, before writing into it.
 
     Links to checkpoints are allowed, since checkpoints are replaced and not written through links.
 
     Raises:
-        UserError: if a link in it leads out of it.
+        UserError: if a link leads out of the folder.
     """
     home = folder.resolve()
     for base, folders, files in os.walk(folder):
@@ -225,14 +229,14 @@ def check_links(folder: Path) -> None:
 
 
 def inside(flag: str, given: str) -> str:
-    """A path relative to a run's folder that stays inside it.
+    """Check that a path relative to a run's folder is inside the folder, and return it.
 
     Args:
-        flag: its flag, for messages: ``ImageSaver.samples_path``.
-        given: the path.
+        flag: flag that sets the path, for messages, e.g. ``ImageSaver.samples_path``.
+        given: path to check.
 
     Raises:
-        UserError: if it leads out of the folder.
+        UserError: if the path is outside the folder.
     """
     path, windows = PurePosixPath(given.replace("\\", "/")), PureWindowsPath(given)
     if path.is_absolute() or windows.drive or ".." in path.parts or not given or not given.isprintable():
@@ -241,30 +245,30 @@ def inside(flag: str, given: str) -> str:
 
 
 def checkpoint_folder(folder: Path, checkpoints_dir: str) -> Path:
-    """The folder of a run's checkpoints: its own, or one of its name in checkpoints_dir."""
+    """Return the checkpoint folder of a run: the run's folder, or a folder of the same name in checkpoints_dir."""
     return Path(checkpoints_dir) / folder.name if checkpoints_dir else folder
 
 
 def snapshot_name(number: str) -> str:
-    """``network-snapshot-000120.pt`` for the number ``000120``."""
+    """Return the file name for a number: ``network-snapshot-000120.pt`` for ``000120``."""
     return f"network-snapshot-{number}.pt"
 
 
 def number_of(snapshot: Path) -> float:
-    """The thousand images in a checkpoint's name."""
+    """Return the number of thousand images in a checkpoint's name."""
     match = _SNAPSHOT.fullmatch(snapshot.name)
     return kimg_of(match[1]) if match else -1
 
 
 def snapshots(folder: Path) -> list[Path]:
-    """The checkpoints in `folder`, oldest first."""
+    """Return the checkpoints in `folder`, oldest first."""
     found = [(kimg_of(match[1]), path) for path in folder.glob("*.pt") if (match := _SNAPSHOT.fullmatch(path.name))]
     return [path for _, path in sorted(found)]
 
 
 def _snapshots_of(run: Path) -> list[Path]:
     elsewhere = checkpoint_folder(run, stored_config(run).get("checkpoints_dir") or "")
-    return snapshots(elsewhere) or snapshots(run)  # a start with another checkpoints_dir may have been killed before
+    return snapshots(elsewhere) or snapshots(run)  # an earlier session may have used another checkpoints_dir
 
 
 def _last_snapshot(run: Path) -> Path:
@@ -275,10 +279,10 @@ def _last_snapshot(run: Path) -> Path:
 
 
 def newest_intact(found: Sequence[Path]) -> Path:
-    """The last of some checkpoints whose checksums are right; a line on standard error names those that are damaged.
+    """Return the last checkpoint with valid checksums; prints a line to standard error about damaged checkpoints.
 
     Raises:
-        DamagedError: if none is intact.
+        DamagedError: if all checkpoints are damaged.
     """
     damaged: list[str] = []
     for path in reversed(found):
@@ -301,10 +305,10 @@ def _warn_once(text: str) -> None:
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
-    """The resolved configuration a run was started with.
+    """Return the resolved configuration of a run.
 
     Raises:
-        UserError: if the folder has none.
+        UserError: if the folder has no configuration.
     """
     path = folder / "config.yaml"
     try:
@@ -314,9 +318,9 @@ def stored_config(folder: Path) -> dict[str, Any]:
 
 
 def environment(device: str) -> dict[str, str]:
-    """Versions, machine and device, for environment.json and the log; nothing that names a person or a path."""
+    """Return versions, machine and device for environment.json and the log, without personal data or paths."""
     packages = ("pggan_framework", "torch", "torchvision", "numpy", "h5py", "librosa", "soundfile")
-    # Of the modules themselves: a copy that nobody has installed has no metadata.
+    # Use the versions of the modules, since a copy that is not installed has no metadata.
     versions = {name: str(sys.modules[name].__version__) for name in packages if name in sys.modules}
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -329,7 +333,7 @@ def environment(device: str) -> dict[str, str]:
 
 
 def write_run_files(folder: Path, config_text: str, facts: Mapping[str, str]) -> None:
-    """Write config.yaml and environment.json; if a resumed run fails before that, the older ones remain."""
+    """Write config.yaml and environment.json; if a resumed run fails earlier, the old files remain."""
     for name, text in (("config.yaml", config_text), ("environment.json", json.dumps(dict(facts), indent=2) + "\n")):
         with atomic_path(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The base class of schedules, and the facts a plan depends on."""
+"""The base class of schedules, and the input of a plan."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts about networks and data that a plan can depend on.
+    """Properties of networks and data that a plan can depend on.
 
     Args:
-        max_depth: the deepest block of the networks.
+        max_depth: index of the deepest block of the networks.
         pictures: number of training images, the length of an epoch.
         minibatch: batch size by depth.
         repeats: batches of reals per step, `Trainer.D_training_repeats`.
-        seconds: training time left of the run's budget; None without a budget.
-        step_seconds: depth -> estimated time of a step there; None if unknown.
+        seconds: training time left in the run's budget; None without a budget.
+        step_seconds: estimated time of a step by depth; None if unknown.
     """
 
     max_depth: int
@@ -36,35 +36,35 @@ class Facts:
 
     @property
     def depths(self) -> range:
-        """All depths."""
+        """The depths of the networks, from 0 on."""
         return range(self.max_depth + 1)
 
     def step(self, depth: int) -> int:
-        """Real images per step at `depth`: an iteration, one update of G."""
+        """Return the real images per step (iteration, one update of G) at `depth`."""
         return self.minibatch(depth) * self.repeats
 
 
 @contract("schedule")
 class Schedule(ABC):
-    """Base of schedules. A subclass is registered with ``@register("schedule")`` and implements `plan`."""
+    """Base class of schedules. Subclasses are registered with ``@register("schedule")`` and implement `plan`."""
 
     @abstractmethod
     def plan(self, facts: Facts) -> Plan:
-        """The plan for networks and data with these `facts`.
+        """Create the plan for networks and data with these `facts`.
 
         Raises:
             UserError: if a parameter does not fit them.
         """
 
     def refuse(self, parameter: str, given: object, allowed: str) -> UserError:
-        """The error for an invalid `parameter`: the given value, and the allowed ones."""
+        """Return the error for an invalid `parameter`, with the given value and the allowed ones."""
         return UserError(f"{type(self).__name__}.{parameter}: {given} is given; allowed: {allowed}")
 
     def check(self, parameter: str, values: Iterable[float], least: float = 0) -> None:
-        """Reject a value below `least`.
+        """Check that no value is below `least`.
 
         Raises:
-            UserError: if there is one.
+            UserError: if a value is below `least`.
         """
         for value in values:
             if not value >= least:
@@ -73,9 +73,9 @@ class Schedule(ABC):
     def table(
         self, parameter: str, given: Mapping[int, Value], facts: Facts, default: Mapping[int, Value] | None = None
     ) -> Mapping[int, Value]:
-        """The table `given`, after checking that it begins with depth 0 and has no key beyond the data's depths.
+        """Return the table `given` after checking that it begins with depth 0 and no key exceeds the data's depths.
 
-        An unchanged `default` may exceed them.
+        Keys of an unchanged `default` may exceed them.
 
         Raises:
             UserError: if the check fails.

@@ -1,4 +1,4 @@
-"""The shapes a network grows through: a seed block, and the axes that double at each depth."""
+"""The shapes of a growing network: a seed block, and the axes that double at each depth."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pggan_framework.errors import UserError
 
 Value = TypeVar("Value")
 LARGEST = 1 << 15
-"""Side in pixels, or channels, above which a file counts as damaged."""
+"""Limit of sides in pixels, and of channels, above which a file counts as damaged."""
 
 
 def by_depth(table: Mapping[int, Value], default: Value, depth: int) -> Value:
-    """The value of the largest key <= `depth`, or `default` if there is none."""
+    """Return the value of the largest key <= `depth`, or `default` if there is none."""
     keys = [key for key in table if key <= depth]
     return table[max(keys)] if keys else default
 
 
 @dataclass(frozen=True)
 class Growth:
-    """The image's shape at every depth.
+    """The image shapes at all depths.
 
     Args:
         channels: C, the same at every depth.
         seed: [h, w] of the block at depth 0.
-        doubles: for each depth from 1 on, whether the height and the width double there.
+        doubles: for each depth from 1 on, True if the height and True if the width doubles.
     """
 
     channels: int
@@ -54,20 +54,20 @@ class Growth:
         return self.channels, height, width
 
     def factor(self, depth: int) -> tuple[int, int]:
-        """The factor of height and width from the previous depth to `depth`: 1 or 2 each; `depth` >= 1."""
+        """Return the factors of height and width from the previous depth to `depth`: 1 or 2 each; `depth` >= 1."""
         down, across = self.doubles[depth - 1]
         return 1 << down, 1 << across
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], where: str) -> Growth:
-        """The growth stored in a file as ``channels``, ``seed`` and ``doubles``; the file may come from a stranger.
+        """Read the growth from an untrusted file, with the keys ``channels``, ``seed`` and ``doubles``.
 
         Args:
-            state: a mapping with these keys.
-            where: the file, for messages.
+            state: mapping with these keys.
+            where: name of the file for messages.
 
         Raises:
-            UserError: if one is missing or has the wrong type, or the shapes are too large.
+            UserError: if a key is missing or has the wrong type, or the shapes are too large.
         """
         try:
             channels, (height, width) = int(state["channels"]), (int(side) for side in state["seed"])
@@ -77,18 +77,18 @@ class Growth:
         few = min(channels, height, width) > 0 and channels <= LARGEST and len(doubles) <= LARGEST.bit_length()
         growth = cls(channels, (height, width), doubles)
         if not few or max(growth.shape) > LARGEST:
-            raise UserError(f"{where} is damaged: it has a growth to sides of more than {LARGEST} pixels or channels")
+            raise UserError(f"{where} is damaged: its growth reaches sides of more than {LARGEST} pixels or channels")
         return growth
 
     @classmethod
     def of(cls, shape: Sequence[int], seed: Sequence[int] | None = None, depth_offset: int = 2) -> Growth:
-        """The growth that ends in `shape` [C, H, W].
+        """Return the growth that ends in `shape` [C, H, W].
 
         Args:
             shape: channels, height and width at full depth.
             seed: [h, w] at depth 0. By default both sides are halved together until the shorter one is
                 ``2 ** depth_offset`` (4).
-            depth_offset: log2 of the seed block's shorter side where `seed` is not given.
+            depth_offset: log2 of the seed block's shorter side if `seed` is not given.
 
         If the two axes double a different number of times, both double from the start and the one with fewer doublings
         stops first.

@@ -19,15 +19,15 @@ STAIRCASE_JUMPS = {0: 0, 1: 100, 2: 200, 3: 400}
 class IterationSchedule(Schedule):
     """A number of steps per depth; alpha rises in equal jumps, or by a table. Training ends after the last depth.
 
-    A step is one update of G; it shows as many real images as the depth's batch (times Trainer.D_training_repeats).
-    With the defaults, alpha rises by 1/600 every 32 steps: a transition of 19,200 steps, as in Facebook's GAN zoo. A
-    table's value applies from its key on.
+    A step is one update of G; it uses as many real images as the depth's batch (times Trainer.D_training_repeats). With
+    the defaults, alpha rises by 1/600 every 32 steps: a transition of 19,200 steps, as in Facebook's GAN zoo. A value
+    in a table applies from its depth on.
 
     Args:
         iterations: steps at each depth.
-        alpha_jumps: jumps per transition; 0 for none.
+        alpha_jumps: jumps per transition; 0 disables the transition.
         alpha_jump_length: steps from one jump to the next.
-        alpha_steps: alpha of the new block at single depths, as [step, alpha] pairs that replace the jumps, such as
+        alpha_steps: alpha of the new block at individual depths, as [step, alpha] pairs that replace the jumps, such as
             {1: [[0, 0], [100, 0.5], [200, 1]]}.
 
     Raises:
@@ -53,7 +53,7 @@ class IterationSchedule(Schedule):
                 raise self.refuse("alpha_steps", points, "pairs of rising steps and alphas of 0 to 1, the last alpha 1")
 
     def plan(self, facts: Facts) -> Plan:
-        """Stages in images, with each depth's own batch."""
+        """Return stages in images, with the batch size of each depth."""
         iterations = self.table("iterations", self.iterations, facts, ZOO_ITERATIONS)
         jumps = self.table("alpha_jumps", self.alpha_jumps, facts)
         lengths = self.table("alpha_jump_length", self.alpha_jump_length, facts)
@@ -71,8 +71,9 @@ class IterationSchedule(Schedule):
 class StaircaseSchedule(Schedule):
     """A number of steps per depth; alpha rises in a staircase after a delay. Training ends after the last depth.
 
-    `delay` steps into a depth alpha makes the first of `jumps` jumps of 1/jumps, and one more every `interval` steps;
-    before that the new block has weight 0. A step is one update of G. A table's value applies from its key on.
+    After `delay` steps of a depth, alpha makes the first of `jumps` jumps of 1/jumps, then another every `interval`
+    steps; before that, the new block has weight 0. A step is one update of G. A value in a table applies from its depth
+    on.
 
     Args:
         iterations: steps at each depth.
@@ -98,7 +99,7 @@ class StaircaseSchedule(Schedule):
         self.check("interval", [interval], 1)
 
     def plan(self, facts: Facts) -> Plan:
-        """Stages in images, with each depth's own batch."""
+        """Return stages in images, with the batch size of each depth."""
         iterations = self.table("iterations", self.iterations, facts, STAIRCASE_ITERATIONS)
         delays = self.table("delay", self.delay, facts, STAIRCASE_DELAY)
         jumps = self.table("jumps", self.jumps, facts, STAIRCASE_JUMPS)
@@ -111,10 +112,10 @@ class StaircaseSchedule(Schedule):
 
 
 def _stage(schedule: Schedule, depth: int, iterations: int, points: Sequence[tuple[int, float]], facts: Facts) -> Stage:
-    """A stage of `iterations` steps whose alpha is 0, and then jumps at `points` (step, alpha).
+    """Build a stage of `iterations` steps with alpha 0 at first and jumps at `points` (step, alpha).
 
     Raises:
-        UserError: if it ends before its transition.
+        UserError: if the stage ends before its transition.
     """
     images = facts.step(depth)
     if depth == 0 or not points:

@@ -1,4 +1,4 @@
-"""The PGGAN paper's plan: each depth fades in over F images and is then trained for T (Karras et al. 2018)."""
+"""The PGGAN paper's plan: each depth fades in over F images and is then trained on T images (Karras et al. 2018)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ def phases(
     stable_overrides: Mapping[int, float] | None = None,
     transition_overrides: Mapping[int, float] | None = None,
 ) -> Plan:
-    """Grow one depth after another: fade the new block in, then train with it (Karras et al. 2018, section 2).
+    """Grow one depth after another: fade in the new block, then train with it (Karras et al. 2018, section 2).
 
-    Depth d fades in over F[d] images and is then stable for T[d]; depth 0 has no fade, the last depth no end.
+    Depth d fades in over F[d] images and is then stable for T[d] images; depth 0 has no fade, the last depth has no
+    end.
 
     Args:
-        max_depth: the deepest block.
+        max_depth: index of the deepest block.
         stable: T, images per depth after its transition; 0 is allowed.
         transition: F, images over which a new depth fades in; 0 is allowed.
-        stable_overrides: T from a depth on.
-        transition_overrides: F from a depth on.
+        stable_overrides: values of T that apply from a depth on.
+        transition_overrides: values of F that apply from a depth on.
 
     Raises:
         ValueError: if a length is negative.

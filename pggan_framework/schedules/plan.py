@@ -18,15 +18,15 @@ class Curve:
     It is constant before the first and after the last point.
 
     Args:
-        points: in the order of their positions; of several at one position the last applies from there on.
-        steps: piecewise constant; else piecewise linear.
+        points: ordered by position; of several points at the same position, the last applies from there on.
+        steps: True for piecewise constant; else piecewise linear.
     """
 
     points: tuple[tuple[float, float], ...]
     steps: bool = False
 
     def at(self, position: float) -> float:
-        """The value at `position`."""
+        """Return the value at `position`."""
         passed = [index for index, (place, _) in enumerate(self.points) if place <= position]
         if not passed:
             return self.points[0][1]
@@ -42,7 +42,7 @@ WHOLE = Curve(((0.0, 1.0),))
 
 
 def linear_fade(length: float) -> Curve:
-    """Alpha from 0 to 1 over `length`; 1 at once if that is 0."""
+    """Return alpha from 0 to 1 over `length`; 1 immediately if `length` is 0."""
     return Curve(((0.0, 0.0), (length, 1.0))) if length > 0 else WHOLE
 
 
@@ -51,9 +51,9 @@ class Stage:
     """The stage of one depth.
 
     Args:
-        length: its length.
-        fade: alpha as a function of the position in it.
-        lr_factor: factor of both learning rates as a function of the position in it.
+        length: length of the stage.
+        fade: alpha as a function of the position in the stage.
+        lr_factor: factor of both learning rates as a function of the position in the stage.
     """
 
     length: float
@@ -62,12 +62,13 @@ class Stage:
 
 
 def trained(stages: Sequence[Stage], progress: float) -> list[Stage]:
-    """The stages of a run that starts from a model: depths it has trained have length 0.
+    """Return the stages of a run that starts from a model: depths that are already trained have length 0.
 
     Args:
-        stages: as for a run from the start.
-        progress: the depth the model was trained to: 2 if depth 2 is complete, so that the next one fades in at once;
-            2.4 if depth 3 is at alpha 0.4. The deepest depth, if complete, keeps its length without a transition.
+        stages: the stages of a run from scratch.
+        progress: the depth that the model was trained to: 2 if depth 2 is complete, so that the next one fades in
+            immediately; 2.4 if depth 3 is at alpha 0.4. The deepest depth, if complete, keeps its length without a
+            transition.
     """
     whole, alpha = int(progress), progress % 1
     last = len(stages) - 1
@@ -86,13 +87,13 @@ class Plan:
     """One stage per depth, from depth 0 on.
 
     Args:
-        stages: of each depth.
-        ends: whether training ends with the last stage; else the last depth continues.
-        unit: of lengths and positions.
-        freeze: whether the blocks of earlier depths are frozen.
+        stages: the stage of each depth.
+        ends: True if training ends with the last stage; else the last depth continues.
+        unit: unit of lengths and positions.
+        freeze: True if the blocks of earlier depths are frozen.
 
     Raises:
-        ValueError: if there is no stage, or one has a negative length.
+        ValueError: if there is no stage, or a length is negative.
     """
 
     stages: Sequence[Stage]
@@ -106,34 +107,34 @@ class Plan:
 
     @property
     def max_depth(self) -> int:
-        """The deepest block."""
+        """Index of the deepest block."""
         return len(self.stages) - 1
 
     @property
     def end(self) -> float:
-        """The end of training; infinity if the plan has none."""
+        """The end of training; infinity if the plan has no end."""
         return sum(stage.length for stage in self.stages) if self.ends else inf
 
     def start(self, depth: int) -> float:
-        """The position where `depth` begins (to fade in, from depth 1 on).
+        """Return the position where `depth` begins (to fade in, from depth 1 on).
 
         Raises:
-            ValueError: if there is no such depth.
+            ValueError: if the depth does not exist.
         """
         if not 0 <= depth <= self.max_depth:
             raise ValueError(f"depth {depth} is outside 0 to {self.max_depth}")
         return sum(stage.length for stage in self.stages[:depth])
 
     def faded_in(self, depth: int) -> float:
-        """The position from which `depth` has alpha 1."""
+        """Return the position from which `depth` has alpha 1."""
         points = self.stages[depth].fade.points
         return self.start(depth) + next((place for place, alpha in points if alpha == 1), inf)
 
     def phases(self, position: float, total: float) -> dict[tuple[int, bool], float]:
-        """The rest from `position` on of each phase, by depth and whether it fades in.
+        """Return the rest of each phase from `position` on, by depth and True for a fade-in.
 
         Args:
-            position: the current position.
+            position: current position in the plan.
             total: the end, in images; a plan in seconds ends with its last stage.
         """
         end = min(self.end, total) if self.unit == "image" else sum(stage.length for stage in self.stages)
@@ -148,12 +149,12 @@ class Plan:
         return found
 
     def at(self, position: float) -> tuple[int, float]:
-        """Depth and alpha at `position`; depth 0 has no fade."""
+        """Return depth and alpha at `position`; depth 0 has no fade."""
         depth = self._depth(position)
         return depth, (self.stages[depth].fade.at(position - self.start(depth)) if depth > 0 else 1.0)
 
     def lr_factor(self, position: float) -> float:
-        """The factor of both learning rates at `position`."""
+        """Return the factor of both learning rates at `position`."""
         depth = self._depth(position)
         return self.stages[depth].lr_factor.at(position - self.start(depth))
 

@@ -1,4 +1,4 @@
-"""What a schedule by the clock has set before each step: with it, a stretch of such a run can be recomputed."""
+"""Record of the values set by a schedule in seconds, from which a part of such a run can be recomputed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 import torch
 
 MOST = 1 << 17
-"""Rows that are kept, 32 bytes each: the newest."""
+"""Number of the newest rows that are kept, 32 bytes each."""
 _COLUMNS = 4
 
 
 class Recorded:
-    """Rows (images, depth, alpha, factor of the learning rates), one for each change.
+    """Rows (images, depth, alpha, learning-rate factor), one per change.
 
     Args:
-        rows: of a checkpoint, float64 [N, 4]; None for none.
-        most: how many are kept at least; up to twice as many are held.
+        rows: rows from a checkpoint, float64 [N, 4]; None for an empty record.
+        most: smallest number of rows to keep; up to twice as many are in memory.
 
     Raises:
-        ValueError: if the rows are none.
+        ValueError: if the rows are invalid.
     """
 
     def __init__(self, rows: torch.Tensor | None = None, most: int = MOST) -> None:
@@ -30,7 +30,7 @@ class Recorded:
         self._most = most
 
     def note(self, nimg: int, depth: int, alpha: float, factor: float) -> None:
-        """Add a row for the step that starts at `nimg` images, where something has changed since the last row."""
+        """Add a row for the step that starts at `nimg` images if a value has changed since the last row."""
         rows = self._rows
         if rows[1 - _COLUMNS :].tolist() != [depth, alpha, factor]:
             rows.extend((nimg, depth, alpha, factor))
@@ -38,7 +38,7 @@ class Recorded:
             del rows[: -self._most * _COLUMNS]
 
     def at(self, nimg: int) -> tuple[int, float, float] | None:
-        """Depth, alpha and factor of the step that starts at `nimg` images; None before the first row."""
+        """Return depth, alpha and factor of the step that starts at `nimg` images; None before the first row."""
         first, last = 0, len(self._rows) // _COLUMNS
         while first < last:  # the first row after `nimg`
             middle = (first + last) // 2
@@ -52,6 +52,6 @@ class Recorded:
         return int(depth), alpha, factor
 
     def rows(self) -> torch.Tensor:
-        """The newest rows, float64 [N, 4]."""
+        """Return the newest rows, float64 [N, 4]."""
         kept = self._rows[-self._most * _COLUMNS :]
         return torch.from_numpy(np.array(kept)).reshape(-1, _COLUMNS)

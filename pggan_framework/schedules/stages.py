@@ -10,16 +10,16 @@ from pggan_framework.schedules.plan import Curve, Plan, Stage, linear_fade
 
 @register("schedule")
 class StageSchedule(Schedule):
-    """One training per depth: cycles, each with its own learning rate. Training ends after the last depth.
+    """A number of cycles per depth, each with its own learning rate. Training ends after the last depth.
 
-    An epoch is one pass over the data. A new block has full weight at once, unless `fade_epochs` is set. A table's
-    value applies from its key on.
+    An epoch is one pass over the data. A new block has full weight immediately, unless `fade_epochs` is set. A value in
+    a table applies from its depth on.
 
     Args:
         cycles: [factor, epochs] pairs by depth, such as {0: [[1, 10]], 2: [[1, 10], [0.1, 5]]}; the factor scales
             G_lr_max and D_lr_max.
-        fade_epochs: epochs of a new block's transition, part of its cycles.
-        freeze: train only the newest block and its image layer; blocks of earlier depths are frozen, except the
+        fade_epochs: number of epochs of a new block's transition, which are part of its cycles.
+        freeze: train only the newest block and its image layer; freeze blocks of earlier depths except the
             discriminator's output block.
 
     Raises:
@@ -39,7 +39,7 @@ class StageSchedule(Schedule):
                 raise self.refuse("cycles", pairs, "[factor, epochs] pairs, a factor of 0 and above, epochs above 0")
 
     def plan(self, facts: Facts) -> Plan:
-        """Stages in images."""
+        """Return stages in images."""
         cycles = self.table("cycles", self.cycles, facts)
         stages = []
         for depth in facts.depths:

@@ -11,25 +11,25 @@ from pggan_framework.schedules.growth import by_depth
 from pggan_framework.schedules.plan import WHOLE, Curve, Plan, Stage, linear_fade
 
 MINUTES = 60.0
-"""Default length of a training."""
+"""Default training time in minutes."""
 LAST, LEAST = 0.6, 0.02
-"""Default fractions of the time: the last depth's, and the least of an earlier one."""
+"""Default fractions of the time: that of the last depth, and the minimum of an earlier depth."""
 
 
 @register("schedule")
 class WallClockSchedule(Schedule):
-    """Reaches the full size within a time budget, on any machine. Training ends when it is used up.
+    """Reaches the full size within a time budget, on any machine. Training ends when the budget is used up.
 
-    Training time is counted over all resumes. With ``--minutes``, the remaining stages are planned again in each
-    session, for the time that is left. Since the clock decides when a depth begins, two runs are not equal bit for bit,
-    nor is a resumed one.
+    Training time is counted over all resumes. With ``--minutes``, each session plans the remaining stages again for the
+    remaining time. Since the clock decides when a depth begins, neither two runs nor a resumed and an uninterrupted run
+    are bitwise equal.
 
     Args:
-        minutes: training time; None: what --minutes leaves, or 60.
-        shares: relative times by depth; a value applies from its depth on. None: 60 % for the last depth, and half as
-            much for each depth as for the next.
+        minutes: training time in minutes; if None, the remaining time of --minutes, or 60.
+        shares: relative times by depth; a value applies from its depth on. If None, the last depth gets 60 %, and each
+            other depth half as much as the next depth.
         fade_share: fraction of a depth's time for its transition.
-        min_steps: a depth that would get fewer steps is not entered.
+        min_steps: smallest number of steps of a depth; depths that would get fewer steps are not entered.
         lr_decay_share: fraction of the last depth's time with falling learning rates; 0 disables it.
         lr_decay_to: final factor of the learning rates.
 
@@ -59,37 +59,44 @@ class WallClockSchedule(Schedule):
                 raise self.refuse(name, getattr(self, name), "0 to 1")
 
     def plan(self, facts: Facts) -> Plan:
-        """Stages in seconds, from the first step of a new run on."""
+        """Return stages in seconds, from the first step of a new run on."""
         own = None if self.minutes is None else self.minutes * 60
         given = [seconds for seconds in (own, facts.seconds) if seconds is not None]
         return self.lay_out(facts, [], 0.0, max(min(given, default=MINUTES * 60), 0.0))
 
     def lay_out(self, facts: Facts, entered: Sequence[Stage], position: float, left: float) -> Plan:
-        """The plan for the rest of a training.
+        """Return the plan for the rest of the training.
 
-        The current depth keeps its transition, and the fraction of its time that is left. The deepest depth is the last
-        one that gets `min_steps` steps, or the current one if no deeper one does.
+        The current depth keeps its transition, and the remaining fraction of its time. The deepest depth is the last
+        depth that gets `min_steps` steps, or the current depth if no deeper one does.
 
         Args:
-            facts: of data and networks.
+            facts: properties of data and networks.
             entered: the stages of the depths entered so far, the current one last; none before the first step.
             position: seconds trained.
-            left: seconds that remain.
+            left: remaining seconds.
         """
         depth = max(len(entered) - 1, 0)
         for last in range(facts.max_depth, depth, -1):
             stages = self._stages(facts, entered, position, left, last)
-            needed = self.min_steps * facts.step_seconds(last) if facts.step_seconds else 0.0
-            if stages[last].length > 0 and stages[last].length >= needed:
+            if stages[last].length > 0 and self._steps(stages[last], facts, last) >= self.min_steps:
                 break
         else:
             stages = self._stages(facts, entered, position, left, depth)
         return Plan(stages, ends=True, unit="second")
 
+    def steps_at(self, last: int, facts: Facts, entered: Sequence[Stage], position: float, left: float) -> float:
+        """Return the number of steps of depth `last` if it is the deepest in `lay_out`'s plan; infinity if unknown."""
+        return self._steps(self._stages(facts, entered, position, left, last)[last], facts, last)
+
+    @staticmethod
+    def _steps(stage: Stage, facts: Facts, depth: int) -> float:
+        return stage.length / facts.step_seconds(depth) if facts.step_seconds else float("inf")
+
     def _stages(
         self, facts: Facts, entered: Sequence[Stage], position: float, left: float, last: int
     ) -> Sequence[Stage]:
-        """The stages `entered` and those up to `last`, which end in `left` seconds."""
+        """Return the stages `entered` and those up to `last`, which end in `left` seconds."""
         shares = self._weights(facts, last)
         kept, gone = list(entered[:-1]), 0.0
         depth = len(kept)
@@ -109,7 +116,7 @@ class WallClockSchedule(Schedule):
         return [*kept, *stages]
 
     def _weights(self, facts: Facts, last: int) -> list[float]:
-        """Fractions of the time for the depths up to `last`."""
+        """Return the fractions of the time for the depths up to `last`."""
         if self.shares is not None:
             table = self.table("shares", self.shares, facts)
             weights = [by_depth(table, 0.0, depth) for depth in range(last + 1)]
@@ -122,13 +129,13 @@ class WallClockSchedule(Schedule):
         return [*(max(share, LEAST) for share in earlier), LAST]
 
     def _decay(self, end: float, length: float) -> Curve:
-        """Factor of the learning rates in a last stage that ends at `end` and has `length` seconds left."""
+        """Return the learning-rate factor of a last stage that ends at `end` and has `length` seconds left."""
         fall = self.lr_decay_share * length
         return Curve(((end - fall, 1.0), (end, self.lr_decay_to))) if fall > 0 else WHOLE
 
 
 def _shortened(fade: Curve, gone: float, end: float) -> Curve:
-    """The rest of a transition that must end at `end` of its stage; alpha is the same at `gone`."""
+    """Return the rest of a transition that must end at `end` of its stage; alpha at `gone` is unchanged."""
     if fade.points[-1][0] <= max(end, gone):
         return fade
     return Curve(((0.0, fade.at(0.0)), (gone, fade.at(gone)), (end, 1.0))) if gone > 0 else linear_fade(end)

@@ -1,1 +1,1 @@
-"""Files on disk: atomic writes, locks, limits."""
+"""Files on disk: atomic writes, locks and limits."""

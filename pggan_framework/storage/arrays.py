@@ -1,4 +1,4 @@
-"""numpy's arrays and numbers, out of what a pickle says of them."""
+"""Build NumPy arrays and numbers from the recorded calls of a pickle."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NAMES = frozenset(
         ("_codecs", "encode"),
     }
 )
-"""What a pickle names where it holds arrays: (module, attribute)."""
+"""The names that pickles of arrays contain, as (module, attribute)."""
 
 
 def names_arrays(module: str, attribute: str) -> bool:
-    """Whether a pickle may name this attribute of this module: what arrays need, and no more."""
+    """True if arrays in a pickle need this attribute of this module."""
     return (module, attribute) in NAMES
 
 
@@ -31,11 +31,11 @@ _TYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", 
 
 
 def as_array(value: Any) -> NDArray[Any]:
-    """The array or the number that a pickle would have had numpy make.
+    """Build the NumPy array or number that a pickle describes.
 
     Raises:
-        TypeError: if it is none, or not of numbers.
-        ValueError: if its data do not fit its shape.
+        TypeError: if the value does not describe an array of numbers.
+        ValueError: if the data do not fit the shape.
     """
     if isinstance(value, bool | int | float):
         return np.asarray(value)
@@ -60,10 +60,10 @@ def as_array(value: Any) -> NDArray[Any]:
 
 
 def as_number(value: Any) -> float:
-    """The same of a single number.
+    """Build the number that a pickle describes.
 
     Raises:
-        TypeError: if it is none.
+        TypeError: if the value does not describe a number.
     """
     array = as_array(value)
     if array.size != 1:
@@ -72,10 +72,10 @@ def as_number(value: Any) -> float:
 
 
 def as_bytes(value: Any) -> bytes:
-    """Bytes; as text in Latin-1 where Python 2 has written them, or Python 3 for it.
+    """Decode bytes, which Python 2 (or Python 3 for Python 2) stores as Latin-1 text.
 
     Raises:
-        TypeError: if it is neither.
+        TypeError: if the value is neither bytes nor text.
     """
     if isinstance(value, Made) and value.by == Name("_codecs", "encode"):
         value = value.args[0]
@@ -87,7 +87,7 @@ def as_bytes(value: Any) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """A value with numpy's numbers as Python's; anything else unchanged."""
+    """Convert NumPy numbers in a value to Python numbers; other values are unchanged."""
     if isinstance(value, Made) and value.by.module in _MODULES and value.by.attribute == "scalar":
         return as_array(value).item()
     return value

@@ -14,14 +14,14 @@ from pathlib import Path
 _HOST = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:20]
 _TEMPORARY = re.compile(r"\.(.+)\.([A-Za-z0-9]*)-(\d+)\.tmp")
 ABANDONED = 7 * 86400
-"""Seconds after which a temporary file of another machine is taken to be left over."""
+"""Age in seconds above which a temporary file from a different machine counts as abandoned."""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary name next to `path`; its contents get the final name once they are safely on disk.
+    """Yield a temporary file next to `path`, which is renamed to `path` once it is safely on disk.
 
-    What killed writers of the same file have left is removed.
+    Temporary files of killed writers of the same file are removed.
     """
     sweep(path.parent, path.name)
     temporary = temporary_name(path)
@@ -29,7 +29,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         move_synced(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the file itself exists, or a different error is being raised
+            temporary.unlink()
 
 
 def temporary_name(path: Path) -> Path:
@@ -38,13 +39,13 @@ def temporary_name(path: Path) -> Path:
 
 
 def sweep(folder: Path, name: str | None = None, owned: bool = False) -> None:
-    """Remove temporary files and folders that killed writers have left.
+    """Remove temporary files and folders of killed writers.
 
     Args:
-        folder: where they are.
-        name: only those of this file; None: all in the folder.
-        owned: whether nobody writes there, this process neither; otherwise only those go whose writer is known to
-            have ended.
+        folder: folder to clean up.
+        name: file whose temporary files are removed; None for all temporary files in the folder.
+        owned: True if no process writes to the folder, including this one; otherwise, only files whose writer has ended
+            are removed.
     """
     try:
         entries = list(os.scandir(folder))
@@ -54,7 +55,8 @@ def sweep(folder: Path, name: str | None = None, owned: bool = False) -> None:
         match = _TEMPORARY.fullmatch(entry.name)
         if match and name in (None, match[1]):
             with suppress(OSError):
-                # In a container each start has the same process number: what an owner finds is an earlier start's.
+                # In containers, each start has the same process number, so files that an owner finds come from an
+                # earlier start.
                 if owned or _has_ended(match[2], int(match[3]), entry.stat(follow_symlinks=False).st_mtime):
                     shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
 
@@ -74,7 +76,7 @@ def _has_ended(host: str, process: int, changed: float) -> bool:
 
 
 def move_synced(temporary: Path, path: Path) -> None:
-    """Rename a written file to its final name once it is safely on disk, replacing any older one."""
+    """Rename a written file to its final name once it is safely on disk, replacing an existing file."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -82,7 +84,7 @@ def move_synced(temporary: Path, path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut, where the system lets a folder be opened."""
+    """Make a rename in `folder` survive a power failure, if the system can open folders."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -94,7 +96,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def forget_cached(path: Path) -> None:
-    """Bring a file to the disk and drop the system's copy in memory: what is read next was really stored."""
+    """Flush a file to disk and drop it from the page cache, so that the next read returns the stored bytes."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
         if hasattr(os, "posix_fadvise"):

@@ -1,4 +1,4 @@
-"""Limits on files that may come from a stranger: a small file must not use a large memory."""
+"""Limits on untrusted files, so that a small file cannot use much memory."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import json
 import os
 import stat
 from contextlib import suppress
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
 from pggan_framework.errors import UserError
 
 MOST_JSON = 256 << 20
-"""Bytes of a JSON file: labels of ten million images fit."""
+"""Largest size of a JSON file in bytes, enough for the labels of ten million images."""
 
 
 def check_regular(folder: Path) -> None:
-    """Refuse a folder with pipes, sockets or devices in it, or links to them: reading one may never end.
+    """Reject a folder that contains pipes, sockets or devices, or links to them, since reading them may never end.
 
     Raises:
-        UserError: if there is one.
+        UserError: if the folder contains one of these.
     """
     for base, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            with suppress(OSError):  # a link to nothing, or in a loop: whoever reads it says so
+            with suppress(OSError):  # the reader of a broken or circular link reports it
                 mode = os.stat(os.path.join(base, name)).st_mode
                 if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                     raise UserError(
@@ -31,11 +32,26 @@ def check_regular(folder: Path) -> None:
                     )
 
 
-def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text.
+def value_range(stored: Any, path: Path) -> tuple[float, float]:
+    """Return the value range `stored` of the file at `path`.
 
     Raises:
-        ValueError: if it is not JSON, or nested too deep for Python.
+        UserError: unless the range is two finite numbers, the smaller number first.
+    """
+    try:
+        low, high = (float(bound) for bound in stored)
+    except (TypeError, ValueError):
+        low = high = nan
+    if not (isfinite(low) and isfinite(high) and low < high):
+        raise UserError(f"{path} is damaged: its value range {str(stored)[:100]} is not two rising, finite numbers")
+    return low, high
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse a JSON text.
+
+    Raises:
+        ValueError: if the text is not JSON, or is nested too deeply for Python.
     """
     try:
         return json.loads(text)
@@ -44,11 +60,11 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def read_text(path: Path, most: int) -> str:
-    """The UTF-8 text of a file of at most `most` bytes.
+    """Read the UTF-8 text of a file of at most `most` bytes.
 
     Raises:
-        ValueError: if it is longer, or not UTF-8.
-        OSError: if it cannot be read.
+        ValueError: if the file is longer or not UTF-8.
+        OSError: if the file cannot be read.
     """
     with path.open("rb") as file:
         content = file.read(most + 1)

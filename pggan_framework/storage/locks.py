@@ -1,4 +1,4 @@
-"""Folder locks with a single owner, released by the kernel when the owner ends."""
+"""Folder locks with a single owner, which the kernel releases when the owner ends."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ _guard = threading.Lock()
 
 @contextmanager
 def owned(folder: Path, what: str, patience: float = 3.0) -> Iterator[None]:
-    """Hold `folder` for this process alone.
+    """Lock `folder` for this process alone.
 
-    The lock is on the file ``.lock`` in it, which is removed at the end. It belongs to the process: workers that are
-    forked do not hold it, and it is gone with the process, after SIGKILL too.
+    The lock applies to the file ``.lock`` in the folder, which is removed at the end. The lock belongs to the process:
+    forked workers do not hold it, and it is released when the process ends, even by SIGKILL.
 
     Args:
-        folder: it must exist.
-        what: what the folder is, for messages: ``the run results/007-piano``.
-        patience: seconds to wait for a holder that is just ending.
+        folder: existing folder.
+        what: description of the folder for messages, such as ``the run results/007-piano``.
+        patience: number of seconds to wait for an owner that is about to end.
 
     Raises:
-        UserError: if another process, or this one, holds it.
+        UserError: if another process, or this process, holds the lock.
     """
     found = folder.stat()
     key = (found.st_dev, found.st_ino)
     with _guard:
-        # A process can lock what it has locked, and closing the file once would release it: no second file is opened.
+        # A process can lock a file twice, and closing it once would release both locks, so the file is opened only
+        # once.
         if key in _held:
             raise UserError(f"{what} is in use by this process; allowed: one owner at a time")
         _held.add(key)
@@ -48,7 +49,7 @@ def owned(folder: Path, what: str, patience: float = 3.0) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):  # whoever opened it meanwhile sees that it is gone, and opens the next one
+            with suppress(OSError):  # a process that has opened the file meanwhile notices the removal
                 path.unlink()
             file.close()
     finally:
@@ -57,7 +58,7 @@ def owned(folder: Path, what: str, patience: float = 3.0) -> Iterator[None]:
 
 
 def _acquire(path: Path, what: str, end: float) -> BinaryIO:
-    """The lock's file, opened and locked."""
+    """Open and lock the lock file."""
     while True:
         file = path.open("a+b")
         taken = _try_lock(file)
@@ -80,7 +81,7 @@ def _acquire(path: Path, what: str, end: float) -> BinaryIO:
 
 
 def _is(file: BinaryIO, path: Path) -> bool:
-    """Whether an open file is still the one of this path."""
+    """True if an open file is still the file at this path."""
     own = os.fstat(file.fileno())
     try:
         found = path.stat()
@@ -90,7 +91,7 @@ def _is(file: BinaryIO, path: Path) -> bool:
 
 
 def _holder(file: BinaryIO) -> str:
-    """Who holds the lock, as the file says."""
+    """Read the owner of the lock from the file's text."""
     file.seek(0)
     try:
         facts = json.loads(file.read(1000))
@@ -103,8 +104,8 @@ if sys.platform == "win32":
     import msvcrt
 
     def _try_lock(file: BinaryIO) -> bool | None:
-        """True where the lock is had, False where another has it, None where there are none."""
-        file.seek(1 << 20)  # behind the text, which others may read
+        """True if the lock was acquired, False if another process holds it, None if locks are not supported."""
+        file.seek(1 << 20)  # lock a byte after the text, which other processes may read
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         except OSError:
@@ -114,9 +115,9 @@ else:
     import fcntl
 
     def _try_lock(file: BinaryIO) -> bool | None:
-        """True where the lock is had, False where another has it, None where there are none."""
+        """True if the lock was acquired, False if another process holds it, None if locks are not supported."""
         try:
-            # Record locks, not flock: forked workers that outlive a killed process do not hold them.
+            # Record locks instead of flock: forked workers that outlive a killed process do not hold them.
             fcntl.lockf(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             return False

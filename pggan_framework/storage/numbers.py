@@ -1,24 +1,24 @@
-"""Numbers in the names of a run's files: thousand images, unique per file."""
+"""Numbers in the names of a run's files: thousands of images, unique for each file."""
 
 from __future__ import annotations
 
 NUMBER = r"\d{6,}(?:\.\d{3})?"
-"""What `Numbers.of` gives, as a regular expression without groups."""
+"""Regular expression, without groups, that matches the results of `Numbers.of`."""
 
 
 class Numbers:
-    """Numbers files by thousand images, ``000120``; later ones within the same thousand by images, ``000120.384``.
+    """Numbers files by thousands of images, ``000120``; further files in the same thousand by images, ``000120.384``.
 
-    What it gives depends on the images of the last file alone, so that a resumed run gives the same.
+    The result depends only on the images of the last file, so a resumed run uses the same names.
     """
 
     def __init__(self) -> None:
         self.last = -1
-        """Images at the last file; -1 before the first."""
+        """Number of images at the last file; -1 before the first file."""
         self._given = (-1, "")
 
     def of(self, nimg: int) -> str:
-        """The number of a file that is written at `nimg` images; asked again, the same one."""
+        """The number of a file written at `nimg` images; repeated calls return the same number."""
         if self._given[0] == nimg == self.last:
             return self._given[1]
         earlier, self.last = self.last, nimg
@@ -28,5 +28,5 @@ class Numbers:
 
 
 def kimg_of(number: str) -> float:
-    """Thousand images, of a number that `Numbers.of` has given; of ``000120`` the whole thousands."""
+    """Thousands of images for a number from `Numbers.of`; a whole number for ``000120``."""
     return float(number) if "." in number else int(number)

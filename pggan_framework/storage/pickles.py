@@ -1,8 +1,8 @@
-"""Pickles as data: a reader that looks no name up and calls nothing that a pickle names.
+"""Read pickles as data, without importing or calling the names in a pickle.
 
-A pickle is a program for a small stack machine. Python's own machine imports what the program names and calls it; here
-each name is a `Name`, and calling that gives a `Made`, which only records the call. What it means is for the readers of
-each format to say.
+A pickle is a program for a small stack machine. Python's own machine imports and calls the names in the program. Here,
+each name becomes a `Name`, and calling it returns a `Made`, which only records the call. The reader of each format
+interprets these records.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from pggan_framework.errors import UserError
 
 @dataclass(frozen=True)
 class Name:
-    """A module's attribute that a pickle names; it is never looked up.
+    """A module attribute that a pickle names; it is never imported.
 
     Args:
-        module: the module's name.
-        attribute: the attribute's name.
+        module: name of the module.
+        attribute: name of the attribute.
     """
 
     module: str
@@ -40,11 +40,11 @@ class Name:
 
 
 class Made:
-    """What a call that the pickle requests would have made; nothing is called.
+    """A recorded call in a pickle, which is never executed.
 
     Args:
-        by: what was to be called.
-        args: what with.
+        by: called object.
+        args: arguments of the call.
     """
 
     __slots__ = ("add", "append", "args", "by", "extend", "items", "pairs", "state")
@@ -53,11 +53,11 @@ class Made:
         self.by = by
         self.args = args
         self.state: Any = None
-        """What the object was to be given as its state."""
+        """The state that the pickle sets."""
         self.pairs: list[tuple[Any, Any]] = []
-        """Entries that were to be set, of an object that is a mapping."""
+        """Entries that the pickle sets, for a mapping."""
         self.items: list[Any] = []
-        """Elements that were to be added, of an object that is a list or a set."""
+        """Elements that the pickle appends, for a list or a set."""
         self.append = self.add = self.items.append
         self.extend = self.items.extend
 
@@ -69,11 +69,11 @@ class Made:
 
 
 Allowed = Callable[[str, str], bool]
-"""Whether a format's files name this attribute of this module."""
+"""Predicate that is True if files of a format may name this attribute of this module."""
 Persistent = Callable[[Any], Any]
-"""What a persistent id stands for."""
+"""Resolves a persistent id."""
 
-# What a damaged pickle raises depends on where the bytes stop making sense.
+# The type of exception that a damaged pickle raises depends on the position of the damage.
 _DAMAGE = (
     ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, RecursionError, EOFError,
     struct.error, pickle.UnpicklingError,
@@ -86,16 +86,16 @@ _HINTS = {
 
 
 def read_pickle(stream: BytesIO, path: Path | str, allowed: Allowed, persistent: Persistent | None = None) -> Any:
-    """Read the next pickle of a stream: plain values, `Name` and `Made`; texts of Python 2 as Latin-1.
+    """Read the next pickle of a stream as plain values, `Name` and `Made`; Python 2 texts are decoded as Latin-1.
 
     Args:
-        stream: it is left behind the pickle's end.
-        path: the file, for messages.
-        allowed: what the pickle may name.
-        persistent: what persistent ids stand for; None where there may be none.
+        stream: stream to read; after the call, its position is after the pickle.
+        path: path of the file, for messages.
+        allowed: predicate of allowed names.
+        persistent: function that resolves persistent ids; None if they are not allowed.
 
     Raises:
-        UserError: if it names something else, requests what this reader does not do, or is cut short or damaged.
+        UserError: if the pickle contains other names, needs an unsupported operation, or is truncated or damaged.
     """
     try:
         return _Reader(stream, path, allowed, persistent).load()
@@ -104,15 +104,15 @@ def read_pickle(stream: BytesIO, path: Path | str, allowed: Allowed, persistent:
 
 
 def damaged(path: Path | str, error: Exception) -> UserError:
-    """The message for a file that cannot be made sense of."""
-    return UserError(f"{path} is cut short or damaged ({str(error)[:100] or type(error).__name__})")
+    """The message for a file that cannot be interpreted."""
+    return UserError(f"{path} is truncated or damaged ({str(error)[:100] or type(error).__name__})")
 
 
 def mapping(value: Any) -> dict[Any, Any]:
-    """A dict, or what an OrderedDict would have held.
+    """Convert a dict or a recorded OrderedDict to a dict.
 
     Raises:
-        TypeError: if it is neither.
+        TypeError: if the value is neither.
     """
     if isinstance(value, dict):
         return value
@@ -122,21 +122,21 @@ def mapping(value: Any) -> dict[Any, Any]:
 
 
 _REFUSED = ("EXT1", "EXT2", "EXT4", "PERSID", "NEWOBJ_EX", "NEXT_BUFFER", "READONLY_BUFFER")
-"""Opcodes that no such file needs: EXT finds functions without asking find_class."""
+"""Rejected opcodes, which these files do not need; EXT opcodes find functions without calling find_class."""
 
 
 def _refuse(name: str, reader: _Reader) -> None:
-    raise UserError(f"{reader.path} uses pickle's {name}, which no such file needs; nothing in it was run")
+    raise UserError(f"{reader.path} uses pickle's {name}, which such files do not need; nothing in it was executed")
 
 
 class _Reader(pickle._Unpickler):
-    """Python's machine as it is written in Python: the one in C resolves known extension codes by itself."""
+    """Python's unpickler in pure Python; the C version resolves known extension codes itself."""
 
     _LOAD = pickle._Unpickler.dispatch
     dispatch = {
         **_LOAD,
-        pickle.NEWOBJ[0]: _LOAD[pickle.REDUCE[0]],  # a name's `__new__` would be that of `Name`
-        pickle.BYTEARRAY8[0]: _LOAD[pickle.BINBYTES8[0]],  # allocates no more than there is
+        pickle.NEWOBJ[0]: _LOAD[pickle.REDUCE[0]],  # otherwise, it would call `Name.__new__`
+        pickle.BYTEARRAY8[0]: _LOAD[pickle.BINBYTES8[0]],  # allocates at most the size of the file
         **{getattr(pickle, name)[0]: partial(_refuse, name) for name in _REFUSED},
     }
 
@@ -145,17 +145,18 @@ class _Reader(pickle._Unpickler):
         self.path, self.allowed, self.persistent = path, allowed, persistent
 
     def find_class(self, module: str, attribute: str) -> Name:
-        """The name alone, where the format's files have it."""
+        """Return the name as a `Name`, if the format allows it."""
         name = Name(module, attribute)
         if not self.allowed(module, attribute):
             hint = _HINTS.get(module.partition(".")[0], "")
             raise UserError(
-                f"{self.path} requests {name}, which no file of a system known here needs; nothing in it was run{hint}"
+                f"{self.path} requests {name}, which files of supported systems do not need;"
+                f" nothing in it was executed{hint}"
             )
         return name
 
     def persistent_load(self, identifier: Any) -> Any:
-        """What the format says of something outside the pickle."""
+        """Resolve an object outside the pickle."""
         if self.persistent is None:
-            raise UserError(f"{self.path} refers to something outside itself (BINPERSID); nothing in it was run")
+            raise UserError(f"{self.path} refers to an object outside the file (BINPERSID); nothing in it was executed")
         return self.persistent(identifier)

@@ -1,4 +1,4 @@
-"""Resumable work: JSON lines on disk, and a lock so that only one process works."""
+"""Resumable work: JSON lines on disk, and a lock that only one process can hold at a time."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ Row = dict[str, Any]
 
 
 def load_rows(path: Path, header: Mapping[str, Any]) -> list[Row] | None:
-    """The rows of a `RowLog`, up to the first torn one; None if the file is not there or has another header."""
+    """Read the rows of a `RowLog` up to the first torn row; None if the file is missing or has a different header."""
     rows, _ = _parse(path)
     return rows[1:] if rows and rows[0] == header else None
 
 
 def _parse(path: Path) -> tuple[list[Row], int]:
-    """All whole rows, the header first, and how many bytes they are."""
+    """Parse all complete rows, the header first; also returns their total size in bytes."""
     rows: list[Row] = []
     size = 0
     if path.is_file():
         content = path.read_bytes()
         try:
-            # All lines at once, which takes a third of the time; where one is torn, up to that one.
+            # Parsing all lines at once takes a third of the time of separate lines; if a line is torn, parse up to that
+            # line.
             with collector_waits():
                 whole: list[Row] = (
                     json.loads(b"[" + content.replace(b"\n", b",")[:-1] + b"]") if content[-1:] == b"\n" else []
@@ -52,7 +53,7 @@ def _parse(path: Path) -> tuple[list[Row], int]:
 
 @contextmanager
 def collector_waits() -> Iterator[None]:
-    """Hold the garbage collector off while 100,000 values are made that all stay: it would scan them several times."""
+    """Pause the garbage collector, which would scan many permanent objects several times during their creation."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -63,14 +64,14 @@ def collector_waits() -> Iterator[None]:
 
 
 class RowLog:
-    """A file of rows that can only grow: after a kill, all rows are there that were appended.
+    """An append-only file of rows; rows that were appended survive a kill of the process.
 
-    Opening it drops a torn last row; a file with another header is begun anew. Use it as a context manager, by one
-    process at a time.
+    Opening the file removes a torn last row; a file with a different header is overwritten. Use the log as a context
+    manager, in one process at a time.
 
     Args:
-        path: the file.
-        header: its first row, plain JSON values: what the rows are good for.
+        path: path of the file.
+        header: first row, plain JSON values that identify the work.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
@@ -78,7 +79,7 @@ class RowLog:
         rows, size = _parse(path)
         fits = bool(rows) and rows[0] == header
         self.rows = rows[1:] if fits else []
-        """The rows that were there."""
+        """The existing rows."""
         path.touch()
         self._file = path.open("r+b")
         self._file.truncate(size if fits else 0)
@@ -87,7 +88,7 @@ class RowLog:
             self.append(header)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row."""
+        """Append a row."""
         self._file.write(json.dumps(row).encode() + b"\n")
         self._file.flush()
 
@@ -100,11 +101,11 @@ class RowLog:
 
 @contextmanager
 def locked(folder: Path, what: str) -> Iterator[None]:
-    """Create `folder` and hold it for this process alone; wait while another one does.
+    """Create `folder` and lock it for this process alone; wait while another process holds it.
 
     Args:
-        folder: where the file ``lock`` is.
-        what: what the other process is doing, for the line that says so.
+        folder: folder of the lock; the lock is the file ``lock`` in it.
+        what: description of the other process's work, for the message.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+b") as file:
@@ -131,7 +132,7 @@ else:
     import fcntl
 
     def _try_lock(file: BinaryIO) -> bool:
-        # Forked workers hold it too; they end before it is given back, or soon after the process they serve.
+        # Forked workers also hold the lock; they end before it is released, or soon after their parent process.
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Check and reserve disk space before writing: HDF5 and memory maps crash on a full disk."""
+"""Check and reserve disk space before writing, since HDF5 and memory maps crash on a full disk."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from pggan_framework.errors import UserError
 
 MARGIN = 1 << 20
-"""Bytes for what a file holds besides its data."""
+"""Number of bytes that a file needs in addition to its data."""
 _UNKNOWN = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
-"""What file systems say that cannot reserve."""
+"""Error codes of file systems that cannot reserve space."""
 
 
 def require_space(folder: Path, needed: int, advice: str) -> None:
-    """Fail at once if a disk has too little space.
+    """Raise an error if the disk has too little space.
 
     Args:
-        folder: where the file is to be.
-        needed: its bytes.
-        advice: what to do, for the message.
+        folder: folder of the file.
+        needed: size of the file in bytes.
+        advice: advice to the user, for the message.
 
     Raises:
-        UserError: if fewer are free.
+        UserError: if fewer bytes are free.
     """
     free = shutil.disk_usage(folder).free
     if needed + MARGIN > free:
@@ -32,14 +32,14 @@ def require_space(folder: Path, needed: int, advice: str) -> None:
 
 
 def reserve(file: int, size: int) -> None:
-    """Allocate the blocks of an open file, so that no later write or access in its first `size` bytes can fail.
+    """Allocate the blocks of an open file, so that later writes within its first `size` bytes cannot fail.
 
     Args:
-        file: its descriptor; what is in it stays.
-        size: its bytes.
+        file: descriptor of the file; existing contents are preserved.
+        size: number of bytes.
 
     Raises:
-        OSError: if the disk has no room.
+        OSError: if the disk has too little space.
     """
     if size and hasattr(os, "posix_fallocate"):
         try:
@@ -50,7 +50,7 @@ def reserve(file: int, size: int) -> None:
 
 
 def reserve_file(path: Path) -> None:
-    """Allocate the blocks of a sparse file at its present size."""
+    """Allocate the blocks of a sparse file at its current size."""
     with path.open("r+b") as file:
         reserve(file.fileno(), os.fstat(file.fileno()).st_size)
 

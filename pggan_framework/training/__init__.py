@@ -1,1 +1,1 @@
-"""Training: the loop, the step, plugins, checkpoints, distributed training."""
+"""Training: the loop, the training step, plugins, checkpoints and distributed training."""

@@ -15,16 +15,17 @@ import torch
 
 T = TypeVar("T")
 PATIENCE, POLL = 10.0, 1.0
-"""Seconds in which a thread has to begin or end, and between two looks at whether it is still there."""
+"""Timeout in seconds for a thread to start or end, and interval in seconds between checks that it is alive."""
 
 
 class _Thread:
-    """Runs tasks in order. No wait for it is without end: a thread that finds no memory may never begin, or end early.
+    """A thread that runs tasks in order; all waits have a timeout.
 
-    `threading.Thread.start`, and so every executor, waits for such a thread for ever.
+    If memory is exhausted, a thread may never start, or may end early. `threading.Thread.start`, and thus every
+    executor, would wait for it forever.
 
     Raises:
-        RuntimeError: if there is none to be had.
+        RuntimeError: if no thread can be started.
     """
 
     def __init__(self) -> None:
@@ -36,13 +37,13 @@ class _Thread:
             raise RuntimeError("can't start new thread")
 
     def submit(self, task: Callable[[], T]) -> Future[T]:
-        """Run a task after those before it."""
+        """Run a task after all earlier tasks."""
         future: Future[T] = Future()
         self._queue.put((future, task))
         return future
 
     def close(self) -> None:
-        """End after the tasks that were given."""
+        """End the thread after all submitted tasks."""
         self._queue.put(None)
         self.ended.wait(PATIENCE)
 
@@ -51,7 +52,7 @@ class _Thread:
         try:
             while (work := self._queue.get()) is not None:
                 _run(*work)
-                del work  # its tensors
+                del work  # frees its tensors
         finally:
             self.ended.set()
 
@@ -73,20 +74,20 @@ class _Task(NamedTuple):
 
 
 class Background:
-    """Runs one task after another in a thread, in the order they were given.
+    """Runs tasks one after another in a thread, in the order of submission.
 
-    Never more than one task waits behind the one that runs, so that neither memory nor the files fall behind.
+    At most one task waits while another runs, so memory use is bounded and files stay up to date.
 
     Args:
-        enabled: False to run each task at once, where it is given.
-        failed: called in the caller's thread with a task's name and what it has raised.
+        enabled: whether to use a thread; False runs each task immediately in the caller's thread.
+        failed: called in the caller's thread with a task's name and exception.
     """
 
     def __init__(self, enabled: bool, failed: Callable[[str, Exception], None]) -> None:
         self.enabled = enabled
         self.failed = failed
         self.longest: dict[str, float] = {}
-        """Seconds that the longest task of each name took, since whoever reads them last cleared them."""
+        """Duration in seconds of the longest task per name since a reader last cleared it."""
         self._thread: _Thread | None = None
         self._running: list[_Task] = []
 
@@ -100,10 +101,11 @@ class Background:
         """Run `task` in the thread.
 
         Args:
-            task: must not touch what training changes: copies of tensors, and no global random generator.
-            then: called with the result by a later `collect`, in the caller's thread.
-            name: what kind of task it is, for `longest` and `failed`.
-            failed: called with what the task raises, by a later `collect`, in place of the common one.
+            task: function that uses nothing that training changes: it uses copies of tensors, and no global random
+                generator.
+            then: function that a later `collect` calls with the result, in the caller's thread.
+            name: name of the task, for `longest` and `failed`.
+            failed: function that a later `collect` calls with the task's exception, instead of the common callback.
         """
         on_error = failed or partial(self.failed, name)
         self._finish(leave=1)
@@ -118,7 +120,7 @@ class Background:
             self._running.append(_Task(thread.submit(work), thread, then, on_error))
 
     def _started(self) -> _Thread | None:
-        """The thread; None where there is none to be had, so that the caller does the work."""
+        """Return the thread; None if no thread can be started and the caller must run the task."""
         if self._thread is None or self._thread.ended.is_set():
             try:
                 self._thread = _Thread()
@@ -134,16 +136,16 @@ class Background:
             self.longest[name] = max(self.longest.get(name, 0.0), monotonic() - start)
 
     def collect(self) -> None:
-        """Take the results of the tasks that are done; waits for none."""
+        """Collect the results of finished tasks without waiting."""
         while self._running and self._running[0].future.done():
             _take(self._running.pop(0))
 
     def join(self) -> None:
-        """Wait until all tasks are done, and take their results."""
+        """Wait until all tasks are finished, and collect their results."""
         self._finish(leave=0)
 
     def close(self) -> None:
-        """Join, and end the thread; a later `submit` starts another."""
+        """Join and end the thread; a later `submit` starts a new thread."""
         try:
             self.join()
         finally:
@@ -152,14 +154,14 @@ class Background:
                 self._thread = None
 
     def _finish(self, leave: int) -> None:
-        """Wait until no more than `leave` tasks are left."""
+        """Wait until at most `leave` tasks are left."""
         self.collect()
         while len(self._running) > leave:
             _take(self._running.pop(0))
 
 
 def _take(task: _Task) -> None:
-    """Wait for a task, and hand on its result or its error."""
+    """Wait for a task and pass its result or exception to the callback."""
     while task.thread is not None and not wait([task.future], POLL).done:
         if task.thread.ended.is_set() and not task.future.done():
             task.failed(MemoryError("the thread that writes files has ended"))
@@ -173,7 +175,7 @@ def _take(task: _Task) -> None:
 
 
 def frozen(state: Any) -> Any:
-    """A copy of plain values and tensors that training no longer changes; the tensors on the CPU."""
+    """Copy plain values and tensors so that training no longer changes them; the copied tensors are on the CPU."""
     if isinstance(state, torch.Tensor):
         return state.detach().to("cpu", copy=True)
     if isinstance(state, Mapping):

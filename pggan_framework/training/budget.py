@@ -7,30 +7,31 @@ from collections import deque
 from collections.abc import Callable
 from typing import ClassVar
 
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
+from pggan_framework.loggers.terminal import duration
 from pggan_framework.training.plugin import Plugin
 
 _EXIT = 1.5
-"""Seconds from the last file until the process is gone: loggers, worker threads, the interpreter."""
+"""Seconds from the last file to the end of the process, for loggers, worker threads and the interpreter."""
 _ASSUMED = 0.02
-"""Fraction of the budget that each part of the ending takes, where it was not measured yet; 1.5 to 5 s."""
+"""Assumed fraction of the budget for each unmeasured part of the shutdown, limited to the range from 1.5 to 5 s."""
 _PARTS = ("tick", "samples", "checkpoint", "report")
-"""What every ending consists of."""
+"""The parts of every shutdown."""
 _MARGIN = 1.2
-"""How much longer ending may take than measured."""
+"""Safety factor for the measured shutdown time."""
 _KEPT = 6
-"""Measurements of each kind that count; the longest of them does."""
+"""Number of recent measurements per part; the longest of them is used."""
 
 
 class Budget:
-    """Seconds that a session may take, start-up and ending included.
+    """The time budget of a command in seconds, including start-up and shutdown.
 
     Args:
-        minutes: all of it.
-        spent: seconds of it that were gone when this object was made.
+        minutes: total budget in minutes.
+        spent: number of seconds that have already passed when this object is created.
 
     Raises:
-        UserError: if there are no minutes.
+        UserError: if `minutes` is not above 0.
     """
 
     now: ClassVar[Callable[[], float]] = time.monotonic
@@ -45,7 +46,7 @@ class Budget:
 
     @classmethod
     def of(cls, minutes: float | None, spent: float = 0.0) -> Budget | None:
-        """The budget of a run with the general flag `minutes`; None without."""
+        """Return the budget of a run with the general flag `minutes`; None without the flag."""
         return None if minutes is None else cls(minutes, spent)
 
     @property
@@ -55,36 +56,36 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """Seconds until the budget is used up; below 0 after that."""
+        """Seconds until the budget is used up; negative after that."""
         return self.seconds - self.spent
 
     @property
     def reserve(self) -> float:
-        """Measured seconds that ending takes: the last tick, samples, checkpoint, report, exit."""
+        """Seconds reserved for the shutdown, based on measurements: last tick, samples, checkpoint, report, exit."""
         guess = min(max(_ASSUMED * self.seconds, 1.5), 5.0)
         known = sum(max(costs) for costs in self._costs.values())
         return _EXIT + _MARGIN * known + guess * sum(name not in self._costs for name in _PARTS)
 
     @property
     def training_left(self) -> float:
-        """Seconds left for training; below 0 when it must have ended."""
+        """Seconds left for training; negative once training should have ended."""
         return self.left - self.reserve
 
     def note(self, what: str, seconds: float) -> None:
-        """Record how long a part of the ending takes.
+        """Record the duration of a part of the shutdown.
 
         Args:
-            what: ``tick``, ``samples``, ``checkpoint``, ``report`` ...
-            seconds: how long it has taken now.
+            what: name of the part: ``tick``, ``samples``, ``checkpoint``, ``report`` ...
+            seconds: measured duration of the part.
         """
         self._costs.setdefault(what, deque(maxlen=_KEPT)).append(seconds)
 
 
 class BudgetKeeper(Plugin):
-    """Ends training in time for the run to end within its budget; every run with a budget has it.
+    """Ends training early enough for the run to end within its budget; part of every run with a budget.
 
     Args:
-        budget: the run's.
+        budget: time budget of the run.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -93,20 +94,30 @@ class BudgetKeeper(Plugin):
         self._steps: deque[float] = deque(maxlen=9)
 
     def before_step(self) -> None:
-        """End training if a further step after the coming one would be too long."""
+        """End training after the next step if the step after it would exceed the budget."""
         now = Budget.now()
         if self._before is not None:
             self._steps.append(now - self._before)
+        elif self.budget.spent > self.budget.seconds / 2:
+            self._warn()
         self._before = now
         longest = self.trainer.background.longest
         for what in list(longest):
             self.budget.note(what, longest.pop(what))
         step = sorted(self._steps)[len(self._steps) // 2] if self._steps else 0.0
         if self.budget.training_left < 2 * step:
-            self.trainer.finish(f"the budget of {self.budget.seconds / 60:g} minutes is used up")
+            self.trainer.finish(f"the budget of {plural(f'{self.budget.seconds / 60:g}', 'minute')} is used up")
+
+    def _warn(self) -> None:
+        """Report that start-up has used up most of the budget."""
+        whole, left = duration(self.budget.seconds), duration(max(self.budget.training_left, 0))
+        self.trainer.parts.logger.message(
+            f"start-up and reading the data took {duration(self.budget.spent)} of the {whole} of --minutes: {left} left"
+            " for training; give more minutes"
+        )
 
     def seconds_left(self) -> float:
-        """What the budget leaves for training."""
+        """The training time within the budget."""
         return self.budget.training_left
 
     def on_tick(self) -> None:
@@ -115,5 +126,5 @@ class BudgetKeeper(Plugin):
 
 
 def training_seconds(budget: Budget | None) -> float | None:
-    """What a budget leaves for training; None where there is no budget."""
+    """Return the training time within a budget in seconds; None without a budget."""
     return None if budget is None else budget.training_left

@@ -1,13 +1,14 @@
-"""The whole gradient of an update as one graph: traced through the penalty's double backward, then compiled.
+"""The complete gradient of an update as one graph: traced through the penalty's double backward, then compiled.
 
-``torch.compile`` cannot follow a gradient that is differentiated again. So the eager step's own function,
-`step.backward`, runs once under ``make_fx``, which records every operation of the forward, the backward and the
-backward of the backward, and the record is compiled like any other function of tensors: weights, buffers, images,
-latents, alpha and the terms' weights go in, gradients and what is logged come out. The optimiser stays outside.
+``torch.compile`` cannot trace double backward. `step.backward`, the function of the eager step, therefore runs once
+under ``make_fx``, which records every operation of the forward, backward and double-backward passes. The recorded graph
+is compiled like any other function of tensors: its inputs are weights, buffers, images, latents, alpha and the weights
+of the terms; its outputs are gradients and logged values. The optimizer is not part of the graph.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 
 
 class CannotCaptureError(Exception):
-    """Why an update has no graph, in words that complete "it is not compiled, because ..."."""
+    """Raised if an update cannot be captured; the message completes the sentence "it is not compiled, because ..."."""
 
 
 class _Unknown(Progress):
-    """Stands for how far training is, which a graph cannot look at."""
+    """A placeholder for the training progress, on which a graph cannot depend."""
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("nimg", "updates"):
@@ -42,19 +43,19 @@ class _Unknown(Progress):
 
 
 def fields_of(context: StepContext) -> dict[str, Tensor]:
-    """The tensors that an update was given, by the names of the context's arguments."""
+    """Return the input tensors of an update, keyed by the argument names of the context."""
     names = "latents", "reals", "labels", "mixing"
     given = {name: getattr(context, name) for name in names if name != "reals" or context.has("reals")}
     return {name: value for name, value in given.items() if value is not None}
 
 
 class _Update:
-    """One kind of update as a function of tensors: which network, at which depth, with which terms and shapes.
+    """One kind of update as a function of tensors; the network, depth, terms and shapes define the kind.
 
     Args:
-        loss: what the network minimises.
-        context: an update of this kind.
-        weights: of the terms, by name; those of weight 0 are not in it.
+        loss: loss of the network.
+        context: context of an update of this kind.
+        weights: weights of the terms by name, without terms of weight 0.
     """
 
     def __init__(self, loss: Loss, context: StepContext, weights: dict[str, float]) -> None:
@@ -69,14 +70,14 @@ class _Update:
         self.logged: list[str] = []
 
     def inputs(self, context: StepContext, weights: dict[str, float]) -> list[Tensor]:
-        """What the graph takes, of an update like this one: terms' weights, its tensors, those of G and of D."""
+        """Return the inputs of the graph for an update: term weights, tensors of the update, and tensors of G and D."""
         like = context.latents
         scale = to_device(torch.tensor([weights[name] for name in self.terms], dtype=like.dtype), like.device)
         tensors = [tensor.detach() for network in (self.G, self.D) for tensor in _tensors(network).values()]
         return [scale, *fields_of(context).values(), *tensors]
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
-        """Gradients of the weights that are reached, then what is logged; fills in `reached` and `logged`."""
+        """Return the gradients of all weights that receive one, then the logged values; sets `reached` and `logged`."""
         left = iter(inputs)
         scale = next(left)
         fields = {name: next(left) for name in self.fields}
@@ -102,20 +103,20 @@ class _Update:
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Its weights, then its buffers."""
+    """Return the weights of the network, then its buffers, by name."""
     return {**dict(network.named_parameters()), **dict(network.named_buffers())}
 
 
 @dataclasses.dataclass(frozen=True)
 class Captured:
-    """An update that has a graph.
+    """A captured update with its compiled graph.
 
     Args:
-        update: the kind of update.
-        compiled: its graph as a function of those of its inputs that it needs.
-        needed: which these are.
-        seconds: that making it took.
-        overwrites: whether each call writes its results where the last one's are, as a CUDA graph does.
+        update: kind of the update.
+        compiled: graph as a function of the inputs that it needs.
+        needed: indices of these inputs.
+        seconds: duration of the compilation in seconds.
+        overwrites: True if each call reuses the memory of the previous results, as a CUDA graph does.
     """
 
     update: _Update
@@ -125,25 +126,26 @@ class Captured:
     overwrites: bool = False
 
     def run(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Gradients, then what is logged."""
+        """Return the gradients, then the logged values."""
         used = [tensor for tensor, needed in zip(inputs, self.needed, strict=True) if needed]
         with torch.no_grad():
             return list(self.compiled(*used))
 
     def apply(self, inputs: Sequence[Tensor], context: StepContext) -> None:
-        """Add the gradients to those in the weights, and leave what is logged in the context."""
+        """Accumulate the gradients in the weights and store the logged values in the context."""
         found = self.run(inputs)
         own = dict((context.G if context.side == "G" else context.D).named_parameters())
         weights = [own[name] for name in self.update.reached]
         if self.overwrites:
-            # What plugins read at the end of a tick, D's gradients after G's update too, must outlive the graph.
+            # Plugins read values at the end of a tick, e.g. D's gradients after G's update, which must outlive the
+            # graph's memory.
             found = [value.clone() for value in found]
         for weight, gradient in zip(weights, found, strict=False):
             if weight.grad is not None:
                 weight.grad.add_(gradient, alpha=context.share)
                 continue
             gradient = gradient if context.share == 1 else gradient * context.share
-            # A fused optimiser goes through both in the order they are in memory.
+            # A fused optimizer iterates over gradients and weights in memory order.
             same = gradient.stride() == weight.stride()
             weight.grad = gradient if same else torch.empty_like(weight).copy_(gradient)
         for name, value in zip(self.update.logged, found[len(weights) :], strict=True):
@@ -156,16 +158,17 @@ def capture(
     weights: dict[str, float],
     compiler: Callable[[GraphModule], Callable[..., Sequence[Tensor]]],
 ) -> Captured:
-    """The graph of updates like this one; weights, buffers and the random state are left unchanged.
+    """Capture and compile updates of this kind; weights, buffers and the random state are left unchanged.
 
     Args:
-        loss: what the network minimises.
-        context: an update.
-        weights: of its terms, by name.
-        compiler: graph -> function.
+        loss: loss of the network.
+        context: context of an update of this kind.
+        weights: weights of the terms by name.
+        compiler: function that compiles a graph to a function.
 
     Raises:
-        CannotCaptureError: if it has no graph, or one that does not give what the update does.
+        CannotCaptureError: if the update cannot be captured, or its graph computes different results than the eager
+            update.
     """
     start = time.perf_counter()
     update = _Update(loss, context, weights)
@@ -195,18 +198,60 @@ def capture(
     return dataclasses.replace(captured, seconds=time.perf_counter() - start)
 
 
+def race(
+    loss: Loss,
+    context: StepContext,
+    weights: dict[str, float],
+    captured: Captured,
+    clock: Callable[[], float],
+    turns: int = 3,
+) -> tuple[float, float]:
+    """Time an update with its graph and with eager autograd, in seconds: the minimum of several runs for each.
+
+    Gradients, buffers and the random state are left unchanged.
+
+    Args:
+        loss: loss of the network.
+        context: context of the update to time.
+        weights: weights of the terms by name.
+        captured: captured graph of the update.
+        clock: function that waits for pending computation and returns the time in seconds.
+        turns: number of timed runs, after one warm-up run.
+    """
+    inputs = captured.update.inputs(context, weights)
+    network = context.G if context.side == "G" else context.D
+    gradients = [(parameter, parameter.grad) for parameter in network.parameters()]
+    times: tuple[list[float], list[float]] = ([], [])
+    with _undone(captured.update, inputs):
+        for _ in range(turns + 1):
+            for eager in (False, True):
+                for parameter, _ in gradients:
+                    parameter.grad = None
+                again = copy.copy(context)
+                again.stats = {}
+                start = clock()
+                if eager:
+                    backward(loss, again)
+                else:
+                    captured.apply(captured.update.inputs(again, weights), again)
+                times[eager].append(clock() - start)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+    return min(times[0][1:]), min(times[1][1:])
+
+
 def _make_once(graph: GraphModule) -> None:
-    """Have kernels put in channels-last order once; the compiler would do so for each convolution that takes one."""
+    """Convert kernels to channels-last order once; otherwise, the compiler would convert them for each convolution."""
     for node in graph.graph.find_nodes(op="call_function", target=torch.ops.aten.clone.default):
         if node.kwargs.get("memory_format") is torch.channels_last and len(node.users) > 1:
             node.target, node.kwargs = torch.ops.pggan.channels_last.default, {}
 
 
 _TOLERANCE = {torch.bfloat16: 0.1, torch.float16: 0.1}
-"""Most that gradients may differ by, as a fraction of their norm, where not all is computed in float32.
+"""Largest difference of the gradients, as a fraction of their norm, when not all operations are in float32.
 
-It is 0.01 in float32: where rounding moves one of a million activations across zero, gradients differ by the root of
-that, a thousandth.
+In float32 the limit is 0.01: if rounding moves one of a million activations across zero, gradients differ by the square
+root of that fraction, a thousandth.
 """
 
 
@@ -216,10 +261,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _difference(captured: Captured, inputs: Sequence[Tensor]) -> float:
-    """How much graph and update differ on other inputs than those it was traced with, as a fraction of the norm."""
+    """Return the relative difference between graph and eager update on inputs other than those used for tracing."""
     update = captured.update
     count = 1 + len(update.fields)
-    # What was a number while tracing, and is another one now, shows here.
+    # This detects numbers that were constant during tracing but change between updates.
     changed = [inputs[0] * 1.25]
     for name, value in zip(update.fields, inputs[1:count], strict=True):
         other = {"latents": value * 0.5 + 0.1, "reals": value * 0.9 - 0.05, "mixing": 1 - value}
@@ -232,7 +277,7 @@ def _difference(captured: Captured, inputs: Sequence[Tensor]) -> float:
     results = []
     for function in (captured.run, lambda tensors: update(*tensors)):
         torch.manual_seed(1)
-        # Buffers that an update changes are to be the same for both.
+        # Both updates must start with the same values of the buffers that an update changes.
         results.append(function([*changed, *(tensor.clone() for tensor in rest)]))
     mine, theirs = results
     if len(mine) != len(theirs):
@@ -248,7 +293,7 @@ def _order(value: Tensor) -> torch.memory_format:
 
 @contextmanager
 def _undone(update: _Update, inputs: Sequence[Tensor]) -> Iterator[None]:
-    """Within it what updates change besides gradients, buffers and random numbers, is changed back at the end."""
+    """A context that restores the state changed by updates, except gradients, buffers and random state."""
     buffers = [(buffer, buffer.clone()) for network in (update.G, update.D) for buffer in network.buffers()]
     device = inputs[0].device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):

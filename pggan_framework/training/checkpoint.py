@@ -1,4 +1,4 @@
-"""Checkpoints: written atomically, read without running any code from the file, complete for an exact resume."""
+"""Checkpoints: written atomically, loaded without executing code from the file, and complete for an exact resume."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from pggan_framework.storage.zips import verify_zip
 FORMAT = "pggan_framework checkpoint"
 VERSION = 1
 _MOST_VALUES, _DEEPEST = 2_000_000, 64
-"""Values in a checkpoint, and how deep they are nested: a run's have some thousands, less than ten deep."""
+"""Largest number of values in a checkpoint, and deepest nesting; a run's checkpoint has a few thousand values and less
+than 10 levels.
+"""
 PARTS = (
     "config",
     "nimg",
@@ -35,16 +37,17 @@ PARTS = (
 
 
 class CheckpointError(UserError):
-    """A checkpoint cannot be written: the only write failure that ends a run."""
+    """Raised if a checkpoint cannot be written, the only write failure that ends a run."""
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write `state` (plain values and tensors) to `path`; a crash leaves the older file or the new one, never half.
+    """Write `state` (plain values and tensors) to `path` atomically: a crash leaves either the old or the new file.
 
-    The new file is read back from the disk and its checksums are verified before it takes the older one's place.
+    The new file is read back from the disk and its checksums are verified before it replaces the old file.
 
     Raises:
-        CheckpointError: if the file cannot be written (a full disk, a missing folder), or reads back damaged.
+        CheckpointError: if the file cannot be written (a full disk, a missing folder), or is damaged when it is read
+            back.
     """
     try:
         with atomic_path(path) as temporary:
@@ -52,32 +55,31 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
             forget_cached(temporary)
             verify_zip(temporary)
     except (OSError, RuntimeError, MemoryError, DamagedError) as error:
-        # torch's writer of zips does not pass on why a file takes no more bytes.
+        # torch's zip writer does not report why a write fails.
         reason = "the disk is full, or another limit is reached" if "unexpected pos" in str(error) else error
         raise CheckpointError(f"cannot write the checkpoint {path}: {reason}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU, its checksums verified.
+    """Read a checkpoint onto the CPU and verify its checksums.
 
     Raises:
-        DamagedError: if it is cut short, damaged, or no file of torch.save.
-        UserError: if the file does not exist, is not a checkpoint of this project, or has a version this release does
-            not
-            read.
+        DamagedError: if the file is truncated, damaged, or not written by torch.save.
+        UserError: if the file does not exist, is not a checkpoint of this project, or has a version that this release
+            does not read.
     """
     if not path.is_file():
         raise UserError(f"checkpoint {path} does not exist; allowed: a network-snapshot-*.pt file")
     try:
         verify_zip(path)
         with catch_warnings():
-            simplefilter("ignore")  # of what is odd in the file, which is refused here or is none of the user's
+            simplefilter("ignore")  # these concern files that are rejected below, or do not matter to the user
             state = torch.load(path, map_location="cpu", weights_only=True)
         check_tree(state)
-    except Exception as error:  # what a hostile pickle raises depends on where it stops making sense
+    except Exception as error:  # a hostile pickle can raise almost any exception
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        if isinstance(error, UnpicklingError):  # torch's own words advise to run what the file requests
-            reason = "it is not a file of plain values and tensors; nothing in it was run"
+        if isinstance(error, UnpicklingError):  # torch's message advises the user to run code from the file
+            reason = "it is not a file of plain values and tensors; nothing in it was executed"
         raise DamagedError(
             f"{path} cannot be read as a checkpoint: it is truncated, damaged or of another kind ({reason})"
         ) from error
@@ -92,11 +94,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_tree(state: Any) -> None:
-    """Check that a value from a file takes no more memory than the file: it may come from a stranger.
+    """Check that a value from an untrusted file takes no more memory than the file.
 
     Raises:
-        ValueError: if values are nested too deep or refer to each other until they are too many, or a tensor is larger
-            than its storage, or is of a kind that no checkpoint has.
+        ValueError: if values are nested too deep, there are too many of them (counting every reference), or a tensor is
+            larger than its storage or of a kind that no checkpoint contains.
     """
     stack, count = [(state, 0)], 0
     while stack:

@@ -1,4 +1,4 @@
-"""Seconds of training, counted over resumes."""
+"""Training time in seconds, accumulated over resumes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 
 class Clock:
-    """Starts when it is made.
+    """A clock that starts when it is created.
 
     Args:
-        before: seconds trained earlier.
-        now: gives the seconds; by default those that pass.
+        before: training time of earlier sessions in seconds.
+        now: function that returns the current time in seconds; by default the monotonic clock.
     """
 
     def __init__(self, before: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
@@ -19,5 +19,5 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Seconds, including earlier sessions."""
+        """Return the training time in seconds, including earlier sessions."""
         return self._before + self._now() - self._start

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def has_compiler(device: torch.device) -> bool:
-    """Whether there is what torch.compile needs: a C++ compiler for a CPU, Triton for a GPU."""
+    """True if the requirements of torch.compile are installed: a C++ compiler for a CPU, Triton for a GPU."""
     if device.type == "mps":
         return False
     if device.type == "cuda":
@@ -29,8 +29,8 @@ def has_compiler(device: torch.device) -> bool:
 
 
 def compiler(device: torch.device) -> Callable[[GraphModule], Callable[..., Sequence[Tensor]]]:
-    """What turns a graph into a function: torch.compile, with CUDA graphs on a GPU."""
-    # Random numbers as in eager mode, so that the two can be compared.
+    """Return the function that compiles a graph: torch.compile, with CUDA graphs on a GPU."""
+    # Draw the same random numbers as in eager mode, so that results can be compared.
     options: dict[str, Any] = {"fallback_random": True, "triton.cudagraphs": device.type == "cuda"}
     return partial(_Compiled, options)
 
@@ -39,8 +39,8 @@ class _Compiled:
     """A graph as compiled code.
 
     Args:
-        options: inductor's.
-        graph: the graph.
+        options: options of inductor.
+        graph: graph to compile.
     """
 
     def __init__(self, options: dict[str, Any], graph: GraphModule) -> None:
@@ -50,7 +50,7 @@ class _Compiled:
         self._function: Callable[..., Sequence[Tensor]] = self._compile()
         self._ran = False
         self.overwrites = bool(options["triton.cudagraphs"])
-        """Whether each call writes its results where the last one's are."""
+        """True if each call overwrites the results of the previous call."""
 
     def __call__(self, *inputs: Tensor) -> Sequence[Tensor]:
         found: Sequence[Tensor]
@@ -66,10 +66,10 @@ class _Compiled:
 
 
 def fix(error: Exception) -> bool:
-    """Delete half-written code from torch's cache, which a program that was killed while compiling leaves there.
+    """Delete partially written code from torch's cache, which a program left there when it was killed while compiling.
 
     Returns:
-        Whether the error was that such code cannot be loaded; then another try makes it anew.
+        True if partially written code caused the error; a retry then compiles it again.
     """
     named = re.search(r"(/\S+\.so): (?:file too short|invalid ELF|cannot read)", str(error))
     cache = compiled_code()

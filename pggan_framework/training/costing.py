@@ -1,4 +1,4 @@
-"""Costs of tensor operations: counted on shapes without values, and the speed of this machine."""
+"""Costs of tensor operations, counted from shapes without values, and the speed of this machine."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from pggan_framework.networks.functional import convolve
 
 @dataclass(frozen=True)
 class Work:
-    """Counts of operations; a mean may have fractions.
+    """Operation counts; means may be fractional.
 
     Args:
-        flops: floating-point operations of products and convolutions.
-        calls: operations on tensors that make new ones.
-        written: bytes of these.
+        flops: number of floating-point operations of matrix products and convolutions.
+        calls: number of operations that create new tensors.
+        written: size of these new tensors in bytes.
     """
 
     flops: float = 0
@@ -46,22 +46,23 @@ class Work:
 
 
 def workspace(func: Any, args: tuple[Any, ...]) -> int:
-    """Bytes that a CPU's convolution, or its gradients, take besides inputs and outputs while they are computed.
+    """Estimate the temporary workspace in bytes of a convolution or its gradients on a CPU, without inputs and outputs.
 
-    Winograd's algorithms transform the kernel, to 36 numbers for 9 and 100 for 16, and as many of some tiles at a time;
-    matrix products take the padded input, and shifted copies of at least one sample of it. Both are taken to be used
-    wherever they may be; of what PyTorch's library keeps for itself nothing is known.
+    The Winograd algorithms need the transformed kernel (36 values per 9 weights, 100 per 16) and the tiles in progress,
+    transformed in the same way. The matrix-product algorithm needs the padded input and shifted copies of at least one
+    sample. The estimate assumes that each algorithm is used wherever it is applicable. The internal workspace of
+    PyTorch's own library is unknown and not counted.
 
     Args:
-        func: an operation that autograd has called.
-        args: its arguments, of any device.
+        func: ATen operation that autograd calls.
+        args: arguments of the operation, on any device.
     """
     if func is torch.ops.aten.convolution.default:
         x, weight, _, stride, padding = args[:5]
         backward = False
     elif func is torch.ops.aten.convolution_backward.default:
         seen, x, weight, _, stride, padding, _, transposed = args[:8]
-        x, seen = (seen, x) if transposed else (x, seen)  # the adjoint's input and output change places
+        x, seen = (seen, x) if transposed else (x, seen)  # a transposed convolution swaps input and output
         backward = args[10][1]
     else:
         return 0
@@ -79,14 +80,14 @@ def workspace(func: Any, args: tuple[Any, ...]) -> int:
 
 
 _TILES = 48
-"""Tiles that are transformed at a time, about."""
+"""Approximate number of tiles that are transformed at a time."""
 
 
 class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts FLOPs, operations, the bytes they write, and the most bytes alive at once; meta tensors do.
+    """Counts FLOPs, operations, written bytes and the peak of allocated bytes; works on meta tensors.
 
     Args:
-        workspaces: whether what operations take on a CPU while they are computed is alive too.
+        workspaces: whether to include the temporary workspaces of CPU operations in the peak.
     """
 
     def __init__(self, workspaces: bool = False) -> None:
@@ -98,7 +99,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @property
     def work(self) -> Work:
-        """The counts so far."""
+        """Return the counts so far."""
         return Work(self.flops, self.calls, self.written)
 
     def pause(self, paused: bool) -> None:
@@ -136,7 +137,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _timed(function: Any, seconds: float, clock: Callable[[], float]) -> float:
-    """Seconds one call takes by `clock`: the quickest of at least five, within `seconds` or a little more."""
+    """Return the seconds per call according to `clock`: the fastest of at least five calls within about `seconds`."""
     function()
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -152,10 +153,10 @@ _REPEATS = 5
 
 @lru_cache(maxsize=4)
 def speed(device: torch.device) -> tuple[float, float]:
-    """FLOP/s of a training step's convolutions and bytes/s of a copy, measured for 0.4 s.
+    """Measure the FLOP/s of a training step's convolutions and the bytes/s of a copy, in 0.4 s.
 
-    The weight gradient stands for them all: it is the slowest third. On a CPU the time is that which this thread has
-    computed for, so that a machine that is busy for a moment does not look slow.
+    Only the weight gradient is measured: it is the slowest third of a convolution. On a CPU, the clock is this thread's
+    CPU time, so that other load does not lower the result.
     """
     clock = time.thread_time if device.type == "cpu" else time.perf_counter
     x = torch.randn(8, 64, 32, 32, device=device).contiguous(memory_format=torch.channels_last)

@@ -1,7 +1,7 @@
-"""Several processes that train one pair of networks, started by ``torchrun``.
+"""Distributed training of one pair of networks in several processes (ranks), started by ``torchrun``.
 
-Each process computes its part of every batch. The gradients are added up once after each backward pass, so that all
-processes take the same step, and nothing else is sent: there is no wrapper around the networks.
+Each rank computes its part of every batch. One all_reduce sums the gradients after each backward pass, so all ranks
+take the same step. Nothing else is sent, and the networks need no wrapper.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ from pggan_framework.networks.stddev import stddev_groups
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)
-"""How long a process waits for the others: longer than the main process needs for samples and metrics."""
+"""Timeout of collective operations, longer than rank 0 needs for samples and metrics."""
 
 
 class World:
-    """The processes that train together; one, unless torchrun has started several.
+    """The ranks of a training run; a single rank unless torchrun has started several.
 
-    With one process no method does anything to what it is given.
+    With a single rank, all methods leave their arguments unchanged.
 
     Args:
-        rank: this process's number, from 0.
-        size: how many there are.
-        local_rank: its number on this machine, which is that of its GPU.
+        rank: rank of this process, from 0.
+        size: number of ranks.
+        local_rank: rank on this machine, which is the index of its GPU.
     """
 
     joined = False
-    """Whether this program has ever been in touch with other processes."""
+    """True if this program has ever communicated with other processes."""
 
     def __init__(self, rank: int = 0, size: int = 1, local_rank: int = 0) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank
         self._generators: dict[str, torch.Generator] = {}
-        self._wishes = Postbox()
+        self._stops = Postbox()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> World:
-        """What torchrun says in RANK, WORLD_SIZE and LOCAL_RANK.
+        """Read RANK, WORLD_SIZE and LOCAL_RANK, as set by torchrun.
 
         Raises:
-            UserError: if that is not a number, or a rank outside the world.
+            UserError: if a value is not a number, or a rank is not below the world size.
         """
         if "RANK" not in environment or "WORLD_SIZE" not in environment:
             return cls()
@@ -70,27 +70,28 @@ class World:
 
     @property
     def main(self) -> bool:
-        """Whether this process writes files and logs."""
+        """True if this process is rank 0, which writes files and logs."""
         return self.rank == 0
 
     @contextmanager
     def connected(self, device: torch.device) -> Iterator[None]:
-        """Within it the processes can talk: by NCCL for CUDA, by Gloo for a CPU.
+        """A context in which the ranks can communicate: with NCCL on CUDA, with Gloo on a CPU.
 
-        It is entered, and left without an error, by all of them together.
+        All ranks enter it together, and leave it together unless an error occurs.
         """
         if self.size == 1:
             yield
             return
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        # Its functions take the group of the moment of their import as a default, and torch.compile imports it. They
-        # would hold the group for ever: its threads then run into the interpreter's end, and abort the process there.
+        # The functions of this module use the process group at import time as a default argument, and torch.compile
+        # imports the module. They would keep the group alive forever: its threads would still run at interpreter
+        # shutdown and abort the process.
         from torch.distributed.nn import functional  # noqa: F401
 
         World.joined = True
         store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
-        # Processes that torchrun has started again would find the addresses of those that have died.
+        # Processes that torchrun restarts would find the addresses of the dead processes.
         store = PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
@@ -101,17 +102,17 @@ class World:
             dist.destroy_process_group()
 
     def part(self, count: int, group: int = 1) -> NDArray[np.int64]:
-        """Which samples of a batch of `count` this process computes, in order.
+        """Return the indices of this rank's samples in a batch of `count`, in order.
 
-        The minibatch standard deviation compares samples of a group; a group stays together, so that it is the same as
-        in one process, where there are at least as many groups as processes. Else the parts are contiguous.
+        The minibatch standard deviation compares the samples of a group. If there are at least as many groups as ranks,
+        groups are not split, so the result equals the result of a single process. Otherwise, the parts are contiguous.
 
         Args:
-            count: of the whole batch.
-            group: most samples in a group; 1 where none are compared.
+            count: size of the global batch.
+            group: largest number of samples in a group; 1 if samples are not compared.
 
         Raises:
-            UserError: if there are fewer samples than processes.
+            UserError: if there are fewer samples than ranks.
         """
         if count < self.size:
             raise UserError(
@@ -127,57 +128,57 @@ class World:
         return chosen
 
     def parts(self, ranks: Iterable[int], count: int, group: int = 1) -> NDArray[np.int64]:
-        """Which samples of a batch of `count` these processes compute together, in order; see `part`."""
+        """Return the indices of the samples of these ranks in a batch of `count`, in order; see `part`."""
         return np.sort(np.concatenate([World(rank, self.size).part(count, group) for rank in ranks]))
 
     def splits_groups(self, count: int, group: int) -> bool:
-        """Whether a batch of `count` has too few groups for every process to have whole ones."""
+        """True if a batch of `count` has fewer groups than ranks."""
         return self.size > 1 and group > 1 and stddev_groups(count, group) < self.size
 
     def seed(self, seed: int) -> None:
-        """Let `generator` begin anew; the same seed in all processes."""
+        """Reseed `generator`, with the same seed on all ranks."""
         for generator in self._generators.values():
             generator.manual_seed(seed)
         self._seed = seed
 
     def generator(self, device: torch.device) -> torch.Generator | None:
-        """The source of what all processes draw alike; None, the global one, where there is but one process."""
+        """Return the random generator shared by all ranks; None (the global generator) with a single rank."""
         if self.size == 1:
             return None
         if device.type not in self._generators:
             self._generators[device.type] = torch.Generator(device).manual_seed(getattr(self, "_seed", 0))
         return self._generators[device.type]
 
-    def all_reduce(self, gradients: Sequence[Tensor], share: float, wish: bool = False) -> None:
-        """Replace each gradient by the sum over the processes of `share` times theirs; in one message.
+    def all_reduce(self, gradients: Sequence[Tensor], share: float, stop: bool = False) -> None:
+        """Replace each gradient by its sum over all ranks, weighted by their `share`, with a single all_reduce.
 
         Args:
-            gradients: the same ones in every process, of one type.
-            share: of the batch that this process has had; those of all processes add up to 1.
-            wish: whether this process wants training to end; see `agreed`.
+            gradients: gradients of one dtype, in the same order on every rank.
+            share: fraction of the batch that this rank has; the fractions of all ranks sum to 1.
+            stop: True if this rank requests the end of training; see `agreed`.
         """
         if self.size == 1:
             return
         first = gradients[0]
         flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), first.new_zeros(1)]).mul_(share)
-        flat[-1:].fill_(float(wish))
+        flat[-1:].fill_(float(stop))
         dist.all_reduce(flat)
         place = 0
         for gradient in gradients:
             gradient.copy_(flat[place : place + gradient.numel()].view_as(gradient))
             place += gradient.numel()
-        self._wishes.send(flat[-1])
+        self._stops.send(flat[-1])
 
     def agreed(self) -> bool:
-        """Whether, at one of the updates before the last, any process requested to end: all get the same answer.
+        """True if any rank requested the end of training before the last update; equal on all ranks.
 
-        The last one's answer may still be on its way; to wait for it would hold up a GPU at each step.
+        The request of the last update may still be in transit; waiting for it would stall the GPU at each step.
         """
-        known = [self._wishes.read() for _ in range(len(self._wishes) - 1)]
-        return any(wish > 0 for wish in known)
+        known = [self._stops.read() for _ in range(len(self._stops) - 1)]
+        return any(request > 0 for request in known)
 
     def mean(self, values: Tensor, share: float) -> Tensor:
-        """The mean over the whole batch of `values`, which are means over this process's `share` of it."""
+        """Return the mean over the global batch of `values`, which are means over this rank's `share` of it."""
         if self.size == 1:
             return values
         values = values * share
@@ -185,7 +186,7 @@ class World:
         return values
 
     def gather(self, values: Tensor, indices: Tensor | None, count: int) -> Tensor:
-        """The values [count, ...] of a whole batch, of which this rank has those at `indices`, on every rank."""
+        """Return the values [count, ...] of the global batch on every rank; this rank provides the rows `indices`."""
         if self.size == 1 or indices is None:
             return values
         everything = values.new_zeros(count, *values.shape[1:])
@@ -194,12 +195,12 @@ class World:
         return everything
 
     def barrier(self) -> None:
-        """Wait for the other processes."""
+        """Wait for the other ranks."""
         if self.size > 1:
             dist.barrier()
 
     def broadcast_object(self, value: T) -> T:
-        """The main process's `value`, in every process."""
+        """Return rank 0's `value` on every rank."""
         if self.size == 1:
             return value
         box: list[Any] = [value]
@@ -208,7 +209,7 @@ class World:
         return told
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by the main process's."""
+        """Replace each tensor by the tensor of rank 0."""
         if self.size > 1:
             for tensor in tensors:
                 told = tensor.detach().contiguous()
@@ -216,15 +217,15 @@ class World:
                 tensor.detach().copy_(told)
 
     def check_equal(self, tensors: Sequence[Tensor]) -> None:
-        """Check that all processes hold the same values.
+        """Check that all ranks hold the same values.
 
         Raises:
-            RuntimeError: naming the processes that differ from the main one.
+            RuntimeError: if ranks differ from rank 0; the message lists them.
         """
         if self.size == 1:
             return
         sums = [torch.stack([tensor.double().sum(), tensor.double().square().sum()]) for tensor in tensors]
-        mine = torch.stack(sums).view(torch.int64).sum(0)  # of the bits: a NaN equals itself
+        mine = torch.stack(sums).view(torch.int64).sum(0)  # compare bits, so that a NaN equals itself
         all_of_them = [torch.empty_like(mine) for _ in range(self.size)]
         dist.all_gather(all_of_them, mine)
         wrong = [rank for rank, theirs in enumerate(all_of_them) if not torch.equal(theirs, all_of_them[0])]
@@ -233,13 +234,13 @@ class World:
 
 
 def launcher(environment: Mapping[str, str] = os.environ) -> str:
-    """An identifier of one torchrun session, constant over restarts of its processes; empty without torchrun."""
+    """Return an identifier of the torchrun session, constant over restarts of its processes; empty without torchrun."""
     if "TORCHELASTIC_RESTART_COUNT" not in environment:
         return ""
     name = environment.get("TORCHELASTIC_RUN_ID", "none")
     if name != "none":
         return name
-    try:  # the agent's process, and when it was started
+    try:  # the PID and start time of torchrun's agent
         born = Path(f"/proc/{os.getppid()}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         born = ""
@@ -247,5 +248,5 @@ def launcher(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def restarted(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether torchrun has started this process in the place of one that has died."""
+    """True if torchrun started this process to replace a process that died."""
     return environment.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")

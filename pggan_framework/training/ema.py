@@ -16,14 +16,14 @@ from pggan_framework.registry import register
 
 @register("training")
 class EMA:
-    """Exponential moving average of G, with a half-life in images (as in StyleGAN2-ADA, arXiv 2006.06676), not steps.
+    """Exponential moving average of G; its half-life counts images (as in StyleGAN2-ADA, arXiv 2006.06676), not steps.
 
-    The weights of a block enter the average when the block is added, and their ramp-up begins then, so that a new
-    depth's first weights are soon forgotten. Call `attach` once with G before anything else.
+    The weights of a block enter the average when the block is added, and their ramp-up starts at that moment, so the
+    average soon forgets the initial weights of a new depth. Call `attach` once with G before any other method.
 
     Args:
         half_life_kimg: half-life of a weight in the average, in thousand images.
-        rampup: limit of the half-life as a fraction of the images a weight was trained for; 0 for no limit.
+        rampup: limit of the half-life as a fraction of a weight's training images; 0 for no limit.
     """
 
     schedulable: ClassVar[tuple[str, ...]] = ("half_life_kimg",)
@@ -35,7 +35,7 @@ class EMA:
         self._generator: GeneratorBase | None = None
         self._source: GeneratorBase | None = None
         self.births: dict[str, float] = {}
-        """Images shown when each weight was trained first, by its name; a weight that is not here was not yet."""
+        """Name of a weight -> images shown when it was first trained; weights that are not yet trained are missing."""
 
     def attach(self, G: GeneratorBase) -> None:
         """Start the average as a copy of `G`, in eval mode and without gradients."""
@@ -43,11 +43,11 @@ class EMA:
         self._pair(G)
 
     def _pair(self, G: GeneratorBase) -> None:
-        """Find each tensor of the average and that of `G` it follows: once, not in every step."""
+        """Pair each tensor of the average with the corresponding tensor in `G`, once instead of at every step."""
         self._source, average = G, self.generator
         self._weights = [(n, m, t) for (n, m), t in zip(average.named_parameters(), G.parameters(), strict=True)]
         buffers = zip(average.named_buffers(), G.buffers(), strict=True)
-        # Alpha comes with `follow`.
+        # `follow` copies alpha.
         self._buffers = [(mine, theirs) for (name, mine), theirs in buffers if name != "alpha_value"]
 
     @property
@@ -55,21 +55,21 @@ class EMA:
         """The EMA generator, at the depth and alpha of the last update.
 
         Raises:
-            RuntimeError: before `attach`.
+            RuntimeError: if `attach` was not called.
         """
         if self._generator is None:
             raise RuntimeError("EMA.attach(G) was not called")
         return self._generator
 
     def decay(self, nimg: float, batch: int) -> float:
-        """The weight of the old average after `batch` more images, of `nimg` that the weight has seen."""
+        """Return the factor of the old average after `batch` more images, for a weight trained on `nimg` images."""
         half_life = self.half_life_kimg * 1000
         if self.rampup > 0:
             half_life = min(half_life, nimg * self.rampup)
         return float(0.5 ** (batch / half_life)) if half_life > 0 else 0.0
 
     def begin_anew(self, nimg: float) -> None:
-        """Restart the half-life ramp-up of every weight, as if its training began at `nimg` images."""
+        """Restart the half-life ramp-up of every weight, as if its training had started at `nimg` images."""
         self.births = dict.fromkeys(self.births, nimg)
 
     @torch.no_grad()
@@ -93,7 +93,7 @@ class EMA:
         self._generator.follow(G)
 
     def state_dict(self) -> dict[str, Any]:
-        """The averaged weights."""
+        """Return the averaged weights."""
         return self.generator.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

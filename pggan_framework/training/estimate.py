@@ -1,4 +1,4 @@
-"""What training at a depth will cost, without training: for a dry run."""
+"""Estimate the cost of training at a depth for a dry run."""
 
 from __future__ import annotations
 
@@ -24,29 +24,30 @@ from pggan_framework.training.costing import Ledger, Work, speed
 from pggan_framework.training.step import TrainingStep
 
 _CALL_SECONDS = 50e-6
-"""Rough time that one operation of a step takes whatever its size, autograd and Python included; measured on a CPU."""
+"""Approximate fixed time per operation of a step, including autograd and Python; measured on a CPU."""
 
 _REACHED = 0.7
-"""Share of the speed measured on one wide convolution and one copy that a whole step reaches; measured on a CPU, 4 to
-64 px, where it was between 0.5 and 0.75, lowest for few feature maps."""
+"""Fraction of the measured speed (of one wide convolution and one copy) that a complete step reaches. On a CPU at 4 to
+64 px it was between 0.5 and 0.75, lowest for few feature maps.
+"""
 
 _PERIOD = 1024
-"""Updates that are looked at, at most, for how often terms with an interval are computed."""
+"""Largest number of updates that are examined to find how often terms with an interval are computed."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a depth costs.
+    """The cost of training at a depth.
 
     Args:
-        parameters: weights of both networks that are in use.
-        memory_bytes: peak of weights, their average, gradients, optimiser state and activations, with what the
-            allocator leaves unused between them, beyond what PyTorch itself takes (0.1 to 0.5 GB).
-        seconds_per_kimg: time for a thousand images.
-        overhead: share of that time that operations take whatever their size.
-        notes: what could not be counted, in words.
-        tensors: bytes of tensors that stay from step to step, and the most of others, with what convolutions need
-            besides, that are alive at once; `memory_bytes` follows from them.
+        parameters: number of weights in use in both networks.
+        memory_bytes: peak memory of weights, EMA weights, gradients, optimizer state and activations, including
+            allocator fragmentation, without PyTorch's own memory (0.1 to 0.5 GB).
+        seconds_per_kimg: time in seconds for a thousand images.
+        overhead: fraction of this time that is a fixed cost per operation, independent of its size.
+        notes: messages about costs that could not be counted.
+        tensors: bytes of tensors that persist between steps, and peak bytes of temporary tensors, including convolution
+            workspaces; `memory_bytes` is computed from both.
     """
 
     parameters: int
@@ -59,14 +60,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Training:
-    """How the networks are trained.
+    """The training settings.
 
     Args:
-        loss: what each minimises, penalties included; it is not changed.
-        G_optimizer: of G's parameters; nor are the optimisers.
-        D_optimizer: of D's.
-        repeats: updates of D for each of G.
-        nimg: real images shown when it is looked at, for terms whose weight depends on it.
+        loss: loss of both networks, including penalties; not modified.
+        G_optimizer: optimizer of G's parameters; not modified.
+        D_optimizer: optimizer of D's parameters; not modified.
+        repeats: number of updates of D per update of G.
+        nimg: number of real images shown at the estimated moment, for terms whose weight depends on it.
         micro_batch: largest micro-batch; None for the whole batch.
     """
 
@@ -81,18 +82,18 @@ class Training:
 def estimate(
     G: GeneratorBase, D: DiscriminatorBase, growth: Growth, depth: int, batch: int, training: Training | None = None
 ) -> Estimate:
-    """Estimate the training at `depth`, faded in, from operations on shapes without values.
+    """Estimate the cost of training at `depth`, faded in, from operations on shapes without values.
 
-    A term that is computed only in every so many-th update is counted as its average. One that cannot be computed
-    without values is left out, and named in the notes.
+    Terms that are computed at an interval are counted with their average cost. Terms that cannot be computed without
+    values are omitted and named in the notes.
 
     Args:
-        G: the generator; neither it nor `D` is changed.
-        D: the discriminator.
-        growth: the shapes both grow through.
-        depth: where to train.
-        batch: images a step.
-        training: WGAN-GP and Adam by default, with an auxiliary classifier where there are labels.
+        G: generator; not modified.
+        D: discriminator; not modified.
+        growth: shapes at all depths.
+        depth: depth to estimate.
+        batch: number of images per step.
+        training: training settings; by default WGAN-GP and Adam, with an auxiliary classifier for labelled data.
     """
     training = _usual(G, D) if training is None else training
     device = next(G.parameters()).device
@@ -101,8 +102,8 @@ def estimate(
     used = [p for network in (shadow.G, shadow.D) for p in network.parameters() if p.grad is not None]
     state = _state(shadow)
     rate, bandwidth = speed(device)
-    # Each value written is about one more read. Optimisers read and write weights and states, and read gradients; the
-    # average reads G and itself, and writes itself.
+    # Each written value is read about once. Optimizers read and write weights and states, and read gradients; the EMA
+    # reads G and its own weights, and writes its own weights.
     averaged = sum(map(_size, G.parameters()))
     gradients = sum(map(_size, used))
     moved = 3 * gradients + 2 * state + 3 * averaged
@@ -123,9 +124,9 @@ def estimate(
 def memory_bytes(
     G: GeneratorBase, D: DiscriminatorBase, growth: Growth, depth: int, batch: int, training: Training
 ) -> int:
-    """`Estimate.memory_bytes` alone, for which no speed is measured; the arguments are those of `estimate`."""
+    """Return only `Estimate.memory_bytes`, without a speed measurement; same arguments as `estimate`."""
     shadow, _, peak = _counted(G, D, growth, depth, batch, training, [])
-    kept = sum(_size(p) for network in (G, D, G) for p in network.parameters())  # G's average is as large as G
+    kept = sum(_size(p) for network in (G, D, G) for p in network.parameters())  # the EMA of G is as large as G
     return resident_bytes(kept + _state(shadow), peak, next(G.parameters()).device)
 
 
@@ -138,7 +139,7 @@ def _counted(
     training: Training,
     notes: list[str],
 ) -> tuple[TrainingStep, Work, int]:
-    """The step on the meta device, what it costs, and the most bytes alive in it; see `estimate`."""
+    """Return the step on the meta device, its cost, and its peak of allocated bytes; see `estimate`."""
     shadow = _shadow(G, D, depth, training)
     reals = torch.empty(batch, *growth.shape_at(depth), device="meta")
     device = next(G.parameters()).device
@@ -151,13 +152,13 @@ def _counted(
 
 
 def _state(step: TrainingStep) -> int:
-    """Bytes of the optimizers' state."""
+    """Return the size of the optimizers' state in bytes."""
     states = [step.G_optimizer.state, step.D_optimizer.state]
     return sum(_size(value) for of in states for kept in of.values() for value in kept.values())
 
 
 def _size(value: Any) -> int:
-    """Bytes of a tensor."""
+    """Return the size of a tensor in bytes."""
     return value.numel() * value.element_size() if isinstance(value, Tensor) else 0
 
 
@@ -169,7 +170,7 @@ def _usual(G: GeneratorBase, D: DiscriminatorBase) -> Training:
 
 
 def _shadow(G: GeneratorBase, D: DiscriminatorBase, depth: int, training: Training) -> TrainingStep:
-    """The same training step on the meta device."""
+    """Build the training step on the meta device."""
     generator, discriminator = meta_copy(G), meta_copy(D)
     for network in (generator, discriminator):
         network.depth = depth
@@ -193,22 +194,22 @@ def _shadow(G: GeneratorBase, D: DiscriminatorBase, depth: int, training: Traini
 
 
 def _moved(optimizer: Optimizer, old: nn.Module, new: nn.Module) -> Optimizer:
-    """A copy of the optimiser of `old`'s parameters, of `new`'s, with no state yet."""
+    """Copy an optimizer of the parameters of `old`, without state, as an optimizer of the parameters of `new`."""
     memo: dict[int, Any] = {id(p): q for p, q in zip(old.parameters(), new.parameters(), strict=True)}
     memo[id(optimizer.state)] = type(optimizer.state)(dict)
     moved = deepcopy(optimizer, memo)
-    for group in moved.param_groups:  # the quick forms are not for the meta device
+    for group in moved.param_groups:  # fused and foreach versions do not support the meta device
         group.update({name: False for name in ("fused", "foreach") if name in group})
     return moved
 
 
 def _count(step: TrainingStep, reals: Tensor, nimg: int, repeats: int, device: torch.device) -> tuple[Work, int]:
-    """What `repeats` updates of D and one of G cost on average, and the most bytes alive at once on `device`."""
+    """Return the mean cost of `repeats` updates of D and one of G, and the peak of allocated bytes on `device`."""
     labels = None if step.labels is None else step.labels(len(reals))
     total = Work()
     with Ledger(workspaces=device.type == "cpu") as ledger:
         for optimizer in (step.G_optimizer, step.D_optimizer):
-            # Its quick form does in one call what these do in many: its cost is added by hand.
+            # The fused optimizer needs one call instead of many, so its cost is added below.
             optimizer.register_step_pre_hook(lambda *_: ledger.pause(True))
             optimizer.register_step_post_hook(lambda *_: ledger.pause(False))
 
@@ -228,7 +229,7 @@ def _count(step: TrainingStep, reals: Tensor, nimg: int, repeats: int, device: t
 
 
 def _kinds(step: TrainingStep, side: Side, nimg: int) -> dict[int, float]:
-    """One update of each kind, by which terms are computed in it -> how many of all updates are of this kind."""
+    """Map one update of each kind (set of computed terms) to the fraction of updates of this kind."""
     terms = step.loss.terms
     period = min(lcm(*(getattr(term, "interval", 1) for term in terms)), _PERIOD)
     found: dict[tuple[bool, ...], list[int]] = {}
@@ -239,7 +240,7 @@ def _kinds(step: TrainingStep, side: Side, nimg: int) -> dict[int, float]:
 
 
 def _countable(step: TrainingStep, reals: Tensor, nimg: int, notes: list[str]) -> Loss:
-    """The terms of the loss that can do without values; `notes` says which cannot."""
+    """Return the loss with only the terms that can be computed without values; `notes` receives the omitted terms."""
     labels = None if step.labels is None else step.labels(len(reals))
     kept = []
     for term in step.loss.terms:

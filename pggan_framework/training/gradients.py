@@ -1,4 +1,4 @@
-"""Gradient processing before an optimiser step: clipping, and skipping of non-finite gradients."""
+"""Gradient processing before an optimizer step: clipping, and skipping of non-finite gradients."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from torch.optim import Optimizer
 
 @dataclass(frozen=True)
 class GradientGuard:
-    """Clips the gradients of one network by their global norm, and reports whether they are usable.
+    """Clips the gradients of one network by their global norm and detects non-finite gradients.
 
     Args:
-        clip_norm: largest norm of all gradients together; None for any.
-        skip_nonfinite: leave out an update with a gradient that is not finite. To know it, the step waits for the
-            device.
+        clip_norm: largest global norm of the gradients; None for no limit.
+        skip_nonfinite: whether to skip updates with non-finite gradients. The check makes the step wait for the device.
     """
 
     clip_norm: float | None = None
@@ -26,8 +25,8 @@ class GradientGuard:
         """Clip the gradients of `optimizer`'s parameters in place.
 
         Returns:
-            What is to be logged: ``gradient``, their norm before, and ``skipped``, 1 for an update left out; and
-            whether the update is to be made.
+            The values to log (``gradient``, the norm before clipping, and ``skipped``, 1 for a skipped update), and
+            True if the update must be applied.
         """
         weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not weights or (self.clip_norm is None and not self.skip_nonfinite):

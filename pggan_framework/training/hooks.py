@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 class Hooks:
     """The hooks of a trainer's plugins.
 
-    Whatever a plugin raises, the others are called too, so that each has seen the same steps and ticks when the state
-    is saved. An error in side work, which writes files and does not change the training, is a warning; so is one in a
-    task in the background. Any other error is raised when all plugins have been called. A `DivergedError` is raised
-    at once: nothing is to be written of weights that are not finite.
+    If a plugin raises an exception, the other plugins are still called, so that all have seen the same steps and ticks
+    when the state is saved. An error in side work, which writes files and does not affect training, becomes a warning,
+    and so does an error in a background task. Any other error is raised after all plugins have been called. A
+    `DivergedError` is raised immediately, since non-finite weights must not be saved.
 
     Args:
-        plugins: in the order of their calls.
-        logger: receives the warnings.
+        plugins: plugins in the order of their calls.
+        logger: logger that receives the warnings.
     """
 
     def __init__(self, plugins: list[Plugin], logger: Logger) -> None:
@@ -37,7 +37,7 @@ class Hooks:
         """Call ``hook`` of every plugin that is due.
 
         Raises:
-            Exception: the first that is not in side work.
+            Exception: the first exception outside side work.
         """
         first: Exception | None = None
         for plugin in self.plugins:
@@ -55,11 +55,11 @@ class Hooks:
             raise first
 
     def after_step(self, trainer: Trainer, before: int) -> None:
-        """Call `after_step` where an interval ended within the last step, which started at `before` images."""
+        """Call `after_step` of plugins with an interval that ended in the last step, which began at `before` images."""
         self.call("after_step", lambda plugin: self._step_due(plugin, trainer, before))
 
     def on_tick(self, tick: int) -> None:
-        """Call `on_tick` where tick number `tick` ends an interval."""
+        """Call `on_tick` of all plugins with an interval that ends at tick number `tick`."""
 
         def due(plugin: Plugin) -> bool:
             counts = [every.count for every in plugin.intervals() if every.unit == "tick"]
@@ -68,19 +68,19 @@ class Hooks:
         self.call("on_tick", due)
 
     def on_end(self, *closing: Callable[[], None]) -> Iterator[Exception]:
-        """Call `on_end` of all plugins, then the functions `closing`; yields exceptions outside side work."""
+        """Call `on_end` of all plugins, then the functions `closing`; yield exceptions outside side work."""
         for work in (*(plugin.on_end for plugin in self.plugins), *closing):
             owner = getattr(work, "__self__", None)
             try:
                 work()
-            except Exception as error:  # the others must still get to end
+            except Exception as error:  # the other plugins must still end
                 if getattr(owner, "main_process_only", False) and not isinstance(error, CheckpointError):
                     self.warn(type(owner).__name__, error)
                 else:
                     yield error
 
     def warn(self, what: str, error: Exception) -> None:
-        """Log that side work failed, once per kind of failure."""
+        """Log a failure of side work, once per kind of failure."""
         text = " ".join(f"{error}".split()) or type(error).__name__
         text = text if isinstance(error, (OSError, UserError)) else f"{type(error).__name__}: {text}"
         if self._warned.get(what) != text:
@@ -88,12 +88,12 @@ class Hooks:
             self.logger.message(f"warning: {what}: {text}; training continues")
 
     def _step_due(self, plugin: Plugin, trainer: Trainer, before: int) -> bool:
-        """Whether `after_step` is due: always, unless the plugin counts in iterations, kimg or seconds."""
+        """True if `after_step` is due: always, unless the plugin counts in iterations, kimg or seconds."""
         intervals = [every for every in plugin.intervals() if every.unit != "tick"]
         return not intervals or any(self._passed(plugin, every, trainer, before) for every in intervals)
 
     def _passed(self, plugin: Plugin, every: Every, trainer: Trainer, before: int) -> bool:
-        """Whether one interval ended within the last step."""
+        """True if an interval ended within the last step."""
         if every.unit == "iteration":
             return trainer.iteration % max(1, round(every.count)) == 0
         if every.unit == "kimg":

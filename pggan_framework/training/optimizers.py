@@ -1,4 +1,4 @@
-"""Optimisers."""
+"""Optimizers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from pggan_framework.training.gradients import GradientGuard
 
 @contract("optimizer")
 class OptimizerFactory(ABC):
-    """Base of optimisers. A subclass is registered with ``@register("optimizer")`` and gives `build`."""
+    """Base class of optimizers. A subclass is registered with ``@register("optimizer")`` and implements `build`."""
 
     guard: GradientGuard = GradientGuard()
-    """What is done with the gradients of a network before each of its updates."""
+    """Processing of a network's gradients before each update."""
 
     @abstractmethod
     def build(self, parameters: Iterable[nn.Parameter], lr: float, side: Literal["G", "D"] = "G") -> Optimizer:
-        """The optimiser of `parameters`, which leaves a parameter alone whose gradient is None.
+        """Build the optimizer of `parameters`; it skips parameters whose gradient is None.
 
         Args:
-            parameters: of one network.
-            lr: the learning rate until another one is set.
-            side: whose they are.
+            parameters: the parameters of one network.
+            lr: the initial learning rate.
+            side: the network that they belong to.
         """
 
 
@@ -38,13 +38,13 @@ class Adam(OptimizerFactory):
     """Adam (Kingma & Ba 2015) with the settings of Karras et al. 2018.
 
     Args:
-        betas: decay of the mean and of the squared mean of the gradient.
-        D_betas: the discriminator's, where they are others.
-        eps: added to the root of the squared mean.
-        weight_decay: weights times this are added to the gradient (an L2 penalty, as torch's Adam has it).
-        clip_norm: largest norm of a network's gradients together; larger ones are scaled down to it.
-        skip_nonfinite: leave out an update with a gradient that is not finite, rather than end the run; the fraction of
-            them is logged as ``G_skipped`` and ``D_skipped``. Each step then waits for the device.
+        betas: decay rates of the running means of the gradient and its square.
+        D_betas: betas of the discriminator, if they differ from `betas`.
+        eps: value added to the root of the mean square.
+        weight_decay: factor of the weights that are added to the gradient (L2 penalty, as in torch's Adam).
+        clip_norm: largest global norm of a network's gradients; larger gradients are scaled down to it.
+        skip_nonfinite: whether to skip updates with non-finite gradients instead of ending the run; the fraction of
+            skipped updates is logged as ``G_skipped`` and ``D_skipped``. Each step then waits for the device.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -76,10 +76,10 @@ class Adam(OptimizerFactory):
 
     @property
     def betas(self) -> tuple[float, float]:
-        """Both networks', or the generator's where the discriminator's are others; changed, in optimisers made too.
+        """Betas of both networks, or of G if `D_betas` is set; setting them also changes existing optimizers.
 
         Raises:
-            UserError: if one is set to what is not at least 0 and below 1.
+            UserError: if a beta is below 0, or 1 or above.
         """
         return self._betas
 
@@ -93,14 +93,14 @@ class Adam(OptimizerFactory):
                 group["betas"] = value if side == "G" or self._D_betas is None else self._D_betas
 
     def build(self, parameters: Iterable[nn.Parameter], lr: float, side: Literal["G", "D"] = "G") -> torch.optim.Adam:
-        """The optimiser of `parameters`, fused where all of them are on a device that has it.
+        """Build the optimizer of `parameters`, fused if the device supports it for all of them.
 
-        A parameter whose gradient is None (a block not yet in use) is left alone and has no state.
+        Parameters whose gradient is None (blocks not yet in use) are skipped and have no state.
 
         Args:
-            parameters: of one network.
-            lr: the learning rate until another one is set.
-            side: whose they are.
+            parameters: the parameters of one network.
+            lr: the initial learning rate.
+            side: the network that they belong to.
         """
         listed = list(parameters)
         betas = self._D_betas or self._betas if side == "D" else self._betas
@@ -112,9 +112,10 @@ class Adam(OptimizerFactory):
 
 
 def _align(optimizer: Optimizer) -> None:
-    """Store loaded moments in the memory order of their weights.
+    """Convert loaded moments to the memory order of their weights.
 
-    A fused optimizer reads weights and moments in memory order, and earlier checkpoints have convolutions in another.
+    A fused optimizer reads weights and moments in memory order; earlier checkpoints store convolutions in a different
+    order.
     """
     for weight, state in optimizer.state.items():
         for name, value in state.items():

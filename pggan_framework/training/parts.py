@@ -1,4 +1,4 @@
-"""What a trainer works with."""
+"""The parts that a trainer is built from."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from pggan_framework.training.step import TrainingStep
 
 @dataclass
 class Parts:
-    """What a trainer works with, built by `experiment`.
+    """The parts of a trainer, built by `experiment`.
 
     Args:
-        dataset: the images.
-        loader: gives their batches.
-        step: one update of D and of G.
-        ema: the EMA generator.
-        plugins: called in this order.
-        device: where the networks are.
-        minibatch_size: real images a D update; DepthManager changes it with the depth.
-        total_kimg: when to end, in thousand real images.
-        seed: the run's seed.
-        config: the resolved configuration, for the checkpoints.
-        directory: the run's folder, for plugins that write files.
-        logger: receives metrics and messages.
-        budget: wall-clock time of this start of the program; None: no limit.
-        origin: the models that the weights come from, oldest first, as plain values; none for a run from the start.
-        machine: what results depend on to the last bit besides the configuration, for the checkpoints.
+        dataset: training images.
+        loader: loader of the dataset's batches.
+        step: training step, an update of D and an update of G.
+        ema: EMA generator.
+        plugins: plugins in the order of their calls.
+        device: device of the networks.
+        minibatch_size: number of real images per update of D; DepthManager changes it with the depth.
+        total_kimg: length of the training in thousand real images.
+        seed: random seed of the run.
+        config: resolved configuration, for the checkpoints.
+        directory: folder of the run, for plugins that write files.
+        logger: logger that receives metrics and messages.
+        budget: wall-clock budget of this session; None for no limit.
+        origin: models that the weights come from, oldest first, as plain values; empty for a run from scratch.
+        machine: everything except the configuration that bit-exact results depend on, for the checkpoints.
     """
 
     dataset: DepthDataset

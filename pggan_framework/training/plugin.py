@@ -1,4 +1,4 @@
-"""What a trainer plugin is: a base class whose hooks do nothing, and how often they are called."""
+"""The base class of trainer plugins, with empty hooks, and the intervals of the hooks."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _OLD_UNITS = {"epoch": "tick", "s": "second"}
 
 @dataclass(frozen=True)
 class Every:
-    """An interval.
+    """An interval between two calls of a hook.
 
     Args:
-        count: how many units pass between two calls; above 0.
+        count: number of units between two calls; above 0.
         unit: ``iteration`` (one step of both networks), ``tick``, ``kimg`` (thousand real images) or ``second``.
     """
 
@@ -38,24 +38,25 @@ class Every:
 
 @contract("plugin")
 class Plugin:
-    """Something that happens while a network trains. Override the hooks you need.
+    """Base class of trainer plugins. Override the hooks you need.
 
-    `every` thins the hook of its unit: in ticks `on_tick`, in iterations, kimg or seconds `after_step`; without it both
-    are called each time. It may be one `Every` or several. deepsound's ``trigger_interval = [(1, 'epoch')]`` means the
-    same, with ``epoch`` for a tick, ``s`` for seconds and ``end`` for `on_end`, which is always called.
+    `every` is one `Every` or several. An interval in ticks applies to `on_tick`; an interval in iterations, kimg or
+    seconds applies to `after_step`. Without `every`, both hooks are called each time. The attribute that plugins
+    of deepsound-project/pggan-pytorch have is supported too: ``trigger_interval = [(1, 'epoch')]``, with ``epoch`` for
+    a tick, ``s`` for seconds and ``end`` for `on_end`, which is always called.
     """
 
     every: Every | Sequence[Every] = Every(1, "tick")
     trigger_interval: Sequence[tuple[float, str]] | None = None
     main_process_only: bool = False
-    """Where several processes train together: whether only the main one has it, because it writes or sends something.
+    """True if only rank 0 uses the plugin in distributed training, because it writes files or sends data.
 
-    What it does must then not change the training, nor the metrics by which another plugin does. It is side work: an
-    exception in one of its hooks is a warning, and training continues."""
+    Such a plugin is side work: it must not affect the training, or the metrics that other plugins react to. If one of
+    its hooks raises an exception, a warning is logged and training continues."""
     trainer: Trainer
 
     def intervals(self) -> tuple[Every, ...]:
-        """`every` and `trigger_interval` as one tuple."""
+        """Return `every` and `trigger_interval` as one tuple."""
         if self.trigger_interval is not None:
             pairs = [(count, _OLD_UNITS.get(unit, unit)) for count, unit in self.trigger_interval if unit != "end"]
             return tuple(Every(count, unit) for count, unit in pairs)
@@ -66,42 +67,43 @@ class Plugin:
         self.trainer = trainer
 
     def before_step(self) -> None:
-        """Called before each step: what changes depth, alpha, batch or learning rate does it here."""
+        """Called before each step; plugins change depth, alpha, batch size or learning rate here."""
 
     def after_step(self) -> None:
-        """Called after a step, as `every` says."""
+        """Called after a step, at the intervals of `every`."""
 
     def on_tick(self) -> None:
-        """Called at the end of a tick, as `every` says; ``trainer.stats`` holds the tick's means and takes new ones."""
+        """Called after a tick, at the intervals of `every`; ``trainer.stats`` contains means and accepts values."""
 
     def on_depth_change(self) -> None:
-        """Called when the depth has changed, before the first step there."""
+        """Called after the depth has changed, before the first step at the new depth."""
 
     @property
     def complete(self) -> bool:
-        """Whether this plugin has nothing left to train, so that a resumed run ends before its first step."""
+        """True if this plugin considers training complete, so that a resumed run ends before its first step."""
         return False
 
     def seconds_left(self) -> float:
-        """Seconds after which this plugin will have ended training; infinity where it does not look at the clock."""
+        """Seconds until this plugin ends training; infinity if it does not depend on the clock."""
         return inf
 
     def on_diverged(self, error: DivergedError) -> bool:
-        """Called when a plugin has raised `error`; True says that training can continue, and then no other is asked.
+        """Called when a plugin has raised `error`; returns True if training can continue.
 
-        It continues with the next step; what was left of the tick's hooks is not called.
+        After the first True, no other plugin is called. Training continues with the next step; the remaining hooks of
+        the tick are not called.
         """
         return False
 
     def on_stop(self) -> None:
-        """Called in all ranks when training stops within a tick, before its state is saved: gather what is in parts."""
+        """Called on all ranks if training stops within a tick, before saving, to gather values split among ranks."""
 
     def on_end(self) -> None:
-        """Called once when training ends, whatever the reason."""
+        """Called once when training ends, for any reason."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must hold for an exact resume: plain values and tensors only."""
+        """Return the state needed for an exact resume: only plain values and tensors."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore a state from `state_dict`."""

@@ -1,4 +1,4 @@
-"""Parts of a batch: those that ranks compute side by side, and micro-batches, which follow one another."""
+"""Parts of a batch: portions that ranks compute in parallel, and micro-batches that are computed one after another."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Portion:
     """Some samples of a batch.
 
     Args:
-        indices: which, on the batch's device; None for all of them.
-        share: their fraction of the batch.
+        indices: indices of the samples, on the device of the batch; None for all samples.
+        share: fraction of the batch that these samples are.
     """
 
     indices: Tensor | None = None
     share: float = 1.0
 
     def of(self, whole: Tensor) -> Tensor:
-        """These samples of [N, ...]."""
+        """Return the samples of this portion from [N, ...]."""
         if self.indices is None:
             return whole
         chosen = whole[self.indices]
@@ -43,11 +43,11 @@ class Portion:
 
 @dataclass(frozen=True)
 class Division:
-    """How a batch is divided; the same in every step of a phase.
+    """The division of a batch, which is the same for every step of a phase.
 
     Args:
-        rank: this rank's portion of the whole batch.
-        micro_batches: portions of the rank's, computed one after the other.
+        rank: portion of the global batch that this rank computes.
+        micro_batches: parts of this portion, which are computed one after another.
     """
 
     rank: Portion
@@ -55,7 +55,7 @@ class Division:
 
 
 def divide(count: int, world: World, group: int, micro_batch: int | None, device: torch.device) -> Division:
-    """How a batch of `count` is divided; the arguments are `World.part`'s and `micro_batches`'."""
+    """Divide a batch of `count`; for the arguments, see `World.part` and `micro_batches`."""
     if world.size == 1:
         rank, own = Portion(), count
     else:
@@ -68,17 +68,17 @@ def divide(count: int, world: World, group: int, micro_batch: int | None, device
 
 
 def micro_batches(count: int, most: int | None, group: int = 1) -> list[NDArray[np.int64]]:
-    """The samples of each micro-batch of a batch of `count`: as few as can be, as equal as can be.
+    """Divide a batch of `count` into the fewest micro-batches of nearly equal size; returns the indices of each.
 
-    The groups of the minibatch standard deviation stay together, as they do in `World.part`.
+    As in `World.part`, the groups of the minibatch standard deviation are not split.
 
     Args:
-        count: of the batch.
-        most: samples in a micro-batch; None for the whole batch.
-        group: most samples in a group; 1 where none are compared.
+        count: size of the batch.
+        most: largest number of samples in a micro-batch; None for the whole batch.
+        group: largest number of samples in a group; 1 if samples are not compared.
 
     Raises:
-        UserError: if a group has more than `most`.
+        UserError: if a group is larger than `most`.
     """
     if most is None or count <= most:
         return [np.arange(count)]
@@ -95,10 +95,10 @@ def micro_batches(count: int, most: int | None, group: int = 1) -> list[NDArray[
 
 
 class Directions:
-    """Where spectral norms are. Each pass moves them on, whatever it sees.
+    """The power-iteration vectors of spectral norms, which each forward pass updates, whatever its input.
 
     Args:
-        networks: whose norms they are.
+        networks: networks with spectral norms.
     """
 
     def __init__(self, networks: Iterable[nn.Module]) -> None:
@@ -106,13 +106,13 @@ class Directions:
         self._norms = [(norm, norm.direction.clone()) for norm in modules if isinstance(norm, SpectralNorm)]
 
     def take_back(self) -> None:
-        """Leave them unchanged, so that each part of a batch sees what all of it would have seen."""
+        """Restore the vectors, so that each micro-batch uses the same vectors as an undivided batch."""
         for norm, direction in self._norms:
             norm.direction.copy_(direction)
 
 
 def comparing(loss: Loss, G: GeneratorBase, D: DiscriminatorBase) -> list[str]:
-    """What looks at the samples of a batch together, so that it is another thing in parts of it; by name."""
+    """Return the names of parts that compare samples of a batch, so that their results depend on its division."""
     found = [term.name for term in loss.terms if term.compares]
     if isinstance(loss, UnrolledD):
         found.append(type(loss).__name__)
@@ -125,25 +125,25 @@ def comparing(loss: Loss, G: GeneratorBase, D: DiscriminatorBase) -> list[str]:
 
 
 def _over_the_batch(module: nn.Module) -> bool:
-    """Whether it is a batch norm: ours, or one that has averages, as PyTorch's."""
+    """True if `module` is this package's batch norm, or a batch norm with running averages, such as PyTorch's."""
     return (isinstance(module, Norm) and module.kind == "batch") or getattr(module, "running_mean", None) is not None
 
 
 def micro_batch_notes(
     loss: Loss, G: GeneratorBase, D: DiscriminatorBase, world: World, most: int | None, batches: Iterable[int]
 ) -> list[str]:
-    """What there is to say at the start of a run whose batches are divided.
+    """Return notes that a run with divided batches logs at its start.
 
     Args:
-        loss: what the networks minimise.
-        G: the generator.
-        D: the discriminator.
-        world: the ranks.
-        most: samples in a micro-batch.
-        batches: the sizes of the run's batches, over all ranks.
+        loss: loss of the networks.
+        G: generator.
+        D: discriminator.
+        world: ranks of the run.
+        most: largest number of samples in a micro-batch.
+        batches: batch sizes of the run, over all ranks.
 
     Raises:
-        UserError: if a batch cannot be divided so.
+        UserError: if a batch cannot be divided this way.
     """
     group, divided = D.stddev_group, []
     for count in sorted(set(batches)):

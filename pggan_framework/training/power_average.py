@@ -1,4 +1,4 @@
-"""Averages of weights with power-function profiles, and any one of them from stored others (EDM2, arXiv 2312.02696)."""
+"""Weight averages with power-function profiles, and their post-hoc synthesis (EDM2, arXiv 2312.02696)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 Profile = tuple[float, float]
-"""Images t that were trained on when an average was taken, and its gamma: weights of moment s count as s ** gamma."""
+"""The images t shown when an average was stored, and its gamma: weights at moment s have the factor s ** gamma."""
 
 
 def gamma_of(length: float) -> float:
-    """Gamma of a relative length, the profile's standard deviation as a fraction of the training (equation 124 there).
+    """Return gamma for a relative length, the standard deviation of the profile per training length (EDM2, eq. 124).
 
     Args:
-        length: above 0 to below 0.289, which is the deviation where all moments count alike.
+        length: relative length, above 0 and below 0.289, the standard deviation of a uniform profile.
 
     Raises:
-        ValueError: if it is outside.
+        ValueError: if `length` is outside this range.
     """
     if not 0 < length < 12**-0.5:
         raise ValueError(f"length {length} is not above 0 and below {12**-0.5:.3f}")
@@ -26,12 +26,12 @@ def gamma_of(length: float) -> float:
 
 
 def decay(gamma: float, nimg: float, batch: float) -> float:
-    """What remains of an average after `batch` more images, `nimg` then: ``(1 - batch / nimg) ** (gamma + 1)``."""
+    """Return the factor of the old average after `batch` of `nimg` images: ``(1 - batch / nimg) ** (gamma + 1)``."""
     return float(max(1 - batch / nimg, 0.0) ** (gamma + 1)) if nimg > 0 else 0.0
 
 
 def _product(a: Profile, b: Profile) -> float:
-    """The integral of two profiles' product; each is ``(gamma + 1) * s ** gamma / t ** (gamma + 1)`` up to its t."""
+    """Return the inner product of two profiles, ``(gamma + 1) * s ** gamma / t ** (gamma + 1)`` for s up to t."""
     (t, gamma), (other, delta) = a, b
     first = min(t, other)
     scale = (first / t) ** (gamma + 1) * (first / other) ** (delta + 1) / first
@@ -39,9 +39,9 @@ def _product(a: Profile, b: Profile) -> float:
 
 
 def coefficients(stored: Sequence[Profile], target: Profile) -> list[float]:
-    """Factors of stored averages whose sum is nearest to the target's profile (section 3.1 and appendix C there).
+    """Return the factors with which stored averages sum closest to the target profile (EDM2, sec. 3.1, appendix C).
 
-    They are made to add up to 1, so that weights that did not change stay the same.
+    They are normalized to sum to 1, so that constant weights are preserved.
     """
     count = len(stored)
     system = np.ones((count + 1, count + 1))

@@ -1,4 +1,4 @@
-"""What the networks compute in, and PyTorch's own switches for a GPU."""
+"""The precision of the networks, and PyTorch's settings for a GPU."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Literal
 
 import torch
 
-Wish = Literal["auto", "fp32", "tf32", "bf16"]
+PrecisionMode = Literal["auto", "fp32", "tf32", "bf16"]
 
 _CPU_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 AGREES = 0.05
-"""Most that a loss in bfloat16 may differ from the one in float32, times 1 + its size; see `selfcheck.deviation`."""
+"""Largest difference between a loss in bfloat16 and in float32, relative to 1 + its magnitude (`selfcheck.deviation`).
+"""
 
 
 def has_bf16(device: torch.device, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the device multiplies in bfloat16 itself; one that does not is several times slower with it."""
+    """True if the device supports bfloat16 in hardware; without support it is several times slower."""
     if device.type == "cuda":
         return has_tf32(device)
     if device.type != "cpu":
@@ -33,19 +34,19 @@ def has_bf16(device: torch.device, cpuinfo: Path = Path("/proc/cpuinfo")) -> boo
 
 
 def has_tf32(device: torch.device) -> bool:
-    """Whether the device has TF32, as NVIDIA's have from compute capability 8.0 on."""
+    """True if the device supports TF32: NVIDIA GPUs of compute capability 8.0 or later."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def choose_precision(wish: Wish, device: torch.device) -> tuple[torch.dtype, str]:
-    """What to compute in, and a note where that is not what was requested.
+def choose_precision(mode: PrecisionMode, device: torch.device) -> tuple[torch.dtype, str]:
+    """Return the dtype of the computation, and a note if it differs from the requested dtype.
 
-    ``auto`` is bfloat16 on a GPU made for it and float32 elsewhere. Gradients that are differentiated again, those of
-    the gradient penalties, are computed in float32 in any case, as are the weights, their gradients and Adam.
+    ``auto`` selects bfloat16 on GPUs that support it and float32 elsewhere. Double backward (gradient penalties) always
+    runs in float32; weights, their gradients and Adam are float32 too.
     """
-    if wish == "tf32" and not has_tf32(device):
+    if mode == "tf32" and not has_tf32(device):
         return torch.float32, f"precision: tf32 is given, but this {device.type} has no units for it; fp32 is used"
-    if wish in ("fp32", "tf32") or (wish == "auto" and not (device.type == "cuda" and has_bf16(device))):
+    if mode in ("fp32", "tf32") or (mode == "auto" and not (device.type == "cuda" and has_bf16(device))):
         return torch.float32, ""
     if has_bf16(device):
         return torch.bfloat16, ""
@@ -53,17 +54,17 @@ def choose_precision(wish: Wish, device: torch.device) -> tuple[torch.dtype, str
 
 
 @contextmanager
-def device_settings(device: torch.device, precision: Wish, deterministic: bool) -> Iterator[None]:
-    """Within it PyTorch's process-wide switches for GPUs are set as a run needs them; a CPU has none of them.
+def device_settings(device: torch.device, precision: PrecisionMode, deterministic: bool) -> Iterator[None]:
+    """A context with PyTorch's global GPU settings for a run; it has no effect on a CPU.
 
-    TF32 (products of float32 rounded to 10 bits, sums in float32) is off with ``fp32`` and on otherwise. cuDNN tries
-    its algorithms once for each shape, which a phase keeps, unless the run is deterministic: the fastest differs from
-    one start to the next, and so does rounding.
+    TF32 (products of float32 rounded to 10 bits, sums in float32) is off with ``fp32`` and on otherwise. cuDNN
+    benchmarks its algorithms once per shape, and shapes are constant within a phase. Deterministic runs do not
+    benchmark, since the fastest algorithm, and with it the rounding, can differ between runs.
 
     Args:
-        device: the run's.
-        precision: the general flag.
-        deterministic: use algorithms that give the same bits each time; an operation that has none raises an error.
+        device: device of the run.
+        precision: value of the general flag `precision`.
+        deterministic: whether to use only bitwise reproducible algorithms; operations without one raise an error.
     """
     if device.type != "cuda":
         yield

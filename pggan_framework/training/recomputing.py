@@ -1,4 +1,4 @@
-"""Which feature maps are recomputed in the backward pass: none, unless the memory at hand is too small for them."""
+"""Activation checkpointing: select the feature maps to recompute; none are recomputed unless memory is too small."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from pggan_framework.training.costing import Ledger
 from pggan_framework.training.estimate import Training, memory_bytes
 
 _AT_MOST = 16
-"""A step takes less than so many times the feature maps of one pass through both networks; with WGAN-GP some 6."""
+"""Upper bound of a step's memory, as a multiple of the feature maps of one pass through both networks; about 6 for
+WGAN-GP."""
 
 
 def recompute_from(
     G: GeneratorBase, D: DiscriminatorBase, batches: Mapping[int, int], training: Training, at_hand: int | None
 ) -> int | None:
-    """The pixels from which on feature maps are to be recomputed; None: none need be.
+    """Return the number of pixels from which feature maps are recomputed; None if recomputing is not needed.
 
-    The largest feature maps come first, since they take the most memory: as few depths as make a step fit, or all
-    where none is enough.
+    The largest feature maps are recomputed first, since they take the most memory. They are recomputed at the fewest
+    depths with which a step fits, or at all depths if a step never fits.
 
     Args:
-        G: the generator; nothing is changed.
-        D: the discriminator.
-        batches: images a step at each depth that is trained.
-        training: how they are trained.
-        at_hand: bytes; None where they are not known.
+        G: generator; not modified.
+        D: discriminator.
+        batches: number of images per step at each trained depth.
+        training: training settings.
+        at_hand: available memory in bytes; None if unknown.
     """
     if at_hand is None or not batches:
         return None
     growth, depths = G.growth, sorted(batches, reverse=True)
     bound = _AT_MOST * _one_pass(G, D, depths[0], max(batches.values()))
     if resident_bytes(0, bound, next(G.parameters()).device) <= at_hand:
-        return None  # no step is counted, which takes seconds
+        return None  # skip the exact count of a step, which takes seconds
     sizes = [height * width for _, height, width in map(growth.shape_at, depths)]
     usual = G.execution, D.execution
     try:
@@ -53,7 +54,7 @@ def recompute_from(
 
 
 def _one_pass(G: GeneratorBase, D: DiscriminatorBase, depth: int, batch: int) -> int:
-    """Bytes of what one pass through both networks writes, and of their weights."""
+    """Return the bytes written by one pass through both networks, plus the bytes of their weights."""
     total = sum(p.numel() * p.element_size() for network in (G, D) for p in network.parameters())
     for network in (G, D):
         shadow = meta_copy(network)

@@ -1,4 +1,4 @@
-"""A look, before training, at whether every term trains the network it is meant for."""
+"""Check before training that every loss term trains its network."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _NAMES: Mapping[Side, str] = {"D": "discriminator", "G": "generator"}
 
 
 def check_gradients(step: TrainingStep) -> None:
-    """Check that each term's gradient reaches the network it trains, and that none of D's reaches G.
+    """Check that each term's gradient reaches the network that it trains, and that no gradient of D's terms reaches G.
 
-    It is taken of four random images at the lowest depth, by the small weights; by all of them before a term is
-    refused. Weights, buffers, optimisers and the random state are left unchanged. (That G's terms leave D alone
-    needs no look: D is frozen in G's update.)
+    The check uses four random images at the lowest depth and the gradients of small weights only; before a term is
+    rejected, it is repeated with all weights. Weights, buffers, optimizers and the random state are left unchanged. G's
+    terms cannot reach D, which is frozen in G's update.
 
     Raises:
-        UserError: naming the first term whose gradient does not, or the network that has no term.
+        UserError: if the check fails; the message names the first such term, or the network without a term.
     """
     loss, networks = step.loss, (step.G, step.D)
     for side in _NAMES:
         if all(term.side != side for term in loss.terms):
             raise UserError(f"the loss has no term that trains the {_NAMES[side]}; allowed: one or more")
-    # A loss with a way of its own to add up its terms is looked at as a whole too; one step ahead is as good as five.
+    # A loss that overrides the sum of its terms is also checked as a whole; one unrolled step is enough for this.
     own = [] if type(loss).total is Loss.total else [loss]
     whole = [UnrolledD(loss.loss, 1, loss.first_order)] if isinstance(loss, UnrolledD) else own
     device = next(step.G.parameters()).device
@@ -54,10 +54,10 @@ def check_gradients(step: TrainingStep) -> None:
 
 
 def deviation(step: TrainingStep) -> float:
-    """How much the losses of an update in the networks' precision differ from those in float32: |a - b| / (1 + |b|).
+    """Return the difference between the losses in the networks' precision, a, and in float32, b: |a - b| / (1 + |b|).
 
-    They are those of `check_gradients`: of four random images at the lowest depth, the larger of D's and G's. Weights,
-    buffers, execution and the random state are left unchanged.
+    The losses are computed as in `check_gradients`, for four random images at the lowest depth; the larger difference
+    of D and G is returned. Weights, buffers, execution and the random state are left unchanged.
     """
     networks: tuple[GrowingNetwork, ...] = (step.G, step.D)
     device, usual = next(step.G.parameters()).device, [network.execution for network in networks]
@@ -79,7 +79,7 @@ def deviation(step: TrainingStep) -> float:
 
 @contextmanager
 def _only_small(networks: Sequence[GrowingNetwork]) -> Iterator[None]:
-    """Within it, large weights take no gradients: these are most of the cost."""
+    """A context without gradients of large weights, which are most of the cost."""
     large = [p for network in networks for p in network.parameters() if p.requires_grad and p.numel() > _SMALL]
     for parameter in large:
         parameter.requires_grad_(False)
@@ -92,7 +92,7 @@ def _only_small(networks: Sequence[GrowingNetwork]) -> Iterator[None]:
 
 @contextmanager
 def _kept(networks: Sequence[GrowingNetwork]) -> Iterator[None]:
-    """Give the networks their depth, alpha and buffers back."""
+    """A context that restores depth, alpha and buffers of the networks."""
     places = [(network, network.depth, float(network.alpha)) for network in networks]
     buffers = [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
     try:
@@ -106,7 +106,7 @@ def _kept(networks: Sequence[GrowingNetwork]) -> Iterator[None]:
 
 
 def _context(step: TrainingStep, side: Side) -> StepContext:
-    """An update of `side` on random images in [-1, 1] and latents."""
+    """Build the context of an update of `side` on random images in [-1, 1] and latents."""
     like = next(step.G.parameters())
     latents = torch.randn(_BATCH, step.G.latent_size, device=like.device, dtype=like.dtype)
     shape = step.G.growth.shape_at(step.G.depth)
@@ -122,7 +122,7 @@ def _context(step: TrainingStep, side: Side) -> StepContext:
 
 
 def _faults(part: Term | Loss, contexts: Mapping[Side, StepContext], step: TrainingStep) -> list[str]:
-    """What is wrong with the gradients of one term, or of the loss as a whole, in words."""
+    """Return messages about faults in the gradients of a term, or of the complete loss."""
     sides: Sequence[Side] = (part.side,) if isinstance(part, Term) else ("D", "G")
     name, found = type(part).__name__, []
     for side in sides:
@@ -136,7 +136,7 @@ def _faults(part: Term | Loss, contexts: Mapping[Side, StepContext], step: Train
 
 
 def _reaches(value: Tensor, network: GrowingNetwork) -> bool:
-    """Whether a scalar's gradient reaches a weight; one that is at its baseline, zero, need not have any."""
+    """True if the gradient of a scalar reaches a weight, or the scalar is at its minimum, zero."""
     if not value.requires_grad:
         return False
     weights = [parameter for parameter in network.parameters() if parameter.requires_grad]

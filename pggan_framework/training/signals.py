@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGHUP (a terminal that closes) and SIGUSR1 (a cluster's warning): finish the step, save, end."""
+"""Ctrl-C, SIGTERM, SIGHUP (closed terminal) and SIGUSR1 (cluster warning): finish the step, save, end."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stop_on_signals(trainer: Trainer) -> Iterator[dict[str, int]]:
-    """While it is entered, the first of these signals stops `trainer` after its step; a second SIGINT at once.
+    """A context in which the first signal stops `trainer` after its step, and a second SIGINT stops it immediately.
 
-    SIGHUP and SIGUSR1 stay ignored where they are so from the start, as nohup has SIGHUP.
+    SIGHUP and SIGUSR1 remain ignored if they were ignored at the start, as nohup does with SIGHUP.
 
-    Yields a dict that holds the signal's number under ``"signal"`` once one has come. Outside the main thread, where
-    Python takes no signals, it does nothing.
+    Yields a dict with the number of the signal under ``"signal"`` once it is received. Does nothing outside the main
+    thread, where Python cannot handle signals.
     """
     seen: dict[str, int] = {}
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a trainer, and how a trainer continues from it."""
+"""The state of a trainer in a checkpoint, and its restoration."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.labels.maps import MapSpace
+from pggan_framework.training.graphs import Captures
 from pggan_framework.training.randomness import random_state, restore_random_state
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def state_of(trainer: Trainer) -> dict[str, Any]:
-    """Everything an exact resume needs: plain values and tensors."""
+    """Return everything needed for an exact resume, as plain values and tensors."""
     parts = trainer.parts
     dataset = parts.dataset
     return {
@@ -27,7 +28,8 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
             "iteration": trainer.iteration,
             "tick_start_nimg": trainer.tick_start_nimg,
             "stream": trainer.stream,
-            # Where the run was to end: the schedule or a number of epochs may say so, and not the configuration.
+            # The planned end of the run, which may depend on the schedule or a number of epochs instead of the
+            # configuration.
             "total_nimg": trainer.total_nimg,
             "ema_births": dict(parts.ema.births),
         },
@@ -43,6 +45,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "augmentations": parts.step.augmentations.state_dict(),
         "random": random_state(),
         "machine": dict(parts.machine),
+        "compiled": dict(choices_of(trainer)),
         "plugins": {type(plugin).__name__: plugin.state_dict() for plugin in trainer.plugins},
         "codec": dataset.codec.state_dict() if dataset.codec is not None else None,
         "growth": {
@@ -58,7 +61,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
 
 
 def restore(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Let `trainer`, which is set up, continue where `state` was taken."""
+    """Restore `state` in `trainer`, after its setup."""
     parts, own, networks = trainer.parts, state["trainer"], state["networks"]
     parts.origin = list(state.get("origin", []))
     trainer.nimg, trainer.tick = state["nimg"], state["tick"]
@@ -67,7 +70,7 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     trainer.G.load_state_dict(networks["G"])
     trainer.D.load_state_dict(networks["D"])
     parts.ema.load_state_dict(state["ema"])
-    # A checkpoint from before births were kept: as if all weights were there from the start.
+    # Older checkpoints do not store births, so assume that all weights existed from the start.
     names = (name for name, _ in trainer.G.named_parameters())
     parts.ema.births = dict(own.get("ema_births", dict.fromkeys(names, 0.0)))
     for network in (trainer.G, trainer.D, parts.ema.generator):
@@ -76,12 +79,19 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
         settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict(state["optimizers"][name])
         for group, configured in zip(optimizer.param_groups, settings, strict=True):
-            group.update(configured)  # betas, eps and the like are the configuration's, which may have changed
+            group.update(configured)  # betas, eps etc. come from the configuration, which may have changed
     parts.step.loss.load_state_dict(state.get("loss", {}))
     parts.step.augmentations.load_state_dict(state.get("augmentations", {}))
+    choices_of(trainer).update(state.get("compiled", {}))
     for plugin in trainer.plugins:
         plugin.load_state_dict(state["plugins"].get(type(plugin).__name__, {}))
     restore_random_state(state["random"])
+
+
+def choices_of(trainer: Trainer) -> dict[str, bool]:
+    """Map kinds of updates to True if they use their graph, as measured once in the run; see `Captures`."""
+    gradients = trainer.parts.step.gradients
+    return gradients.choices if isinstance(gradients, Captures) else {}
 
 
 def _optimizers(trainer: Trainer) -> dict[str, torch.optim.Optimizer]:
@@ -89,12 +99,12 @@ def _optimizers(trainer: Trainer) -> dict[str, torch.optim.Optimizer]:
 
 
 def label_state(dataset: DepthDataset) -> dict[str, Any] | None:
-    """What a generator needs to know of the labels it was conditioned on: the space, and how often each occurs."""
+    """Return the label space of a conditional generator, and the frequencies of its labels."""
     if dataset.label_space is None or dataset.labels is None:
         return None
     space, labels = dataset.label_space, dataset.labels
     if isinstance(space, MapSpace):
-        # Some of the maps are enough to continue drawing from.
+        # A subset of the maps is enough to sample from.
         space = space.examples
         labels = np.arange(len(space))[:, None]
     rows, counts = np.unique(labels, axis=0, return_counts=True)

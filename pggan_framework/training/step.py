@@ -1,16 +1,16 @@
-"""The training step: one update of D, one update of G, each from top to bottom.
+"""The training step: one update of D and one update of G.
 
-With reals x, latents z, fakes G(z), and x_i = x + t (G(z) - x) for t uniform in [0, 1], WGAN-GP with drift minimises
+With reals x, latents z, fakes G(z), and x_i = x + t (G(z) - x) for t uniform in [0, 1], WGAN-GP with drift minimizes
 
     D:  E D(G(z)) - E D(x) + epsilon E D(x)^2  +  lambda E (||grad D(x_i)|| - target)^2 / target^2
     G:  - E D(G(z))
 
-Any other loss is another list of terms (`losses`). A term declares what it needs of all that. The step computes what
-the terms in use need, each once, and differentiates: first the terms that see D's scores, then those that see gradients
-of the score only, so that what the two groups keep for their backward passes is not in memory together.
+Other losses are other lists of terms (`losses`). A term declares the quantities that it needs, and the step computes
+each of them once. Backward passes run in two groups, first the terms that use D's scores, then the terms that use only
+gradients of the scores, so that the saved tensors of both groups are never in memory at the same time.
 
-The same step in ordinary PyTorch, without anything that makes it fast: ``benchmarks/contestants/plain.py``;
-``tests/training/test_step.py`` holds this one's gradients against it.
+``benchmarks/contestants/plain.py`` is the same step in plain PyTorch, without optimizations;
+``tests/training/test_step.py`` compares the gradients of both.
 """
 
 from __future__ import annotations
@@ -35,59 +35,60 @@ from pggan_framework.training.gradients import GradientGuard
 from pggan_framework.training.portions import Directions, Division, Portion, divide
 
 Stats = dict[str, Tensor]
-"""Scalars cut off from the graph, on the networks' device."""
+"""Detached scalars on the networks' device."""
 
 
 class GradientSource(Protocol):
-    """Adds the gradients of one update, times the context's share, to those in the trained network's weights."""
+    """Accumulates the gradients of one update, multiplied by the context's share, in the trained network's weights."""
 
     def __call__(self, loss: Loss, context: StepContext) -> None:
-        """Compute them; what the terms log is in the context then."""
+        """Compute the gradients; the logged values of the terms are stored in the context."""
 
 
 def backward(loss: Loss, context: StepContext) -> None:
-    """The gradients of an update by eager autograd: a `GradientSource`."""
+    """Compute the gradients of an update with eager autograd; a `GradientSource`."""
     if type(loss).total is not Loss.total:  # UnrolledD, or a custom loss
         network = context.D if context.side == "D" else context.G
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         torch.autograd.backward(loss.total(context) * context.share, inputs=trained)
         return
-    # Equalised learning rate: kernel = fold(scale * weight), once for all layers and all passes of the update.
-    with ExitStack() as update:  # at its end the weights change, and these kernels do not
+    # Equalized learning rate: compute kernel = fold(scale * weight) once for all layers and passes of the update.
+    with ExitStack() as update:  # the kernels are valid until the weights change after the update
         G = Folding(context.G, context.side == "G")
         update.callback(G.end)
         D = Folding(context.D, context.side == "D")
         update.callback(D.end)
         own, values, gradients = (D if context.side == "D" else G), [], []
-        for terms in loss.groups(context):  # those that see scores; those that see gradients of the score only
-            value = weighted_sum(terms, context)  # computes what they need: see StepContext.compute
+        for terms in loss.groups(context):  # terms of scores, then terms of score gradients only
+            value = weighted_sum(terms, context)  # computes the needed quantities; see StepContext.compute
             values.append(value.detach())
             share = torch.full_like(value, context.share)
-            gradients.append(torch.autograd.grad(value, own.sources, share, allow_unused=True))  # frees what it kept
+            gradients.append(
+                torch.autograd.grad(value, own.sources, share, allow_unused=True)
+            )  # frees its saved tensors
             del value
         context.log(f"{context.side}_loss", sum(values[1:], values[0]))
     own.backward(gradients)
 
 
 class TrainingStep:
-    """The two updates of a training step. Neither waits for the device.
+    """The two updates of a training step, which do not synchronize with the device.
 
     Args:
-        G: the generator; how it computes is its `execution`.
-        D: the discriminator, at the same depth and alpha.
-        loss: what each minimises.
-        G_optimizer: of G's parameters.
-        D_optimizer: of D's parameters.
-        latents: n -> latents [n, F] on the networks' device.
-        generator: source of the interpolation weights; the global one by default.
-        labels: n -> labels [n, width], or maps [n, K, h, w], drawn as the data's are, where the networks are
-            conditioned.
-        augmentations: what D is shown reals and fakes through; none by default.
-        guard: what is done to gradients before they are used; nothing by default.
-        world: the ranks that train together. What is drawn is then drawn for the whole batch on each of them, and each
-            takes its portion.
-        micro_batch: most samples that a rank computes at once; those of a larger batch follow each other, and their
-            gradients are accumulated. None: all of them.
+        G: generator; its `execution` determines how it computes.
+        D: discriminator, at the same depth and alpha.
+        loss: loss of both networks.
+        G_optimizer: optimizer of G's parameters.
+        D_optimizer: optimizer of D's parameters.
+        latents: function that returns n latents [n, F] on the networks' device.
+        generator: random generator of the interpolation weights; by default the global generator.
+        labels: function that returns n labels [n, width], or maps [n, K, h, w], with the frequencies of the data, for
+            conditional networks.
+        augmentations: augmentations of reals and fakes before D; none by default.
+        guard: gradient processing before the optimizer step; none by default.
+        world: ranks of the run. Each rank draws the random numbers of the global batch and uses its portion.
+        micro_batch: largest micro-batch per rank, with gradient accumulation for larger batches; None for the whole
+            batch.
     """
 
     def __init__(
@@ -115,9 +116,9 @@ class TrainingStep:
         self.world = world or World()
         self.micro_batch = micro_batch
         self.gradients: GradientSource = backward
-        """What leaves this rank's gradients in the weights: eager autograd, or a compiled graph."""
-        self.wish = False
-        """Whether this rank requests the end of training; the others are notified with the gradients."""
+        """The function that accumulates this rank's gradients in the weights: eager autograd, or a compiled graph."""
+        self.stop_requested = False
+        """True if this rank requests the end of training; the all_reduce of the gradients notifies the other ranks."""
         self._last_reals: tuple[Tensor, Tensor | None] | None = None
         self._divisions: dict[int, Division] = {}
 
@@ -127,30 +128,30 @@ class TrainingStep:
         """Update D on one batch.
 
         Args:
-            reals: [N, C, h, w] at the current depth, in the networks' range, not faded.
-            labels: [N, width], or maps [N, K, h, w], of the reals, where the networks are conditioned; the fakes are
-                made for the same.
-            progress: how far training has come.
-            total: images of the batch on all ranks, where `reals` are this one's portion.
+            reals: real images [N, C, h, w] at the current depth, in the networks' range, not faded.
+            labels: labels of the reals, [N, width] or maps [N, K, h, w], for conditional networks; the fakes are
+                generated for the same labels.
+            progress: training progress.
+            total: size of the global batch, if `reals` are this rank's portion.
 
         Returns:
-            ``D_loss`` and what the terms log.
+            ``D_loss`` and the logged values of the terms.
         """
         count = total or reals.shape[0]
         division = self.division(count)
 
-        # Reals. While a block fades in, they fade with it, by the same alpha as G and D: else D could tell fakes by
-        # detail that G cannot make yet. It is done on the batch, so that data workers need not know alpha.
+        # While a block fades in, the reals are faded with the same alpha as G and D; otherwise, D could detect fakes by
+        # detail that G cannot yet generate. The batch is faded here, so that data workers do not need alpha.
         if self.D.fading:
-            reals = fade(reals, self.D.alpha, self.D.growth.factor(self.D.depth))
+            reals = fade(reals, self.D.blend, self.D.growth.factor(self.D.depth))
         if self.augmentations.parts:
             reals = self.augmentations.of_reals(reals)
         reals = reals.contiguous(memory_format=torch.channels_last)
         if self.loss.needs_reals_for_G:
             self._last_reals = reals, labels
 
-        # What is random is drawn for the whole batch on every rank, from the same seed, and each takes its portion: the
-        # gradients are then those of one process.
+        # Every rank draws the random numbers of the global batch from the same seed and uses its portion, so the
+        # gradients equal those of a single process.
         source = self.generator if self.world.size == 1 else self.world.generator(reals.device)
         mixing = torch.rand(count, 1, 1, 1, device=reals.device, dtype=reals.dtype, generator=source)
         latents = division.rank.of(self.latents(count))
@@ -169,23 +170,23 @@ class TrainingStep:
         scores = self._compute(context, division)
         stats = self._apply(context, self.D_optimizer, division)
 
-        # Augmentations that adapt (ADA) look at D's scores of all reals of the batch.
+        # Adaptive augmentations (ADA) need D's scores of all reals of the batch.
         if scores is not None:
             with torch.no_grad():
                 stats.update(self.augmentations.observe(self.world.gather(scores, division.rank.indices, count)))
         return stats
 
     def generator_update(self, count: int, progress: Progress = START) -> Stats:
-        """Update G on `count` new latents, over all ranks, D held fixed.
+        """Update G on `count` new latents, over all ranks, with D frozen.
 
-        Where the loss compares fakes with reals in G's update too, they are the last ones D has seen, faded and
-        augmented unchanged, and the fakes are made for their labels.
+        If the loss also compares fakes with reals in G's update, the reals are D's last batch, with the same fading and
+        augmentation, and the fakes are generated for their labels.
 
         Returns:
-            ``G_loss`` and what the terms log.
+            ``G_loss`` and the logged values of the terms.
 
         Raises:
-            RuntimeError: if reals are due and D has seen none, or not `count` of them.
+            RuntimeError: if reals are needed and the last batch of D is missing or does not have `count` samples.
         """
         division = self.division(count)
         latents = division.rank.of(self.latents(count))
@@ -211,17 +212,17 @@ class TrainingStep:
         return self._apply(context, self.G_optimizer, division)
 
     def division(self, count: int) -> Division:
-        """How a batch of `count` is divided among ranks and micro-batches; computed once for each size of a batch."""
+        """Return the division of a batch of `count` into ranks and micro-batches, computed once per batch size."""
         if count not in self._divisions:
             device = next(self.G.parameters()).device
             self._divisions[count] = divide(count, self.world, self.D.stddev_group, self.micro_batch, device)
         return self._divisions[count]
 
     def _compute(self, context: StepContext, division: Division) -> Tensor | None:
-        """Leave this rank's gradients in the weights, and what the terms log in the context.
+        """Store this rank's gradients in the weights, and the logged values of the terms in the context.
 
         Returns:
-            D's scores [N] of the reals, where augmentations look at them.
+            D's scores of the reals, [N], if augmentations need them.
         """
         (self.D_optimizer if context.side == "D" else self.G_optimizer).zero_grad(set_to_none=True)
         observed = context.side == "D" and bool(self.augmentations.parts)
@@ -229,8 +230,8 @@ class TrainingStep:
             self.gradients(self.loss, context)
             return context.real_verdict.scores.detach() if observed else None
 
-        # Gradient accumulation: the gradient of a mean over the batch is the mean of the micro-batches', each weighted
-        # by its fraction of the batch.
+        # Gradient accumulation: the gradient of a mean over the batch is the mean of the gradients of the
+        # micro-batches, weighted by their fractions of the batch.
         scores = context.latents.new_zeros(len(context.latents)) if observed else None
         directions = Directions((self.G, self.D))
         for portion in division.micro_batches:
@@ -245,7 +246,7 @@ class TrainingStep:
 
     @staticmethod
     def _part(context: StepContext, portion: Portion) -> StepContext:
-        """The same update of a micro-batch."""
+        """Return the context of the same update for a micro-batch."""
         labels, mixing = context.labels, context.mixing
         return StepContext(
             context.side,
@@ -262,13 +263,15 @@ class TrainingStep:
         )
 
     def _apply(self, context: StepContext, optimizer: Optimizer, division: Division) -> Stats:
-        """Take one step with the gradients in the weights."""
+        """Take an optimizer step with the gradients in the weights."""
         if self.world.size > 1:
-            # All ranks take the same step: one all_reduce of the gradients, each rank's weighted by its fraction of the
-            # batch. There is no wrapper around the networks.
+            # All ranks take the same step: one all_reduce sums the gradients, which are weighted by the ranks'
+            # fractions of the batch. The networks need no wrapper.
             share = division.rank.share
             weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-            self.world.all_reduce([weight.grad for weight in weights if weight.grad is not None], share, self.wish)
+            self.world.all_reduce(
+                [weight.grad for weight in weights if weight.grad is not None], share, self.stop_requested
+            )
             context.average = partial(self.world.mean, share=share)
         figures, sound = self.guard(optimizer)
         if sound:

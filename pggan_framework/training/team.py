@@ -1,4 +1,4 @@
-"""Work divided among ranks, gathered on rank 0."""
+"""Work that is divided among ranks and gathered on rank 0."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pggan_framework.training.distributed import World
 
 T = TypeVar("T")
 SENT = 64 << 20
-"""Bytes of an array that are sent at a time."""
+"""Number of bytes of an array per message."""
 
 
 class Team:
-    """The ranks that generate or measure samples together, each a part of them.
+    """The ranks that generate or measure samples in parallel.
 
-    What is sent is in the memory of the CPU, and goes by Gloo whatever device the networks are on. With one process no
-    method does anything to what it is given.
+    Data are sent from CPU memory with Gloo, whatever the device of the networks. With a single rank, all methods leave
+    their arguments unchanged.
 
     Args:
-        world: the processes; this one alone by default.
+        world: ranks of the run; by default this process alone.
     """
 
     def __init__(self, world: World | None = None) -> None:
@@ -34,13 +34,13 @@ class Team:
 
     @property
     def main(self) -> bool:
-        """Whether this rank gathers and writes the results: rank 0."""
+        """True if this rank gathers and writes the results: rank 0."""
         return self.world.main
 
     def share(self, count: int, batch: int = 1, rank: int | None = None) -> range:
-        """The items of `count` for this rank, or for `rank`: whole batches, rank 0's first.
+        """Return this rank's (or `rank`'s) range of `count` items, in complete batches and in the order of the ranks.
 
-        If there are any items, rank 0 has some.
+        Rank 0 has at least one item if `count` is not 0.
         """
         rank = self.world.rank if rank is None else rank
         batches = -(-count // batch)
@@ -51,8 +51,8 @@ class Team:
     def together(self) -> Iterator[None]:
         """A context in which the ranks can communicate.
 
-        A rank that fails reports its error. The others end silently, when they miss it or when torchrun ends
-        them, and leave nothing behind.
+        A rank that fails reports its error. The other ranks end silently when they notice the failure or torchrun ends
+        them, and leave no files behind.
         """
         if self.world.size == 1:
             yield
@@ -78,9 +78,9 @@ class Team:
         """Gather the rows of all ranks on rank 0, in the order of the ranks.
 
         Args:
-            mine: this process's rows, [n, ...], of one type and shape but for their number; None for no rows.
-            counts: how many each process has; the main one has some.
-            add: called in the main process with some rows at a time.
+            mine: rows of this rank, [n, ...], with the same dtype and row shape on all ranks; None for no rows.
+            counts: number of rows of each rank; above 0 for rank 0.
+            add: function that is called on rank 0 with some rows at a time.
         """
         rank = self.world.rank
         if not self.main:
@@ -101,13 +101,13 @@ class Team:
 
 
 def _pieces(count: int, size: int) -> Iterator[slice]:
-    """`count` rows of `size` bytes in parts that are sent at a time."""
+    """Yield slices of `count` rows of `size` bytes, one per message."""
     step = max(1, SENT // max(size, 1))
     return (slice(at, min(at + step, count)) for at in range(0, count, step))
 
 
 def _heard(talk: Callable[[], T]) -> T:
-    """What `talk` gives; where the other side has gone this process ends too: whoever went first has said why."""
+    """Return the result of `talk`; exit if another rank has ended, since that rank has already reported the error."""
     try:
         return talk()
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Time of a tick outside the steps themselves."""
+"""The time of a tick that is not spent in steps."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 
 class Timing:
-    """Sums the time that training waits, by cause: ``data``, ``saving``."""
+    """Accumulates the waiting time of training by cause: ``data``, ``saving``."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
 
     @contextmanager
     def of(self, what: str) -> Iterator[None]:
-        """Add the time until the block ends to `what`, whether or not it raises."""
+        """A context that adds its duration to `what`, even if an exception is raised."""
         start = time.perf_counter()
         try:
             yield
@@ -23,5 +23,5 @@ class Timing:
             self._seconds[what] = self._seconds.get(what, 0.0) + time.perf_counter() - start
 
     def take(self, what: str) -> float:
-        """Seconds waited for `what` since the last call."""
+        """Return the seconds that training has waited for `what` since the last call."""
         return self._seconds.pop(what, 0.0)

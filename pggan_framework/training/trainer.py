@@ -1,4 +1,4 @@
-"""The loop: counts nimg and ticks, takes steps, calls plugins."""
+"""The training loop: counts nimg and ticks, takes steps and calls plugins."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from pggan_framework.training.randomness import GLOBAL_GENERATORS, derive, seed_
 from pggan_framework.training.state import restore, state_of
 from pggan_framework.training.timing import Timing
 
-_STREAMS = 21  # which stream of the seed the further ones are drawn from
+_STREAMS = 21  # random stream of the seed from which further streams are drawn
 
 
 @register("training")
 class Trainer:
-    """Trains both networks until `total_kimg` thousand real images were shown.
+    """Trains both networks on `total_kimg` thousand real images.
 
     Args:
-        parts: networks, data, plugins; built by the experiment.
-        D_training_repeats: updates of D per update of G; each uses a new batch of reals.
-        tick_nimg_default: images per tick, unless DepthManager sets it.
+        parts: networks, data and plugins, built by the experiment.
+        D_training_repeats: number of updates of D per update of G; each uses a new batch of reals.
+        tick_nimg_default: number of images per tick, unless DepthManager sets it.
         resume_nimg: position in images where the schedule of a new run with trained networks starts.
-        label_sampling: labels of G's updates: data, with the data's frequencies; or uniform, every value equally often,
-            and continuous ones uniform over their range.
-        write_in_background: write images, sounds and checkpoints during training; False: between steps.
+        label_sampling: labels of G's updates: ``data``, with the data's frequencies; or ``uniform``, with equal
+            frequencies, or uniform over the range of a continuous label.
+        write_in_background: write images, sounds and checkpoints while training continues, instead of between steps.
 
     Raises:
         UserError: if a number is outside its limits.
@@ -68,7 +68,7 @@ class Trainer:
         self.parts = parts
         self.world = parts.step.world
         self.share = 1.0
-        """Of the last batch, what this process has computed."""
+        """The fraction of the last batch that this rank computed."""
         self.plugins = [plugin for plugin in parts.plugins if self.world.main or not plugin.main_process_only]
         self.hooks = Hooks(self.plugins, parts.logger)
         self.D_training_repeats = D_training_repeats
@@ -79,31 +79,32 @@ class Trainer:
         self.minibatch_size = parts.minibatch_size
         self.tick_nimg = tick_nimg_default
         self.stats: dict[str, float] = {}
-        """The tick's values; plugins add theirs in `on_tick`."""
+        """The values of the tick, to which plugins add values in `on_tick`."""
         self.losses: dict[str, Tensor] = {}
-        """The last step's means, scalars on the device."""
+        """The means of the last step, as scalars on the device."""
         self.lr_factors: dict[str, float] = {}
-        """Factors of the learning rates, by the component that sets them."""
-        self.stop_reason = self._wish = ""
+        """Learning-rate factors, by the component that sets them."""
+        self.stop_reason = self._stop_request = ""
         self.failed = False
         self.finishing = False
-        """Whether a clock ends training as planned."""
+        """True if the growth plan ends training by time."""
         self.stream = 0
-        """Which of the seed's streams of random numbers the steps draw from; another one repeats nothing exactly."""
+        """The random stream of the seed that the steps use; another stream gives different numbers."""
         self.open_state: dict[str, Any] | None = None
-        """What a checkpoint holds where that is not the present state: the one before a last, shorter tick was closed,
-        from which a longer run resumes, or before a change of depth whose first step may not fit into the memory."""
+        """The state for the next checkpoint, if it is not the current state: the state before a last, shorter tick was
+        closed, from which a longer run resumes, or before a change of depth whose first step may not fit into memory.
+        """
         self._consistent = True
-        """Whether the present state is one between two steps; not within a step once a weight has changed."""
+        """True between two steps; False within a step once a weight has changed."""
         for optimizer in (parts.step.D_optimizer, parts.step.G_optimizer):
             optimizer.register_step_pre_hook(lambda *_: setattr(self, "_consistent", False))
         self.background = Background(write_in_background, self.hooks.warn)
-        """Writes files while training continues."""
+        """The thread that writes files while training continues."""
         self.timing = Timing()
-        """What the steps have waited for."""
-        # A process must not be forked while a thread of this one may hold a lock.
+        """Waiting times of the steps."""
+        # Do not fork while a thread of this process may hold a lock.
         parts.loader.before_fork = self.background.join
-        parts.loader.stopping = lambda: bool(self.stop_reason or self._wish)
+        parts.loader.stopping = lambda: bool(self.stop_reason or self._stop_request)
 
     @property
     def G(self) -> GeneratorBase:
@@ -117,7 +118,7 @@ class Trainer:
 
     @property
     def kimg(self) -> float:
-        """Thousand real images shown so far."""
+        """The number of real images shown so far, in thousands."""
         return self.nimg / 1000
 
     @property
@@ -127,43 +128,44 @@ class Trainer:
 
     @property
     def total_nimg(self) -> int:
-        """Images at which training ends."""
+        """The number of images at which training ends."""
         return round(self.parts.total_kimg * 1000)
 
     def stop(self, reason: str) -> None:
-        """End training after the present step; with several ranks, once all have agreed."""
+        """End training after the current step; in distributed training, after all ranks have agreed."""
         if self.world.size == 1:
             self.stop_reason = self.stop_reason or reason
         else:
-            self._wish = self._wish or reason
-            self.parts.step.wish = True
+            self._stop_request = self._stop_request or reason
+            self.parts.step.stop_requested = True
 
     def finish(self, reason: str) -> None:
-        """End training after the step that is under way as at `total_kimg`: its last, shorter tick is closed.
+        """End training after the current step as if `total_kimg` were reached: close the last, shorter tick.
 
-        With several processes it is a `stop`, since their clocks differ and closing a tick is a common effort.
+        In distributed training this is a `stop`, since the clocks of the ranks differ and closing a tick is a
+        collective operation.
         """
         self.finishing = self.finishing or (self.world.size == 1 and not self.stop_reason)
         self.stop(reason)
 
     @property
     def ending(self) -> bool:
-        """Whether the step or tick under way is the last: what `on_end` writes need not be written before."""
+        """True during the last step or tick, in which plugins can skip files that `on_end` will write."""
         return bool(self.stop_reason) or self.nimg >= self.total_nimg
 
     @property
     def complete(self) -> bool:
-        """Whether the run has reached its end, so that no step is left."""
+        """True if the run is complete."""
         return self.nimg >= self.total_nimg or any(plugin.complete for plugin in self.plugins)
 
     @property
     def budget(self) -> Budget | None:
-        """The wall-clock budget of this session; None if there is none."""
+        """The time budget of this command; None for no limit."""
         return self.parts.budget
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until a clock ends training, whichever is first; infinity if only images are counted."""
+        """Seconds until the first clock ends training; infinity if only images are counted."""
         return min((plugin.seconds_left() for plugin in self.plugins), default=inf)
 
     def grow_to(self, depth: int, alpha: float) -> None:
@@ -178,11 +180,11 @@ class Trainer:
             self.hooks.call("on_depth_change")
 
     def generate(self, latents: Tensor, labels: Labels | None = None) -> NDArray[np.float32]:
-        """Images [N, C, h, w] in [-1, 1] of the EMA generator, at the current depth and alpha.
+        """Generate images [N, C, h, w] in [-1, 1] with the EMA generator, at the current depth and alpha.
 
         Args:
-            latents: [N, F].
-            labels: [N, A], where the data are labelled.
+            latents: latents, [N, F].
+            labels: labels, [N, A], for labelled data.
         """
         parts = self.parts
         space, extra = parts.dataset.label_space, []
@@ -194,9 +196,9 @@ class Trainer:
         return pictures if (low, high) == (-1, 1) else ((pictures - low) * (2 / (high - low)) - 1).astype(np.float32)
 
     def sample(self, count: int, seed: int) -> tuple[NDArray[np.float32], Labels | None]:
-        """`count` images of `generate` and their labels [count, A], drawn as the data have them; None without.
+        """Generate `count` images and their labels [count, A] with the data's frequencies; None without labels.
 
-        They depend on `seed` and the weights, and do not touch the training's own randomness.
+        The result depends only on `seed` and the weights, and the random state of the training is left unchanged.
         """
         random = torch.Generator().manual_seed(seed)
         latents = torch.randn(count, self.G.latent_size, generator=random)
@@ -207,19 +209,20 @@ class Trainer:
         return self.generate(latents, drawn), drawn
 
     def setup(self) -> None:
-        """Set up every plugin; before any state is loaded."""
+        """Set up every plugin; call this before any state is loaded."""
         for plugin in self.plugins:
             plugin.setup(self)
 
     def run(self) -> None:
-        """Train until the end, a `stop` or an error; every plugin's `on_end` runs in each case."""
+        """Train until the end, a `stop` or an error; `on_end` of every plugin runs in each case."""
         try:
             while not self._train():
                 pass
         except BaseException as error:
             self.failed = True
-            # A second Ctrl-C ends at once; weights that are not finite replace no checkpoint; and of several ranks each
-            # has a part of the tick's sums, which a failure keeps them from gathering.
+            # No state is saved after a second Ctrl-C, which ends immediately; if weights are not finite, since they
+            # must not replace a checkpoint; or after a failure in distributed training, since the ranks cannot gather
+            # their sums of the tick.
             if isinstance(error, DivergedError) or not isinstance(error, Exception) or self.world.size > 1:
                 self.open_state, self._consistent = None, False
             raise
@@ -227,19 +230,19 @@ class Trainer:
             self._end()
 
     def _train(self) -> bool:
-        """Train until the end or a `stop`; False where training has diverged and a plugin has put it right."""
+        """Train until the end or a `stop`; returns False if training has diverged and a plugin has recovered it."""
         try:
             while self.nimg < self.total_nimg and not self.stop_reason:
-                # Two runs in two threads share the global generators.
+                # Runs in other threads share the global generators.
                 with GLOBAL_GENERATORS:
                     self.take_step()
                 if self.nimg - self.tick_start_nimg >= self.tick_nimg:
                     self.end_tick()
             self._close_last_tick()
         except StoppedWaitingError:
-            # The next batch does not come. Other ranks wait for this one's gradients: they must not wait for ever.
+            # The next batch failed. The other ranks wait for the gradients of this rank and must not wait forever.
             if self.world.size > 1:
-                raise UserError("training was due to end, and a batch of data did not arrive") from None
+                raise UserError("training was about to end, but a batch of data did not arrive") from None
             self.stop_reason = self.stop_reason or "no data"
         except DivergedError as error:
             if not any(plugin.on_diverged(error) for plugin in self.plugins):
@@ -249,7 +252,7 @@ class Trainer:
         return True
 
     def _close_last_tick(self) -> None:
-        """End a last tick that is shorter than the others; after a stop it stays open, and is resumed."""
+        """Close a last tick that is shorter than the others; after a `stop`, the tick stays open for a resume."""
         shorter = self.nimg > self.tick_start_nimg
         if not (shorter and self.finishing):
             self.hooks.call("on_stop")
@@ -258,7 +261,7 @@ class Trainer:
             self.end_tick()
 
     def _end(self) -> None:
-        """Call every plugin's `on_end`; the first error is raised, or logged where another one has ended the run."""
+        """Call `on_end` of every plugin; the first error is raised, or logged if another error has ended the run."""
         errors = list(self.hooks.on_end(self.background.close, self.parts.loader.close))
         if errors and not self.failed:
             raise errors[0]
@@ -266,18 +269,18 @@ class Trainer:
             self.hooks.warn("after the failure", error)
 
     def state_to_save(self) -> dict[str, Any] | None:
-        """The state of the last finished step; None if it is lost, since a step failed halfway or diverged."""
+        """Return the state of the last finished step; None if it is lost because a step failed midway or diverged."""
         if self.open_state is not None:
             return self.open_state
         return self.state_dict() if self._consistent else None
 
     def take_step(self) -> None:
-        """One step: D on one or more batches of reals, then G, then the EMA; then the plugins."""
+        """Take a step: update D on one or more batches of reals, then G, then the EMA; then call the plugins."""
         self.hooks.call("before_step")
         parts, before, size = self.parts, self.nimg, self.minibatch_size
         ranges = parts.dataset.range_in, parts.dataset.range_out
         self._seed(before)
-        # All batches are here before a weight changes: data that fail to come leave a consistent state.
+        # Load all batches before a weight changes, so that a failure to load data leaves a consistent state.
         starts = [before + repeat * size for repeat in range(self.D_training_repeats)]
         with self.timing.of("data"):
             batches = [parts.loader.batch(nimg, self.depth, size) for nimg in starts]
@@ -293,7 +296,7 @@ class Trainer:
                 )
             G_losses = parts.step.generator_update(size, Progress(before, self.iteration))
         except Exception:
-            if self._consistent:  # forward passes change nothing else
+            if self._consistent:  # forward passes change no other state
                 for buffer, earlier in buffers:
                     buffer.copy_(earlier)
             raise
@@ -304,11 +307,11 @@ class Trainer:
         self.open_state, self._consistent = None, True
         self.share = parts.step.division(size).rank.share
         if self.world.agreed():
-            self.stop_reason = self._wish or "another process was asked to stop"
+            self.stop_reason = self._stop_request or "another process requested the end of training"
         self.hooks.after_step(self, before)
 
     def _seed(self, nimg: int) -> None:
-        """Seed what the step that starts at `nimg` images draws: alike in all ranks, or in this one alone."""
+        """Seed the step that starts at `nimg` images: the random numbers of all ranks, and of this rank."""
         seed = derive(self.parts.seed, _STREAMS, self.stream) if self.stream else self.parts.seed
         if self.world.size == 1:
             seed_step(seed, 0, nimg)
@@ -317,7 +320,7 @@ class Trainer:
             seed_step(seed, self.world.rank + 1, nimg)
 
     def end_tick(self) -> None:
-        """Close the tick: fresh `stats`, then every plugin's `on_tick` that is due."""
+        """Close the tick: reset `stats`, then call `on_tick` of every plugin that is due."""
         start = Budget.now()
         self.background.collect()
         if self.world.size > 1:
@@ -334,9 +337,9 @@ class Trainer:
             self.budget.note("tick", Budget.now() - start)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything an exact resume needs: plain values and tensors."""
+        """Return everything needed for an exact resume, as plain values and tensors."""
         return state_of(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore `state`; after `setup`."""
+        """Restore `state`; call this after `setup`."""
         restore(self, state)

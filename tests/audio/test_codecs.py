@@ -207,6 +207,11 @@ def test_mistakes_are_named(name, sizes, said):
 def test_a_broken_state_is_named():
     with pytest.raises(UserError, match="no parameters, statistics"):
         codec_from_state({"name": "abslog"})
+    codec = build_codec("abslog")
+    codec.fit([notes()])
+    for changed in ({"start_db": float("nan")}, {"start_db": "low"}, {"statistics": {"low": float("inf")}}):
+        with pytest.raises(UserError, match="not finite numbers"):
+            codec_from_state({**codec.state_dict(), **changed})
 
 
 @pytest.mark.parametrize("name", ["abslog", "raw"])

@@ -18,7 +18,7 @@ def test_spectral_convergence_by_hand():
     assert spectral_convergence(noise, 0 * noise) == pytest.approx(0)
     assert spectral_convergence(0 * noise, noise) == 0
     assert spectral_convergence(0 * noise, 0 * noise) == -math.inf
-    # Two tones in bins of their own, B lacking the second: ||A - B|| / ||A|| is the second's share.
+    # Two tones in separate bins, B lacking the second: ||A - B|| / ||A|| is the second's share.
     time = np.arange(65536)
     low, high = (np.cos(2 * np.pi * k * time / 1024) for k in (100, 300))
     assert spectral_convergence(low + 0.1 * high, low) == pytest.approx(20 * np.log10(0.1 / np.sqrt(1.01)), abs=0.1)

@@ -1,5 +1,6 @@
 """Where augmentations are: before D, in its own updates and in G's, alike for reals and fakes."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +19,7 @@ from pggan_framework.training.step import TrainingStep
 
 
 class Triple(Augmentation):
-    """Easy to recognise."""
+    """Easy to recognize."""
 
     def __call__(self, images):
         return images * 3
@@ -66,7 +67,7 @@ def test_d_sees_nothing_that_is_not_augmented(loss):
     step = step_for(loss, [Triple(), Plus()])
     x = torch.randn(4, 3, 8, 8)
     step.discriminator_update(x)
-    reals = 3 * (fade(x, torch.tensor(0.25), (2, 2)) + 1)  # those for reals first
+    reals = 3 * (fade(x, partial(torch.lerp, weight=0.25), (2, 2)) + 1)  # those for reals first
     torch.testing.assert_close(step.judged[0], torch.cat([reals, 3 * step.made[0].detach()]))
     if isinstance(loss, WGANGP):  # the penalty's points are between what D sees
         between = (step.judged[1] - reals) / (3 * step.made[0].detach() - reals)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import time
 from pathlib import Path
@@ -54,7 +55,7 @@ def _breaks(path: Path) -> None:
 
 
 def _takes_memory(path: Path) -> None:
-    np.ones(200_000_000)
+    np.ones(40_000_000)
 
 
 def _takes_time(path: Path) -> None:
@@ -81,6 +82,10 @@ def test_what_it_looks_for_is_found(
 ) -> None:
     if reader is _takes_time:
         monkeypatch.setattr(script, "SECONDS", 0.2)
+    if reader is _takes_memory:  # to fill a gigabyte takes seconds: less, above what a fork has of this process
+        kilobytes = re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())
+        assert kilobytes is not None
+        monkeypatch.setattr(script, "MEMORY", (int(kilobytes[1]) + 200_000) << 10)
     seed = tmp_path / "a.txt"
     seed.write_bytes(b"some text")
     outcome = script.fuzz("text", reader, [seed], range(2), 1, tmp_path)

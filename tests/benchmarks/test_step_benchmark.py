@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +35,7 @@ def test_contestants_are_timed_in_turns(
     # Does nothing, slowly.
     mine.write_text("import time\ndef make(*setting):\n    return lambda real: time.sleep(0.05)\n")
     monkeypatch.setattr(script, "SHORTEST_TURN", 0.01)
-    files = [str(FOLDER / "contestants" / "plain.py"), str(FOLDER / "contestants" / "ours.py"), str(mine)]
+    files = [str(FOLDER / "contestants" / "plain.py"), str(FOLDER / "contestants" / "ours.py"), "--against", str(mine)]
     small = ["--fmap_base", "32", "--fmap_max", "4", "--latent", "4", "--batch", "4", "--seconds", "0", "--no_memory"]
     outputs = ["--json", str(tmp_path / "s.json"), "--plot", str(tmp_path / "s.svg")]
     outputs += ["--markdown", str(tmp_path / "s.md")]
@@ -56,6 +57,73 @@ def test_contestants_are_timed_in_turns(
     assert slow["ms_image"] >= 12.5 > slow["cpu_ms_image"]
     drawn = ElementTree.parse(tmp_path / "s.svg").getroot()
     assert len(list(drawn.iter("{http://www.w3.org/2000/svg}polyline"))) == 2 * 3
+
+
+OTHER = """
+import torch
+
+def make(resolution, fmap_base, fmap_max, latent, batch, alpha):
+    D = torch.nn.Linear(3 * resolution**2, 1, bias=False)
+
+    def step(real):
+        D.weight.grad = None
+        D(real.flatten(1)).mean().backward()
+
+    return step
+"""
+
+
+def test_operations_of_another_implementation_are_counted_too(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(OTHER)
+    small = ["--fmap_base", "32", "--fmap_max", "4", "--latent", "4", "--batch", "4", "--resolutions", "4"]
+    monkeypatch.setattr(sys, "argv", ["step.py", "--operations", "--against", str(mine), *small])
+    script.main()
+    heads = [line for line in capsys.readouterr().out.splitlines() if "operations" in line]
+    assert [head.split(",")[0] for head in heads] == ["plain", "ours", "mine"]
+    plain, ours, other = (int(head.split(": ")[1].split()[0]) for head in heads)
+    # flatten, linear and mean, and their derivatives
+    assert 6 <= other <= 15 < ours < plain
+
+
+def test_another_checkout_takes_its_turns_in_a_process_of_its_own(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = tmp_path / "older"
+    (older / "benchmarks" / "contestants").mkdir(parents=True)
+    (older / "benchmarks" / "contestants" / "ours.py").write_text(
+        OTHER + f"\nimport os\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
+    )
+    monkeypatch.setattr(script, "SHORTEST_TURN", 0.01)
+    mine = tmp_path / "mine.py"
+    mine.write_text(OTHER)
+    words = [str(mine), "--against", str(older), "--resolutions", "4", "--batch", "4", "--fmap_base", "32"]
+    words += ["--fmap_max", "4", "--latent", "4", "--seconds", "0", "--no_memory", "--json", str(tmp_path / "s.json")]
+    monkeypatch.setattr(sys, "argv", ["step.py", *words])
+    script.main()
+    rows = json.loads((tmp_path / "s.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == ["mine", "older"]
+    assert all(row["cpu_ms_image"] > 0 and row["turns"] >= 3 for row in rows)
+    assert int((tmp_path / "pid").read_text()) != os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [("missing", "is not a Python file"), ("empty", "has no make"), ("folder", "no benchmarks/contestants/ours.py")],
+)
+def test_what_is_no_contestant_is_refused_in_one_line(
+    script: ModuleType, tmp_path: Path, kind: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ("folder" if kind == "folder" else "mine.py")
+    if kind == "empty":
+        path.touch()
+    elif kind == "folder":
+        path.mkdir()
+    monkeypatch.setattr(sys, "argv", ["step.py", str(path), "--resolutions", "4", "--batch", "4"])
+    with pytest.raises(SystemExit, match=says):
+        script.main()
 
 
 def test_arithmetic_by_hand(script: ModuleType) -> None:

@@ -1,4 +1,4 @@
-"""A codec has no flags of its own: they could disagree with the data."""
+"""A codec has no separate flags: they could disagree with the data."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ CASES = {
         "device: 'mps' is given, but torch finds no Apple GPU here",
     ),
     "device-kind": (f"{GOOD} --device gpu", "device: 'gpu' is given; allowed: auto, cpu, cuda, cuda:1"),
-    "saver": (f"{GOOD} --postprocessors SoundSaver", "SoundSaver needs data that are sound: these have no codec"),
+    "saver": (f"{GOOD} --postprocessors SoundSaver", "SoundSaver needs data that are sound; these data have no codec"),
     # data
     "pictures-missing": (f"{PICTURES} picturs", "no folder picturs"),
     "pictures-empty": (f"{PICTURES} empty", "no readable image in empty: it is empty; endings: .apng"),
@@ -154,7 +154,7 @@ CASES = {
     "sounds-missing": (f"{SOUNDS} sound", "SoundImageDataset.dir_path sound does not exist; give a folder of recordi"),
     "sounds-empty": (f"{SOUNDS} empty", "SoundImageDataset.dir_path empty has no readable sound: it is empty; allowed"),
     "sounds-unreadable": (f"{SOUNDS} unreadable", "no readable sound: none of 1 can be read, for example broken.wav"),
-    "sounds-none": (f"{SOUNDS} texts", "no readable sound: its 1 files have other endings, for example letter.txt"),
+    "sounds-none": (f"{SOUNDS} texts", "no readable sound: 1 file with other endings, for example letter.txt"),
     "sounds-short": (f"{SOUNDS} short", "click.wav is shorter than one image: 800 samples (0.050 s), needed are 645"),
     "prepared-missing": ("--load_dataset piano.h5", "no file piano.h5"),
     "prepared-other": ("--load_dataset pictures/0.png", "pictures/0.png is not an HDF5 file"),
@@ -214,7 +214,7 @@ CASES = {
     "plugins-syntax": ("--plugin_dirs syntax", "plugin file", "syntax/broken.py:3: SyntaxError: "),
     "plugins-number": (
         f"{GOOD} --plugin_dirs often --plugins Often --Often.ticks 0",
-        "Often cannot be made: an interval of 0 tick is not above 0",
+        "Often cannot be created: an interval of 0 tick is not above 0",
     ),
     "plugins-same-name": (
         "--plugin_dirs one,two",
@@ -258,7 +258,7 @@ def test_an_allowed_change_that_does_not_fit_is_an_error_too_and_leaves_the_run_
     words = ["--resume", str(run), "--Generator.fmap_max", "4", "--allow_config_change", "True"]
     assert main(["train", *words]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: resume: the checkpoint does not fit what has changed: size mismatch for")
+    assert error.startswith("error: resume: the checkpoint does not fit the changed settings: size mismatch for")
     assert error.count("\n") == 1
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 

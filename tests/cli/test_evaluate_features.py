@@ -71,7 +71,7 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def playing(pictures: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the model give these images [N, C, H, W], over and over, in place of its own."""
+    """Let the model give these images [N, C, H, W], over and over, instead of its output."""
 
     def latents(self: Pretrained, count: int, seed: int = 0) -> NDArray[np.int64]:
         return np.arange(count) % len(pictures)
@@ -186,5 +186,7 @@ def test_what_cannot_be_used(drawn: Path, words: list[str], message: str, capsys
 def test_sounds_have_no_neighbours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = {**TONES, "progressive_growing": False, "Trainer.tick_nimg_default": 8, "total_kimg": 0.008}
     folder = run(overrides={**flags, "result_dir": str(tmp_path)}).path
-    assert "--neighbours is given, but the model makes sounds" in refused([str(folder), "--neighbours", "3"], capsys)
+    assert "--neighbours is given, but the model generates sounds" in refused(
+        [str(folder), "--neighbours", "3"], capsys
+    )
     assert "none of the metrics uses features" in refused([str(folder), "--extractor", "random"], capsys)

@@ -10,7 +10,7 @@ from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Attribute, LabelSpace
 from pggan_framework.labels.maps import space_from_state
 from pggan_framework.models.exporting import export
-from pggan_framework.models.pretrained import Pretrained
+from pggan_framework.models.pretrained import Pretrained, load_generator
 from pggan_framework.networks import Generator
 from pggan_framework.networks.base import GeneratorBase
 from pggan_framework.schedules.growth import Growth
@@ -45,7 +45,7 @@ def test_safetensors_and_json_are_all_one_needs(model, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["piano.safetensors", "piano.safetensors.json"]
     about = json.loads((tmp_path / "new" / "piano.safetensors.json").read_text())
     assert about["inputs"] == {"latents": ["N", 6], "labels": ["N", 4]}
-    assert about["outputs"] == {"pictures": ["N", 3, 8, 4]}
+    assert about["outputs"] == {"images": ["N", 3, 8, 4]}
     growth = Growth(
         about["growth"]["channels"], tuple(about["growth"]["seed"]), tuple(map(tuple, about["growth"]["doubles"]))
     )
@@ -133,3 +133,15 @@ def test_a_missing_package_is_named(model, tmp_path, monkeypatch, capsys):
     assert main(["export", "net.pt", "a.onnx"]) == 2
     assert "needs onnx, onnxscript, onnxruntime: pip install onnx onnxscript onnxruntime" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.pt"]
+
+
+def test_a_description_of_no_values_is_refused(tmp_path):
+    path = tmp_path / "piano.safetensors"
+    described = tmp_path / "piano.safetensors.json"
+    export(conditioned(), path, described, "safetensors")
+    assert load_generator(path).sample(2).shape == (2, 3, 8, 4)
+    about = json.loads(described.read_text())
+    for stored in ([1.0, 1.0], [0.0, float("nan")], "x"):
+        described.write_text(json.dumps({**about, "range_out": stored}))
+        with pytest.raises(UserError, match="piano.safetensors.json is damaged: its value range"):
+            load_generator(path)

@@ -123,7 +123,7 @@ def test_depth_name_and_raw_weights(trained, tmp_path, monkeypatch):
     assert "license: other" in card and "# My bells" in card and "frechet" not in card  # measured of the averaged one
     raw = Pretrained.from_folder("raw")
     np.testing.assert_array_equal(raw.sample(2), load_generator(trained, "raw").sample(2))
-    with pytest.raises(UserError, match="holds the raw weights; --weights ema needs the checkpoint"):
+    with pytest.raises(UserError, match="holds the raw weights; --weights ema needs the original checkpoint"):
         load_generator(tmp_path / "raw" / "model.safetensors", "ema")
 
 
@@ -157,7 +157,7 @@ def test_from_the_hugging_face_hub(folder, monkeypatch):
     monkeypatch.setattr("pggan_framework.models.pretrained.require", lambda *names: None)
     model = Pretrained.from_hub("me/bells", "v1")
     assert asked == [("me/bells", "v1", ["model.safetensors", "config.json"])] and model.codec is not None
-    with pytest.raises(UserError, match="nobody/nothing cannot be had from the Hugging Face Hub: 404"):
+    with pytest.raises(UserError, match="nobody/nothing cannot be downloaded from the Hugging Face Hub: 404"):
         Pretrained.from_hub("nobody/nothing")
     monkeypatch.undo()
     monkeypatch.setattr("pggan_framework.errors.find_spec", lambda name: None)
@@ -172,14 +172,14 @@ def _without(key):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda about: {**about, "format": "else"}, "is not what pggan export writes next to weights"),
-        (lambda about: {**about, "file": "onnx"}, "is not what pggan export writes next to weights"),
+        (lambda about: {**about, "format": "else"}, "was not written by pggan export"),
+        (lambda about: {**about, "file": "onnx"}, "was not written by pggan export"),
         (lambda about: {**about, "version": 9}, "is of version 9; this release reads version 1"),
         (lambda about: {**about, "generator": "Genrator"}, "did you mean 'Generator'"),
         (lambda about: {**about, "depth": 99}, "does not describe the generator"),
         (lambda about: {**about, "parameters": {**about["parameters"], "fmap_max": 2}}, "does not describe"),
         (_without("growth"), "does not describe the generator"),
-        (lambda about: [], "is not what pggan export writes"),
+        (lambda about: [], "was not written by pggan export"),
     ],
 )
 def test_a_description_that_does_not_fit(change, message, folder):

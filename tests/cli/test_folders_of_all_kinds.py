@@ -125,7 +125,7 @@ def test_twelve_images(folder, capsys):
 def test_an_empty_folder(folder, capsys, command):
     folder.mkdir()
     assert main([command, "data"]) == 2
-    assert "data holds neither recordings nor images: it is empty" in capsys.readouterr().err
+    assert "data contains neither recordings nor images: it is empty" in capsys.readouterr().err
     assert not (folder.parent / "results").exists()
 
 

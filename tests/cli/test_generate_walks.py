@@ -181,7 +181,7 @@ def test_a_walk_whose_video_cannot_be_finished_is_not_there(pictures, tmp_path, 
         (["--interpolate", "2", "--video", "avi"], "--video: invalid choice: 'avi'"),
         (
             ["--interpolate", "2", "--walks", "2", "--seeds", "0-4"],
-            "5 seeds are given for --walks 2; allowed: equal numbers",
+            "5 seeds given for --walks 2; allowed: equal numbers",
         ),
         (
             ["--interpolate", "2", "--walks", "2", "--seeds", "0,1"],
@@ -208,7 +208,7 @@ def test_walks_through_pictures_that_cannot_be(words, message, classes, refused)
     ("words", "message"),
     [
         (["--walks", "2"], "2 paths side by side are requested; allowed for a model of sound: one"),
-        (["--video", "gif", "--fps", "5"], "--fps is for images; the pace of sounds follows from their clips"),
+        (["--video", "gif", "--fps", "5"], "--fps is for images; the length of sounds is set with --seconds"),
         (["--loop", "--seconds", "9"], "--seconds 9 does not fit 4 clips; allowed: 0.51 to 2.05"),
         (["--own_labels"], "--own_labels is given, but the model was trained without labels"),
     ],

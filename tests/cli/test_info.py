@@ -81,7 +81,7 @@ def test_files_of_data(tmp_path, capsys):
     dataset = TonesDataset(count=6)
     save_prepared(dataset, tmp_path / "tones.h5")
     found = json.loads(told(capsys, tmp_path / "tones.h5", "--json"))
-    assert (found["kind"], found["format_version"], found["pictures"]) == ("prepared data", 1, 6)
+    assert (found["kind"], found["format_version"], found["images"]) == ("prepared data", 1, 6)
     assert found["shape"] == list(dataset.shape) and found["data_fingerprint"] == dataset.fingerprint()
     assert found["codec"] == json.loads(json.dumps(dataset.codec.state_dict()))
     with h5py.File(tmp_path / "old.h5", "w") as file:
@@ -121,7 +121,7 @@ def test_what_is_neither_is_one_line(kind, run_folder, tmp_path, monkeypatch, ca
     assert main(["info", "file"]) == 2
     out, error = capsys.readouterr()
     message = {"other": "not a checkpoint of pggan_framework", "damaged": "is damaged", "missing": "does not exist",
-               "hdf5": "cannot open", "pickle": "nothing in it was run", "torch": "nothing in it was run"}  # fmt: skip
+               "hdf5": "cannot open", **dict.fromkeys(("pickle", "torch"), "nothing in it was executed")}  # fmt: skip
     assert error.startswith("error: ") and error.count("\n") == 1 and not out
     assert message.get(kind, "cannot be read as a checkpoint") in error
     assert not (tmp_path / "was_run").exists()

@@ -9,13 +9,16 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from PIL import Image
 
 from pggan_framework.cli.main import main
 from pggan_framework.data.datasets.tones import TonesDataset
 from pggan_framework.data.store.prepared import save_prepared
+from pggan_framework.planning.speed import Speed
 
 SIZES = ["--SoundImageDataset.n_fft", "64", "--SoundImageDataset.hop_length", "32", "--SoundImageDataset.margin", "0"]
+SIZES += ["--SoundImageDataset.frames", "32", "--SoundImageDataset.img_mode", "abslog"]
 RESIZE = ["--DefaultImageFolderDataset.size", "16", "--DefaultImageFolderDataset.resize", "crop"]
 
 
@@ -23,6 +26,9 @@ RESIZE = ["--DefaultImageFolderDataset.size", "16", "--DefaultImageFolderDataset
 def root(tmp_path, monkeypatch):
     """Four recordings, 0.1 to 0.4 s, of half full scale; one is stereo at 8 kHz, one lasts no whole image."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "pggan_framework.planning.command.measure_speed", lambda channels: Speed({32: 0.008, 64: 0.015})
+    )
     (tmp_path / "tones").mkdir()
     for number, (rate, seconds) in enumerate([(16000, 0.1), (16000, 0.2), (8000, 0.4), (16000, 0.05)]):
         wave = 0.5 * np.sin(2 * np.pi * 500 * np.arange(round(rate * seconds)) / rate)
@@ -42,13 +48,14 @@ def inspect(capsys, *words):
 
 
 def test_a_folder_of_recordings(root, capsys):
-    status, out, error = inspect(capsys, "tones", *SIZES, "--SoundImageDataset.too_short", "pad", "--clips", "2")
+    words = ["--dataset_class", "SoundImageDataset", *SIZES, "--SoundImageDataset.too_short", "pad", "--clips", "2"]
+    status, out, error = inspect(capsys, "tones", *words)
     assert (status, error) == (0, "")
     folder = root / "results" / "inspect-tones"
     names = {"report.txt", "report.json", "pictures.png", "depths.png"}
     names |= {f"clip_0{n}{end}" for n in range(2) for end in (".png", "_original.wav", "_decoded.wav")}
     assert {path.name for path in folder.iterdir()} == names
-    assert out.startswith((folder / "report.txt").read_text()) and str(folder.name) in out
+    assert (folder / "report.txt").read_text() in out and str(folder.name) in out
     found = json.loads((folder / "report.json").read_text())
     assert found["count"] == 4 and found["shape"] == [1, 32, 32] and found["stages"][0] == "4x4"
     lengths = {"min": 0.05, "median": 0.15, "max": 0.4, "total": 0.75}
@@ -60,6 +67,17 @@ def test_a_folder_of_recordings(root, capsys):
     original, rate = soundfile.read(folder / "clip_01_original.wav")
     assert rate == 16000 and original.shape == (1024,) and np.abs(original).max() == pytest.approx(0.5, abs=0.01)
     assert "padded" in out
+
+
+def test_a_folder_without_flags_is_inspected_as_pggan_train_would_train_on_it(root, capsys):
+    status, out, error = inspect(capsys, "tones", "--clips", "1")
+    assert status == 0 and "found: 4 recordings" in out and "tones: 4 clips" in out
+    found = json.loads((root / "results" / "inspect-tones" / "report.json").read_text())
+    main(["plan", "tones", "-o", "tones.yaml"])
+    planned = yaml.safe_load((root / "tones.yaml").read_text())["SoundImageDataset"]
+    assert found["shape"] == [1, planned["bins"] if "bins" in planned else planned["frames"], planned["frames"]]
+    status, out, error = inspect(capsys, "photos", "--clips", "1", "--DefaultImageFolderDataset.size", "8")
+    assert status == 0 and "images of 8 px" in out and "photos: 3 images" in out
 
 
 def test_clipping_is_seen_in_the_files_before_they_are_mixed(root, capsys):
@@ -94,9 +112,9 @@ def test_a_folder_of_pictures_to_a_named_folder(root, capsys):
 
 def test_the_more_frequent_kind_of_file_counts(root, capsys):
     Image.new("RGB", (8, 8)).save("tones/cover.png")
-    assert inspect(capsys, "tones", *SIZES, "--SoundImageDataset.too_short", "reject")[1].startswith("tones: 3 clips")
+    assert inspect(capsys, "tones", *SIZES, "--SoundImageDataset.too_short", "reject")[1].count("tones: 2 clips")
     status, out, _ = inspect(capsys, "tones", "--dataset_class", "DefaultImageFolderDataset")
-    assert status == 0 and out.startswith("tones: 1 images")
+    assert status == 0 and out.startswith("tones: 1 image")
 
 
 def test_a_config_file_and_a_flag_above_it(root, capsys):
@@ -124,10 +142,9 @@ def test_a_prepared_file_has_no_originals(root, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "inspect needs DATA as its first word"),
-        (["--clips", "3"], "inspect needs DATA as its first word"),
+        ([], "inspect needs DATA as its first argument"),
+        (["--clips", "3"], "inspect needs DATA as its first argument"),
         (["tone"], "tone does not exist (did you mean 'tones'?)"),
-        (["tones"], "0.wav is shorter than one image"),
         (["tones", "--clip", "3"], "unknown flag --clip (did you mean '--clips'?)"),
         (["tones", "--clips", "0"], "--clips 0 is not allowed; allowed: 1 or more"),
         (["tones", "--max_clips", "many"], "invalid int value: 'many'"),
@@ -136,9 +153,8 @@ def test_a_prepared_file_has_no_originals(root, capsys):
         (["tones", "--resume", "latest"], "inspect takes no --resume"),
         (["tones", "--dataset_class", "TonesDataset"], "TonesDataset takes no folder from inspect"),
         (["tones", "photos"], "unexpected 'photos'"),
-        (["photos"], "resize"),
         (["empty"], "neither recordings nor images: it is empty"),
-        (["texts"], "its 1 files end in .txt"),
+        (["texts"], "1 file ending in .txt"),
         (["texts/a.txt"], "allowed: a folder, a prepared file (.h5), a config file (.yaml)"),
         (["bad.yaml"], "unknown key 'dataset_clas'"),
     ],

@@ -71,7 +71,7 @@ def test_the_background(parts):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "no recipe is given, and no source; recipes: cats, notes"),
+        ([], "no recipe or source is given; recipes: cats, notes"),
         (["cat"], "unknown recipe 'cat' (did you mean 'cats'?)"),
         (["cats"], "OUT"),
         (["cats", "OUT", "--sise", "3"], "--sise"),

@@ -76,7 +76,7 @@ def test_the_first_ones_where_the_package_is_installed(
         (
             fashion.PICTURES,
             gzip.compress(PICTURE_HEADER + PIXELS[:11].tobytes()),
-            "28 x 28 = 9408 bytes, and 8624",
+            "28 x 28 = 9408 bytes, but 8624",
         ),
         (fashion.PICTURES, gzip.compress(PICTURE_HEADER[:12] + b"\0\0\0\x0e" + PIXELS[:6].tobytes()), "of 28x14"),
         (fashion.CLASSES, gzip.compress(CLASS_HEADER + bytes([*range(10), 10, 0])), "the class 10; allowed: 0 to 9"),

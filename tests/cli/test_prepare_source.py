@@ -66,7 +66,7 @@ def test_what_is_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "animals", "a.h5", *words]) == 0
     assert files() == {"a.h5", "a.json", "a.png", "a.yaml"}
     report = json.loads(Path("a.json").read_text())
-    assert report["pictures"] == 12 and report["shape"] == [3, 16, 32]
+    assert report["images"] == 12 and report["shape"] == [3, 16, 32]
     assert report["sizes"] == [[4, 8], [8, 16], [16, 32]]
     assert report["labels"] == {"folder": ["cat", "dog"]}
     assert report["skipped"] == {"cat/broken.png": "no image, or damaged at its beginning"}
@@ -160,7 +160,7 @@ def test_stopped_between_the_files_it_goes_on(monkeypatch: pytest.MonkeyPatch) -
         (["animals", "a.zip"], "a.zip is not a name of a prepared file; allowed: one that ends in .h5 or .hdf5"),
         (
             ["animals", "animals/a.h5"],
-            "animals/a.h5 is in animals, where its sample grid would be one more image",
+            "animals/a.h5 is in animals, where its sample grid would become another image",
         ),
         (["animals", "a.h5"], "an image of 10x9 cannot be halved"),
         (["animals", "a.h5", "--resize", "squash"], "invalid choice: 'squash'"),

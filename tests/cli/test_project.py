@@ -232,7 +232,7 @@ def test_label_maps(model, tmp_path, capsys):
         (["target.png", "--extractor", "random=x"], "--extractor 'random=x' is given"),
         (["target.png", "--extractor", "random", "--extractor", "random"], "--extractor random is given twice"),
         (["target.png", "--extractor", "none", "--extractor", "random"], "--extractor none is given with others"),
-        (["target.png", "--extractor", "none", "--inspire"], "--inspire compares features alone"),
+        (["target.png", "--extractor", "none", "--inspire"], "--inspire compares only features"),
         (["target.png", "--extractor", "none", "--pixel_weight", "0"], "so nothing is compared"),
         (["target.png", "--fit", "squeeze"], "--fit: invalid choice: 'squeeze'"),
         (["target.png", "--out", "full"], "full exists already"),

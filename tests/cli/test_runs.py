@@ -44,9 +44,6 @@ SOUND = "--SoundImageDataset.n_fft 64 --SoundImageDataset.hop_length 16 --SoundS
 TINY = f"{NETWORKS} {TRAINING}"
 TONES = f"--TonesDataset.count 30 {TINY} --SoundSaver.griffin_lim_iter 2"
 
-# Runs in processes of their own, which no fixture reaches, are compared with runs in this one.
-pytestmark = pytest.mark.usefixtures("all_samples_are_measured")
-
 
 def environment() -> dict[str, str]:
     """That of a shell in which `python` is this one."""
@@ -128,6 +125,7 @@ def test_the_sheet_and_the_sounds_have_the_size_of_the_data(place: Path) -> None
         assert np.abs(soundfile.read(str(path))[0]).max() > 0
 
 
+@pytest.mark.usefixtures("all_samples_are_measured")  # as in the other process, which no fixture reaches
 def test_the_stored_config_repeats_the_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     assert main(["train", "--config", "results/000-TEST/config.yaml", "--exp_name", "again"]) == 0

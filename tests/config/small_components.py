@@ -1,4 +1,4 @@
-"""Small classes with the names every run uses: in a module of their own, which is not called as others are."""
+"""Small classes with the names every run uses: in a separate module with a unique name."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Root:
 
 
 class Inherits(Root):
-    """No constructor of its own."""
+    """No constructor."""
 
 
 class Forwards(Root):

@@ -81,6 +81,24 @@ def test_a_config_that_is_a_folder(tmp_path: Path, held: bool) -> None:
         ("--batch-size", "--minibatch_size"),
         ("--image_snapshot_ticks", "--OutputGenerator.output_snapshot_ticks"),
         ("--SoundSaver.mode", "--SoundSaver.format"),
+        ("--epochs", "--total_kimg"),
+        ("--outdir", "--result_dir"),
+        ("--sample_rate", "--SoundImageDataset.frequency"),
+        ("--learning_rate", "--G_lr_max and --D_lr_max"),
+        ("--checkpoint", "--resume latest"),
+        ("--resume_pkl", "--resume_network"),
+        ("--hop_size", "--SoundImageDataset.hop_length"),
+        ("--duration", "--SoundImageDataset.frames"),
+        ("--n_critic", "--Trainer.D_training_repeats"),
+        ("--lambda_gp", "--iwass_lambda"),
+        ("--ngf", "--Generator.fmap_base"),
+        ("--class_cond", "--SoundImageDataset.labels"),
+        ("--grad_clip", "--Adam.clip_norm"),
+        ("--img-size", "--DefaultImageFolderDataset.size"),
+        ("--wandb", "--loggers"),
+        ("--model", "--generator"),
+        ("--warmup", "--lr_rampup_kimg"),
+        ("--quiet", "--verbosity"),
     ],
 )
 def test_names_that_people_type(typed: str, meant: str) -> None:
@@ -98,7 +116,7 @@ def test_what_is_suggested_exists() -> None:
         flags = [word.strip("(),.").removeprefix("--") for word in words.split() if word.startswith("--")]
         assert flags, typed
         for flag in flags:
-            assert flag in known or flag == "NAME.dir_path", (typed, flag)
+            assert flag in known or flag in ("NAME.dir_path", "config"), (typed, flag)
         assert typed not in known
 
 

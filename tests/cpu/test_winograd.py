@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -146,13 +147,13 @@ def test_a_penaltys_gradients_are_the_plain_ones(shape: Any) -> None:
 @needed
 def test_networks_use_them_at_every_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
-    whole = winograd.winograd
+    operations = cpu._pggan
 
-    def counted(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+    def counted(x: Tensor, weight: Tensor, *rest: Any) -> Any:
         used.append(x.shape[2])
-        return whole(x, weight, *rest)
+        return operations.winograd(x, weight, *rest)
 
-    monkeypatch.setattr(winograd, "winograd", counted)
+    monkeypatch.setattr(cpu, "_pggan", SimpleNamespace(winograd=counted))
     torch.manual_seed(0)
     sizes = {"fmap_base": 512, "fmap_max": 32}
     G, D = Generator([3, 16, 16], latent_size=8, **sizes).double(), Discriminator([3, 16, 16], **sizes).double()
@@ -302,7 +303,7 @@ def test_code_that_computes_something_else_fails_the_trial(monkeypatch: pytest.M
     monkeypatch.setattr(winograd, "_QUICKER", 0.0)
     code = winograd.load(torch.float64)
     assert winograd._trial(code, torch.float64)
-    monkeypatch.setattr(winograd, "_convolved", lambda code, x, *rest: torch.zeros_like(x))
+    monkeypatch.setattr(winograd, "_convolve", lambda x, *rest: torch.zeros_like(x))
     assert not winograd._trial(code, torch.float64)
 
 

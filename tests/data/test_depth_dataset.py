@@ -88,4 +88,4 @@ def test_a_size_that_does_not_halve_is_refused():
 
 
 def test_summary():
-    assert Counting().summary() == {"pictures": "5", "shape": "3x16x16"}
+    assert Counting().summary() == {"images": "5", "shape": "3x16x16"}

@@ -67,7 +67,7 @@ def test_links_back_are_named_and_read_nothing_twice(tmp_path: Path, target: str
     (tmp_path / "data" / "0").symlink_to((tmp_path / "data" / target).resolve())
     tree = walk(tmp_path / "data")
     assert tree.names == ["b.png", "cats/deep/a.png"]
-    # A link to the folder above is a folder of its own, in which the one that was read already is found.
+    # A link to the folder above is a separate folder, in which the one that was read already is found.
     assert tree.repeated == (["0/data"] if target == ".." else ["0"])
 
 

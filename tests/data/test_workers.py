@@ -68,7 +68,9 @@ def test_workers_killed_from_outside_at_any_moment(tmp_path):
 def test_workers_that_always_die_are_given_up_in_one_line(tmp_path):
     noted = tmp_path / "noted"
     noted.touch()
-    with pytest.raises(UserError, match=r"4 data workers have died one after another.*signal 9.*num_data_workers"):
+    with pytest.raises(
+        UserError, match=r"4 data workers in a row have died, the last one by signal 9.*num_data_workers"
+    ):
         batches(Deadly(noted, 10**6), 25, workers=2)
 
 
@@ -84,7 +86,7 @@ class Stuck(Numbers):
 def test_no_wait_without_an_end(monkeypatch):
     monkeypatch.setattr(workers, "POLL", 0.05)
     monkeypatch.setattr(workers, "PATIENCE", 0.5)
-    with pytest.raises(UserError, match="has not come for"):
+    with pytest.raises(UserError, match="no batch of data arrived for"):
         batches(Stuck(), 25, workers=2)
     monkeypatch.setattr(workers, "GRACE", 0.2)
     with BatchLoader(Stuck(), 1, workers=1) as loader:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from odd_rows import rows_of
 
 from pggan_framework.errors import UserError
 from pggan_framework.generate.midi import read_midi
@@ -86,10 +87,13 @@ def test_what_mido_writes_is_read_with_its_times(tmp_path):
     [
         (b"RIFF\x00\x00\x00\x00WAVEfmt ", "cannot be read as a MIDI file: MThd not found"),
         (b"", "cannot be read as a MIDI file: it ends too early"),
+        (b"words " * 9, "cannot be read as a MIDI file: MThd not found"),
         (chunk(b"MThd", struct.pack(">HHH", 1, 1, 480)) + b"MTrk\x00\x00\x00\xff\x00\x90", "holds no notes"),
         (chunk(b"MThd", struct.pack(">HHH", 1, 1, 480)) + chunk(b"MTrk", b"\x00\x3c\x40"), "holds no notes"),
         (b"MThd\0\0\0\x06", "it ends too early"),
         (chunk(b"MThd", struct.pack(">HHH", 1, 0, 480)), "holds no notes"),
+        (chunk(b"MThd", struct.pack(">HHH", 1, 0, 0)), "its header says that a beat has 0 ticks"),
+        (chunk(b"MThd", struct.pack(">HHH", 1, 0, 0xE700)), "its header says that a beat has 0 ticks"),
     ],
 )
 def test_files_that_are_no_music(content, message, tmp_path):
@@ -142,6 +146,12 @@ def test_what_players_pass_over_is_passed_over(tmp_path, oddity):
     close(read_midi(midi(path, ONE + oddity)).notes, [Note(0.0, 0.5, 60, 100)])
 
 
+def test_the_tracks_of_type_2_are_played_one_after_another(tmp_path):
+    close(
+        read_midi(midi(tmp_path / "a.mid", ONE, ONE, kind=2)).notes, [Note(0.0, 0.5, 60, 100), Note(0.5, 0.5, 60, 100)]
+    )
+
+
 def test_wrong_sizes_and_unknown_chunks(tmp_path):
     whole = midi(tmp_path / "a.mid", ONE).read_bytes()
     expected = [Note(0.0, 0.5, 60, 100)]
@@ -152,6 +162,7 @@ def test_wrong_sizes_and_unknown_chunks(tmp_path):
         "track too long": header + b"MTrk\0\0\xff\xff" + whole[22:],
         "RMID": b"RIFF\0\0\0\0RMIDdata\0\0\0\0" + whole,
         "junk after": whole + bytes(50),
+        "cut short": whole[:-3],
         "more tracks promised": whole[:10] + b"\0\x09" + whole[12:],
     }
     for name, data in odd.items():
@@ -191,3 +202,22 @@ def test_channels_are_ended_by_all_notes_off(tmp_path):
         pedal = b"\x00\xb0\x40\x7f" + b"\x00\x90\x3c\x64" + b"\x83\x60\xb0" + controller + b"\x00"
         track = pedal + b"\x83\x60\xb0\x40\x00" + b"\x83\x60\xb0\x01\x00"
         close(read_midi(midi(tmp_path / "a.mid", track)).notes, [Note(0.0, expected, 60, 100)])
+
+
+# ---- the table of docs/reference/data.md
+
+SHOWN = {
+    "a wrong key signature or an empty meta event": test_what_players_pass_over_is_passed_over,
+    "unknown chunks, stray bytes or values above 127": test_wrong_sizes_and_unknown_chunks,
+    "a truncated file, or a wrong track length": test_wrong_sizes_and_unknown_chunks,
+    "a MIDI file inside a RIFF file": test_wrong_sizes_and_unknown_chunks,
+    "a file of type 2": test_the_tracks_of_type_2_are_played_one_after_another,
+    "volume, expression or the sustain pedal": test_volume_and_expression_are_gains_and_the_rest_is_named,
+    "pitch bend or other controllers": test_volume_and_expression_are_gains_and_the_rest_is_named,
+    "only drums, or no notes": test_a_missing_file_only_drums_and_one_that_lasts_for_hours,
+    "a text file, an empty file, or beats of 0 ticks": test_files_that_are_no_music,
+}
+
+
+def test_the_table_in_the_docs_has_these_rows():
+    assert rows_of("MIDI") == list(SHOWN)

@@ -83,8 +83,8 @@ def test_levels_and_silence():
     # of -29.03, -9.03, -9.03: the median, and a tenth of the way from the quietest to it
     assert levels["rms_db"] == {"5": pytest.approx(-27.03, abs=0.01), "50": -9.03, "95": -9.03}
     assert levels["rms_histogram"] == {"-30 to -24": 1, "-24 to -18": 0, "-18 to -12": 0, "-12 to -6": 2}
-    assert "1 of 4 clips are silent: number 3" in found.report.warnings
-    assert "-9.0 (50 %)" in found.report.text() and "1 clips (peak below -80 dB)" in found.report.text()
+    assert "1 of 4 clips is silent: number 3" in found.report.warnings
+    assert "-9.0 (50 %)" in found.report.text() and "1 clip (peak below -80 dB)" in found.report.text()
 
 
 @pytest.mark.parametrize(("cut", "warns"), [(80, True), (8, False)])  # 1 % and 0.1 % of 8000 samples
@@ -203,7 +203,7 @@ def test_labels_are_counted():
     found = inspect_data(Pictures(np.zeros((26, 1, 4, 4)), **labels), "pictures")
     assert figures(found)["labels"]["pitch"] == {"counts": {"60": 25, "61": 1}, "rarest": "61", "most_frequent": "60"}
     assert figures(found)["labels"]["kind"]["counts"] == {"a": 13, "b": 13}
-    assert any("pitch is 60 25 times but 61 only 1 times" in warning for warning in found.report.warnings)
+    assert any("pitch is 60 25 times but 61 only 1 time" in warning for warning in found.report.warnings)
     assert not any("kind" in warning for warning in found.report.warnings)
 
 

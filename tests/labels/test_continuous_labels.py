@@ -46,7 +46,7 @@ def test_a_number_is_found_and_said() -> None:
     [
         ({"a": [1, "x", 2]}, "a 'x' is not a number"),
         ({"a": [1, "inf"]}, "a 'inf' is not a number"),
-        ({"a": [1.5, "1.50"]}, "a is '1.5' everywhere"),
+        ({"a": [1.5, "1.50"]}, "a is '1.5' in all data"),
     ],
 )
 def test_what_is_no_range_is_refused(rows: dict[str, list[object]], message: str) -> None:

@@ -41,7 +41,7 @@ def test_a_label_is_found_by_its_values():
         assert all(word in str(caught.value) for word in words), caught.value
 
 
-@pytest.mark.parametrize(("rows", "word"), [({}, "no label"), ({"a": ["x", "x"]}, "'x' everywhere")])
+@pytest.mark.parametrize(("rows", "word"), [({}, "no label"), ({"a": ["x", "x"]}, "'x' in all data")])
 def test_what_tells_nothing_is_refused(rows, word):
     with pytest.raises(UserError, match=word):
         collect(rows)

@@ -142,7 +142,7 @@ class NoSuper(GeneratorBase):
 
 
 class Random(FollowsG):
-    """Draws, drops and normalises, none of which may be noticed in the training."""
+    """Draws, drops and normalizes, none of which may be noticed in the training."""
 
     def __init__(self, shape: object) -> None:
         super().__init__(shape)
@@ -160,7 +160,7 @@ class Random(FollowsG):
         (NoForward, "generator NoForward in .* does not define forward; see pggan_framework"),
         (FullSize, r"FullSize\.forward returns \[2, 1, 32, 32\] at depth 0; allowed: images \[2, 1, 4, 4\]"),
         (OneArgument, r"OneArgument\.forward\(latents \[2, 4\], None\) fails: TypeError"),
-        (NoShape, r"NoShape in .* cannot be made: got an unexpected keyword argument 'shape'"),
+        (NoShape, r"NoShape in .* cannot be created: got an unexpected keyword argument 'shape'"),
         (NoSuper, r"NoSuper does not call super\(\).__init__ of GeneratorBase"),
     ],
 )
@@ -270,7 +270,9 @@ def test_a_class_is_given_what_it_lists_and_no_more(added: Callable[[str, type],
     config = resolve_overrides(None, {**SMALL, "plugins": [name], "random_seed": 8})
     assert config.components[name] == {"own": 3}
     assert make(config, name, directory=Path("here"), logger="not listed").values == (8, Path("here"), 3)
-    with pytest.raises(UserError, match=r"Listens in .* cannot be made: missing .*'directory'; what can be injected"):
+    with pytest.raises(
+        UserError, match=r"Listens in .* cannot be created: missing .*'directory'; what can be injected"
+    ):
         make(config, name)
 
 

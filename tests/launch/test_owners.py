@@ -1,4 +1,4 @@
-"""A run has one owner, a number of its own, and writes into its own folder alone; no file has code loaded."""
+"""A run has one owner and a unique number, and writes into its own folder alone; no file has code loaded."""
 
 from __future__ import annotations
 
@@ -80,6 +80,19 @@ def test_runs_that_start_at_once_have_numbers_of_their_own(tmp_path: Path) -> No
     numbers = sorted(int(path.name[:3]) for path in made)
     assert len(set(numbers)) == 24
     assert sorted(tmp_path.iterdir()) == sorted(made)
+
+
+def test_a_claim_of_another_run_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def renamed(path: Path, target: Path) -> Path:
+        made = rename(path, target)
+        path.mkdir()  # at this very moment, another run claims the number
+        return made
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    assert make_run_folder(tmp_path, "a") == tmp_path / "000-a"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".claim-000", "000-a"]
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\0b", "a/b", "..", ".", "", "a\x1b[2J", "a\\b", "x" * 201, "a\u2028b"])

@@ -66,7 +66,7 @@ def test_a_single_bit_is_found(trained: Path, tmp_path: Path, capsys: pytest.Cap
     save_checkpoint(second, state)
     assert main(["verify", str(other)]) == 1
     out = capsys.readouterr().out
-    assert "1 values differ" in out and f"networks.D.{name}: 1 of {weight.numel()} values differ" in out
+    assert "1 value differs" in out and f"networks.D.{name}: 1 of {weight.numel()} values differ" in out
     result = verify(first, second)
     assert (result.first, result.last, len(result.differences)) == (20, 40, 1)
 
@@ -76,15 +76,15 @@ def test_what_cannot_be_verified_says_why(trained: Path, tmp_path: Path) -> None
     shutil.copytree(trained, other)
     for path in snapshots(other)[:-1]:
         path.unlink()
-    with pytest.raises(UserError, match=r"has 1 checkpoints.*keep_old_checkpoints True, or --from_start"):
+    with pytest.raises(UserError, match=r"has 1 checkpoint,.*keep_old_checkpoints True, or --from_start"):
         stretches(other)
     (last,) = snapshots(other)
     state = load_checkpoint(last)
     save_checkpoint(last, {**state, "trainer": {**state["trainer"], "stream": 1}})
-    with pytest.raises(UserError, match="a rollback is between"):
+    with pytest.raises(UserError, match="there was a rollback between"):
         verify(None, last)
     save_checkpoint(last, {**state, "data": "others"})
-    with pytest.raises(UserError, match="the data are other files"):
+    with pytest.raises(UserError, match="the data differ from the run's"):
         verify(None, last)
 
 
@@ -150,12 +150,12 @@ def test_a_clock_without_a_record_is_refused(tmp_path: Path, monkeypatch: pytest
     state = load_checkpoint(second)
     rows = state["plugins"]["DepthManager"].pop("recorded")
     save_checkpoint(second, state)
-    with pytest.raises(UserError, match="does not say how it grew from 20 images on"):
+    with pytest.raises(UserError, match="has no record of it from 20 images on"):
         verify(first, second)
     for other in (rows[rows[:, 0] > 20], rows * float("nan"), rows + 9, rows[:, :3], "rows", None):
         state["plugins"]["DepthManager"]["recorded"] = other
         save_checkpoint(second, state)
-        with pytest.raises(UserError, match="does not say how it grew from 20 images on"):
+        with pytest.raises(UserError, match="has no record of it from 20 images on"):
             verify(first, second)
 
 

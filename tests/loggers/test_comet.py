@@ -31,7 +31,7 @@ def environment(tmp_path, monkeypatch):
 
 def run_info(directory: Path, resumed_nimg: int | None = None) -> RunInfo:
     config = {"general": {"total_kimg": 30, "comet_key": SECRET}, "DepthManager": {"minibatch_overrides": {6: 14}}}
-    return RunInfo(directory, "007-tones", config, "", {"pictures": "1000"}, {}, 30, resumed_nimg)
+    return RunInfo(directory, "007-tones", config, "", {"images": "1000"}, {}, 30, resumed_nimg)
 
 
 def go(logger: CometLogger, run: RunInfo, nimg: int = 2000) -> list[str]:
@@ -79,7 +79,7 @@ def test_offline_archive_holds_figures_parameters_pictures_and_sounds(tmp_path):
     assert contents == {"visualization": b"\x89PNG", "audio": b"RIFF"}
     assert uploads["visualization"]["additional_params"]["figName"] == "fakes"
     others = {m["payload"]["key"]: m["payload"]["value"] for m in found if m["type"] == "log_other"}
-    assert others["Name"] == "007-tones" and others["status"] == "finished" and others["data/pictures"] == "1000"
+    assert others["Name"] == "007-tones" and others["status"] == "finished" and others["data/images"] == "1000"
     # Nothing was captured that was not requested.
     kinds = {m["type"] for m in found}
     assert kinds <= {"metric_msg", "parameter_msg", "log_other", "file_upload"}

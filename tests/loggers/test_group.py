@@ -1,5 +1,9 @@
 """LoggerGroup: everyone hears everything, nobody can stop a run."""
 
+import dataclasses
+import errno
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +11,7 @@ import pytest
 from pggan_framework.errors import UserError
 from pggan_framework.loggers.base import Logger, RunInfo
 from pggan_framework.loggers.group import LoggerGroup, RemoteLogger
+from pggan_framework.loggers.jsonl import JSONLLogger
 
 RUN = RunInfo(Path("."), "001-x", {}, "", {}, {}, 10)
 
@@ -98,6 +103,39 @@ def test_a_logger_that_cannot_start_is_left_out():
     everything(LoggerGroup([recorder, dead]))
     assert dead.logged == 0
     assert len(recorder.messages) == 1 and "left out" in recorder.messages[0]
+
+
+def test_a_logger_whose_files_cannot_be_written_starts_later_and_misses_no_tick(tmp_path, monkeypatch):
+    fails, moved = [True], os.replace
+
+    def replace(source, target):
+        if fails[0]:
+            raise OSError(errno.EIO, "Input/output error", str(target))
+        moved(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    recorder, run = Recorder(), dataclasses.replace(RUN, directory=tmp_path)
+    group = LoggerGroup([JSONLLogger(), recorder])
+    group.start(run)
+    group.log({"tick": 1}, 10)
+    group.log({"tick": 2}, 20)
+    assert list(tmp_path.iterdir()) == []
+    fails[0] = False
+    group.log({"tick": 3}, 30)
+    rows = [json.loads(line) for line in (tmp_path / "stats.jsonl").read_text().splitlines()]
+    assert rows == [{"nimg": 10 * tick, "tick": tick} for tick in (1, 2, 3)]
+    (warning,) = recorder.messages
+    assert warning.startswith("JSONLLogger failed, starts later (OSError: [Errno 5] Input/output error")
+
+
+def test_the_ticks_of_a_late_logger_are_written_at_the_end_at_the_latest(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
+        group = LoggerGroup([JSONLLogger()])
+        group.start(dataclasses.replace(RUN, directory=tmp_path))
+        group.log({"tick": 1}, 10)
+    group.finish("finished")
+    assert [json.loads(line)["tick"] for line in (tmp_path / "stats.jsonl").read_text().splitlines()] == [1]
 
 
 def test_a_users_mistake_at_the_start_passes_through():

@@ -76,7 +76,7 @@ def test_a_run_that_the_clock_ends_shows_what_is_left_of_its_time(tmp_path, caps
         logger.progress(2000)
     lines = capsys.readouterr().err.splitlines()
     ends = [line.partition("kimg, ")[2].rpartition(", ")[2] for line in lines]
-    assert ends == ["1m 00s left", "0s left"] * 2  # a resumed start has a time of its own
+    assert ends == ["1m 00s left", "0s left"] * 2  # a resumed start has a new time limit
     assert [line.split()[0] for line in lines] == ["33%", "100%"] * 2
 
 

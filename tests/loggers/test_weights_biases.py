@@ -77,7 +77,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def info(directory: Path, resumed_nimg: int | None = None) -> RunInfo:
     config = {"general": {"total_kimg": 30, "comet_key": SECRET}, "DepthManager": {"minibatch_overrides": {6: 14}}}
-    return RunInfo(directory, "007-tones", config, "", {"pictures": "1000"}, {}, 30, resumed_nimg)
+    return RunInfo(directory, "007-tones", config, "", {"images": "1000"}, {}, 30, resumed_nimg)
 
 
 def go(logger: WandbLogger, run: RunInfo, status: str = "finished") -> list[str]:
@@ -107,7 +107,7 @@ def test_everything_is_told_over_nimg(tmp_path: Path, service: SimpleNamespace) 
     assert options["config"] == {
         "general.total_kimg": 30,
         "DepthManager.minibatch_overrides.6": 14,
-        "data/pictures": "1000",
+        "data/images": "1000",
     }
     assert options["settings"]["console"] == "off" and options["settings"]["disable_git"]
     assert run.axes == {"nimg": None, "*": "nimg"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -239,7 +240,7 @@ def test_g_is_shown_the_reals_d_saw_last_faded_and_with_their_labels(kind: Any) 
     G.forward = lambda latents, given=None: shown.append((latents, given)) or make(latents, given)  # type: ignore[func-returns-value]
     weights = [p.clone() for p in D.parameters()]
     step.generator_update(4)
-    faded = fade(reals, torch.tensor(0.3), (2, 2))
+    faded = fade(reals, partial(torch.lerp, weight=0.3), (2, 2))
     assert any(images.shape == faded.shape and torch.equal(images, faded) for images, _ in shown)
     assert all(torch.equal(given[0] if isinstance(given, tuple) else given, labels.flip(0)) for _, given in shown)
     assert all(torch.equal(a, b) for a, b in zip(weights, D.parameters(), strict=True))

@@ -66,7 +66,7 @@ def test_the_loss_is_that_of_a_D_that_was_trained_on(step, steps, first_order):
     torch.manual_seed(7)
     value = UnrolledD(step.loss, steps, first_order).total(context)
     torch.autograd.backward(value)
-    assert same(before, state(step)), "D or its optimiser changed"
+    assert same(before, state(step)), "D or its optimizer changed"
 
     D = deepcopy(step.D)
     adam = torch.optim.Adam(D.parameters(), lr=0.01, betas=(0.3, 0.9), eps=1e-8)

@@ -148,7 +148,7 @@ def test_inception_is_never_downloaded(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(UserError, match="not a readable weights file"):
         build_extractor("inception", weights=tmp_path / "none.pth")
     torch.save({"fc.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
-    with pytest.raises(UserError, match="does not hold the weights"):
+    with pytest.raises(UserError, match="does not contain the weights"):
         build_extractor("inception", weights=tmp_path / "other.pth")
 
 

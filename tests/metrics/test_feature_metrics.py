@@ -131,7 +131,7 @@ def test_inception_score_needs_classes_and_pictures(eye: Eye) -> None:
     metric.eye = eye
     assert "is a classifier; random is not" in metric.lacks(Pictures(noise(1, 0)))
     assert set(metric.compare(normal(8, 3, 0), normal(8, 3, 0))) == {"is_random", "is_random.std"}
-    with pytest.raises(UserError, match="is: 7 images per side are given; allowed: 8 and up"):
+    with pytest.raises(UserError, match="is: 7 images per side given; allowed: 8 and up"):
         metric.compare(normal(8, 3, 0), normal(7, 3, 0))
     with pytest.raises(UserError, match=r"is\.splits 0 is not allowed"):
         InceptionScore(splits=0)
@@ -282,7 +282,7 @@ def test_from_python_with_an_extractor_of_choice() -> None:
             lambda: DensityCoverage(40).compare(normal(40, 2, 0), normal(50, 2, 0)),
             "density_coverage: 40 .*; allowed: 41 and up",
         ),
-        (lambda: FID().compare(normal(63, 2, 0), normal(64, 2, 0)), "fid: 63 images per side are given; allowed: 64"),
+        (lambda: FID().compare(normal(63, 2, 0), normal(64, 2, 0)), "fid: 63 images per side given; allowed: 64"),
     ],
 )
 def test_what_is_refused(make: object, message: str) -> None:

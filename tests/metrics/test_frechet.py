@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pggan_framework import UserError
 from pggan_framework.metrics.base import Clips
-from pggan_framework.metrics.frechet import Frechet, frechet_distance, gaussian_distance, standardised
+from pggan_framework.metrics.frechet import Frechet, frechet_distance, gaussian_distance, standardized
 
 RATE = 8000
 
@@ -60,7 +60,7 @@ def test_singular_covariances() -> None:
 
 def test_standardising_keeps_to_the_reals_and_to_the_least_spread() -> None:
     reals = np.array([[0.0, 5.0], [4.0, 5.0]])
-    found = standardised(reals, np.array([[6.0, 8.0]]), least=1.5)[1]
+    found = standardized(reals, np.array([[6.0, 8.0]]), least=1.5)[1]
     assert found == pytest.approx(np.array([[(6 - 2) / 2, (8 - 5) / 1.5]]))
 
 
@@ -76,5 +76,5 @@ def test_other_sounds_are_farther_than_other_reals() -> None:
 
 def test_few_clips_are_refused() -> None:
     few = tones(pitches(63, 0))
-    with pytest.raises(UserError, match="frechet: 63 clips per side are given; allowed: 64 and up"):
+    with pytest.raises(UserError, match="frechet: 63 clips per side given; allowed: 64 and up"):
         Frechet()(few, few)

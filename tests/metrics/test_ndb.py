@@ -46,7 +46,7 @@ def test_a_missing_kind_is_found() -> None:
 def test_small_sets_get_fewer_bins_and_too_small_ones_none() -> None:
     reals = planted([10, 10], 0)
     assert NDB().compare(reals, planted([20, 0], 1))["ndb.share"] == 1
-    with pytest.raises(UserError, match="ndb: 19 clips per side are given; allowed: 20 and up"):
+    with pytest.raises(UserError, match="ndb: 19 clips per side given; allowed: 20 and up"):
         NDB().compare(reals, reals[:19])
     with pytest.raises(UserError, match="ndb.bins 1 is not allowed"):
         NDB(bins=1)

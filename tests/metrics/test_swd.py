@@ -175,7 +175,7 @@ def test_the_metric_names_its_levels() -> None:
     assert found == {"swd.32": wanted[32], "swd.16": wanted[16], "swd.average": wanted.average}
     with pytest.raises(UserError, match="swd needs images of 16 pixels or more a side"):
         SlicedWasserstein()(Pictures(real[:, :, :8]), Pictures(fake[:, :, :8]))
-    with pytest.raises(UserError, match="swd: 1 images per side are given; allowed: 2 and up"):
+    with pytest.raises(UserError, match="swd: 1 image per side given; allowed: 2 and up"):
         SlicedWasserstein()(Pictures(real[:1]), Pictures(fake[:1]))
 
 

@@ -186,6 +186,17 @@ def effective(layer: Any) -> Tensor:
     return weight.flatten(1)
 
 
+def largest_after_iteration(layer: Any) -> float:
+    """The largest singular value of what a layer multiplies with, after as many steps as it needs, 300 at most."""
+    for _ in range(15):
+        for _ in range(19):
+            effective(layer)
+        largest = float(torch.linalg.svdvals(effective(layer))[0])
+        if abs(largest - 1) < 0.005:
+            break
+    return largest
+
+
 @pytest.mark.parametrize("wscale", [True, False])
 def test_spectral_norm_bounds_every_weight(wscale: bool) -> None:
     space, labels = collect({"kind": ["a", "b", "c", "a"]})
@@ -207,10 +218,9 @@ def test_spectral_norm_bounds_every_weight(wscale: bool) -> None:
     for network in (G, D, P, A):
         weights = [m for m in network.modules() if isinstance(getattr(m, "weight", None), torch.nn.Parameter)]
         assert len(weights) == sum(isinstance(m, SpectralNorm) for m in network.modules()) > 5
-        for layer in weights:
-            for _ in range(300):
-                effective(layer)
-            assert float(torch.linalg.svdvals(effective(layer).detach())[0]) == pytest.approx(1, abs=0.01)
+        with torch.no_grad():
+            for layer in weights:
+                assert largest_after_iteration(layer) == pytest.approx(1, abs=0.01)
 
 
 def test_a_spectral_layer_computes_with_the_divided_weight() -> None:
@@ -237,11 +247,11 @@ def test_gradients_are_right_at_both_orders(kind: str) -> None:
     D.eval()
     x = normal(2, 1, 4, 4).requires_grad_()
     assert torch.autograd.gradcheck(D, x)
-    assert torch.autograd.gradgradcheck(D, x, atol=1e-4)
+    assert torch.autograd.gradgradcheck(D, x, atol=1e-4, fast_mode=True)
 
 
 @pytest.mark.parametrize("kind", [*NORMS, "spectral"])
-def test_an_unrolled_discriminator_may_be_penalised(kind: str) -> None:
+def test_an_unrolled_discriminator_may_be_penalized(kind: str) -> None:
     options: Any = {"spectral_norm": True} if kind == "spectral" else {"norm": kind}
     G, D = generator((1, 8, 8), **options), discriminator((1, 8, 8), **options)
     adam = torch.optim.Adam(D.parameters(), 0.01)

@@ -33,5 +33,5 @@ def test_nothing_is_frozen_at_the_first_depth_and_others_say_no() -> None:
     network = Generator([1, 32, 32], 16, fmap_max=4, latent_size=3)
     network.depth = 0
     assert list(network.earlier()) == []
-    with pytest.raises(UserError, match="DCGANGenerator does not know its blocks by depth"):
+    with pytest.raises(UserError, match="DCGANGenerator has no list of blocks by depth"):
         DCGANGenerator([1, 8, 8], fmap_base=4, latent_size=3).earlier()

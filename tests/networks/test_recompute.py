@@ -133,9 +133,9 @@ def test_what_blocks_draw_and_count_is_drawn_and_counted_once(case: str) -> None
 
 def test_a_gradient_can_be_differentiated_again() -> None:
     found = []
-    for wish in ("never", "always"):
+    for mode in ("never", "always"):
         G, D = networks(mbstd_group=2)
-        D.checkpoint_activations(wish)  # type: ignore[arg-type]
+        D.checkpoint_activations(mode)  # type: ignore[arg-type]
         x = torch.rand(4, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).requires_grad_()
         for _ in range(2):  # kernels made in each pass, and shared by both
             folding = Folding(D)
@@ -219,11 +219,11 @@ def test_samples_keep_nothing_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("side", ["D", "G"])
 def test_a_captured_graph_recomputes_too_and_keeps_less(side: Side) -> None:
     peaks, gradients = [], []
-    for wish in ("never", "always"):
+    for mode in ("never", "always"):
         said: list[str] = []
         G, D = networks()
         for network in (G, D):
-            network.checkpoint_activations(wish)  # type: ignore[arg-type]
+            network.checkpoint_activations(mode)  # type: ignore[arg-type]
         captures = Captures(lambda graph: graph, said.append)
         torch.manual_seed(0)
         reals = torch.rand(4, 3, 16, 16, dtype=torch.float64) if side == "D" else None

@@ -41,7 +41,7 @@ def leaky(x: Tensor) -> Tensor:
 
 
 def modulated(weights: dict[str, Tensor], at: str, x: Tensor, style: Tensor, factor: Any = (1, 1)) -> Tensor:
-    """One sample after the other, each with a kernel of its own."""
+    """One sample after the other, each with its own kernel."""
     kernel = weights[f"{at}.conv.weight"]
     kernel = kernel / sqrt(kernel[0].numel())
     scales = style @ weights[f"{at}.style.weight"].T / sqrt(style.shape[1]) + weights[f"{at}.style.bias"]

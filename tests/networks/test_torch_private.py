@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pggan_framework.networks import Discriminator
 from pggan_framework.networks.folding import Folding, with_tensors
-from pggan_framework.networks.torch_private import compiled_code, foreach, is_wanted, shallow_copy, trace
+from pggan_framework.networks.torch_private import are_wanted, compiled_code, foreach, parts_of, shallow_copy, trace
 
 
 class Told(torch.autograd.Function):
@@ -27,7 +27,7 @@ class Told(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, weight = ctx.saved_tensors
-        Told.asked[:] = [is_wanted(node) for node, _ in ctx.next_functions]
+        Told.asked[:] = are_wanted(ctx.next_functions)
         return gradients[0] * weight, gradients[0] * x
 
 
@@ -41,9 +41,19 @@ def asked(of: str, missing: bool = False) -> list[bool]:
 def test_a_backward_pass_says_what_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked("x") == [True, False]
     assert asked("both") == asked("all") == [True, True]
-    assert not is_wanted(None)
+    assert are_wanted([(None, 0)]) == [False]
     monkeypatch.delattr(torch._C, "_will_engine_execute_node")
     assert asked("x") == [True, True]  # slower, and right
+
+
+def test_parts_are_those_of_modules_each_once() -> None:
+    inner = nn.Sequential(nn.ReLU(), nn.Linear(2, 3))
+    whole = nn.Sequential(inner, nn.ModuleList([inner, nn.BatchNorm1d(3)]), nn.ReLU())
+    whole.register_module("none", None)
+    assert parts_of([whole]) == list(whole.modules())
+    assert parts_of([whole[1], None, inner]) == list(whole[1].modules())
+    D = Discriminator([3, 16, 16], fmap_base=32, fmap_max=4)
+    assert parts_of([D]) == list(D.modules())
 
 
 def test_a_copy_shares_all_but_what_changes() -> None:

@@ -31,6 +31,16 @@ def test_the_side_grows_with_the_budget_and_the_speed():
     assert affordable_side(Speed({32: 1.0, 64: 2.0}), 1) == 16
 
 
+@pytest.mark.parametrize(("minutes", "side", "steps"), [(0.5, 16, 100), (2, 32, 200), (10, 64, 400), (60, 128, 400)])
+def test_a_planned_size_is_entered_though_the_machine_becomes_slower(minutes, side, steps):
+    config = choose("pets", ImageSurvey([500] * 5000), LAPTOP, minutes, {}).config
+    assert config["DefaultImageFolderDataset"]["size"] == side
+    assert config["WallClockSchedule"]["min_steps"] == steps
+    batch = config["DepthManager"]["minibatch_overrides"].get(side.bit_length() - 3, config["minibatch_size"])
+    # The plan expects at least 25 * side ** 1.5 images at this size, which are enough steps.
+    assert 25 * side**1.5 / batch >= steps
+
+
 def test_speed_of_other_sides_follows_the_measured_ones():
     speed = Speed({32: 0.01, 64: 0.02})
     assert speed.at(64) == 0.02

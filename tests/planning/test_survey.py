@@ -53,12 +53,12 @@ def test_folders_that_hold_nothing_usable(tmp_path):
     with pytest.raises(UserError, match="it is empty"):
         survey(tmp_path)
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(UserError, match="end in .txt"):
+    with pytest.raises(UserError, match="1 file ending in .txt"):
         survey(tmp_path)
     with pytest.raises(UserError, match="is a file"):
         survey(tmp_path / "notes.txt")
     with pytest.raises(UserError, match="does not exist"):
         survey(tmp_path / "nothing")
     (tmp_path / "a.wav").touch()
-    with pytest.raises(UserError, match="none of the 1 recordings"):
+    with pytest.raises(UserError, match="no recording in .* can be read \\(1 file\\)"):
         survey(tmp_path)

@@ -204,7 +204,7 @@ def test_few_images(flags: dict[str, Any], tmp_path: Path) -> None:
         path.unlink()
     folder = run(overrides=images).path
     assert not (folder / "metrics.jsonl").exists()
-    assert "quality is not measured: 3 examples are too few; at least 4 are needed" in (folder / "log.txt").read_text()
+    assert "quality is not measured: 3 examples, but at least 4 are needed" in (folder / "log.txt").read_text()
 
 
 def test_much_worse_and_mistakes() -> None:

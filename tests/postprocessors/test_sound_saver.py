@@ -143,7 +143,10 @@ def test_both_ends_are_faded_unless_the_data_loop(tmp_path):
         saves, codec = raw_saver(tmp_path, fade=fade)
         (artifact,) = saves.save(np.full((1, *codec.shape), 0.5, "f"), "fakes", fade)
         wave, _ = soundfile.read(artifact.path)
-        assert np.all(wave[1:-5] == 0.5) and (wave[-1] < 0.05) == fade and (wave[0] < 0.5) == fade
+        # 1.5 ms are 2 samples, at a quarter and three quarters of the way down half a cosine: 0.5 (1 +- cos(pi/4)) / 2.
+        ends = [0.4268, 0.0732] if fade else [0.5, 0.5]
+        assert np.all(wave[1:-2] == 0.5) and wave[-2:] == pytest.approx(ends, abs=1e-4)
+        assert (wave[0] < 0.5) == fade
 
 
 def test_silence_is_silent(tmp_path, tone_codec):

@@ -104,7 +104,7 @@ def test_what_cannot_be_a_target(tmp_path):
         (wave, pictures, "wave.wav is a sound; this model makes images"),
         (text, sounds, "text.png cannot be read as a sound: "),
         (whole, sounds, "whole.png is an image; this model makes sounds"),
-        (whole, model_of((2, 8, 8)), "2 channels, which no file of an image has"),
+        (whole, model_of((2, 8, 8)), "2 channels, which no image file has"),
     ]:
         with pytest.raises(UserError, match=message):
             read_target(path, model)

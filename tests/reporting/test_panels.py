@@ -28,6 +28,16 @@ def test_metrics_that_belong_together_share_a_chart_with_unit_and_direction():
     assert losses == {"G_loss": ([1], [2]), "D_loss": ([2], [4])}
     (speed,) = panels["Speed"].chart.curves
     assert speed.y.tolist() == [250] and panels["Speed"].chart.unit == "images/s"
+    assert speed.name == "images per second"
+
+
+def test_charts_of_several_runs_have_different_titles():
+    tick = {"kimg": 1, "G_lr": 1, "D_lr": 1, "D_loss": 1, "quality": 3.0, "picture.swd.16": 1, "picture.swd.32": 1}
+    panels = panels_of({"a": [[tick]], "b": [[tick]]})
+    titles = [panel.chart.title for panel in panels]
+    assert len(set(titles)) == len(titles) and {"Learning rate: G_lr", "Learning rate: D_lr", "Loss"} < set(titles)
+    (quality,) = [panel for panel in panels if panel.chart.title == "Distance to the data"]
+    assert quality.section == SECTIONS[1] and quality.chart.log and quality.chart.unit == "times the baseline"
 
 
 def test_what_is_not_finite_is_left_out():

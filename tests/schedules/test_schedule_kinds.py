@@ -44,7 +44,7 @@ def test_a_fade_can_be_given_point_by_point() -> None:
 
 
 def test_a_staircase_waits_and_climbs() -> None:
-    # Grow; wait 3 steps; then add 1/4 every 2 steps: the published loop, with a counter of its own.
+    # Grow; wait 3 steps; then add 1/4 every 2 steps: the published loop, with a separate counter.
     plan = StaircaseSchedule({0: 6, 1: 15}, {0: 3}, 2, {0: 4}).plan(facts())
     for depth in (1, 2):
         alpha, next_jump = 0.0, 3

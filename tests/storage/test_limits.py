@@ -18,7 +18,7 @@ from pggan_framework.labels.maps import space_from_state
 from pggan_framework.models.fitting import build_generator
 from pggan_framework.networks import Generator
 from pggan_framework.schedules.growth import Growth
-from pggan_framework.storage.limits import parse_json, read_text
+from pggan_framework.storage.limits import parse_json, read_text, value_range
 
 
 def test_a_member_that_unpacks_to_much_more_is_not_read(tmp_path: Path) -> None:
@@ -109,3 +109,13 @@ def test_stored_maps_unpack_to_no_more_than_their_shape() -> None:
         space_from_state(state)
     with pytest.raises(UserError, match="not stored label maps"):
         space_from_state({**state, "shape": [1 << 20, 1 << 20, 1]})
+
+
+@pytest.mark.parametrize("stored", [(1, 1), (1, -1), (-1, float("nan")), (float("-inf"), 1), "ab", [0], [0, 1, 2], 3])
+def test_a_range_of_no_values_is_refused(stored: object) -> None:
+    with pytest.raises(UserError, match=r"^a\.pt is damaged: its value range"):
+        value_range(stored, Path("a.pt"))
+
+
+def test_a_range_is_two_numbers() -> None:
+    assert value_range([0, 255], Path("a.pt")) == (0.0, 255.0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -255,9 +256,69 @@ def test_a_compiler_that_fails_is_told_and_leaves_no_trace() -> None:
     assert said == ["D's update is not compiled, because it cannot be compiled: RuntimeError: no compiler"]
 
 
+def stopwatch(compiled: float, eager: float) -> Callable[[], float]:
+    """A clock by which updates take so many seconds, whatever they take."""
+    spans = cycle([compiled, 0.0, eager, 0.0])
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        before, now = now, now + next(spans)
+        return before
+
+    return clock
+
+
+@pytest.mark.parametrize("compiled", [0.106, 0.116])
+def test_a_graph_that_is_slower_than_eager_autograd_is_dropped(compiled: float) -> None:
+    G, D = networks([3, 8, 8], torch.float32)
+    G.alpha = D.alpha = 0.5
+    lines: list[str] = []
+    faster = compiled < 0.11
+    expected = Captures(lambda graph: graph) if faster else backward
+    raced = Captures(lambda graph: graph, lines.append, made=lines.append, clock=stopwatch(compiled, 0.11))
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    for _ in range(2):
+        found, wanted = (gradients(source, WGANGP(), context("D", G, D)) for source in (raced, expected))
+        for mine, theirs in zip(found, wanted, strict=True):
+            assert mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert [graph is not None for graph in raced.graphs.values()] == [faster]
+    kind = "D, 8x8 fading, 6 images, D_wasserstein, gradient_penalty, drift"
+    assert raced.choices == {kind: faster}
+    (line,) = lines
+    if faster:
+        assert line.startswith("compiled D's update at 8x8 fading in ") and line.endswith(
+            ": 106.0 ms in place of 110.0"
+        )
+    else:
+        refused = "D's update at 8x8 fading is not compiled, because eager autograd"
+        assert line == f"{refused} takes 110.0 ms in place of 116.0"
+
+    # As after a break: what was chosen once is not timed again.
+    later = Captures(lambda graph: graph, lines.append, clock=pytest.fail)  # type: ignore[arg-type]
+    later.choices.update(raced.choices)
+    again = gradients(later, WGANGP(), context("D", G, D))[0]
+    assert all(torch.equal(again[name], wanted[0][name]) for name in again)
+    assert lines[1:] == ([] if faster else [f"{refused} was faster before"])
+
+
+def test_a_race_leaves_accumulated_gradients() -> None:
+    G, D = networks([3, 4, 4])
+    results = []
+    for source in (backward, Captures(lambda graph: graph, clock=stopwatch(2, 1))):
+        D.zero_grad(set_to_none=True)
+        for side in (1, 2):
+            source(WGANGP(), context("D", G, D, seed=side, share=0.5))
+        results.append({name: p.grad for name, p in D.named_parameters() if p.grad is not None})
+    assert_same([results[1]], [results[0]])
+
+
 def test_buffers_that_an_update_changes_change_once() -> None:
     results = []
-    for source in (backward, Captures(lambda graph: graph, pytest.fail)):
+    raced = Captures(lambda graph: graph, clock=stopwatch(1, 2))
+    for source in (backward, raced):
         torch.manual_seed(0)
         G = Generator([3, 8, 8], latent_size=6, **SMALL, norm="batch").double()
         D = Discriminator([3, 8, 8], **SMALL, spectral_norm=True).double()

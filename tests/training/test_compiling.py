@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate, cycle
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pggan_framework import run
 from pggan_framework.config import resolve_overrides
 from pggan_framework.errors import UserError
 from pggan_framework.launch.experiment import Experiment
+from pggan_framework.launch.verify import verify
 from pggan_framework.losses import WGANGP, UnrolledD
 from pggan_framework.runs.folders import snapshots
 from pggan_framework.schedules.plan import Curve, Plan, Stage, linear_fade
@@ -119,8 +121,8 @@ def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_never_and_short_runs_say_nothing() -> None:
-    for wish, steps in (("never", LONG), ("auto", SHORT)):
-        assert gradient_source(wish, WGANGP(), CPU, steps, {}, say=pytest.fail) is backward  # type: ignore[arg-type]
+    for mode, steps in (("never", LONG), ("auto", SHORT)):
+        assert gradient_source(mode, WGANGP(), CPU, steps, {}, say=pytest.fail) is backward  # type: ignore[arg-type]
 
 
 def _last(folder: Path) -> dict[str, Any]:
@@ -153,6 +155,29 @@ def test_a_compiled_run_resumes_exactly_and_says_what_it_did(tmp_path: Path) -> 
             mine, theirs = (_last(result.path)["networks"][name] for result in (whole, other))
             for key, value in mine.items():
                 torch.testing.assert_close(value, theirs[key], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.usefixtures("as_it_is")
+def test_what_was_faster_is_measured_once_and_kept_by_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "AUTO_STEPS", 1)
+    flags = {**SETTING, "compile": "auto", "loggers": ["TeeLogger"], "result_dir": str(tmp_path)}
+    flags["SaverPlugin.keep_old_checkpoints"] = True
+    now = accumulate(cycle([0.0, 2.0, 0.0, 1.0]))  # a graph takes 2 s, eager autograd 1 s
+    monkeypatch.setattr(compiling, "_now", lambda device: next(now))
+    first = run(overrides={**flags, "total_kimg": 0.012})
+    kinds = _last(first.path)["compiled"]
+    assert sorted(kind[0] for kind in kinds) == ["D", "G"] and not any(kinds.values())
+    assert "because eager autograd takes" in (first.path / "log.txt").read_text()
+
+    monkeypatch.setattr(compiling, "_now", pytest.fail)
+    second = run(overrides={"total_kimg": 0.024, "result_dir": str(tmp_path), "resume": "latest"})
+    assert second.path == first.path and _last(second.path)["compiled"] == kinds
+    assert (first.path / "log.txt").read_text().count("is not compiled, because eager autograd was faster before") == 2
+    # Verifying computes as the run did, from its first step and from a checkpoint, and does not measure again either.
+    early, late = snapshots(first.path)
+    assert verify(None, early).differences == () == verify(early, late).differences
 
 
 def test_flags_outside_their_choices_are_told() -> None:

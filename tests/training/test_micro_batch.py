@@ -185,7 +185,7 @@ class Half(World):
         super().__init__(rank, 2)
         self.sent: list[list[torch.Tensor]] = []
 
-    def all_reduce(self, gradients: Sequence[torch.Tensor], share: float, wish: bool = False) -> None:
+    def all_reduce(self, gradients: Sequence[torch.Tensor], share: float, stop: bool = False) -> None:
         self.sent.append([gradient * share for gradient in gradients])
 
     def mean(self, values: torch.Tensor, share: float) -> torch.Tensor:

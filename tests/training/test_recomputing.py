@@ -44,13 +44,13 @@ def test_as_few_depths_as_fit_are_recomputed(monkeypatch: pytest.MonkeyPatch) ->
     assert G.execution == D.execution == Execution() and G.depth == 2
 
 
-@pytest.mark.parametrize(("wish", "expected"), [("auto", 0), ("never", None), ("always", 0)])
+@pytest.mark.parametrize(("mode", "expected"), [("auto", 0), ("never", None), ("always", 0)])
 def test_a_run_recomputes_where_memory_is_short(
-    wish: str, expected: int | None, monkeypatch: pytest.MonkeyPatch
+    mode: str, expected: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch, "bytes_at_hand", lambda device: 1 << 20)
-    flags = {**TONES, "activation_checkpointing": wish, "device": "cpu"}
+    flags = {**TONES, "activation_checkpointing": mode, "device": "cpu"}
     experiment = launch.Experiment(resolve_overrides(None, flags))
     assert experiment.generator.execution.recompute_from == expected
     said = [note for note in experiment.notes if note.startswith("activation checkpointing")]
-    assert bool(said) == (wish == "auto") and all("1 MiB are at hand" in note for note in said)
+    assert bool(said) == (mode == "auto") and all("1 MiB are at hand" in note for note in said)

@@ -1,4 +1,5 @@
 from copy import deepcopy
+from functools import partial
 
 import pytest
 import torch
@@ -33,18 +34,18 @@ def set_to(step, depth, alpha):
 
 def test_fading_reals_by_hand():
     x = torch.tensor([[[[0.0, 4.0], [8.0, 12.0]]]])
-    assert torch.equal(fade(x, torch.tensor(1.0), (2, 2)), x)
-    assert torch.equal(fade(x, torch.tensor(0.0), (2, 2)), torch.full_like(x, 6))
-    assert fade(x, torch.tensor(0.5), (2, 2)).flatten().tolist() == [3, 5, 7, 9]
-    assert fade(x, torch.tensor(0.0), (1, 2)).flatten().tolist() == [2, 2, 10, 10]
-    assert fade(x, torch.tensor(0.0), (2, 1)).flatten().tolist() == [4, 8, 4, 8]
+    assert torch.equal(fade(x, partial(torch.lerp, weight=1.0), (2, 2)), x)
+    assert torch.equal(fade(x, partial(torch.lerp, weight=0.0), (2, 2)), torch.full_like(x, 6))
+    assert fade(x, partial(torch.lerp, weight=0.5), (2, 2)).flatten().tolist() == [3, 5, 7, 9]
+    assert fade(x, partial(torch.lerp, weight=0.0), (1, 2)).flatten().tolist() == [2, 2, 10, 10]
+    assert fade(x, partial(torch.lerp, weight=0.0), (2, 1)).flatten().tolist() == [4, 8, 4, 8]
 
 
 @given(st.floats(0, 1), st.sampled_from([(1, 2), (2, 1), (2, 2)]))
 @settings(deadline=None, max_examples=30)
 def test_fading_keeps_every_box_mean(alpha, factor):
     x = torch.randn(2, 1, 4, 4, dtype=torch.float64)
-    faded = fade(x, torch.tensor(alpha, dtype=torch.float64), factor)
+    faded = fade(x, partial(torch.lerp, weight=alpha), factor)
     pool = torch.nn.functional.avg_pool2d
     torch.testing.assert_close(pool(faded, factor), pool(x, factor))
 
@@ -57,7 +58,7 @@ def test_d_sees_reals_faded_once():
     step.D.judge = lambda images, *a, **k: seen.append(images) or judge(images, *a, **k)
     x = torch.randn(4, 1, 8, 8)
     step.discriminator_update(x)
-    torch.testing.assert_close(seen[0][:4], fade(x, torch.tensor(0.25), (2, 2)))
+    torch.testing.assert_close(seen[0][:4], fade(x, partial(torch.lerp, weight=0.25), (2, 2)))
 
 
 @pytest.mark.parametrize("shape", [[3, 16, 16], RECTANGLE])

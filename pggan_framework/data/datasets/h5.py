@@ -1,4 +1,4 @@
-"""HDF5 files that hold every image at several sizes: the original tool's, and those `save_prepared` writes."""
+"""HDF5 files that contain every image at several sizes, written by the original tool or by `save_prepared`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pggan_framework.schedules.growth import Growth
 from pggan_framework.labels.maps import space_from_state
 from pggan_framework.labels.attributes import collect
 from pggan_framework.registry import register
+from pggan_framework.storage.limits import value_range
 
 
 @register("dataset")
@@ -27,20 +28,20 @@ class OldH5Dataset(DepthDataset):
     """An HDF5 file of data sets ``data{h}x{w}``, [N, C, h, w] in uint8 or float16, one for each size.
 
     Reads the files of the original PGGAN tool (``data{r}x{r}``, r = R, R/2 ... 1, with ``<file>-labels.npy`` next to
-    them) and prepared files. Images are read when requested, at the size requested, so that memory stays flat
-    however large the file is. A size that is not stored is the box mean of the next larger one.
+    them) and prepared files. Images are read on demand at the requested size, so memory use does not depend on the file
+    size. A size that is not stored is computed as the box mean of the next larger size.
 
     Args:
         h5_path: .h5 file with the images.
-        max_images: number of images to use, the first ones.
-        resolution: longer side of the images at full depth; larger ones are ignored.
-        use_labels: condition networks on the file's labels, integer classes [N] or one-hot rows [N, K]; a prepared file
-            sets it.
-        model_dataset_depth_offset: log2 of the image side at depth 0; a prepared file sets it.
-        own_shards: each machine uses only its own shards of the set.
+        max_images: number of images to use, starting with the first.
+        resolution: longer side of the images at full depth; larger stored sizes are ignored.
+        use_labels: condition the networks on the file's labels, integer classes [N] or one-hot rows [N, K]; a prepared
+            file sets this option.
+        model_dataset_depth_offset: log2 of the image side at depth 0; a prepared file sets this option.
+        own_shards: let each machine use only the shards that are stored on it.
 
     Raises:
-        UserError: if the file is missing, truncated, no HDF5 or has no such data sets, or a shard of it is.
+        UserError: if the file or a shard is missing, truncated, not HDF5, or contains no data sets of this layout.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class OldH5Dataset(DepthDataset):
             top.shape[1:],
             model_dataset_depth_offset if growth is None else min(growth.seed).bit_length() - 1,
             None if growth is None else growth.seed,
-            tuple(self._record.get("range_in", range_in)),
+            value_range(self._record.get("range_in", range_in), self.h5_path),
             range_out,
         )
         if growth is not None:
@@ -86,9 +87,9 @@ class OldH5Dataset(DepthDataset):
             self.codec = codec_from_state(state)
 
     def _take_labels(self, stored: NDArray[Any] | None) -> None:
-        """Set the labels to what the file has: indices into its own label space, or classes."""
+        """Set the labels from the file: indices into the label space that the file stores, or class numbers."""
         if stored is None:
-            raise UserError(f"{self.h5_path} has no labels, in it or next to it; leave use_labels out")
+            raise UserError(f"{self.h5_path} has no labels, neither inside nor next to it; leave out use_labels")
         stored = stored[: self._length]
         if space := self._record.get("label_space"):
             self.label_space = space_from_state(space)
@@ -121,18 +122,19 @@ class OldH5Dataset(DepthDataset):
         return np.stack([box_mean(picture, size) for picture in stored])
 
     def summary(self) -> dict[str, str]:
-        """What was said of the data when they were prepared; the file, and the sizes it holds."""
+        """The stored summary of prepared data, the file, and its stored sizes."""
         sizes = ", ".join(f"{level.shape[2]}x{level.shape[3]}" for level in self._levels)
-        told: dict[str, str] = self._record.get("summary", {})
+        told: dict[str, str] = dict(self._record.get("summary", {}))
+        told.pop("pictures", None)  # the name of "images" in files of earlier versions
         lines = told | super().summary() | {"file": str(self.h5_path), "stored sizes": sizes}
         return lines | self._file.summary() if isinstance(self._file, Shards) else lines
 
     def fingerprint(self) -> str:
-        """A prepared file's own; else a digest of the levels and of 16 images."""
+        """The stored fingerprint of a prepared file; otherwise a digest of the levels and of 16 images."""
         known: str | None = self._record.get("fingerprint")
         if isinstance(self._file, Shards) and self._file.machine is not None:
-            # No machine can see all images, and in which shards they are decides which are shown when.
-            cuts = [shard.pictures for shard in self._file.files]
+            # No machine has all images, and the order in which they are shown depends on their assignment to shards.
+            cuts = [shard.images for shard in self._file.files]
             return hashlib.sha256(repr((known, self._length, self.shape, cuts)).encode()).hexdigest()[:16]
         if known is not None and self._length == self._stored and self._resolution is None:
             return known
@@ -144,12 +146,12 @@ class OldH5Dataset(DepthDataset):
         return digest.hexdigest()[:16]
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Look into every shard, of a set in shards: what is wrong with one is found before a training, not in it."""
+        """Check every shard of a sharded set, so that defects are found before training instead of during it."""
         if isinstance(self._file, Shards):
             self._file.check()
 
     def _top(self, resolution: int | None) -> Level:
-        """The level that is the full depth."""
+        """The level at full depth."""
         if resolution is None:
             return self._levels[0]
         for level in self._levels:
@@ -159,7 +161,7 @@ class OldH5Dataset(DepthDataset):
         raise UserError(f"{self.h5_path} has no images of resolution {resolution}; allowed: {sides}")
 
     def _prepared_growth(self, top: Level) -> Growth | None:
-        """The growth a prepared file was written with, up to the level `top`."""
+        """The growth that a prepared file was written with, up to the level `top`."""
         if not self._record:
             return None
         growth = Growth.from_state({**self._record, "channels": top.shape[1]}, str(self.h5_path))
@@ -169,7 +171,7 @@ class OldH5Dataset(DepthDataset):
         raise UserError(f"{self.h5_path}: {top.name} is not a depth of the prepared file")
 
     def _source(self, depth: int) -> Level:
-        """The smallest stored level from which `depth` can be had."""
+        """The smallest stored level that contains `depth` or can be reduced to it."""
         _, height, width = self.growth.shape_at(depth)
         fitting = [
             level
@@ -188,7 +190,7 @@ class OldH5Dataset(DepthDataset):
         return self._file.read(level.name, order)
 
     def _open(self, own_shards: bool) -> H5File | Shards:
-        """What the images are read from."""
+        """Open the file or the set of shards."""
         if "shards" in self._record:
             machine = Machine.from_environment() if own_shards else None
             return Shards(self.h5_path, self._record, self._levels, machine)
@@ -197,17 +199,17 @@ class OldH5Dataset(DepthDataset):
         return H5File(self.h5_path, self._levels)
 
     def _own(self) -> Own | None:
-        """The images of this machine, where others have others."""
+        """The images of this machine, if other machines have different images."""
         file = self._file
         if not isinstance(file, Shards) or file.machine is None or len(file.own) == len(file.files):
             return None
         ranges = file.own_pictures(self._length)
         if not ranges:
-            raise UserError(f"max_images is {self._length}; none of these is in the shards of this machine")
+            raise UserError(f"max_images is {self._length}; none of these images is in this machine's shards")
         return Own(ranges, file.machine.processes, file.machine.world)
 
     def _beside(self) -> NDArray[Any] | None:
-        """Labels from ``<file>-labels.npy``, with or without the ending ``.h5``."""
+        """Labels from ``<file>-labels.npy``, with or without the extension ``.h5``."""
         for path in (self.h5_path.with_suffix(""), self.h5_path):
             file = path.with_name(path.name + "-labels.npy")
             if file.is_file():

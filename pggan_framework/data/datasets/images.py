@@ -1,4 +1,4 @@
-"""A folder of images of any kind."""
+"""A folder of images of any format."""
 
 from __future__ import annotations
 
@@ -24,28 +24,29 @@ from pggan_framework.registry import register
 
 @register("dataset")
 class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
-    r"""Every image in a folder and the folders below it, links included, in order of their names.
+    r"""Every image in a folder and its subfolders, including links, sorted by name.
 
-    Any kind of image has a defined outcome. Integer grey of more than 8 bit is scaled to 8 bit, colour profiles are
-    converted to sRGB, the EXIF orientation is applied, an animation gives its first frame, transparency is laid over
-    `background` (and stays transparency in ``RGBA``); colour and transparency are resized together, so that no rim
-    appears. Resizing is Lanczos, from the full image. What is changed, guessed or skipped is counted and named in the
-    summary. The images are those that `pggan prepare` writes with the same options.
+    The conversion of every image format is defined: integer grey images of more than 8 bit are scaled to 8 bit, images
+    with a colour profile are converted to sRGB, the EXIF orientation is applied, only the first frame of an animation
+    is used, and transparent images are composited over `background` (``RGBA`` keeps the transparency). Colour and
+    transparency are resized together, so edges have no fringes. Resizing uses a Lanczos filter and starts from the full
+    image. The summary counts and names all files that are converted or skipped, and all guesses. The images equal those
+    that `pggan prepare` writes with the same options.
 
     Args:
         dir_path: folder of the images.
         preload: keep all images in memory, at every depth, as uint8.
         imread_mode: channels of the images: RGB, L (grey) or RGBA.
-        size: side, or height and width, at full depth; if not given, the images' own or a power of two that enlarges
-            none.
-        resize: other sizes: none requires one size; stretch; crop: scale the shorter side, cut the middle; pad: fit and
-            fill.
+        size: side, or height and width, at full depth; if not given, the common size of the images or, with resizing,
+            the largest power of two that enlarges no image.
+        resize: treatment of images of other sizes: ``none`` requires equal sizes; ``stretch`` scales both sides;
+            ``crop`` scales the shorter side and cuts out the centre; ``pad`` fits the image and fills the rest.
         background: colour behind transparency and padding: name or #rrggbb.
-        max_images: number of images to use, the first ones.
-        mirror: add each image's horizontal mirror image, after the last one.
-        bad_files: unreadable files: skip omits them, and replaces one that fails while decoding by the next; error
-            stops at the first.
-        max_pixels: largest image in pixels; larger ones count as unreadable.
+        max_images: number of images to use, starting with the first.
+        mirror: add each image's horizontal mirror image, after the last image.
+        bad_files: treatment of unreadable files: ``skip`` omits them, and replaces a file that fails during decoding by
+            the next one; ``error`` stops at the first.
+        max_pixels: largest image in pixels; larger images count as unreadable.
 
     Raises:
         UserError: if the folder is missing or has no readable image, the sizes do not fit, or an image has no label.
@@ -106,10 +107,10 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
         return self.plan.total(len(self.plan.chosen))
 
     def image(self, index: int) -> Pixels:
-        """One image at full depth, uint8 [C, H, W]; of a damaged file, the next image that can be decoded.
+        """One image at full depth, uint8 [C, H, W]; for a damaged file, the next image that can be decoded.
 
         Raises:
-            UserError: if it cannot be decoded, and `bad_files` is error, or no other one can.
+            UserError: if the file cannot be decoded, and `bad_files` is ``error`` or no other image can be decoded.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
@@ -127,21 +128,21 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
         return batch
 
     def pyramid(self, indices: Sequence[int]) -> list[Pixels]:
-        """Batches of every depth, each image read once."""
+        """Batches at every depth; each image is read once."""
         return box_means([self.image(index) for index in indices], self.growth)
 
     def summary(self) -> dict[str, str]:
-        """How many images of which shape, how they were resized, and what was changed, guessed or skipped."""
+        """The number and shape of the images, the resize policy, and all changes, guesses and skipped files."""
         lines = self.plan.summary(self.plan.unreadable) | self._degenerate
         damaged = sorted({why for _, why in self.replaced.values()})
         return lines | ({"damaged": f"{named(damaged)}; the next one is used instead"} if damaged else {})
 
     def fingerprint(self) -> str:
-        """Digest of the parameters, of all bytes of the files, and of the labels."""
+        """Digest of the parameters, all bytes of the files, and the labels."""
         return fingerprint_of(self.plan)
 
     def _decode(self, number: int) -> NDArray[np.uint8]:
-        """One of the files used, uint8 [C, H, W]; see `image`."""
+        """Decode one of the used files, uint8 [C, H, W]; see `image`."""
         count = len(self.plan.chosen)
         faults: dict[str, str] = {}
         first = self.replaced.get(number, (number, ""))[0]
@@ -150,7 +151,7 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
                 picture = self.plan.pixels(self.plan.chosen[place])
             except MemoryError:
                 raise
-            except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
+            except Exception as error:  # Pillow raises many exception types on a broken file
                 name = self.plan.source.name(self.plan.chosen[place])
                 faults[name] = reason(error)
                 check_bad(self.plan.options, faults, self.plan.where, f"{type(self).__name__}.")
@@ -163,7 +164,7 @@ class DefaultImageFolderDataset(LabelledFiles, DepthDataset):
         raise UserError(f"no image in {self.dir_path} can be decoded: {named(faults)}")
 
     def _preloaded(self, number: int) -> NDArray[np.uint8]:
-        """One of the files used, from memory."""
+        """One of the used files, from memory."""
         assert self._levels is not None
         if number in self.replaced:
             raise ValueError("it is damaged")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pggan_framework.storage.names import name_bytes
 from pggan_framework.data.datasets.images import DefaultImageFolderDataset
 from pggan_framework.data.images.map_files import MapReader, scan_maps
 from pggan_framework.data.images.files import SUFFIXES, colour, header_size, reason
 from pggan_framework.data.manifest import hash_file
 from pggan_framework.data.walk import walk
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.labels.maps import Map, MapResize, MapSpace, default_classes
 from pggan_framework.registry import register
 
@@ -23,26 +24,27 @@ if TYPE_CHECKING:
 
 @register("dataset", aliases=("Pix2pixDataset",))
 class LabelMapDataset(DefaultImageFolderDataset):
-    """Images in one folder, and a label map of the same name for each in another.
+    """Images in one folder, and a label map for each image in another folder, under the same name.
 
-    A map is a palette or grey image whose values are class indices, or one in given colours. An image and its map have
-    the same size and are resized alike: the map without blending classes, in ``pad`` with class 0 around it.
+    A map is a palette or grey image whose values are class indices, or a colour image in which each class has a given
+    colour. An image and its map have the same size and are resized in the same way; resizing a map does not blend
+    classes, and ``pad`` fills its border with class 0.
 
     Args:
         image_dir: folder of the images, with subfolders.
         label_dir: folder of the maps, with the same layout; file types may differ.
-        label_colours: colour of each class, from class 0 on: names or #rrggbb.
-        label_names: names of the classes, from class 0 on; if not given, class 0, class 1 ...
-        classes: number of classes; if not given, from the colours or the highest index in all maps.
-        map_resize: smaller maps: the class of each box's first pixel (nearest, as in SPADE), or the fraction of each
-            class (shares).
-        mirror: add each pair's horizontal mirror image, after the last one.
+        label_colours: colours of the classes, starting with class 0: names or #rrggbb.
+        label_names: names of the classes, starting with class 0; if not given, "class 0", "class 1" ...
+        classes: number of classes; if not given, the number of colours, or the highest index in all maps plus one.
+        map_resize: method to reduce maps: the class of each box's first pixel (``nearest``, as in SPADE), or the
+            fraction of each class (``shares``).
+        mirror: add each pair's horizontal mirror image, after the last pair.
         preload: keep all images and maps in memory.
-        max_images: number of images to use, the first ones.
-        options: those of `DefaultImageFolderDataset`.
+        max_images: number of images to use, starting with the first.
+        options: further parameters of `DefaultImageFolderDataset`.
 
     Raises:
-        UserError: if a folder is missing, an image or a map has no partner or one of another size, or a map has a
+        UserError: if a folder is missing, an image or a map has no partner or a partner of another size, or a map has a
             colour or a number that is not a class.
     """
 
@@ -79,7 +81,7 @@ class LabelMapDataset(DefaultImageFolderDataset):
         self._reader = MapReader(self._fit_map, colours, classes, "LabelMapDataset")
         count, palette = (len(colours), None) if colours else scan_maps(self._map_files, classes, self._reader)
         if label_names is not None and len(label_names) != count:
-            raise UserError(f"LabelMapDataset.label_names has {len(label_names)} names; there are {count} classes")
+            raise UserError(f"LabelMapDataset.label_names has {plural(len(label_names), 'name')}; there are {count} classes")
         self._reader.classes = count
         self._maps: Map | None = None
         self.label_space = MapSpace.of(
@@ -97,14 +99,14 @@ class LabelMapDataset(DefaultImageFolderDataset):
         """The map [H, W] of one image, 0 <= index < len.
 
         Raises:
-            UserError: if its file cannot be decoded, or has an invalid class.
+            UserError: if the file of the map cannot be decoded, or has an invalid class.
         """
         mirrored, number = divmod(self.replaced.get(index, (index, ""))[0], len(self._map_files))
         found = self._reader.read(self._map_files[number]) if self._maps is None else self._maps[number]
         return np.ascontiguousarray(found[:, ::-1]) if mirrored else found
 
     def summary(self) -> dict[str, str]:
-        """That of the images, and the classes."""
+        """The summary of the images, with the classes."""
         assert isinstance(self.label_space, MapSpace)
         names = ", ".join(entry.name for entry in self.label_space.classes)
         return super().summary() | {
@@ -112,16 +114,16 @@ class LabelMapDataset(DefaultImageFolderDataset):
         }
 
     def fingerprint(self) -> str:
-        """Digest of the images' and of the maps' files and parameters."""
+        """Digest of the files and parameters of the images and maps."""
         assert isinstance(self.label_space, MapSpace)
         given = (self._reader.colours, len(self.label_space.classes), self.label_space.resize)
         digest = hashlib.sha256(f"{super().fingerprint()} {given}".encode())
         for file in self._map_files:
-            digest.update(f"\n{file.relative_to(self.label_dir).as_posix()} {hash_file(file)}".encode())
+            digest.update(name_bytes(f"\n{file.relative_to(self.label_dir).as_posix()} {hash_file(file)}"))
         return digest.hexdigest()[:16]
 
     def _partners(self, whole: bool) -> list[Path]:
-        """The map of every image, in their order; `whole`: all images are used, so that no map may be left."""
+        """The map of every image, in order; if `whole`, all images are used and every map must have an image."""
         maps, pictures = _by_stem(self.label_dir), _by_stem(self.dir_path)
         found: list[Path] = []
         for index in self.plan.chosen:
@@ -132,7 +134,7 @@ class LabelMapDataset(DefaultImageFolderDataset):
             partner = maps[name]
             try:
                 other = header_size(partner)
-            except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
+            except Exception as error:  # Pillow raises many exception types on a broken file
                 raise UserError(f"the label map {partner} cannot be read: {reason(error)}") from error
             if other != size:
                 raise UserError(
@@ -147,7 +149,7 @@ class LabelMapDataset(DefaultImageFolderDataset):
         return found
 
     def _fit_map(self, image: Image) -> Image:
-        """To the full size, by the policy of the images; no class is blended with another."""
+        """Resize to full size by the policy of the images, without blending classes."""
         from PIL import Image as pillow
         from PIL import ImageOps
 
@@ -165,15 +167,15 @@ class LabelMapDataset(DefaultImageFolderDataset):
 
 
 def _stem(file: Path, folder: Path) -> str:
-    """A file's name in its folder, without the ending."""
+    """The name of a file relative to its folder, without the extension."""
     return file.relative_to(folder).with_suffix("").as_posix()
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    """The images in a folder and below it by their names without endings.
+    """The images in a folder and its subfolders by name without extension.
 
     Raises:
-        UserError: if two differ in their endings only.
+        UserError: if two differ only in their extensions.
     """
     found: dict[str, Path] = {}
     for file in walk(folder).paths(SUFFIXES)[0]:

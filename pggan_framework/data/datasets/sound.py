@@ -31,41 +31,43 @@ from pggan_framework.registry import register
 
 @register("dataset")
 class SoundImageDataset(LabelledFiles, WaveDataset):
-    r"""Recordings of a folder and its subfolders, each as an image: wav, flac, ogg, mp3, aiff ..., any sample rate.
+    r"""Recordings (wav, flac, ogg, mp3, aiff ...) of any sample rate in a folder and its subfolders, each as an image.
 
-    Files are taken in the order of their names and resampled (soxr). What was resampled, cut, padded or skipped is said
-    in the summary.
+    Files are sorted by name and resampled (soxr). The summary reports which files were resampled, cut, padded or
+    skipped.
 
     Args:
         dir_path: folder of the recordings.
         n_fft: window length in samples, a power of two; an image has n_fft / 2 rows (default: 1024; 2048 for ``if`` and
             ``ifmel``).
-        hop_length: samples per column, at most n_fft / 2 (default: 128; 512 for ``if`` and ``ifmel``).
+        hop_length: number of samples between columns, at most n_fft / 2 (default: 128; 512 for ``if`` and ``ifmel``).
         frequency: sample rate in Hz to resample to.
         img_mode: content of an image: ``abslog``, log magnitudes; ``mellog``, the same in mel bands; ``if``, magnitudes
             and instantaneous frequencies; ``ifmel``, the same in mel bands, for single notes; ``complex``, real and
             imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
-        bins: rows of an image; sets n_fft to twice as many, or the number of mel bands, or the rows of ``raw``.
-        frames: columns of an image (default: n_fft / 2; 128 for ``if`` and ``ifmel``); a clip has
+        bins: number of rows of an image; sets n_fft to twice this number or, in mel modes, the number of bands or, in
+            ``raw``, the number of rows.
+        frames: number of columns of an image (default: n_fft / 2; 128 for ``if`` and ``ifmel``); a clip has
             (frames - 2 * margin) * hop_length samples.
         margin: silent columns at each end that decoding discards (default: n_fft / (2 * hop_length) for ``abslog`` and
             ``mellog``, else 0).
         channels: channels to use: ``mix``, the mean of all; ``left``, the first; ``both``, the first two.
-        max_files: number of files to use, the first by name (default: all).
-        bad_files: unreadable files: ``skip`` omits and reports them, ``error`` stops.
-        too_short: sounds shorter than a clip: ``error`` stops, ``pad`` appends silence, ``reject`` omits them.
-        too_long: longer sounds: ``first``, the beginning; ``random``, a random segment per file; or ``slices``, all
-            segments of a clip's length.
+        max_files: number of files to use, the first ones by name (default: all).
+        bad_files: treatment of unreadable files: ``skip`` omits and reports them, ``error`` stops.
+        too_short: treatment of sounds shorter than a clip: ``error`` stops, ``pad`` appends silence, ``reject`` omits
+            them.
+        too_long: part of longer sounds to use: ``first``, the beginning; ``random``, a random segment per file; or
+            ``slices``, all consecutive segments of a clip's length.
         overlap: overlap of consecutive slices, as a fraction, 0 to below 1.
-        seed: random seed of the segments.
+        seed: random seed for the choice of segments.
         trim_db: trim both ends below this level, in dB below the file's peak, e.g. 60.
-        normalize: normalise each file's ``peak`` to -1 dB or ``rms`` to -20 dB of full scale.
-        new_each_epoch: draw new ``random`` segments in each epoch; sounds are then encoded at each access.
+        normalize: level to normalize in each file: ``peak`` to -1 dB or ``rms`` to -20 dB of full scale.
+        new_each_epoch: whether to draw new ``random`` segments in each epoch; sounds are then encoded at each access.
         vary_level_db: largest random attenuation in dB, new in each epoch.
         vary_pitch: largest random change of speed in semitones, pitch and tempo together.
         vary_start: largest random shift of the start in seconds.
-        vary_eq_db: largest random attenuation by a smooth equaliser, in dB.
-        remove_offset: subtract each clip's constant offset, measured in quiet parts.
+        vary_eq_db: largest random attenuation by a smooth equalizer, in dB.
+        remove_offset: subtract the constant offset of each clip, measured in its quiet parts.
 
     Raises:
         UserError: if the folder is missing or has no readable sound, a sound is too short or has no label, or a
@@ -126,7 +128,7 @@ class SoundImageDataset(LabelledFiles, WaveDataset):
         table, json_file = (None if path is None else Path(path) for path in (labels_csv, labels_json))
         self._file_labels = read_labels(names, labels, table, labels_pattern, owner, json_file, continuous_labels)
         if self._file_labels is not None:
-            self._file_labels.collect()  # refuses before hours of reading
+            self._file_labels.collect()  # fails before hours of reading
         self._clips: list[Clip] = []
         self._noticed = Noticed()
         super().__init__(
@@ -143,21 +145,21 @@ class SoundImageDataset(LabelledFiles, WaveDataset):
 
     @property
     def gain_db(self) -> NDArray[np.float64]:
-        """How much louder each sound was made, dB, [len]; 0 everywhere unless files are normalised."""
+        """The gain of each sound in dB, [len]; 0 unless files are normalized."""
         return np.array([clip.gain_db for clip in self._clips])
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Files that could not be read, and why."""
+        """Files that could not be read, and the reasons."""
         return self._recordings.skipped
 
     @property
     def headers(self) -> list[SoundFile]:
-        """What is known of each readable file."""
+        """The header of each readable file."""
         return [recording.header for recording in self._recordings.files]
 
     def images_at(self, indices: Sequence[int], depth: int, epochs: Sequence[int]) -> Pixels:
-        """A batch [N, C, h, w] at `depth`, each sound varied as its epoch has it."""
+        """A batch [N, C, h, w] at `depth`, with each sound varied for its epoch."""
         if not self._varying:
             return self.images(indices, depth)
         size = self.growth.shape_at(depth)[1:]
@@ -165,27 +167,27 @@ class SoundImageDataset(LabelledFiles, WaveDataset):
         return np.stack([box_mean(self.encode(wave), size) for wave in waves])
 
     def varied(self, index: int, epoch: int) -> Wave:
-        """A sound as `wave` gives it, varied: the same bits for the same epoch; errors as of `wave`."""
+        """Return the sound of `wave`, varied for an epoch: the same epoch gives the same bits. Raises the errors of `wave`."""
         return self._readable(index, lambda clip: self._varying.wave(clip, epoch))
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Encode all sounds into a file, unless they are varied, and so encoded at each access."""
+        """Encode all sounds into a file, unless they are varied and therefore encoded at each access."""
         if not self._varying:
             super().prepare(progress)
 
     def source_count(self) -> int:
-        """How many stretches are read: one of each file, more of a long one that is cut into slices."""
+        """The number of sources: one per file, or more for a long file that is cut into slices."""
         return len(self._reader.sources)
 
     def read_source(self, index: int) -> SourceRead:
-        """The clips of a stretch, those that cannot be read left out."""
+        """Read the clips of a segment; unreadable clips are omitted."""
         return SourceRead(*self._reader.read_source(index))
 
     def add_source(self, index: int, parts: int, facts: dict[str, Any]) -> None:
-        """Learn which clips a stretch has given.
+        """Record the clips that were read from a segment.
 
         Raises:
-            UserError: if the file is too short or cannot be read and that is an error, or if no file gave any clip.
+            UserError: if a file is too short or unreadable and that is an error, or if there are no clips.
         """
         file, _ = self._reader.sources[index]
         survey = Survey(*facts["survey"]) if facts["survey"] else None
@@ -202,10 +204,10 @@ class SoundImageDataset(LabelledFiles, WaveDataset):
         return len(self._clips)
 
     def wave(self, index: int) -> Wave:
-        """One part of a recording, float32 [codec.samples], or [2, codec.samples] where both channels are used.
+        """One clip of a recording, float32 [codec.samples], or [2, codec.samples] if both channels are used.
 
         Raises:
-            UserError: if the file has gone or changed since it was first read.
+            UserError: if the file was removed or changed since it was first read.
         """
         return self._readable(index, self._reader.wave)
 
@@ -215,10 +217,10 @@ class SoundImageDataset(LabelledFiles, WaveDataset):
             return read(clip)
         except UnreadableSound as error:
             path = self._recordings.files[clip.file].header.path
-            raise UserError(f"{path} could be read at the start of the run, now it cannot: {error}") from error
+            raise UserError(f"{path} could be read at the start of the run, but cannot be read now: {error}") from error
 
     def summary(self) -> dict[str, str]:
-        """What a person should know of the recordings, in words."""
+        """A summary of the recordings."""
         full_scale = self._noticed.at_full_scale / (len(self) * self.codec.samples * self.codec.channels)
         lines = describe_recordings(self._recordings, full_scale)
         lines |= self._noticed.lines(self._recordings.names, self._clip_name)
@@ -240,32 +242,32 @@ class SoundImageDataset(LabelledFiles, WaveDataset):
         return f"{self._recordings.files[clip.file].name}{start}"
 
     def sources_fingerprint(self) -> str:
-        """Digest of how files are cut, and of each file's name in the folder, size, first and last 64 KiB."""
+        """Digest of the cutting parameters, and of each file's name in the folder, size, first and last 64 KiB."""
         return self._reader.digest()
 
     def find_bad(self, facts: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
-        """Files far above full scale among others that are not: whole numbers stored as floats."""
+        """Files whose samples are far above full scale, unlike the other files: integers stored as floats."""
         policy = self._reader.policy
         files = [file for file, _ in self._reader.sources]
         return {} if policy.normalize != "none" else far_above(files, facts, policy.owner)
 
     def is_current(self, index: int, facts: dict[str, Any]) -> bool:
-        """Whether a source's file has not been touched since these facts were found; its ends are the same anyway."""
+        """True if the file of a source is unchanged since these facts were found."""
         return bool(facts["state"] == list(self._recordings.files[self._reader.sources[index][0]].state))
 
     def fingerprint(self) -> str:
-        """Digest of the files' names and ends, of all sounds read from them, of the encoding, and of the labels."""
+        """Digest of the files' names and ends, all sounds read from them, the encoding, and the labels."""
         return self._digest_of(self.sources_fingerprint(), self._noticed.checksums)
 
     def has_fingerprint(self, fingerprint: str) -> bool:
-        """Whether these are the data of a fingerprint; also of one from before all sounds went into it."""
+        """True if a fingerprint matches these data; also accepts an earlier format that did not include all sounds."""
         return fingerprint in (self.fingerprint(), self._earlier_fingerprint())
 
     def _earlier_fingerprint(self) -> str:
-        """The fingerprint that runs of 2026 have stored."""
+        """The fingerprint in the format that runs of 2026 stored."""
         return self._digest_of(self._reader.earlier_digest())
 
     def _digest_of(self, *parts: Any) -> str:
         labels = None if self._file_labels is None else self._file_labels.identity()
-        known = [type(self).__name__, *parts, self.codec.state_dict(), labels]
+        known = [type(self).__name__, *parts, self.codec.encoding(), labels]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]

@@ -15,27 +15,27 @@ from pggan_framework.labels.attributes import collect
 from pggan_framework.registry import register
 
 QUIETEST_DB = -18.0
-"""Peak of the quietest tones under that of the loudest."""
+"""Peak of the quietest tones relative to the loudest."""
 
 
 @register("dataset")
 class TonesDataset(WaveDataset):
-    """Tones of additive synthesis: a stack of harmonics under an attack and a decay, each with a pitch of its own.
+    """Synthetic tones of different pitches, each a sum of harmonics with an attack and a decay.
 
-    Pitches are spread evenly over the octaves between `low_hz` and `high_hz`. Tones differ in how many partials they
-    have and how fast these fall off, in attack, decay, onset and, over 18 dB, in level. Tone i depends on `seed` and i
-    alone.
+    Pitches are spaced evenly on a logarithmic scale between `low_hz` and `high_hz`. Tones differ in the number and
+    roll-off of their partials, in attack, decay and onset, and by up to 18 dB in level. Tone i depends only on `seed`
+    and i.
 
     Args:
         count: number of tones.
         frequency: sample rate in Hz.
         n_fft: window length in samples, a power of two; an image has n_fft / 2 rows.
-        hop_length: samples per column, at most n_fft / 2.
-        frames: columns of an image (default: n_fft / 2; 128 for ``if`` and ``ifmel``); a tone has
+        hop_length: number of samples between columns, at most n_fft / 2.
+        frames: number of columns of an image (default: n_fft / 2; 128 for ``if`` and ``ifmel``); a tone has
             (frames - 2 * margin) * hop_length samples.
         margin: silent columns at each end that decoding discards (default: n_fft / (2 * hop_length) for ``abslog`` and
             ``mellog``, else 0).
-        bins: rows of an image: mel bands in mel modes, folded rows in ``raw``, else n_fft / 2.
+        bins: number of rows of an image: mel bands in mel modes, folded rows in ``raw``, otherwise n_fft / 2.
         img_mode: content of an image: ``abslog``, log magnitudes; ``mellog``, the same in mel bands; ``if``, magnitudes
             and instantaneous frequencies; ``ifmel``, the same in mel bands, for single notes; ``complex``, real and
             imaginary parts; ``reallog``, real parts; or ``raw``, the folded waveform.
@@ -43,7 +43,7 @@ class TonesDataset(WaveDataset):
         high_hz: highest pitch in Hz, below half the sample rate.
         partials: largest number of partials.
         seed: random seed of the tones.
-        labels: label to condition networks on: ``pitch``, the MIDI note to which tones are then tuned.
+        labels: label to condition the networks on: ``pitch``, the MIDI note; tones are then tuned to it.
         preload: keep all encoded images in memory.
 
     Raises:
@@ -95,7 +95,7 @@ class TonesDataset(WaveDataset):
         )
 
     def _label(self, names: list[str]) -> None:
-        """Tune the tones to the nearest MIDI notes, their labels."""
+        """Tune the tones to the nearest MIDI notes, and use the notes as labels."""
         for name in names:
             if name != "pitch":
                 raise UserError(f"TonesDataset.labels: '{name}' is given; allowed: pitch")
@@ -107,12 +107,12 @@ class TonesDataset(WaveDataset):
         return len(self.pitch_hz)
 
     def _random(self, index: int) -> tuple[np.random.Generator, float]:
-        """Tone `index`'s own source of randomness, and the first number from it as a pitch."""
+        """The random generator of tone `index`, and the pitch, which is its first random number."""
         random = np.random.default_rng([self.seed, index])
         return random, self.low_hz * (self.high_hz / self.low_hz) ** random.random()
 
     def wave(self, index: int) -> Wave:
-        """Synthesise tone `index`, float32 [codec.samples]; times scale with its length."""
+        """Synthesize tone `index`, float32 [codec.samples]; attack and decay scale with the length of the tone."""
         random, pitch = self._random(index)[0], self.pitch_hz[index]
         length = self.codec.samples / self.codec.sample_rate
         onset = length * random.uniform(0.02, 0.2)
@@ -122,7 +122,7 @@ class TonesDataset(WaveDataset):
         partials = int(random.integers(min(2, self.partials), self.partials + 1))
         phases = random.uniform(0, 2 * np.pi, self.partials)
         level = 0.8 * 10 ** (random.uniform(QUIETEST_DB, 0) / 20)
-        # Each partial k: falls off with k, decays faster the higher it is, and stays clear of the Nyquist frequency.
+        # Partial k is weaker and decays faster for higher k, and stays clear of the Nyquist frequency.
         numbers = np.arange(1, partials + 1)
         numbers = numbers[numbers * pitch <= 0.47 * self.codec.sample_rate]
         numbers = numbers if len(numbers) else np.ones(1, dtype=int)
@@ -130,14 +130,14 @@ class TonesDataset(WaveDataset):
         after = np.maximum(time, 0.0)
         envelopes = np.exp(-np.outer(numbers**0.5, after) / decay) * numbers[:, None] ** -falloff
         stack = envelopes * np.sin(2 * np.pi * pitch * np.outer(numbers, time) + phases[: len(numbers), None])
-        # A short release, so that the end of the clip is not a click.
+        # A short release avoids a click at the end of the clip.
         release = np.minimum((length - onset - time) / (0.04 * length), 1.0)
         tone = stack.sum(axis=0) * (1 - np.exp(-after / attack * 3)) * release
         wave: Wave = (level * tone / np.abs(tone).max()).astype(np.float32)
         return wave
 
     def summary(self) -> dict[str, str]:
-        """What a person should know of the tones, in words."""
+        """A summary of the tones."""
         return {
             **super().summary(),
             "pitches": f"{self.pitch_hz.min():.1f} to {self.pitch_hz.max():.1f} Hz, synthesised,"
@@ -145,7 +145,7 @@ class TonesDataset(WaveDataset):
         }
 
     def fingerprint(self) -> str:
-        """Digest of the parameters, which define the tones."""
-        parameters = [len(self), self.low_hz, self.high_hz, self.partials, self.seed, self.codec.state_dict()]
+        """Digest of the parameters, which determine the tones."""
+        parameters = [len(self), self.low_hz, self.high_hz, self.partials, self.seed, self.codec.encoding()]
         parameters += [] if self.label_space is None else [self.label_space.state_dict()]
         return hashlib.sha256(json.dumps([type(self).__name__, *parameters]).encode()).hexdigest()[:16]

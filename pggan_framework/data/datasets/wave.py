@@ -37,19 +37,20 @@ def codec_for(
     bins: int | None = None,
     channels: int = 1,
 ) -> Codec:
-    """The codec of an image mode; None leaves a size to the mode's own default.
+    """Build the codec of an image mode; None selects the mode's default size.
 
-    A codec of samples rather than frames, ``raw``, holds as many as an ``abslog`` spectrum of these sizes without a margin would.
+    ``raw`` images contain samples. Their number equals the length in samples of an ``abslog`` spectrogram of these
+    sizes without a margin.
 
     Args:
-        img_mode: a codec's name.
+        img_mode: name of a codec.
         sample_rate: Hz.
-        n_fft: window length, samples.
-        hop_length: samples from column to column.
-        frames: columns.
-        margin: columns at each end that decoding cuts off.
-        bins: rows of an image, whatever the mode calls them.
-        channels: channels of a wave.
+        n_fft: window length in samples.
+        hop_length: number of samples between columns.
+        frames: number of columns.
+        margin: number of columns at each end that decoding discards.
+        bins: number of rows of an image, in any mode.
+        channels: number of channels of a wave.
 
     Raises:
         UserError: if the mode is unknown, a size is outside its limits, or `bins` and `n_fft` do not agree.
@@ -83,11 +84,11 @@ def codec_for(
 
 @dataclass(frozen=True)
 class SourceRead:
-    """What was read of one source.
+    """The clips and facts read from a source.
 
     Args:
-        waves: its clips in order, each [codec.samples] or [channels, codec.samples]; none where it gives none.
-        facts: what the dataset wants to remember of it, as plain JSON values (numbers, strings, lists, dicts, None).
+        waves: clips of the source in order, each [codec.samples] or [channels, codec.samples]; may be empty.
+        facts: facts for the dataset to store, as plain JSON values (numbers, strings, lists, dicts, None).
     """
 
     waves: list[Wave]
@@ -95,34 +96,35 @@ class SourceRead:
 
 
 class WaveDataset(DepthDataset):
-    """Base of the datasets made of sound: a subclass gives the waves, this fits the codec to them and encodes.
+    """Base of sound datasets: a subclass provides the waves; this class fits the codec to them and encodes them.
 
-    A subclass sets what its methods need, then calls ``super().__init__``. There all sources are read once, in
-    parallel, and the codec is fitted to their sounds. Encoded images are float16 in (-1, 1), and equal bit for bit
-    whether they are kept in memory, come from a prepared file, or are made when requested, in a worker process or here.
+    A subclass sets the attributes that its methods need, then calls ``super().__init__``, which reads all sources once,
+    in parallel, and fits the codec to their sounds. Encoded images are float16 in (-1, 1). They are bit-identical
+    whether they are kept in memory, read from a prepared file, or encoded on demand in any process.
 
-    The simplest subclass gives `__len__` and `wave` (each sound is a source). One that reads files gives
+    The simplest subclass implements `__len__` and `wave` (each sound is a source). A subclass that reads files
+    implements
 
-    - `source_count`, how many sources there are, known from the files' headers;
-    - `read_source`, which runs in worker processes and must not change the dataset. A source is what is read at once:
-      a file, or a stretch of a long one. It should be at most a few minutes of sound, since a few of them are in
-      memory for each process. Reading one twice gives the same bits. What cannot be read is not an error: it gives no
-      waves, and the reason among the facts;
-    - `add_source`, which is called in the main process, once for each source and in order, be it freshly read or
-      remembered from an earlier start: here, and nowhere else, the dataset learns which sounds it has. After the last
-      one `__len__` and `wave` must work, and sound number i of all sources is ``wave(i)``, bit for bit;
-    - `sources_fingerprint`, so that what was found can be used again.
+    - `source_count`: the number of sources, known from the files' headers;
+    - `read_source`, which runs in worker processes and must not change the dataset. A source is the unit of reading: a
+      file, or a segment of a long file. It should contain at most a few minutes of sound, since each process holds a
+      few sources in memory. Reading a source twice gives the same bits. An unreadable source is not an error: it gives
+      no waves, and its facts contain the reason;
+    - `add_source`, which is called in the main process, once per source and in order, for sources that were just read
+      or cached from an earlier start. Only this method records which sounds the dataset has. After the last call,
+      `__len__` and `wave` must work, and ``wave(i)`` must equal sound number i of all sources bit for bit;
+    - `sources_fingerprint`, which identifies the sources, so that cached results can be reused.
 
     Args:
-        codec: turns waves into images; fitted here.
+        codec: codec that converts waves to images; this class fits it.
         preload: keep all encoded images in memory instead of encoding at each access.
-        prepared_dir: folder where what was measured and encoded is kept for the next start; None keeps nothing.
-        jobs: how many processes read and encode; by default as many as there are processors.
+        prepared_dir: folder that caches measurements and encoded images for the next start; None caches nothing.
+        jobs: number of processes that read and encode (default: number of processors).
     """
 
     codec: Codec
     earlier_values: ClassVar[Mapping[str, Any]] = {"margin": 0}
-    """What a stored config means where it lacks these parameters, because its run is older than they are."""
+    """Values of parameters that stored configs lack because the run is older than the parameters."""
 
     def __init__(
         self,
@@ -151,7 +153,7 @@ class WaveDataset(DepthDataset):
             self._pictures = self._load()
 
     def _preparation(self, prepared_dir: Path | None) -> Path | None:
-        """The folder for these sources and parameters, named after a digest of them."""
+        """The cache folder for these sources and parameters, named after a digest of them."""
         sources = self.sources_fingerprint() if prepared_dir is not None else None
         if prepared_dir is None or sources is None:
             return None
@@ -160,9 +162,10 @@ class WaveDataset(DepthDataset):
         return Path(prepared_dir) / hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
     def _fit(self) -> None:
-        """The one pass over all sources."""
+        """Read all sources once and fit the codec."""
         rows = read_sources(self, self._folder, self.jobs)
         bad = self.find_bad([row["facts"] for row in rows])
+        surveyed: list[Mapping[str, float]] = []
         with collector_waits():
             for index, row in enumerate(rows):
                 measures = [] if index in bad else row["measures"]
@@ -170,11 +173,12 @@ class WaveDataset(DepthDataset):
                 facts = {**row["facts"], **bad[index]} if index in bad else row["facts"]
                 self.add_source(index, len(measures), facts)
                 self._loudness += [measured["peak"] for measured in measures]
-        self.codec.fit_measures({"peak": peak} for peak in self._loudness)
+                surveyed += measures
+        self.codec.fit_measures(surveyed)
 
     @property
     def beyond_range(self) -> dict[int, float]:
-        """Sounds that reach above the range the codec was fitted to, loudest first, and by how many dB."""
+        """Sounds that exceed the range fitted by the codec, loudest first, and by how many dB."""
         limit = self.codec.statistic("peak")
         above = {index: 20 * log10(peak / limit) for index, peak in enumerate(self._loudness) if peak > limit}
         return dict(sorted(above.items(), key=lambda each: -each[1]))
@@ -186,13 +190,13 @@ class WaveDataset(DepthDataset):
         return self._file.images(range(len(self)), self.growth.max_depth)
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Encode all sounds, at every depth, into a file that `images` reads from then on.
+        """Encode all sounds, at every depth, into a file that `images` then reads.
 
-        It stays in `prepared_dir` for the next start, and takes some room; where it is interrupted, the next call goes
-        on. With preload, or without prepared_dir, there is nothing to do.
+        The file stays in `prepared_dir` for the next start, so it needs disk space. After an interruption, the next
+        call resumes. This method has no effect with preload, or without prepared_dir.
 
         Args:
-            progress: called with how many images are done, and of how many.
+            progress: called with the number of finished images and the total.
 
         Raises:
             UserError: if the disk is full or cannot be written, or the recordings have changed.
@@ -203,36 +207,36 @@ class WaveDataset(DepthDataset):
 
     @abstractmethod
     def wave(self, index: int) -> Wave:
-        """One sound as long as an image, [codec.samples]; the same bits each time."""
+        """One sound with the length of an image, [codec.samples]; repeated calls return identical samples."""
 
     def source_count(self) -> int:
-        """How many sources there are; by default one for each sound."""
+        """The number of sources; by default one per sound."""
         return len(self)
 
     def read_source(self, index: int) -> SourceRead:
         """Read source `index`; by default sound `index`. Runs in a worker process; must not change the dataset."""
         return SourceRead([self.wave(index)], {})
 
-    def add_source(self, index: int, parts: int, facts: dict[str, Any]) -> None:  # noqa: B027 - nothing to do by default
-        """Learn, in the main process and in order, that source `index` has `parts` sounds, and its facts."""
+    def add_source(self, index: int, parts: int, facts: dict[str, Any]) -> None:  # noqa: B027 - does nothing by default
+        """Record that source `index` has `parts` sounds and these facts; called in the main process and in order."""
 
     def sources_fingerprint(self) -> str | None:
-        """Digest of the files and of every parameter that decides what `read_source` gives, known before it is read.
+        """Digest of the files and of every parameter that affects `read_source`, known before anything is read.
 
-        None, the default, keeps nothing in `prepared_dir`. The codec's parameters need not go in.
+        None, the default, disables the cache in `prepared_dir`. The codec's parameters need not be included.
         """
         return None
 
     def find_bad(self, facts: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
-        """Sources that are not to be used, known from the `facts` of all, and what is to be added to their facts."""
+        """Sources to exclude, determined from the `facts` of all sources, and the facts to add to each of them."""
         return {}
 
     def is_current(self, index: int, facts: dict[str, Any]) -> bool:
-        """Whether `facts`, kept from an earlier start, are still those of source `index`; else it is read anew."""
+        """True if `facts` from an earlier start are still valid for source `index`; otherwise it is read again."""
         return True
 
     def encode(self, wave: Wave) -> Pixels:
-        """A sound as its image, float16 [C, bins, frames] in (-1, 1)."""
+        """Encode a sound as an image, float16 [C, bins, frames] in (-1, 1)."""
         return self.codec.encode(wave).astype(np.float16)
 
     def image(self, index: int) -> Pixels:
@@ -243,17 +247,17 @@ class WaveDataset(DepthDataset):
         return self._file.image(index) if self._file is not None else self.encode(self.wave(index))
 
     def images(self, indices: Sequence[int], depth: int) -> Pixels:
-        """A batch [N, C, h, w] at `depth`, from the prepared file where there is one."""
+        """A batch [N, C, h, w] at `depth`, from the prepared file if there is one."""
         if self._file is not None and self._pictures is None:
             return self._file.images(indices, depth)
         return super().images(indices, depth)
 
     def pyramid(self, indices: Sequence[int]) -> list[Pixels]:
-        """What `images` gives at every depth, smallest first."""
+        """The results of `images` at every depth, smallest first."""
         return box_means([self.image(index) for index in indices], self.growth)
 
     def summary(self) -> dict[str, str]:
-        """What a person should know of the data, in words."""
+        """A summary of the data."""
         codec = self.codec
         parameters = ", ".join(f"{key} {value}" for key, value in codec.parameters.items())
         fitted = ", ".join(f"{key} {value:.6g}" for key, value in codec.statistics.items())
@@ -261,7 +265,7 @@ class WaveDataset(DepthDataset):
         return {
             "sounds": f"{len(self)} of {codec.samples} samples ({codec.samples / codec.sample_rate:.3f} s) at"
             f" {codec.sample_rate} Hz",
-            "pictures": f"{len(self)}, {channels} x {height} x {width}, values -1 to 1, {self._whereabouts()}",
+            "images": f"{len(self)}, {channels} x {height} x {width}, values -1 to 1, {self._whereabouts()}",
             "codec": f"{codec.name} ({parameters}), fitted to all sounds: {fitted}",
         }
 

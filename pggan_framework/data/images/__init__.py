@@ -1,1 +1,1 @@
-"""Image files: find, measure, decode, convert to one format."""
+"""Find, measure and decode image files, and convert them to one format."""

@@ -1,10 +1,10 @@
-"""Images that teach nothing: of one colour, or equal to another one."""
+"""Degenerate images: single-colour images and duplicates."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 from pggan_framework.data.walk import named
 
 LOOKED_AT, LOOKED_SECONDS = 24, 1.0
-"""Images that are decoded before a training to find those that teach nothing, and the time after which that stops."""
+"""Number of images decoded before training to find constant and duplicate images, and the time limit in seconds."""
 
 
 def look_at(count: int, name: Callable[[int], str], pixels: Callable[[int], NDArray[np.uint8]]) -> dict[str, str]:
-    """Look at a few of `count` images, evenly spread; lines of a summary about those that teach nothing.
+    """Check some of `count` images, evenly spaced; returns summary lines about constant and duplicate images.
 
     Args:
-        count: how many images there are.
-        name: what an image is called.
-        pixels: gives an image, uint8 [C, H, W]; one that raises an error is passed over.
+        count: number of images.
+        name: function that returns the name of an image, given its index.
+        pixels: function that returns an image, uint8 [C, H, W], given its index; an image that raises an error is
+            skipped.
     """
     flat: list[str] = []
-    seen: dict[bytes, str] = {}
+    seen: dict[int, int] = {}
     equal: dict[str, str] = {}
     looked = 0
     begun = time.monotonic()
@@ -33,35 +34,32 @@ def look_at(count: int, name: Callable[[int], str], pixels: Callable[[int], NDAr
             break
         try:
             image = pixels(place)
-        except Exception:  # noqa: S112 - it is named when it is used
+        except Exception:  # noqa: S112 - reported when the image is used
             continue
         looked += 1
         if is_flat(image):
             flat.append(name(place))
-        elif (first := seen.setdefault(digest(image), name(place))) != name(place):
-            equal[name(place)] = f"as {first}"
-    return teaching_nothing(flat, equal, f"{looked} looked at")
+            continue
+        first = seen.setdefault(crc32(np.ascontiguousarray(image).data), place)
+        if first != place and np.array_equal(image, pixels(first)):
+            equal[name(place)] = f"as {name(first)}"
+    return constant_and_duplicate(flat, equal, f"{looked} looked at")
 
 
 def is_flat(pixels: NDArray[np.uint8]) -> bool:
-    """Whether an image [C, H, W] is of one colour."""
+    """True if an image [C, H, W] has a single colour."""
     first = pixels[:, :1, :1]
-    # Most images differ in their first row already.
+    # Most images already differ in their first row.
     return bool((pixels[:, :1] == first).all() and (pixels == first).all())
 
 
-def digest(pixels: NDArray[np.uint8]) -> bytes:
-    """What only equal images share."""
-    return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
-
-
-def teaching_nothing(flat: Sequence[str], equal: Mapping[str, str], of: str) -> dict[str, str]:
-    """Lines of a summary about images of one colour and images equal to others; none where there are none.
+def constant_and_duplicate(flat: Sequence[str], equal: Mapping[str, str], of: str) -> dict[str, str]:
+    """Summary lines about images of one colour and duplicate images; empty if there are none.
 
     Args:
         flat: names of images of one colour.
-        equal: names of images that equal another one, with which.
-        of: of how many, in words.
+        equal: name of each duplicate, and the image that it equals.
+        of: description of the checked images, for example their number.
     """
     lines = {}
     if flat:

@@ -1,4 +1,4 @@
-"""Image files: endings, headers, orientation, colour profiles, whether they are complete."""
+"""Image files: extensions, headers, orientation, colour profiles, completeness."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SUFFIXES = frozenset(
         *(".ppm", ".tga", ".tif", ".tiff", ".webp"),
     ]
 )
-"""Files with other endings are counted and named, and not opened."""
+"""Files with other extensions are counted and named, but not opened."""
 FORMATS = frozenset(["AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP"])
-"""Pillow's names of their formats. It reads more, whatever a file is called: PSD, EPS, textures of games."""
+"""Pillow's names of these formats. Pillow detects formats by content, and could also read PSD, EPS or game textures."""
 MOST_PIXELS = 89_478_485
-"""Pixels of the largest image that is decoded by default: where Pillow warns of more. It takes up to 7 bytes each."""
+"""Default limit on an image's pixels; Pillow warns above the same limit. Decoding needs up to 7 bytes per pixel."""
 
-# What undoes each EXIF orientation: names of PIL.Image.Transpose.
+# The PIL.Image.Transpose that undoes each EXIF orientation.
 UPRIGHT = {
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
@@ -38,10 +38,10 @@ UPRIGHT = {
     8: "ROTATE_90",
 }
 
-# How a file of each kind ends when it is complete.
+# The bytes that end a complete file of each format.
 ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9", "GIF": b"\0;"}
-TAIL = 64
-"""Bytes at the end of a file that are searched for its ending."""
+TAIL, PNG_TAIL = 64, 4096
+"""Bytes at the end of a file that are searched for its ending, and for a PNG's orientation after the pixels."""
 FOUND_INSTEAD = {
     b"version https://git-lfs": "a Git LFS pointer instead of the image; run: git lfs pull",
     b"<!doctype": "an HTML page",
@@ -53,20 +53,20 @@ FOUND_INSTEAD = {
     b"\x1f\x8b": "packed by gzip",
     b"riff": "RIFF, but no WebP",
 }
-"""How files begin (in lower case) that have the ending of an image and are none."""
+"""First bytes (in lower case) of files that have an image extension but are not images."""
 BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"hevc": "HEIC", b"avif": "AVIF", b"avis": "AVIF"}
 """Kinds of ISO media files, by bytes 8 to 11."""
 CMS_MODES = {"RGB": "RGB", "RGBA": "RGB", "L": "GRAY", "CMYK": "CMYK"}
-"""Colour space that a profile must have to be valid for an image's mode."""
+"""The colour space that a profile must have to be valid for each image mode."""
 
 
 class Header(NamedTuple):
-    """What is known of an image before it is decoded.
+    """The properties of an image that are known before decoding.
 
     Args:
         size: [H, W] of the upright image.
-        deep: whether its pixels are integers of more than 8 bit, of a range that the file does not state.
-        changes: what reading it will change, in words.
+        deep: True for integer pixels of more than 8 bit whose range the file does not specify.
+        changes: descriptions of what reading changes.
     """
 
     size: tuple[int, int]
@@ -75,19 +75,19 @@ class Header(NamedTuple):
 
 
 def open_image(file: str | Path | IO[bytes], most: int = MOST_PIXELS) -> Image:
-    """Open an image, which is decoded when it is first used.
+    """Open an image; it is decoded at its first use.
 
     Args:
-        file: its path, or a stream that can seek.
-        most: pixels that it may have.
+        file: a path, or a seekable stream.
+        most: largest number of pixels.
 
     Raises:
-        OSError: if it cannot be read.
-        ValueError: if it is not an image, or has more pixels.
+        OSError: if the file cannot be read.
+        ValueError: if the file is not an image, or has more than `most` pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
-    # Pillow refuses only what has twice as many; the exact limit is checked here.
+    # Pillow only rejects images of more than twice its limit; the exact limit is checked here.
     if (Image.MAX_IMAGE_PIXELS or 0) < most:
         Image.MAX_IMAGE_PIXELS = most
     try:
@@ -105,7 +105,7 @@ def open_image(file: str | Path | IO[bytes], most: int = MOST_PIXELS) -> Image:
 
 @lru_cache(maxsize=1)
 def _formats() -> list[str]:
-    """Those of `FORMATS` that this build of Pillow reads, in the order in which it tries them."""
+    """The `FORMATS` that this build of Pillow reads, in the order in which Pillow tries them."""
     from PIL import Image
 
     Image.init()
@@ -113,43 +113,46 @@ def _formats() -> list[str]:
 
 
 def read_header(image: Image) -> Header:
-    """What is known of an opened image; one is decoded only if it may be truncated.
+    """Read the properties of an opened image, which is decoded only if it may be truncated.
 
     Raises:
-        OSError: if it is truncated.
-        ValueError: if its pixels have no defined range.
+        OSError: if the image is truncated.
+        ValueError: if the pixels have no defined range.
     """
     if image.mode == "F":
         raise ValueError("32-bit float, whose range is not defined")
     width, height = image.size
+    whole, late = _end_of(image)
+    if late:
+        image.load()
     turn = orientation(image)
     changes = []
     if turn != 1:
         changes.append("turned upright as EXIF says")
     if (profile := image.info.get("icc_profile")) and (name := profile_name(profile, image.mode)):
         changes.append(f"converted to sRGB from {name}")
-    # A multi-image JPEG (MPO) is a photograph with a preview, no animation.
+    # A multi-image JPEG (MPO) is a photograph with a preview, not an animation.
     if image.format != "MPO" and getattr(image, "is_animated", False):
         changes.append("first frame of several used")
     deep = image.mode.startswith("I")
     if deep:
         changes.append("grey of more than 8 bit scaled to 8 bit")
     unknown = deep and white_level(image) is None
-    if not _looks_whole(image):
+    if not whole:
         image.load()
-    # A TIFF's size is already that of the upright image.
+    # The size of a TIFF is already the size of the upright image.
     turned = image.format not in (None, "TIFF") and turn >= 5
     return Header((width, height) if turned else (height, width), unknown, tuple(changes))
 
 
 def header_size(file: Path) -> tuple[int, int]:
-    """[H, W] of the upright image in a file; errors as of `open_image` and `read_header`."""
+    """[H, W] of the upright image in a file; raises the errors of `open_image` and `read_header`."""
     with open_image(file) as image:
         return read_header(image).size
 
 
 def white_level(image: Image) -> int | None:
-    """The level of white of an integer grey image, where its format or its tags state it."""
+    """The white level of an integer grey image, if its format or tags specify it."""
     if image.format != "TIFF":
         return 65535  # PNG, PGM and JPEG 2000 fill the range
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
@@ -165,7 +168,7 @@ def grey_levels(image: Image) -> NDArray[np.int64]:
     levels = np.asarray(image)
     tags: Any = getattr(image, "tag_v2", {})
     if levels.dtype == np.int32 and image.format == "TIFF" and tags.get(339, (1,))[0] == 1:
-        levels = levels.view(np.uint32)  # Pillow has no unsigned kind of 32 bit
+        levels = levels.view(np.uint32)  # Pillow has no unsigned 32-bit mode
     levels = levels.astype(np.int64)
     if tags.get(262) == 0:  # PhotometricInterpretation: 0 is white
         levels = (white_level(image) or int(levels.max())) - levels
@@ -174,7 +177,7 @@ def grey_levels(image: Image) -> NDArray[np.int64]:
 
 def orientation(image: Image) -> int:
     """EXIF orientation, 1 to 8; 1 is upright."""
-    # Pillow would decode a PNG whose header has none, to look behind the pixels.
+    # Without this check, Pillow decodes a PNG whose header has no EXIF data, to search for them after the pixels.
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
         return 1
     turn = image.getexif().get(0x0112, 1)
@@ -182,23 +185,23 @@ def orientation(image: Image) -> int:
 
 
 def upright(image: Image) -> Image:
-    """The image as its EXIF orientation says it should be looked at."""
+    """Apply the EXIF orientation."""
     from PIL import Image as pillow
 
-    # Pillow turns a TIFF itself when it is loaded.
+    # Pillow applies the orientation of a TIFF when loading it.
     name = UPRIGHT.get(orientation(image)) if image.format != "TIFF" else None
     return image.transpose(pillow.Transpose[name]) if name else image
 
 
 def to_srgb(image: Image) -> Image:
-    """An image with a colour profile (ICC) in sRGB; one without, or in sRGB already, unchanged."""
+    """Convert an image with a colour profile (ICC) to sRGB; an image in sRGB or without a profile is unchanged."""
     from PIL import ImageCms
 
     profile = image.info.get("icc_profile")
     if not profile:
         return image
     if image.mode == "P":
-        # Colours of a palette are those of RGB.
+        # The colours of a palette are RGB.
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     transform = _transform(profile, image.mode)
     converted = transform and ImageCms.applyTransform(image, transform)
@@ -209,13 +212,13 @@ def to_srgb(image: Image) -> Image:
 
 
 def profile_name(profile: bytes, mode: str) -> str | None:
-    """What a colour profile is called; None where it changes nothing: it is sRGB, damaged, or of other colours."""
+    """The name of a colour profile; None if it has no effect: sRGB, damaged, or for another colour space."""
     return _profile(profile, "RGB" if mode == "P" else mode)[0]
 
 
 @lru_cache(64)
 def _transform(profile: bytes, mode: str) -> Any:
-    """What converts images of `mode` to sRGB; None where nothing is to be converted."""
+    """The conversion of images of `mode` to sRGB; None if none is needed."""
     from PIL import ImageCms
 
     name, opened = _profile(profile, mode)
@@ -241,26 +244,29 @@ def _profile(profile: bytes, mode: str) -> tuple[str | None, Any]:
     return name, opened
 
 
-def _looks_whole(image: Image) -> bool:
-    """Whether a file ends as one of its kind does; False where that is not known."""
+def _end_of(image: Image) -> tuple[bool, bool]:
+    """Check whether a file ends like a complete file of its format, and whether EXIF data may follow its pixels.
+
+    Both are False if unknown.
+    """
     stream, kind = image.fp, image.format or ""  # type: ignore[attr-defined]
     if stream is None or kind not in (*ENDINGS, "WEBP"):
-        return False
+        return False, False
     place = stream.tell()
     try:
         length = stream.seek(0, io.SEEK_END)
         if kind == "WEBP":
             stream.seek(4)
-            return bool(int.from_bytes(stream.read(4), "little") + 8 <= length)
-        stream.seek(max(0, length - TAIL))
-        ends: bool = ENDINGS[kind] in stream.read()
-        return ends
+            return bool(int.from_bytes(stream.read(4), "little") + 8 <= length), False
+        stream.seek(max(0, length - (PNG_TAIL if kind == "PNG" else TAIL)))
+        tail = stream.read()
+        return ENDINGS[kind] in tail[-TAIL:], kind == "PNG" and b"eXIf" in tail and "exif" not in image.info
     finally:
         stream.seek(place)
 
 
 def _instead(file: str | Path | IO[bytes]) -> str:
-    """What a file is that is not an image."""
+    """The actual kind of a file that is not an image."""
     if isinstance(file, str | Path):
         with open(file, "rb") as stream:
             head = stream.read(64)
@@ -281,7 +287,7 @@ def colour(name: str) -> tuple[int, int, int]:
     """Red, green and blue, 0 to 255, of a colour's name or ``#rrggbb``.
 
     Raises:
-        UserError: if there is no such colour.
+        UserError: if no colour has this name.
     """
     from PIL import ImageColor
 
@@ -293,6 +299,6 @@ def colour(name: str) -> tuple[int, int, int]:
 
 
 def reason(error: Exception) -> str:
-    """Why a file cannot be read, in a few words, without its path."""
+    """The reason why a file cannot be read, in a few words, without its path."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())

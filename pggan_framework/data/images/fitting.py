@@ -1,4 +1,4 @@
-"""Images of any kind made alike: 8 bit, upright, of one colour mode and one size."""
+"""Convert images of any format to 8 bit, upright, one colour mode and one size."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ Filter = Literal["lanczos", "bicubic", "bilinear", "hamming", "box", "nearest"]
 
 CHANNELS: dict[str, int] = {"RGB": 3, "L": 1, "RGBA": 4}
 SMALL = 1 << 15
-"""Pixels up to which turning the axes of an array is faster than copying bands one by one."""
+"""Largest number of pixels for which transposing an array is faster than copying bands one by one."""
 POLICIES = "stretch, crop (scale the shorter side, cut the middle), pad (fit, fill with the background)"
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """What is done to each image.
+    """The processing of each image.
 
     Args:
         mode: channels of the result.
-        size: [H, W] of the result; heeded by all policies but ``none``.
-        policy: what to do with images of other sizes; see `POLICIES`.
-        background: red, green and blue, 0 to 255, under transparent images and around padded ones.
-        filter: how pixels are weighted in resizing.
-        cut: what is used of the upright image: left, top, width, height in pixels, or the side of a square in the
-            middle; all of it by default.
-        white: level of white in integer grey images that do not state theirs.
+        size: [H, W] of the result; all policies except ``none`` use it.
+        policy: how to resize images of other sizes; see `POLICIES`.
+        background: red, green and blue, 0 to 255, behind transparent images and around padded images.
+        filter: resampling filter.
+        cut: crop of the upright image: left, top, width and height in pixels, or the side of a centred square (default:
+            no crop).
+        white: white level of integer grey images that do not specify one.
     """
 
     mode: Mode
@@ -47,11 +47,11 @@ class Fitting:
     white: int = 65535
 
     def picture(self, image: Image) -> Image:
-        """An image as it was stored -> one of `mode` and, but for the policy ``none``, `size`.
+        """Convert a stored image to `mode` and, except for the policy ``none``, to `size`.
 
         Raises:
-            ValueError: if its pixels have no defined range, or what is to be cut out reaches beyond it.
-            Exception: of many kinds, from Pillow, if it cannot be decoded.
+            ValueError: if the pixels have no defined range, or the crop extends beyond the image.
+            Exception: of many types, from Pillow, if it cannot be decoded.
         """
         if image.mode == "F":
             raise ValueError("32-bit float, whose range is not defined")
@@ -62,10 +62,10 @@ class Fitting:
         return self._fit(self._flatten(self._cut(to_srgb(turned))))
 
     def pixels(self, image: Image, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """The same as uint8 [C, H, W], written to `out` where that is given.
+        """Convert an image like `picture`, to uint8 [C, H, W], written to `out` if given.
 
         Raises:
-            ValueError: as `picture`, or if the result has not `size`: the file's header does not tell the truth.
+            ValueError: like `picture`, or if the result does not have `size` because the file's header is wrong.
         """
         picture = self.picture(image)
         size = self.size if out is None else out.shape[1:]
@@ -73,22 +73,22 @@ class Fitting:
             raise ValueError(f"its header says {size[0]}x{size[1]}, it is {picture.height}x{picture.width}")
         if size[0] * size[1] <= SMALL:
             pixels = np.asarray(picture)
-            planes = np.ascontiguousarray(pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None])
+            planes = pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None]
             if out is None:
-                return planes
+                return np.ascontiguousarray(planes)
             out[:] = planes
             return out
         if out is None:
             out = np.empty((CHANNELS[self.mode], *size), np.uint8)
-        for plane, band in zip(out, picture.split(), strict=True):  # faster than to turn the axes of a large array
+        for plane, band in zip(out, picture.split(), strict=True):  # faster than transposing a large array
             plane[:] = np.frombuffer(band.tobytes(), np.uint8).reshape(plane.shape)
         return out
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of what is used of an upright image of `size`, [H, W].
+        """Left, top, right and bottom of the crop of an upright image of `size`, [H, W].
 
         Raises:
-            ValueError: if it reaches beyond the image.
+            ValueError: if the crop extends beyond the image.
         """
         height, width = size
         if self.cut is None:
@@ -102,10 +102,10 @@ class Fitting:
         return left, top, left + across, top + down
 
     def _to_8_bit(self, image: Image, white: int) -> Image:
-        """Integer grey of any range as 8 bit.
+        """Scale integer grey of any range to 8 bit.
 
         Raises:
-            ValueError: if a level is negative, or above white.
+            ValueError: if a level is negative or above white.
         """
         from PIL import Image as pillow
 
@@ -113,13 +113,17 @@ class Fitting:
         low, high = int(levels.min()), int(levels.max())
         if low < 0 or high > white:
             raise ValueError(f"it has the level {low if low < 0 else high}; allowed: 0 to {white}")
-        return pillow.fromarray(np.rint(levels * (255 / white)).astype(np.uint8))
+        grey = pillow.fromarray(np.rint(levels * (255 / white)).astype(np.uint8))
+        clear = image.info.get("transparency")  # the transparent level (PNG, tRNS)
+        if not isinstance(clear, int):
+            return grey
+        return pillow.merge("LA", (grey, pillow.fromarray(np.where(levels == clear, 0, 255).astype(np.uint8))))
 
     def _cut(self, image: Image) -> Image:
         return image if self.cut is None else image.crop(self.box((image.height, image.width)))
 
     def _flatten(self, image: Image) -> Image:
-        """To 8 bit: ``RGB`` or ``L`` without transparency, or ``RGBa`` (premultiplied) for ``RGBA``."""
+        """Convert to 8 bit: ``RGB`` or ``L`` without transparency, or ``RGBa`` (premultiplied) for ``RGBA``."""
         from PIL import Image as pillow
 
         if self.mode == "RGBA":
@@ -130,7 +134,7 @@ class Fitting:
         return image if image.mode == self.mode else image.convert(self.mode)
 
     def _fit(self, image: Image) -> Image:
-        """To the full size, by the policy."""
+        """Resize to full size by the policy."""
         from PIL import Image as pillow
         from PIL import ImageOps
 

@@ -1,4 +1,4 @@
-"""Files of label maps: class numbers in grey or a palette, or colours that mean classes."""
+"""Files of label maps: class indices in grey or palette images, or colours that represent classes."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Fit = Callable[["Image"], "Image"]
-"""Brings a map, a grey image of class numbers, to the size that is requested."""
+"""Resizes a map, a grey image of class indices, to the requested size."""
 
 
 class MapReader:
-    """Reads maps as class numbers.
+    """Reads maps as class indices.
 
     Args:
-        fit: brings them to size.
-        colours: of the classes; None: the files have numbers.
-        classes: how many there are; None: not known yet, any number is allowed.
-        owner: of the flags, for messages.
+        fit: function that resizes a map.
+        colours: colours of the classes; None if the files contain class indices.
+        classes: number of classes; None if unknown, and then any index is allowed.
+        owner: name of the dataset whose flags error messages mention.
 
     Raises:
-        UserError: if colours or classes cannot be meant.
+        UserError: if the colours or the number of classes are invalid.
     """
 
     def __init__(self, fit: Fit, colours: Sequence[Colour] | None, classes: int | None, owner: str) -> None:
@@ -52,10 +52,10 @@ class MapReader:
         self._codes = codes[self._order]
 
     def read(self, file: Path) -> Map:
-        """The map [H, W] in a file, to size.
+        """Read the map [H, W] in a file, resized.
 
         Raises:
-            UserError: if it cannot be decoded, or has a colour or a number that is not a class.
+            UserError: if the file cannot be decoded, or has a colour or index that is not a class.
         """
         from PIL import Image
 
@@ -63,14 +63,14 @@ class MapReader:
         return np.asarray(self.fit(Image.fromarray(numbers)))
 
     def numbers(self, file: Path) -> Map:
-        """The map [H, W] in a file, of the file's size; errors as of `read`."""
+        """Read the map [H, W] in a file without resizing it; raises the errors of `read`."""
         try:
             with open_image(file) as opened:
                 opened.load()
                 image = upright(opened)
                 if self.colours is not None:
                     image = image.convert("RGB")
-        except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
+        except Exception as error:  # Pillow raises many exception types on a broken file
             raise UserError(f"cannot decode the label map {file}: {reason(error)}") from error
         if self.colours is not None:
             return self._by_colour(np.asarray(image), file)
@@ -108,17 +108,17 @@ class MapReader:
 
 
 def _code(pixels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Colours [..., 3] as one number each."""
+    """Convert colours [..., 3] to one integer each."""
     red, green, blue = np.moveaxis(pixels.astype(np.int64), -1, 0)
     codes: NDArray[np.int64] = red << 16 | green << 8 | blue
     return codes
 
 
 def scan_maps(files: Sequence[Path], classes: int | None, reader: MapReader) -> tuple[int, list[Colour] | None]:
-    """How many classes maps of numbers have, and the palette's colours where the first file has one.
+    """The number of classes in maps of class indices, and the palette's colours if the first file has a palette.
 
     Raises:
-        UserError: if there is one class only, or a file cannot be read.
+        UserError: if there is only one class, or a file cannot be read.
     """
     count = classes or 1 + max(int(reader.numbers(file).max()) for file in files)
     if count < 2:
@@ -127,19 +127,19 @@ def scan_maps(files: Sequence[Path], classes: int | None, reader: MapReader) -> 
 
 
 def palette(file: Path) -> list[Colour] | None:
-    """The colours of a file with a palette; None of any other."""
+    """The colours of a file with a palette; None for other files."""
     with open_image(file) as image:
         values = image.getpalette("RGB") if image.mode == "P" else None
     return None if values is None else list(zip(values[0::3], values[1::3], values[2::3], strict=True))
 
 
 def read_maps(path: Path, size: tuple[int, int], colours: Sequence[Colour], owner: str) -> Map:
-    """The maps [M, H, W] in a file, or in a folder in order of their names, made `size` [H, W] by nearest.
+    """Read the maps [M, H, W] in a file, or in a folder sorted by name, resized to `size` [H, W] by nearest neighbour.
 
-    Files in colours have the classes' `colours`; all others class numbers.
+    Colour images are read with the `colours` of the classes; all other files contain class indices.
 
     Raises:
-        UserError: if there is none, or one cannot be read or has what is not a class.
+        UserError: if there are no maps, or a map cannot be read or has an unknown class.
     """
     from PIL import Image
 

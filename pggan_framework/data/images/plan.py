@@ -1,6 +1,6 @@
-"""Before images are used: which can be read, which shape they get, what will be changed, what they are labelled with.
+"""Plan the use of images: readable files, shape, changes and labels.
 
-A folder that is trained on and a source that is prepared have the same plan, and so the same images.
+A folder used for training and a prepared source have the same plan, and therefore the same images.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pggan_framework.labels.attributes import Labels, LabelSpace
 from pggan_framework.schedules.growth import Growth
 
 FORMAT = 2
-"""Goes into the fingerprint: another one where the same source would give other images."""
+"""Part of the fingerprint; increased when a new version reads different images from the same source."""
 
 Size = tuple[int, int]
 BadFiles = Literal["skip", "error"]
@@ -35,22 +35,22 @@ BadFiles = Literal["skip", "error"]
 
 @dataclass(frozen=True)
 class Options:
-    """How images are prepared.
+    """The settings of image preparation.
 
     Args:
-        size: [H, W] of the images at full depth; by default that of all images, or where they are resized the
-            largest square with a side of a power of two that none has to be enlarged for.
-        resize: what to do with images of other sizes; see `fitting.POLICIES`.
-        crop: what is used of each image, before it is resized; see `Fitting.cut`.
-        filter: how pixels are weighted in resizing.
+        size: [H, W] of the images at full depth (default: the size of all images, or with resizing the largest
+            power-of-two square that enlarges no image).
+        resize: how to resize images of other sizes; see `fitting.POLICIES`.
+        crop: crop of each image before resizing; see `Fitting.cut`.
+        filter: resampling filter.
         colour: channels of the images.
-        background: colour under transparent images and around padded ones: a name such as white, or #rrggbb.
-        mirror: whether each image's mirror image, left for right, is one more; all of them come after the last.
-        max_images: use only the first so many.
-        seed_shape: [h, w] of the images at depth 0, where the offset does not give them.
+        background: colour behind transparent images and around padded images: a name such as white, or #rrggbb.
+        mirror: add each image's horizontal mirror image, after the last image.
+        max_images: number of images to use, starting with the first.
+        seed_shape: [h, w] of the images at depth 0, if the offset does not determine it.
         depth_offset: log2 of the shorter side of the images at depth 0.
-        bad_files: whether images that cannot be read are skipped and named, or are an error.
-        max_pixels: pixels that an image may have; a larger one counts as one that cannot be read.
+        bad_files: whether to skip and report unreadable images, or raise an error.
+        max_pixels: largest image in pixels; larger images count as unreadable.
     """
 
     size: Size | None = None
@@ -69,20 +69,20 @@ class Options:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is used of a source, and how.
+    """The images of a source that are used, and how they are processed.
 
     Args:
-        source: where the images are.
-        where: the source's path, for the summary.
-        options: the user's.
-        fitting: what is done to each image.
-        growth: the shapes.
-        chosen: which of the source's images are used.
-        headers: what is known of them, by their numbers in the source.
-        unreadable: those that are not, by their numbers in the source, and why.
-        guessed: what was guessed, in words.
-        fingerprint: a digest of the source, its labels and the options; empty where none was requested.
-        shard: of the plan of a part, its number and how many parts there are.
+        source: the source of the images.
+        where: path of the source, for the summary.
+        options: the user's options.
+        fitting: processing of each image.
+        growth: shapes of the images at all depths.
+        chosen: indices of the used images in the source.
+        headers: headers of the readable images, by index in the source.
+        unreadable: reasons of the unreadable images, by index in the source.
+        guessed: descriptions of guessed properties.
+        fingerprint: digest of the source, its labels and the options; empty if not requested.
+        shard: number of the shard and number of shards; None if this is not the plan of a shard.
     """
 
     source: PictureSource
@@ -98,14 +98,14 @@ class Plan:
     shard: tuple[int, int] | None = None
 
     def total(self, good: int) -> int:
-        """Images in the file where so many have been read."""
+        """The number of images in the file if `good` images were read."""
         return good * 2 if self.options.mirror else good
 
     def pixels(self, index: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """An image of the source, uint8 [C, H, W], written to `out` where that is given.
+        """Read an image of the source, uint8 [C, H, W], into `out` if given.
 
         Raises:
-            Exception: of many kinds, from Pillow, if it cannot be decoded.
+            Exception: of many types, from Pillow, if it cannot be decoded.
         """
         with self.source.read(index) as image:
             return self.fitting.pixels(image, out)
@@ -114,23 +114,23 @@ class Plan:
         """The labels [len(chosen), A] of these images of the source.
 
         Raises:
-            UserError: if an attribute is the same everywhere.
+            UserError: if an attribute has the same value everywhere.
         """
         if self.source.labels is None:
             return None
         return FileLabels(self.source.labels, self.where, self.source.continuous).collect(chosen)
 
     def summary(self, unreadable: Mapping[int, str]) -> dict[str, str]:
-        """What a person should know of the images, in words: one line for each kind of thing.
+        """A summary of the images, one line per topic.
 
         Args:
-            unreadable: all that were left out, by their numbers in the source, and why.
+            unreadable: reasons of all omitted images, by index in the source.
         """
         good = [index for index in self.chosen if index not in unreadable]
         options = self.options
         sizes = Counter(self.headers[index].size for index in good)
         lines = {
-            "pictures": str(self.total(len(good))),
+            "images": str(self.total(len(good))),
             "shape": "x".join(map(str, self.growth.shape)),
             "source": f"{self.source.words}, {self.where}",
             "sizes there": _by(next(iter(sizes))) if len(sizes) == 1 else f"{len(sizes)} sizes",
@@ -161,14 +161,15 @@ class Plan:
         return lines
 
     def names(self, unreadable: Mapping[int, str]) -> dict[str, str]:
-        """What was left out by name, and why."""
+        """Skipped files by name, with reasons."""
         return _names(self.source, dict(sorted(unreadable.items())))
 
     def look(self, pixels: Callable[[int], NDArray[np.uint8]] | None = None) -> dict[str, str]:
-        """Decode a few images, evenly spread, and report those that teach nothing: lines for the summary.
+        """Decode some images, evenly spaced; returns summary lines about constant and duplicate images.
 
         Args:
-            pixels: gives the image [C, H, W] at a place in `chosen`, where they are in memory already.
+            pixels: function that returns the image [C, H, W] at a position in `chosen`, if the images are already in
+                memory.
         """
         decode = pixels or (lambda place: self.pixels(self.chosen[place]))
         return look_at(len(self.chosen), lambda place: self.source.name(self.chosen[place]), decode)
@@ -182,18 +183,18 @@ def make_plan(
     flag: str = "--",
     fingerprint: bool = True,
 ) -> Plan:
-    """Look at the images' headers and settle what becomes of them.
+    """Read the headers of the images and decide how to process them.
 
     Args:
-        source: where the images are.
-        where: the source's path, for the summary.
-        options: the user's.
-        jobs: how many processes read headers.
-        flag: what is before an option's name in messages.
-        fingerprint: a digest of the source, its labels and the options; empty where none was requested.
+        source: the source of the images.
+        where: path of the source, for the summary.
+        options: the user's options.
+        jobs: number of processes that read headers.
+        flag: prefix of option names in messages.
+        fingerprint: whether to compute a digest of the source, its labels and the options; otherwise it is empty.
 
     Raises:
-        UserError: if no image can be read, the sizes do not fit, or the labels say nothing.
+        UserError: if no image can be read, the sizes do not fit, or the labels carry no information.
     """
     background = colour(options.background)
     if options.max_images is not None and options.max_images < 1:
@@ -230,13 +231,13 @@ def make_plan(
     white, guessed = guess_white(source, [index for index, header in headers.items() if header.deep])
     fitting = Fitting(options.colour, size, options.resize, background, options.filter, options.crop, white)
     plan = Plan(source, where, options, fitting, growth, list(headers), headers, unreadable, guessed)
-    plan.labels(plan.chosen)  # in vain, if they cannot be used
+    plan.labels(plan.chosen)  # raises an error if they cannot be used
     return replace(plan, fingerprint=fingerprint_of(plan)) if fingerprint else plan
 
 
 def fingerprint_of(plan: Plan) -> str:
-    """A digest of all bytes of the source, of its labels and of what is done to the images."""
-    # What decides only which images are used shows in `chosen`.
+    """A digest of all bytes of the source, of its labels and of the processing of the images."""
+    # `chosen` reflects the options that only determine which images are used.
     options = {name: value for name, value in asdict(plan.options).items() if name not in ("bad_files", "max_pixels")}
     digest = hashlib.sha256(f"{FORMAT} {sorted(options.items())} {plan.fitting.white}\n".encode())
     digest.update(plan.source.identity())
@@ -245,16 +246,16 @@ def fingerprint_of(plan: Plan) -> str:
 
 
 def check_bad(options: Options, bad: Mapping[str, str], where: str, flag: str = "--") -> None:
-    """Refuse images that cannot be read where that is an error.
+    """Raise an error about unreadable images if `bad_files` is error.
 
     Args:
-        options: the user's.
-        bad: names, and why.
-        where: the source's path, for the summary.
-        flag: what is before an option's name in messages.
+        options: the user's options.
+        bad: names of the unreadable images, and the reasons.
+        where: path of the source, for the message.
+        flag: prefix of option names in messages.
 
     Raises:
-        UserError: if it is.
+        UserError: if there are unreadable images and `bad_files` is error.
     """
     if options.bad_files == "error" and bad:
         name, why = next(iter(bad.items()))
@@ -265,7 +266,7 @@ def check_bad(options: Options, bad: Mapping[str, str], where: str, flag: str = 
 
 
 def _full_size(source: PictureSource, sizes: dict[int, Size], options: Options, flag: str) -> Size:
-    """[H, W] of the images at full depth; `sizes` are those after cutting."""
+    """[H, W] of the images at full depth; `sizes` are the sizes after cropping."""
     if options.resize != "none":
         shortest = min(map(min, sizes.values()))
         side = 1 << (shortest.bit_length() - 1)

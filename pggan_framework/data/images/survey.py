@@ -1,4 +1,4 @@
-"""What is found out about a source's images before they are used: their headers, and how white integer greys are."""
+"""Survey of a source's images before use: headers, and the white level of integer grey images."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pggan_framework.data.images.files import Header, grey_levels
 from pggan_framework.data.sources.base import PictureSource
 
 SURVEYED = 1024
-"""Headers that are read at a time where only the first images are used."""
+"""Number of headers that are read at a time if only the first images are used."""
 DEPTHS = (8, 10, 12, 14, 16, 20, 24, 32)
-"""Bits of a grey level that sensors and formats have."""
+"""Bit depths that sensors and file formats use for grey levels."""
 DEEP_LOOKED_AT = 256
-"""Grey images of an unknown range that are decoded to find it."""
+"""Number of grey images of unknown range that are decoded to estimate it."""
 
 
 def survey_headers(source: PictureSource, most: int | None, jobs: int) -> tuple[dict[int, Header], dict[int, str]]:
-    """The headers of the first `most` images that can be read, and why those among them cannot that cannot."""
+    """The headers of the first `most` readable images, and the reasons for unreadable images among them."""
     headers: dict[int, Header] = {}
     unreadable: dict[int, str] = {}
     step = len(source) if most is None else max(most, SURVEYED)
@@ -35,7 +35,7 @@ def survey_headers(source: PictureSource, most: int | None, jobs: int) -> tuple[
 
 
 def guess_white(source: PictureSource, deep: Sequence[int]) -> tuple[int, dict[str, str]]:
-    """The level of white of grey images that do not state theirs, and what to say of the guess."""
+    """The white level of grey images that do not specify one, and a description of the guess."""
     if not deep:
         return 65535, {}
     highest = 0
@@ -45,7 +45,7 @@ def guess_white(source: PictureSource, deep: Sequence[int]) -> tuple[int, dict[s
             with source.read(deep[place]) as image:
                 image.load()
                 highest = max(highest, int(grey_levels(image).max()))
-        except Exception:  # noqa: S112 - it is named when it is used
+        except Exception:  # noqa: S112 - reported when the image is used
             continue
     bits = next(bits for bits in DEPTHS if highest < 1 << bits)
     return (1 << bits) - 1, {

@@ -1,1 +1,1 @@
-"""Labels of files: from folders, names, tables and JSON."""
+"""Labels of files, read from folders, names, tables and JSON."""

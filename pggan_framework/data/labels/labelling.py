@@ -1,4 +1,4 @@
-"""What files are labelled with: by the folder they are in, by their names, by a table, or by JSON."""
+"""Labels of files, read from folders, file names, a table or JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pggan_framework.errors import UserError, nearest
 from pggan_framework.labels.attributes import Labels, LabelSpace, collect, number
 
 FOLDER = "folder"
-"""The attribute every file in a folder has: the first folder below the dataset's."""
+"""Name of the attribute of files in subfolders: the first folder below the dataset's folder."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class FileLabels:
     """The value of every attribute for every file, as text.
 
     Args:
-        columns: for each attribute the values, in the order of the files.
-        source: where they come from, in words.
-        continuous: the attributes that are numbers in a range.
+        columns: for each attribute, the values in the order of the files.
+        source: description of where the labels come from.
+        continuous: attributes that are numbers in a range.
     """
 
     columns: dict[str, list[str]]
@@ -32,10 +32,10 @@ class FileLabels:
     continuous: tuple[str, ...] = ()
 
     def collect(self, files: Sequence[int] | None = None) -> tuple[LabelSpace, Labels]:
-        """The space and the labels [N, A] of these files, by their numbers; of all by default.
+        """The label space and the labels [N, A] of the files with these indices (default: all files).
 
         Raises:
-            UserError: if an attribute is the same everywhere.
+            UserError: if an attribute has the same value everywhere.
         """
         rows = self.columns
         if files is not None:
@@ -43,16 +43,16 @@ class FileLabels:
         return collect(rows, self.continuous, exact=(FOLDER,))
 
     def identity(self) -> Any:
-        """Plain values that differ where the labels do, for a fingerprint."""
+        """Plain values that identify the labels, for a fingerprint."""
         return [self.columns, self.continuous] if self.continuous else self.columns
 
     def describe(self, space: LabelSpace, labels: Labels, what: str) -> str:
-        """The attributes, how many values each has, and how many of what is labelled a value, in words.
+        """Describe the attributes, their numbers of values, and the numbers of examples per value.
 
         Args:
-            space: what `collect` made of them.
+            space: label space from `collect`.
             labels: [N, A].
-            what: is labelled: sounds, images.
+            what: name of the labelled items: sounds, images.
         """
         words = []
         for attribute, counts in zip(space.attributes, space.counts(labels), strict=True):
@@ -77,21 +77,21 @@ def read_labels(
     continuous: Sequence[str] | None = None,
     inside: Table | None = None,
 ) -> FileLabels | None:
-    """Find the labels of files; None where none are requested.
+    """Find the labels of files; returns None if no labels are requested.
 
     Args:
-        names: the files, relative to the dataset's folder, with ``/``.
-        wanted: the attributes. By default the pattern's groups, or the only one that the table or the JSON has.
-        table: a CSV file with a header; see `read_table`, and `match` for how its rows find their files.
+        names: paths of the files relative to the dataset's folder, with ``/``.
+        wanted: requested attributes (default: the pattern's groups, or the only attribute of the table or JSON).
+        table: a CSV file with a header; see `read_table`, and `match` for how rows are matched to files.
         pattern: a regular expression with named groups, searched in each name.
         owner: the dataset's name, for messages.
         json: a JSON file; see `parse_json`.
-        continuous: those of the attributes that are numbers in a range.
-        inside: labels that came with the files; used where no table, pattern or JSON is given.
+        continuous: the attributes that are numbers in a range.
+        inside: labels stored with the files; used if no table, pattern or JSON is given.
 
     Raises:
-        UserError: if a file has no label, or no number for a continuous one, an attribute or a column is not there, the
-            expression is none, a file cannot be read, or several of table, pattern and JSON are given.
+        UserError: if a file has no label, or a continuous label is not a number; if an attribute or a column does not
+            exist, the expression is invalid, a file is unreadable, or several of table, pattern and JSON are given.
     """
     given = [name for name, value in (("csv", table), ("pattern", pattern), ("json", json)) if value is not None]
     if len(given) > 1:
@@ -115,7 +115,7 @@ def read_labels(
         if wanted is None and len(available) != 1:
             kind = "columns of labels" if table is not None else "attributes"
             raise UserError(
-                f"{read.where} has {len(available)} {kind}: {', '.join(available)}; choose with {owner}.labels"
+                f"{read.where} has {len(available)} {kind}: {', '.join(available)}; choose some with {owner}.labels"
             )
     else:
         available, find, source = [], (lambda name: {}), "the folders they are in"
@@ -189,5 +189,5 @@ def _compiled(pattern: str, owner: str) -> re.Pattern[str]:
 
 
 def _folder(name: str) -> str:
-    """The first folder of a name; empty for a file that is in none."""
+    """The first folder in a path; empty for a file that is not in a subfolder."""
     return name.partition("/")[0] if "/" in name else ""

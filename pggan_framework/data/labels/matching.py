@@ -1,4 +1,4 @@
-"""Which row of a table belongs to which file, where their names are not written alike."""
+"""Match rows of a table to files with differently written names."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pggan_framework.data.walk import examples
 from pggan_framework.errors import UserError
 
 ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
-"""What counts as a file's ending: ``v1.2`` has none."""
+"""Pattern of a file extension; the ``.2`` of ``v1.2`` does not match."""
 Way = Callable[[Sequence[str]], list[str]]
-"""Names -> what of each is compared."""
+"""Maps names to the keys that are compared."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """The rows that belong to files.
+    """The rows matched to files.
 
     Args:
-        column: the table's column of names.
-        how: in which way they were compared, in words; empty where the names are the same.
-        rows: for each matched file its row.
-        keys: the names in the table, for messages.
+        column: column of the table that contains the names.
+        how: description of the comparison; empty if the names are identical.
+        rows: row of each matched file.
+        keys: names in the table, for messages.
     """
 
     column: str
@@ -35,23 +35,23 @@ class Match:
     keys: Sequence[str]
 
     def sides(self, names: Sequence[str]) -> str:
-        """Names from both sides, for a message."""
+        """Example names of the files and of the table, for a message."""
         lost = [name for name in names if name not in self.rows]
         return f"the files are called {examples(lost or names)}; the table has {examples(list(self.keys)) or 'no rows'}"
 
 
 def match(table: Table, names: Sequence[str]) -> Match:
-    """Find the rows of files: the strictest way of comparing that matches the most of them.
+    """Match rows to files by the strictest comparison that matches the most files.
 
-    A row belongs to a file if no other row and no other file look the same in that way: what is ambiguous is not
+    A row matches a file if the comparison maps no other row and no other file to the same key; ambiguous names are not
     matched.
 
     Args:
-        table: the rows.
-        names: the files, relative to their folder, with ``/``.
+        table: table whose rows are matched.
+        names: paths of the files relative to their folder, with ``/``.
 
     Raises:
-        UserError: if two rows that say different things belong to one file.
+        UserError: if two rows with different values belong to one file.
     """
     best: Match | None = None
     for column in table.name_columns:
@@ -69,7 +69,7 @@ def match(table: Table, names: Sequence[str]) -> Match:
 
 
 def _matched(table: Table, keys: Sequence[str], names: Sequence[str], way: Way) -> dict[str, Mapping[str, str]]:
-    """The rows of files in one way of comparing."""
+    """The row of each file that one method of comparison matches."""
     rows: dict[str, Mapping[str, str]] = {}
     ambiguous: set[str] = set()
     for looks, row in zip(way(keys), table.rows, strict=True):
@@ -93,7 +93,7 @@ def _check_doubles(table: Table, column: str, keys: Sequence[str], names: set[st
 
 
 def plain(text: str) -> str:
-    """A name with ``/``, without what says nothing, such as ``./``."""
+    """A name with ``/`` as separator, without a leading ``./``."""
     text = text.strip().replace("\\", "/")
     while text.startswith("./"):
         text = text[2:]
@@ -105,7 +105,7 @@ def _folded(names: Sequence[str]) -> list[str]:
 
 
 def _without_common_folders(names: Sequence[str]) -> list[str]:
-    """Without the folders that all have in common."""
+    """Remove the folders common to all names."""
     parts = [name.casefold().split("/") for name in names]
     common = len(os.path.commonprefix([part[:-1] for part in parts])) if parts else 0
     return ["/".join(part[common:]) for part in parts]
@@ -120,7 +120,7 @@ def _without_ending(way: Way) -> Way:
 
 
 def _without_zeros(names: Sequence[str]) -> list[str]:
-    """File names that are numbers, without leading zeros."""
+    """Remove leading zeros from file names that are numbers."""
     stems = _without_ending(_last(1))(names)
     return [stem.lstrip("0") or "0" if stem.isdigit() else "" for stem in stems]
 
@@ -137,4 +137,4 @@ WAYS: dict[str, Way] = {
     "by file names alone, without endings": _without_ending(_last(1)),
     "by the numbers that the file names are": _without_zeros,
 }
-"""By how it is called, what is compared, the strictest first."""
+"""The methods of comparison by description, strictest first."""

@@ -1,4 +1,4 @@
-"""Files that hold labels of other files: tables and JSON."""
+"""Files that contain the labels of other files: tables and JSON."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from typing import Any
 from pggan_framework.errors import UserError
 
 NAME_COLUMNS = ("file", "file_name", "filename", "fname", "path", "filepath", "image", "image_id", "slice_file_name")
-"""Columns that are tried first for the files' names; the first of a table's columns comes next, then the others."""
+"""Columns that are tried first for the files' names, before the first column of the table and then the other columns.
+"""
 CLASS = "class"
-"""What the one attribute of StyleGAN2-ADA's dataset.json is called here."""
+"""Name of the single attribute of StyleGAN2-ADA's dataset.json."""
 FORMS = '{"labels": [["a.png", 3], ...]} or {"a.png": {"attribute": "value", ...}, ...}'
 NO_LIST = "none"
-"""The value of an attribute whose list of texts is empty."""
+"""The value of an attribute with an empty list of texts."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Labels of files, as they are written.
+    """Labels of files, as text.
 
     Args:
-        where: the file, for messages.
-        columns: the attributes.
-        rows: for each row its values by column; empty text for none.
-        name_columns: the columns that may hold the files' names, the most likely first.
-        notes: what was guessed or left out in reading it, in words.
+        where: path of the file, for messages.
+    columns: names of the attributes.
+        rows: values of each row by column; a missing value is an empty text.
+        name_columns: columns that may contain the files' names, the most likely first.
+        notes: descriptions of guesses and omissions during reading.
     """
 
     where: str
@@ -40,24 +41,24 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def attributes(self, key: str) -> list[str]:
-        """The columns but that of the names."""
+        """All columns except the column of names."""
         return [column for column in self.columns if column != key]
 
 
 def read_table(path: Path, owner: str) -> Table:
-    """Read a table: the first line names the columns, separated by commas, semicolons, tabs or what ``sep=`` says.
+    """Read a table: the first line names the columns, separated by commas, semicolons, tabs or the ``sep=`` character.
 
-    Text is UTF-8, UTF-16, or failing that Windows-1252; empty rows are left out. Both are noted.
+    Text is read as UTF-8, UTF-16, or otherwise Windows-1252; empty rows are omitted. The notes mention both.
 
     Raises:
-        UserError: if it is missing, is not text, or has fewer than two columns.
+        UserError: if the file is missing, is not text, or has fewer than two columns.
     """
     text, notes = _text(path, f"{owner}.labels_csv")
     lines = text.splitlines()
     separator = None
     if lines and lines[0].strip().strip('"').lower().startswith("sep=") and len(lines[0].strip().strip('"')) == 5:
         separator = lines.pop(0).strip().strip('"')[-1]
-    separator = separator or (max(",;\t", key=lines[0].count) if lines else ",")
+    separator = separator or (max(",;\t|", key=lines[0].count) if lines else ",")
     reader = csv.DictReader(lines, delimiter=separator, restval="", skipinitialspace=True)
     fields = [name.strip() for name in reader.fieldnames or []]
     reader.fieldnames = fields
@@ -85,7 +86,7 @@ def read_json(path: Path, owner: str) -> Table:
     """Read labels from JSON; see `parse_json`.
 
     Raises:
-        UserError: if it is missing, or as `parse_json`.
+        UserError: if the file is missing, and the errors of `parse_json`.
     """
     text, notes = _text(path, f"{owner}.labels_json")
     table = parse_json(text, str(path))
@@ -96,28 +97,29 @@ def read_json(path: Path, owner: str) -> Table:
 
 
 def parse_json(text: str, where: str) -> Table | None:
-    """Labels in JSON: the column of names is called "".
+    """Parse labels in JSON; the name of the column with the file names is "".
 
-    It is StyleGAN2-ADA's dataset.json, ``{"labels": [["a.png", 3], ...]}``, which gives the attribute ``class``, or
-    ``{"a.png": {"hair": "red", "age": 3}, ...}``. An attribute that is null is not there. A list of numbers becomes the
-    attributes ``NAME_0``, ``NAME_1`` ...; a one-hot list in dataset.json the class; a list of texts is joined by ``+``.
+    Accepts StyleGAN2-ADA's dataset.json, ``{"labels": [["a.png", 3], ...]}``, which gives the attribute ``class``, or
+    ``{"a.png": {"hair": "red", "age": 3}, ...}``. A null attribute counts as missing. A list of numbers becomes the
+    attributes ``NAME_0``, ``NAME_1`` ...; a one-hot list in dataset.json becomes the class; a list of texts is joined
+    by ``+``.
 
     Args:
-        text: the file's content.
-        where: the file, for messages.
+        text: content of the file.
+        where: path of the file, for messages.
 
     Returns:
-        None where there are no labels: they are null.
+        None if the labels are null.
 
     Raises:
-        UserError: if it is not JSON, or has neither form.
+        UserError: if the text is not JSON, or has neither structure.
     """
     try:
         found = json.loads(text, object_pairs_hook=_without_doubles)
     except json.JSONDecodeError as error:
         raise UserError(f"{where} is not JSON: {error.msg}, line {error.lineno}") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} names {error} twice in one place; allowed: once") from error
+        raise UserError(f"{where} names {error} twice in the same object; allowed: once") from error
     if isinstance(found, list) and found:
         found = {"labels": found}
     if not isinstance(found, dict) or not found:
@@ -142,7 +144,7 @@ def _table(rows: list[tuple[str, dict[str, str]]], where: str) -> Table:
 
 
 def _classes(entries: Any, where: str) -> list[tuple[str, dict[str, str]]]:
-    """``[["a.png", 3], ...]`` as rows: numbers, texts and one-hot lists are classes, other lists are attributes."""
+    """Parse rows of ``[["a.png", 3], ...]``: numbers, texts, one-hot lists are classes; other lists are attributes."""
     if not isinstance(entries, list):
         raise UserError(f"{where} has {_short(entries)} under 'labels'; allowed: {FORMS}")
     for entry in entries:
@@ -156,13 +158,13 @@ def _classes(entries: Any, where: str) -> list[tuple[str, dict[str, str]]]:
         entries, lists = [[name, value.index(1)] for name, value in entries], {0}
     if len(lists) > 1:
         odd = next(value for _, value in entries if isinstance(value, list))
-        raise UserError(f"{where} has labels such as {_short(odd)} and others of another length; allowed: {FORMS}")
+        raise UserError(f"{where} has labels such as {_short(odd)} and others of different lengths; allowed: {FORMS}")
     key = "label" if lists != {0} else CLASS
     return [(name, _values(key, value, name, where)) for name, value in entries]
 
 
 def _values(key: str, value: Any, of: str, where: str) -> dict[str, str]:
-    """One value as text, empty for null; a list of numbers as several."""
+    """One value as text, empty for null; a list of numbers gives several values."""
     if isinstance(value, list):
         if all(isinstance(one, str) for one in value):
             return {key: "+".join(value) or NO_LIST}
@@ -188,14 +190,19 @@ def _short(value: Any) -> str:
 
 
 def _text(path: Path, flag: str) -> tuple[str, list[str]]:
-    """A file's text, and what was guessed of its encoding."""
+    """The text of a file, and notes about its guessed encoding."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{flag} {path} cannot be read: {error.strerror}") from error
     try:
+        if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+            return content.decode("utf-32"), []
         if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return content.decode("utf-16"), []
+        for place, kind in ((1, "utf-16-le"), (0, "utf-16-be")):
+            if len(content) > 2 and content[place:64:2].strip(b"\0") == b"":
+                return content.decode(kind), ["read as UTF-16, since every second byte is 0"]
         return content.decode("utf-8-sig"), []
     except UnicodeDecodeError:
         try:

@@ -1,1 +1,1 @@
-"""Whole datasets decoded or encoded once, and written to prepared files."""
+"""Preparation: decode or encode a complete dataset once, and write prepared files."""

@@ -1,7 +1,7 @@
-"""Images into one prepared file: in parallel, stopped and continued at any time.
+"""Write images into one prepared file, in parallel; an interrupted preparation can be resumed.
 
-While it is being written there is a folder ``OUT.h5.partial`` next to it, with ``pictures.h5``, laid out as it is to
-be; ``blocks.jsonl``, which says how far that has come; and ``lock``.
+During writing, the folder ``OUT.h5.partial`` next to the file contains ``pictures.h5``, already in its final layout;
+``blocks.jsonl``, the list of finished blocks; and ``lock``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from pggan_framework.data.images.degenerate import digest, is_flat, teaching_nothing
+from pggan_framework.data.images.degenerate import constant_and_duplicate, is_flat
 from pggan_framework.data.images.files import reason
 from pggan_framework.data.images.plan import FORMAT, Plan, check_bad
 from pggan_framework.data.prepare.journal import Journal
 from pggan_framework.data.prepare.meter import Meter
 from pggan_framework.data.prepare.parallel import in_order
-from pggan_framework.data.store.h5_file import read_levels
+from pggan_framework.data.store.h5_file import H5File, read_levels
 from pggan_framework.data.store.level_writer import LevelWriter
 from pggan_framework.data.store.prepared import write_layout
 from pggan_framework.data.walk import named
@@ -33,19 +33,19 @@ from pggan_framework.storage.space import require_space
 
 PICTURES, BLOCKS, COMPACT = "pictures.h5", "blocks.jsonl", "compact.h5"
 BLOCK = 4 << 20
-"""Bytes of full-size images in a block: they stay in the processor's cache until they are written."""
+"""Size of a block in bytes of full-size images, which stay in the processor's cache until they are written."""
 COPIED = 8 << 20
-"""Bytes that are copied at a time."""
+"""Number of bytes that are copied at a time."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What has been prepared.
+    """The result of a preparation.
 
     Args:
-        record: what the file says of itself.
-        names: of the images in the file, as many as there are.
-        unreadable: what was left out, by name, and why.
+        record: description that is stored in the file.
+        names: name of each image in the file.
+        unreadable: reasons for omitting images, by image name.
     """
 
     record: dict[str, Any]
@@ -56,20 +56,20 @@ class Result:
 def prepare_pictures(
     plan: Plan, out: Path, jobs: int, finish: Callable[[Path, Result], None], overwrite: bool = False
 ) -> Result:
-    """Write the images of a plan at every depth into the prepared file `out`, or continue where that was stopped.
+    """Write the images of a plan at every depth into the prepared file `out`, or resume an interrupted call.
 
-    Workers write into the file themselves, each block at its place. What is broken in the middle, which only decoding
-    shows, is left out, and the file closed up behind it.
+    The workers themselves write each block at its position in the file. Images that cannot be decoded are omitted, and
+    the gaps that they leave in the file are closed.
 
     Args:
-        plan: from `make_plan`.
-        out: the file.
-        jobs: how many processes.
-        finish: called with the finished file, before it gets its name.
-        overwrite: whether to replace `out`, when all is done.
+        plan: plan from `make_plan`.
+        out: path of the prepared file.
+        jobs: number of processes.
+        finish: called with the finished file, before it gets its final name.
+        overwrite: whether to replace `out` once the new file is complete.
 
     Raises:
-        UserError: if `out` is there, the disk is full or cannot be written, or no image can be decoded.
+        UserError: if `out` exists, the disk is full or cannot be written, or no image can be decoded.
     """
     folder = partial_folder(out)
     try:
@@ -88,10 +88,10 @@ def prepare_pictures(
 
 
 def finished_file(plan: Plan, folder: Path, jobs: int) -> tuple[Path, Result, dict[int, str]]:
-    """Write the images of a plan into a file in `folder`, or continue where that was stopped.
+    """Write the images of a plan into a file in `folder`, or resume an interrupted call.
 
     Returns:
-        The file, what is in it, and which of the chosen images, by their places, were broken, and why.
+        The file, its contents, and the reasons why images cannot be decoded, by position among the chosen images.
 
     Raises:
         UserError: if the disk is full, or no image can be decoded.
@@ -99,17 +99,17 @@ def finished_file(plan: Plan, folder: Path, jobs: int) -> tuple[Path, Result, di
     """
     rows = _write_blocks(plan, folder, jobs)
     broken = {place: why for row in rows for place, why in row["broken"]}
-    plan = replace(plan, guessed=plan.guessed | _nothing_to_learn(plan, rows))
+    plan = replace(plan, guessed=plan.guessed | _nothing_to_learn(plan, rows, folder / PICTURES))
     return (*_close_up(plan, folder, broken), broken)
 
 
 def partial_folder(out: Path) -> Path:
-    """Where the file `out` is while it is not finished."""
+    """The folder for the unfinished file `out`."""
     return out.with_name(f"{out.name}.partial")
 
 
 def _write_blocks(plan: Plan, folder: Path, jobs: int) -> list[Row]:
-    """Write what is not written yet; returns what `write_block` did, of all blocks."""
+    """Write the missing blocks; returns the results of `write_block` for all blocks."""
     partial, journal = folder / PICTURES, folder / BLOCKS
     count = len(plan.chosen)
     size = max(1, BLOCK // int(np.prod(plan.growth.shape)))
@@ -130,7 +130,7 @@ def _write_blocks(plan: Plan, folder: Path, jobs: int) -> list[Row]:
     with RowLog(journal, header) as log, Journal(partial, log) as safe:
         rows = list(log.rows)
         where = "" if plan.shard is None else f"shard {plan.shard[0]} of {plan.shard[1]}: "
-        meter = Meter(f"{where}preparing", f"{where}prepared", count, "images", min(len(rows) * size, count))
+        meter = Meter(f"{where}preparing", f"{where}prepared", count, "image", min(len(rows) * size, count))
         with closing(in_order(write, range(len(rows), -(-count // size)), jobs)) as results:
             for row in results:
                 check_bad(
@@ -144,17 +144,17 @@ def _write_blocks(plan: Plan, folder: Path, jobs: int) -> list[Row]:
 
 
 def write_block(plan: Plan, levels: LevelWriter, places: range) -> Row:
-    """Decode some of the chosen images and write them at every depth to their places.
+    """Decode some of the chosen images and write them at every depth to their positions.
 
     Returns:
-        By their places: ``broken``, those that cannot be decoded, and why (zeros stand for them); ``flat``, those of
-        one colour; ``digests`` of the others, in order.
+        The positions of two groups of images: ``broken``, images that cannot be decoded (replaced by zeros), with
+        reasons; ``flat``, images of a single colour.
 
     Raises:
         OSError: if the file cannot be written.
         UserError: if there is not enough memory.
     """
-    row: Row = {"broken": [], "flat": [], "digests": []}
+    row: Row = {"broken": [], "flat": []}
     pictures = np.zeros((len(places), *plan.growth.shape), np.uint8)
     for place, picture in zip(places, pictures, strict=True):
         index = plan.chosen[place]
@@ -162,33 +162,40 @@ def write_block(plan: Plan, levels: LevelWriter, places: range) -> Row:
             plan.pixels(index, picture)
         except MemoryError as error:
             raise UserError(f"there is not enough memory to decode {plan.source.name(index)}") from error
-        except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
+        except Exception as error:  # Pillow raises many exception types on a broken file
             row["broken"].append((place, reason(error)))
             picture[:] = 0
             continue
         if is_flat(picture):
             row["flat"].append(place)
-        else:
-            row["digests"].append((place, digest(picture).hex()))
     with levels as writer:
         writer.put(places.start, list(pictures), len(plan.chosen) + places.start if plan.options.mirror else None)
     return row
 
 
-def _nothing_to_learn(plan: Plan, rows: Sequence[Row]) -> dict[str, str]:
-    """Lines about images of one colour and equal ones, from what `write_block` returned."""
-    names = {place: plan.source.name(index) for place, index in enumerate(plan.chosen)}
-    seen: dict[str, str] = {}
+def _nothing_to_learn(plan: Plan, rows: Sequence[Row], path: Path) -> dict[str, str]:
+    """Summary lines about constant and duplicate images, from the `write_block` results and the checksums in `path`."""
+    names = [plan.source.name(index) for index in plan.chosen]
+    flat = [place for row in rows for place in row["flat"]]
+    left_out = {*flat, *(place for row in rows for place, _ in row["broken"])}
+    level = read_levels(path)[0]
+    sums = [] if level.sums is None else np.fromfile(path, np.uint32, len(names), offset=level.sums).tolist()
+    pictures = H5File(path, [level])
+    seen: dict[int, int] = {}
     equal = {}
-    for row in rows:
-        for place, own in row["digests"]:
-            if (first := seen.setdefault(own, names[place])) != names[place]:
-                equal[names[place]] = f"as {first}"
-    return teaching_nothing([names[place] for row in rows for place in row["flat"]], equal, str(len(plan.chosen)))
+    for place, own in enumerate(sums):
+        if place in left_out or (first := seen.setdefault(own, place)) == place:
+            continue
+        # Images with equal checksums are compared, since one pair in 100,000 images has equal checksums by chance.
+        one, other = pictures.read(level.name, np.array([first, place]))
+        if np.array_equal(one, other):
+            equal[names[place]] = f"as {names[first]}"
+    pictures.close()
+    return constant_and_duplicate([names[place] for place in flat], equal, str(len(names)))
 
 
 def _close_up(plan: Plan, folder: Path, broken: dict[int, str]) -> tuple[Path, Result]:
-    """The finished file, where images were broken without their places, and what is in it."""
+    """The finished file, without gaps for broken images, and its contents."""
     good = [index for place, index in enumerate(plan.chosen) if place not in broken]
     if not good:
         shutil.rmtree(folder)
@@ -219,10 +226,10 @@ def _close_up(plan: Plan, folder: Path, broken: dict[int, str]) -> tuple[Path, R
 
 
 def _lay_out(plan: Plan, path: Path, unreadable: dict[int, str]) -> None:
-    """Write the file without the images; `unreadable` are left out of it."""
+    """Write the file without image data; `unreadable` images are omitted."""
     good = [index for index in plan.chosen if index not in unreadable]
     names = [plan.source.name(index) for index in good]
-    # Which values there are is known when all shards are finished: the index has their labels.
+    # The label values are known only when all shards are finished, so the index contains the labels.
     found = plan.labels(good) if plan.shard is None else None
     labels = None if found is None else found[1]
     if plan.options.mirror:
@@ -233,7 +240,7 @@ def _lay_out(plan: Plan, path: Path, unreadable: dict[int, str]) -> None:
 
 
 def record_of(plan: Plan, unreadable: dict[int, str]) -> dict[str, Any]:
-    """What the file says of itself, without the images that are `unreadable`, by their numbers in the source."""
+    """The description of the file, without the `unreadable` images, which are given by index in the source."""
     if plan.shard is not None:
         number, count = plan.shard
         return {
@@ -255,7 +262,7 @@ def record_of(plan: Plan, unreadable: dict[int, str]) -> dict[str, Any]:
 
 
 def _copy(old: Any, before: int, new: Any, after: int, stride: int, kept: Sequence[int]) -> None:
-    """Copy the entries `kept`, of `stride` bytes, from one file's place to another's, in runs."""
+    """Copy the entries `kept`, of `stride` bytes each, from one file to another; join consecutive entries."""
     most = max(1, COPIED // stride)
     place = 0
     while place < len(kept):
@@ -269,7 +276,7 @@ def _copy(old: Any, before: int, new: Any, after: int, stride: int, kept: Sequen
 
 
 def _check_space(plan: Plan, folder: Path) -> None:
-    """Refuse at once what the disk has no room for."""
+    """Raise an error early if the disk has too little space."""
     sizes = [int(np.prod(plan.growth.shape_at(depth))) for depth in range(plan.growth.max_depth + 1)]
     try:
         require_space(folder.parent, plan.total(len(plan.chosen)) * sum(sizes), "give a file on another disk")

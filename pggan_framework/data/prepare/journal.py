@@ -1,4 +1,4 @@
-"""Noting what has been written, once it is safe on the disk, next to the work."""
+"""A journal of finished blocks, recorded once they are safely on disk."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pggan_framework.storage.rows import Row, RowLog
 
 
 class Journal:
-    """Notes blocks as done when they are safe on the disk, next to the work, so that no one waits for the disk.
+    """Records finished blocks once they are safely on disk, in a separate thread so that no process waits for it.
 
     Args:
-        path: the file that the blocks are in.
-        log: where they are noted.
+        path: file that contains the blocks.
+        log: file that lists the finished blocks.
     """
 
     def __init__(self, path: Path, log: RowLog) -> None:
@@ -26,17 +26,17 @@ class Journal:
         self._thread: threading.Thread | None = None
 
     def append(self, row: Row) -> None:
-        """Note a block, soon.
+        """Schedule a block for recording.
 
         Raises:
-            OSError: if an earlier one could not be.
+            OSError: if an earlier block could not be recorded.
         """
         with self._change:
             if self._error:
                 raise self._error
             self._rows.append(row)
             self._change.notify()
-        if self._thread is None:  # not before the first result: by then all processes are forked
+        if self._thread is None:  # started after the first result, when all processes have been forked
             self._thread = threading.Thread(target=self._run)
             self._thread.start()
 

@@ -1,4 +1,4 @@
-"""One function for many indices, in several processes, with the results in order."""
+"""Apply one function to many indices in several processes, and return the results in order."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from pggan_framework.errors import UserError
 
 T = TypeVar("T")
 AHEAD = 2
-"""Results for each process that may wait for their turn: memory does not grow with the number of indices."""
+"""Largest number of pending results per process, which keeps memory independent of the number of indices."""
 
 _task: Callable[[int], Any] | None = None
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """The number of processors available to this process."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def in_order(task: Callable[[int], T], indices: Sequence[int], jobs: int) -> Generator[T, None, None]:
-    """``task(index)`` for each of `indices`, in their order, computed by `jobs` processes.
+    """Yield ``task(index)`` for each of `indices`, in order, computed by `jobs` processes.
 
-    The processes are forked, as those of `data.loader`: `task` may hold anything, and a class from a user's file is
-    known there. Where there is no fork (Windows) or it is not safe (macOS), and with one job, it runs here.
+    The processes are forked, like those of `data.loader`: `task` may use any object, and classes from a user's file are
+    available. Everything runs in this process if there is only one job, if fork does not exist (Windows), or if it is
+    not safe (macOS).
 
     Raises:
-        UserError: if a process was ended from outside.
-        Exception: what `task` raises; what was still to be done is given up.
+        UserError: if a process was killed from outside.
+        Exception: as raised by `task`; the remaining indices are not processed.
     """
     jobs = min(jobs, len(indices))
     if jobs < 2 or sys.platform != "linux":
@@ -57,13 +58,13 @@ def in_order(task: Callable[[int], T], indices: Sequence[int], jobs: int) -> Gen
                 waiting.append(executor.submit(_run, index))
             yield result
     except BrokenProcessPool as error:
-        raise UserError("a process that read the data was ended from outside; is there enough memory?") from error
+        raise UserError("a process that read the data was killed; is there enough memory?") from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _begin(task: Callable[[int], Any], parent: int) -> None:
-    """In a new process: know the task, leave Ctrl-C to the parent, and end when that has gone."""
+    """Initialize a new process: store the task, leave Ctrl-C to the parent, and exit when the parent ends."""
     global _task
     _task = task
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -72,7 +73,7 @@ def _begin(task: Callable[[int], Any], parent: int) -> None:
 
 
 def _follow(parent: int) -> None:
-    # A killed parent leaves its children waiting for work: each holds the pipe's other end open itself.
+    # Without this, children of a killed parent would wait for work forever, since each keeps its own pipe open.
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Images into a prepared set of several files, one finished before the next is begun, and their index at the end."""
+"""Write images into a set of prepared files, one after the other, and then their index."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ SHARDS = "shards.jsonl"
 
 
 def shard_paths(out: Path, count: int) -> list[Path]:
-    """``OUT-00000-of-00008.h5`` and so on, the names of the shards of `out`."""
+    """The paths of the shards of `out`, such as ``OUT-00000-of-00008.h5``."""
     return [out.with_name(f"{out.stem}-{number:05d}-of-{count:05d}{out.suffix}") for number in range(count)]
 
 
 def prepare_shards(plan: Plan, out: Path, count: int, jobs: int, finish: Callable[[Path, Result], None]) -> Result:
-    """Write the images of a plan into `count` files and an index, or continue where that was stopped.
+    """Write the images of a plan into `count` files and an index, or resume an interrupted call.
 
-    The chosen images are divided evenly, in their order; of those that turn out to be broken each shard is the
-    smaller. A shard gets its name when it is complete; the index, `out`, when all of them are.
+    The chosen images are divided evenly, in order; images that cannot be decoded make their shard smaller. A shard gets
+    its final name when it is complete; the index, `out`, gets its final name when all shards are complete.
 
     Args:
-        plan: from `make_plan`.
-        out: the index.
-        count: how many shards.
-        jobs: how many processes.
-        finish: called with the finished index, before it gets its name.
+        plan: plan from `make_plan`.
+        out: path of the index.
+        count: number of shards.
+        jobs: number of processes.
+        finish: called with the finished index, before it gets its final name.
 
     Raises:
-        UserError: if `out` is there, there are fewer images than shards, the disk is full or cannot be written, or no
-            image of a shard can be decoded.
+        UserError: if `out` exists, there are fewer images than shards, the disk is full or cannot be written, or a
+            shard has no image that can be decoded.
     """
     folder, total = partial_folder(out), len(plan.chosen)
     if not 1 <= count <= total:
@@ -66,7 +66,7 @@ def prepare_shards(plan: Plan, out: Path, count: int, jobs: int, finish: Callabl
 
 
 def _prepare_shard(plan: Plan, number: int, paths: list[Path], folder: Path, jobs: int) -> dict[str, Any]:
-    """Write one shard and give it its name; returns what the index and a later start need to know of it."""
+    """Write one shard, give it its final name, and return the facts that the index and a later start need."""
     count, total = len(paths), len(plan.chosen)
     part = replace(
         plan,
@@ -80,7 +80,7 @@ def _prepare_shard(plan: Plan, number: int, paths: list[Path], folder: Path, job
     whole, _, broken = finished_file(part, own, jobs)
     row = {
         "bytes": whole.stat().st_size,
-        "pictures": len(part.chosen) - len(broken),
+        "images": len(part.chosen) - len(broken),
         "broken": {str(part.chosen[place]): why for place, why in broken.items()},
     }
     move_synced(whole, paths[number])
@@ -101,7 +101,7 @@ def _write_index(
         names * (1 + mirrored),
         plan.names(unreadable),
     )
-    shards = [Shard(path.name, row["pictures"], row["bytes"]) for path, row in zip(paths, rows, strict=True)]
+    shards = [Shard.of(path.name, row) for path, row in zip(paths, rows, strict=True)]
     labels = None if found is None else np.concatenate([found[1]] * (1 + mirrored))
     with atomic_path(out) as index:
         write_index(index, result.record, plan.growth, shards, mirrored, np.dtype(np.uint8), labels)

@@ -1,7 +1,7 @@
-"""Reading all of a sound dataset once, and encoding all of it: in parallel, stopped and continued at any time.
+"""Read and encode a complete sound dataset, in parallel; an interrupted preparation can be resumed.
 
-The folder of a preparation holds ``reads.jsonl``, what was measured of each source; ``pictures.h5``, a prepared file;
-while that is being written, ``pictures.partial`` and ``blocks.jsonl``, which says how far it has come; and ``lock``.
+The folder of a preparation contains ``reads.jsonl``, the measurements of each source; ``pictures.h5``, a prepared file;
+during writing, ``pictures.partial`` and ``blocks.jsonl``, the list of finished blocks; and ``lock``.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ from pggan_framework.storage.space import require_space
 if TYPE_CHECKING:
     from pggan_framework.data.datasets.wave import WaveDataset
 
-FORMAT = 2
-"""Goes into the names of the folders: another one where the same files would give other rows or images."""
+FORMAT = 3
+"""Part of the folder names; increased when a new version computes different rows or images from the same files."""
 READS, PICTURES, PARTIAL, BLOCKS = "reads.jsonl", "pictures.h5", "pictures.partial", "blocks.jsonl"
 PATIENCE = 5.0
-"""Seconds of reading after which it is worth a file: small folders are read anew at each start, and leave nothing."""
+"""Reading time in seconds above which the rows are stored; smaller folders are read again at each start."""
 BLOCK = 16 << 20
-"""Bytes of full-size images after which a block ends; what is in work when a process dies is lost in blocks."""
+"""Size of a block in bytes of full-size images; if a process dies, its current block is lost."""
 BATCH = 8
-"""Images that a process holds at a time."""
+"""Number of images that a process holds in memory at a time."""
 
 
 def read_sources(dataset: WaveDataset, folder: Path | None, jobs: int) -> list[Row]:
-    """Read every source once: ``{"facts": ..., "measures": [what the codec measures of each sound]}``, in order.
+    """Read every source once: ``{"facts": ..., "measures": [codec measurements of each sound]}``, in order.
 
     Args:
-        dataset: its `read_source` is called in `jobs` processes.
-        folder: where the rows are kept, from which a later call continues; None keeps nothing.
-        jobs: how many processes.
+        dataset: dataset whose `read_source` is called in `jobs` processes.
+        folder: folder that stores the rows, from which a later call resumes; None stores nothing.
+        jobs: number of processes.
 
     Raises:
-        UserError: if the folder cannot be written, or what the dataset raises.
+        UserError: if the folder cannot be written, or as raised by the dataset.
     """
     total = dataset.source_count()
     header = {"format": FORMAT, "sources": total}
@@ -60,10 +60,10 @@ def read_sources(dataset: WaveDataset, folder: Path | None, jobs: int) -> list[R
     def read(index: int) -> Row:
         source = dataset.read_source(index)
         try:
-            row = {"facts": source.facts, "measures": [dataset.codec.measure(wave) for wave in source.waves]}
+            row = {"facts": source.facts, "measures": [dataset.codec.survey(wave) for wave in source.waves]}
         except ValueError as error:
             raise UserError(f"source {index} of {type(dataset).__name__} cannot be used: {error}") from error
-        # What is fresh is to be the same as what comes from the file: lists for tuples, text for keys.
+        # Make new rows equal to rows from the file, where tuples are lists and keys are text.
         plain: Row = json.loads(json.dumps(row))
         return plain
 
@@ -74,7 +74,7 @@ def read_sources(dataset: WaveDataset, folder: Path | None, jobs: int) -> list[R
     begun = time.monotonic()
     log: RowLog | None = None
     before = len(rows)
-    meter = Meter("reading", "read", total, "recordings", before)
+    meter = Meter("reading", "read", total, "recording", before)
     with ExitStack() as stack:
         while len(rows) < total:
             if folder is not None and log is None and (rows or time.monotonic() - begun >= PATIENCE):
@@ -83,7 +83,7 @@ def read_sources(dataset: WaveDataset, folder: Path | None, jobs: int) -> list[R
                 log = stack.enter_context(RowLog(folder / READS, header))
                 for row in rows[len(log.rows) :]:
                     log.append(row)
-                # Another process may have come further.
+                # Another process may have read more.
                 rows = max(log.rows, rows, key=len)
             with closing(in_order(read, range(len(rows), total), jobs)) as fresh:
                 for row in fresh:
@@ -106,9 +106,9 @@ def _refresh(
     header: Mapping[str, Any],
     jobs: int,
 ) -> None:
-    """Read the sources anew whose files were touched since; where sounds have changed, drop their images.
+    """Read again the sources whose files were touched; if their sounds have changed, delete their images.
 
-    A file may be edited in its middle, where its digest does not look; or only have been copied.
+    A touched file may have been edited in its middle, which its digest does not cover, or it may only have been copied.
     """
     old = [index for index, row in enumerate(rows) if not dataset.is_current(index, row["facts"])]
     if not old:
@@ -132,7 +132,7 @@ def _sounds_of(row: Row) -> Row:
 
 @dataclass(frozen=True)
 class Block:
-    """Sources that are encoded together: `sources`, whose first sound is number `start` of all, `count` in all."""
+    """Sources that are encoded together: the number of their first sound is `start`; they have `count` sounds."""
 
     sources: range
     start: int
@@ -140,7 +140,7 @@ class Block:
 
 
 def plan_blocks(parts: Sequence[int], size: int) -> list[Block]:
-    """Cut the sources, which have so many sounds each, into blocks of at least `size` sounds, the last one excepted."""
+    """Group sources with `parts` sounds each into blocks of at least `size` sounds, except the last block."""
     starts = [0, *accumulate(parts)]
     blocks, first = [], 0
     for end in range(1, len(parts) + 1):
@@ -158,19 +158,19 @@ def write_pictures(
     jobs: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Encode all sounds into the prepared file ``pictures.h5`` in `folder`, or continue where that was stopped.
+    """Encode all sounds into the prepared file ``pictures.h5`` in `folder`, or resume an interrupted call.
 
-    Workers write to the file themselves, each block at its place, and see it on the disk before it counts as done.
+    The workers themselves write each block at its position in the file; a block counts as finished once it is on disk.
 
     Args:
-        dataset: a fitted one.
-        parts: how many sounds each source has.
-        folder: the folder of the preparation.
-        jobs: how many processes.
-        progress: called with how many images are done, and of how many.
+        dataset: dataset whose codec is fitted.
+        parts: number of sounds of each source.
+        folder: folder of the preparation.
+        jobs: number of processes.
+        progress: called with the number of finished images and the total.
 
     Raises:
-        UserError: if the disk is full or cannot be written, the sources have changed, or what the dataset raises.
+        UserError: if the disk is full or cannot be written, the sources have changed, or as raised by the dataset.
     """
     path, partial = folder / PICTURES, folder / PARTIAL
     with _writing(folder), locked(folder, "encoding the same data"):
@@ -200,7 +200,7 @@ def write_pictures(
 
 
 def encode_to_memory(dataset: WaveDataset, parts: Sequence[int], jobs: int) -> Pixels:
-    """All images at full size, float16 [N, C, H, W], in memory that the workers share."""
+    """All images at full size, float16 [N, C, H, W], in memory shared with the workers."""
     total = sum(parts)
     shared = mmap.mmap(-1, total * _picture_bytes(dataset))
     pictures: Pixels = np.frombuffer(shared, dtype=np.float16).reshape(total, *dataset.shape)
@@ -222,10 +222,10 @@ def _each_block(
     finished: Callable[[int], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Call `task` for each block from number `done` on, in `jobs` processes; then, here and in order, the others."""
+    """Call `task` for each block from number `done` on in `jobs` processes, and the callbacks here, in order."""
     ends = [block.start + block.count for block in blocks]
     before = ends[done - 1] if done else 0
-    meter = Meter("encoding", "encoded", ends[-1], "spectrograms", before)
+    meter = Meter("encoding", "encoded", ends[-1], "spectrogram", before)
     with closing(in_order(task, range(done, len(blocks)), jobs)) as results:
         for index, _ in enumerate(results, done):
             if finished:
@@ -239,7 +239,7 @@ def _each_block(
 def _encode_block(
     dataset: WaveDataset, block: Block, parts: Sequence[int], put: Callable[[int, list[Pixels]], None]
 ) -> None:
-    """Read a block's sources and hand over their images, a few at a time, each with the first one's number."""
+    """Read a block's sources and pass their images to `put`, a few at a time, with the number of the first image."""
     start = block.start
     for index in block.sources:
         if not parts[index]:
@@ -253,12 +253,12 @@ def _encode_block(
 
 
 def _picture_bytes(dataset: WaveDataset) -> int:
-    """Bytes of a float16 image at full size."""
+    """Size in bytes of a float16 image at full size."""
     return 2 * int(np.prod(dataset.shape))
 
 
 def _check_space(dataset: WaveDataset, folder: Path) -> None:
-    """Refuse at once what the disk has no room for."""
+    """Raise an error early if the disk has too little space."""
     growth = dataset.growth
     sizes = [2 * int(np.prod(growth.shape_at(depth))) for depth in range(growth.max_depth + 1)]
     advice = "set prepared_dir to a folder on another disk, or to None to encode at each access"
@@ -266,7 +266,7 @@ def _check_space(dataset: WaveDataset, folder: Path) -> None:
 
 
 class _writing:
-    """Turns what the system says against writing to a folder into one line."""
+    """Converts system errors while writing to a folder into one-line errors."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

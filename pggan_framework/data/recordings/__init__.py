@@ -1,1 +1,1 @@
-"""Recordings: which files, and which stretches of them."""
+"""Recordings: which files, and which parts of them, a sound dataset uses."""

@@ -1,4 +1,4 @@
-"""Which stretches of a recording become images, and how much louder or quieter they are made."""
+"""The parts of a recording that become images, and their gains."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Literal, NamedTuple
 from pggan_framework.audio.levels import measure_levels
 from pggan_framework.audio.reading import Channels, SoundFile
 from pggan_framework.errors import UserError
+from pggan_framework.storage.names import name_bytes
 
 TooShort = Literal["error", "pad", "reject"]
 TooLong = Literal["first", "random", "slices"]
 Normalize = Literal["none", "peak", "rms"]
 TARGET_DB = {"peak": -1.0, "rms": -20.0}
-"""Levels that files are brought to, dB of full scale."""
+"""Levels to which files are normalized, dB of full scale."""
 
 
 class Survey(NamedTuple):
-    """What of a file is used: samples at the dataset's rate, from `begin` to before `end`, and its gain in dB."""
+    """The used part of a file: samples `begin` to `end` (exclusive) at the dataset's sample rate, and a gain in dB."""
 
     begin: int
     end: int
@@ -26,32 +27,32 @@ class Survey(NamedTuple):
 
     @property
     def length(self) -> int:
-        """How many samples are left."""
+        """The number of used samples."""
         return self.end - self.begin
 
     def ending(self, end: int) -> Survey:
-        """The same of a file that has no samples from `end` on."""
+        """The survey of a file that ends at sample `end`."""
         return self._replace(end=max(min(self.end, end), self.begin))
 
 
 @dataclass(frozen=True)
 class ClipPolicy:
-    """How files are cut into clips of one length.
+    """The settings for cutting files into clips of one length.
 
     Args:
-        owner: the dataset's name, for messages.
-        samples: samples of a clip.
-        sample_rate: samples a second of a clip.
-        channels: which channels are used, and so which are measured.
-        too_short: what happens to a file shorter than a clip.
-        too_long: what is used of a longer one.
-        overlap: share of a slice that the next one repeats.
-        seed: of the random stretches.
-        trim_db: how far under the file's peak the parts are that are cut from both ends; None cuts none.
-        normalize: which level of the file is brought to that of `TARGET_DB`.
+        owner: name of the dataset, for messages.
+        samples: samples per clip.
+        sample_rate: samples per second of a clip.
+        channels: channels to use and to measure.
+        too_short: treatment of files shorter than a clip.
+        too_long: used part of longer files.
+        overlap: fraction of a slice that the next slice repeats.
+        seed: random seed of the random segments.
+        trim_db: level below which both ends are trimmed, in dB below the file's peak; None trims nothing.
+        normalize: kind of level that is normalized to `TARGET_DB`.
 
     Raises:
-        UserError: if a number is outside its limits or is read by no policy chosen.
+        UserError: if a number is out of range, or has no effect with the chosen policy.
     """
 
     owner: str
@@ -78,27 +79,27 @@ class ClipPolicy:
 
     @property
     def hop(self) -> int:
-        """Samples from one slice to the next."""
+        """The number of samples between the starts of consecutive slices."""
         return max(round(self.samples * (1 - self.overlap)), 1)
 
     @property
     def reads_all(self) -> bool:
-        """Whether a file has to be read from end to end before it is known what of it is used."""
+        """True if a file must be read completely to determine its used part."""
         return self.trim_db is not None or self.normalize != "none"
 
     def is_short(self, length: int) -> bool:
-        """Whether a file of `length` samples is shorter than a clip."""
+        """True if a file of `length` samples is shorter than a clip."""
         return length < self.samples
 
     def survey(self, file: SoundFile, remove_offset: bool = False) -> Survey:
-        """What of a file is used. It is read, in blocks, only if its levels have to be known.
+        """Find the used part of a file. The file is read, in blocks, only if its levels are needed.
 
         Args:
-            file: its header.
-            remove_offset: whether its levels are those without a constant offset.
+            file: header of the file.
+            remove_offset: whether to measure levels without a constant offset.
 
         Raises:
-            UnreadableSound: if it has to be read and cannot be.
+            UnreadableSound: if the file must be read but cannot be.
         """
         if not self.reads_all:
             return Survey(0, file.length_at(self.sample_rate), 0.0)
@@ -116,11 +117,11 @@ class ClipPolicy:
         )
 
     def offsets(self, name: str, length: int) -> range:
-        """Where the clips of a file start, in samples from its first used one.
+        """The starts of a file's clips, in samples from its first used sample.
 
         Args:
-            name: the file's; with the seed it decides where a random stretch is, in any process.
-            length: samples of the file that are used.
+            name: name of the file; the name and the seed determine the position of a random segment in every process.
+            length: number of used samples of the file.
         """
         if self.is_short(length):
             return range(self.too_short == "pad")
@@ -129,16 +130,16 @@ class ClipPolicy:
             return range(0, spare + 1, self.hop)
         at = 0
         if self.too_long == "random":
-            digest = hashlib.sha256(f"{self.seed}\0{name}".encode()).digest()
+            digest = hashlib.sha256(name_bytes(f"{self.seed}\0{name}")).digest()
             at = int.from_bytes(digest[:8], "big") * (spare + 1) >> 64
         return range(at, at + 1)
 
     def count(self, length: int) -> int:
-        """How many clips a file gives of which `length` samples are used."""
+        """The number of clips of a file with `length` used samples."""
         if self.is_short(length):
             return int(self.too_short == "pad")
         return len(range(0, length - self.samples + 1, self.hop)) if self.too_long == "slices" else 1
 
     def used(self, clips: int, length: int) -> int:
-        """How many of a file's `length` samples are in `clips` clips of it."""
+        """The number of samples, out of the file's `length`, that its `clips` clips contain."""
         return min((clips - 1) * self.hop + self.samples, length)

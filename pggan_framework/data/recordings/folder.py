@@ -1,4 +1,4 @@
-"""The recordings of a folder: which there are, which can be used, and what became of each."""
+"""The recordings of a folder: all files, the usable files, and the reasons why others are skipped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pggan_framework.data.manifest import State
 from pggan_framework.data.recordings.clips import ClipPolicy, Survey
 from pggan_framework.data.recordings.known import know_files
 from pggan_framework.data.walk import walk
-from pggan_framework.errors import UserError
+from pggan_framework.errors import UserError, plural
 from pggan_framework.storage.rows import collector_waits
 
 BadFiles = Literal["skip", "error"]
@@ -20,17 +20,17 @@ SHORTER = "choose fewer frames or a smaller hop_length"
 
 @dataclass
 class Recording:
-    """A file with a header, and what of it is used.
+    """A file with a readable header, and its used part.
 
     Args:
-        header: what it says of itself.
-        name: its name in the folder.
-        digest: of its first and last bytes; None until it is needed.
-        state: by which a change of the file is noticed.
-        survey: what of it can be used; None until it is read.
-        clips: how many clips it gave.
-        lost: how many more it would have given, had they been readable.
-        fault: why these were not.
+        header: header of the file.
+        name: name in the folder.
+        digest: digest of its first and last bytes; None until needed.
+        state: state that reveals changes of the file.
+        survey: usable part of the file; None until the file is read.
+        clips: number of clips read from the file.
+        lost: number of further clips that were unreadable.
+        fault: reason why these clips were unreadable.
     """
 
     header: SoundFile
@@ -44,17 +44,17 @@ class Recording:
 
 
 class Recordings:
-    """All recordings of a folder and its subfolders, in the order of their names.
+    """All recordings of a folder and its subfolders, sorted by name.
 
     Args:
-        directory: the folder.
-        policy: how they are cut.
-        bad_files: whether one that cannot be read is an error.
-        max_files: use only the first so many.
-        digests: whether each file's digest is needed.
+        directory: path of the folder.
+        policy: settings for cutting the recordings.
+        bad_files: whether to skip unreadable files, or raise an error.
+        max_files: number of files to use, starting with the first.
+        digests: whether to compute the digest of each file.
 
     Raises:
-        UserError: if the folder is missing or has no readable sound, or a file cannot be used and that is an error.
+        UserError: if the folder is missing or has no readable sound, or a file is unusable and may not be skipped.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Recordings:
             raise UserError(f"{owner}.max_files {max_files} is not allowed; allowed: 1 or more")
         self.tree = walk(directory)
         sounds, self.others = self.tree.split(SUFFIXES)
-        # In the order of paths, which is that of their parts.
+        # Sort as paths, component by component.
         sounds = sorted(sounds, key=lambda name: name.replace("/", "\0"))[:max_files]
         self.unreadable: dict[str, str] = {}
         self.files: list[Recording] = []
@@ -99,12 +99,12 @@ class Recordings:
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Files of which nothing could be read, and why."""
+        """Completely unreadable files, and the reasons."""
         return self.unreadable | {file.name: file.fault for file in self.files if file.fault and not file.clips}
 
     @property
     def damaged(self) -> dict[str, str]:
-        """Files of which some clips could not be read, and why."""
+        """Files with some unreadable clips, and the reasons."""
         return {
             file.name: f"{file.fault}; "
             + (f"{file.lost} of {file.clips + file.lost} clips left out" if file.lost else "used up to there")
@@ -114,18 +114,18 @@ class Recordings:
 
     @property
     def corrected(self) -> dict[str, str]:
-        """Files that hold something else than their headers say, and what."""
+        """Files whose contents differ from their headers, and the differences."""
         return {file.name: file.header.remark for file in self.files if file.header.remark and file.clips}
 
     def shorten(self, number: int, frames: int) -> None:
-        """Learn that a file ends after so many samples at its own rate, before its header says."""
+        """Record that a file ends after `frames` samples at its own rate, earlier than its header indicates."""
         self.files[number].header = self.files[number].header._replace(frames=frames)
 
     def note(self, number: int, survey: Survey | None, clips: int, lost: int, fault: str | None) -> None:
-        """Remember what reading a file, or a stretch of it, has given.
+        """Record the result of reading a file or a segment of it.
 
         Raises:
-            UserError: if it cannot be read, or is too short once its ends are cut off, and that is an error.
+            UserError: if the file is unreadable, or too short after trimming, and may not be skipped.
         """
         file = self.files[number]
         if fault:
@@ -140,14 +140,14 @@ class Recordings:
                 self._refuse_short(file.name, survey.length)
 
     def check_any(self) -> None:
-        """Stop if, with all files read, there is no clip."""
+        """Raise an error if all files have been read and there are no clips."""
         if not any(file.clips for file in self.files):
             if all(file.fault for file in self.files):
                 self._refuse_empty()
             self._refuse_all_short()
 
     def _check_headers(self) -> None:
-        """Stop at files too short by their headers, unless they are to be padded or left out."""
+        """Raise an error for files whose headers show that they are too short, unless they are padded or rejected."""
         policy = self.policy
         if policy.too_short == "pad":
             return
@@ -169,7 +169,7 @@ class Recordings:
             name, reason = next(iter(self.skipped.items()))
             found = f"none of {len(self.skipped)} can be read, for example {name}: {reason}"
         elif self.others:
-            found = f"its {len(self.others)} files have other endings, for example {self.others[0]}"
+            found = f"{plural(len(self.others), 'file')} with other endings, for example {self.others[0]}"
         raise UserError(
             f"{self.policy.owner}.dir_path {self.directory} has no readable sound: {found};"
             " allowed: wav, flac, ogg, opus, mp3, aiff and what else libsndfile reads"
@@ -177,15 +177,15 @@ class Recordings:
 
     def _refuse_short(self, name: str, length: int, more: int = 0) -> NoReturn:
         raise UserError(
-            f"{name} is shorter than one image{self._trimmed}: {length} samples"
+            f"{name} is shorter than one image{self._trimmed}: {plural(length, 'sample')}"
             f" ({length / self.policy.sample_rate:.3f} s), needed are {self._needed}"
-            + (f"; so are {more} more of {len(self.files)} files" if more else "")
+            + (f"; {more} more of {len(self.files)} files {'is' if more == 1 else 'are'} too short" if more else "")
             + f"; set {self.policy.owner}.too_short to pad or reject, or {SHORTER}"
         )
 
     def _refuse_all_short(self) -> NoReturn:
         raise UserError(
-            f"all {len(self.files)} sounds of {self.directory} are shorter than one image{self._trimmed} and"
+            f"no sound of {self.directory} is as long as one image{self._trimmed}: {plural(len(self.files), 'file')}"
             f" rejected; needed are {self._needed}; set {self.policy.owner}.too_short to pad, or {SHORTER}"
         )
 

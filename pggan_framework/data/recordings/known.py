@@ -1,4 +1,4 @@
-"""What is known of a folder's recordings: headers and digests, those of unchanged files from an earlier start."""
+"""Headers and digests of a folder's recordings, cached for unchanged files."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from pggan_framework.audio.splice import Segment
 from pggan_framework.data.manifest import Manifest, State
 from pggan_framework.storage.rows import collector_waits
 
-HEADERS = "sound header 2"
-"""Name of the remembered headers: another one where the same files would give other headers."""
+HEADERS = "sound header 3"
+"""Name of the cached headers; changed when a new version reads different headers from the same files."""
 HASHED = 1 << 16
-"""Bytes of each file's start and end that go into its digest."""
+"""Bytes at each file's start and end that its digest covers."""
 THREADS = 8
-"""Files that are opened at the same time: opening one is mostly waiting."""
+"""Number of files opened concurrently; opening a file is mostly waiting."""
 
 Known = tuple[SoundFile, State, str | None]
-"""A file's header; by what a change is noticed that leaves its ends unchanged; the digest of its ends."""
+"""A file's header; the state that reveals changes outside its ends; the digest of its ends."""
 
 T = TypeVar("T")
 
 
 def know_files(directory: Path, names: Sequence[str], digests: bool) -> list[Known | UnreadableSound]:
-    """Header, state and digest of each of the files; only those are opened that are not known from an earlier start.
+    """Header, state and digest of each file; only files not cached from an earlier start are opened.
 
     Args:
-        directory: the folder.
-        names: the files' names in it.
-        digests: whether digests are needed; else they are None.
+        directory: path of the folder.
+        names: names of the files in the folder.
+        digests: whether to compute digests; otherwise they are None.
     """
     manifest, base = Manifest(directory), os.path.join(directory, "")
     states = manifest.states(names)
 
     def read_headers(missing: Sequence[str]) -> Iterable[Any]:
-        # Unreadable files are looked at again each time: it may be the program that reads them that is missing.
+        # Unreadable files are tried again at each start: the program that reads them may have been missing.
         return _each(_row, [base + name for name in missing])
 
     def read_ends(missing: Sequence[str]) -> Iterable[Any]:
@@ -69,7 +69,7 @@ def content_digest(path: str | Path) -> str:
     """Digest of a file's first and last bytes.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if the file cannot be read.
     """
     with open(path, "rb", buffering=0) as file:
         start = file.read(HASHED)
@@ -79,7 +79,7 @@ def content_digest(path: str | Path) -> str:
 
 
 def _each(task: Callable[[str], T], paths: Sequence[str]) -> list[T | Exception]:
-    """What `task` gives for each path, or the error it raises."""
+    """The result of `task` for each path, or its exception."""
 
     def attempt(path: str) -> T | Exception:
         try:

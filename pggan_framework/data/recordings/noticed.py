@@ -1,4 +1,4 @@
-"""What is noticed in clips while they are in memory: silence, copies, offsets, samples at full scale."""
+"""Findings in clips while they are in memory: silence, copies, offsets, samples at full scale."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from pggan_framework.audio.offset import AUDIBLE
 from pggan_framework.data.walk import named
 
 FULL_SCALE = 32767 / 32768
-"""Samples from here on were, in all likelihood, cut off in recording."""
+"""Absolute sample value above which a sample was most likely clipped in recording."""
 SILENT = 1e-4
-"""Largest absolute sample of a clip that holds nothing to hear, -80 dB of full scale."""
+"""Largest absolute sample of an inaudible clip, -80 dB of full scale."""
 FAR_ABOVE = 16.0
-"""Peak over full scale, and over the median file's, from which a file is not of these data: 24 dB."""
+"""Ratio of a file's peak to full scale, and to the median peak of all files, above which the file is excluded: 24 dB.
+"""
 
 
 class Found:
-    """What is noticed in the clips of one source."""
+    """Findings in the clips of one source."""
 
     def __init__(self) -> None:
         self._peak = 0.0
@@ -32,7 +33,7 @@ class Found:
         self._silent: list[int] = []
 
     def add(self, wave: Wave, offset: NDArray[np.float32]) -> None:
-        """Look at a clip as read, without the offset [..., 1] that was subtracted from it."""
+        """Examine a clip; `offset` [..., 1] is the constant offset that was subtracted from it."""
         shifted = bool(offset.any())
         levels = np.abs(wave)
         loudest = float(levels.max())
@@ -46,7 +47,7 @@ class Found:
         self._checksums.append(zlib.crc32(np.ascontiguousarray(wave).data))
 
     def facts(self) -> dict[str, Any]:
-        """As plain values."""
+        """The findings as plain values."""
         return {
             "peak": self._peak,
             "full_scale": self._full_scale,
@@ -57,7 +58,7 @@ class Found:
 
 
 class Noticed:
-    """What was noticed in all sources, added in order."""
+    """Findings in all sources, which are added in order."""
 
     def __init__(self) -> None:
         self.at_full_scale = 0
@@ -66,7 +67,7 @@ class Noticed:
         self._with_offset: set[int] = set()
 
     def add(self, file: int, facts: Mapping[str, Any]) -> None:
-        """Take the facts of a source of this file."""
+        """Add the facts of one of this file's sources."""
         if facts["silent"]:
             self._silent += [len(self.checksums) + part for part in facts["silent"]]
         self.at_full_scale += facts["full_scale"]
@@ -75,11 +76,11 @@ class Noticed:
             self._with_offset.add(file)
 
     def lines(self, names: Sequence[str], clip_name: Callable[[int], str]) -> dict[str, str]:
-        """Lines of a summary.
+        """Summary lines about the findings.
 
         Args:
-            names: of all files.
-            clip_name: what a clip is called.
+            names: names of all files.
+            clip_name: index -> name of a clip.
         """
         lines = {}
         if self._with_offset:
@@ -92,7 +93,7 @@ class Noticed:
         return lines
 
     def _copies(self) -> list[int]:
-        """Sounds that equal an earlier one, silent ones aside."""
+        """Sounds that equal an earlier sound, without silent sounds."""
         seen: set[int] = set()
         silent, copies = set(self._silent), []
         for index, checksum in enumerate(self.checksums):
@@ -103,15 +104,15 @@ class Noticed:
 
 
 def far_above(files: Sequence[int], facts: Sequence[Mapping[str, Any]], owner: str) -> dict[int, dict[str, Any]]:
-    """Sources of files far above full scale among others that are not, such as whole numbers stored as floats.
+    """Sources of files that are far above full scale, unlike the others, such as integers stored as floats.
 
     Args:
-        files: the file of each source.
-        facts: of each source.
-        owner: the dataset, for the message.
+        files: number of the file of each source.
+        facts: facts of each source.
+        owner: name of the dataset, for the message.
 
     Returns:
-        By the source's number, what is to be added to its facts.
+        The facts to add to each of these sources, by source number.
     """
     peaks: dict[int, float] = {}
     for file, found in zip(files, facts, strict=True):

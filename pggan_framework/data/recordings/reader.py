@@ -1,4 +1,4 @@
-"""Clips of a folder's recordings: which stretches are read at once, and how each clip is read."""
+"""Read clips of a folder's recordings."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from pggan_framework.data.recordings.clips import Survey
 from pggan_framework.data.recordings.folder import Recordings
 from pggan_framework.data.recordings.known import HASHED, content_digest
 from pggan_framework.data.recordings.noticed import Found
+from pggan_framework.storage.names import name_bytes
 
 SOURCE_SAMPLES = 1 << 22
-"""Samples that are read at once at most, 16 MB; a longer file is several sources."""
+"""Largest number of samples that are read at once (16 MB); a longer file is split into several sources."""
 
 
 class Clip(NamedTuple):
-    """One sound: the file's number, where it starts, how many samples the file has for it, and its gain in dB."""
+    """One sound: the file's number, start, samples available in the file, and gain in dB."""
 
     file: int
     start: int
@@ -33,8 +34,8 @@ class ClipReader:
     """Reads the clips of recordings.
 
     Args:
-        recordings: the folder.
-        remove_offset: whether a constant offset is subtracted from each clip.
+        recordings: recordings to read.
+        remove_offset: whether to subtract a constant offset from each clip.
     """
 
     def __init__(self, recordings: Recordings, remove_offset: bool) -> None:
@@ -43,13 +44,13 @@ class ClipReader:
         self._surveyed: tuple[int, Survey] | None = None
         at_once = max(SOURCE_SAMPLES // self.policy.samples, 1)
         self.sources: list[tuple[int, slice]] = []
-        """Which clips of which file are read at once, by the lengths in the headers."""
+        """The clips of each file that are read together, computed from the lengths in the headers."""
         for number, file in enumerate(recordings.files):
             clips = self.policy.count(file.header.length_at(self.policy.sample_rate))
             self.sources += [(number, slice(first, first + at_once)) for first in range(0, max(clips, 1), at_once)]
 
     def read_source(self, index: int) -> tuple[list[Wave], dict[str, Any]]:
-        """The clips of a source, those that cannot be read left out, and the facts, plain JSON values."""
+        """Read the clips of a source, except unreadable clips, and the facts as plain JSON values."""
         file, part = self.sources[index]
         recording, policy = self.recordings.files[file], self.policy
         facts: dict[str, Any] = {"state": list(recording.state), "survey": None, "starts": [], "lost": 0, "fault": None}
@@ -72,7 +73,7 @@ class ClipReader:
                 if "frames" in facts or shorter.length < 1 or (policy.too_long == "slices" and start):
                     facts["lost"] += 1
                     continue
-                # It is a shorter file than it says, and is cut as one.
+                # The file is shorter than its header indicates, so its true length determines the clips.
                 facts["frames"], header, survey = error.frames, header._replace(frames=error.frames), shorter
                 if policy.is_short(survey.length) and policy.too_short == "error":
                     return [], {**facts, "lost": 1}
@@ -88,47 +89,47 @@ class ClipReader:
         return waves, {**facts, "survey": list(survey), **found.facts()}
 
     def clip(self, file: int, survey: Survey, start: int) -> Clip:
-        """The clip of a file that starts at a sample."""
+        """The clip of a file that starts at sample `start`."""
         return Clip(file, start, min(self.policy.samples, survey.end - start), survey.gain_db)
 
     def wave(self, clip: Clip) -> Wave:
-        """A clip, [samples] or [2, samples] of the policy; silence follows where the file ends.
+        """Read a clip, [samples] or, depending on the policy, [2, samples], padded with silence at the end of the file.
 
         Raises:
-            UnreadableSound: if it cannot be read.
+            UnreadableSound: if it is unreadable.
         """
         return amplified(self._read(clip, self.recordings.files[clip.file].header)[0], clip.gain_db)
 
     def digest(self) -> str:
-        """Digest of how files are cut, and of each file's name in the folder, size, first and last 64 KiB."""
+        """Digest of the cutting parameters, and of each file's name in the folder, size, first and last 64 KiB."""
         digest = hashlib.sha256(repr((self.policy, SOURCE_SAMPLES, self.remove_offset)).encode())
         for recording in self.recordings.files:
             if recording.digest is None:
                 recording.digest = content_digest(recording.header.path)
-            digest.update(f"{recording.name}\0{recording.state[0]}\0{recording.digest}\0".encode())
+            digest.update(name_bytes(f"{recording.name}\0{recording.state[0]}\0{recording.digest}\0"))
         return digest.hexdigest()[:16]
 
     def earlier_digest(self) -> str:
-        """The digest that runs of 2026 have stored."""
+        """The digest in the format that runs of 2026 stored."""
         digest = hashlib.sha256(repr((self.policy, SOURCE_SAMPLES)).encode())
         digest.update(b"offset removed" if self.remove_offset else b"")
         for recording in self.recordings.files:
             with open(recording.header.path, "rb") as file:
                 size = file.seek(0, 2)
-                digest.update(f"{recording.name}\0{size}\0".encode())
+                digest.update(name_bytes(f"{recording.name}\0{size}\0"))
                 for start in (0, max(size - HASHED, 0)):
                     file.seek(start)
                     digest.update(file.read(HASHED))
         return digest.hexdigest()[:16]
 
     def _survey(self, file: int) -> Survey:
-        """What of a file is used. That of the last one is remembered, since a long file is several sources."""
+        """The used part of a file. The result for the last file is cached, since a long file has several sources."""
         if self._surveyed is None or self._surveyed[0] != file:
             self._surveyed = file, self.policy.survey(self.recordings.files[file].header, self.remove_offset)
         return self._surveyed[1]
 
     def _read(self, clip: Clip, header: SoundFile) -> tuple[Wave, NDArray[np.float32]]:
-        """A clip filled with silence up to its length in an image, and the offset [..., 1] subtracted before that."""
+        """A clip, padded with silence to its full length, and the offset [..., 1] subtracted from it before padding."""
         policy = self.policy
         wave = read_wave(header, policy.sample_rate, clip.start, clip.samples, policy.channels)
         offset = np.zeros((*wave.shape[:-1], 1), np.float32)
@@ -140,6 +141,6 @@ class ClipReader:
 
 
 def amplified(wave: Wave, gain_db: float) -> Wave:
-    """A wave, so much louder."""
+    """Amplify a wave by `gain_db`."""
     louder: Wave = wave * np.float32(10 ** (gain_db / 20)) if gain_db else wave
     return louder

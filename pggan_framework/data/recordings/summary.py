@@ -1,4 +1,4 @@
-"""What became of the recordings of a folder, in words: for the summary of a dataset of sound."""
+"""The section of a sound dataset's summary that describes its recordings."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 from pggan_framework.data.recordings.clips import TARGET_DB
 from pggan_framework.data.recordings.folder import Recordings
 from pggan_framework.data.walk import named
+from pggan_framework.errors import plural
 
 
 def describe_recordings(recordings: Recordings, full_scale: float) -> dict[str, str]:
-    """What was found, resampled, cut, padded, trimmed, levelled and skipped.
+    """Summarize which files were found, resampled, cut, padded, trimmed, normalized and skipped.
 
     Args:
-        recordings: the folder, all its files read.
-        full_scale: share of the samples that are at full scale.
+        recordings: recordings of a folder, all of which have been read.
+        full_scale: fraction of the samples that are at full scale.
     """
     policy = recordings.policy
     used = [file.header for file in recordings.files if file.clips]
@@ -54,7 +55,7 @@ def describe_recordings(recordings: Recordings, full_scale: float) -> dict[str, 
 
 
 def _channels(number: int, channels: str) -> str:
-    """What was done with a file of so many channels."""
+    """A description of how a file with `number` channels is converted."""
     if channels == "both":
         return {1: ", the same in both", 2: ""}.get(number, f", the first 2 of {number} used")
     if number == 1:
@@ -74,8 +75,9 @@ def _length(recordings: Recordings) -> str:
         "slices": f"slices that share {policy.overlap:.0%} are" if policy.overlap else "slices side by side are",
     }[policy.too_long]
     return (
-        f"{padded} files padded with silence to {policy.samples / policy.sample_rate:.3f} s, {len(short) - padded}"
-        f" rejected as too short, {left / policy.sample_rate:.1f} s of longer files not used ({used} used)"
+        f"{plural(padded, 'file')} padded with silence to {policy.samples / policy.sample_rate:.3f} s,"
+        f" {len(short) - padded} rejected as too short,"
+        f" {left / policy.sample_rate:.1f} s of longer files not used ({used} used)"
     )
 
 
@@ -87,6 +89,6 @@ def _trimmed(recordings: Recordings) -> str:
         if file.clips and file.survey
     ]
     return (
-        f"{sum(cut) / policy.sample_rate:.1f} s cut off the beginnings and ends of {sum(map(bool, cut))} files: what is"
-        f" more than {policy.trim_db:g} dB below the file's peak"
+        f"{sum(cut) / policy.sample_rate:.1f} s cut off the beginnings and ends of"
+        f" {plural(sum(map(bool, cut)), 'file')}: what is more than {policy.trim_db:g} dB below the file's peak"
     )

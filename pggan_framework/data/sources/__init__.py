@@ -1,1 +1,1 @@
-"""Where `pggan prepare` takes images from: one class for each kind of source, found by `opening.open_source`."""
+"""Image sources of `pggan prepare`: one class for each kind, detected by `opening.open_source`."""

@@ -1,14 +1,12 @@
-"""Zips and tars of images. Nothing of them is unpacked to the disk."""
+"""Zip and tar archives of images, which are read without being unpacked to disk."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import lzma
 import os
 import tarfile
 import zipfile
-import zlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -20,25 +18,27 @@ from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels
 from pggan_framework.data.sources.packed import LARGEST, open_tar, read_member, unpacked
 from pggan_framework.data.walk import tree_of
 from pggan_framework.errors import UserError
+from pggan_framework.storage.names import name_bytes
+from pggan_framework.storage.zips import RAISED
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
-"""What reading a damaged archive raises; NotImplementedError: a zip packed in a way that Python does not know."""
+BROKEN = (*RAISED, tarfile.TarError)
+"""Exceptions of damaged archives."""
 
 
 class ArchiveSource(PictureSource):
-    """Images in an archive, in order of their names; members that are not images, or hidden, are passed over.
+    """Images in an archive, sorted by name; hidden members and members that are not images are skipped.
 
     Args:
-        path: the file.
-        labels: which labels are requested; ``folder`` is the first folder inside that an image is in.
-        names: of all members that are files.
-        inside: labels that came with the images.
+        path: path of the archive.
+        labels: requested labels; ``folder`` is an image's first folder inside the archive.
+        names: names of all members that are files.
+        inside: labels stored with the images.
 
     Raises:
-        UserError: if a member's path leads out of the archive, there is no image, or one has no label.
+        UserError: if a member's path leads out of the archive, there is no image, or an image has no label.
     """
 
     def __init__(self, path: Path, labels: LabelChoice, names: Sequence[str], inside: Table | None = None) -> None:
@@ -60,31 +60,31 @@ class ArchiveSource(PictureSource):
         return len(self._names)
 
     def name(self, index: int) -> str:
-        """The member's path in the archive."""
+        """The path of the member in the archive."""
         return self._names[index]
 
     def read(self, index: int) -> Image:
-        """The member, read into memory and opened."""
+        """Read the member into memory and open it."""
         try:
             content = self._member(self._places[index])
-        except (*BROKEN, RuntimeError) as error:  # RuntimeError: it is encrypted
+        except BROKEN as error:
             raise ValueError(str(error)) from error
         return open_image(io.BytesIO(content), self.most_pixels)
 
     def described(self) -> dict[str, str]:
-        """What is not used."""
+        """A description of the ignored files."""
         return self._tree.described(self._others, "images")
 
     @abstractmethod
     def _member(self, place: int) -> bytes:
-        """What a member holds, by its place in the archive."""
+        """The contents of a member, by its index in the archive."""
 
     @abstractmethod
     def _open(self) -> Any:
-        """A handle for one process."""
+        """Open the archive for one process."""
 
     def _own(self) -> Any:
-        """This process's own handle: a position in a file that was open before a fork is shared after it."""
+        """The handle of this process; forked processes would share the position of a handle opened before the fork."""
         if self._handle is None or self._handle[0] != os.getpid():
             self._handle = os.getpid(), self._open()
         return self._handle[1]
@@ -94,15 +94,15 @@ class ArchiveSource(PictureSource):
 
 
 class ZipSource(ArchiveSource):
-    """Images in a zip.
+    """Images in a zip archive.
 
     Args:
-        path: the file.
-        labels: which labels are requested.
-        inside: labels that came with the images.
+        path: path of the zip archive.
+        labels: requested labels.
+        inside: labels stored with the images.
 
     Raises:
-        UserError: if it is damaged, or as `ArchiveSource`.
+        UserError: if the archive is damaged, and the errors of `ArchiveSource`.
     """
 
     words = "a zip of images"
@@ -119,7 +119,7 @@ class ZipSource(ArchiveSource):
         """Digest of each image's name, length and checksum."""
         digest = hashlib.sha256()
         for name, place in zip(self._names, self._places, strict=True):
-            digest.update(f"\n{name} {self._members[place].file_size} {self._members[place].CRC}".encode())
+            digest.update(name_bytes(f"\n{name} {self._members[place].file_size} {self._members[place].CRC}"))
         return digest.digest()
 
     def _open(self) -> zipfile.ZipFile:
@@ -132,17 +132,17 @@ class ZipSource(ArchiveSource):
 
 
 class TarSource(ArchiveSource):
-    """Images in a tar, plain or packed by gzip, bzip2 or xz.
+    """Images in a tar archive, uncompressed or compressed by gzip, bzip2 or xz.
 
-    Links and devices in it are passed over. A packed one has no places to jump to: each process unpacks it once, in
-    memory, as it goes along.
+    Links and devices in the archive are skipped. A compressed tar archive does not support seeking, so each process
+    decompresses it once, in memory, as it reads.
 
     Args:
-        path: the file.
-        labels: which labels are requested.
+        path: path of the tar archive.
+        labels: requested labels.
 
     Raises:
-        UserError: if it is damaged, or as `ArchiveSource`.
+        UserError: if the archive is damaged, and the errors of `ArchiveSource`.
     """
 
     words = "a tar of images (plain, gz, bz2, xz)"
@@ -157,10 +157,10 @@ class TarSource(ArchiveSource):
         super().__init__(path, labels, [member.name for member in files])
 
     def identity(self) -> bytes:
-        """Digest of each image's name, length and date, and of the length of the archive."""
+        """Digest of the archive's length, and each image's name, length and date."""
         digest = hashlib.sha256(str(self.path.stat().st_size).encode())
         for name, place in zip(self._names, self._places, strict=True):
-            digest.update(f"\n{name} {self._members[place][1:]}".encode())
+            digest.update(name_bytes(f"\n{name} {self._members[place][1:]}"))
         return digest.digest()
 
     def _open(self) -> Any:
@@ -175,12 +175,12 @@ class TarSource(ArchiveSource):
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a path is a zip."""
+    """True if a path is a zip archive."""
     return path.is_file() and zipfile.is_zipfile(path)
 
 
 def is_tar(path: Path) -> bool:
-    """Whether a path is a tar, plain or packed."""
+    """True if a path is a tar archive, uncompressed or compressed."""
     try:
         if not path.is_file():
             return False
@@ -191,10 +191,10 @@ def is_tar(path: Path) -> bool:
 
 
 def _inside(name: str, archive: Path) -> str:
-    """A member's name without what says nothing, such as ``./``.
+    """A member's name without a leading ``./``.
 
     Raises:
-        UserError: if it leads out of the archive.
+        UserError: if the name leads out of the archive.
     """
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts:

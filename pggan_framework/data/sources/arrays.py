@@ -1,4 +1,4 @@
-"""Images and labels that are arrays of numbers."""
+"""Images and labels in numeric arrays."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CHANNELS = (1, 3, 4)
-"""Grey, red green blue, and these with transparency."""
+"""Allowed numbers of channels: grey, RGB, RGBA."""
 
 
 class ArraySource(PictureSource):
-    """Images that are all in memory.
+    """Images that are completely in memory.
 
     Args:
-        path: where they come from.
-        pictures: uint8 [N, C, H, W], C one of `CHANNELS`.
-        names: of every image.
-        available: every attribute, with the value of every image.
-        labels: which of them are requested.
+        path: file or folder that the images come from.
+        pictures: images, uint8 [N, C, H, W], with a C in `CHANNELS`.
+        names: name of every image.
+        available: all attributes, with the value of every image.
+        labels: requested labels.
 
     Raises:
-        UserError: if there is no image, or no such label.
+        UserError: if there are no images, or a requested label does not exist.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class ArraySource(PictureSource):
         return len(self._pictures)
 
     def name(self, index: int) -> str:
-        """Its own, where it has one; else its place."""
+        """The name of the image if it has one, otherwise its index."""
         return self._names[index]
 
     def read(self, index: int) -> Image:
-        """The image, grey, in colour, or in colour with transparency."""
+        """The image, in grey, RGB or RGBA."""
         return to_picture(self._pictures[index])
 
     def identity(self) -> bytes:
@@ -68,10 +68,10 @@ class ArraySource(PictureSource):
 
 
 def to_picture(pixels: NDArray[np.uint8]) -> Image:
-    """Pixels [C, H, W] as an image.
+    """Convert pixels [C, H, W] to an image.
 
     Raises:
-        ValueError: if C is none of `CHANNELS`.
+        ValueError: if C is not in `CHANNELS`.
     """
     from PIL import Image
 
@@ -81,17 +81,17 @@ def to_picture(pixels: NDArray[np.uint8]) -> Image:
 
 
 def load_labels(file: Path, count: int) -> dict[str, list[str]]:
-    """Labels from a file of NumPy's, ``.npy`` by format if not by name.
+    """Read labels from a file in NumPy's ``.npy`` format, whatever its extension.
 
     Args:
-        file: the file.
-        count: how many images there are.
+        file: path of the file.
+        count: number of images.
 
     Returns:
-        As `columns`.
+        The result of `columns`.
 
     Raises:
-        UserError: if it cannot be read, would run code, or has labels of another number of images.
+        UserError: if the file cannot be read, would run code, or has labels for a different number of images.
     """
     try:
         with file.open("rb") as opened:
@@ -106,10 +106,10 @@ def load_labels(file: Path, count: int) -> dict[str, list[str]]:
 
 
 def columns(labels: NDArray[Any]) -> dict[str, list[str]]:
-    """Labels as attributes.
+    """Convert labels to attributes.
 
-    Numbers [N] and one-hot rows [N, K] are the attribute ``class``, its number. Other rows are ``label_0``, ``label_1``
-    ... ``label_K-1``. Rows of no numbers, [N, 0], are not an attribute.
+    Numbers [N] and one-hot rows [N, K] become the attribute ``class``, an index. Other rows become ``label_0``,
+    ``label_1`` ... ``label_K-1``. Empty rows, [N, 0], give no attribute.
     """
     rows = labels.reshape(len(labels), -1)
     if rows.shape[1] > 1 and np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():

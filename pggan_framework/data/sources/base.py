@@ -1,4 +1,4 @@
-"""What every source of images can do, and how their labels are chosen."""
+"""The interface of image sources, and the selection of their labels."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Columns = dict[str, list[str]]
-"""By the attributes' names, the value of every image as text, in the order of the images."""
+"""Attribute name -> the value of every image as text, in the order of the images."""
 TOGETHER = 128
-"""Headers that a process reads at a time."""
+"""Number of headers that a process reads at a time."""
 
 
 @dataclass(frozen=True)
 class LabelChoice:
-    """Which labels are requested; without any of these, none are.
+    """The requested labels; none by default.
 
     Args:
-        names: the attributes, by name.
-        csv: a table of labels, for sources whose images have names.
-        pattern: a regular expression with named groups, searched in the images' names.
-        json: a JSON file of labels.
-        continuous: those of the attributes that are numbers in a range.
-        owner: what is before ``labels`` in messages: ``--`` or ``DefaultImageFolderDataset.``.
+        names: names of the attributes.
+        csv: table of labels, for sources whose images have names.
+        pattern: regular expression with named groups, searched in the images' names.
+        json: JSON file of labels.
+        continuous: attributes that are numbers in a range.
+        owner: prefix of ``labels`` in messages: ``--`` or ``DefaultImageFolderDataset.``.
     """
 
     names: Sequence[str] | None = None
@@ -46,65 +46,65 @@ class LabelChoice:
 
     @property
     def any(self) -> bool:
-        """Whether any are requested."""
+        """True if any labels are requested."""
         return any(given is not None for given in (self.names, self.csv, self.pattern, self.json, self.continuous))
 
 
 class PictureSource(ABC):
-    """Images that can be had one by one, in any order, in any process.
+    """Images that can be read individually, in any order and in any process.
 
-    A subclass is made from a path and a `LabelChoice`, and sets `labels` and `continuous`, for which there are
-    `labels_by_name` and `labels_of_own`. It is passed to processes by fork, and has to be picklable: a handle is opened
-    where it is first used and never shared between processes.
+    A subclass is constructed from a path and a `LabelChoice`, and sets `labels` and `continuous` with `labels_by_name`
+    or `labels_of_own`. Forked processes inherit the source, and it must be picklable. A source therefore opens its
+    handle at first use and never shares it between processes.
 
     Raises:
-        UserError: from the constructor, if the source cannot be read, has no images or not the labels requested.
+        UserError: from the constructor, if the source cannot be read, has no images, or lacks the requested labels.
     """
 
     words: ClassVar[str]
-    """The kind of source, for messages: ``a zip of pictures``."""
+    """The kind of source, for messages, such as ``a zip of pictures``."""
     labels: Columns | None = None
-    """The value of every attribute for each of the images, the broken ones too; None where none are requested."""
+    """The value of every attribute for every image, including broken images; None if no labels are requested."""
     continuous: tuple[str, ...] = ()
     """The attributes that are numbers in a range."""
     labels_from: str = ""
-    """Where the labels come from, in words; empty for the source itself."""
+    """A description of where the labels come from; empty if they come from the source itself."""
     one_size: tuple[int, int] | None = None
-    """[H, W] of every image where it is known that they have one; else their headers are read."""
+    """[H, W] of all images, if they are known to have one size; otherwise headers are read."""
     most_pixels: int = MOST_PIXELS
-    """Pixels that an image may have; a larger one counts as unreadable."""
+    """Largest number of pixels of an image; larger images count as unreadable."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many images there are, readable or not."""
+        """The number of images, readable or not."""
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """Where an image comes from, in the source: no two have one name. Goes into messages and into the file."""
+        """The unique name of an image in the source, for messages and the prepared file."""
 
     @abstractmethod
     def read(self, index: int) -> Image:
-        """An image as it is stored, in any mode, decoded or (`PIL.Image.open`) about to be; its EXIF is heeded later.
+        """Read a stored image, in any mode, decoded or lazily opened (`PIL.Image.open`), without applying EXIF.
 
         Raises:
-            OSError: if it cannot be read.
-            ValueError: if what is there is no image.
+            OSError: if the image cannot be read.
+            ValueError: if the data are not an image.
         """
 
     @abstractmethod
     def identity(self) -> bytes:
-        """What differs where the images do, cheaply: names, lengths, checksums that are at hand. Not the labels."""
+        """Bytes that identify the images and are cheap to compute: names, lengths, existing checksums; no labels."""
 
     def described(self) -> dict[str, str]:
-        """Lines of the summary that say more than how many images of which size there are."""
+        """Additional summary lines, beyond the number and size of the images."""
         return {}
 
     def headers(self, indices: range, jobs: int) -> list[Header | str]:
-        """What is known of some images before they are decoded; of those that cannot be read, why.
+        """The headers of some images; for unreadable images, the reasons.
 
         Args:
-            indices: which.
-            jobs: how many processes read.
+            indices: indices of the images.
+            jobs: number of processes that read headers.
         """
         if self.one_size is not None:
             return [Header(self.one_size)] * len(indices)
@@ -123,25 +123,25 @@ class PictureSource(ABC):
         try:
             with self.read(index) as image:
                 return read_header(image)
-        except Exception as error:  # Pillow's readers raise many kinds of error on a broken file
+        except Exception as error:  # Pillow raises many exception types on a broken file
             return reason(error)
 
 
 def labels_by_name(
     names: Sequence[str], choice: LabelChoice, inside: Table | None = None
 ) -> tuple[Columns | None, tuple[str, ...], str]:
-    """Labels of images with names: by folder, by the names themselves, from a table or from JSON.
+    """Labels of images with names, read from folders, the names themselves, a table or JSON.
 
     Args:
-        names: of all images, relative to the source, with ``/``.
-        choice: what is requested.
-        inside: labels that came with the images.
+        names: names of all images, relative to the source, with ``/``.
+        choice: requested labels.
+        inside: labels stored with the images.
 
     Returns:
-        `PictureSource.labels`, `PictureSource.continuous`, and where they come from, in words.
+        `PictureSource.labels`, `PictureSource.continuous`, and a description of where the labels come from.
 
     Raises:
-        UserError: as `labelling.read_labels`.
+        UserError: the errors of `labelling.read_labels`.
     """
     try:
         found = read_labels(
@@ -153,15 +153,15 @@ def labels_by_name(
 
 
 def labels_of_own(available: Mapping[str, Sequence[object]], choice: LabelChoice, where: str) -> Columns | None:
-    """The labels requested, of those that a source has in itself.
+    """The requested labels, selected from the labels that a source contains itself.
 
     Args:
-        available: all attributes it has, with the value of every image.
-        choice: what is requested; `PictureSource.continuous` is then ``tuple(choice.continuous or ())``.
-        where: the source, for messages.
+        available: all attributes of the source, with the value of every image.
+        choice: requested labels; `PictureSource.continuous` is then ``tuple(choice.continuous or ())``.
+        where: name of the source, for messages.
 
     Raises:
-        UserError: if there is no such attribute, or a table, a pattern or JSON is given.
+        UserError: if a requested attribute does not exist, or a table, a pattern or JSON is given.
     """
     for name, value in (("csv", choice.csv), ("pattern", choice.pattern), ("json", choice.json)):
         if value is not None:

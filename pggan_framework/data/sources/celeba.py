@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 FOLDER = "img_align_celeba"
 ATTRIBUTES = ("list_attr_celeba.txt", "list_attr_celeba.csv")
-"""The list of attributes, as published and as Kaggle has it."""
+"""File names of the list of attributes, in the published version and in the version on Kaggle."""
 SIZE = (178, 218)
-"""Width and height."""
+"""Width and height of the images."""
 BOX = (89 - 64, 121 - 64, 89 + 64, 121 + 64)
-"""Left, top, right, bottom of the 128x128 pixels around (89, 121) that the original PGGAN tool cuts out."""
+"""Left, top, right, bottom of the 128x128 crop around (89, 121) of the original PGGAN tool."""
 
 
 class CelebASource(PictureSource):
-    """The folder or zip ``img_align_celeba``, or a folder that has it, alone or in ``Img``.
+    """The folder or zip ``img_align_celeba``, or a folder that contains it, directly or in ``Img``.
 
-    Of each image the middle 128x128 of the face are cut out, as the original PGGAN tool and the GAN zoo's
-    ``celeba_cropped`` do. Labels are the attributes of ``list_attr_celeba.txt`` by their names, each yes or no; the
-    list is next to the folder, in ``Anno``, or in the zip.
+    Each image is cropped to the middle 128x128 of the face, as in the original PGGAN tool and the GAN zoo's
+    ``celeba_cropped``. Labels are the attributes in ``list_attr_celeba.txt`` by name, each yes or no; the list is next
+    to the folder, in ``Anno``, or in the zip.
 
     Args:
-        path: the folder, or the zip.
-        labels: which labels are requested.
+        path: path of the folder or the zip.
+        labels: requested labels.
 
     Raises:
-        UserError: if it is damaged, there is no image, or labels are requested that are not there.
+        UserError: if the source is damaged, there is no image, or a requested label does not exist.
     """
 
     words = "CelebA (the folder or zip img_align_celeba)"
@@ -55,15 +55,15 @@ class CelebASource(PictureSource):
         return len(self._whole)
 
     def name(self, index: int) -> str:
-        """The file, relative to the folder or in the zip."""
+        """The path of the file in the folder or in the zip."""
         return self._whole.name(index)
 
     def read(self, index: int) -> Image:
-        """The part that is cut out.
+        """Read the cropped image.
 
         Raises:
             OSError: if the image cannot be read.
-            ValueError: if it is not 178x218.
+            ValueError: if the size of the image is not 178x218.
         """
         with self._whole.read(index) as picture:
             if picture.size != SIZE:
@@ -72,17 +72,17 @@ class CelebASource(PictureSource):
         return cut
 
     def identity(self) -> bytes:
-        """Digest of the files, and of the crop."""
+        """Digest of the files and the crop."""
         return self._whole.identity() + repr(BOX).encode()
 
     def described(self) -> dict[str, str]:
-        """What was cut out, and what is not used."""
+        """A description of the cropped region and the ignored files."""
         lines = {"crop": "128x128 around (89, 121) of 178x218, as the original PGGAN tool"}
         return self._whole.described() | lines
 
 
 def is_celeba(path: Path) -> bool:
-    """Whether a path is CelebA's folder of faces, one that has it, or a zip whose first image is in it."""
+    """True if a path is CelebA's folder of faces, a folder that contains it, or a zip whose first image is in it."""
     try:
         if path.is_dir():
             return _folder(path) is not None
@@ -97,7 +97,7 @@ def is_celeba(path: Path) -> bool:
 
 
 def _folder(path: Path) -> Path | None:
-    """The folder of faces: itself, or in it."""
+    """The folder of faces: the path itself, or a folder in it."""
     candidates = [path / FOLDER, path / "Img" / FOLDER, *([path] if path.absolute().name == FOLDER else [])]
     return next((folder for folder in candidates if folder.is_dir()), None)
 
@@ -105,7 +105,7 @@ def _folder(path: Path) -> Path | None:
 def _labels(
     places: Sequence[Path], names: Sequence[str], labels: LabelChoice, where: Path
 ) -> tuple[str, Columns | None]:
-    """The list that was used, in words, and `PictureSource.labels`."""
+    """A description of the list that was used, and `PictureSource.labels`."""
     if not labels.any:
         return "", None
     file, text = _find_list(places)
@@ -123,7 +123,7 @@ def _labels(
 
 
 def _find_list(places: Sequence[Path]) -> tuple[str | None, str]:
-    """The list's name and text, from a folder, its ``Anno``, or a zip; None if there is none."""
+    """Find the list's name and text in a folder, its ``Anno``, or a zip; the name is None if there is no list."""
     for place in places:
         for name in ATTRIBUTES:
             try:
@@ -135,22 +135,22 @@ def _find_list(places: Sequence[Path]) -> tuple[str | None, str]:
                 for file in (place / name, place / "Anno" / name):
                     if file.is_file():
                         return str(file), file.read_text(encoding="utf-8-sig")
-            except (*BROKEN, UnicodeDecodeError) as error:
+            except BROKEN as error:
                 raise UserError(f"cannot read {name} in {place}: {error}") from error
     return None, ""
 
 
 def _parse(text: str, file: str, wanted: set[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """The attributes' names, and for each image yes or no for those that are requested, in the names' order.
+    """The attributes' names, and yes or no for each image and requested attribute, in the order of the names.
 
     Raises:
-        UserError: if it is no such list.
+        UserError: if the text is not a list of attributes.
     """
     lines = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
-    if lines and len(lines[0]) == 1 and lines[0][0].isdigit():  # how many images there are
+    if lines and len(lines[0]) == 1 and lines[0][0].isdigit():  # the number of images
         lines = lines[1:]
     if len(lines) < 2:
-        raise UserError(f"{file} is not a list of attributes; due are a line of names and a line for each image")
+        raise UserError(f"{file} is not a list of attributes; expected: a line of names and a line for each image")
     attributes = lines[0][1:] if len(lines[0]) == len(lines[1]) else lines[0]
     places = [place for place, attribute in enumerate(attributes, 1) if attribute in wanted]
     rows: dict[str, list[str]] = {}

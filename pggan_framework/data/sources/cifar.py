@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009), as they are published: for Python, or binary; packed, or as a folder."""
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009) as published: Python or binary version, packed or as a folder."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from pggan_framework.storage.pickles import Made, damaged, read_pickle
 
 SHAPE = (3, 32, 32)
 SIZE = 3 * 32 * 32
-"""Bytes of an image."""
+"""Size of an image in bytes."""
 LARGEST = 1 << 28
-"""Bytes of a file in it beyond which it is not one of CIFAR's: the largest has 154 MB."""
+"""Largest allowed size in bytes of a file in the archive; the largest file of CIFAR has 154 MB."""
 
 Files = dict[str, bytes]
-"""What the files hold, by their names."""
+"""Contents of the files by name."""
 
 
 class Layout(NamedTuple):
-    """A form in which they are published.
+    """A published version of the data set.
 
     Args:
-        training: the files of the training set, as a regular expression.
-        names: the files of the classes' names.
-        columns: for each attribute, the key of its numbers in the pickles, and of its names.
+        training: regular expression of the training files.
+        names: files with the names of the classes.
+        columns: for each attribute, the pickle keys of its indices and its names.
     """
 
     training: str
@@ -48,28 +48,28 @@ LAYOUTS = {
     "cifar-10-batches-py": Layout(r"data_batch_\d", ("batches.meta",), {"class": ("labels", "label_names")}),
     "cifar-10-batches-bin": Layout(r"data_batch_\d\.bin", ("batches.meta.txt",), {"class": ("", "batches.meta.txt")}),
     "cifar-100-python": Layout(r"train", ("meta",), FINE),
-    # Two bytes are before each image's, the coarse class first.
+    # Two bytes precede each image: the coarse class, then the fine class.
     "cifar-100-binary": Layout(
         r"train\.bin",
         ("coarse_label_names.txt", "fine_label_names.txt"),
         {"superclass": ("", "coarse_label_names.txt"), "class": ("", "fine_label_names.txt")},
     ),
 }
-"""By the folder that is packed."""
+"""The published versions, by the name of the packed folder."""
 
 
 class CIFARSource(ArraySource):
-    """The 50,000 images of the training set, in colour, 32x32.
+    """The 50,000 RGB images of the training set, 32x32.
 
-    The label ``class`` is the name of the class; CIFAR-100 has ``superclass`` as well. The pickles of the version for
-    Python are read without running any code of theirs.
+    The label ``class`` is the name of the class; CIFAR-100 also has ``superclass``. The pickles of the Python version
+    are read without running any code in them.
 
     Args:
-        path: ``cifar-10-python.tar.gz``, ``cifar-100-binary.tar.gz`` ..., or the folder it was unpacked to.
-        labels: which labels are requested.
+        path: ``cifar-10-python.tar.gz``, ``cifar-100-binary.tar.gz`` ..., or the unpacked folder.
+        labels: requested labels.
 
     Raises:
-        UserError: if a file is missing, damaged, or a pickle that wants to run code.
+        UserError: if a file is missing or damaged, or a pickle tries to run code.
     """
 
     words = "CIFAR-10 or CIFAR-100 (tar.gz or folder)"
@@ -83,7 +83,7 @@ class CIFARSource(ArraySource):
         batches = sorted(name for name in files if training.fullmatch(name))
         missing = [*(name for name in layout.names if name not in files), *([] if batches else ["the training set"])]
         if missing:
-            raise UserError(f"{path} is not a whole {name}: there is no {', '.join(missing)}")
+            raise UserError(f"{path} is an incomplete {name}: there is no {', '.join(missing)}")
         read = _read_binary if name.endswith(("bin", "binary")) else _read_pickles
         pictures, numbers, words = read(path, files, batches, layout)
         for attribute, column in numbers.items():
@@ -96,17 +96,17 @@ class CIFARSource(ArraySource):
         super().__init__(path, pictures.reshape(-1, *SHAPE), names, available, labels)
 
     def described(self) -> dict[str, str]:
-        """Which of the forms it is."""
+        """The version of the data set."""
         return {"read from": f"the training set of {self.layout}"}
 
 
 def is_cifar(path: Path) -> bool:
-    """Whether a path is CIFAR, packed or a folder."""
+    """True if a path is CIFAR, packed or as a folder."""
     return (_folder_in(path) if path.is_dir() else _packed_in(path)) is not None
 
 
 def _folder_in(path: Path) -> str | None:
-    """The form that a folder has, by its files."""
+    """The published version in a folder, detected by its files."""
     try:
         present = {file.name for file in path.iterdir()}
     except OSError:
@@ -118,7 +118,7 @@ def _folder_in(path: Path) -> str | None:
 
 
 def _packed_in(path: Path) -> str | None:
-    """The form that a tar holds, by the folder in its first members."""
+    """The published version in a tar archive, detected by the folder in its first members."""
     try:
         if not path.is_file():
             return None
@@ -132,10 +132,10 @@ def _packed_in(path: Path) -> str | None:
 
 
 def _files(path: Path, wanted: Callable[[str], bool]) -> Files:
-    """The files that are requested, of a folder or a tar.
+    """The requested files of a folder or a tar.
 
     Raises:
-        UserError: if one cannot be read, or is larger than any of CIFAR's.
+        UserError: if a file cannot be read, or is larger than any file of CIFAR.
     """
     files: Files = {}
     try:
@@ -159,18 +159,18 @@ def _files(path: Path, wanted: Callable[[str], bool]) -> Files:
 
 def _check(path: Path, name: str, size: int) -> None:
     if size > LARGEST:
-        raise UserError(f"{path}: {name} has {size} bytes, more than any file of CIFAR's")
+        raise UserError(f"{path}: {name} has {size} bytes, more than any file of CIFAR")
 
 
 Read = tuple[NDArray[np.uint8], dict[str, NDArray[np.int64]], dict[str, list[str]]]
-"""Images [N, `SIZE`], the number of each image's value by attribute, and the values' names."""
+"""Images [N, `SIZE`]; for each attribute, the index of each image's value; and the names of the values."""
 
 
 def _read_pickles(path: Path, files: Files, batches: list[str], layout: Layout) -> Read:
-    """The version for Python.
+    """Read the Python version.
 
     Raises:
-        UserError: if a file is no such pickle.
+        UserError: if a file is not a pickle of the Python version.
     """
     meta = _unpickled(path, layout.names[0], files)
     pictures, numbers = [], {attribute: list[Any]() for attribute in layout.columns}
@@ -178,7 +178,7 @@ def _read_pickles(path: Path, files: Files, batches: list[str], layout: Layout) 
         batch = _unpickled(path, name, files)
         data = batch.get("data")
         if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != SIZE:
-            raise UserError(f"{path}: {name} has no images under 'data'; due: an array of uint8 [N, {SIZE}]")
+            raise UserError(f"{path}: {name} has no images under 'data'; expected: an array of uint8 [N, {SIZE}]")
         pictures.append(data)
         for attribute, (key, _) in layout.columns.items():
             column = batch.get(key)
@@ -194,7 +194,7 @@ def _read_pickles(path: Path, files: Files, batches: list[str], layout: Layout) 
 
 
 def _unpickled(path: Path, name: str, files: Files) -> dict[str, Any]:
-    """A pickled dict, with arrays for those that it says how to make."""
+    """A pickled dict, with arrays converted from their recorded calls."""
     where = f"{path}: {name}"
     found = read_pickle(BytesIO(files[name]), where, names_arrays)
     if not isinstance(found, dict):
@@ -206,24 +206,24 @@ def _unpickled(path: Path, name: str, files: Files) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
-    """An array where a pickle says how to make one, a list with its bytes as text, anything else unchanged."""
+    """Convert a recorded array, or the bytes in a list to text; other values are unchanged."""
     if isinstance(value, Made):
         return as_array(value)
     return list(map(_text, value)) if isinstance(value, list) else value
 
 
 def _text(value: Any) -> Any:
-    """Bytes as text, anything else unchanged: Python 3 writes the names as bytes, Python 2 as either."""
+    """Convert bytes to text; other values are unchanged. Python 3 stores names as bytes, Python 2 as bytes or text."""
     if isinstance(value, bytes | Made):
         return as_bytes(value).decode("utf-8", "replace")
     return value
 
 
 def _read_binary(path: Path, files: Files, batches: list[str], layout: Layout) -> Read:
-    """The binary version: for each image a byte for each attribute, then its pixels.
+    """Read the binary version: for each image one byte per attribute, then its pixels.
 
     Raises:
-        UserError: if a file holds no whole number of images.
+        UserError: if the size of a file is not a multiple of the size of an image.
     """
     row = len(layout.columns) + SIZE
     for name in batches:

@@ -1,14 +1,14 @@
-"""Reads ``tf.train.Example`` messages: just so much of Protocol Buffers as they need."""
+"""Read ``tf.train.Example`` messages with a minimal subset of Protocol Buffers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-"""How a field's value is written."""
+"""Wire types of a field's value."""
 
 Value = list[bytes] | list[int] | None
-"""A feature's bytes, or its integers; None for one of floats, or of nothing."""
+"""A feature's bytes or integers; None for floats or an empty feature."""
 
 
 def parse_example(message: bytes) -> dict[str, Value]:
@@ -16,10 +16,10 @@ def parse_example(message: bytes) -> dict[str, Value]:
 
     The message is ``Example {Features features = 1}``, ``Features {map<string, Feature> feature = 1}``, ``Feature
     {oneof {BytesList bytes_list = 1, FloatList float_list = 2, Int64List int64_list = 3}}``, and each list ``{repeated
-    value = 1}``. Fields with other numbers are passed over, as the format requires.
+    value = 1}``. Fields with other numbers are skipped, as the format requires.
 
     Raises:
-        ValueError: if it is no such message.
+        ValueError: if the bytes are not an Example.
     """
     features: dict[str, Value] = {}
     for entries in _messages(memoryview(message), 1):
@@ -45,14 +45,14 @@ def _feature(message: memoryview) -> Value:
 
 
 def _messages(message: memoryview, wanted: int) -> Iterator[memoryview]:
-    """The values of a field of bytes."""
+    """The values of a repeated bytes field."""
     for number, value in _fields(message):
         if number == wanted and isinstance(value, memoryview):
             yield value
 
 
 def _packed(values: memoryview) -> list[int]:
-    """Integers one after the other."""
+    """Read consecutive integers."""
     found, place = [], 0
     while place < len(values):
         value, place = _varint(values, place)
@@ -83,7 +83,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """An integer, seven bits a byte, lowest first, all but the last with bit 7 set; and the place behind it."""
+    """Read an integer and the offset after it: seven bits per byte, lowest first; the last byte has bit 7 clear."""
     value = 0
     for shift in range(0, 70, 7):
         if place >= len(message):

@@ -1,4 +1,4 @@
-"""A folder of images, and the folders below it."""
+"""A folder of images and its subfolders."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,24 +16,25 @@ from pggan_framework.data.manifest import Manifest, hash_file
 from pggan_framework.data.sources.base import LabelChoice, PictureSource, labels_by_name
 from pggan_framework.data.walk import walk
 from pggan_framework.errors import UserError
+from pggan_framework.storage.names import name_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-THREADS = 8
-"""Files that are hashed at the same time: it is mostly waiting for the disk."""
+THREADS, EACH = 8, 64
+"""Number of threads that hash files, which mostly wait for the disk, and number of files per thread at a time."""
 
 
 class FolderSource(PictureSource):
-    """Every image in a folder and the folders below it, links included, in order of their names.
+    """Every image in a folder and its subfolders, including links, sorted by name.
 
     Args:
-        path: the folder.
-        labels: which labels are requested; ``folder`` is the first folder below `path` that a file is in.
-        inside: labels that came with the images.
+        path: path of the folder.
+        labels: requested labels; ``folder`` is a file's first folder below `path`.
+        inside: labels stored with the images.
 
     Raises:
-        UserError: if there is no image, or one has no label.
+        UserError: if there is no image, or an image has no label.
     """
 
     words = "a folder of images"
@@ -54,41 +56,44 @@ class FolderSource(PictureSource):
         return len(self._names)
 
     def name(self, index: int) -> str:
-        """The file, relative to the folder."""
+        """The path of the file relative to the folder."""
         return self._names[index]
 
     def read(self, index: int) -> Image:
-        """The file, opened."""
+        """Open the file."""
         return open_image(os.path.join(self.path, self._names[index]), self.most_pixels)
 
     def headers(self, indices: range, jobs: int) -> list[Header | str]:
-        """See `PictureSource.headers`; those of files that have not changed since they were read are remembered."""
+        """Return the result of `PictureSource.headers`; the headers of unchanged files are cached."""
         place = {self._names[index]: index for index in indices}
 
         def compute(names: Sequence[str]) -> Iterable[Any]:
-            # Unreadable files are looked at again each time: another Pillow may read them.
+            # Unreadable files are tried again each time: another version of Pillow may read them.
             for found in self._read_headers([place[name] for name in names], jobs):
                 yield ValueError(found) if isinstance(found, str) else found
 
-        found = self._remember(f"header {self.most_pixels}", list(place), compute)
+        found = self._remember(f"header 2 {self.most_pixels}", list(place), compute)
         return [
             str(row) if isinstance(row, ValueError) else Header(tuple(row[0]), row[1], tuple(row[2])) for row in found
         ]
 
     def identity(self) -> bytes:
-        """Digest of each file's name and of all its bytes."""
+        """Digest of each file's name and all its bytes."""
 
         def compute(names: Sequence[str]) -> Iterable[str]:
+            def hashes(start: int) -> list[str]:
+                return [hash_file(os.path.join(self.path, name)) for name in names[start : start + EACH]]
+
             with ThreadPoolExecutor(THREADS) as pool:
-                yield from pool.map(hash_file, (os.path.join(self.path, name) for name in names))
+                yield from chain.from_iterable(pool.map(hashes, range(0, len(names), EACH)))
 
         digest = hashlib.sha256()
         for name, own in zip(self._names, self._remember("hash", self._names, compute), strict=True):
-            digest.update(f"\n{name} {own}".encode("utf-8", "surrogateescape"))
+            digest.update(name_bytes(f"\n{name} {own}"))
         return digest.digest()
 
     def described(self) -> dict[str, str]:
-        """What is not used."""
+        """A description of the ignored files."""
         return self._tree.described(self._others, "images")
 
     def _remember(self, kind: str, names: Sequence[str], compute: Any) -> list[Any]:

@@ -23,14 +23,14 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 class H5Source(PictureSource):
     """The largest images of an HDF5 file of data sets ``data{h}x{w}``, uint8 [N, C, h, w].
 
-    Labels are a prepared file's own, or ``<file>-labels.npy``: the attribute ``class``, its number.
+    Labels come from the prepared file itself, or from ``<file>-labels.npy`` as the attribute ``class``, an index.
 
     Args:
-        path: the file.
-        labels: which labels are requested.
+        path: path of the file.
+        labels: requested labels.
 
     Raises:
-        UserError: if it is damaged, holds no images but sounds, or has no such labels.
+        UserError: if the file is damaged, contains sounds instead of images, or lacks the requested labels.
     """
 
     words = "an HDF5 file of the original PGGAN tool, or a prepared file"
@@ -57,23 +57,23 @@ class H5Source(PictureSource):
         return len(self._data)
 
     def name(self, index: int) -> str:
-        """The image's place in the file; the first is 0."""
+        """The image's index in the file, from 0."""
         return f"image {index}"
 
     def read(self, index: int) -> Image:
-        """The image at the largest size."""
+        """The image at its largest size."""
         try:
             return to_picture(self._data.image(index).astype(np.uint8, copy=False))
         except UserError as error:
             raise OSError(str(error)) from error
 
     def identity(self) -> bytes:
-        """The fingerprint a run on the file has."""
+        """The fingerprint that a run on this file would store."""
         return self._data.fingerprint().encode()
 
 
 def is_h5(path: Path) -> bool:
-    """Whether a path is an HDF5 file."""
+    """True if a path is an HDF5 file."""
     try:
         with path.open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC

@@ -1,6 +1,7 @@
-"""IDX files, of MNIST and its family: Fashion-MNIST, KMNIST, EMNIST, QMNIST.
+"""IDX files of MNIST and the data sets in its format: Fashion-MNIST, KMNIST, EMNIST, QMNIST.
 
-Two zero bytes, the type (8: uint8), how many dimensions, each dimension as a big-endian 32-bit number, and the values.
+Format: two zero bytes, the type (8: uint8), the number of dimensions, each dimension as a big-endian 32-bit number, and
+the values.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ from pggan_framework.data.sources.packed import unpacked
 from pggan_framework.errors import UserError
 
 PICTURES = re.compile(r"(?P<set>.*)images[-.]idx3-ubyte(\.gz)?")
-"""``train-images-idx3-ubyte.gz``, unpacked or not; some say ``images.idx3``."""
+"""Names such as ``train-images-idx3-ubyte.gz``, compressed or not; some files are named ``images.idx3``."""
 TRAINING = "train-"
 _CHUNK = 16 << 20
 SIDE, BORDER = 28, 2
-"""Pixels of MNIST's images, and of what is put on each side of them."""
+"""Side of MNIST's images in pixels, and the padding on each side."""
 
 
 class IDXSource(ArraySource):
-    """Grey images of an IDX file; of a folder, those of the training set where there are several.
+    """Grey images of an IDX file; if a folder has several files, the images of the training set.
 
-    Those of 28x28 get two black pixels on each side, as the original PGGAN tool gives them, so that 32x32 can be grown.
-    Labels are those of ``train-labels-idx1-ubyte`` next to ``train-images-idx3-ubyte``, packed or not: the attribute
-    ``class``, its number.
+    Images of 28x28 are padded by two black pixels on each side, as in the original PGGAN tool, so that they can grow to
+    32x32. Labels come from ``train-labels-idx1-ubyte`` next to ``train-images-idx3-ubyte``, compressed or not, as the
+    attribute ``class``, an index.
 
     Args:
-        path: the file, or the folder.
-        labels: which labels are requested.
+        path: path of the file or the folder.
+        labels: requested labels.
 
     Raises:
-        UserError: if a file is damaged, or is another one than its name says.
+        UserError: if a file is damaged, or its contents do not match its name.
     """
 
     words = "IDX files (MNIST)"
@@ -62,23 +63,23 @@ class IDXSource(ArraySource):
         super().__init__(path, pictures[:, None], names, available, labels)
 
     def described(self) -> dict[str, str]:
-        """The file that is read, and what is put around the images."""
+        """The file that is read, and the padding of the images."""
         around = {"border": f"{BORDER} black pixels around 28x28, as the original PGGAN tool"} if self._padded else {}
         return {"read from": self.file.name} | around
 
 
 def is_idx(path: Path) -> bool:
-    """Whether a path is an IDX file of images by its name, or a folder that has one."""
+    """True if a path is an IDX file of images by its name, or a folder with one."""
     if path.is_dir():
         return any(PICTURES.fullmatch(file.name) for file in path.glob("*images*ubyte*"))
     return path.is_file() and PICTURES.fullmatch(path.name) is not None
 
 
 def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
-    """An IDX file of uint8 values, plain or compressed by gzip: an array of so many `dimensions`.
+    """Read an IDX file of uint8 values, uncompressed or gzip, as an array with this number of `dimensions`.
 
     Raises:
-        UserError: if it cannot be read, is no such file, or is longer or shorter than its header says.
+        UserError: if the file cannot be read, is not of this type, or is longer or shorter than its header indicates.
     """
     try:
         with closing(unpacked(file)) as stream:
@@ -95,15 +96,15 @@ def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
     size = int(np.prod(shape, dtype=np.float64))
     if len(content) - start != size:
         words = " x ".join(map(str, shape))
-        raise UserError(f"{file} is damaged: its header says {words} = {size} bytes, and {len(content) - start} follow")
+        raise UserError(f"{file} is damaged: its header says {words} = {size} bytes, but {len(content) - start} follow")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
 def _chosen(folder: Path) -> Path:
-    """The file of images in a folder that is to be read.
+    """The image file to read in a folder.
 
     Raises:
-        UserError: if there are several, and not one of them alone is of a training set.
+        UserError: if there are several image files, and not exactly one belongs to a training set.
     """
     sets = {match["set"]: file for file in sorted(folder.iterdir()) if (match := PICTURES.fullmatch(file.name))}
     training = [name for name in sets if name.endswith(TRAINING)] or list(sets)
@@ -113,6 +114,6 @@ def _chosen(folder: Path) -> Path:
 
 
 def _labels_of(pictures: Path) -> Path | None:
-    """The file of labels next to one of images."""
+    """The label file next to an image file."""
     name = pictures.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
     return next((file for end in ("", ".gz") if (file := pictures.with_name(name + end)).is_file()), None)

@@ -1,4 +1,4 @@
-"""Finds out what kind of source a path is: by what is in it, not by its ending."""
+"""Detect the kind of a source by its contents, not by its extension."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Kind(NamedTuple):
     """A kind of source.
 
     Args:
-        detects: whether an existing path is of this kind; quick, and False rather than an error.
-        opens: the class, or what makes one.
-        words: the kind, for the message that lists what is allowed.
+        detects: fast function that returns True if an existing path is of this kind; it never raises an error.
+        opens: class of the source, or a function that constructs it.
+        words: name of the kind, for the message that lists the allowed kinds.
     """
 
     detects: Callable[[Path], bool]
@@ -33,7 +33,7 @@ class Kind(NamedTuple):
 
 
 KINDS = [
-    # The first one that detects takes it: special kinds of zips, tars and folders are before the general ones.
+    # The first match wins, so special kinds of zips, tars and folders precede general ones.
     Kind(is_h5, H5Source, H5Source.words),
     Kind(is_tfrecords, TFRecordsSource, TFRecordsSource.words),
     Kind(is_stylegan_zip, StyleGANZip, StyleGANZip.words),
@@ -48,14 +48,14 @@ KINDS = [
 
 
 def open_source(path: Path, labels: LabelChoice | None = None) -> PictureSource:
-    """The source at `path`.
+    """Open the source at `path`.
 
     Args:
-        path: a file or a folder.
-        labels: which labels are requested; none by default.
+        path: path of a file or a folder.
+        labels: requested labels (default: none).
 
     Raises:
-        UserError: if there is nothing, it is of no known kind, or what its class raises.
+        UserError: if the path does not exist or its kind is unknown, and the errors of the source's class.
     """
     path = Path(path)
     if not path.exists():

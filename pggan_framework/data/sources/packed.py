@@ -1,4 +1,4 @@
-"""Packed files with limits: a few kilobytes can unpack to more than any disk holds."""
+"""Limits for compressed files, since a few kilobytes can unpack to more than any disk can store."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from pathlib import Path
 from typing import Any
 
 LARGEST = 256 << 20
-"""Bytes of a member beyond which it is not read: no image is that large, but what is made to fill a memory is."""
+"""Largest size of a member in bytes; a larger member is not an image, but perhaps an attempt to exhaust memory."""
 RATIO = 100
-"""Bytes that a packed byte may become, beyond the first `LARGEST`: images become at most a few."""
+"""Largest compression ratio beyond the first `LARGEST` bytes; images have ratios of at most a few."""
 PACKED: dict[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.GzipFile,
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
-"""What reads a packed file that begins so."""
+"""Readers of compressed files by their first bytes."""
 
 
 class Bounded:
-    """A stream of an unpacked file that ends with an error where more comes out than can be meant.
+    """A stream of a decompressed file that raises an error beyond a maximum size.
 
     Args:
-        stream: of the unpacked bytes.
-        most: how many of them there may be.
+        stream: stream of the decompressed bytes.
+        most: largest number of bytes.
     """
 
     def __init__(self, stream: Any, most: int) -> None:
         self._stream, self._most = stream, most
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes.
+        """Read the next bytes.
 
         Raises:
-            OSError: if they are too many.
+            OSError: if the bytes exceed the maximum size.
         """
         if not 0 <= size <= LARGEST:
             raise OSError(f"it requests {size:,} bytes at once; allowed: {LARGEST:,}")
@@ -47,16 +47,16 @@ class Bounded:
         return content
 
     def seek(self, place: int, whence: int = 0) -> int:
-        """Go to a place; all before it is unpacked.
+        """Seek to a position; everything before it is decompressed.
 
         Raises:
-            OSError: if it is too far.
+            OSError: if the position exceeds the maximum size.
         """
         self._check(place)
         return int(self._stream.seek(place, whence))
 
     def tell(self) -> int:
-        """The place."""
+        """The current position."""
         return int(self._stream.tell())
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class Bounded:
 
 
 def unpacked(path: Path) -> Any:
-    """A stream of a file's bytes, unpacked where it is packed by gzip, bzip2 or xz."""
+    """Open a stream of a file's bytes, decompressed if it is gzip, bzip2 or xz."""
     with path.open("rb") as file:
         start = file.read(max(map(len, PACKED)))
     for magic, opens in PACKED.items():
@@ -79,12 +79,12 @@ def unpacked(path: Path) -> Any:
 
 
 def open_tar(path: Path) -> tarfile.TarFile:
-    """Open a tar, plain or packed, for reading."""
+    """Open a tar archive, uncompressed or compressed, for reading."""
     return _Tar.open(fileobj=unpacked(path), mode="r:")
 
 
 class _Tar(tarfile.TarFile):
-    """Closes the stream that it was given."""
+    """A tar archive that also closes the stream that it reads."""
 
     def close(self) -> None:
         super().close()
@@ -93,11 +93,11 @@ class _Tar(tarfile.TarFile):
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo | str) -> bytes:
-    """A member of a zip, unpacked.
+    """Read and decompress a member of a zip.
 
     Raises:
-        ValueError: if it is larger than is read, or than its packed bytes can be meant to be.
-        KeyError: if there is no such member.
+        ValueError: if the member is too large, or larger than its compressed bytes can plausibly unpack to.
+        KeyError: if the member does not exist.
     """
     found = archive.getinfo(member) if isinstance(member, str) else member
     if found.file_size > LARGEST or found.file_size > RATIO * found.compress_size + (64 << 20):

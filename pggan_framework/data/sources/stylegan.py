@@ -18,15 +18,16 @@ FILE = "dataset.json"
 class StyleGANZip(ZipSource):
     """A zip of images with ``dataset.json``.
 
-    Its labels are used where no table, pattern or JSON is given: the attribute ``class`` for numbers, texts and one-hot
-    lists, and ``label_0``, ``label_1`` ... for other lists. Where it has none, folders are.
+    The labels in ``dataset.json`` are used if no table, pattern or JSON is given: the attribute ``class`` for numbers,
+    texts and one-hot lists, and ``label_0``, ``label_1`` ... for other lists. If it has no labels, the folder names are
+    used.
 
     Args:
-        path: the file.
-        labels: which labels are requested.
+        path: path of the zip.
+        labels: requested labels.
 
     Raises:
-        UserError: if it is damaged, ``dataset.json`` has another form, or an image has no label in it.
+        UserError: if the zip is damaged, ``dataset.json`` has a different structure, or it has no label for an image.
     """
 
     words = "a zip of StyleGAN2-ADA"
@@ -35,7 +36,7 @@ class StyleGANZip(ZipSource):
         try:
             with zipfile.ZipFile(path) as archive:
                 text = read_member(archive, FILE).decode("utf-8-sig", "replace")
-        except (*BROKEN, RuntimeError) as error:  # RuntimeError: it is encrypted
+        except BROKEN as error:
             raise UserError(f"{path} is damaged: {error}") from error
         super().__init__(path, labels, parse_json(text, f"{path}, {FILE}"))
 
@@ -44,11 +45,11 @@ class StyleGANFolder(FolderSource):
     """A folder of images with ``dataset.json``; see `StyleGANZip`.
 
     Args:
-        path: the folder.
-        labels: which labels are requested.
+        path: path of the folder.
+        labels: requested labels.
 
     Raises:
-        UserError: if ``dataset.json`` has another form, or an image has no label in it.
+        UserError: if ``dataset.json`` has a different structure, or it has no label for an image.
     """
 
     words = "a folder of StyleGAN2-ADA"
@@ -62,7 +63,7 @@ class StyleGANFolder(FolderSource):
 
 
 def is_stylegan_zip(path: Path) -> bool:
-    """Whether a path is a zip that has ``dataset.json``."""
+    """True if a path is a zip with ``dataset.json``."""
     try:
         if not path.is_file() or not zipfile.is_zipfile(path):
             return False
@@ -73,5 +74,5 @@ def is_stylegan_zip(path: Path) -> bool:
 
 
 def is_stylegan_folder(path: Path) -> bool:
-    """Whether a path is a folder that has ``dataset.json``."""
+    """True if a path is a folder with ``dataset.json``."""
     return path.is_dir() and (path / FILE).is_file()

@@ -1,4 +1,4 @@
-"""The TFRecords of the original PGGAN's ``dataset_tool.py``, read without TensorFlow."""
+"""TFRecords of the original PGGAN's ``dataset_tool.py``, which are read without TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NAME = re.compile(r"(?P<name>.*)-r(?P<log2>\d\d)\.tfrecords")
-"""Files are named after the binary logarithm of the images' side."""
+"""Pattern of file names, which contain the binary logarithm of the images' side."""
 HEADER, FOOTER = 12, 4
-"""Bytes of a record before its data (their length, uint64, and that length's checksum) and after (their checksum)."""
+"""Number of bytes of a record before its data (length as uint64, checksum of the length) and after (its checksum)."""
 
 
 class TFRecordsSource(PictureSource):
-    """Images of a file ``name-r07.tfrecords``; of a folder of them, those of the largest images.
+    """Images of a file ``name-r07.tfrecords``, or of the file with the largest images in a folder.
 
-    Each record is an Example with the features ``shape``, int64 [3], and ``data``, uint8 [C, H, W]. Both of its
-    checksums are checked: that of the length at once, for all records, that of the data when they are read. Labels,
-    one-hot or other rows, are those of the first ``*.labels`` next to it.
+    Each record is an Example with the features ``shape``, int64 [3], and ``data``, uint8 [C, H, W]. Both checksums of a
+    record are verified: the checksum of the length when the file is opened, the checksum of the data when the record is
+    read. Labels, one-hot or other rows, are in the first ``*.labels`` file next to the images.
 
     Args:
-        path: the file, or the folder.
-        labels: which labels are requested: ``class``, or ``label_0``, ``label_1`` ...
+        path: path of the file or the folder.
+        labels: requested labels: ``class``, or ``label_0``, ``label_1`` ...
 
     Raises:
-        UserError: if a file is cut short or damaged, holds other records, or there are no such labels.
+        UserError: if a file is truncated or damaged, contains other records, or the labels do not exist.
     """
 
     words = "TFRecords of the original PGGAN tool"
@@ -66,11 +66,11 @@ class TFRecordsSource(PictureSource):
         return len(self._records)
 
     def name(self, index: int) -> str:
-        """The record's place in the file; the first is 0."""
+        """The record's index in the file, from 0."""
         return f"record {index}"
 
     def read(self, index: int) -> Image:
-        """The record's image."""
+        """Read the record's image."""
         return to_picture(self._pixels(index))
 
     def identity(self) -> bytes:
@@ -83,15 +83,15 @@ class TFRecordsSource(PictureSource):
         return digest.digest()
 
     def described(self) -> dict[str, str]:
-        """The files that are read."""
+        """A description of the files that are read."""
         files = [self.file.name, *([self._labels_file.name] if self.labels and self._labels_file else [])]
         return {"read from": ", ".join(files)}
 
     def _pixels(self, index: int) -> NDArray[np.uint8]:
-        """[C, H, W] of a record.
+        """Read the pixels [C, H, W] of a record.
 
         Raises:
-            ValueError: if it is damaged, or none of the tool's.
+            ValueError: if the record is damaged, or was not written by the tool.
         """
         offset, length = self._records[index]
         with self.file.open("rb") as file:
@@ -110,13 +110,13 @@ class TFRecordsSource(PictureSource):
 
 
 def _checksum(data: bytes) -> int:
-    """CRC-32C as a TFRecord holds it: turned right by 15 bits, plus a constant."""
+    """CRC-32C as stored in a TFRecord: rotated right by 15 bits, plus a constant."""
     checksum = int(google_crc32c.value(data))
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def is_tfrecords(path: Path) -> bool:
-    """Whether a path is a file of TFRecords, or a folder with such files of the tool's."""
+    """True if a path is a TFRecords file, or a folder with TFRecords files from the tool."""
     if path.is_dir():
         return any(NAME.fullmatch(file.name) for file in path.glob("*.tfrecords"))
     if path.suffix == ".tfrecords" or not path.is_file():
@@ -130,10 +130,10 @@ def is_tfrecords(path: Path) -> bool:
 
 
 def _largest(folder: Path) -> Path:
-    """The file of the largest images in a folder.
+    """The file with the largest images in a folder.
 
     Raises:
-        UserError: if there are files of two sets.
+        UserError: if there are files of two data sets.
     """
     matches = [match for file in folder.glob("*.tfrecords") if (match := NAME.fullmatch(file.name))]
     names = sorted({match["name"] for match in matches})
@@ -146,7 +146,7 @@ def _scan(path: Path) -> list[tuple[int, int]]:
     """Offset and length of the data of every record.
 
     Raises:
-        UserError: if the file ends within a record, or a length has another checksum.
+        UserError: if the file ends within a record, or the checksum of a length is wrong.
     """
     records: list[tuple[int, int]] = []
     try:
@@ -157,13 +157,13 @@ def _scan(path: Path) -> list[tuple[int, int]]:
                 header = file.read(HEADER)
                 what = f"{path} is damaged: record {len(records)} (the first is 0)"
                 if len(header) < HEADER:
-                    raise UserError(f"{what} is cut off after {len(header)} bytes")
+                    raise UserError(f"{what} ends early, after {len(header)} bytes")
                 length, checksum = struct.unpack("<QI", header)
                 if _checksum(header[:8]) != checksum:
-                    raise UserError(f"{what} has a length whose checksum (CRC-32C) is another one")
+                    raise UserError(f"{what} has a length with a wrong checksum (CRC-32C)")
                 if place + HEADER + length + FOOTER > size:
                     there = size - place - HEADER
-                    raise UserError(f"{what} is cut off: {there} of {length + FOOTER} bytes are there")
+                    raise UserError(f"{what} is cut off: {there} of {length + FOOTER} bytes are left")
                 records.append((place + HEADER, length))
                 place += HEADER + length + FOOTER
     except OSError as error:

@@ -1,7 +1,8 @@
-"""CRC-32 of every image of a prepared file, compared the first time that a process reads the image.
+"""CRC-32 of every image of a prepared file, verified the first time a process reads the image.
 
-Each level ``data64x64`` has a data set ``crc32_data64x64``, uint32 [N]; the file's attribute ``crc32`` has, as JSON,
-those of the other data sets. Files of earlier releases have none and are read without.
+Each level, for example ``data64x64``, has a data set ``crc32_data64x64``, uint32 [N]; the file's attribute ``crc32``
+contains the checksums of the other data sets as JSON. Files of earlier releases have no checksums and are read without
+a check.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ if TYPE_CHECKING:
     import h5py
 
 PREFIX = "crc32_"
-"""In front of a level's name: the name of its checksums."""
+"""Prefix that turns the name of a level into the name of its checksums."""
 ATTRIBUTE = "crc32"
-"""Attribute of the file: the checksums of its small data sets."""
+"""File attribute with the checksums of the small data sets."""
 
 
 class Checksums:
     """The checksums of a level's images.
 
     Args:
-        path: the file, for messages.
-        name: the level.
-        sums: uint32 [N].
+        path: path of the file, for messages.
+        name: name of the level.
+        sums: checksums, uint32 [N].
     """
 
     def __init__(self, path: Path, name: str, sums: NDArray[np.uint32]) -> None:
@@ -40,10 +41,10 @@ class Checksums:
         self._seen = bytearray(len(sums))
 
     def check(self, row: int, picture: NDArray[Any]) -> None:
-        """Compare an image, [C, h, w] and contiguous, if it is read for the first time.
+        """Verify an image, [C, h, w] and contiguous, the first time it is read.
 
         Raises:
-            DamagedError: if it is not what was written.
+            DamagedError: if the image differs from the written image.
         """
         if self._seen[row]:
             return
@@ -56,20 +57,20 @@ class Checksums:
 
 
 def checksums(pictures: NDArray[Any]) -> NDArray[np.uint32]:
-    """The CRC-32 of each of some images [N, C, h, w], uint32 [N]."""
+    """The CRC-32 of images [N, C, h, w], uint32 [N]."""
     return np.array([crc32(picture.data) for picture in np.ascontiguousarray(pictures)], np.uint32)
 
 
 def mark(file: h5py.File, names: tuple[str, ...]) -> None:
-    """Store the checksums of the small data sets `names`, those that are there."""
+    """Store the checksums of the existing small data sets among `names`."""
     file.attrs[ATTRIBUTE] = json.dumps({name: crc32(_bytes(file[name][()])) for name in names if name in file})
 
 
 def check_small(file: h5py.File, path: Path, name: str, value: Any) -> None:
-    """Compare what was read from a small data set with its stored checksum, where the file has one.
+    """Verify the value of a small data set against its stored checksum, if the file has one.
 
     Raises:
-        DamagedError: if it is not what was written.
+        DamagedError: if the value differs from the written value.
     """
     text = file.attrs.get(ATTRIBUTE)
     if text is None:
@@ -83,7 +84,7 @@ def check_small(file: h5py.File, path: Path, name: str, value: Any) -> None:
 
 
 def _bytes(value: Any) -> bytes:
-    """Text, and arrays of numbers or of texts of any length, as bytes that say all of them."""
+    """Unambiguous bytes of a text, or of an array of numbers or of texts of any length."""
     if isinstance(value, bytes):
         return value
     array = np.asarray(value)

@@ -1,4 +1,4 @@
-"""One HDF5 file of images at several sizes: what is in it, and reading images at their places."""
+"""HDF5 files of images at several sizes: their layout, and reading images from them."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     import h5py
 
 FORMAT = 1
-"""Version of the prepared file, in its attribute ``format_version``."""
+"""Version of the prepared file format, stored in the attribute ``format_version``."""
 RECORD = "pggan_framework"
-"""Name of the scalar string (JSON) that says all else of a prepared file; an HDF5 attribute ends at 64 KiB."""
+"""Name of the scalar JSON string with all other facts of a prepared file; an HDF5 attribute is limited to 64 KiB."""
 
 
 LARGEST = 256 << 20
-"""Bytes of an image, of a chunk and of a small data set beyond which a file is refused."""
+"""Largest sizes in bytes of an image, a chunk and a small data set; files that exceed one of them are rejected."""
 _PACKED = 2000
-"""No filter of HDF5 makes more of a byte: what claims more is not stored."""
+"""Upper bound of the compression ratio of HDF5 filters; a data set that exceeds it is not really stored in the file."""
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
-"""Filters of chunks that are undone, by HDF5's numbers; others have had faults, or are loaded from elsewhere."""
+"""HDF5's numbers of the allowed chunk filters; other filters have had vulnerabilities, or are loaded as plugins."""
 
 
 class Level:
-    """One data set of images and where it is in the file.
+    """One data set of images and its position in the file.
 
     Args:
-        data: the open data set.
-        sums: the open data set of its checksums.
+        data: open data set of the images.
+        sums: open data set of their checksums.
     """
 
     def __init__(self, data: h5py.Dataset, sums: h5py.Dataset | None = None) -> None:
@@ -51,12 +51,12 @@ class Level:
         self.sums: int | None = None if sums is None else sums.id.get_offset()
 
     def write(self, file: Any, start: int, pictures: NDArray[Any]) -> None:
-        """Write images [n, C, h, w] and their checksums to their places in a laid-out file.
+        """Write images [n, C, h, w] and their checksums to their positions in a file whose layout is complete.
 
         Args:
-            file: open for writing bytes.
-            start: number of the first.
-            pictures: contiguous, in the level's type.
+            file: file that is open for writing bytes.
+            start: index of the first image.
+            pictures: images, contiguous and in the level's dtype.
         """
         assert self.offset is not None
         file.seek(self.offset + start * pictures[:1].nbytes)
@@ -67,11 +67,11 @@ class Level:
 
 
 class H5File:
-    """Images of a file, read when they are requested.
+    """The images of a file, read on demand.
 
     Args:
-        path: the file.
-        levels: its levels.
+        path: path of the file.
+        levels: levels of the file.
     """
 
     def __init__(self, path: Path, levels: Sequence[Level]) -> None:
@@ -82,7 +82,7 @@ class H5File:
         self._open()
 
     def read(self, name: str, rows: NDArray[np.int64]) -> Pixels:
-        """Images [N, C, h, w] of the level `name`; a contiguous data set is read at its place in the file."""
+        """Read images [N, C, h, w] of the level `name`; a contiguous data set is read directly from its position."""
         level = self._levels[name]
         if level.offset is None or not hasattr(os, "preadv"):
             unique, back = np.unique(rows, return_inverse=True)
@@ -97,7 +97,7 @@ class H5File:
         return batch
 
     def fill(self, name: str, batch: Pixels, places: Sequence[int], rows: Sequence[int]) -> None:
-        """Read images of the level `name` into these places of `batch`, [N, C, h, w]."""
+        """Read images of the level `name` into the positions `places` of `batch`, [N, C, h, w]."""
         level = self._levels[name]
         if level.offset is None or not hasattr(os, "preadv"):
             batch[places] = self.read(name, np.array(rows))
@@ -105,14 +105,14 @@ class H5File:
         descriptor, stride = self._file.fileno(), batch[:1].nbytes
         sums = self._checksums(level)
         for place, row in zip(places, rows, strict=True):
-            # Positional reads share no state between processes, and unlike a memory map they do not count as memory.
+            # Positional reads share no state between processes and, unlike a memory map, do not count as memory use.
             if os.preadv(descriptor, [batch[place]], level.offset + row * stride) != stride:
-                raise UserError(f"{self.path} has become shorter while it was read")
+                raise UserError(f"{self.path} became shorter while it was being read")
             if sums is not None:
                 sums.check(row, batch[place])
 
     def close(self) -> None:
-        """Read no more."""
+        """Close the file."""
         self._file.close()
         self._handle = None
 
@@ -127,7 +127,7 @@ class H5File:
         self._file = self.path.open("rb", buffering=0)
 
     def _checksums(self, level: Level) -> Checksums | None:
-        """The checksums of a level, read when they are first needed; None where the file has none."""
+        """The checksums of a level, read at first use; None if the file has none."""
         if level.sums is None:
             return None
         if level.name not in self._sums:
@@ -139,7 +139,7 @@ class H5File:
         return self._sums[level.name]
 
     def _h5(self) -> h5py.File:
-        """This process's own handle: one that was open before a fork must not be used after it."""
+        """The handle of this process; a handle that was opened before a fork must not be used after it."""
         if self._handle is None or self._handle[0] != os.getpid():
             self._handle = os.getpid(), open_h5(self.path)
         return self._handle[1]
@@ -149,7 +149,7 @@ def open_h5(path: Path) -> h5py.File:
     """Open a file for reading.
 
     Raises:
-        UserError: if it is missing, truncated or no HDF5 file.
+        UserError: if the file is missing, truncated or not an HDF5 file.
     """
     import h5py
 
@@ -164,11 +164,30 @@ def open_h5(path: Path) -> h5py.File:
 
 
 @contextmanager
-def damage(path: Path) -> Iterator[None]:
-    """Turns what h5py raises on a damaged file into one line; its kinds depend on where the bytes stop making sense.
+def new_h5(path: Path) -> Iterator[h5py.File]:
+    """Create an HDF5 file for small data sets and the layout of large data sets.
 
     Raises:
-        DamagedError: for it.
+        OSError: if the disk fails, including failures that HDF5 reports as RuntimeError, for example on closing.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "w") as file:
+            yield file
+    except RuntimeError as error:
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+
+
+@contextmanager
+def damage(path: Path) -> Iterator[None]:
+    """Convert the errors of h5py on a damaged file, which have many types, to one-line errors.
+
+    Raises:
+        DamagedError: instead of h5py's errors.
     """
     try:
         yield
@@ -182,17 +201,17 @@ def read_levels(path: Path) -> list[Level]:
     """The levels of a file, largest first.
 
     Raises:
-        UserError: if it cannot be read or has none.
+        UserError: if the file cannot be read or has no levels.
     """
     with damage(path), open_h5(path) as file:
         return find_levels(file, path)
 
 
 def find_levels(file: h5py.File, path: Path) -> list[Level]:
-    """The levels in an open file, largest first.
+    """Find the levels in an open file, largest first.
 
     Raises:
-        UserError: if it has none, they do not fit together, or they are not stored in it as they say.
+        UserError: if there are no levels, they do not fit together, or they are not stored as their metadata indicate.
     """
     index = "shards" in read_record(file, path)
     levels = []
@@ -225,16 +244,16 @@ def find_levels(file: h5py.File, path: Path) -> list[Level]:
 
 
 def own_data(file: h5py.File, path: Path, name: str, index: bool = False) -> h5py.Dataset | None:
-    """A data set whose numbers are in the file itself, all of them; None where `name` is a group.
+    """A data set whose values are all stored in the file itself; None if `name` is a group.
 
     Args:
-        file: the open file.
-        path: of it, for messages.
-        name: the data set's.
-        index: whether it may consist of links to other files' data sets, which are not read through it.
+        file: open file.
+        path: path of the file, for messages.
+        name: name of the data set.
+        index: whether the data set may consist of links to data sets in other files; they are not read through it.
 
     Raises:
-        UserError: if it leads to another file, or says that it is larger than what is stored.
+        UserError: if the data set leads to another file, or its declared size exceeds what the file stores.
     """
     import h5py
 
@@ -263,10 +282,10 @@ def own_data(file: h5py.File, path: Path, name: str, index: bool = False) -> h5p
 
 
 def read_small(file: h5py.File, path: Path, name: str) -> Any:
-    """All of a small data set, its checksum compared; None where there is none.
+    """Read a small data set and verify its checksum; None if it does not exist.
 
     Raises:
-        UserError: if it is none, is not small, or damaged.
+        UserError: if the data set is invalid, not small, or damaged.
     """
     data = own_data(file, path, name) if name in file else None
     if data is None:
@@ -279,10 +298,10 @@ def read_small(file: h5py.File, path: Path, name: str) -> Any:
 
 
 def read_record(file: h5py.File, path: Path) -> dict[str, Any]:
-    """What an open prepared file says of itself; empty for another file.
+    """Read the description in an open prepared file; empty for other files.
 
     Raises:
-        UserError: if it is of another version, or cannot be read.
+        UserError: if the description has a different version, or cannot be read.
     """
     version = file.attrs.get("format_version")
     if version is None and RECORD not in file:
@@ -292,7 +311,7 @@ def read_record(file: h5py.File, path: Path) -> dict[str, Any]:
     try:
         record = parse_json(read_small(file, path, RECORD))
     except (ValueError, TypeError, OSError) as error:
-        raise UserError(f"{path} is damaged: what it says of itself cannot be read ({error})") from error
+        raise UserError(f"{path} is damaged: its description cannot be read ({error})") from error
     if not isinstance(record, dict):
-        raise UserError(f"{path} is damaged: what it says of itself cannot be read")
+        raise UserError(f"{path} is damaged: its description cannot be read")
     return record

@@ -1,4 +1,4 @@
-"""Writing images at every depth to their places in a prepared file, from many processes."""
+"""Write images at every depth to their positions in a prepared file, from many processes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pggan_framework.schedules.growth import Growth
 
 
 class LevelWriter:
-    """Writes full-size images and their box means into a file that is laid out already.
+    """Writes full-size images and their box means into a file whose layout is complete.
 
-    Each process opens its own, as a context manager, and writes at places of its own.
+    Each process opens its own writer, as a context manager, and writes at different positions.
 
     Args:
-        path: the file.
-        growth: the shapes.
+        path: path of the file.
+        growth: shapes of the images at all depths.
 
     Raises:
         OSError: from all methods, if the file cannot be written.
@@ -33,9 +33,9 @@ class LevelWriter:
         self._levels = sorted(read_levels(path), key=lambda level: level.shape[2] * level.shape[3])
 
     def put(self, start: int, pictures: Sequence[Pixels], mirror_start: int | None = None) -> None:
-        """Write images [C, H, W] as numbers `start` and on, and their mirror images as `mirror_start` and on.
+        """Write images [C, H, W] from index `start` on, and their mirror images from `mirror_start` on.
 
-        With them go their checksums, where the file has places for these.
+        Their checksums are written too, if the file has space for them.
         """
         for level, means in zip(self._levels, box_means(pictures, self.growth), strict=True):
             level.write(self._file, start, means)
@@ -43,7 +43,7 @@ class LevelWriter:
                 level.write(self._file, mirror_start, np.ascontiguousarray(means[..., ::-1]))
 
     def sync(self) -> None:
-        """See what was written on the disk."""
+        """Flush the written data to disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 

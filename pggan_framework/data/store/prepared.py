@@ -1,4 +1,4 @@
-"""Prepared files: a dataset at every depth in one HDF5 file, with all that is needed to train on it again."""
+"""Prepared files: a dataset at every depth in one HDF5 file, with everything needed to train on it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ import numpy as np
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.datasets.h5 import OldH5Dataset
 from pggan_framework.data.store.checksums import PREFIX, mark
-from pggan_framework.data.store.h5_file import FORMAT, RECORD, damage, open_h5, read_levels
+from pggan_framework.data.store.h5_file import FORMAT, RECORD, damage, new_h5, open_h5, read_levels
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import Labels
 from pggan_framework.schedules.growth import Growth
 from pggan_framework.storage.atomic import atomic_path
+from pggan_framework.storage.names import name_bytes
 from pggan_framework.storage.space import require_space, reserve_file
 
 CHUNK = 32 << 20
-"""Bytes of full-size images that are in memory at a time."""
+"""Number of bytes of full-size images in memory at a time."""
 
 
 def save_prepared(dataset: DepthDataset, path: Path, progress: Callable[[int, int], None] | None = None) -> None:
     """Write a dataset as ``data{h}x{w}``, [N, C, h, w], one contiguous data set for each depth.
 
-    The scalar string ``pggan_framework`` holds, as JSON, the codec's state, the growth, the value range, the summary
-    and the fingerprint. The file appears under its name when it is complete; an older one is replaced then.
+    The scalar string ``pggan_framework`` contains, as JSON, the codec's state, the growth, the value range, the summary
+    and the fingerprint. The file is written atomically and replaces an existing file.
 
     Args:
-        dataset: what to write.
-        path: the file.
-        progress: called with how many images are written, and of how many.
+        dataset: dataset to write.
+        path: destination of the file.
+        progress: called with the number of written images and the total.
 
     Raises:
-        UserError: if the file cannot be written, or what the dataset raises.
+        UserError: if the file cannot be written, and the errors of the dataset.
     """
     path = Path(path)
     try:
@@ -47,10 +48,10 @@ def save_prepared(dataset: DepthDataset, path: Path, progress: Callable[[int, in
 
 
 def load_prepared(path: Path, range_out: tuple[float, float] = (-1, 1)) -> DepthDataset:
-    """The dataset in a file of `save_prepared`: the same images, codec and fingerprint.
+    """Load the dataset that `save_prepared` wrote to a file, with its images, codec and fingerprint.
 
     Raises:
-        UserError: if it is no such file, or is truncated.
+        UserError: if the file is not a prepared file, or is truncated.
     """
     with damage(Path(path)), open_h5(Path(path)) as file:
         if "format_version" not in file.attrs:
@@ -59,7 +60,7 @@ def load_prepared(path: Path, range_out: tuple[float, float] = (-1, 1)) -> Depth
 
 
 def lay_out(dataset: DepthDataset, path: Path) -> None:
-    """Write a prepared file that has all but the images; their places are taken, and hold anything."""
+    """Write a prepared file without image data; the space for the images is reserved but not initialized."""
     record = {
         "codec": dataset.codec.state_dict() if dataset.codec else None,
         "fingerprint": dataset.fingerprint(),
@@ -79,21 +80,21 @@ def write_layout(
     labels: Labels | None = None,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Write a prepared file that has all but the images: what `lay_out` does of a dataset, of its parts.
+    """Write a prepared file without image data, like `lay_out`, but from the individual properties of a dataset.
 
     Args:
-        path: the file.
-        record: what it says of itself, but for the growth.
-        growth: the shapes of the images.
-        total: how many images there are.
-        kind: uint8 or float16.
-        labels: [total, A].
-        names: where each image comes from.
+        path: destination of the file.
+        record: description to store, without the growth.
+        growth: shapes of the images at all depths.
+        total: number of images.
+        kind: dtype of the images, uint8 or float16.
+        labels: labels of the images, [total, A].
+        names: name of the file that each image comes from.
     """
     import h5py
 
     shapes = [growth.shape_at(depth) for depth in range(growth.max_depth + 1)]
-    listed = None if names is None else np.array([name.encode("utf-8", "surrogateescape") for name in names])
+    listed = None if names is None else np.array([name_bytes(name) for name in names])
     pixels = total * kind.itemsize * sum(int(np.prod(shape)) for shape in shapes)
     extra = sum(each.nbytes for each in (labels, listed) if each is not None)
     require_space(path.parent, pixels + extra, "give a file on another disk")
@@ -101,8 +102,8 @@ def write_layout(
     storage = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     storage.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     storage.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    storage.set_obj_track_times(False)  # the same data, the same bytes
-    with h5py.File(path, "w") as file:
+    storage.set_obj_track_times(False)  # without timestamps, the same data give the same bytes
+    with new_h5(path) as file:
         file.attrs["format_version"] = FORMAT
         file.create_dataset(RECORD, data=json.dumps({**record, **grown}))
         if labels is not None:
@@ -124,7 +125,7 @@ def _write(dataset: DepthDataset, path: Path, progress: Callable[[int, int], Non
     growth, total = dataset.growth, len(dataset)
     levels = {level.shape[1:]: level for level in read_levels(path)}
     step = max(1, CHUNK // (int(np.prod(growth.shape)) * levels[growth.shape].dtype.itemsize))
-    with path.open("r+b") as file:  # not by HDF5, which crashes where a write fails
+    with path.open("r+b") as file:  # not through HDF5, which crashes if a write fails
         for start in range(0, total, step):
             end = min(start + step, total)
             for images in dataset.pyramid(range(start, end)):

@@ -1,8 +1,8 @@
-"""A prepared set in several files, the shards, and the small file that says which image is where: the index.
+"""A prepared set of several files, the shards, with a small index of the images in each.
 
-The index is a prepared file itself: it has all of one but the images, and its ``data{h}x{w}`` are virtual data sets
-(HDF5's own links into other files), so that whatever reads HDF5 finds the whole set in it. We read the shards directly,
-since HDF5 takes a missing one for zeros.
+The index is itself a prepared file with everything except the images. Its ``data{h}x{w}`` are virtual data sets, HDF5's
+links into other files, so any HDF5 reader finds the complete set in it. We read the shards directly, since HDF5 reads a
+missing shard as zeros.
 """
 
 from __future__ import annotations
@@ -27,48 +27,54 @@ from pggan_framework.data.store.h5_file import (
     Level,
     damage,
     find_levels,
+    new_h5,
     open_h5,
     read_record,
 )
-from pggan_framework.errors import LocalError, UserError
+from pggan_framework.errors import LocalError, UserError, plural
 from pggan_framework.labels.attributes import Labels
 from pggan_framework.schedules.growth import Growth
 from pggan_framework.storage.space import require_space
 
 OPEN = 256
-"""Shards that are open at a time; a process may have about a thousand files."""
+"""Largest number of shards that are open at a time; a process may open about a thousand files."""
 SHOWN = 3
-"""Missing shards that an error names."""
+"""Largest number of missing shards that an error names."""
 
 
 class Shard(NamedTuple):
     """One file of a set.
 
     Args:
-        file: its name, in the folder of the index.
-        pictures: how many it has, without mirror images.
-        bytes: its size.
+        file: name of the file in the folder of the index.
+        images: number of images, without mirror images.
+        bytes: size of the file in bytes.
     """
 
     file: str
-    pictures: int
+    images: int
     bytes: int
+
+    @classmethod
+    def of(cls, file: str, entry: Mapping[str, Any]) -> Shard:
+        """Read a shard's entry in an index or a journal; earlier versions stored the number of images as `pictures`."""
+        return cls(file, entry["images"] if "images" in entry else entry["pictures"], entry["bytes"])
 
 
 class Shards:
     """The images of a set, read from its shards.
 
-    Image g of the set is row r of a shard: the shards follow one another, each with its images in order; where the
-    set has mirror images too, those of all shards come after the last image, and in each file after its own.
+    The shards divide the set in order, so image g of the set is row r of one shard. If the set has mirror images, they
+    follow the last image in the numbering of the set, while in each file they follow the images of that file.
 
     Args:
-        path: the index.
-        record: what it says of itself.
-        levels: its levels.
-        machine: whose shards are to be there, all of them for None.
+        path: path of the index.
+        record: description stored in the index.
+        levels: levels of the index.
+        machine: machine whose shards must be present; None if all shards must be present.
 
     Raises:
-        UserError: if the index is damaged, or a shard is missing or is cut short.
+        UserError: if the index is damaged, or a shard is missing or truncated.
     """
 
     def __init__(
@@ -77,13 +83,14 @@ class Shards:
         self.path, self.set = path, record.get("fingerprint")
         self.files, self.mirrored = read_shards(path, record, levels[0].shape[0])
         self._levels = {level.name: level for level in levels}
-        self._starts = np.array([0, *accumulate(shard.pictures for shard in self.files)])
+        self._starts = np.array([0, *accumulate(shard.images for shard in self.files)])
         count = len(self.files)
         self.machine = machine
         self.own = range(count) if machine is None else machine.share(count)
         if not self.own:
+            processes = plural(machine.world if machine else 1, "process")
             raise UserError(
-                f"{path} has {count} shards for {machine.world if machine else 1} processes, and none for this machine;"
+                f"{path} has {plural(count, 'shard')} for {processes}, and none for this machine;"
                 " allowed with own_shards: at least as many shards as machines"
             )
         self._known: dict[int, list[Level]] = {}
@@ -91,10 +98,10 @@ class Shards:
         self._check_there()
 
     def read(self, name: str, numbers: NDArray[np.int64]) -> Pixels:
-        """Images [N, C, h, w] of the level `name`, by their numbers in the set.
+        """Read images [N, C, h, w] of the level `name`, by index in the set.
 
         Raises:
-            UserError: if a shard is missing, cut short or none of this set, or another machine's.
+            UserError: if a shard is missing, truncated, from another set, or on another machine.
         """
         level = self._levels[name]
         which, rows = self.find(numbers)
@@ -107,20 +114,20 @@ class Shards:
         return batch
 
     def find(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """In which shards, and in which of their rows, the images of these numbers are; both [N]."""
+        """The shard numbers and rows of these images, both [N]."""
         half, place = np.divmod(numbers, self._starts[-1])
         which = np.searchsorted(self._starts, place, side="right") - 1
         sizes = np.diff(self._starts)
         return which, half * sizes[which] + place - self._starts[which]
 
     def own_pictures(self, most: int) -> tuple[range, ...]:
-        """The numbers, below `most`, of the images in this machine's shards."""
+        """The indices, below `most`, of the images in this machine's shards."""
         first, end, total = (int(self._starts[at]) for at in (self.own.start, self.own.stop, -1))
         ranges = [range(first + total * half, end + total * half) for half in range(1 + self.mirrored)]
         return tuple(range(each.start, min(each.stop, most)) for each in ranges if each.start < most)
 
     def summary(self) -> dict[str, str]:
-        """How many there are, and which are this machine's, in words."""
+        """A description of the number of shards, and of the shards on this machine."""
         sizes = np.diff(self._starts)
         span = str(sizes[0]) if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
         lines = {"shards": f"{len(self.files)} of {span} images{' and their mirror images' * self.mirrored}"}
@@ -134,10 +141,10 @@ class Shards:
         return lines
 
     def check(self) -> None:
-        """Look into every shard that is to be here.
+        """Check every shard that must be on this machine.
 
         Raises:
-            UserError: if one is missing, cut short or none of this set.
+            UserError: if a shard is missing, truncated or from another set.
         """
         for number in self.own:
             self._levels_of(number)
@@ -146,7 +153,7 @@ class Shards:
         return self.__dict__ | {"_files": OrderedDict()}
 
     def _check_there(self) -> None:
-        """Check that this machine's shards are there, and as long as they are to be."""
+        """Check that this machine's shards exist and have the right size."""
         missing = []
         for number in self.own:
             try:
@@ -171,14 +178,14 @@ class Shards:
         return self.path.with_name(self.files[number].file)
 
     def _file(self, number: int) -> H5File:
-        """A shard, opened if it is not; of those that are, the one that was not used for longest is closed."""
+        """An open shard; if too many are open, the least recently used shard is closed."""
         if number in self._files:
             self._files.move_to_end(number)
             return self._files[number]
         if number not in self.own:
             raise UserError(
-                f"an image of {self.files[number].file} is requested, which is another machine's; with own_shards each"
-                " has images of its own alone"
+                f"an image of {self.files[number].file} is requested, which belongs to another machine;"
+                " with own_shards, each machine reads only its own images"
             )
         levels = self._levels_of(number)
         if len(self._files) >= OPEN:
@@ -190,7 +197,7 @@ class Shards:
         return file
 
     def _levels_of(self, number: int) -> list[Level]:
-        """The levels of a shard, which is looked into the first time."""
+        """The levels of a shard, which is checked at first use."""
         if number not in self._known:
             path = self._path(number)
             with damage(path), open_h5(path) as file:
@@ -201,34 +208,34 @@ class Shards:
                 told = record.get("shard")
                 what = f"shard {told.get('number')} of set {told.get('set')}" if isinstance(told, dict) else "no shard"
                 raise LocalError(f"{path} is {what}; due: shard {number} of set {self.set}, as {self.path} has it")
-            rows = self.files[number].pictures * (1 + self.mirrored)
+            rows = self.files[number].images * (1 + self.mirrored)
             shapes = {level.name: (rows, *level.shape[1:], level.dtype) for level in self._levels.values()}
             if {level.name: (*level.shape, level.dtype) for level in levels} != shapes:
-                raise UserError(f"{path} has other sizes than {self.path}, whose shard it is")
+                raise UserError(f"{path} has different sizes from {self.path}, the index that lists it")
             self._known[number] = levels
         return self._known[number]
 
 
 def read_shards(path: Path, record: Mapping[str, Any], total: int) -> tuple[list[Shard], bool]:
-    """The shards that an index names, and whether mirror images are in them.
+    """The shards listed in an index, and whether they contain mirror images.
 
     Args:
-        path: the index, for messages.
-        record: what it says of itself.
-        total: images it has.
+        path: path of the index, for messages.
+        record: description stored in the index.
+        total: number of images in the index.
 
     Raises:
-        UserError: if what it says does not fit together.
+        UserError: if the description is inconsistent.
     """
     try:
         mirrored = record["shards"]["mirrored"]
-        files = [Shard(entry["file"], entry["pictures"], entry["bytes"]) for entry in record["shards"]["files"]]
-        sound = isinstance(mirrored, bool) and sum(shard.pictures for shard in files) * (1 + mirrored) == total
-        sound &= all(Path(shard.file).name == shard.file and min(shard.pictures, shard.bytes) > 0 for shard in files)
+        files = [Shard.of(entry["file"], entry) for entry in record["shards"]["files"]]
+        sound = isinstance(mirrored, bool) and sum(shard.images for shard in files) * (1 + mirrored) == total
+        sound &= all(Path(shard.file).name == shard.file and min(shard.images, shard.bytes) > 0 for shard in files)
     except (KeyError, TypeError):
         sound = False
     if not sound:
-        raise UserError(f"{path} is damaged: which shards it has cannot be read; prepare it again")
+        raise UserError(f"{path} is damaged: its list of shards cannot be read; prepare it again")
     return files, mirrored
 
 
@@ -241,24 +248,24 @@ def write_index(
     kind: np.dtype[Any],
     labels: Labels | None = None,
 ) -> None:
-    """Write the index of shards that are finished.
+    """Write the index of finished shards.
 
     Args:
-        path: the file.
-        record: what it says of itself, but for the growth and the shards.
-        growth: the shapes of the images.
-        shards: the files.
-        mirrored: whether each has the mirror images of its images after them.
-        kind: uint8 or float16.
-        labels: [N, A], of all images.
+        path: destination of the index.
+        record: description to store, without the growth and the shards.
+        growth: shapes of the images at all depths.
+        shards: files of the set.
+        mirrored: whether each shard contains mirror images after its images.
+        kind: dtype of the images, uint8 or float16.
+        labels: labels of all images, [N, A].
     """
     import h5py
 
     grown = {"seed": list(growth.seed), "doubles": [list(pair) for pair in growth.doubles]}
     told = {"mirrored": mirrored, "files": [shard._asdict() for shard in shards]}
-    total = sum(shard.pictures for shard in shards)
+    total = sum(shard.images for shard in shards)
     require_space(path.parent, 0 if labels is None else labels.nbytes, "give a file on another disk")
-    with h5py.File(path, "w") as file:
+    with new_h5(path) as file:
         file.attrs["format_version"] = FORMAT
         file.create_dataset(RECORD, data=json.dumps({**record, **grown, "shards": told}))
         if labels is not None:
@@ -267,17 +274,17 @@ def write_index(
         for depth in range(growth.max_depth + 1):
             shape = growth.shape_at(depth)
             name = f"data{shape[1]}x{shape[2]}"
-            # h5py's own VirtualLayout would store the time, and the same data would not be the same bytes.
+            # h5py's own VirtualLayout would store the time, so that the same data would give different bytes.
             links = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             links.set_obj_track_times(False)
             space = h5py.h5s.create_simple((total * (1 + mirrored), *shape))
             for half in range(1 + mirrored):
                 start = half * total
                 for shard in shards:
-                    there = h5py.h5s.create_simple((shard.pictures * (1 + mirrored), *shape))
-                    there.select_hyperslab((half * shard.pictures, 0, 0, 0), (shard.pictures, *shape))
-                    space.select_hyperslab((start, 0, 0, 0), (shard.pictures, *shape))
+                    there = h5py.h5s.create_simple((shard.images * (1 + mirrored), *shape))
+                    there.select_hyperslab((half * shard.images, 0, 0, 0), (shard.images, *shape))
+                    space.select_hyperslab((start, 0, 0, 0), (shard.images, *shape))
                     links.set_virtual(space, shard.file.encode(), name.encode(), there)
-                    start += shard.pictures
+                    start += shard.images
             space.select_all()
             h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(kind), space, links)

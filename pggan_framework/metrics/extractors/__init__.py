@@ -1,6 +1,6 @@
 """Feature extractors: networks that turn images into features, for metrics and perceptual distances.
 
-Packages that an extractor needs besides torch are imported when it is built, so that all of them can be listed.
+Required packages other than torch are imported when an extractor is built, so that all extractors can be listed.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ AUTO = "auto"
 
 
 def default_extractor() -> str:
-    """The best extractor that needs no separate file: ``lite0`` if it is installed, else ``random``."""
+    """Return the best extractor without a separate weights file: ``lite0`` if it is installed, else ``random``."""
     return Lite0.name if Lite0.available() else RandomFeatures.name
 
 
 def build_extractor(name: str = AUTO, device: str = "cpu", **settings: Any) -> Extractor:
-    """The extractor of this name, frozen.
+    """Build the extractor of this name, frozen.
 
     Args:
         name: a registered extractor, or ``auto`` for `default_extractor`.
-        device: its device.
+        device: device of the extractor.
         settings: its constructor's arguments, such as ``size``.
 
     Raises:
-        UserError: if it does not exist, or a package it needs is not installed.
+        UserError: if it does not exist, or a required package is not installed.
     """
     return extractor_class(name)(**settings).to(device)
 
 
 def extractor_class(name: str = AUTO) -> type[Extractor]:
-    """The class of the extractor of this name, or of the one ``auto`` means.
+    """Return the class of the extractor of this name; ``auto`` is the default extractor.
 
     Raises:
         UserError: if it does not exist.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pggan_framework.errors import UserError
 
 COLOURS = (1, 3, 4)
-"""Channels an image may have: grey, RGB, RGBA."""
+"""Allowed numbers of image channels: grey, RGB, RGBA."""
 _SHOWN = 16
 """Hexadecimal digits of a digest."""
 
@@ -22,8 +22,8 @@ class Outputs(NamedTuple):
 
     Args:
         maps: feature maps of inner layers, the finest first, [N, C_k, h_k, w_k] each.
-        features: [N, F].
-        logits: for the classes of the network's training, [N, K]; None if it is not a classifier.
+        features: [N, F], pooled features.
+        logits: [N, K], for the classes of the network's training data; None if it is not a classifier.
     """
 
     maps: list[Tensor]
@@ -35,17 +35,17 @@ class Extractor(nn.Module, ABC):
     """Base of all extractors: images [N, C, H, W] in [-1, 1], C 1, 3 or 4, of any size, to features [N, F].
 
     The network is frozen and always in evaluation mode; gradients flow to the images. Grey images are converted to RGB,
-    transparent ones are composited on middle grey. Each extractor resizes its images itself.
+    images with transparency are composited on middle grey. Each extractor resizes its images itself.
 
     Args:
-        missing: its missing requirements, from `missing()`; empty if there are none.
+        missing: missing requirements, from `missing()`; empty if there are none.
 
     Raises:
         UserError: if a requirement is missing.
     """
 
     name: ClassVar[str]
-    """Its registered name."""
+    """Registered name."""
 
     def __init__(self, missing: str = "") -> None:
         super().__init__()
@@ -55,17 +55,17 @@ class Extractor(nn.Module, ABC):
 
     @classmethod
     def missing(cls) -> str:
-        """The packages and files to install, how, and their licence; empty if nothing is missing."""
+        """Return the packages and files to install, with instructions and licences; empty if nothing is missing."""
         return ""
 
     @classmethod
     def available(cls) -> bool:
-        """Whether it can be built on this machine with its defaults."""
+        """True if the extractor can be built on this machine with its defaults."""
         return not cls.missing()
 
     @abstractmethod
     def outputs(self, images: Tensor) -> Outputs:
-        """All outputs in one pass.
+        """Compute all outputs in one pass.
 
         Args:
             images: float [N, C, H, W] in [-1, 1].
@@ -91,7 +91,7 @@ class Extractor(nn.Module, ABC):
         return self.features(images)
 
     def identity(self) -> str:
-        """Name, settings and a digest of the weights: extractors of equal identity return equal features."""
+        """Return name, settings and a digest of the weights: extractors of equal identity return equal features."""
         if not self._identity:
             digest = hashlib.sha256()
             for name, tensor in sorted(self.state_dict().items()):
@@ -102,7 +102,7 @@ class Extractor(nn.Module, ABC):
         return self._identity
 
     def settings(self) -> str:
-        """The settings, apart from its weights, that determine its features; part of its `identity`."""
+        """Return the settings that determine the features, without the weights; part of `identity`."""
         return ""
 
     def train(self, mode: bool = True) -> Extractor:

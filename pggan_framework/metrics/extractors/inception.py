@@ -24,22 +24,22 @@ STAGES = (
     ("Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
     ("Mixed_7a", "Mixed_7b", "Mixed_7c"),
 )
-"""Layers by the feature map each group ends in: torch-fidelity's 64, 192, 768 and 2048."""
+"""Layers grouped by the feature map at their end: torch-fidelity's 64, 192, 768 and 2048."""
 
 
 @register("extractor", "inception")
 class Inception(Extractor):
     """Inception of 2015, as published FIDs use it: 2,048 features; needs torch-fidelity and its weights file.
 
-    Images are scaled to 299x299, whatever their proportions, as in TensorFlow 1. The logits have no bias, as the
-    Inception score requires. Nothing is downloaded: without `weights`, torch-fidelity's own location is used,
+    Images are scaled to 299x299, regardless of their aspect ratio, as in TensorFlow 1. The logits have no bias, as the
+    Inception score requires. Nothing is downloaded: the default location is that of torch-fidelity,
     weights-inception-2015-12-05-6726825d.pth in torch's checkpoint folder.
 
     Args:
-        weights: the weights file (95 MB), if not at torch-fidelity's own location.
+        weights: the weights file (95 MB), if not at torch-fidelity's default location.
 
     Raises:
-        UserError: if the package or the file is missing, or the file has other contents.
+        UserError: if the package or the file is missing, or the file has unexpected contents.
     """
 
     name = "inception"
@@ -48,22 +48,22 @@ class Inception(Extractor):
         super().__init__(self.missing() if weights is None else _package_missing())
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-        # The package loads its file in a way that can run code from it. It gets a copy of the safely loaded weights.
+        # The package loads its file in an unsafe way that can run code. It receives a copy of the safely loaded
+        # weights.
         copy = io.BytesIO()
         torch.save(_read(_default_file() if weights is None else weights), copy)
         copy.seek(0)
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # building a network draws random weights, which must not affect training
+        # The random initialization of a network must not affect the random state of training.
+        with torch.random.fork_rng(devices=[]):
             try:
                 self.network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=copy)
             except RuntimeError as error:
-                raise UserError(f"{weights or _default_file()} does not hold the weights of {FILE}") from error
+                raise UserError(f"{weights or _default_file()} does not contain the weights of {FILE}") from error
         self.freeze()
 
     @classmethod
     def missing(cls) -> str:
-        """The package, or its separate weights file."""
+        """Return the package, or its separate weights file, if it is missing."""
         if _package_missing() or _default_file().is_file():
             return _package_missing()
         return (
@@ -93,12 +93,12 @@ def _package_missing() -> str:
 
 
 def _default_file() -> Path:
-    """torch-fidelity's own location of the file."""
+    """Return torch-fidelity's default location of the file."""
     return Path(torch.hub.get_dir()) / "checkpoints" / FILE
 
 
 def _read(path: Path) -> object:
-    """Load the weights in a file without running code from it.
+    """Load a weights file without executing code from it.
 
     Raises:
         UserError: if it is not a weights file.

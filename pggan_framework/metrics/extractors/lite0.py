@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, trained on ImageNet, whose weights come in a Python package: no separate download."""
+"""EfficientNet-Lite0, trained on ImageNet, with weights from a Python package: no separate download."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Lite0(Extractor):
     """EfficientNet-Lite0 (ImageNet): 1,280 features, 1,000 classes, weights from a package of 17 MB (Apache-2.0).
 
     Tan and Le, "EfficientNet" (arXiv 1905.11946), in the variant without squeeze-and-excitation. Images are scaled to
-    about size x size pixels, keeping their proportions to the nearest 32 pixels; the network was trained at 224.
+    about size x size pixels, preserving their aspect ratio to the nearest 32 pixels; the network was trained at 224.
 
     Args:
-        size: side in pixels that images are scaled to; 224 has three times the pixels.
+        size: side of the scaled images in pixels; 224 takes three times the pixels of the default.
 
     Raises:
         UserError: if `size` is not a multiple of 32, or the packages are not installed.
@@ -43,7 +43,7 @@ class Lite0(Extractor):
         self.size = size
         from efficientnet_lite_pytorch import EfficientNet
 
-        # Building a network draws random weights, which must not affect training.
+        # Random initialization must not affect the random state of training.
         with torch.random.fork_rng(devices=[]):
             self.network = EfficientNet.from_name("efficientnet-lite0")
         self.network.load_state_dict(torch.load(_weights_file(), map_location="cpu", weights_only=True))
@@ -51,7 +51,7 @@ class Lite0(Extractor):
 
     @classmethod
     def missing(cls) -> str:
-        """The two packages, unless they are installed."""
+        """Return the two packages, unless they are installed."""
         if find_spec(DEFINITION) and find_spec(WEIGHTS) and _weights_file().is_file():
             return ""
         return (
@@ -60,7 +60,7 @@ class Lite0(Extractor):
         )
 
     def settings(self) -> str:
-        """Its input size."""
+        """Return the input size."""
         return f"-{self.size}"
 
     def outputs(self, images: Tensor) -> Outputs:
@@ -77,7 +77,7 @@ class Lite0(Extractor):
         return Outputs(maps, features, net._fc(features))
 
     def _prepared(self, images: Tensor) -> Tensor:
-        """Scaled to the input size and to the network's training range: (level - 127) / 128, levels 0 to 255."""
+        """Scale images to the input size and to the network's training range: (level - 127) / 128, levels 0 to 255."""
         colours = rgb(images)
         height, width = colours.shape[2:]
         ratio = (height / width) ** 0.5
@@ -88,7 +88,7 @@ class Lite0(Extractor):
 
 
 def _weights_file() -> Path:
-    """The weights file in the package, which is read without running the package's code."""
+    """Return the weights file of the package, without executing the package's code."""
     spec = find_spec(WEIGHTS)
     folder = Path(spec.origin).parent if spec and spec.origin else Path(WEIGHTS)
     return folder / "models" / "efficientnet-lite0-57934424.pth"

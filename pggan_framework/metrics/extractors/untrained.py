@@ -1,4 +1,4 @@
-"""An extractor without requirements: convolutions with random weights."""
+"""An extractor without dependencies: convolutions with random weights."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ SLOPE = 0.2
 
 @register("extractor", "random")
 class RandomFeatures(Extractor):
-    """Convolutions with fixed random weights: no requirements, no training data.
+    """Convolutions with fixed random weights: no dependencies, no training data.
 
-    Four layers of 3x3 at halved resolutions; the features are mean and standard deviation of each map (320 numbers).
-    They capture texture, colour and sharpness, but hardly the content of an image. Naeem et al. (arXiv 2002.09797)
+    Four 3x3 layers, each at half the resolution of the previous one. The features are the mean and standard deviation
+    of each map (320 numbers); they capture texture, colour and sharpness, but hardly the content of an image. Naeem et
+    al. (arXiv 2002.09797)
     found random networks useful for data unlike ImageNet. Images are not resized: compare values of one image size
     only.
     """
@@ -37,7 +38,7 @@ class RandomFeatures(Extractor):
         self.freeze()
 
     def outputs(self, images: Tensor) -> Outputs:
-        """Four feature maps, each at half the resolution of the previous one, their means and deviations; no logits."""
+        """Return four feature maps at successively halved resolutions, their means and deviations, and no logits."""
         x = rgb(images)
         maps: list[Tensor] = []
         for weight in self.weights:

@@ -1,1 +1,1 @@
-"""Initialise a model from a trained one: equal layers are kept, others are mapped; one file per mapping."""
+"""Initialize a model from a trained model: equal layers are copied, others are mapped; one file per mapping."""

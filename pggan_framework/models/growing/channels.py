@@ -1,4 +1,4 @@
-"""Mappings of image channels and levels: grey to colour, mono to stereo, another loudest value."""
+"""Mappings of image channels and levels: grey to colour, mono to stereo, another maximum level."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from pggan_framework.models.growing.spaces import SAME, Space
 
 
 def image_space(channels: tuple[int, int], kinds: int = 1, shift: float = 0.0, sound: bool = False) -> Space:
-    """Channels of an image, source to target.
+    """Map the channels of an image from source to target.
 
-    New colour channels and sound channels equal the mean of the old ones; fewer are means of the old ones. A new fourth
-    channel of an image is opaque. What reads the channels adds them up, with random weights whose sum over copies is 0.
+    If the number of colour or sound channels changes, each new channel is the mean of the old channels. A new fourth
+    channel of an image is opaque. Layers that read copied channels sum them, and get random weights whose sum over the
+    copies is 0.
 
     Args:
-        channels: of both images.
-        kinds: consecutive channels that belong to one channel of a wave (magnitude and phase: 2); 1 for images.
-        shift: added to every value, where the target's codec shows the same level by another value.
-        sound: whether the image is a sound.
+        channels: numbers of image channels of the source and the target.
+        kinds: number of consecutive channels that belong to one channel of a wave (2 for magnitude and phase); 1 for
+            images.
+        shift: offset added to every value, because the target's codec encodes a level as a different value.
+        sound: True for images of sounds.
     """
     if channels[0] == channels[1] and not shift:
         return SAME
@@ -48,7 +50,7 @@ def _sound(groups: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _colours(groups: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """1 grey, 2 grey and opacity, 3 colours, 4 colours and opacity; any others are mapped by their mean."""
+    """Map 1 (grey), 2 (grey, opacity), 3 (colours) or 4 channels (colours, opacity); otherwise, use the mean."""
     old, new = groups
     colours = tuple(number - (number in (2, 4)) for number in groups)
     out, into = torch.zeros(new, old, dtype=torch.float64), torch.zeros(new, old, dtype=torch.float64)
@@ -68,7 +70,7 @@ def _same(number: int) -> tuple[Tensor, Tensor]:
 
 
 def _free(out: Tensor) -> Tensor:
-    """[T, T]: the projection onto what all images of the source have 0 of."""
+    """The projection, [T, T], onto the directions in which all images of the source are 0."""
     left, values, _ = torch.linalg.svd(out, full_matrices=False)
     left = left[:, values > 1e-9]
     free: Tensor = torch.eye(len(out), dtype=torch.float64) - left @ left.T

@@ -1,4 +1,4 @@
-"""Mappings at both ends of the networks: the images of source and target, and checks for unsupported changes."""
+"""Mappings at both ends of the networks, between images of source and target, and checks for unsupported changes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pggan_framework.networks.base import GrowingNetwork
 from pggan_framework.schedules.growth import Growth
 
 FAMILIES = (("abslog", "mellog"), ("if", "ifmel"), ("complex",), ("reallog",), ("raw",))
-"""Codecs whose images can be mapped to each other: what a value stands for is the same."""
+"""Codecs whose images can be mapped to each other because their values have the same meaning."""
 QUIET = 0.01
-"""Differences of level in dB that are not corrected."""
+"""Level difference in dB below which no correction is applied."""
 
 
 def between(source: GrowingNetwork, target: GrowingNetwork, codecs: tuple[Codec | None, Codec | None]) -> Between:
-    """The spaces on both ends of a pair of networks.
+    """The mappings at both ends of a pair of networks.
 
     Args:
-        source: a network that was trained.
-        target: the new network of the same side.
-        codecs: of source and target.
+        source: trained network.
+        target: new network of the same kind, generator or discriminator.
+        codecs: codecs of source and target.
 
     Raises:
-        UserError: if there is no mapping.
+        UserError: if no mapping exists.
     """
     old, new = codecs
     check_codecs(old, new)
@@ -52,10 +52,10 @@ def between(source: GrowingNetwork, target: GrowingNetwork, codecs: tuple[Codec 
 
 
 def check_codecs(old: Codec | None, new: Codec | None) -> None:
-    """Check that one codec's images can become another's.
+    """Check that the images of one codec can be mapped to another codec.
 
     Raises:
-        UserError: if not.
+        UserError: if they cannot.
     """
     if new is None and old is None or old is None:
         return
@@ -86,10 +86,10 @@ def check_codecs(old: Codec | None, new: Codec | None) -> None:
 
 
 def check_growth(source: Growth, target: Growth) -> None:
-    """Check that blocks of one depth enlarge alike.
+    """Check that the blocks of each depth enlarge images in the same way in both networks.
 
     Raises:
-        UserError: if not.
+        UserError: if they do not.
     """
     shared = min(source.max_depth, target.max_depth)
     if source.doubles[:shared] == target.doubles[:shared]:
@@ -104,14 +104,14 @@ def check_growth(source: Growth, target: Growth) -> None:
 
 
 def level_shift(old: Codec | None, new: Codec | None) -> float:
-    """What is added to an image's values so that a tone keeps its level: the codecs' loudest values may differ.
+    """The offset of image values that preserves the level of a tone if the codecs have different peaks.
 
-    Within 0.2 dB for values down to 40 dB below the loudest; towards silence the curve bends.
+    The offset is exact to 0.2 dB down to 40 dB below the peak; near silence, the curve is not logarithmic.
     """
     if not isinstance(old, MagnitudeCodec) or not isinstance(new, MagnitudeCodec):
         return 0.0
     if "peak" not in old.statistics or "peak" not in new.statistics:
         return 0.0
-    # A tone's magnitude grows with the window.
+    # The magnitude of a tone is proportional to the window length.
     ratio = old.statistics["peak"] / old.n_fft * new.n_fft / new.statistics["peak"]
     return 0.0 if abs(20 * log(ratio) / log(10)) < QUIET else 2 * log(ratio) / log(1 + KNEE)

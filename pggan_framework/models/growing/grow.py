@@ -1,4 +1,4 @@
-"""Initialise a model from a trained one: weights, EMA, optimizers, and a report of each layer."""
+"""Initialize a model from a trained model: weights, EMA, optimizers, and a report of each layer."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ CHANGES_OUTPUT = (
     "normalize_latents", "pixelnorm", "leakyrelu", "tanh_at_end", "upsampling", "norm", "spectral_norm",
     "fused_downscale", "mbstd",
 )  # fmt: skip
-"""Parameters of our networks that change what the same weights compute."""
+"""Parameters of the package's networks that change the output for the same weights."""
 
 
 @dataclass(frozen=True)
 class Grown:
-    """What was taken from a model.
+    """The tensors that a new model takes from a source model.
 
     Args:
-        generator: the raw generator's tensors, by name; those that are missing are new.
-        ema: the EMA generator's, likewise.
-        discriminator: the discriminator's.
-        births: images that each parameter of the EMA generator had been trained for, by name.
-        moments: Adam's state of each parameter that is unchanged, by side and name.
-        rows: of the table.
-        notes: what else changes, in words.
+        generator: tensors of the raw generator by name; missing tensors are new.
+        ema: tensors of the EMA generator by name; missing tensors are new.
+        discriminator: tensors of the discriminator by name; missing tensors are new.
+        births: training start of each parameter of the EMA generator by name, in images relative to the new run.
+        moments: Adam's state of each unchanged parameter, by side and name.
+        rows: rows of the table.
+        notes: descriptions of other changes.
     """
 
     generator: dict[str, Tensor]
@@ -49,23 +49,23 @@ class Grown:
 
     @property
     def summary(self) -> str:
-        """``kept 12, mapped 1, added 4``: layers of both networks."""
+        """The numbers of layers in both networks, such as ``kept 12, mapped 1, added 4``."""
         counts = Counter(row.what for row in self.rows)
         return ", ".join(f"{what} {count}" for what, count in counts.most_common())
 
     @property
     def all_kept(self) -> bool:
-        """Whether no layer is another one than in the model."""
+        """True if all layers are the same as in the source."""
         return all(row.what == "kept" for row in self.rows)
 
     def facts(self, source: Source) -> dict[str, Any]:
-        """What the new run's checkpoints say of where their weights come from, as plain values."""
+        """The origin of the weights, as plain values for the new run's checkpoints."""
         counts = Counter(row.what for row in self.rows)
         shape, nimg = "x".join(map(str, source.generator.growth.shape)), int(source.state["nimg"])
         return {"nimg": nimg, "shape": shape, "layers": dict(counts)}
 
     def table(self) -> list[str]:
-        """A line for each layer, and its head."""
+        """A table with a header and a line for each layer."""
         cells = [("layer", "weights", "weight"), *((row.layer, row.what, row.detail) for row in self.rows)]
         widths = [max(len(line[column]) for line in cells) for column in range(2)]
         return [f"{layer:<{widths[0]}}  {what:<{widths[1]}}  {detail}" for layer, what, detail in cells]
@@ -79,18 +79,18 @@ def grow(
     range_out: tuple[float, float] = (-1.0, 1.0),
     config: Mapping[str, Any] | None = None,
 ) -> Grown:
-    """What `G` and `D`, which are new, can take from a model.
+    """Map the weights of a source model to the new networks `G` and `D`.
 
     Args:
-        source: the model.
-        G: the new generator.
-        D: the new discriminator.
-        codec: of the new data.
-        range_out: the value range of the new images.
-        config: of the new run, for notes on what it changes.
+        source: trained model.
+        G: new generator.
+        D: new discriminator.
+        codec: codec of the new data.
+        range_out: value range of the new images.
+        config: configuration of the new run, for notes about changes.
 
     Raises:
-        UserError: if there is no mapping, with what would have to be retrained.
+        UserError: if no mapping exists; the message names the layers that would have to be retrained.
     """
     try:
         if tuple(range_out) != source.range_out:
@@ -128,11 +128,11 @@ def _applied(side: Transfer, state: State) -> dict[str, Tensor]:
 
 
 def _births(source: Source, side: Transfer, G: GeneratorBase) -> dict[str, float]:
-    """Birth of each parameter that was trained, in images before the new run's first."""
+    """The training start of each trained parameter, in images relative to the start of the new run."""
     nimg, own = float(source.state["nimg"]), source.state.get("trainer", {})
     names = dict(source.generator.named_parameters())
     births = own.get("ema_births", dict.fromkeys(names, 0.0))
-    # A model whose images were not counted has an average worth keeping all the same.
+    # Without an image count, assume long training, so that the EMA is preserved too.
     return {
         name: births[name] - nimg if nimg > 0 else -1e6
         for name, _ in G.named_parameters()
@@ -141,14 +141,14 @@ def _births(source: Source, side: Transfer, G: GeneratorBase) -> dict[str, float
 
 
 def _moments(network: torch.nn.Module, optimizer: dict[str, Any] | None, side: Transfer) -> dict[str, Any]:
-    """Adam's state by the parameters' names, of those that are unchanged."""
+    """Adam's state of the unchanged parameters, by name."""
     stored = (optimizer or {}).get("state", {})
     names = [name for name, _ in network.named_parameters()]
     return {names[index]: moments for index, moments in stored.items() if names[index] in side.kept}
 
 
 def _notes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Settings that change what the same weights compute."""
+    """Notes about settings that change the output for the same weights."""
     notes = []
     for side in ("generator", "discriminator"):
         name = new[side]

@@ -1,4 +1,4 @@
-"""Mappings of labels: matched by name; new values start at the mean."""
+"""Mappings of labels, which are matched by name; new values start at the mean."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Slices = dict[str, slice]
 
 
 def blocks(space: LabelSpace | None) -> Slices:
-    """Where each attribute's numbers are in what a network sees of a label."""
+    """The position of each attribute in a network's label input."""
     found, start = {}, 0
     for attribute in space.attributes if space else ():
         found[attribute.name] = slice(start, start + attribute.size)
@@ -23,21 +23,21 @@ def blocks(space: LabelSpace | None) -> Slices:
 
 
 def _alike(old: Attribute, new: Attribute) -> bool:
-    """Whether an attribute of one name is of one kind in both: one of several values, or a number."""
+    """True if attributes of the same name are both categorical or both continuous."""
     return (old.span is None) == (new.span is None)
 
 
 def shared(source: LabelSpace | None, target: LabelSpace | None) -> list[str]:
-    """The attributes that both have."""
+    """The names of the attributes that source and target have in common."""
     old = {attribute.name: attribute for attribute in source.attributes} if source else {}
     return [new.name for new in target.attributes if new.name in old and _alike(old[new.name], new)] if target else []
 
 
 def label_space(source: LabelSpace | None, target: LabelSpace | None) -> Space:
-    """Numbers of a label, source to target; those of an attribute that was dropped are held at their mean.
+    """Map label inputs from source to target.
 
-    A value of the source is the same value in the target; a new one is the mean of the source's values; an attribute
-    that is new has no effect at first. A number whose range differs is rescaled.
+    Values are matched by name. A new value starts as the mean of the source's values; a new attribute has no effect
+    at first; a dropped attribute is replaced by its mean effect. A continuous label with another range is rescaled.
     """
     if (source and source.state_dict()) == (target and target.state_dict()):
         return SAME
@@ -64,7 +64,7 @@ def label_space(source: LabelSpace | None, target: LabelSpace | None) -> Space:
 
 
 def _values(old: Attribute, new: Attribute) -> tuple[Tensor, float]:
-    """[T, S] of one attribute, and what is added to the source's number."""
+    """The matrix [T, S] of one attribute, and the offset that is added to a continuous source value."""
     if old.span is not None and new.span is not None:
         (low, high), (start, stop) = old.span, new.span
         scale = (stop - start) / (high - low)
@@ -83,17 +83,17 @@ def input_space(
     plain: tuple[list[str], list[str]],
     normalized: bool,
 ) -> Space:
-    """What the generator's first layer reads: latents, then labels.
+    """Map the input of the generator's first layer: latents, then labels.
 
-    Where both are normalised together, the numbers are smaller the more there are; the weights make up for it. That is
-    exact where as many attributes are normalised as before.
+    If both are normalized together, more numbers make each of them smaller, and the weights compensate for this. The
+    compensation is exact if the number of normalized attributes does not change.
 
     Args:
-        latents: how many both have.
-        labels: the labels' own space.
-        spaces: of the labels of source and target.
-        plain: the attributes that source and target join after the normalisation.
-        normalized: whether both normalise their inputs.
+        latents: number of latents in both networks.
+        labels: mapping of the labels.
+        spaces: label spaces of source and target.
+        plain: attributes that source and target append after the normalization.
+        normalized: whether both networks normalize their inputs.
     """
     if labels is SAME:
         return SAME
@@ -102,7 +102,7 @@ def input_space(
     if normalized:
         for space, own, size in zip(spaces, plain, sizes, strict=True):
             counted = [a for a in space.attributes if a.name not in own] if space else []
-            # The mean square of latents is 1, and a block of labels has one 1.
+            # The mean square of latents is 1, and a block of labels contains a single 1.
             gain = sqrt((latents + sum(a.size for a in counted)) / (latents + len(counted)))
             size[:latents] = gain
             for name, place in blocks(space).items():
@@ -113,6 +113,6 @@ def input_space(
 
 
 def plain_labels(source: LabelSpace | None, target: LabelSpace | None, plain: list[str]) -> list[str]:
-    """The attributes of the target to join after the normalisation: the source's such ones, and new ones."""
+    """The target's attributes to append after the normalization: new ones, and those appended in the source."""
     both = shared(source, target)
     return [a.name for a in target.attributes if a.name not in both or a.name in plain] if target else []

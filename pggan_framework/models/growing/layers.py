@@ -18,20 +18,20 @@ from pggan_framework.networks.projection import LabelEmbedding
 
 State = Mapping[str, Tensor]
 Recipe = Callable[[State], Tensor]
-"""Makes a target's tensor from a source's tensors, of the raw or of the EMA network alike."""
+"""Computes a tensor of the target from the tensors of the source, for the raw and the EMA network."""
 Weighted = ScaledConv | ScaledLinear | LabelEmbedding
-"""Layers with a weight, its scale and, perhaps, a spectral norm."""
+"""Layers with a weight, a scale of the weight and, optionally, a spectral norm."""
 STRENGTH = 0.3
-"""Standard deviation of the weights that tell copies apart, in that of fresh weights."""
+"""Standard deviation of the weights that distinguish copies, relative to newly initialized weights."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What happened to a layer.
+    """A row of the report: how a layer was initialized.
 
     Args:
-        layer: its name, ``G.blocks.2.first``.
-        what: kept; mapped; widened; added; or dropped; or two of them.
+        layer: name of the layer, such as ``G.blocks.2.first``.
+        what: one or two of kept, mapped, widened, added and dropped.
         detail: shapes of the weight before and after.
     """
 
@@ -42,13 +42,13 @@ class Row:
 
 @dataclass
 class Transfer:
-    """How one network's tensors are made from another's.
+    """Recipes that compute the tensors of one network from the tensors of another.
 
     Args:
         side: G or D, for the table.
-        recipes: by name of the target's tensor.
-        kept: names of the target's tensors that are equal to the source's.
-        rows: of the table.
+        recipes: recipe of each tensor, by its name in the target.
+        kept: names of the tensors that are equal in source and target.
+        rows: rows of the table.
     """
 
     side: str
@@ -57,12 +57,12 @@ class Transfer:
     rows: list[Row] = field(default_factory=list)
 
     def copy(self, name: str) -> None:
-        """Take a tensor unchanged."""
+        """Copy a tensor unchanged."""
         self.recipes[name] = lambda state: state[name]
         self.kept.add(name)
 
     def note(self, name: str, kinds: Sequence[str], before: Sequence[int], after: Sequence[int]) -> None:
-        """Add a row of the table."""
+        """Add a row to the table."""
         what = ", ".join(dict.fromkeys(kind for kind in kinds if kind != "kept")) or "kept"
         shapes = _by(before) if tuple(before) == tuple(after) else f"{_by(before)} -> {_by(after)}"
         self.rows.append(Row(f"{self.side}.{name}", what, shapes))
@@ -79,15 +79,15 @@ class Transfer:
         """Map a convolution or a dense layer.
 
         Args:
-            name: of both.
-            source: the source's layer.
-            target: the target's layer.
-            out: the spaces that it writes: one, or feature maps and positions, whose product the rows are.
-            into: the spaces that it reads, likewise.
-            sizes: of these spaces, in the source and in the target, where a side has two.
+            name: name of the layer in both networks.
+            source: layer of the source.
+            target: layer of the target.
+            out: spaces that the layer writes: one space, or feature maps and positions, whose product gives the rows.
+            into: spaces that the layer reads: one space, or feature maps and positions.
+            sizes: sizes of these spaces in source and target, if the layer writes or reads two spaces.
 
         Raises:
-            UserError: if the layer cannot be mapped so.
+            UserError: if the layer cannot be mapped in this way.
         """
         spaces = [*out, *into]
         same = all(space is SAME for space in spaces)
@@ -112,7 +112,7 @@ class Transfer:
             return
         if isinstance(source, ScaledConv) and source.norm is not None:
             self._norm(name, source.norm, out[0])
-            # The norm takes the size of its input away, so that copies of a row are equal to it.
+            # A norm removes the scale of its input, so copies of a row need no scaling.
             out = [replace(space, out=None if space.out is None else space.out.sign()) for space in out]
         before, after = sizes or (old[:2], new[:2])
         view = _View(len(out), (*before, *old[2:]), (*after, *new[2:]), out, into, source.scale)
@@ -134,7 +134,7 @@ class Transfer:
         self.note(name, [space.kind for space in spaces] if not same else ["mapped"], old, new)
 
     def _noise(self, name: str, target: Weighted, view: _View) -> Tensor | None:
-        """Weights that read nothing of the source's values but differ between copies; None without copies."""
+        """Weights that differ between copies but have no effect on values of the source; None without copies."""
         free = [space.free for space in view.into]
         if all(matrix is None for matrix in free):
             return None
@@ -144,10 +144,10 @@ class Transfer:
         return along(noise, [*[None] * view.written, *free]).reshape(target.weight.shape)
 
     def _norm(self, name: str, source: Norm, out: Space) -> None:
-        """A norm's weights, which are as small as copies are to be, and its averages."""
+        """Map the weights of a norm, scaled as its copies require, and its running averages."""
         if source.kind == "layer" and out is not SAME:
             raise UserError(
-                f"{name} is normalised over all feature maps (norm layer), which more of them change; allowed: the same"
+                f"{name} is normalized over all feature maps (norm layer), which more of them change; allowed: the same"
                 " fmap_base and fmap_max"
             )
         for part in source.state_dict():
@@ -162,15 +162,15 @@ class Transfer:
 
 @dataclass(frozen=True)
 class _View:
-    """A weight with an axis for each space.
+    """A weight that is reshaped to have one axis for each space.
 
     Args:
-        written: how many of the axes are written; the others are read.
-        before: the source's sizes, then the kernel's.
-        after: the target's.
-        out: the spaces that are written.
-        into: the spaces that are read.
-        scale: of the source's weights.
+        written: number of axes that the layer writes; it reads the others.
+        before: sizes in the source, then the kernel sizes.
+        after: sizes in the target, then the kernel sizes.
+        out: spaces that the layer writes.
+        into: spaces that the layer reads.
+        scale: scale of the source's weights.
     """
 
     written: int
@@ -181,17 +181,17 @@ class _View:
     scale: float
 
     def mapped(self, weight: Tensor) -> Tensor:
-        """The source's weight in the target's sizes."""
+        """Map a weight of the source to the sizes of the target."""
         matrices = [*(space.out for space in self.out), *(space.into for space in self.into)]
         return along(weight.reshape(self.before), matrices)
 
     def bias(self, weight: Tensor, bias: Tensor, size: int) -> Tensor:
-        """The bias as rows are mapped, with what inputs were that are no more, and with the written space's offset.
+        """Map the bias like the rows, including the effect of dropped inputs and the offset of the written space.
 
         Args:
-            weight: the source's.
-            bias: the source's: one a row, or one a feature map for all positions.
-            size: of the target's bias, of either kind.
+            weight: weight of the source.
+            bias: bias of the source, with one value per row, or per feature map for all positions.
+            size: size of the target's bias, of either kind.
         """
         rows = self.before[: self.written]
         found = bias.double()
@@ -211,7 +211,7 @@ def _shapes(layer: nn.Module) -> dict[str, torch.Size]:
 
 
 def _parts(layer: nn.Module) -> set[str]:
-    """Whether it has a norm, a spectral norm."""
+    """The optional parts of a layer: a norm and a spectral norm."""
     return {name.rpartition(".")[0] for name in _shapes(layer)}
 
 

@@ -25,13 +25,13 @@ from pggan_framework.networks.statistics import SCALES, RowStatistics
 
 @dataclass(frozen=True)
 class Between:
-    """What both networks of a side share.
+    """The relations between source and target that both networks share.
 
     Args:
-        image: channels of an image.
-        seed: positions of the seed block.
-        rows: rows of an image at full size.
-        finer: how many columns at full size one of the source has become.
+        image: mapping of the channels of an image.
+        seed: mapping of the positions in the seed block.
+        rows: mapping of the rows of an image at full size.
+        finer: number of columns at full size per column of the source, for the same duration.
     """
 
     image: Space = SAME
@@ -41,16 +41,16 @@ class Between:
 
 
 def transfer(side: str, source: GrowingNetwork, target: GrowingNetwork, between: Between) -> Transfer:
-    """How the target's tensors are made from the source's.
+    """Return the recipes that compute the tensors of the target from the tensors of the source.
 
     Args:
         side: G or D.
-        source: the network that was trained.
-        target: the new network.
-        between: the spaces on both ends.
+        source: trained network.
+        target: new network.
+        between: mappings at both ends.
 
     Raises:
-        UserError: if there is no such mapping.
+        UserError: if no mapping exists.
     """
     made = Transfer(side)
     bodies = Discriminator, ProjectionDiscriminator
@@ -71,7 +71,7 @@ def transfer(side: str, source: GrowingNetwork, target: GrowingNetwork, between:
     else:
         _by_name(made, source, target)
     old, new = _layers(source), _layers(target)
-    # What switches have added (residual, excitation, decoders) has the same spaces as the blocks it belongs to.
+    # Optional layers (residual, excitation, decoders) have the same spaces as their blocks.
     noted = {row.layer.partition(".")[2] for row in made.rows}
     further = [name for name in new if name in old and name not in noted]
     _rest(made, source, target, (*further, *(f"{name}.norm" for name in further)))
@@ -84,13 +84,13 @@ def transfer(side: str, source: GrowingNetwork, target: GrowingNetwork, between:
 
 
 def _layers(network: nn.Module) -> list[str]:
-    """Names of the layers with a weight; a layer's norm is part of it."""
+    """Names of the layers with a weight; the norm of a layer is part of the layer."""
     names = dict.fromkeys(name.rpartition(".")[0] for name in network.state_dict())
     return [name for name in names if not name.endswith((".norm", ".spectral"))]
 
 
 def _by_name(made: Transfer, source: nn.Module, target: nn.Module) -> None:
-    """Networks of any other class: layers of the same name must have the same shape; further ones are new."""
+    """Map networks of other classes: layers of the same name must have the same shape; further layers are new."""
     old, new = source.state_dict(), target.state_dict()
     for name in new:
         if name in old and old[name].shape != new[name].shape:
@@ -104,7 +104,7 @@ def _by_name(made: Transfer, source: nn.Module, target: nn.Module) -> None:
 
 
 def _rest(made: Transfer, source: nn.Module, target: nn.Module, names: tuple[str, ...]) -> None:
-    """Layers that must have the same shapes."""
+    """Copy layers that must have the same shapes."""
     old, new = source.state_dict(), target.state_dict()
     for layer in names:
         tensors = [name for name in new if name.rpartition(".")[0] == layer and name in old]
@@ -117,7 +117,7 @@ def _rest(made: Transfer, source: nn.Module, target: nn.Module, names: tuple[str
 
 
 def _maps(network: Generator | Discriminator, depth: int) -> int:
-    """Feature maps at a depth; -1 is the discriminator's dense layer."""
+    """The number of feature maps at a depth; -1 is the discriminator's dense layer."""
     if isinstance(network, Generator):
         return int(network.get_submodule(f"to_rgb.{depth}").state_dict()["weight"].shape[1])
     name = "blocks.0.dense" if depth < 0 else f"from_rgb.{depth}"
@@ -154,7 +154,7 @@ def _generator(made: Transfer, prefix: str, source: Generator, target: Generator
 
 
 def plain_of(generator: Generator) -> list[str]:
-    """The labels that it joins after the normalisation."""
+    """The names of the labels that a generator appends after the normalization."""
     space, counted = generator.label_space, generator.normalized
     if counted is None or not isinstance(space, LabelSpace):
         return []
@@ -178,7 +178,7 @@ def _discriminator(made: Transfer, source: Discriminator, target: Discriminator,
         )
     seen = maps[0]
     if new.mbstd != "none":
-        # Their deviations are averaged over more feature maps.
+        # The minibatch deviations are averaged over more feature maps.
         seen = with_one_more(maps[0], _maps(target, 0) / _maps(source, 0))
     made.layer("blocks.0.conv", old.conv, new.conv, [maps[0]], [seen])
     sizes = [
@@ -208,7 +208,7 @@ def _discriminator(made: Transfer, source: Discriminator, target: Discriminator,
 def _row_statistics(
     made: Transfer, source: RowStatistics, target: RowStatistics, between: Between, features: Space
 ) -> None:
-    """The layers that see each row's mean, deviation and change: only means move where levels do."""
+    """Map the layers that read each row's mean, deviation and change; a level shift affects only the means."""
     image, held = between.image, between.image.held
     seen = image
     if image is not SAME:

@@ -1,4 +1,4 @@
-"""Mappings of seed block positions: content at 1 kHz and at 0.2 s stays there."""
+"""Mappings of positions in the seed block, which keep content at its frequency and time."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from pggan_framework.audio.base import Codec
 from pggan_framework.models.growing.spaces import SAME, Space
 
 Places = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""Places in a target image, 0 to 1 along an axis -> the same in the source image; below 0 or above 1: outside."""
+"""Maps places in a target image, 0 to 1 along an axis, to the source image; outside it, they are below 0 or above 1."""
 NEAR = 0.15
-"""Fraction of a cell by which edges may differ and still count as the same."""
+"""Fraction of a cell by which two edges may differ and still count as equal."""
 
 
 def same_places(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Images of one content: the same fraction of the height or width."""
+    """Map places in images of the same content: the fraction of the height or width stays the same."""
     return places
 
 
 def by_frequency(source: Codec, target: Codec) -> Places:
-    """Heights by their frequency in Hz."""
+    """Map heights by their frequency in Hz."""
     return _through(_rows(source), _rows(target))
 
 
 def by_time(source: Codec, target: Codec) -> Places:
-    """Widths by their time in seconds."""
+    """Map widths by their time in seconds."""
     (begin, end), (start, stop) = source.time_range(), target.time_range()
     return lambda places: (start + places * (stop - start) - begin) / (end - begin)
 
 
 def _rows(codec: Codec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places of the rows' centres and their frequencies, with one more at each end."""
+    """The places and frequencies of the rows' centres, with one further row at each end."""
     hz = codec.row_hz()
     assert hz is not None
     places = (np.arange(-1, len(hz) + 1) + 0.5) / len(hz)
@@ -48,7 +48,7 @@ def _through(
     def places(given: NDArray[np.float64]) -> NDArray[np.float64]:
         hz = np.interp(given, *target)
         found: NDArray[np.float64] = np.interp(hz, source[1], source[0])
-        # Beyond the source's last row by as much as the frequencies are.
+        # Above the source's last row, extrapolate in proportion to the frequency.
         above = hz > source[1][-1]
         found[above] += hz[above] / source[1][-1] - 1
         return found
@@ -57,11 +57,11 @@ def _through(
 
 
 def axis_space(source: int, target: int, places: Places) -> Space:
-    """Cells of a seed block along one axis, `source` of them to `target`.
+    """Map the cells of a seed block along one axis, from `source` cells to `target` cells.
 
-    A target's cell draws the mean of the source's cells that are in it, and beyond the source what its outermost cell
-    draws. A discriminator reads each source cell as the cells of the target that it is in; those outside are not
-    read at first.
+    A generator writes to a target cell the mean of the source cells in it; outside the source, it repeats the outermost
+    source cell. A discriminator reads each source cell from the target cells that overlap it; at first, it does not
+    read target cells outside the source.
     """
     edges = places(np.linspace(0, 1, target + 1)) * source
     near = np.rint(edges)
@@ -78,7 +78,7 @@ def axis_space(source: int, target: int, places: Places) -> Space:
 
 
 def seed_space(source: tuple[int, int], target: tuple[int, int], down: Places, across: Places) -> Space:
-    """All positions of a seed block, row by row: heights and widths mapped apart."""
+    """Map all positions of a seed block, row by row; heights and widths are mapped separately."""
     height, width = axis_space(source[0], target[0], down), axis_space(source[1], target[1], across)
     if height is SAME and width is SAME:
         return SAME

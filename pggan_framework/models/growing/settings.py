@@ -13,15 +13,15 @@ from pggan_framework.networks.pggan import Generator
 
 
 def grown_config(config: Config, source: Source, target: LabelSpace | None) -> Config:
-    """The configuration with what keeps the source's images unchanged where labels come or go.
+    """Add the settings with which the source's images stay unchanged if labels are added or dropped.
 
-    New labels are joined after the latents' normalisation. Where labels are dropped, the first layer gets a bias for
-    each position, which holds what the labels had drawn on average.
+    New labels are appended after the normalization of the latents. If labels are dropped, the first layer gets a bias
+    for each position, which contains the average effect of the labels.
 
     Args:
-        config: of the new run.
-        source: the model that it starts from.
-        target: the labels of the new data.
+        config: configuration of the new run.
+        source: model that the run starts from.
+        target: label space of the new data.
     """
     if type(source.generator) is not Generator or config.general.generator != "Generator":
         return config

@@ -15,6 +15,7 @@ from pggan_framework.labels.maps import space_from_state
 from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase
 from pggan_framework.registry import REGISTRY
 from pggan_framework.schedules.growth import Growth
+from pggan_framework.storage.limits import value_range
 from pggan_framework.training.checkpoint import load_checkpoint
 
 
@@ -23,11 +24,11 @@ class Source:
     """A model to start from.
 
     Args:
-        path: its checkpoint.
-        state: what the checkpoint holds.
-        generator: the raw generator, with its weights.
-        discriminator: the discriminator, with its weights.
-        codec: turns its images into sound; None for images.
+        path: path of the checkpoint.
+        state: contents of the checkpoint.
+        generator: raw generator, with its weights.
+        discriminator: discriminator, with its weights.
+        codec: codec that converts its images to sound; None for images.
     """
 
     path: Path
@@ -38,28 +39,27 @@ class Source:
 
     @property
     def progress(self) -> float:
-        """The depth it was trained to: 2 if depth 2 is complete, 2.4 if depth 3 is at alpha 0.4."""
+        """The trained depth: 2 if depth 2 is complete, 2.4 if depth 3 is at alpha 0.4."""
         networks = self.state["networks"]
         depth, alpha = int(networks["depth"]), float(networks["alpha"])
         return float(depth) if depth == 0 or alpha == 1 else depth - 1 + alpha
 
     @property
     def range_out(self) -> tuple[float, float]:
-        """The value range of its images."""
-        low, high = self.state["growth"].get("range_out", (-1.0, 1.0))
-        return float(low), float(high)
+        """The value range of the model's images."""
+        return value_range(self.state["growth"].get("range_out", (-1.0, 1.0)), self.path)
 
     @property
     def name(self) -> str:
-        """``007-piano/network-snapshot-000120.pt``."""
+        """The name for messages, such as ``007-piano/network-snapshot-000120.pt``."""
         return "/".join(self.path.resolve().parts[-2:])
 
 
 def read_source(path: Path) -> Source:
-    """Read a checkpoint, one of `pggan import` among them.
+    """Read a checkpoint, which may be from `pggan import`.
 
     Raises:
-        UserError: if it is not a complete checkpoint, or its networks are unavailable here.
+        UserError: if the file is not a complete checkpoint, or the classes of its networks are not available.
     """
     state = load_checkpoint(path)
     config, stored = state["config"], state["growth"]
@@ -69,7 +69,7 @@ def read_source(path: Path) -> Source:
     labels = state.get("labels")
     space = None if labels is None else space_from_state(labels["space"])
     made = []
-    # What is drawn here is overwritten: the run's own randomness is not touched.
+    # The random weights drawn here are overwritten; the random generators of the run are not used.
     with torch.random.fork_rng(devices=[]):
         for kind, weights in (("generator", state["networks"]["G"]), ("discriminator", state["networks"]["D"])):
             component = REGISTRY.get(config[kind], kind)
@@ -79,7 +79,7 @@ def read_source(path: Path) -> Source:
                 network = component.cls(shape=growth, **own, **extra)
                 network.load_state_dict(weights)
             except (RuntimeError, TypeError) as error:
-                raise UserError(f"resume_network: {path} does not hold the {kind} that it names: {error}") from error
+                raise UserError(f"resume_network: {path} does not contain the {kind} that it lists: {error}") from error
             made.append(network)
     codec = None
     if state["codec"] is not None:

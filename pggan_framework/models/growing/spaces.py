@@ -1,4 +1,4 @@
-"""Spaces of values between layers, and how those of a source network become those of a target network."""
+"""Spaces of values between layers, and their mappings from a source network to a target network."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from torch import Tensor
 
 Kind = Literal["kept", "mapped", "widened"]
 Matrix = Tensor | None
-"""[T, S] in float64; None for the identity, which changes no bit."""
+"""A matrix [T, S] in float64; None for the identity, which changes no bit."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """How S values of the source stand for T values of the target.
+    """A linear map between S values of the source and T values of the target.
 
     Args:
-        out: [T, S]; a target's value as a sum of the source's values: rows of the layer that writes the space.
-        into: [T, S]; columns of the layer that reads it. ``into.T @ out`` is the identity where nothing is lost.
-        kind: what the table says of the layers on both sides.
-        free: [T, T]; projects a row of weights onto what reads nothing at the start; where the symmetry of copies is
-            broken.
-        offset: [T]; added to what is written.
-        held: [S]; what the source's values are where the target has 0.
+        out: matrix [T, S] for the layer that writes the space: it maps rows, so a target value is a sum of source
+            values.
+        into: matrix [T, S] for the layer that reads the space: it maps columns. ``into.T @ out`` is the identity if no
+            information is lost.
+        kind: word for the layers on both sides in the table.
+        free: projection [T, T] of a row of weights onto directions that have no effect at the start; random weights in
+            these directions break the symmetry of copies.
+        offset: offset [T] of the written values.
+        held: source values [S] that correspond to 0 in the target.
     """
 
     out: Matrix = None
@@ -37,17 +39,17 @@ class Space:
 
 
 SAME = Space()
-"""Nothing changes."""
+"""The identity."""
 
 
 def diagonal(*blocks: Tensor) -> Tensor:
-    """A matrix with these on its diagonal."""
+    """A matrix with these blocks on its diagonal."""
     found: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
     return found
 
 
 def along(weight: Tensor, matrices: Sequence[Matrix]) -> Tensor:
-    """`weight` with each axis multiplied by its matrix [T, S]; no axis is touched where it is None."""
+    """Multiply each axis of `weight` by its matrix [T, S]; an axis whose matrix is None is unchanged."""
     for axis, matrix in enumerate(matrices):
         if matrix is not None:
             weight = torch.tensordot(matrix, weight.double(), ([1], [axis])).movedim(0, axis)
@@ -55,7 +57,7 @@ def along(weight: Tensor, matrices: Sequence[Matrix]) -> Tensor:
 
 
 def with_one_more(space: Space, gain: float) -> Space:
-    """The space with one more value, which both networks have; it is read times `gain`."""
+    """Add to a space one value that both networks have, and that the reading layer multiplies by `gain`."""
     if space.into is None:
         return space
     one = torch.ones(1, 1, dtype=torch.float64)

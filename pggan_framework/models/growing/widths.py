@@ -1,4 +1,4 @@
-"""Wider layers that compute the same function: units are copied, and their readers distinguish the copies."""
+"""Wider layers that compute the same function: units are copied, and the next layer distinguishes the copies."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pggan_framework.models.growing.spaces import SAME, Space
 
 
 def widened(source: int, target: int, squares: bool) -> Space:
-    """Feature maps `source` -> `target`, the new ones copies (Net2Net, Chen et al. 2016, arXiv 1511.05641).
+    """Widen `source` to `target` feature maps by copying (Net2Net, Chen et al. 2016, arXiv 1511.05641).
 
-    A unit and its copies have weights that add up to the old output. What reads them also gets random weights whose
-    sum over the copies is 0, so that their gradients differ from the first step on.
+    A unit and its copies together contribute the same as the old unit. The layers that read them also get random
+    weights whose sum over the copies is 0, so the gradients of the copies differ from the first step on.
 
     Args:
-        source: feature maps of the source.
-        target: feature maps of the target.
-        squares: copies keep the mean square, as pixel norm needs it; else the sum, as minibatch stddev does.
+        source: number of feature maps of the source.
+        target: number of feature maps of the target.
+        squares: whether copies preserve the mean square, for pixel norm, or the sum, for minibatch stddev.
 
     Raises:
-        UserError: if the target has fewer.
+        UserError: if the target has fewer feature maps.
     """
     if source == target:
         return SAME

@@ -1,4 +1,4 @@
-"""Convert a model of another system: networks, checkpoint, and a config for training."""
+"""Convert a model of another system to networks, a checkpoint, and a config for training."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from pggan_framework.training.checkpoint import save_checkpoint
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _SEED = 0
-"""Of the weights that the file does not have."""
+"""Random seed of the weights that the file lacks."""
 
 
 def build_generator(model: Foreign, layers: Layers | None = None, dtype: torch.dtype = torch.float32) -> Generator:
-    """The generator, in eval mode, at its depth and alpha.
+    """Build the generator, in eval mode, at its depth and alpha.
 
     Args:
-        model: what was read.
-        layers: its layers; by default those that generate best, the averaged ones where there are any.
-        dtype: of the weights.
+        model: imported model.
+        layers: layers of the generator; by default the layers of the EMA generator, if there is one.
+        dtype: dtype of the weights.
 
     Raises:
-        UserError: if a layer is missing or has another shape than due.
+        UserError: if a layer is missing or has the wrong shape.
     """
     layers = model.averaged or model.G if layers is None else layers
     with _seeded(_SEED):
@@ -42,10 +42,10 @@ def build_generator(model: Foreign, layers: Layers | None = None, dtype: torch.d
 
 
 def build_discriminator(model: Foreign, dtype: torch.dtype = torch.float32) -> Discriminator:
-    """The discriminator, in eval mode, at its depth and alpha; randomly initialised if the file has none.
+    """Build the discriminator, in eval mode, at its depth and alpha; its weights are random if the file has none.
 
     Raises:
-        UserError: as `build_generator`.
+        UserError: the errors of `build_generator`.
     """
     with _seeded(_SEED + 1):
         network = Discriminator(model.shape, **model.discriminator, label_space=model.labels).to(dtype)
@@ -57,14 +57,14 @@ def build_discriminator(model: Foreign, dtype: torch.dtype = torch.float32) -> D
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Draw the weights that no file gives from a seed, and leave the global generator unchanged."""
+    """Draw missing weights from a seed without changing the global random generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def settings(model: Foreign, checkpoint: Path) -> dict[str, Any]:
-    """The flags of a run that continues from the model, by component; the folder of the data is an example."""
+    """The flags, by component, of a run that continues training the model; the folder of the data is an example."""
     mode = MODES.get(model.shape[0])
     data: dict[str, Any] = {"size": model.shape[1], "resize": "crop", "dir_path": "datasets/photos"}
     return {
@@ -77,7 +77,7 @@ def settings(model: Foreign, checkpoint: Path) -> dict[str, Any]:
         "Discriminator": dict(model.discriminator),
         "loss": model.loss,
         "resume_network": str(checkpoint),
-        # Where the default schedule is at the same depth and alpha.
+        # The position at which the default schedule has the same depth and alpha.
         "Trainer": {"resume_nimg": _nimg(model)},
     }
 
@@ -89,22 +89,22 @@ def _nimg(model: Foreign) -> int:
 
 
 def write_checkpoint(model: Foreign, source: Path, path: Path, flags: Mapping[str, Any]) -> None:
-    """Write a model as a checkpoint of ours.
+    """Write a model as a checkpoint of this framework.
 
     Args:
-        model: what was read.
-        source: the file it was read from.
-        path: the checkpoint.
-        flags: what `settings` gave.
+        model: imported model.
+        source: file that the model was read from.
+        path: destination of the checkpoint.
+        flags: result of `settings`.
 
     Raises:
-        UserError: as `build_generator`, or if the file cannot be written.
+        UserError: if the file cannot be written, and the errors of `build_generator`.
     """
     save_checkpoint(path, _state(model, source, flags))
 
 
 def _state(model: Foreign, source: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The contents of a checkpoint, without optimisers: training starts from its weights with new ones."""
+    """The contents of a checkpoint without optimizers; training starts with new optimizers."""
     growth = Growth.of(model.shape)
     trained = build_generator(model, model.G)
     averaged = trained if model.averaged is None else build_generator(model, model.averaged)
@@ -119,7 +119,7 @@ def _state(model: Foreign, source: Path, flags: Mapping[str, Any]) -> dict[str, 
             "counts": torch.ones(len(rows), dtype=torch.int64),
         }
     nimg = model.nimg or 0
-    # No plugin of the current folder is read; a training that starts from the checkpoint reads them as any other.
+    # Plugins in the current folder are not loaded here; a run that starts from the checkpoint loads them as usual.
     resolved = resolve_overrides(None, {**flags, "plugin_dirs": []}).to_dict()
     config = {**resolved, "resume_network": "", "plugin_dirs": General().plugin_dirs}
     return {

@@ -1,7 +1,7 @@
-"""The checkpoints of deepsound-project/pggan-pytorch: its networks as whole modules, one file each.
+"""Read checkpoints of deepsound-project/pggan-pytorch, which contain complete modules, one file per network.
 
-A layer there has a constant ``c`` that its input is multiplied by, measured when the layer was made; it is a field of
-the module and in no state dict. A module's flags (pixel norm, activation) are its fields too.
+Each layer multiplies its input by a constant ``c``, which was measured when the layer was created. It is a field of the
+module and not part of the state dict. The flags of a module (pixel norm, activation) are fields too.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ Fields = Mapping[Any, Any]
 
 
 def allowed(module: str, attribute: str) -> bool:
-    """Whether its files name this class."""
+    """True if deepsound's files contain this class."""
     return (module in ("network", "__main__") and attribute in _OWN) or (module, attribute) in _TORCH
 
 
 def is_network(found: Any) -> bool:
-    """Whether what a file of torch holds is one of its networks."""
+    """True if the contents of a torch file are a network from deepsound's repository."""
     return isinstance(found, Made) and found.by.attribute in ("Generator", "Discriminator")
 
 
 def partner(path: Path) -> Path | None:
-    """The file of the discriminator next to that of a generator, by its name; None if there is none."""
+    """The discriminator's file next to a generator's file, found by its name; None if there is none."""
     beside = path.with_name(path.name.replace("generator", "discriminator"))
     return beside if beside != path and beside.is_file() else None
 
 
 def read(path: Path, found: Any, discriminator: Path | None) -> Foreign:
-    """What the file of a generator holds.
+    """Read a generator file.
 
     Args:
-        path: the file.
-        found: what was read from it.
-        discriminator: the file of the discriminator; None if there is none.
+        path: path of the file.
+        found: contents of the file.
+        discriminator: path of the discriminator's file; None if there is none.
 
     Raises:
-        UserError: if it is a discriminator's, or has a feature that our networks have not.
+        UserError: if the file is a discriminator, or has a feature that our networks lack.
     """
     if found.by.attribute == "Discriminator":
-        raise UserError(f"{path} holds a discriminator; give the generator's file, which may be next to it")
+        raise UserError(f"{path} contains a discriminator; give the generator's file, which may be next to it")
     try:
         reader = _Reader(path)
         G = reader.generator(fields_of(found, "Generator"))
@@ -101,7 +101,7 @@ def _discriminator(path: Path, G: _Network) -> tuple[Layers, dict[str, Any]]:
 
 
 class _Network:
-    """What one of its networks is, in our terms."""
+    """A network from a file, described by our parameters and layers."""
 
     def __init__(
         self, fields: Fields, layers: Layers, channels: int, max_depth: int, parameters: dict[str, Any]
@@ -113,10 +113,10 @@ class _Network:
 
 
 class _Reader:
-    """Reads modules, and sees that all layers of a network are of one kind.
+    """Reads modules, and checks that all layers of a network are of the same kind.
 
     Args:
-        path: the file.
+        path: path of the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -127,9 +127,9 @@ class _Reader:
         """A convolution with its constant applied, and the slope of its activation.
 
         Args:
-            module: of class PGConv2d.
-            pad: zeros that are due around its input.
-            inner: whether it is one of those that have the network's settings.
+            module: module of the class PGConv2d.
+            pad: number of zeros that the layer must add around its input.
+            inner: whether the layer is one of the inner layers, which share the network's settings.
         """
         fields = fields_of(module, "PGConv2d")
         conv = fields_of(fields["conv"], "Conv2d")
@@ -147,11 +147,11 @@ class _Reader:
             self.kinds["slope"].append(slope)
             self.kinds["c"].append(constant)
         elif fields["pixelnorm"]:
-            raise UserError(f"{self.path} normalises images by pixel, which is not supported")
+            raise UserError(f"{self.path} normalizes images by pixel, which is not supported")
         return Layer(as_tensor(conv["weight"]) * constant, as_tensor(conv["bias"])), slope
 
     def slope(self, module: Any) -> float | None:
-        """Of an activation below zero; None where there is none."""
+        """The slope of an activation below zero; None if there is no activation."""
         if module is None:
             return None
         fields = fields_of(module, "LeakyReLU", "ReLU")
@@ -161,9 +161,9 @@ class _Reader:
         return slope
 
     def settings(self, fields: Fields) -> dict[str, Any]:
-        """What the inner layers have in common, as our parameters."""
+        """The settings that all inner layers share, as our parameters."""
         if as_number(fields["eps"]) != 1e-8:
-            raise UserError(f"{self.path} normalises with eps {as_number(fields['eps'])}; allowed: 1e-8")
+            raise UserError(f"{self.path} normalizes with eps {as_number(fields['eps'])}; allowed: 1e-8")
         for name, values in self.kinds.items():
             if name != "c" and len(set(values)) != 1:
                 raise UserError(f"{self.path} has layers of several kinds ({name}), which is not supported")
@@ -181,7 +181,7 @@ class _Reader:
         for depth, block in enumerate(blocks):
             if depth == 0:
                 seed, _ = self.layer(block["c1"], 3)
-                # A full convolution of one pixel lays down the kernel turned round.
+                # A full convolution of a single pixel outputs the flipped kernel.
                 spread = seed.weight.flip(2, 3).permute(0, 2, 3, 1).flatten(0, 2)
                 layers["blocks.0.dense"] = Layer(spread, seed.bias)
                 layers["blocks.0.conv"], _ = self.layer(block["c2"], 1)
@@ -198,7 +198,7 @@ class _Reader:
         return _Network(fields, layers, layers["to_rgb.0"].weight.shape[0], len(blocks) - 1, parameters)
 
     def discriminator(self, fields: Fields) -> _Network:
-        # Theirs are from the largest images to the smallest.
+        # Their blocks are ordered from the largest images to the smallest.
         *blocks, last = _blocks(fields["blocks"], "DBlock", "DLastBlock")
         layers: Layers = {}
         slopes = set()

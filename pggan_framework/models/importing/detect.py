@@ -1,4 +1,4 @@
-"""Detect the system a file comes from."""
+"""Detect the system that a file comes from."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def read_foreign(path: Path, discriminator: Path | None = None) -> Foreign:
     """Read a model of another system.
 
     Args:
-        path: its file.
-        discriminator: the discriminator's file, for the system that keeps two; else the one that is next to `path`.
+        path: path of the model file.
+        discriminator: path of the discriminator's file, for systems with two files; by default the file next to `path`.
 
     Raises:
-        UserError: if the file is of none of the systems known here, is cut short or damaged, requests code, or has a
-            feature that our networks have not.
+        UserError: if the system is not supported, the file is truncated, damaged or would run code, or the model has a
+            feature that our networks lack.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; allowed: {KINDS}")

@@ -1,4 +1,4 @@
-"""Models of other systems in this package's terms, and their conversion to its networks."""
+"""Models of other systems, described in this package's terms, and their conversion to its networks."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from pggan_framework.labels.attributes import LabelSpace
 from pggan_framework.networks.layers import ScaledConv, ScaledLinear
 
 DECAYS = (1.0, 0.5, 2.0, 1.5, 0.75, 0.25, 0.0)
-"""Rates tried for feature maps that fall with the resolution."""
+"""Values of fmap_decay that are tried, for numbers of feature maps that fall with the resolution."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer as it computes, all scales applied.
+    """The weights of a layer after all scales are applied.
 
     Args:
-        weight: float64, [C', C, k, k] of a convolution that is a correlation, after nearest upsampling and before a
-            mean; [F', F] of a dense layer.
-        bias: float64, [C'] or [F'].
+        weight: weight in float64: [C', C, k, k] for a convolution (a correlation, after nearest upsampling and before a
+            mean), [F', F] for a dense layer.
+        bias: bias in float64, [C'] or [F'].
     """
 
     weight: Tensor
     bias: Tensor
 
     def scaled(self, factor: float) -> Layer:
-        """The same with weight and bias times a factor."""
+        """Multiply weight and bias by a factor."""
         return Layer(self.weight * factor, self.bias * factor)
 
 
 Layers = dict[str, Layer]
-"""By the names that layers have in our networks."""
+"""Layers by their names in our networks."""
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """A model from elsewhere, in our terms.
+    """A model of another system, described by our parameters and layers.
 
     Args:
-        system: whose it is, in words.
+        system: name of the system.
         shape: [C, H, W] at full depth.
         generator: parameters of our `Generator`.
-        G: the generator's layers.
-        averaged: those of the EMA generator; None if the file has none.
+        G: layers of the generator.
+        averaged: layers of the EMA generator; None if the file has none.
         discriminator: parameters of our `Discriminator`.
-        D: the discriminator's layers; None if there is none.
-        depth: the depth it is at.
-        alpha: the weight of the newest block.
-        nimg: images it was trained on; None if the file does not say.
-        labels: what it is conditioned on, if it is.
-        loss: the loss it was trained with.
-        notes: what the user should know of it.
+        D: layers of the discriminator; None if the file has none.
+        depth: current depth.
+        alpha: weight of the newest block.
+        nimg: number of images that the model was trained on; None if unknown.
+        labels: label space, if the model is conditioned.
+        loss: loss that the model was trained with.
+        notes: remarks for the user.
     """
 
     system: str
@@ -76,10 +76,10 @@ class Foreign:
 
 
 def position(lod: float, max_depth: int) -> tuple[int, float]:
-    """Depth and alpha of an old-style level of detail, 0 at full depth.
+    """Convert the original tool's level of detail, 0 at full depth, to depth and alpha.
 
     Raises:
-        ValueError: if it is none of these networks'.
+        ValueError: if the level of detail is not valid.
     """
     if not 0 <= lod <= max_depth:
         raise ValueError(f"lod {lod} is outside 0 to {max_depth}")
@@ -88,14 +88,14 @@ def position(lod: float, max_depth: int) -> tuple[int, float]:
 
 
 def fit_maps(wanted: Sequence[int], first: int) -> dict[str, Any]:
-    """fmap_base, fmap_decay and fmap_max that give these numbers of feature maps.
+    """Find the fmap_base, fmap_decay and fmap_max that give these numbers of feature maps.
 
     Args:
-        wanted: feature maps by depth.
-        first: the depth of the first of them; -1 is the discriminator's dense layer.
+        wanted: numbers of feature maps by depth.
+        first: depth of the first number; -1 is the discriminator's dense layer.
 
     Raises:
-        UserError: if none do.
+        UserError: if no values fit.
     """
     most = max(wanted)
     for decay in DECAYS:
@@ -113,19 +113,19 @@ def fit_maps(wanted: Sequence[int], first: int) -> dict[str, Any]:
 
 
 def fill(network: nn.Module, layers: Mapping[str, Layer], whose: str, partial: bool = False) -> list[str]:
-    """Give a network of ours these layers' weights, divided by the scale that ours apply when they compute.
+    """Copy the weights of layers to one of our networks, divided by the scale that our layers apply.
 
     Args:
-        network: one of our networks.
-        layers: by the names that they have in it.
-        whose: which network, for messages.
-        partial: leave layers that are not given unchanged.
+        network: network to fill.
+        layers: layers by their names in the network.
+        whose: description of the network, for messages.
+        partial: whether layers may be missing; they are then left unchanged.
 
     Returns:
-        The names of the parameters that were given.
+        The names of the parameters that were filled.
 
     Raises:
-        UserError: if one is missing, has another shape, or is none of the network's, or a weight is not finite.
+        UserError: if a layer is missing, unexpected or of the wrong shape, or a weight is not finite.
     """
     given: list[str] = []
     modules = {name: part for name, part in network.named_modules() if isinstance(part, ScaledConv | ScaledLinear)}

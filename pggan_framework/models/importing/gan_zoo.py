@@ -1,6 +1,7 @@
 """Checkpoints of facebookresearch/pytorch_GAN_zoo: state dicts of G, D and the EMA generator, and its configuration.
 
-There, a layer's output, bias included, is multiplied by He's constant; alpha is the weight of the older block.
+In the GAN zoo, the output of a layer, including the bias, is multiplied by He's constant; alpha is the weight of the
+older block.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from pggan_framework.storage import arrays
 from pggan_framework.storage.pickles import Made, damaged, mapping
 
 UNBIASED = sqrt(4 / 3)
-"""Its minibatch deviation is that of groups of 4 with the sum divided by 3, ours with the sum divided by 4."""
+"""Ratio of minibatch deviations in groups of 4: the GAN zoo divides the sum of squares by 3, and we divide it by 4."""
 _LOSSES = {"WGANGP": "WGANGP", "MSE": "LSGAN", "DCGAN": "StandardGAN", "Logistic": "LogisticGAN"}
 _TANH = ("MSE", "DCGAN")
-"""Losses with which its images are limited by tanh."""
+"""Losses with which the GAN zoo limits its images by tanh."""
 _NEEDED = [
     "depthScale0",
     "depthOtherScales",
@@ -39,26 +40,26 @@ _SUFFIX = re.compile(r"_s(\d+)_i(?:ter_)?(\d+)(-\w+)?\.(pt|pth)$")
 
 
 def allowed(module: str, attribute: str) -> bool:
-    """Whether its files name this class."""
+    """True if the GAN zoo's files contain this class."""
     return (module, attribute) == ("models.utils.config", "BaseConfig")
 
 
 def is_checkpoint(found: Any) -> bool:
-    """Whether what a file of torch holds is one of its checkpoints."""
+    """True if the contents of a torch file are a checkpoint of the GAN zoo."""
     return isinstance(found, dict) and {"netG", "netD", "config"} <= set(found)
 
 
 def read(path: Path, found: Mapping[str, Any]) -> Foreign:
-    """What a checkpoint holds.
+    """Read a checkpoint.
 
-    The configuration of the run, if it is next to it, names depths that were not trained yet.
+    If the configuration of the run is next to the file, depths that were not yet trained are read from it.
 
     Args:
-        path: the file.
-        found: what was read from it.
+        path: path of the file.
+        found: contents of the file.
 
     Raises:
-        UserError: if it is of another network than a progressive GAN, or has a feature that our networks have not.
+        UserError: if the model is not a progressive GAN, or has a feature that our networks lack.
     """
     try:
         return _foreign(path, found)
@@ -67,27 +68,27 @@ def read(path: Path, found: Mapping[str, Any]) -> Foreign:
 
 
 class _State:
-    """A network's state dict, taken one layer after the other.
+    """A network's state dict, read layer by layer.
 
     Args:
-        path: the file.
-        name: which network, for messages.
-        state: the state dict, of a network that may have been spread over several GPUs.
-        equalized: whether its layers' outputs are scaled.
+        path: path of the file.
+        name: name of the network, for messages.
+        state: state dict of the network, which may have been trained on several GPUs.
+        equalized: whether the outputs of its layers are scaled.
     """
 
     def __init__(self, path: Path, name: str, state: Any, equalized: bool) -> None:
         self.path, self.name, self.equalized = path, name, equalized
-        # A layer's own module is in the names since some version; so is the wrapper of several GPUs.
+        # In some versions, names contain a layer's inner module; the wrapper for several GPUs adds another module.
         self.left = {
             re.sub(r"(^|\.)module(?=\.)", "", str(key)).lstrip("."): value for key, value in mapping(state).items()
         }
 
     def take(self, name: str) -> Layer:
-        """A layer, its scale applied.
+        """Remove a layer from the state dict and return it with its scale applied.
 
         Raises:
-            UserError: if it is missing.
+            UserError: if the layer is missing.
         """
         for part in ("weight", "bias"):
             if f"{name}.{part}" not in self.left:
@@ -96,10 +97,10 @@ class _State:
         return Layer(weight, bias).scaled(sqrt(2 / prod(weight.shape[1:])) if self.equalized else 1.0)
 
     def end(self) -> None:
-        """Check that nothing else is left.
+        """Check that no tensors are left.
 
         Raises:
-            UserError: if something is.
+            UserError: if a tensor is left.
         """
         if self.left:
             raise UserError(f"{self.path} has {sorted(self.left)[0]} in {self.name}, which is unknown here")
@@ -138,7 +139,7 @@ def _foreign(path: Path, found: Mapping[str, Any]) -> Foreign:
         notes.append(
             f"depths {top + 1} to {len(maps) - 1} of the run's configuration are new: nothing has trained them"
         )
-    # Its later version counts the classes from the score on.
+    # In the GAN zoo's later version, the score is output 0 and the classes follow.
     first = 1 if "kInnerD" in config else 0
     return Foreign(
         system="facebookresearch/pytorch_GAN_zoo",
@@ -196,7 +197,7 @@ def _discriminator(state: _State, top: int, deviation: bool, labels: LabelSpace 
 
 
 def _config(value: Any) -> dict[str, Any]:
-    """The fields of its configuration, an object or a dict."""
+    """The fields of the GAN zoo's configuration, which is an object or a dict."""
     fields = value.state if isinstance(value, Made) and value.by.attribute == "BaseConfig" else value
     return {str(key): entry for key, entry in mapping(fields).items()}
 
@@ -206,7 +207,7 @@ def _whole(value: Any) -> int:
 
 
 def _labels(order: Any) -> LabelSpace | None:
-    """What it is conditioned on: attributes in the order they have in its latents."""
+    """The label space: attributes in the order of the generator's inputs."""
     if order is None or not mapping(order):
         return None
     rows = sorted(
@@ -216,7 +217,7 @@ def _labels(order: Any) -> LabelSpace | None:
 
 
 def _all_scales(path: Path, trained: list[int]) -> list[int]:
-    """Feature maps of all depths, those that the run's configuration next to the file adds too."""
+    """Feature maps of all depths, including depths that only the run's configuration next to the file contains."""
     match = _SUFFIX.search(path.name)
     if match is None:
         return trained

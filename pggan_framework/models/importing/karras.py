@@ -1,8 +1,9 @@
 """Pickles of the original PGGAN, tkarras/progressive_growing_of_gans, in its TensorFlow and Theano versions.
 
-Both are a tuple of G, D and the EMA generator Gs, each an object of a class Network, whose state has the arguments of
-the function that builds it and its variables: by name in the TensorFlow version, in the order of the layers in the
-Theano version. The state also has the networks' source code, which is neither run nor read.
+Both contain a tuple of G, D and the EMA generator Gs, each an object of a class Network. The state of a Network
+contains its variables and the arguments of the function that builds it. In the TensorFlow version, variables have
+names; in the Theano version, they are in the order of the layers. The state also contains the source code of the
+networks, which is neither executed nor read.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _KNOWN = {
     "normalize_latents", "use_wscale", "use_pixelnorm", "pixelnorm_epsilon", "use_leakyrelu", "fused_scale",
     "mbstd_group_size", "dtype", "structure", "is_template_graph", "use_gdrop", "progressive",
 }  # fmt: skip
-"""Arguments that are heeded, and those that do not change what the networks compute, in eval mode."""
+"""Arguments that are supported, and arguments that do not change the output in eval mode."""
 _THEANO = {"G_paper", "G_progressive_8", "D_paper", "D_progressive_8"}
 _DEFAULTS: dict[str, Any] = {
     "num_channels": 1, "resolution": 32, "label_size": 0, "fmap_base": 8192, "fmap_decay": 1.0, "fmap_max": 512,
@@ -53,7 +54,7 @@ def read(path: Path) -> Foreign:
     """Read a pickle of G, D and the EMA generator Gs.
 
     Raises:
-        UserError: if it is another pickle, requests code, is truncated, or has an unsupported feature.
+        UserError: if the file is another pickle, would run code, is truncated, or has an unsupported feature.
     """
     try:
         data = path.read_bytes()
@@ -81,12 +82,12 @@ def _is_network(made: Any) -> bool:
 
 
 class _Network:
-    """What one of the pickle's networks says: its arguments and its variables by TensorFlow's names.
+    """A network in the pickle: its arguments, and its variables by their TensorFlow names.
 
     Args:
-        path: the file.
-        name: which network, for messages.
-        state: of the object.
+        path: path of the file.
+        name: name of the network: G, D or Gs.
+        state: state of the object.
     """
 
     def __init__(self, path: Path, name: str, state: Any) -> None:
@@ -123,11 +124,11 @@ class _Network:
         return found
 
     def maps(self, stage: int) -> int:
-        """Feature maps of a stage, 1 at 4x4."""
+        """The number of feature maps of a stage; stage 1 has 4x4 pixels."""
         return min(int(self["fmap_base"] / 2.0 ** (stage * self["fmap_decay"])), int(self["fmap_max"]))
 
     def _check(self) -> None:
-        """Check that all that was requested is something that our networks have."""
+        """Check that our networks support all arguments."""
         expected: dict[str, Any] = {"pixelnorm_epsilon": 1e-8}
         of_theano: dict[str, Any] = {
             "mbstat_func": "Tstdeps", "mbstat_avg": "all", "mbdisc_kernels": None, "use_layernorm": False,
@@ -138,7 +139,7 @@ class _Network:
         for key, value in self.arguments.items():
             right = expected.get(key, value if key in _KNOWN else None)
             same = isclose(value, right) if isinstance(value, float) and isinstance(right, float) else value == right
-            # An argument that nobody knows and that is off changes nothing.
+            # An unknown argument that is disabled changes nothing.
             if not same and not (key not in expected and not value):
                 raise UserError(
                     f"{self.path} has {self.name} with {key}={value}, which is not supported"
@@ -153,17 +154,17 @@ def _by_name(state: Mapping[Any, Any]) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 class _Layers:
-    """A network's variables, taken one layer after the other."""
+    """A network's variables, read layer by layer."""
 
     def __init__(self, network: _Network) -> None:
         self.network = network
         self.left = dict(network.variables)
 
     def take(self, name: str, gain: float, kind: str = "conv") -> Layer:
-        """A layer: its weight in our layout and with its scale applied.
+        """Remove a layer from the variables and return it in our layout, with its scale applied.
 
         Raises:
-            UserError: if it is missing.
+            UserError: if the layer is missing.
         """
         for part in ("weight", "bias"):
             if f"{name}/{part}" not in self.left:
@@ -173,7 +174,7 @@ class _Layers:
             for part in ("weight", "bias")
         )
         if kind == "up":
-            # [k, k, C', C], used by a transposed convolution, which turns the kernel round.
+            # The layout is [k, k, C', C], for a transposed convolution, which flips the kernel.
             weight = weight.permute(2, 3, 0, 1).flip(2, 3)
         elif weight.dim() == 4:
             weight = weight.permute(3, 2, 0, 1)
@@ -185,10 +186,10 @@ class _Layers:
         return Layer(weight, bias)
 
     def end(self) -> float:
-        """The level of detail; checks that nothing else is left.
+        """Return the level of detail; checks that no other variable is left.
 
         Raises:
-            UserError: if something is.
+            UserError: if another variable is left.
         """
         lod = float(self.left.pop("lod", np.zeros(())).item())
         if self.left:
@@ -258,7 +259,7 @@ def _foreign(path: Path, G: _Network, D: _Network, averaged: _Network) -> Foreig
     }
     discriminator: dict[str, Any] = {"wscale": bool(D["use_wscale"]), "fused_downscale": fused}
     if D.theano:
-        discriminator["mbstd"] = "batch"  # over the whole batch, as this version does
+        discriminator["mbstd"] = "batch"  # over the whole batch, as in this version
     elif group > 1:
         discriminator["mbstd_group"] = group
     else:

@@ -1,7 +1,7 @@
-"""The variables of the original PGGAN's Theano version, converted to those of its TensorFlow version.
+"""Convert the variables of the original PGGAN's Theano version to those of its TensorFlow version.
 
-They are in the order of the layers. Its convolutions turn the kernel round, its dense layers at 4x4 are convolutions of
-4x4, and each layer has a scale of its own after its weight.
+The variables are in the order of the layers. Convolutions flip the kernel, dense layers at 4x4 are 4x4 convolutions,
+and each layer has a separate scale after its weight.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from pggan_framework.storage import arrays
 from pggan_framework.storage.pickles import mapping
 
 RELU, LINEAR = sqrt(2), 1.0
-"""Gains of layers before a (leaky) ReLU and of others."""
+"""Gains of layers before a (leaky) ReLU, and of other layers."""
 
 
 def variables(name: str, top: int, wscale: bool, state: Mapping[Any, Any]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """A network's variables under TensorFlow's names, layouts and scales.
+    """Convert the variables of a network to TensorFlow's names, layouts and scales.
 
     Args:
-        name: G, D or Gs.
+        name: name of the network: G, D or Gs.
         top: log2 of the resolution.
         wscale: whether each layer has a scale.
-        state: of the pickled network.
+        state: state of the pickled network.
 
     Raises:
-        IndexError, ValueError: if there are fewer or more than due.
+        IndexError, ValueError: if there are too few or too many variables.
     """
     values = deque(arrays.as_array(value) for value in state["param_values"])
 

@@ -1,4 +1,4 @@
-"""Parse ``torch.save`` files, also of whole modules, as data: tensors, plain values, and the fields of modules."""
+"""Parse ``torch.save`` files, including complete modules, as data: tensors, plain values, fields of modules."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from torch import Tensor
 from pggan_framework.errors import UserError
 from pggan_framework.storage import arrays
 from pggan_framework.storage.pickles import Allowed, Made, Name, damaged, mapping, read_pickle
+from pggan_framework.storage.zips import RAISED
 
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""What a file of torch before 1.6 starts with: a pickle of a magic number."""
+"""First bytes of a file written by torch before 1.6: a pickle of a magic number."""
 ZIP = b"PK\x03\x04"
-"""What a file of torch since 1.6 starts with."""
+"""First bytes of a file written by torch 1.6 or later."""
 _STORAGES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -48,12 +49,12 @@ _NAMES = arrays.NAMES | {
 
 
 class Storage:
-    """The numbers behind some of a file's tensors; read when they are needed.
+    """The numbers that one or more tensors of a file use; they are read when needed.
 
     Args:
-        dtype: their type.
-        count: how many there are.
-        read: gives their bytes.
+        dtype: dtype of the numbers.
+        count: number of numbers.
+        read: function that returns their bytes.
     """
 
     __slots__ = ("count", "dtype", "read")
@@ -63,14 +64,14 @@ class Storage:
 
 
 def read_torch_file(path: Path, allowed: Allowed) -> Any:
-    """The object in a file of ``torch.save``, with `Made` in the place of all but plain values.
+    """Read the object in a file of ``torch.save``; everything except plain values is a `Made`.
 
     Args:
-        path: the file.
-        allowed: the classes it may name next to those of tensors, numbers and mappings.
+        path: path of the file.
+        allowed: predicate of allowed classes, in addition to those of tensors, numbers and mappings.
 
     Raises:
-        UserError: if it names others, is cut short or damaged, or cannot be read.
+        UserError: if the file names other classes, is truncated or damaged, or cannot be read.
     """
 
     def known(module: str, attribute: str) -> bool:
@@ -81,12 +82,12 @@ def read_torch_file(path: Path, allowed: Allowed) -> Any:
         return _read_zip(path, data, known) if data.startswith(ZIP) else _read_legacy(path, data, known)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (zipfile.BadZipFile, ValueError, TypeError, KeyError, IndexError, EOFError) as error:
+    except (*RAISED, TypeError) as error:
         raise damaged(path, error) from error
 
 
 def _read_zip(path: Path, data: bytes, allowed: Allowed) -> Any:
-    """A file of torch 1.6 or later: a zip of a pickle and, uncompressed, the storages."""
+    """Read a file of torch 1.6 or later: a zip with a pickle and the uncompressed storages."""
     with zipfile.ZipFile(BytesIO(data)) as archive:
         roots = [name.removesuffix("data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(roots) != 1:
@@ -111,10 +112,10 @@ def _read_zip(path: Path, data: bytes, allowed: Allowed) -> Any:
 
 
 def _read_legacy(path: Path, data: bytes, allowed: Allowed) -> Any:
-    """A file of torch before 1.6.
+    """Read a file of torch before 1.6.
 
-    It has pickles of a magic number, a version, the machine, the object and the storages' names; then the storages, the
-    length of each first.
+    It contains pickles of a magic number, a version, the machine, the object and the names of the storages, followed by
+    the storages, each preceded by its length.
     """
     stream = BytesIO(data)
 
@@ -144,7 +145,7 @@ def _read_legacy(path: Path, data: bytes, allowed: Allowed) -> Any:
 
 
 def _persistent(storage: Callable[[str, int], Callable[[], bytes]]) -> Callable[[Any], Any]:
-    """What torch's persistent ids stand for: storages, and classes with their source, which is not looked at."""
+    """Resolve torch's persistent ids: storages, and classes with their source code, which is ignored."""
     if sys.byteorder != "little":
         raise UserError("files of torch.save are read on little-endian machines only")
     known: dict[str, Storage] = {}
@@ -165,11 +166,11 @@ def _persistent(storage: Callable[[str, int], Callable[[], bytes]]) -> Callable[
 
 
 def as_tensor(value: Any) -> Tensor:
-    """The tensor, in float64, that a file would have had torch make; a parameter's too.
+    """Build the tensor or parameter, in float64, that a file describes.
 
     Raises:
-        TypeError: if it is none.
-        ValueError: if it exceeds its storage.
+        TypeError: if the value does not describe a tensor.
+        ValueError: if the tensor exceeds its storage.
     """
     while isinstance(value, Made) and value.by.attribute in ("_rebuild_parameter", "Parameter"):
         value = value.args[0]
@@ -189,10 +190,10 @@ def as_tensor(value: Any) -> Tensor:
 
 
 def as_number(value: Any) -> float:
-    """A number: Python's, numpy's or a tensor of one.
+    """Convert a Python number, a NumPy number or a tensor with one element to a number.
 
     Raises:
-        TypeError: if it is none.
+        TypeError: if the value is none of these.
     """
     if isinstance(value, Made) and value.by.module.startswith("torch"):
         tensor = as_tensor(value)
@@ -203,10 +204,10 @@ def as_number(value: Any) -> float:
 
 
 def fields_of(value: Any, *names: str) -> dict[Any, Any]:
-    """The fields of a module that would have been made of one of these classes: its parameters and modules by name.
+    """The fields of a module of one of these classes, including its parameters and modules by name.
 
     Raises:
-        TypeError: if it is none of them.
+        TypeError: if the value is not a module of one of these classes.
     """
     if not isinstance(value, Made) or value.by.attribute not in names or not isinstance(value.state, dict):
         raise TypeError(f"expected a {' or '.join(names)}")
@@ -215,14 +216,14 @@ def fields_of(value: Any, *names: str) -> dict[Any, Any]:
 
 
 def _sides(value: Any) -> tuple[int, ...]:
-    """A tensor's size or stride."""
+    """The size or the stride of a tensor."""
     if isinstance(value, Made) and value.by == Name("torch", "Size"):
         value = value.args[0]
     return tuple(int(side) for side in value)
 
 
 def keys(value: Any) -> list[Any]:
-    """The keys of a mapping; none of anything else."""
+    """The keys of a mapping; empty for other values."""
     try:
         return list(mapping(value))
     except TypeError:

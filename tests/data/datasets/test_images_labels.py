@@ -95,17 +95,17 @@ def test_recordings_take_json_too(tmp_path: Path) -> None:
         ("[]", r"a.json holds no labels; allowed: {\"labels\":"),
         ({"labels": None}, "has null under 'labels'; allowed:"),
         ({"labels": [["a.png", 1, 2]]}, r"has \[\"a.png\", 1, 2\] among its labels"),
-        ({"labels": [["a.png", [0, 1]], ["b.png", [1]]]}, r"has labels such as \[0, 1\] and others of another length"),
+        ({"labels": [["a.png", [0, 1]], ["b.png", [1]]]}, r"has labels such as \[0, 1\] and others of different lengths"),
         ({"labels": [["dog/rex_3.png", 1], ["./dog/rex_3.png", 2]]}, "names dog/rex_3.png twice, with other values"),
         ({"labels": [["cat/kitty_1.png", 1]]}, "^cat/old/tom_3.png has no label class in .*a.json, nor have 1 more"),
         ({"a.png": 3}, "has 3 for a.png; allowed"),
         ({"a.png": {"x": 3}, "b.png": 3}, "has 3 for b.png; allowed"),
         ({"a.png": {"x": [1, "a"]}}, r"has \[1, \"a\"\] for a.png, x; allowed: numbers or text, or a list of them"),
-        ('{"a.png": {"x": 1, "x": 2}}', "names x twice in one place"),
+        ('{"a.png": {"x": 1, "x": 2}}', "names x twice in the same object"),
         ('{"dog/rex_3.png": {"x": 1}, "./dog/rex_3.png": {"x": 2}}', "names dog/rex_3.png twice, with other values"),
-        ({name: {"x": 1, "y": 2} for name in NAMES}, "has 2 attributes: x, y; choose with DefaultImageFolderDataset"),
+        ({name: {"x": 1, "y": 2} for name in NAMES}, "has 2 attributes: x, y; choose some with DefaultImageFolderDataset"),
         ({name: {"x": None} for name in NAMES}, "cat/kitty_1.png has no label x .* of 3 files 0 are"),
-        ({name: {"x": 1} for name in NAMES}, "the label x is '1' everywhere"),
+        ({name: {"x": 1} for name in NAMES}, "the label x is '1' in all data"),
     ],
 )
 def test_mistakes_in_json_are_one_line(folder: Path, tmp_path: Path, content: Any, said: str) -> None:
@@ -143,7 +143,7 @@ def test_mirror_images_come_after_the_last(folder: Path, preload: bool) -> None:
     np.testing.assert_array_equal(data.image(4), plain.image(1)[:, :, ::-1])
     assert data.labels is not None and data.labels.tolist() == [[0], [0], [1]] * 2
     assert data.fingerprint() != Folder(folder, labels=["folder"]).fingerprint()
-    assert data.summary()["pictures"] == "6" and "mirror image" in data.summary()["mirrored"]
+    assert data.summary()["images"] == "6" and "mirror image" in data.summary()["mirrored"]
     with pytest.raises(IndexError):
         data.image(6)
     with pytest.raises(IndexError):

@@ -156,7 +156,7 @@ def spoil(images: Path, labels: Path, how: str) -> dict[str, Any]:
         ("few", "classes is 1; allowed: 2 to 256"),
         ("twice", "2 colours, 1 different"),
         ("both", "label_colours names 3; leave classes out"),
-        ("names", "label_names has 1 names; there are 3 classes"),
+        ("names", "label_names has 1 name; there are 3 classes"),
     ],
 )
 def test_what_does_not_fit_is_named(pairs: tuple[Path, Path], how: str, said: str) -> None:

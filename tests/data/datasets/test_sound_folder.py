@@ -97,11 +97,11 @@ def test_too_short(tmp_path):
         SoundImageDataset(tmp_path, **SMALL)
     padded = SoundImageDataset(tmp_path, too_short="pad", **SMALL)
     assert len(padded) == 2 and not padded.wave(1)[1000:].any() and padded.wave(1)[:1000].any()
-    assert "1 files padded" in padded.summary()["length"]
+    assert "1 file padded" in padded.summary()["length"]
     rejecting = SoundImageDataset(tmp_path, too_short="reject", **SMALL)
     assert len(rejecting) == 1 and "1 rejected" in rejecting.summary()["length"]
     (tmp_path / "a.wav").unlink()
-    with pytest.raises(UserError, match="all 1 sounds"):
+    with pytest.raises(UserError, match="no sound of .*: 1 file rejected"):
         SoundImageDataset(tmp_path, too_short="reject", **SMALL)
 
 

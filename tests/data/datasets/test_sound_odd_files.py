@@ -1,18 +1,19 @@
-"""The table "What happens with odd files" of docs/reference/data.md, row by row."""
+"""The rows of sounds in the table "What happens with odd files" of docs/reference/data.md, one by one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from odd_rows import rows_of
 
 from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.errors import UserError
 
-DOCS = Path(__file__).parents[3] / "docs" / "reference" / "data.md"
 SMALL = {"n_fft": 64, "hop_length": 32, "margin": 0, "frequency": 8000, "too_long": "slices", "jobs": 1}  # 1024 samples
 SOUND = np.random.default_rng(0).uniform(-0.5, 0.5, 4096).astype(np.float32)
 
@@ -21,6 +22,11 @@ def written(**how):
     """A file of SOUND, as it is or changed."""
     name, sound, rate = how.pop("name", "odd.wav"), how.pop("sound", SOUND), how.pop("rate", 8000)
     return lambda path, monkeypatch: soundfile.write(path / name, sound, rate, **how)
+
+
+def tagged(path, monkeypatch):
+    soundfile.write(path / "odd.flac", SOUND, 8000)
+    (path / "odd.flac").write_bytes(b"ID3\x04\0\0\0\0\x10\0" + bytes(2048) + (path / "odd.flac").read_bytes())
 
 
 def torn(name: str, part: float):
@@ -174,67 +180,75 @@ def linked(path, monkeypatch):
     (path / "odd again").symlink_to(path)
 
 
+def latin(path, monkeypatch):
+    with (path / os.fsdecode(b"odd T\xf6ne.wav")).open("wb") as file:
+        soundfile.write(file, SOUND, 8000, format="WAV")
+
+
 def one_copy(path, monkeypatch):
     soundfile.write(path / "odd.wav", SOUND[:1024], 8000)
 
 
 THREE = np.stack([SOUND, 0.5 * SOUND, np.zeros(4096, np.float32)], axis=1)
 ROWS: dict[str, tuple[Callable, Callable | str]] = {
-    "silence": (written(sound=np.zeros(4096)), silent),
-    "one sample": (written(sound=SOUND[:1]), "odd.wav is shorter than one image: 1 samples"),
-    "no samples": (written(sound=SOUND[:0]), skipped("it holds no samples")),
+    "a silent recording": (written(sound=np.zeros(4096)), silent),
+    "a single sample": (written(sound=SOUND[:1]), "odd.wav is shorter than one image: 1 sample "),
+    "a header without samples": (written(sound=SOUND[:0]), skipped("it holds no samples")),
     "an empty file": (lambda path, _: (path / "odd.wav").touch(), skipped("it is an empty file")),
     "NaN samples": (nan, skipped("not finite numbers")),
     "3 channels": (written(sound=THREE), used(SOUND / 2, 1e-4, ("channels", "1 with 3, mixed to 1"))),
-    "8 kHz": (
+    "a sample rate of 8 kHz": (
         written(sound=np.sin(np.arange(2048) / 4), rate=4000),  # half the dataset's rate
         used(np.sin(np.arange(4096) / 8), 0.2, ("sample rates", "1 at 4000 Hz, resampled to 8000 Hz")),
     ),
-    "a rate below 500 Hz or above 4 MHz": (
+    "a sample rate below 500 Hz or above 4 MHz": (
         header_of("odd.wav", lambda data: data.index(b"fmt ") + 12, b"\1\0\0\0"),
         skipped("its header says 1 Hz; allowed: 500 to 4000000"),
     ),
-    "8 bit": (written(subtype="PCM_U8"), used(SOUND, 2**-7)),
-    "24 bit": (written(subtype="PCM_24"), used(SOUND, 2**-23)),
-    "float, beyond full scale": (written(sound=4 * SOUND, subtype="FLOAT"), used(4 * SOUND, 0)),
-    "float at the scale of integers, others at full scale": (others(32767 * SOUND), integers),
-    "one far louder than all others (30 dB)": (others(np.tile(10.0 * np.sin(np.arange(1024) / 2), 1)), clipped),
+    "8-bit samples": (written(subtype="PCM_U8"), used(SOUND, 2**-7)),
+    "24-bit samples": (written(subtype="PCM_24"), used(SOUND, 2**-23)),
+    "float samples beyond full scale": (written(sound=4 * SOUND, subtype="FLOAT"), used(4 * SOUND, 0)),
+    "float samples at integer scale, next to files at full scale": (others(32767 * SOUND), integers),
+    "a recording that is 30 dB louder than all others": (others(np.tile(10.0 * np.sin(np.arange(1024) / 2), 1)), clipped),
     "a constant offset": (
         written(sound=SOUND + 0.2, subtype="FLOAT"),
         counted(4, "offset", "was removed from 1: odd.wav"),
     ),
-    "the same as another one": (one_copy, counted(1, "equal sounds", "1: odd.wav at 0.0 s; the same samples")),
+    "a duplicate of another recording": (one_copy, counted(1, "equal sounds", "1: odd.wav at 0.0 s; the same samples")),
     "mp3": (written(name="odd.mp3", compression_level=0), mp3),
-    "an mp3 stream without a length, or of variable bit rate": (mp3_of(stream), counted(5, "skipped", "none")),
-    "an mp3 with junk before, in or after it": (
+    "an mp3 stream without a length or with a variable bit rate": (mp3_of(stream), counted(5, "skipped", "none")),
+    "an mp3 with foreign bytes before, in or after the sound": (
         mp3_of(lambda data: bytes(200) + stream(data) + bytes(9000)),
         counted(5, "wrong headers", "1: odd.mp3 (9200 bytes of it are not sound)"),
     ),
-    "two mp3 or ogg files joined": (
+    "two concatenated mp3 or ogg files": (
         mp3_of(lambda data: data + data),
         counted(10, "wrong headers", "1: odd.mp3 (its header"),
     ),
-    "an mp3 that was cut": (
+    "a truncated mp3": (
         mp3_of(lambda data: data[: len(data) * 3 // 4]),
         counted(3, "wrong headers", "1: odd.mp3 (its header says 10 frames, it holds "),
     ),
-    "a wav whose header says 0 bytes, or too few": (
+    "a wav whose header states 0 bytes or too few bytes": (
         header_of("odd.wav", lambda data: data.index(b"data") + 4, bytes(4)),
         used(SOUND, 2**-15, ("wrong headers", "1: odd.wav (its header says that its samples are 0 bytes")),
     ),
     "a flac of unknown length": (header_of("odd.flac", lambda _: 22, bytes(4)), used(SOUND, 2**-15)),
+    "flac, ogg or wav after an ID3 tag": (tagged, used(SOUND, 2**-15)),
+    "a speech encoding such as GSM or G.721": (written(subtype="GSM610"), counted(4, "skipped", "none")),
     "m4a, aac, wma, webm, mka, wv, ape": (
         foreign,
         skipped("it needs ffmpeg: install it, or pip install imageio-ffmpeg"),
     ),
-    "a renamed text file": (lambda path, _: (path / "odd.wav").write_text("words " * 999), skipped("ormat not recogn")),
+    "a text file with the extension of a sound": (lambda path, _: (path / "odd.wav").write_text("words " * 999), skipped("ormat not recogn")),
     "a truncated flac": (torn("odd.flac", 0.5), beginning_used),
     "a truncated wav": (torn("odd.wav", 0.5), shorter),
-    "unreadable (no permission)": (forbidden, skipped("Permission denied")),
-    "a link to nowhere": (lambda path, _: (path / "odd.wav").symlink_to("gone.wav"), skipped("No such file")),
+    "a file without read permission": (forbidden, skipped("Permission denied")),
+    "a broken link": (lambda path, _: (path / "odd.wav").symlink_to("gone.wav"), skipped("No such file")),
     "a linked folder": (linked, counted(4, "links", "1: odd again; they lead to folders that are read already")),
-    "another ending": (lambda path, _: (path / "odd.txt").write_text("x"), not_opened),
-    "hidden, or in a hidden or system folder": (hidden, left_alone),
+    "a name that is not in UTF-8 (Latin-1 names of old collections)": (latin, used(SOUND, 1e-4)),
+    "an unknown extension": (lambda path, _: (path / "odd.txt").write_text("x"), not_opened),
+    "a hidden file, or a file in a hidden or system folder": (hidden, left_alone),
     "an empty folder": (lambda path, _: (path / "a.wav").unlink(), "has no readable sound: it is empty"),
 }
 
@@ -259,6 +273,4 @@ def test_odd_file(tmp_path, monkeypatch, row):
 
 
 def test_the_table_in_the_docs_has_these_rows():
-    section = DOCS.read_text(encoding="utf-8").split("### What happens with odd files")[1]
-    table = [line for line in section.split("\n\n")[1].splitlines() if line.startswith("| ")][1:]
-    assert [line.split(" | ")[0].removeprefix("| ") for line in table] == list(ROWS)
+    assert rows_of("sound") == list(ROWS)

@@ -1,4 +1,4 @@
-"""Images that cannot be read, that teach nothing, that are too large: never silently wrong, never the end of a run."""
+"""Images that are unreadable, constant, duplicate or too large: never silently wrong, never the end of a run."""
 
 from __future__ import annotations
 

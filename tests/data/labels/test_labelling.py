@@ -93,7 +93,10 @@ def test_labels_are_those_of_the_clips_that_can_be_read(folder):
         ({"labels_pattern": r"_v(?P<v>20)"}, "^bell/b_m72_v90.wav has no label v .*nor have 1 more.*of 3 files 1 are"),
         ({"labels_pattern": r"m(?P<pitch>\d)?x?"}, "has no label pitch"),
         ({"labels_csv": "gone.csv"}, "labels_csv gone.csv cannot be read: No such file"),
-        ({"labels_csv": "t.csv"}, "t.csv has 2 columns of labels: pitch, player; choose with SoundImageDataset.labels"),
+        (
+            {"labels_csv": "t.csv"},
+            "t.csv has 2 columns of labels: pitch, player; choose some with SoundImageDataset.labels",
+        ),
         ({"labels_csv": "t.csv", "labels": ["pitsch"]}, r"did you mean 'pitch'\?\); allowed: pitch, player, folder"),
         ({"labels_csv": "t.csv", "labels_pattern": PATTERN}, "are both given"),
         ({"labels_csv": "twice.csv"}, "twice.csv names bell/b_m72_v90.wav twice, again in line 3"),
@@ -101,7 +104,7 @@ def test_labels_are_those_of_the_clips_that_can_be_read(folder):
         ({"labels_csv": "empty.csv"}, "no column next to the files' names"),
         ({"labels_csv": "picture.csv"}, "it is not text in UTF-8"),
         ({"labels_csv": "few.csv"}, "^bell/b_m72_v90.wav has no label pitch in the table few.csv, nor have 1 more"),
-        ({"labels_pattern": r"(?P<kind>wav)"}, "the label kind is 'wav' everywhere"),
+        ({"labels_pattern": r"(?P<kind>wav)"}, "the label kind is 'wav' in all data"),
     ],
 )
 def test_mistakes_are_one_line(folder, monkeypatch, flags, said):

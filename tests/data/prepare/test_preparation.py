@@ -115,9 +115,9 @@ def test_the_bits_are_the_same_on_every_way(tmp_path, seen, at_once, jobs):
 
     assert bits(Noise(seen, preload=True, jobs=jobs)) == expected
     kept = Noise(seen, prepared_dir=tmp_path / "kept", jobs=jobs)
-    assert bits(kept) == expected and "before a training" in kept.summary()["pictures"]
+    assert bits(kept) == expected and "before a training" in kept.summary()["images"]
     kept.prepare()
-    assert bits(kept) == expected and "prepared in" in kept.summary()["pictures"]
+    assert bits(kept) == expected and "prepared in" in kept.summary()["images"]
     read(seen)
     again = Noise(seen, prepared_dir=tmp_path / "kept", jobs=jobs)
     again.prepare()
@@ -165,7 +165,7 @@ def test_encoding_goes_on_where_it_was_stopped(tmp_path, seen, at_once, jobs):
         data.prepare(stop)
     assert calls == [(2, 11), (5, 11)]
     assert not list((tmp_path / "kept").rglob("pictures.h5"))
-    assert "before a training" in Noise(seen, prepared_dir=tmp_path / "kept").summary()["pictures"]
+    assert "before a training" in Noise(seen, prepared_dir=tmp_path / "kept").summary()["images"]
     read(seen)
     calls.clear()
     again = Noise(seen, prepared_dir=tmp_path / "kept", jobs=jobs)
@@ -355,7 +355,7 @@ class TestInOrder:
             list(in_order(refuse, range(5), 2))
 
     def test_a_worker_that_is_killed(self):
-        with pytest.raises(UserError, match="ended from outside"):
+        with pytest.raises(UserError, match="was killed"):
             list(in_order(lambda index: os.kill(os.getpid(), signal.SIGKILL), range(5), 2))
 
 
@@ -400,7 +400,7 @@ def test_label_spaces_are_kept(tmp_path, seen):
 def test_plain_lines_say_how_far_it_is(monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    meter = Meter("reading", "read", 5000, "recordings", 100)
+    meter = Meter("reading", "read", 5000, "recording", 100)
     for now[0], count in ((1, 200), (16, 1234), (17, 1300), (40, 5000)):
         meter.update(count)
     meter.finish(sound=36000)
@@ -409,7 +409,7 @@ def test_plain_lines_say_how_far_it_is(monkeypatch, capsys):
         "reading 5,000 of 5,000 recordings",
         "read 5,000 recordings (100 before) in 40 s, 900 times real time",
     ]
-    quick = Meter("reading", "read", 3, "recordings")
+    quick = Meter("reading", "read", 3, "recording")
     quick.update(3)
     quick.finish()
     assert capsys.readouterr().err == ""

@@ -164,7 +164,7 @@ def test_a_file_that_breaks_off_is_a_shorter_file(tmp_path, trim):
     end = int(np.flatnonzero(wave)[-1]) + 1
     assert 4000 < end < 12000 and len(data) == 1
     np.testing.assert_allclose(wave[:end], sound[:end], atol=2**-14)
-    assert data.summary()["length"].startswith("1 files padded")
+    assert data.summary()["length"].startswith("1 file padded")
     if trim is None:
         assert "its header promises 40000 samples, it ends after" in data.summary()["damaged"]
         with pytest.raises(UserError, match="^a.flac in .* cannot be used: its header promises 40000"):

@@ -93,7 +93,7 @@ def test_trimming_cuts_both_ends_and_not_the_middle(tmp_path):
     expected = np.concatenate([SOUND[:480], quiet[:160], SOUND[480:864]])
     np.testing.assert_array_equal(data.wave(0), expected)
     assert len(data) == 2 and not data.wave(1).any()  # silent altogether: unchanged
-    assert "0.4 s cut off the beginnings and ends of 1 files" in data.summary()["trimmed"]
+    assert "0.4 s cut off the beginnings and ends of 1 file:" in data.summary()["trimmed"]
     slightly = SoundImageDataset(tmp_path, trim_db=120, **SMALL)
     np.testing.assert_array_equal(slightly.wave(0), quiet[:1024])
 
@@ -103,11 +103,11 @@ def test_what_trimming_leaves_can_be_too_short(tmp_path):
     write(tmp_path / "a.wav", np.concatenate([quiet, SOUND[:480], quiet]))
     with pytest.raises(UserError, match=r"^a.wav is shorter than one image \(trim_db 60\): 480 samples .* reject"):
         SoundImageDataset(tmp_path, trim_db=60, **SMALL)
-    with pytest.raises(UserError, match="^all 1 sounds .* rejected"):
+    with pytest.raises(UserError, match="^no sound of .*: 1 file rejected"):
         SoundImageDataset(tmp_path, trim_db=60, too_short="reject", **SMALL)
     data = SoundImageDataset(tmp_path, trim_db=60, too_short="pad", **SMALL)
     np.testing.assert_array_equal(data.wave(0), np.pad(SOUND[:480], (0, 544)))  # what was cut off does not come back
-    assert "1 files padded" in data.summary()["length"]
+    assert "1 file padded" in data.summary()["length"]
 
 
 def test_trimming_is_exact_after_resampling(tmp_path):

@@ -105,7 +105,7 @@ def test_a_pickle_that_tries_to_run_code(tmp_path: Path, name: str) -> None:
     ):
         content = files(form) | {name: pickle.dumps({b"data": evil}, protocol=2)}
         assert any(op.name == "REDUCE" for op, _, _ in pickletools.genops(content[name]))
-        with pytest.raises(UserError, match=rf"{name} requests .*; nothing in it was run") as caught:
+        with pytest.raises(UserError, match=rf"{name} requests .*; nothing in it was executed") as caught:
             open_source(pack(tmp_path / "a.tar.gz", form, content))
         assert "\n" not in str(caught.value)
         assert not target.exists()
@@ -165,7 +165,7 @@ def test_damaged_archives(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             open_source(pack(tmp_path / "b.tar.gz", form, content | changed))
     del content["batches.meta.txt"]
-    with pytest.raises(UserError, match=r"not a whole cifar-10-batches-bin: there is no batches\.meta\.txt"):
+    with pytest.raises(UserError, match=r"an incomplete cifar-10-batches-bin: there is no batches\.meta\.txt"):
         open_source(pack(tmp_path / "b.tar.gz", form, content))
 
 

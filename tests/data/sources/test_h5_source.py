@@ -49,7 +49,7 @@ def test_labels_beside_it(file: Path, labels: np.ndarray) -> None:
     with pytest.raises(UserError, match=r"--labels 'kind' is not known; .*faces\.h5 has: class"):
         open_source(file, LabelChoice(["kind"]))
     file.with_name("faces-labels.npy").unlink()
-    with pytest.raises(UserError, match="has no labels, in it or next to it"):
+    with pytest.raises(UserError, match="has no labels, neither inside nor next to it"):
         open_source(file, LabelChoice(["class"]))
 
 

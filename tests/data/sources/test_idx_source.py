@@ -63,7 +63,7 @@ def test_damage(tmp_path: Path) -> None:
     for content, message in (
         (whole[:-9], "cannot read .*images-idx3-ubyte.gz"),
         (b"no gzip", "is not an IDX file"),
-        (gzip.compress(gzip.decompress(whole)[:-1]), "says 5 x 7 x 6 = 210 bytes, and 209 follow"),
+        (gzip.compress(gzip.decompress(whole)[:-1]), "says 5 x 7 x 6 = 210 bytes, but 209 follow"),
         (gzip.compress(classes.read_bytes()), "begins with 00000801, and 00000803 is due"),
     ):
         pictures.write_bytes(content)

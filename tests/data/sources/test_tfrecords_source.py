@@ -80,7 +80,7 @@ def test_a_file_cut_in_half(folder: Path) -> None:
             len(whole) // 2,
             f"record 2 .the first is 0. is cut off: {len(whole) // 2 - 2 * one - 12} of {one - 12} bytes",
         ),
-        (3 * one + 5, "record 3 .* is cut off after 5 bytes"),
+        (3 * one + 5, "record 3 .* ends early, after 5 bytes"),
         (one - 1, "record 0"),
     ):
         path.write_bytes(whole[:size])
@@ -104,7 +104,7 @@ def test_wrong_checksums(folder: Path) -> None:
         source.read(3)
     whole[one + 1] ^= 1
     path.write_bytes(whole)
-    with pytest.raises(UserError, match="record 1 .* has a length whose checksum .CRC-32C. is another one"):
+    with pytest.raises(UserError, match="record 1 .* has a length with a wrong checksum .CRC-32C."):
         open_source(folder)
 
 

@@ -58,7 +58,7 @@ def test_every_machine_shows_its_own_pictures_and_needs_no_others(
                 part=lambda count, world=world: world.part(count, 4),
                 machine_part=lambda count, world=world, own=data.own: world.parts(own.processes, count, 4),
             )
-            # 8 of a batch are 4 of each machine's; so many batches are three epochs of its own images and some more.
+            # 8 of a batch are 4 of each machine's; so many batches are more than three epochs of it.
             for nimg in range(0, 3 * 2 * len(expected), 8):
                 order = loader._batches._order(nimg, 8)
                 assert len(order) == 4 // each
@@ -69,7 +69,7 @@ def test_every_machine_shows_its_own_pictures_and_needs_no_others(
                 labels = loader.labels(nimg, 1, 8)
                 assert labels is not None
                 assert labels.argmax(1).tolist() == single.labels[order, 0].tolist()
-            with pytest.raises(UserError, match="which is another machine's"):
+            with pytest.raises(UserError, match="which belongs to another machine"):
                 data.image(next(iter(set(range(42)) - expected)))
             with pytest.raises(UserError, match="PictureMetrics looks at images from everywhere"):
                 data.check_all_present("PictureMetrics")
@@ -126,7 +126,7 @@ def test_what_own_shards_needs(
     with pytest.raises(UserError, match="has 5 shards for 6 processes, and none for this machine"):
         OldH5Dataset(folder / "five.h5", own_shards=True)
     machine(monkeypatch, 4, 5)
-    with pytest.raises(UserError, match="max_images is 3; none of these is in the shards of this machine"):
+    with pytest.raises(UserError, match="max_images is 3; none of these images is in this machine's shards"):
         OldH5Dataset(folder / "five.h5", own_shards=True, max_images=3)
     (folder / "five-00004-of-00005.h5").unlink()
     with pytest.raises(LocalError, match=r"lacks five-00004-of-00005.h5; allowed: shards 4 to 4 next to it"):

@@ -1,3 +1,4 @@
+import errno
 import json
 
 import h5py
@@ -7,6 +8,7 @@ import pytest
 import pggan_framework.audio
 from pggan_framework.data.base import DepthDataset
 from pggan_framework.data.datasets.h5 import OldH5Dataset
+from pggan_framework.data.store.h5_file import new_h5
 from pggan_framework.data.store.prepared import load_prepared, save_prepared
 from pggan_framework.errors import UserError
 from pggan_framework.labels.attributes import collect
@@ -156,3 +158,13 @@ def test_a_format_of_the_future(tmp_path):
         assert json.loads(file["pggan_framework"][()])["fingerprint"] == "0123abc"
     with pytest.raises(UserError, match="format 99; this version reads 1"):
         load_prepared(path)
+
+
+def test_what_hdf5_says_of_a_failing_disk_is_an_error_of_the_disk(tmp_path):
+    with pytest.raises(OSError, match="Input/output error") as found, new_h5(tmp_path / "a.h5"):
+        raise RuntimeError(
+            "Can't decrement id ref count (unable to extend file properly, errno = 5, error message = 'x')"
+        )
+    assert found.value.errno == errno.EIO and found.value.filename == str(tmp_path / "a.h5")
+    with pytest.raises(RuntimeError, match="another"), new_h5(tmp_path / "a.h5"):
+        raise RuntimeError("another")

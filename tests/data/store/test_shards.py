@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from pggan_framework.data.loader import BatchLoader
 from pggan_framework.data.prepare.shards import prepare_shards, shard_paths
 from pggan_framework.data.sources.opening import open_source
 from pggan_framework.data.store import shards
+from pggan_framework.data.store.checksums import mark
+from pggan_framework.data.store.h5_file import RECORD
 from pggan_framework.data.store.prepared import load_prepared
 
 SLOW = program("shards.prepare_shards(plan, out, 4, 2, lambda path, result: None)")
@@ -42,6 +45,22 @@ def test_shards_are_the_single_file(made: Path, single: str, index: str) -> None
     # The law of sampling too: the same batches.
     batches = [BatchLoader(dataset, 3).batch(30, 1, 16) for dataset in (one, many)]
     assert bool((batches[0] == batches[1]).all())
+
+
+def test_an_index_of_an_earlier_version_names_its_images_pictures(made: Path, tmp_path: Path) -> None:
+    for path in (made / "five.h5", *shard_paths(made / "five.h5", 5)):
+        shutil.copy(path, tmp_path)
+    with h5py.File(tmp_path / "five.h5", "a") as file:
+        record = json.loads(file[RECORD][()])
+        for entry in record["shards"]["files"]:
+            entry["pictures"] = entry.pop("images")
+        record["summary"]["pictures"] = record["summary"].pop("images")
+        del file[RECORD]
+        file.create_dataset(RECORD, data=json.dumps(record))
+        mark(file, (RECORD, "labels"))
+    old, new = (OldH5Dataset(folder / "five.h5") for folder in (tmp_path, made))
+    np.testing.assert_array_equal(old.images(range(len(new)), 1), new.images(range(len(new)), 1))
+    assert {**old.summary(), "file": ""} == {**new.summary(), "file": ""}
 
 
 def test_other_readers_of_hdf5_find_all_pictures_in_the_index(made: Path) -> None:

@@ -70,7 +70,7 @@ def test_an_index_that_is_damaged(folder: Path, change: str, capsys: pytest.Capt
             if change == "gone":
                 del record["shards"]["files"][1]["bytes"]
             elif change == "count":
-                record["shards"]["files"][1]["pictures"] += 1
+                record["shards"]["files"][1]["images"] += 1
             elif change == "path":
                 record["shards"]["files"][1]["file"] = "../other.h5"
             text = json.dumps(record)

@@ -198,7 +198,7 @@ def test_values_are_kept_by_name_and_new_ones_are_the_mean() -> None:
         assert (draw(new, instrument=name) - draw(G, instrument=name)).abs().max() < TOLERANCE
     weight, old = (n.get_submodule("blocks.0.dense").weight[:, 6:] for n in (new, G))
     ratio = new.get_submodule("blocks.0.dense").scale / G.get_submodule("blocks.0.dense").scale
-    gain = np.sqrt((6 + 2) / (6 + 3))  # normalised with the latents, among more numbers
+    gain = np.sqrt((6 + 2) / (6 + 3))  # normalized with the latents, among more numbers
     torch.testing.assert_close(weight[:, 0] * float(ratio), old.mean(1) * float(gain), atol=1e-6, rtol=1e-5)
     rows, before = new_D.classify, D.classify
     assert rows is not None and before is not None

@@ -254,7 +254,7 @@ def test_what_our_networks_cannot_do_is_named(index, classes, tmp_path):
 
 def test_other_files_of_torch(classes, tmp_path):
     path = save(tmp_path, generator(classes), discriminator(classes))
-    with pytest.raises(UserError, match="holds a discriminator; give the generator's"):
+    with pytest.raises(UserError, match="contains a discriminator; give the generator's"):
         read_foreign(tmp_path / "network-snapshot-discriminator-003000.dat")
     torch.save(generator(classes).state_dict(), tmp_path / "state.dat")
     with pytest.raises(UserError, match="state dict of deepsound's trainer, without layer constants"):
@@ -279,5 +279,5 @@ def test_cut_short(share, zipped, classes, tmp_path):
     path = save(tmp_path, generator(classes), _use_new_zipfile_serialization=zipped)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(UserError, match="cut short or damaged"):
+    with pytest.raises(UserError, match="truncated or damaged"):
         read_foreign(path)

@@ -410,7 +410,7 @@ def test_the_theano_version(lod, wscale, modules, tmp_path):
 def test_a_theano_pickle_with_other_layers(change, modules, tmp_path):
     made = [theano(modules["network"], which, 0.0, 1)[0] for which in "GDG"]
     change(made[1].state["param_values"])
-    with pytest.raises(UserError, match="cut short or damaged"):
+    with pytest.raises(UserError, match="truncated or damaged"):
         read_foreign(dump(tmp_path / "network-final.pkl", tuple(made), 2))
 
 
@@ -482,7 +482,7 @@ def diverged(state):
         (0, lambda state: state.update(build_func_name="G_style"), "built by G_style.*allowed: G_paper"),
         (0, lambda state: state.update(version=3), "version 3"),
         (2, lambda state: state["variables"].__setitem__(0, ("lod", np.float32(7))), "lod 7.0 is outside"),
-        (2, lambda state: state.pop("static_kwargs"), "cut short or damaged"),
+        (2, lambda state: state.pop("static_kwargs"), "truncated or damaged"),
     ],
     ids=range(13),
 )
@@ -502,5 +502,5 @@ def test_cut_short(share, modules, tmp_path):
     path, *_ = written(modules, tmp_path)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(UserError, match="cut short or damaged"):
+    with pytest.raises(UserError, match="truncated or damaged"):
         read_foreign(path)
