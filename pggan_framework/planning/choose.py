@@ -127,6 +127,8 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
     }
     config["Discriminator"]["row_statistics"] = True
     total = sum(found.seconds)
+    higher = min(found.rate, 22050 if rate < 22050 else 44100)
+    brighter = higher > rate and found.bandwidth > 0.45 * rate  # the recordings reach the Nyquist frequency
     kinds = f" in {plural(len(found.folders), 'folder')}" if found.folders else ""
     lines = [
         f"found: {plural(len(found.seconds), 'recording')}{kinds}, {_duration(total)} in all,"
@@ -138,8 +140,12 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         *_label_line(labels, found.folders, own),
         *_few_line(clips, "clips", "recordings"),
         *_padding_line(found.seconds, clip, frames),
-        f"longer clips: --SoundImageDataset.frames {2 * frames}; a higher rate: --SoundImageDataset.frequency 22050;"
-        " both need more --minutes",
+        *_larger_line(
+            {
+                f"longer clips: --SoundImageDataset.frames {2 * frames}": max(found.seconds) > clip,
+                f"a higher rate: --SoundImageDataset.frequency {higher}": brighter,
+            }
+        ),
     ]
     comments = {
         "SoundImageDataset.frequency": "Hz; 16 kHz keeps speech and most of music, 8 kHz where recordings are narrow",
@@ -175,10 +181,17 @@ def _images(data: str, found: ImageSurvey, speed: Speed, minutes: float, given: 
         _size_line(side, speed, minutes, f"images of {size} px"),
         *_label_line(labels, found.folders, own),
         *_few_line(len(found.sides), "images", "images"),
-        "larger images: --DefaultImageFolderDataset.size 128 and more --minutes",
+        *_larger_line({f"larger images: --DefaultImageFolderDataset.size {2 * side}": 2 * side <= typical}),
     ]
     comments = {"DefaultImageFolderDataset.resize": "scale the shorter side, cut the middle; or pad, stretch"}
     return Choice(config, lines, comments | _COMMENTS)
+
+
+def _larger_line(flags: Mapping[str, bool]) -> list[str]:
+    """The flags for larger samples that the data allow."""
+    allowed = [flag for flag, fits in flags.items() if fits]
+    need = "both need" if len(allowed) == 2 else "needs"
+    return [f"{'; '.join(allowed)}; {need} more --minutes"] if allowed else []
 
 
 _COMMENTS = {

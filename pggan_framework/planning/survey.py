@@ -98,7 +98,8 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
     if not folder.is_dir():
         siblings = [str(path) for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
         what = "is a file" if folder.exists() else f"does not exist{nearest(str(folder), siblings)}"
-        raise UserError(f"{folder} {what}; allowed: a folder of recordings or of images")
+        config = f"; to train with a config, use --config {folder}" if folder.suffix in (".yaml", ".yml") else ""
+        raise UserError(f"{folder} {what}; allowed: a folder of recordings or of images{config}")
     tree = walk(folder)
     sounds, others = tree.paths(SOUNDS)
     images = tree.paths(IMAGES)[0]

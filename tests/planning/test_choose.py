@@ -132,6 +132,19 @@ def test_images_are_not_enlarged():
     assert any("copies" in line for line in few.lines)
 
 
+def test_only_what_the_data_hold_is_suggested():
+    """A word of 0.7 s has no longer clip, a recording of 16 kHz no higher rate, an image of 64 px no larger size."""
+    last = [sounds().lines[-1], sounds(SoundSurvey([20.0] * 99, 16000, 8000.0)).lines[-1]]
+    assert last[0] == "a higher rate: --SoundImageDataset.frequency 22050; needs more --minutes"
+    assert last[1] == "longer clips: --SoundImageDataset.frames 128; needs more --minutes"
+    both = sounds(SoundSurvey([20.0] * 99, 44100, 15000.0)).lines[-1]
+    assert both.endswith("frames 128; a higher rate: --SoundImageDataset.frequency 22050; both need more --minutes")
+    assert not any("more --minutes" in line for line in sounds(SoundSurvey([0.5] * 600, 44100, 6000.0)).lines)
+    assert not any("larger images" in line for line in choose("a", ImageSurvey([64] * 500), LAPTOP, 10, {}).lines)
+    larger = choose("a", ImageSurvey([300] * 500), LAPTOP, 10, {}).lines[-1]
+    assert larger == "larger images: --DefaultImageFolderDataset.size 128; needs more --minutes"
+
+
 @pytest.mark.parametrize("minutes", [0.5, 2, 10, 60, 600])
 @pytest.mark.parametrize("found", [WORDS, SoundSurvey([20.0], 8000, 4000.0), ImageSurvey([64] * 12, {"a": 6, "b": 6})])
 def test_every_choice_is_a_config_of_at_most_ten_lines(found, minutes):
