@@ -26,7 +26,7 @@ SOUND_RATE = 16000
 NARROW_HZ = 3700.0
 """Bandwidth in Hz below which recordings lose nothing at a sample rate of 8 kHz."""
 CLIP_SECONDS = 0.25, 1.0
-"""Shortest and longest clip in seconds."""
+"""Shortest and longest clip in seconds; with other `frames` than planned, the longest is longer or shorter."""
 MARGIN = 2
 """Number of columns at each end that decoding discards, with the artifacts of zero padding."""
 FEW = 500
@@ -96,9 +96,11 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
     dataset: dict[str, Any] = {"dir_path": data, "preload": True, "img_mode": mode, "frequency": rate}
     frames = int(own.get("frames", side))
     margin = int(own.get("margin", MARGIN))
+    usual = float(np.percentile(found.seconds, 90))
     if mode == "mellog":
         n_fft = int(own.get("n_fft", 1 << round(np.log2(0.032 * rate))))
-        seconds = float(np.clip(np.percentile(found.seconds, 90), *CLIP_SECONDS))
+        # More columns than planned allow longer clips; fewer columns require shorter ones.
+        seconds = min(max(usual, CLIP_SECONDS[0]), CLIP_SECONDS[1] * frames / side)
         # The number is even, since decoding centres a frame between two columns if windows overlap by about half.
         wanted = 2 * ceil(seconds * rate / max(frames - 2 * margin, 1) / 2)
         hop = int(own.get("hop_length", np.clip(wanted, n_fft // 8, n_fft // 2)))
@@ -142,7 +144,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         *_padding_line(found.seconds, clip, frames),
         *_larger_line(
             {
-                f"longer clips: --SoundImageDataset.frames {2 * frames}": max(found.seconds) > clip,
+                f"longer clips: --SoundImageDataset.frames {2 * frames}": usual > clip,
                 f"a higher rate: --SoundImageDataset.frequency {higher}": brighter,
             }
         ),
@@ -162,6 +164,7 @@ def _images(data: str, found: ImageSurvey, speed: Speed, minutes: float, given: 
     largest = max((side for side in SIDES if side <= max(typical, SIDES[0])), default=SIDES[0])
     side = affordable_side(speed, minutes, largest)
     size = own.get("size", side)
+    chosen = min(size) if isinstance(size, list | tuple) else int(size)
     labels = _labels(found.folders, own)
     few = len(found.sides) < FEW
     dataset: dict[str, Any] = {"dir_path": data, "preload": True, "size": size, "resize": "crop"}
@@ -172,7 +175,7 @@ def _images(data: str, found: ImageSurvey, speed: Speed, minutes: float, given: 
         **_common(minutes, 0.006 if side <= 32 else 0.004),
         "augmentations": ["DiffAugment"] if few else [],
         "DefaultImageFolderDataset": dataset,
-        **_networks(bool(labels), min(size) if isinstance(size, list | tuple) else int(size), own),
+        **_networks(bool(labels), chosen, own),
     }
     kinds = f" in {plural(len(found.folders), 'folder')}" if found.folders else ""
     lines = [
@@ -181,7 +184,7 @@ def _images(data: str, found: ImageSurvey, speed: Speed, minutes: float, given: 
         _size_line(side, speed, minutes, f"images of {size} px"),
         *_label_line(labels, found.folders, own),
         *_few_line(len(found.sides), "images", "images"),
-        *_larger_line({f"larger images: --DefaultImageFolderDataset.size {2 * side}": 2 * side <= typical}),
+        *_larger_line({f"larger images: --DefaultImageFolderDataset.size {2 * chosen}": 2 * chosen <= typical}),
     ]
     comments = {"DefaultImageFolderDataset.resize": "scale the shorter side, cut the middle; or pad, stretch"}
     return Choice(config, lines, comments | _COMMENTS)

@@ -143,6 +143,26 @@ def test_only_what_the_data_hold_is_suggested():
     assert not any("larger images" in line for line in choose("a", ImageSurvey([64] * 500), LAPTOP, 10, {}).lines)
     larger = choose("a", ImageSurvey([300] * 500), LAPTOP, 10, {}).lines[-1]
     assert larger == "larger images: --DefaultImageFolderDataset.size 128; needs more --minutes"
+    own = choose("a", ImageSurvey([300] * 500), LAPTOP, 10, {"DefaultImageFolderDataset.size": 128}).lines
+    assert own[-1] == "larger images: --DefaultImageFolderDataset.size 256; needs more --minutes"
+
+
+@pytest.mark.parametrize("minutes", [2, 10, 60])
+def test_the_suggested_columns_give_clips_twice_as_long(minutes):
+    """Half the columns give half as much; words, which fit the clip, get a finer resolution from more columns."""
+
+    def clip(found, **given):
+        dataset = sounds(found, minutes, **given).config["SoundImageDataset"]
+        columns = dataset["frames"] - 2 * dataset["margin"]
+        return columns * dataset["hop_length"] / dataset["frequency"], dataset["frames"]
+
+    long = SoundSurvey([4.0] * 500, 44100, 15000.0)
+    planned, columns = clip(long)
+    assert clip(long, SoundImageDataset__frames=2 * columns)[0] >= 1.9 * planned
+    assert 0.4 * planned <= clip(long, SoundImageDataset__frames=columns // 2)[0] <= 0.55 * planned
+    words = SoundSurvey([0.4] * 500, 44100, 15000.0)
+    finest = (2 * columns - 4) * 64 / 16000  # steps of an eighth of the window, 512 samples, at least
+    assert clip(words, SoundImageDataset__frames=2 * columns)[0] == pytest.approx(max(0.4, finest), abs=0.02)
 
 
 @pytest.mark.parametrize("minutes", [0.5, 2, 10, 60, 600])
