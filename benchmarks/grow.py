@@ -1,16 +1,19 @@
-"""Does growing save time? Compares training from scratch with growing a trained source, on tones.
+"""Does growing save time? Compares training from scratch with growing a trained source.
+
+The data are synthetic tones, or a folder of images or recordings (`--data`).
 
 For each seed, one source is trained, and two more runs for each kind of growth. Each run is measured by the sliced
 Wasserstein distance of its samples to its own data:
 
     source    the small model, trained for --minutes
     scratch   the target from random weights, trained for 2 x --minutes
-    grown     the target from the source, trained for another --minutes / 2
+    grown     the target from the source, trained for another --minutes
 
-Growing pays off if `grown`, whose total time is shorter than the time of `scratch`, is not farther from the data. Times
-are wall-clock times on an idle machine.
+Source and grown model together take as long as the model from scratch, and the growing itself half as long. Growing
+pays off if `grown` is not farther from the data than `scratch`. Times are processor times of one thread.
 
     python benchmarks/grow.py --minutes 10 --seeds 3
+    python benchmarks/grow.py --minutes 5 --data datasets/cats --kinds size
     python benchmarks/grow.py --minutes 0.05 --seeds 1 --kinds labels --tiny
 """
 
@@ -18,12 +21,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from pggan_framework import run
 from pggan_framework.cli.grow import facts_of
@@ -35,16 +40,17 @@ from pggan_framework.planning.targets import grown
 from pggan_framework.registry import REGISTRY
 from pggan_framework.runs.folders import snapshots
 
+HERE = Path(__file__).resolve().parent
+if str(HERE.parent) not in sys.path:
+    sys.path.insert(0, str(HERE.parent))
+
+from benchmarks.machine import budget_in_processor_time, machine_facts  # noqa: E402  -- it is found only now
+
 SMALL: dict[str, Any] = {
-    "dataset_class": "TonesDataset",
-    "TonesDataset.frequency": 8000,
-    "TonesDataset.n_fft": 64,
-    "TonesDataset.hop_length": 32,
-    "TonesDataset.frames": 32,
-    "TonesDataset.margin": 0,
     "schedule": "WallClockSchedule",
     "loss": "LogisticGAN",
     "penalties": ["R1"],
+    "R1.interval": 8,
     "lr_rampup_kimg": 0,
     "G_lr_max": 0.003,
     "D_lr_max": 0.003,
@@ -61,17 +67,34 @@ SMALL: dict[str, Any] = {
     "DepthManager.tick_kimg_default": 1,
     "DepthManager.tick_kimg_overrides": {},
 }
+TONES: dict[str, Any] = {"frequency": 8000, "n_fft": 64, "hop_length": 32, "frames": 32, "margin": 0}
+RECORDINGS: dict[str, Any] = {
+    "img_mode": "mellog",
+    "frequency": 8000,
+    "n_fft": 512,
+    "hop_length": 256,
+    "bins": 16,
+    "frames": 16,
+    "preload": True,
+}
+IMAGES: dict[str, Any] = {"size": 16, "resize": "crop", "preload": True}
 KINDS: dict[str, dict[str, Any]] = {
     "size": {"bins": 64, "frames": 64, "hop": 16},
     "rate": {"rate": 16000},
     "labels": {"labels": ["pitch"]},
 }
-TINY = {
-    "TonesDataset.count": 40,
-    "Generator.fmap_max": 4,
-    "Discriminator.fmap_max": 4,
-    "WallClockSchedule.min_steps": 0,
-}
+TINY = {"Generator.fmap_max": 4, "Discriminator.fmap_max": 4, "WallClockSchedule.min_steps": 0}
+
+
+def data_flags(folder: Path | None, tiny: bool) -> dict[str, Any]:
+    """Return the flags of the source's data: tones, or the images or recordings of a folder."""
+    if folder is None:
+        name, own = "TonesDataset", {**TONES, **({"count": 40} if tiny else {})}
+    elif any(path.suffix.lower() in (".png", ".jpg") for path in folder.rglob("*")):
+        name, own = "DefaultImageFolderDataset", {**IMAGES, "dir_path": str(folder)}
+    else:
+        name, own = "SoundImageDataset", {**RECORDINGS, "dir_path": str(folder), "too_short": "pad"}
+    return {"dataset_class": name, **{f"{name}.{key}": value for key, value in own.items()}}
 
 
 def distance(folder: Path, count: int) -> float:
@@ -89,19 +112,26 @@ def distance(folder: Path, count: int) -> float:
     return float(np.mean(list(sliced_wasserstein(pixels[0], pixels[1]).values())))
 
 
-def train_source(seed: int, minutes: float, tiny: bool, results: Path) -> Path:
+def train_source(seed: int, minutes: float, data: Path | None, tiny: bool, results: Path) -> Path:
     """Train the source of a seed, and return its folder."""
-    flags = {**SMALL, **(TINY if tiny else {}), "random_seed": seed, "result_dir": str(results)}
+    flags = {
+        **SMALL,
+        **data_flags(data, tiny),
+        **(TINY if tiny else {}),
+        "random_seed": seed,
+        "result_dir": str(results),
+    }
     return run(overrides={**flags, "exp_name": "source", "minutes": minutes}).path
 
 
 def compare(kind: str, source: Path, seed: int, minutes: float, tiny: bool, results: Path) -> dict[str, float]:
     """Return the three distances of one kind and seed."""
-    target = grown(facts_of(str(source), results), KINDS[kind])
+    facts = facts_of(str(source), results)
+    target = grown(facts, {"size": 32} if kind == "size" and facts.codec is None else KINDS[kind])
     more = {"random_seed": seed, "result_dir": str(results)}
     alone = {**target, "resume_network": "", "DepthManager": {**target["DepthManager"], "trained_depth": None}}
     found = {"source": source}
-    for name, base, length in (("scratch", alone, 2 * minutes), ("grown", target, minutes / 2)):
+    for name, base, length in (("scratch", alone, 2 * minutes), ("grown", target, minutes)):
         config = resolve_overrides(None, {**more, "exp_name": f"{kind}-{name}", "minutes": length}, base=base)
         found[name] = run_config(config).path
     return {name: distance(folder, 32 if tiny else 1024) for name, folder in found.items()}
@@ -114,12 +144,16 @@ def main() -> None:
         "--minutes", type=float, default=10.0, help="training time of the source in minutes (default: %(default)s)"
     )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="images or recordings (default: synthetic tones)")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--tiny", action="store_true", help="use networks with 4 feature maps, as a quick test")
     given = parser.parse_args()
+    torch.set_num_threads(1)
+    budget_in_processor_time()
+    print(json.dumps(machine_facts(1)), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder)
-        sources = [train_source(seed, given.minutes, given.tiny, results) for seed in range(given.seeds)]
+        sources = [train_source(seed, given.minutes, given.data, given.tiny, results) for seed in range(given.seeds)]
         for kind in given.kinds:
             rows = [
                 compare(kind, source, seed, given.minutes, given.tiny, results) for seed, source in enumerate(sources)

@@ -24,6 +24,17 @@ def machine_facts(threads: int) -> dict[str, Any]:
     }
 
 
+def budget_in_processor_time() -> None:
+    """Let `--minutes` count the processor time of this process, which does not depend on other programs.
+
+    With one thread (``OMP_NUM_THREADS=1``), it is the wall-clock time on an idle machine.
+    """
+    from pggan_framework.plugins.depth import DepthManager
+    from pggan_framework.training.budget import Budget
+
+    Budget.now = DepthManager.now = time.process_time
+
+
 def processor() -> str:
     """Return the name of the processor, if it is known."""
     try:

@@ -27,7 +27,7 @@ from pggan_framework.audio.reading import SUFFIXES, UnreadableSound, read_header
 from pggan_framework.data.walk import walk
 from pggan_framework.metrics.base import Clips
 from pggan_framework.metrics.frechet import frechet_distance, standardized
-from pggan_framework.metrics.mel_features import statistics
+from pggan_framework.metrics.mel_features import levelled, statistics
 
 HERE = Path(__file__).resolve().parent
 if str(HERE.parent) not in sys.path:
@@ -35,8 +35,6 @@ if str(HERE.parent) not in sys.path:
 
 from benchmarks.machine import machine_facts  # noqa: E402  -- it is found only now
 
-LEVEL = 0.1
-"""Root mean square that each clip is brought to, by 40 dB at most, before its statistics: -20 dB of full scale."""
 LEAST = 0.1
 """dB that a statistic's spread counts as at least."""
 
@@ -76,16 +74,27 @@ def row(folder: Path, minutes: float, count: int, place: Path) -> str:
 def compared(folder: Path, fakes: NDArray[np.float32], rate: int) -> str:
     """Return the distance, its baseline, and what a listener notices first, for fakes and recordings."""
     reals = recordings(folder, rate, fakes.shape[1], 2 * len(fakes))
-    half = len(reals) // 2
-    real, fake = (statistics(Clips(levelled(waves), rate)) for waves in (reals, fakes))
-    near = [standardized(real, each, LEAST) for each in (fake, real[half:])]
-    scaled = near[0][0][:half]
-    distance, baseline = (frechet_distance(scaled, each[1]) for each in near)
+    distance, baseline = distances(reals, fakes, rate)
     parts = [f"Frechet {distance:.1f} / {baseline:.1f} = {distance / baseline:.2f} times"]
     for name, measure in (("level", level), ("last 10 ms", ending), ("first 2 ms", beginning)):
         parts.append(f"{name} {np.median(measure(fakes, rate)):.1f} dB ({np.median(measure(reals, rate)):.1f})")
     parts.append(f"clipped {np.mean(np.abs(fakes) > 0.99):.4%}")
     return "; ".join(parts)
+
+
+def distances(
+    reals: NDArray[np.float32], fakes: NDArray[np.float32], rate: int, least: float = LEAST
+) -> tuple[float, float]:
+    """Return the distance of the fakes to the first half of the reals, and that of the second half of the reals.
+
+    A statistic's spread counts as at least `least` dB.
+    """
+    half = len(reals) // 2
+    real, fake = (statistics(levelled(Clips(waves, rate))) for waves in (reals, fakes))
+    near = [standardized(real, each, least) for each in (fake, real[half:])]
+    scaled = near[0][0][:half]
+    distance, baseline = (frechet_distance(scaled, each[1]) for each in near)
+    return distance, baseline
 
 
 def recordings(folder: Path, rate: int, length: int, most: int) -> NDArray[np.float32]:
@@ -117,13 +126,6 @@ def mono(wave: NDArray[np.float32]) -> NDArray[np.float32]:
     """Convert [T] or [T, channels] to [T]."""
     mixed: NDArray[np.float32] = wave if wave.ndim == 1 else wave.mean(axis=1)
     return mixed
-
-
-def levelled(waves: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale waves [N, T] to one level."""
-    rms = np.sqrt(np.mean(waves**2, axis=1, keepdims=True))
-    louder: NDArray[np.float32] = (waves * LEVEL / np.maximum(rms, LEVEL / 100)).astype(np.float32)
-    return louder
 
 
 def level(waves: NDArray[np.float32], rate: int) -> NDArray[np.float64]:

@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         metavar="N",
-        help="images: find copies of training images, and draw the N nearest to each sample (default: 0)",
+        help="find copies of training examples, and draw the N samples nearest to one (default: 0)",
     )
     add(
         "--cache",
@@ -187,16 +187,14 @@ def _metrics(
     chosen = wanted or [metric.name for metric in default_metrics(kind)]
     classes = {name: metric_class(name, kind) for name in chosen}
     extractor = extractor_class(given.extractor)
-    looks = given.neighbours or any(issubclass(cls, FeatureMetric) for cls in classes.values())
-    if sound and given.neighbours:
-        raise UserError("--neighbours is given, but the model generates sounds; allowed: models of images")
+    looks = (given.neighbours and not sound) or any(issubclass(cls, FeatureMetric) for cls in classes.values())
     if given.extractor != "auto" and not looks:
         raise UserError(
             f"--extractor {given.extractor} is given, but none of the metrics uses features: {', '.join(chosen)}"
         )
     flags = _flags(rest, [*chosen, *([extractor.name] if looks else [])])
     metrics = [cls(**flags.get(name, {})) for name, cls in classes.items()]
-    looking = [*metrics, *([Nearest()] if given.neighbours else [])]
+    looking = [*metrics, *([Nearest()] if given.neighbours and not sound else [])]
     return metrics, bool(wanted), attach(looking, extractor.name, device, **flags.get(extractor.name, {}))
 
 
@@ -271,10 +269,10 @@ def _measure(
     """Return all values, and further lines to print; None except on rank 0."""
     from tqdm import tqdm
 
-    from pggan_framework.cli.neighbours import draw, find
+    from pggan_framework.cli.neighbours import draw, example_name, find
     from pggan_framework.cli.sides import BATCH
     from pggan_framework.metrics.base import Pictures
-    from pggan_framework.metrics.copying import Nearest
+    from pggan_framework.metrics.copying import Nearest, NearestSound
     from pggan_framework.metrics.report import compare, usable
 
     n, one = sides.n, slice(1)
@@ -282,11 +280,12 @@ def _measure(
     if left_out and (named or not taken):
         raise UserError("; ".join(left_out))
     first = [metric for metric in taken if not metric.alone]
-    probe = Nearest()
-    probe.eye = sides.eye
+    probe = Nearest() if sides.trained.codec is None else NearestSound()
+    if isinstance(probe, Nearest):
+        probe.eye = sides.eye
     if sheet is not None:
         shown = sides.fakes(one)
-        if isinstance(shown, Pictures) and (lacking := probe.lacks(shown)):
+        if isinstance(shown, Pictures) and isinstance(probe, Nearest) and (lacking := probe.lacks(shown)):
             raise UserError(f"--neighbours needs {lacking}")
     looking = [probe] if sheet is not None and probe.name not in [metric.name for metric in taken] else []
     sizes = [n] * (3 if first else 2) + ([len(sides.dataset)] if sheet is not None else [])
@@ -307,6 +306,6 @@ def _measure(
     found = find(sides, probe, fakes[probe.name], everything)
     sides.progress = lambda done: None
     draw(sides, found, neighbours, sheet)
-    near = f"sample {found.samples[0]} and training image {found.places[0, 0]}"
+    near = f"sample {found.samples[0]} and {example_name(sides, found.places[0, 0])}"
     said.append(f"nearest: {near}, {found.ratios[0]:.2g} times the usual distance; see {sheet}")
     return [*figures, *found.figures], said

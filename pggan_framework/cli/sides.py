@@ -64,16 +64,19 @@ class Sides:
 
     def fakes(self, part: slice) -> Clips | Pictures:
         """Generate samples."""
-        pictures = self.trained.generate(self.latents[part], None if self.labels is None else self.labels[part])
-        return self._clips(self.trained.codec, pictures, self._fake_midi, part)
+        return self._clips(self.trained.codec, self.generated(part), self._fake_midi, part)
+
+    def generated(self, part: slice) -> NDArray[np.float32]:
+        """Generate the images of samples, in [-1, 1]."""
+        return self.trained.generate(self.latents[part], None if self.labels is None else self.labels[part])
 
     def reals(self, part: slice) -> Clips | Pictures:
         """Return real samples in random order: 0 to n and n to 2n are the two halves."""
-        return self._clips(self.dataset.codec, self._pictures(self.order[part].tolist()), self._real_midi, part)
+        return self._clips(self.dataset.codec, self.pictures(self.order[part].tolist()), self._real_midi, part)
 
     def all_reals(self, part: slice) -> Clips | Pictures:
-        """Return real images in the order of the dataset."""
-        return self._clips(None, self._pictures(list(range(part.start, part.stop))), None, part)
+        """Return real samples in the order of the dataset."""
+        return self._clips(self.dataset.codec, self.pictures(list(range(part.start, part.stop))), None, part)
 
     def real_features(self, metrics: Sequence[BaseMetric[Any]], start: int) -> dict[str, Features]:
         """Return the features of each metric of the `n` reals from `start` on, from the cache if possible."""
@@ -84,7 +87,7 @@ class Sides:
         return self._fresh(metrics, self.fakes, 0, self.n)
 
     def features_of_all(self, metric: BaseMetric[Any]) -> Features | None:
-        """Return the features of a metric of all real images; None except on rank 0."""
+        """Return the features of a metric of all real samples; None except on rank 0."""
         found = self._measured([metric], self.all_reals, 0, len(self.dataset), {"order": "all"})
         return found.get(metric.name)
 
@@ -183,7 +186,7 @@ class Sides:
             return Pictures(to_uint8(pictures))
         return decoded(codec, pictures, None if midi is None else midi[part], self.griffin_lim_iter, self.device)
 
-    def _pictures(self, chosen: Sequence[int]) -> NDArray[np.float32]:
+    def pictures(self, chosen: Sequence[int]) -> NDArray[np.float32]:
         """Return real images in [-1, 1], at the depth of the model."""
         import torch
 

@@ -128,6 +128,10 @@ class DepthDataset(ABC):
                 f" own; leave {what} out, and use 'pggan evaluate' on a machine with all shards"
             )
 
+    def recordings(self) -> list[str] | None:
+        """The name of the recording that each example is a part of; by default None, no parts."""
+        return None
+
     def summary(self) -> dict[str, str]:
         """A summary of the data as text: number, shape, and what was cut, padded or skipped."""
         return {"images": str(len(self)), "shape": "x".join(map(str, self.shape))}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,8 @@ from pggan_framework.metrics.base import Clips, Features
 BANDS = 64
 FLOOR_DB = -80.0
 """Lower limit of levels in dB: lower levels are inaudible next to full scale, but would dominate the metrics."""
+LEVEL = 0.1
+"""Root mean square of `levelled` clips: -20 dB of full scale."""
 WINDOW_SECONDS = 0.064
 """The longest window: 1024 samples at 16 kHz, 2048 at 44.1 kHz."""
 
@@ -26,6 +30,13 @@ def power(clips: Clips) -> NDArray[np.float64]:
     n_fft = window_length(clips.sample_rate)
     squares = np.abs(stft(clips.waves, n_fft, n_fft // 4)) ** 2 / (n_fft / 4) ** 2
     return squares if squares.ndim == 3 else squares.mean(axis=1)
+
+
+def levelled(clips: Clips) -> Clips:
+    """Bring all clips to the same root mean square, by at most 40 dB."""
+    axes = tuple(range(1, clips.waves.ndim))
+    rms = np.sqrt(np.mean(np.square(clips.waves, dtype=np.float64), axis=axes, keepdims=True))
+    return replace(clips, waves=(clips.waves * (LEVEL / np.maximum(rms, LEVEL / 100))).astype(np.float32))
 
 
 def log_mel(clips: Clips) -> NDArray[np.float64]:

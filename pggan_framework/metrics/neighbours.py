@@ -43,29 +43,30 @@ def nearest(
     others: NDArray[np.floating],
     k: int = 1,
     own: NDArray[np.int64] | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Find the k nearest of `others` [M, F] for each of `features` [N, F], the nearest first.
 
     Args:
         features: features to search for, [N, F].
         others: features to search in, [M, F].
-        k: number of neighbours, at most M, or M - 1 with `own`.
-        own: index [N] of each row of `features` in `others`; a row is not its own neighbour.
+        k: number of neighbours, at most M, or with `own` the number of `others` outside of any row's group.
+        own: group [N] of each row of `features`; rows of `others` of the same group are not its neighbours.
+        groups: group [M] of each row of `others` (default: its index, so that only the row itself is excluded).
 
     Returns:
         The indices [N, k] of the neighbours, and the distances [N, k]; the distance of equal rows is exactly 0.
     """
     best: tuple[NDArray[np.float64], NDArray[np.int64]]
     best = np.empty((len(features), 0)), np.empty((len(features), 0), np.int64)
+    groups = np.arange(len(others)) if groups is None else groups
     for start in range(0, len(others), _CHUNK):
         part = others[start : start + _CHUNK]
         taken = min(k, len(part))
         found = np.empty((len(features), taken)), np.empty((len(features), taken), np.int64)
         for rows, squares in squared_distances(features, part):
             if own is not None:
-                mine = own[rows] - start
-                here = np.flatnonzero((mine >= 0) & (mine < len(part)))
-                squares[here, mine[here]] = np.inf
+                squares[own[rows, None] == groups[start : start + len(part)]] = np.inf
             places = np.argpartition(squares, taken - 1, axis=1)[:, :taken]
             found[0][rows], found[1][rows] = np.take_along_axis(squares, places, axis=1), places + start
         squared, which = (np.concatenate(pair, axis=1) for pair in zip(best, found, strict=True))

@@ -78,7 +78,8 @@ def adjust(choice: Choice, source: Facts, count: int, given: Mapping[str, Any]) 
         f"frozen: {frozen} of {depth} blocks of the discriminator, from the image on (FreezeD)"
         if frozen
         else "frozen: nothing; with fewer than 500 examples, blocks of the discriminator would be",
-        "copies: 'pggan evaluate' counts samples that are copies of the data (copying); fewer --minutes reduce them",
+        "copies: 'pggan evaluate latest --neighbours 8' counts samples that are copies of the data; fewer --minutes"
+        " reduce them",
     ]
     return replace(choice, config=config, lines=lines)
 

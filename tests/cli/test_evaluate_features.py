@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 from tiny import TONES
 
 from pggan_framework import run
 from pggan_framework.cli.main import main
+from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.metrics.deep import Eye
 from pggan_framework.models.pretrained import Pretrained
 
@@ -70,14 +72,15 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def playing(pictures: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the model give these images [N, C, H, W], over and over, instead of its output."""
+def playing(pictures: NDArray[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the model give these images [N, C, H, W], uint8 or in [-1, 1], over and over, instead of its output."""
+    levels = pictures / np.float32(127.5) - 1 if pictures.dtype == np.uint8 else pictures
 
     def latents(self: Pretrained, count: int, seed: int = 0) -> NDArray[np.int64]:
         return np.arange(count) % len(pictures)
 
     def generate(self: Pretrained, latents: NDArray[np.int64], labels: object = None) -> NDArray[np.float32]:
-        return (pictures[latents] / np.float32(127.5) - 1).astype(np.float32)
+        return levels[latents].astype(np.float32)
 
     monkeypatch.setattr(Pretrained, "latents", latents)
     monkeypatch.setattr(Pretrained, "generate", generate)
@@ -183,10 +186,48 @@ def test_what_cannot_be_used(drawn: Path, words: list[str], message: str, capsys
     assert not (drawn / "metrics.jsonl").exists()
 
 
-def test_sounds_have_no_neighbours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_extractor_needs_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = {**TONES, "progressive_growing": False, "Trainer.tick_nimg_default": 8, "total_kimg": 0.008}
     folder = run(overrides={**flags, "result_dir": str(tmp_path)}).path
-    assert "--neighbours is given, but the model generates sounds" in refused(
-        [str(folder), "--neighbours", "3"], capsys
-    )
     assert "none of the metrics uses features" in refused([str(folder), "--extractor", "random"], capsys)
+
+
+def coloured(count: int, seed: int) -> list[NDArray[np.float64]]:
+    """Recordings of 0.3 s at 8 kHz: noise with a steady spectrum of its own in each."""
+    random = np.random.default_rng(seed)
+    spectra = [np.interp(np.arange(1201), np.arange(0, 1201, 100), random.uniform(-3, 0, 13)) for _ in range(count)]
+    noise = [np.fft.irfft(10**spectrum * np.exp(2j * np.pi * random.random(1201))) for spectrum in spectra]
+    return [0.5 * wave / np.abs(wave).max() for wave in noise]
+
+
+def test_copies_of_recordings_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Overlapping clips of one recording are alike and must not count as the usual distance."""
+    for name, waves in (("data", coloured(20, 0)), ("others", coloured(20, 1))):
+        (tmp_path / name).mkdir()
+        for number, wave in enumerate(waves):
+            soundfile.write(tmp_path / name / f"r{number:02d}.wav", wave, 8000)
+    own = {"frequency": 8000, "n_fft": 64, "hop_length": 32, "frames": 32, "margin": 0, "overlap": 0.75}
+    own |= {"too_long": "slices", "prepared_dir": None, "jobs": 1}
+    base = {name: value for name, value in TONES.items() if not name.startswith("TonesDataset")}
+    flags = {**base, "progressive_growing": False, "Trainer.tick_nimg_default": 8, "total_kimg": 0.008}
+    flags |= {"dataset_class": "SoundImageDataset", "result_dir": str(tmp_path / "results")}
+    flags |= {f"SoundImageDataset.{name}": value for name, value in {**own, "dir_path": str(tmp_path / "data")}.items()}
+    folder = run(overrides=flags).path
+    known, unknown = (SoundImageDataset(tmp_path / name, **own) for name in ("data", "others"))
+    depth = known.growth.max_depth
+    copied = known.images(range(7, len(known), 2), depth)
+    fresh = unknown.images(range(len(copied)), depth)
+    capsys.readouterr()
+    for images, share in ((fresh, 0.0), (np.concatenate([copied[:30], fresh[:30]]), 0.5), (copied, 1.0)):
+        playing(images, monkeypatch)
+        assert main(["evaluate", str(folder), "--metrics", "loudness", "--neighbours", "3", "--count", "60"]) == 0
+        found = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+        assert found["neighbours_mel.copies"] == pytest.approx(share, abs=0.12)
+        # Clips of one recording are far closer than this.
+        assert (found["neighbours_mel.ratio"] > 0.8) == (share == 0)
+    line = capsys.readouterr().out.splitlines()[-1]
+    sample, place = (int(line.split(word)[1].split()[0].strip(",")) for word in ("sample", "training clip"))
+    assert place == 7 + 2 * sample and f"from {known.recordings()[place]}," in line
+    assert Image.open(folder / "neighbours_000000.png").size[0] > 100

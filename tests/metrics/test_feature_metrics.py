@@ -192,6 +192,10 @@ def test_kth_distance_and_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
         among = np.sqrt(((others[own][:, None] - others[None]) ** 2).sum(-1))
         among[np.arange(3), own] = np.inf
         assert np.array_equal(places, np.argsort(among, axis=1)[:, :2])
+        groups = np.arange(17) // 3
+        places, _ = nearest(others[own], others, 2, groups[own], groups)
+        among[groups[own][:, None] == groups] = np.inf
+        assert np.array_equal(places, np.argsort(among, axis=1)[:, :2])
         inner = np.sort(np.sqrt(((rows[:, None] - rows[None]) ** 2).sum(-1)), axis=1)
         assert np.sqrt(radii(rows, 2)) == pytest.approx(inner[:, 2])
 

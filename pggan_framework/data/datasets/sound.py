@@ -236,6 +236,10 @@ class SoundImageDataset(LabelledFiles, WaveDataset):
             lines["labels"] = self._file_labels.describe(self.label_space, self.labels, "sounds")
         return {**super().summary(), **lines}
 
+    def recordings(self) -> list[str]:
+        """The name of the recording that each clip was cut from."""
+        return [self._recordings.files[clip.file].name for clip in self._clips]
+
     def _clip_name(self, index: int) -> str:
         clip = self._clips[index]
         start = f" at {clip.start / self.frequency:.1f} s" if self._reader.policy.too_long == "slices" else ""
