@@ -14,7 +14,7 @@ pays off if `grown` is not farther from the data than `scratch`. Times are proce
 
     python benchmarks/grow.py --minutes 10 --seeds 3
     python benchmarks/grow.py --minutes 5 --data datasets/cats --kinds size
-    python benchmarks/grow.py --minutes 0.05 --seeds 1 --kinds labels --tiny
+    python benchmarks/grow.py --seeds 1 --kinds labels --tiny
 """
 
 from __future__ import annotations
@@ -83,7 +83,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "rate": {"rate": 16000},
     "labels": {"labels": ["pitch"]},
 }
-TINY = {"Generator.fmap_max": 4, "Discriminator.fmap_max": 4, "WallClockSchedule.min_steps": 0}
+TINY = {
+    "Generator.fmap_max": 4,
+    "Discriminator.fmap_max": 4,
+    "schedule": None,
+    "DepthManager.lod_training_nimg": 16,
+    "DepthManager.lod_transition_nimg": 16,
+    "total_kimg": 0.16,
+}
 
 
 def data_flags(folder: Path | None, tiny: bool) -> dict[str, Any]:
@@ -121,7 +128,7 @@ def train_source(seed: int, minutes: float, data: Path | None, tiny: bool, resul
         "random_seed": seed,
         "result_dir": str(results),
     }
-    return run(overrides={**flags, "exp_name": "source", "minutes": minutes}).path
+    return run(overrides={**flags, "exp_name": "source", "minutes": None if tiny else minutes}).path
 
 
 def compare(kind: str, source: Path, seed: int, minutes: float, tiny: bool, results: Path) -> dict[str, float]:
@@ -132,7 +139,9 @@ def compare(kind: str, source: Path, seed: int, minutes: float, tiny: bool, resu
     alone = {**target, "resume_network": "", "DepthManager": {**target["DepthManager"], "trained_depth": None}}
     found = {"source": source}
     for name, base, length in (("scratch", alone, 2 * minutes), ("grown", target, minutes)):
-        config = resolve_overrides(None, {**more, "exp_name": f"{kind}-{name}", "minutes": length}, base=base)
+        config = resolve_overrides(
+            None, {**more, "exp_name": f"{kind}-{name}", "minutes": None if tiny else length}, base=base
+        )
         found[name] = run_config(config).path
     return {name: distance(folder, 32 if tiny else 1024) for name, folder in found.items()}
 
@@ -146,7 +155,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", type=Path, metavar="DIR", help="images or recordings (default: synthetic tones)")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
-    parser.add_argument("--tiny", action="store_true", help="use networks with 4 feature maps, as a quick test")
+    parser.add_argument("--tiny", action="store_true", help="train small networks for 160 images only, as a quick test")
     given = parser.parse_args()
     torch.set_num_threads(1)
     budget_in_processor_time()
