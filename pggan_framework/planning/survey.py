@@ -94,12 +94,23 @@ def folder_kind(folder: Path) -> str:
     return "SoundImageDataset" if len(sounds) >= len(images) else "DefaultImageFolderDataset"
 
 
+_FLAGS = {
+    ".yaml": "--config",
+    ".yml": "--config",
+    ".h5": "--load_dataset",
+    ".hdf5": "--load_dataset",
+    ".pt": "--resume_network",
+}
+"""The flag of ``pggan train`` for a file, by suffix."""
+
+
 def _files(folder: Path) -> tuple[list[Path], list[Path]]:
     if not folder.is_dir():
         siblings = [str(path) for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
         what = "is a file" if folder.exists() else f"does not exist{nearest(str(folder), siblings)}"
-        config = f"; to train with a config, use --config {folder}" if folder.suffix in (".yaml", ".yml") else ""
-        raise UserError(f"{folder} {what}; allowed: a folder of recordings or of images{config}")
+        flag = _FLAGS.get(folder.suffix.lower())
+        use = f"; for this file, use {flag} {folder}" if folder.is_file() and flag else ""
+        raise UserError(f"{folder} {what}; allowed: a folder of recordings or of images{use}")
     tree = walk(folder)
     sounds, others = tree.paths(SOUNDS)
     images = tree.paths(IMAGES)[0]

@@ -57,10 +57,11 @@ def test_folders_that_hold_nothing_usable(tmp_path):
         survey(tmp_path)
     with pytest.raises(UserError, match="is a file"):
         survey(tmp_path / "notes.txt")
-    (tmp_path / "tones.yaml").touch()
-    with pytest.raises(UserError, match=r"is a file; allowed: .*; to train with a config, use --config \S+tones.yaml$"):
-        survey(tmp_path / "tones.yaml")
-    (tmp_path / "tones.yaml").unlink()
+    for name, flag in (("tones.yaml", "--config"), ("cats.h5", "--load_dataset"), ("a.pt", "--resume_network")):
+        (tmp_path / name).touch()
+        with pytest.raises(UserError, match=rf"is a file; allowed: .*; for this file, use {flag} \S+{name}$"):
+            survey(tmp_path / name)
+        (tmp_path / name).unlink()
     with pytest.raises(UserError, match="does not exist"):
         survey(tmp_path / "nothing")
     (tmp_path / "a.wav").touch()
