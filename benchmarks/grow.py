@@ -33,6 +33,7 @@ import torch
 from pggan_framework import run
 from pggan_framework.cli.grow import facts_of
 from pggan_framework.config import resolve_overrides
+from pggan_framework.data.loader import to_network_range
 from pggan_framework.launch.start import run_config
 from pggan_framework.metrics.swd import sliced_wasserstein
 from pggan_framework.models.pretrained import load_generator
@@ -110,7 +111,8 @@ def distance(folder: Path, count: int) -> float:
     name = model.config["dataset_class"]
     dataset = REGISTRY.get(name).cls(**model.config[name])
     count = min(count, len(dataset))
-    reals = np.asarray(dataset.images(range(count), model.generator.depth), np.float64)
+    stored = torch.from_numpy(dataset.images(range(count), model.generator.depth))
+    reals = to_network_range(stored, dataset.range_in, (-1, 1)).numpy()
     fakes = model.sample(count, 0)
     pixels = [
         np.rint((np.asarray(np.clip(images, -1, 1), np.float64) + 1) * 127.5).astype(np.uint8)

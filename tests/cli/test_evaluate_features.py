@@ -193,7 +193,7 @@ def test_an_extractor_needs_images(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def coloured(count: int, seed: int) -> list[NDArray[np.float64]]:
-    """Recordings of 0.3 s at 8 kHz: noise with a steady spectrum of its own in each."""
+    """Recordings of 0.3 s at 8 kHz: noise, each with a different steady spectrum."""
     random = np.random.default_rng(seed)
     spectra = [np.interp(np.arange(1201), np.arange(0, 1201, 100), random.uniform(-3, 0, 13)) for _ in range(count)]
     noise = [np.fft.irfft(10**spectrum * np.exp(2j * np.pi * random.random(1201))) for spectrum in spectra]
