@@ -68,6 +68,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "StyleGAN2Generator.mapping_layers": 4,
         "penalties": ["R1", "PathLength"],
     },
+    "projected": {"discriminator": "ProjectedDiscriminator", "ProjectedDiscriminator.size": 64, "loss": "HingeGAN"},
     "r3gan": {"generator": "R3GANGenerator", "discriminator": "R3GANDiscriminator"},
 }
 """Config values that each contestant but plain changes; r3gan has a separate config."""
@@ -262,7 +263,8 @@ def train_ours(way: str, given: argparse.Namespace, seed: int, now: Callable[[],
     flags |= RECIPES[way]
     networks = [flags.get(kind, kind.title()) for kind in ("generator", "discriminator")]
     for network in networks:
-        flags |= {f"{network}.fmap_base": given.fmap_base, f"{network}.fmap_max": given.fmap_max}
+        if network != "ProjectedDiscriminator":  # it is as wide as the pretrained network needs
+            flags |= {f"{network}.fmap_base": given.fmap_base, f"{network}.fmap_max": given.fmap_max}
     flags[f"{networks[0]}.latent_size"] = given.latent
     config = SHORT.with_name("r3gan.yaml") if way == "r3gan" else given.config
     shown: dict[int, int] = {}

@@ -46,6 +46,12 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "PGGAN": {"generator": "Generator", "discriminator": "Discriminator"},
     "labelled": {"generator": "Generator", "discriminator": "Discriminator", "labels": True},
     "projection": {"generator": "Generator", "discriminator": "ProjectionDiscriminator", "labels": True},
+    "projected": {
+        "generator": "Generator",
+        "discriminator": "ProjectedDiscriminator",
+        "options": {"extractor": "random", "size": 32},
+        "labels": True,
+    },
     "auto-encoder": {"generator": "Generator", "discriminator": "AutoencoderDiscriminator"},
     "DCGAN": {"generator": "DCGANGenerator", "discriminator": "DCGANDiscriminator", "grows": False},
     "DCGAN's G": {"generator": "DCGANGenerator", "discriminator": "Discriminator", "grows": False},
@@ -105,7 +111,7 @@ def config_of(pictures: Path, loss: str, networks: str, **more: Any) -> dict[str
         "loggers": ["JSONLLogger"],
         "OutputGenerator": {"samples_count": 2},
         G: dict(SMALL_G, **({"hidden": 4} if G == "SPADEGenerator" else {})),
-        D: dict(SMALL_D),
+        D: {**SMALL_D, **chosen.get("options", {})},
         **({"DepthManager": {"lod_training_nimg": 4, "lod_transition_nimg": 8}} if grows else {}),
     }
     for name, value in more.items():

@@ -16,8 +16,9 @@ NAMES = {
     "pggan_framework.metrics": "Clips Metric PictureMetric Pictures evaluate_pictures evaluate_sounds frechet_distance"
     " ms_ssim pitch_errors sliced_wasserstein",
     "pggan_framework.networks": "AutoencoderDiscriminator DCGANDiscriminator DCGANGenerator Discriminator"
-    " DiscriminatorBase Generator GeneratorBase GrowingNetwork MapDiscriminator ProjectionDiscriminator"
-    " R3GANDiscriminator R3GANGenerator SPADEGenerator StyleGAN2Discriminator StyleGAN2Generator Verdict describe",
+    " DiscriminatorBase Generator GeneratorBase GrowingNetwork MapDiscriminator"
+    " ProjectedDiscriminator ProjectionDiscriminator R3GANDiscriminator R3GANGenerator SPADEGenerator"
+    " StyleGAN2Discriminator StyleGAN2Generator Verdict describe",
 }
 """What users may rely on: a name is added here on purpose, and taken away only with a line in CHANGELOG.md."""
 ALIASES = {"Wave"}

@@ -33,6 +33,7 @@ SMALL = {"fmap_base": 64, "fmap_max": 16}
 NETWORKS = {
     "labelled": ("Generator", "Discriminator", "labels"),
     "projection": ("Generator", "ProjectionDiscriminator", "labels"),
+    "projected": ("Generator", "ProjectedDiscriminator", "labels"),
     "auto-encoder": ("Generator", "AutoencoderDiscriminator", "plain"),
     "DCGAN": ("DCGANGenerator", "DCGANDiscriminator", "plain"),
     "SPADE": ("SPADEGenerator", "MapDiscriminator", "maps"),
@@ -185,7 +186,7 @@ def flags_of(data: Path, device: str, folder: Path, given: dict[str, Any]) -> di
         "device": device,
         "result_dir": str(folder),
         G: {**SMALL, "latent_size": 8, **({"hidden": 4} if G == "SPADEGenerator" else {})},
-        D: dict(SMALL),
+        D: {**SMALL, **({"extractor": "random", "size": 32} if D == "ProjectedDiscriminator" else {})},
         **({"DepthManager": {"lod_training_nimg": 4, "lod_transition_nimg": 8}} if grows else {}),
         **flags,
     }

@@ -5,6 +5,7 @@ from pggan_framework.networks.base import DiscriminatorBase, GeneratorBase, Grow
 from pggan_framework.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from pggan_framework.networks.describe import describe
 from pggan_framework.networks.pggan import Discriminator, Generator
+from pggan_framework.networks.projected import ProjectedDiscriminator
 from pggan_framework.networks.projection import ProjectionDiscriminator
 from pggan_framework.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from pggan_framework.networks.spade import MapDiscriminator, SPADEGenerator
@@ -20,6 +21,7 @@ __all__ = [
     "GeneratorBase",
     "GrowingNetwork",
     "MapDiscriminator",
+    "ProjectedDiscriminator",
     "ProjectionDiscriminator",
     "R3GANDiscriminator",
     "R3GANGenerator",

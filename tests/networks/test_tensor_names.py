@@ -48,6 +48,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "ProjectionDiscriminator": ("ProjectionDiscriminator", {"fmap_max": 4, "label_space": LABELS}),
+    "ProjectedDiscriminator": (
+        "ProjectedDiscriminator",
+        {"extractor": "random", "size": 32, "fmap_base": 2, "fmap_max": 4, "label_space": LABELS},
+    ),
     "AutoencoderDiscriminator": ("AutoencoderDiscriminator", {"fmap_max": 4, "norm": "layer"}),
     "DCGANGenerator": ("DCGANGenerator", {"fmap_base": 4, "fmap_max": 4, "latent_size": 4, "label_space": LABELS}),
     "DCGANDiscriminator": ("DCGANDiscriminator", {"fmap_base": 4, "fmap_max": 4, "norm": "batch"}),
