@@ -133,10 +133,14 @@ def train_source(seed: int, minutes: float, data: Path | None, tiny: bool, resul
     return run(overrides={**flags, "exp_name": "source", "minutes": None if tiny else minutes}).path
 
 
-def compare(kind: str, source: Path, seed: int, minutes: float, tiny: bool, results: Path) -> dict[str, float]:
+def compare(
+    kind: str, source: Path, seed: int, minutes: float, data: Path | None, tiny: bool, results: Path
+) -> dict[str, float]:
     """Return the three distances of one kind and seed."""
     facts = facts_of(str(source), results)
     target = grown(facts, {"size": 32} if kind == "size" and facts.codec is None else KINDS[kind])
+    if kind == "labels" and data is not None:
+        target[target["dataset_class"]]["labels_csv"] = str(data / "labels.csv")
     more = {"random_seed": seed, "result_dir": str(results)}
     alone = {**target, "resume_network": "", "DepthManager": {**target["DepthManager"], "trained_depth": None}}
     found = {"source": source}
@@ -155,7 +159,12 @@ def main() -> None:
         "--minutes", type=float, default=10.0, help="training time of the source in minutes (default: %(default)s)"
     )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="images or recordings (default: synthetic tones)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="images or recordings, with pitches in labels.csv for labels (default: synthetic tones)",
+    )
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--tiny", action="store_true", help="train small networks for 160 images only, as a quick test")
     given = parser.parse_args()
@@ -167,7 +176,8 @@ def main() -> None:
         sources = [train_source(seed, given.minutes, given.data, given.tiny, results) for seed in range(given.seeds)]
         for kind in given.kinds:
             rows = [
-                compare(kind, source, seed, given.minutes, given.tiny, results) for seed, source in enumerate(sources)
+                compare(kind, source, seed, given.minutes, given.data, given.tiny, results)
+                for seed, source in enumerate(sources)
             ]
             print(json.dumps({"kind": kind, "runs": rows}), flush=True)
             summary: dict[str, Any] = {"kind": kind, "minutes": given.minutes, "seeds": given.seeds}
