@@ -117,7 +117,9 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
     labels = _labels(found.folders, own)
     if labels:
         dataset["labels"] = labels
-    few = clips < FEW
+    overlap = float(policy.get("overlap", 0.0))
+    distinct = round(clips * (1 - overlap))  # overlapping clips are no more data than clips side by side
+    few = distinct < FEW
     config: dict[str, Any] = {
         "dataset_class": "SoundImageDataset",
         **_common(minutes, 0.003),
@@ -140,7 +142,7 @@ def _sound(data: str, found: SoundSurvey, speed: Speed, minutes: float, given: M
         f"clips: {clips} of {clip:.2f} s at {rate} Hz ({_policy_words(policy)}; shorter recordings are padded)",
         _size_line(side, speed, minutes, f"spectrograms of {bins} bands x {frames} frames"),
         *_label_line(labels, found.folders, own),
-        *_few_line(clips, "clips", "recordings"),
+        *_few_line(distinct, "clips without overlap" if overlap else "clips", "recordings"),
         *_padding_line(found.seconds, clip, frames),
         *_larger_line(
             {

@@ -90,6 +90,15 @@ def test_many_files_are_events_and_few_long_ones_are_cut():
     assert any("few" in line and "augmented" in line for line in single.lines)
 
 
+def test_clips_that_overlap_count_as_those_side_by_side():
+    notes = sounds(SoundSurvey([4.0] * 40, 16000, 7500.0))
+    # Each second holds one clip, and four that overlap by 75 %: hundreds of clips, but 160 seconds of sound.
+    (line,) = [line for line in notes.lines if line.startswith("few")]
+    assert 100 <= int(line.split()[1]) <= 170 and "clips without overlap" in line
+    assert notes.config["augmentations"] == ["SpectrogramAugment"]
+    assert sounds(SoundSurvey([4.0] * 180, 16000, 7500.0)).config["augmentations"] == []
+
+
 def test_folders_become_labels_where_each_has_enough_files():
     even = SoundSurvey([0.7] * 60, 22050, 9000.0, folders={"a": 30, "b": 30})
     assert sounds(even).config["SoundImageDataset"]["labels"] == ["folder"]
