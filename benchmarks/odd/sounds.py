@@ -20,6 +20,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from pggan_framework.audio.ffmpeg import find_program
 from pggan_framework.data.datasets.sound import SoundImageDataset
 from pggan_framework.errors import UserError
 from pggan_framework.generate.midi import read_midi
@@ -148,7 +149,7 @@ def formats(folder: Path) -> Iterator[Case]:
 
 def foreign(folder: Path) -> Iterator[Case]:
     """Formats that ffmpeg reads, or the message if ffmpeg is missing."""
-    program = shutil.which("ffmpeg")
+    program = find_program()
     for ending, codec in BY_FFMPEG.items():
         own = kept(folder, f"in_{ending}.wav", written("a.wav", sound(6 * LENGTH, 6 * RATE), 6 * RATE))
         name = own / f"a.{ending}"
