@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from math import log2, sqrt
 from typing import Any
 
@@ -117,7 +118,7 @@ class ProjectedDiscriminator(DiscriminatorBase):
         extractor: registered feature extractor: lite0 (EfficientNet-Lite0, ImageNet; needs the extra
             ``picture-metrics``), inception, or random, which is not trained.
         size: side of the enlarged images in pixels, a multiple of 32; for other aspect ratios, about as many pixels.
-            The time of a step is proportional to its square.
+            The time of a step is proportional to its square. Inception enlarges them further, to 299x299.
         fmap_base: number of mixed feature maps at the finest two scales; it doubles with each coarser scale.
         fmap_max: largest number of feature maps of the small discriminators.
         label_space: labels of the images; passed by the data. The discriminator then also predicts labels (AC-GAN,
@@ -151,7 +152,10 @@ class ProjectedDiscriminator(DiscriminatorBase):
             )
         ratio = sqrt(growth.shape[1] / growth.shape[2])
         self.sides = [max(round(side / STEP), 1) * STEP for side in (size * ratio, size / ratio)]
-        self.extractor = _constant(REGISTRY.get(extractor, "extractor").cls())
+        found = REGISTRY.get(extractor, "extractor").cls
+        # Otherwise an extractor that resizes its images would enlarge them again, to its own default.
+        own = {"size": size} if "size" in signature(found).parameters else {}
+        self.extractor = _constant(found(**own))
         with torch.no_grad():
             maps = self.extractor.maps(torch.zeros(1, 3, *self.sides))[-SCALES:]
         self.mixer = Mixer([x.shape[1] for x in maps], fmap_base)
@@ -177,9 +181,7 @@ class ProjectedDiscriminator(DiscriminatorBase):
         """
         if labels is not None:
             self.check_labels(labels, len(images))
-        if tuple(images.shape[1:]) != self.growth.shape_at(self.depth):
-            expected = self.growth.shape_at(self.depth)
-            raise ValueError(f"images of shape {tuple(images.shape[1:])} at depth {self.depth}, not {expected}")
+        self.check_images(images)
         x = self._enlarged(images)
         if self.fading:
             x = self.blend(self._enlarged(downsample(images, self.growth.factor(self.depth))), x)
@@ -190,7 +192,8 @@ class ProjectedDiscriminator(DiscriminatorBase):
         return Verdict(torch.stack(scores).mean(0), joined, logits)
 
     def _enlarged(self, images: Tensor) -> Tensor:
-        return F.interpolate(images, self.sides, mode="bilinear", antialias=images.shape[2] > self.sides[0])
+        shrinks = any(own > side for own, side in zip(images.shape[2:], self.sides, strict=True))
+        return F.interpolate(images, self.sides, mode="bilinear", antialias=shrinks)
 
 
 def _constant(network: Any) -> Any:

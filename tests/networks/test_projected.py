@@ -112,6 +112,18 @@ def test_the_pretrained_network_is_neither_trained_nor_stored(extractor: str) ->
     assert all(parameter.grad is not None for parameter in D.parameters())
 
 
+@pytest.mark.skipif(not Lite0.available(), reason=Lite0.missing())
+@pytest.mark.parametrize("size", [64, 96])
+def test_the_pretrained_network_sees_images_of_the_given_size(size: int) -> None:
+    D = discriminator(SQUARE, extractor="lite0", size=size)
+    seen: list[tuple[int, ...]] = []
+    for module in D.extractor.modules():
+        module.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape)))
+    D.judge(torch.randn(2, 3, 8, 8, dtype=torch.float64))
+    assert seen[0] == (2, 3, size, size)
+    assert {shape[2:] for shape in seen if len(shape) == 4} >= {(size // 4,) * 2, (size // 32,) * 2}
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
