@@ -9,6 +9,7 @@ from typing import Any
 from pggan_framework.errors import UserError, plural
 from pggan_framework.planning.choose import MINUTES, Choice
 from pggan_framework.planning.targets import Facts
+from pggan_framework.registry import REGISTRY
 
 RATES = ((100, 0.25), (500, 0.5))
 """Learning-rate factors by number of examples; below the number, the factor multiplies the model's rates."""
@@ -63,7 +64,10 @@ def adjust(choice: Choice, source: Facts, count: int, given: Mapping[str, Any]) 
         config[key] = source.config[key] * factor
     depth = source.growth.max_depth
     frozen = depth if count < FREEZE_BELOW / 5 else depth // 2 if count < FREEZE_BELOW else 0
-    if frozen and source.config.get("progressive_growing", True):
+    # FreezeD knows the blocks of these networks only.
+    if not (source.config.get("progressive_growing", True) and _has_blocks(source.config["discriminator"])):
+        frozen = 0
+    if frozen:
         config["plugins"] = [*config.get("plugins", []), "FreezeD"]
         config["FreezeD"] = {"blocks": frozen}
     config["resume_network"] = source.checkpoint
@@ -77,11 +81,18 @@ def adjust(choice: Choice, source: Facts, count: int, given: Mapping[str, Any]) 
         f" get {plural(format(config['minutes'], 'g'), 'minute')} at {factor:g} of its learning rates",
         f"frozen: {frozen} of {depth} blocks of the discriminator, from the image on (FreezeD)"
         if frozen
-        else "frozen: nothing; with fewer than 500 examples, blocks of the discriminator would be",
+        else "frozen: nothing; for fewer than 500 examples and a PGGAN discriminator, its blocks would be",
         "copies: 'pggan evaluate latest --neighbours 8' counts samples that are copies of the data; fewer --minutes"
         " reduce them",
     ]
     return replace(choice, config=config, lines=lines)
+
+
+def _has_blocks(discriminator: str) -> bool:
+    """True if FreezeD can freeze blocks of the registered discriminator."""
+    from pggan_framework.networks import Discriminator
+
+    return issubclass(REGISTRY.get(discriminator, "discriminator").cls, Discriminator)
 
 
 def _encoding(source: Facts) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from test_grown_targets import LINEAR, facts
 
+from pggan_framework.config.discovery import load_builtin
 from pggan_framework.errors import UserError
 from pggan_framework.planning.choose import Choice
 from pggan_framework.planning.finetune import adjust
@@ -20,6 +21,7 @@ SOUND = Choice(
     ("count", "factor", "frozen", "minutes"), [(40, 0.25, 3, 3.0), (120, 0.5, 1, 6.0), (800, 1.0, 0, 10.0)]
 )
 def test_fewer_files_train_less(count: int, factor: float, frozen: int, minutes: float) -> None:
+    load_builtin()
     source = facts(LINEAR, (32, 8), G_lr_max=0.004)
     found = adjust(SOUND, source, count, {})
     assert found.config["G_lr_max"] == 0.004 * factor and found.config["minutes"] == minutes
@@ -31,7 +33,19 @@ def test_fewer_files_train_less(count: int, factor: float, frozen: int, minutes:
     assert not any(line.startswith("size:") for line in found.lines)
 
 
+@pytest.mark.parametrize(
+    ("discriminator", "frozen"),
+    [("Discriminator", 3), ("ProjectionDiscriminator", 3), ("R3GANDiscriminator", 0), ("ProjectedDiscriminator", 0)],
+)
+def test_only_blocks_that_freezed_knows_are_frozen(discriminator: str, frozen: int) -> None:
+    load_builtin()
+    found = adjust(SOUND, facts(LINEAR, (32, 8), discriminator=discriminator), 40, {})
+    assert found.config.get("FreezeD", {}).get("blocks", 0) == frozen
+    assert any(line.startswith("frozen: nothing") for line in found.lines) == (not frozen)
+
+
 def test_given_minutes_stay() -> None:
+    load_builtin()
     assert adjust(SOUND, facts(LINEAR, (32, 8)), 40, {"minutes": 7}).config["minutes"] == 7
 
 
