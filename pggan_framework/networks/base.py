@@ -244,6 +244,16 @@ class DiscriminatorBase(GrowingNetwork):
             parts: number of equal batches in `images`; batch statistics stay within each batch.
         """
 
+    def check_images(self, images: Tensor) -> None:
+        """Check that images [N, C, h, w] have the shape of the current depth.
+
+        Raises:
+            ValueError: if they have another shape.
+        """
+        expected = self.growth.shape_at(self.depth)
+        if tuple(images.shape[1:]) != expected:
+            raise ValueError(f"images of shape {tuple(images.shape[1:])} at depth {self.depth}, not {expected}")
+
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Scores [N] of images [N, C, h, w] at the current depth."""
         return self.judge(images, labels).scores

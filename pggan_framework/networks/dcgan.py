@@ -270,8 +270,7 @@ class DCGANDiscriminator(_FullSize, DiscriminatorBase):
         """
         if labels is not None:
             self.check_labels(labels, len(images))
-        if tuple(images.shape[1:]) != self.growth.shape:
-            raise ValueError(f"images of shape {tuple(images.shape[1:])}, not {self.growth.shape}")
+        self.check_images(images)
         x = images.contiguous(memory_format=torch.channels_last)
         for place, stage in enumerate(self.stages):
             x = self.run(self.max_depth - place, lambda stage, x: stage(x, parts), [stage], x)

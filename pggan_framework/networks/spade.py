@@ -283,9 +283,7 @@ class MapDiscriminator(Discriminator):
         """
         self.check_labels(labels, len(images))
         assert labels is not None
-        expected = self.growth.shape_at(self.depth)
-        if tuple(images.shape[1:]) != expected:
-            raise ValueError(f"images of shape {tuple(images.shape[1:])} at depth {self.depth}, not {expected}")
+        self.check_images(images)
         return self._features(torch.cat([images, labels.to(images)], 1), parts)
 
     def judge(self, images: Tensor, labels: Tensor | None = None, parts: int = 1) -> Verdict:
