@@ -268,7 +268,9 @@ class BlockDiscriminator(_InBlocks, DiscriminatorBase):
         """Compute the penultimate features [N, F]; arguments and errors are those of `judge`."""
         if labels is not None:
             self.check_labels(labels, len(images))
-        self.check_images(images)
+        expected = self.growth.shape_at(self.depth)
+        if tuple(images.shape[1:]) != expected:  # `check_images`, without a further function in the step of the default
+            raise ValueError(f"images of shape {tuple(images.shape[1:])} at depth {self.depth}, not {expected}")
         features = self._features(images, parts)
         return features if self.rows is None else features + self.rows(images)
 
